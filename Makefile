@@ -1,0 +1,82 @@
+# `make help` lists what can be made.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+POSEDATA := $(TARGET_DIR)/release/posedata
+SOURCES := $(shell find src schemas models -type f) Cargo.toml Cargo.lock
+
+# OpenCV's headers and libraries, what the opencv crate's generator of bindings needs, a C++
+# compiler for DuckDB, pip for what `posedata models` fetches.
+PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
+    libopencv-imgcodecs-dev libopencv-videoio-dev python3 python3-pip ca-certificates
+# The tests make clips with FFmpeg.
+TEST_PACKAGES := ffmpeg
+
+.PHONY: help setup system-packages test-packages build models clips demo test lint fmt bench bench-peers
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: system-packages build ## Install system packages, build, fetch models; nothing the second time
+	@$(POSEDATA) models add base
+
+demo: setup ## Ingest the demo video and query it
+	@$(POSEDATA) models add demo
+	@mkdir -p public && { test -e public/demo.mp4 || cp "$$($(POSEDATA) models path demo)" public/; }
+	$(POSEDATA) ingest public
+	$(POSEDATA) query queries/velocity.sql
+
+test: setup test-packages clips ## Run the whole test suite
+	cargo test --release --locked
+
+clips: build ## Fetch the test clips
+	@$(POSEDATA) models add demo clips
+
+models: build ## Fetch the lite and heavy pose models (needs npm)
+	@$(POSEDATA) models add models
+
+build: $(POSEDATA) ## Build posedata
+
+$(POSEDATA): $(SOURCES)
+	@echo "building posedata (the first time takes most of an hour: DuckDB, OpenCV's bindings, Arrow)"
+	cargo build --release --locked
+	@touch $@
+
+# $(call install,PACKAGES) installs what is missing with apt.
+define install
+@missing=""; for package in $(1); do \
+    dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+    echo "installing system packages:$$missing"; \
+    sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+    $$sudo apt-get update -qq && \
+    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+fi
+endef
+
+system-packages: ## Install the system packages that the build needs
+	$(call install,$(PACKAGES))
+
+test-packages: ## Install the system packages that the tests need
+	$(call install,$(TEST_PACKAGES))
+
+lint: ## Check formatting and lints
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+
+fmt: ## Format the code
+	cargo fmt
+
+bench: setup test-packages clips ## Measure ingest against its roofline
+	cargo bench --locked --bench ingest
+
+PEERS := $(TARGET_DIR)/peers
+
+bench-peers: setup test-packages clips ## Measure posedata beside Python with MediaPipe
+	@test -e $(PEERS)/venv/.ready || { python3 -m venv $(PEERS)/venv && \
+	    $(PEERS)/venv/bin/pip install --quiet mediapipe==0.10.21 && touch $(PEERS)/venv/.ready; }
+	$(PEERS)/venv/bin/python benches/peers.py $(abspath $(POSEDATA)) $(PEERS)/scratch "$$($(POSEDATA) models path demo)"

@@ -1,0 +1,74 @@
+-- One row per video, frame and person; a frame in which nobody was found has one row of person 0
+-- with quality 'no_pose'. NULL where the landmarks that a value needs are less visible than 0.5.
+CREATE TABLE metrics (
+    video_id VARCHAR NOT NULL,
+    person SMALLINT NOT NULL,
+    frame INTEGER NOT NULL,
+    time_secs DOUBLE NOT NULL,
+    quality VARCHAR NOT NULL,
+    pose_probability FLOAT,
+    mean_visibility FLOAT,
+    shoulder_width_m FLOAT,
+    hip_width_m FLOAT,
+    shoulder_hip_ratio FLOAT,
+    torso_length_px FLOAT,
+    shoulder_width_torso FLOAT,
+    hip_width_torso FLOAT,
+    shoulder_hip_ratio_image FLOAT,
+    left_knee_deg FLOAT,
+    right_knee_deg FLOAT,
+    left_hip_deg FLOAT,
+    right_hip_deg FLOAT,
+    left_ankle_deg FLOAT,
+    right_ankle_deg FLOAT,
+    left_elbow_deg FLOAT,
+    right_elbow_deg FLOAT,
+    left_shoulder_deg FLOAT,
+    right_shoulder_deg FLOAT,
+    left_wrist_deg FLOAT,
+    right_wrist_deg FLOAT,
+    trunk_lean_deg FLOAT,
+    center_speed_px_per_sec FLOAT,
+    center_speed_torso_per_sec FLOAT,
+    peak_landmark_speed_px_per_sec FLOAT,
+    peak_landmark_speed_torso_per_sec FLOAT,
+    peak_landmark VARCHAR,
+    sport VARCHAR NOT NULL
+);
+
+ALTER TABLE metrics SET PARTITIONED BY (sport);
+
+COMMENT ON TABLE metrics IS 'What each frame says about each person: widths, angles, speeds, quality. NULL, never 0, where it cannot be told.';
+COMMENT ON COLUMN metrics.video_id IS 'Video, see videos.video_id.';
+COMMENT ON COLUMN metrics.person IS 'Number of the person within the video, from 0.';
+COMMENT ON COLUMN metrics.frame IS 'Frame number within the video, from 0, in display order.';
+COMMENT ON COLUMN metrics.time_secs IS 'Presentation time of the frame in seconds from the first frame.';
+COMMENT ON COLUMN metrics.quality IS 'good: shoulders, hips, elbows, wrists, knees and ankles all visible; partial: shoulders and hips visible; poor: not even those; no_pose: nobody found.';
+COMMENT ON COLUMN metrics.pose_probability IS 'Probability, 0..1, that the tracked region shows a person.';
+COMMENT ON COLUMN metrics.mean_visibility IS 'Mean visibility of the 33 landmarks, 0..1.';
+COMMENT ON COLUMN metrics.shoulder_width_m IS 'Distance left_shoulder to right_shoulder, world landmarks, metres.';
+COMMENT ON COLUMN metrics.hip_width_m IS 'Distance left_hip to right_hip, world landmarks, metres.';
+COMMENT ON COLUMN metrics.shoulder_hip_ratio IS 'shoulder_width_m / hip_width_m.';
+COMMENT ON COLUMN metrics.torso_length_px IS 'Distance in the picture from the middle of the shoulders to the middle of the hips, pixels.';
+COMMENT ON COLUMN metrics.shoulder_width_torso IS 'Shoulder width in the picture in torso lengths; small in side view.';
+COMMENT ON COLUMN metrics.hip_width_torso IS 'Hip width in the picture in torso lengths; small in side view.';
+COMMENT ON COLUMN metrics.shoulder_hip_ratio_image IS 'Shoulder width / hip width, both in the picture.';
+COMMENT ON COLUMN metrics.left_knee_deg IS 'Angle left_hip - left_knee - left_ankle, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.right_knee_deg IS 'Angle right_hip - right_knee - right_ankle, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.left_hip_deg IS 'Angle left_shoulder - left_hip - left_knee, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.right_hip_deg IS 'Angle right_shoulder - right_hip - right_knee, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.left_ankle_deg IS 'Angle left_knee - left_ankle - left_foot_index, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.right_ankle_deg IS 'Angle right_knee - right_ankle - right_foot_index, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.left_elbow_deg IS 'Angle left_shoulder - left_elbow - left_wrist, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.right_elbow_deg IS 'Angle right_shoulder - right_elbow - right_wrist, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.left_shoulder_deg IS 'Angle left_hip - left_shoulder - left_elbow, world landmarks, 0..180 degrees, 180 = arm straight up.';
+COMMENT ON COLUMN metrics.right_shoulder_deg IS 'Angle right_hip - right_shoulder - right_elbow, world landmarks, 0..180 degrees, 180 = arm straight up.';
+COMMENT ON COLUMN metrics.left_wrist_deg IS 'Angle left_elbow - left_wrist - left_index, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.right_wrist_deg IS 'Angle right_elbow - right_wrist - right_index, world landmarks, 0..180 degrees, 180 = straight.';
+COMMENT ON COLUMN metrics.trunk_lean_deg IS 'Angle between the trunk (middle of hips to middle of shoulders) and the picture''s vertical, world landmarks, 0..180 degrees, 0 = upright.';
+COMMENT ON COLUMN metrics.center_speed_px_per_sec IS 'Speed of the middle of the hips since the frame before, pixels per second; NULL after a frame without a pose.';
+COMMENT ON COLUMN metrics.center_speed_torso_per_sec IS 'The same in this frame''s torso lengths per second.';
+COMMENT ON COLUMN metrics.peak_landmark_speed_px_per_sec IS 'Speed of the fastest visible landmark since the frame before, pixels per second.';
+COMMENT ON COLUMN metrics.peak_landmark_speed_torso_per_sec IS 'The same in this frame''s torso lengths per second.';
+COMMENT ON COLUMN metrics.peak_landmark IS 'Name of that fastest landmark.';
+COMMENT ON COLUMN metrics.sport IS 'Sport or activity, see videos.sport; partition of the files.';

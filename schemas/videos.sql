@@ -1,0 +1,43 @@
+-- One row per ingested video.
+CREATE TABLE videos (
+    video_id VARCHAR NOT NULL,
+    sport VARCHAR NOT NULL,
+    file_name VARCHAR NOT NULL,
+    path VARCHAR NOT NULL,
+    file_bytes BIGINT NOT NULL,
+    width_px INTEGER NOT NULL,
+    height_px INTEGER NOT NULL,
+    rotation_deg SMALLINT NOT NULL,
+    codec VARCHAR NOT NULL,
+    fps DOUBLE,
+    frame_count BIGINT NOT NULL,
+    duration_secs DOUBLE NOT NULL,
+    pose_frame_count BIGINT NOT NULL,
+    pose_model VARCHAR NOT NULL,
+    pose_model_sha256 VARCHAR NOT NULL,
+    config JSON NOT NULL,
+    config_hash VARCHAR NOT NULL,
+    posedata_version VARCHAR NOT NULL,
+    ingested_at TIMESTAMP NOT NULL
+);
+
+COMMENT ON TABLE videos IS 'One row per ingested video.';
+COMMENT ON COLUMN videos.video_id IS 'First 32 hex digits of the BLAKE3 hash of the file''s bytes; the same video has the same id wherever it lies.';
+COMMENT ON COLUMN videos.sport IS 'Sport or activity given at ingest (--sport-type); the data''s partition.';
+COMMENT ON COLUMN videos.file_name IS 'Name of the file without its folder.';
+COMMENT ON COLUMN videos.path IS 'Absolute path of the file when it was ingested.';
+COMMENT ON COLUMN videos.file_bytes IS 'Size of the file in bytes.';
+COMMENT ON COLUMN videos.width_px IS 'Width of the picture as displayed, after rotation, in pixels.';
+COMMENT ON COLUMN videos.height_px IS 'Height of the picture as displayed, after rotation, in pixels.';
+COMMENT ON COLUMN videos.rotation_deg IS 'Clockwise turn from the stored to the displayed picture: 0, 90, 180 or 270 degrees.';
+COMMENT ON COLUMN videos.codec IS 'Codec tag (FOURCC) of the video stream.';
+COMMENT ON COLUMN videos.fps IS 'Mean frames per second over the whole video, from the true timestamps; NULL for a single frame.';
+COMMENT ON COLUMN videos.frame_count IS 'Frames decoded, with or without a pose.';
+COMMENT ON COLUMN videos.duration_secs IS 'Time from the first frame to the end of the last, in seconds.';
+COMMENT ON COLUMN videos.pose_frame_count IS 'Frames with at least one pose.';
+COMMENT ON COLUMN videos.pose_model IS 'Pose model: lite, full or heavy.';
+COMMENT ON COLUMN videos.pose_model_sha256 IS 'SHA-256 of the landmark model''s source file.';
+COMMENT ON COLUMN videos.config IS 'Everything that shaped the rows: model, thresholds, smoothing, schema version.';
+COMMENT ON COLUMN videos.config_hash IS 'BLAKE3 of config (32 hex digits); an ingest with the same hash has nothing to do.';
+COMMENT ON COLUMN videos.posedata_version IS 'Version of posedata that wrote the rows.';
+COMMENT ON COLUMN videos.ingested_at IS 'Time of the commit, UTC.';

@@ -1,0 +1,230 @@
+//! `posedata ingest`: videos into the lake.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use super::progress::Progress;
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes};
+use crate::ingest::{self, IngestConfig, IngestSummary, RowConfig, StageTimes, VideoOutcome};
+use crate::lake::{Lake, Replace};
+use crate::pose::{PoseBackend, PoseModels, PoseTracker, Smoothing, TrackerConfig, Tracking};
+use crate::resources::Resources;
+
+/// The database only commits here; it needs little.
+const DATABASE_MEMORY_BYTES: u64 = 256 << 20;
+const DATABASE_THREADS: usize = 1;
+
+/// Estimate poses in videos and put landmarks and metrics into the lake
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata ingest public
+  posedata ingest clip.mov other/ --sport-type running --pose-model heavy --lake ~/lake
+
+A video whose rows are in the lake already, made with the same settings, is skipped.
+Other settings replace its rows. Each video is committed as a whole or not at all.")]
+pub struct IngestArgs {
+    /// Video files, and folders that are searched for videos with all below them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    inputs: Vec<PathBuf>,
+    /// Sport or activity that the videos show; partitions the lake
+    #[arg(long, alias = "sport", value_name = "NAME", default_value = "general", value_parser = sport_name)]
+    sport_type: String,
+    /// Landmark model: faster or more accurate
+    #[arg(long, value_enum, default_value_t = PoseModel::Full)]
+    pose_model: PoseModel,
+    /// Detections below this score (0 to 1) do not count
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
+    min_detection_confidence: f64,
+    /// A person is followed while the pose probability (0 to 1) is above this
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
+    min_tracking_confidence: f64,
+    /// Keep landmarks as the model gives them, frame by frame
+    #[arg(long)]
+    no_smoothing: bool,
+    /// Videos at once [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Ingest again what is in the lake already
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PoseModel {
+    /// Fastest (complexity 0)
+    Lite,
+    /// Complexity 1
+    Full,
+    /// Most accurate (complexity 2)
+    Heavy,
+}
+
+impl PoseModel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lite => "lite",
+            Self::Full => "full",
+            Self::Heavy => "heavy",
+        }
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("not between 0 and 1".into())
+    }
+}
+
+/// The name becomes a folder and a value in queries.
+fn sport_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(is_plain) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("use up to 64 letters, digits, - and _".into())
+    }
+}
+
+pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let store = global.store()?;
+    let model = args.pose_model.name();
+    let files = store.pose_files(model)?;
+    let tracker = TrackerConfig {
+        min_detection_confidence: args.min_detection_confidence,
+        min_tracking_confidence: args.min_tracking_confidence,
+        smoothing: if args.no_smoothing {
+            Smoothing::Off
+        } else {
+            Smoothing::On
+        },
+        tracking: Tracking::Video,
+    };
+    let cores = Resources::detect().cores;
+    let config = IngestConfig {
+        inputs: args.inputs,
+        lake: global.lake_paths()?,
+        rows: RowConfig::new(
+            args.sport_type,
+            model.into(),
+            store.sha256(model)?.into(),
+            store.sha256("detector")?.into(),
+            &tracker,
+        ),
+        workers: args
+            .workers
+            .or(NonZeroUsize::new(cores))
+            .unwrap_or(NonZeroUsize::MIN),
+        cores,
+        replace: if args.force {
+            Replace::Always
+        } else {
+            Replace::IfDifferent
+        },
+    };
+    let extension = store.ducklake_extension()?;
+    let open_lake = || {
+        Lake::new(
+            config.lake.clone(),
+            &extension,
+            DATABASE_MEMORY_BYTES,
+            DATABASE_THREADS,
+        )
+    };
+    let backends = |threads: usize| -> Result<Box<dyn PoseBackend>, _> {
+        let models = PoseModels::load(&files, threads)?;
+        Ok(Box::new(PoseTracker::new(models, tracker)))
+    };
+    let progress = Progress::new(global.verbosity());
+    handle_interrupts(|| {
+        eprintln!("interrupted: leaving the videos in work; again to end at once")
+    })?;
+    let summary = ingest::run(&config, &backends, &open_lake, &progress, &INTERRUPTED);
+    progress.finish();
+    let summary = summary?;
+    report(&summary, global).context("cannot print the summary")?;
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        return Ok(Ending::Interrupted);
+    }
+    let failed = summary.count(|outcome| matches!(outcome, VideoOutcome::Failed { .. }));
+    Ok(match failed {
+        0 => Ending::AllGood,
+        _ => Ending::SomeVideosFailed,
+    })
+}
+
+fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
+    if global.json {
+        println!("{}", serde_json::to_string_pretty(summary)?);
+    }
+    if global.verbosity() == Verbosity::Quiet {
+        return Ok(());
+    }
+    let count = |wanted: fn(&VideoOutcome) -> bool| summary.count(wanted);
+    let counts = [
+        (count(|o| matches!(o, VideoOutcome::Ingested)), "ingested"),
+        (count(|o| matches!(o, VideoOutcome::Replaced)), "replaced"),
+        (
+            count(|o| matches!(o, VideoOutcome::Skipped)),
+            "in the lake already",
+        ),
+        (
+            count(|o| matches!(o, VideoOutcome::Failed { .. })),
+            "failed",
+        ),
+        (
+            count(|o| matches!(o, VideoOutcome::Cancelled)),
+            "not finished",
+        ),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    let videos = match summary.videos.len() {
+        1 => "1 video".into(),
+        n => format!("{n} videos"),
+    };
+    let frames = summary.frame_count();
+    let secs = summary.elapsed_secs;
+    let work = if frames == 0 {
+        format!("nothing to do ({secs:.1} s)")
+    } else {
+        let rate = frames as f64 / secs;
+        format!("{frames} frames in {secs:.1} s ({rate:.0} frames/s)")
+    };
+    eprintln!("{videos}: {}; {work}", counts.join(", "));
+    if global.verbosity() == Verbosity::Verbose {
+        print_stages(&summary.stages());
+        if let Some(bytes) = summary.peak_memory_bytes {
+            eprintln!("  peak memory         {:>9}", human_bytes(bytes));
+        }
+    }
+    Ok(())
+}
+
+fn print_stages(stages: &StageTimes) {
+    let rows = [
+        ("hash", stages.hash_secs),
+        ("decode", stages.decode_secs),
+        ("detector", stages.detector_secs),
+        ("crop", stages.crop_secs),
+        ("landmark model", stages.landmark_model_secs),
+        ("tracking", stages.tracking_secs),
+        ("metrics", stages.metrics_secs),
+        ("write", stages.write_secs),
+        ("commit", stages.commit_secs),
+        ("wait for frames", stages.wait_for_frames_secs),
+    ];
+    eprintln!("seconds per stage (stages overlap):");
+    for (name, secs) in rows {
+        eprintln!("  {name:<18} {secs:>9.3}");
+    }
+}

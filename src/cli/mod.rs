@@ -1,0 +1,210 @@
+//! The command line: one file per command, from arguments to a validated configuration to `run`.
+
+mod ingest;
+mod lake;
+mod models;
+mod progress;
+mod query;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::lake::{Lake, LakePaths};
+use crate::models::ModelStore;
+use crate::resources::Resources;
+
+/// How a command ended. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    AllGood,
+    SomeVideosFailed,
+    Interrupted,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::AllGood => 0,
+            Ending::SomeVideosFailed => 2,
+            // The shell's convention for SIGINT.
+            Ending::Interrupted => 130,
+        })
+    }
+}
+
+/// Wrong usage and everything that keeps a command from doing its work.
+const FATAL: u8 = 1;
+
+#[derive(Parser)]
+#[command(
+    name = "posedata",
+    version,
+    about = "Turns folders of video into a queryable lake of human motion",
+    after_help = "Examples:
+  posedata ingest public
+  posedata query queries/velocity.sql
+  posedata query -e \"select sport, count(*) from videos group by all\"
+
+Exit codes:
+  0    all good
+  1    wrong usage, or the command could not do its work
+  2    some videos failed, the others are in the lake
+  130  interrupted"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: GlobalArgs,
+}
+
+/// Options of all commands.
+#[derive(Args)]
+struct GlobalArgs {
+    /// Folder of the lake
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "lake",
+        env = "POSEDATA_LAKE"
+    )]
+    lake: PathBuf,
+    /// Folder of installed models [default: posedata in the user's data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "POSEDATA_MODELS")]
+    models: Option<PathBuf>,
+    /// Print machine-readable JSON to standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing but errors and results
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Tell more: where the time goes, what was skipped
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+/// How much is told on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+impl GlobalArgs {
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
+    fn store(&self) -> anyhow::Result<ModelStore> {
+        Ok(ModelStore::new(self.models.clone())?)
+    }
+
+    fn lake_paths(&self) -> anyhow::Result<LakePaths> {
+        // The database is told absolute paths, so that it does not matter where it runs.
+        Ok(LakePaths::new(std::path::absolute(&self.lake)?))
+    }
+
+    /// A session with a share of the memory for the database.
+    fn open_lake(&self, memory_share: f64, threads: usize) -> anyhow::Result<Lake> {
+        let extension = self.store()?.ducklake_extension()?;
+        let memory = Resources::detect().memory_share_bytes(memory_share);
+        Ok(Lake::new(self.lake_paths()?, &extension, memory, threads)?)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Ingest(ingest::IngestArgs),
+    Query(query::QueryArgs),
+    Models(models::ModelsArgs),
+    Lake(lake::LakeArgs),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  posedata completions bash > ~/.local/share/bash-completion/completions/posedata"
+    )]
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for and go to standard output.
+            let is_wrong_usage = error.use_stderr();
+            let _ = error.print();
+            return if is_wrong_usage {
+                ExitCode::from(FATAL)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(cli) {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(FATAL)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Ending> {
+    let global = cli.global;
+    match cli.command {
+        Command::Ingest(args) => ingest::run(args, &global),
+        Command::Query(args) => query::run(args, &global),
+        Command::Models(args) => models::run(args, &global),
+        Command::Lake(args) => lake::run(args, &global),
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "posedata", &mut std::io::stdout());
+            Ok(Ending::AllGood)
+        }
+    }
+}
+
+/// `error:` in red where colours are welcome, then the chain of causes.
+fn print_error(error: &anyhow::Error) {
+    eprintln!("{} {error:#}", styled_error_label());
+}
+
+fn styled_error_label() -> &'static str {
+    let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wants_colour && std::io::stderr().is_terminal() {
+        "\x1b[1;31merror:\x1b[0m"
+    } else {
+        "error:"
+    }
+}
+
+/// Set by the first Ctrl-C; the second ends the process at once.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C call `on_interrupt` once, and end the process the second time.
+fn handle_interrupts(on_interrupt: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        on_interrupt();
+    })?;
+    Ok(())
+}
+
+/// Bytes as people read them.
+fn human_bytes(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}

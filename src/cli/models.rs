@@ -1,0 +1,97 @@
+//! `posedata models`: what is installed; install more.
+
+use anyhow::ensure;
+use clap::{Args, Subcommand};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{Ending, GlobalArgs, Verbosity};
+use crate::models::{self, AssetState, Installed};
+
+/// List, install and check models, libraries and test clips
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata models                  # what is installed, from where, under which licence
+  posedata models add heavy        # one more model
+  posedata models add base         # what `posedata ingest` needs
+  posedata models path demo        # where a file is")]
+pub struct ModelsArgs {
+    #[command(subcommand)]
+    command: Option<ModelsCommand>,
+}
+
+#[derive(Subcommand)]
+enum ModelsCommand {
+    /// List everything with its state (the default)
+    List,
+    /// Download, check and install: names, or the groups base, models, demo, clips
+    Add {
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Install again what is there already
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print where something is installed
+    Path { name: String },
+}
+
+pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let store = global.store()?;
+    match args.command.unwrap_or(ModelsCommand::List) {
+        ModelsCommand::List => list(&store.status(), global),
+        ModelsCommand::Add { names, force } => {
+            let installed = if force {
+                Installed::Replace
+            } else {
+                Installed::Keep
+            };
+            let is_quiet = global.verbosity() == Verbosity::Quiet;
+            models::add(&store, &names, installed, |line| {
+                if !is_quiet {
+                    eprintln!("{line}");
+                }
+            })?;
+            Ok(Ending::AllGood)
+        }
+        ModelsCommand::Path { name } => {
+            let path = store.path(&name)?;
+            ensure!(
+                path.is_file(),
+                "{name} is not installed; run `posedata models add {name}`: {}",
+                path.display()
+            );
+            println!("{}", path.display());
+            Ok(Ending::AllGood)
+        }
+    }
+}
+
+fn list(assets: &[models::AssetStatus], global: &GlobalArgs) -> anyhow::Result<Ending> {
+    if global.json {
+        println!("{}", serde_json::to_string_pretty(assets)?);
+        return Ok(Ending::AllGood);
+    }
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(["name", "state", "what", "source", "licence", "file"]);
+    for asset in assets {
+        let state = match asset.state {
+            AssetState::Good => "installed, sha256 good",
+            AssetState::WrongHash => "WRONG sha256",
+            AssetState::Missing => "not installed",
+        };
+        let path = asset.path.display().to_string();
+        table.add_row([
+            &asset.name,
+            state,
+            &asset.about,
+            &asset.source,
+            &asset.licence,
+            &path,
+        ]);
+    }
+    println!("{table}");
+    Ok(Ending::AllGood)
+}

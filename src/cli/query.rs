@@ -1,0 +1,104 @@
+//! `posedata query`: SQL over the lake.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use clap::{ArgGroup, Args};
+
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts};
+use crate::query::{Destination, ExternalAccess, Format, Query, Session};
+use crate::resources::Resources;
+
+/// Share of the memory that the database may use.
+const MEMORY_SHARE: f64 = 0.4;
+
+/// Run SQL over the lake
+#[derive(Args)]
+#[command(
+    group = ArgGroup::new("source").required(true).args(["file", "sql"]),
+    after_help = "Examples:
+  posedata query queries/velocity.sql
+  posedata query queries/velocity.sql --param landmark=left_wrist --format csv > v.csv
+  posedata query -e \"select sport, count(*) from videos group by all\"
+  posedata query -e \"select count(*) from landmarks\" --at 3
+
+Tables: videos, landmarks, metrics; view: frames. `posedata query -e \"describe metrics\"`
+lists columns; schemas/*.sql say what they mean.
+
+The session is read-only and sealed: SQL cannot reach other files, load extensions or change
+settings, unless --allow-external is given."
+)]
+pub struct QueryArgs {
+    /// File with one SELECT statement; - is standard input
+    #[arg(value_name = "FILE.sql")]
+    file: Option<PathBuf>,
+    /// The statement itself
+    #[arg(short = 'e', long = "execute", value_name = "SQL")]
+    sql: Option<String>,
+    /// Value of a parameter of the query, $NAME
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    params: Vec<(String, String)>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write the result to a file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The lake as it was at this snapshot, see `posedata lake info`
+    #[arg(long, value_name = "VERSION")]
+    at: Option<u64>,
+    /// Let the SQL do anything: read and write files, run several statements
+    #[arg(long)]
+    allow_external: bool,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.trim_start_matches('$').into(), value.into()))
+}
+
+pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let query = match (args.sql, args.file) {
+        (Some(sql), _) => Query::new(sql, args.params),
+        (None, Some(path)) if path.as_os_str() == "-" => {
+            let mut sql = String::new();
+            std::io::stdin()
+                .read_to_string(&mut sql)
+                .context("cannot read standard input")?;
+            Query::new(sql, args.params)
+        }
+        (None, Some(path)) => Query::from_file(&path, args.params)?,
+        (None, None) => anyhow::bail!("give a file or -e SQL"),
+    };
+    let access = if args.allow_external {
+        ExternalAccess::Allowed
+    } else {
+        ExternalAccess::Denied
+    };
+    let format = if global.json {
+        Format::Json
+    } else {
+        args.format
+    };
+    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let session = Session::open(lake, args.at, access)?;
+    let interrupt = session.interrupt_handle();
+    handle_interrupts(move || interrupt.interrupt())?;
+    let destination = args
+        .out
+        .clone()
+        .map_or(Destination::Stdout, Destination::File);
+    let result = session.run(&query, format, &destination);
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        return Ok(Ending::Interrupted);
+    }
+    let rows = result?;
+    if let Some(path) = args.out
+        && global.verbosity() > Verbosity::Quiet
+    {
+        eprintln!("{rows} rows: {}", path.display());
+    }
+    Ok(Ending::AllGood)
+}

@@ -1,0 +1,432 @@
+//! The main job: videos in, rows in the lake out.
+//!
+//! `plan` finds the videos, `pipeline` takes one video from its frames to staged files, this
+//! module runs the videos over the workers and commits each.
+//!
+//! Resident per worker: at most [`pipeline::QUEUE_BYTES`] of decoded frames (or two frames, where
+//! those are larger), the models, and the writer's chunk of rows. Nothing grows with a video's
+//! length.
+
+mod pipeline;
+mod plan;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::lake::{CommitOutcome, FORMAT_VERSION, Lake, LakeError, LakePaths, Replace};
+use crate::pose::{PoseBackend, PoseError, TrackerConfig};
+use crate::video::VideoError;
+pub use pipeline::StageTimes;
+use pipeline::{Interruption, VideoJob};
+use plan::plan;
+
+/// Makes a worker's pose estimator; `threads` is what one of them may use.
+pub type BackendFactory<'a> = dyn Fn(usize) -> Result<Box<dyn PoseBackend>, PoseError> + Sync + 'a;
+
+/// Opens the lake's session; called once, beside the first decoding.
+pub type LakeFactory<'a> = dyn Fn() -> Result<Lake, LakeError> + Sync + 'a;
+
+/// What shapes a video's rows. Its hash decides whether there is anything to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RowConfig {
+    pub sport: String,
+    pub pose_model: String,
+    pub pose_model_sha256: String,
+    pub detector_sha256: String,
+    pub min_detection_confidence: f64,
+    pub min_tracking_confidence: f64,
+    pub smoothing: crate::pose::Smoothing,
+    pub format_version: i32,
+}
+
+impl RowConfig {
+    pub fn new(
+        sport: String,
+        pose_model: String,
+        pose_model_sha256: String,
+        detector_sha256: String,
+        tracker: &TrackerConfig,
+    ) -> Self {
+        Self {
+            sport,
+            pose_model,
+            pose_model_sha256,
+            detector_sha256,
+            min_detection_confidence: tracker.min_detection_confidence,
+            min_tracking_confidence: tracker.min_tracking_confidence,
+            smoothing: tracker.smoothing,
+            format_version: FORMAT_VERSION,
+        }
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a plain struct of strings and numbers")
+    }
+}
+
+/// A validated order to ingest.
+pub struct IngestConfig {
+    /// Files and folders.
+    pub inputs: Vec<PathBuf>,
+    pub lake: LakePaths,
+    pub rows: RowConfig,
+    /// Videos at once at most.
+    pub workers: NonZeroUsize,
+    /// Cores that all workers share.
+    pub cores: usize,
+    pub replace: Replace,
+}
+
+/// Told what happens while it happens; called from several threads.
+pub trait IngestObserver: Sync {
+    /// `videos` files will be looked at.
+    fn planned(&self, videos: usize);
+    fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>);
+    fn frame_done(&self, video: usize);
+    fn video_finished(&self, video: usize, report: &VideoReport);
+}
+
+/// What became of a video.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VideoOutcome {
+    Ingested,
+    /// Rows of an earlier ingest with other settings were replaced.
+    Replaced,
+    /// The lake has just these rows already.
+    Skipped,
+    Failed {
+        error: String,
+    },
+    Cancelled,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct VideoReport {
+    pub path: PathBuf,
+    pub outcome: VideoOutcome,
+    pub video_id: Option<String>,
+    pub frame_count: u64,
+    pub pose_frame_count: u64,
+    pub lake_bytes: u64,
+    pub stages: StageTimes,
+}
+
+impl VideoReport {
+    fn without_rows(path: &Path, outcome: VideoOutcome) -> Self {
+        Self {
+            path: path.into(),
+            outcome,
+            video_id: None,
+            frame_count: 0,
+            pose_frame_count: 0,
+            lake_bytes: 0,
+            stages: StageTimes::default(),
+        }
+    }
+}
+
+/// What became of everything.
+#[derive(Clone, Debug, Serialize)]
+pub struct IngestSummary {
+    pub lake: PathBuf,
+    pub videos: Vec<VideoReport>,
+    pub elapsed_secs: f64,
+    pub peak_memory_bytes: Option<u64>,
+}
+
+impl IngestSummary {
+    pub fn count(&self, wanted: impl Fn(&VideoOutcome) -> bool) -> usize {
+        let outcomes = self.videos.iter().map(|video| &video.outcome);
+        outcomes.filter(|outcome| wanted(outcome)).count()
+    }
+
+    /// Frames that went through the pose models in this run.
+    pub fn frame_count(&self) -> u64 {
+        self.videos.iter().map(|video| video.frame_count).sum()
+    }
+
+    /// Time of all videos' stages together.
+    pub fn stages(&self) -> StageTimes {
+        let stages = self.videos.iter().map(|video| video.stages);
+        stages.fold(StageTimes::default(), StageTimes::plus)
+    }
+}
+
+/// What ends an ingest as a whole; a single video's trouble is in its report instead.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Pose(#[from] PoseError),
+    #[error("there is no video here; give a video file or a folder of them: {}", list(.inputs))]
+    NothingFound { inputs: Vec<PathBuf> },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| path.display().to_string());
+    paths.collect::<Vec<_>>().join(", ")
+}
+
+/// The lake as the workers see it: it opens while the first frames are decoded.
+struct SharedLake {
+    lake: Mutex<Lake>,
+    ingested: HashMap<String, String>,
+}
+
+type LakeSlot = OnceLock<Result<SharedLake, ()>>;
+
+struct Run<'a> {
+    config: &'a IngestConfig,
+    backends: &'a BackendFactory<'a>,
+    observer: &'a dyn IngestObserver,
+    cancelled: &'a AtomicBool,
+    /// A fatal error happened: all workers stop.
+    aborted: AtomicBool,
+    fatal: Mutex<Option<IngestError>>,
+    lake_is_new: bool,
+    lake: LakeSlot,
+    next_video: AtomicUsize,
+    /// Content that this run has taken in hand, so that a copy is not worked on twice.
+    claimed: Mutex<HashMap<String, PathBuf>>,
+}
+
+/// Ingests all videos of the order; returns when each is committed, skipped or has failed.
+///
+/// When `cancelled` becomes true, videos in work are given up, and those that were committed stay.
+///
+/// # Errors
+/// When the lake or the models cannot be used at all, or no video was found.
+pub fn run(
+    config: &IngestConfig,
+    backends: &BackendFactory<'_>,
+    lake: &LakeFactory<'_>,
+    observer: &dyn IngestObserver,
+    cancelled: &AtomicBool,
+) -> Result<IngestSummary, IngestError> {
+    let started = Instant::now();
+    let videos = plan(&config.inputs);
+    if videos.is_empty() {
+        return Err(IngestError::NothingFound {
+            inputs: config.inputs.clone(),
+        });
+    }
+    observer.planned(videos.len());
+    let run = Run {
+        config,
+        backends,
+        observer,
+        cancelled,
+        aborted: AtomicBool::new(false),
+        fatal: Mutex::new(None),
+        lake_is_new: !config.lake.catalog().exists(),
+        lake: OnceLock::new(),
+        next_video: AtomicUsize::new(0),
+        claimed: Mutex::new(HashMap::new()),
+    };
+    let workers = config.workers.get().min(videos.len());
+    let threads_per_worker = (config.cores / workers).max(1);
+    let reports: Mutex<Vec<(usize, VideoReport)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| run.open_lake(lake));
+        for _ in 0..workers {
+            scope.spawn(|| run.work(&videos, threads_per_worker, &reports));
+        }
+    });
+    if let Some(error) = lock(&run.fatal).take() {
+        return Err(error);
+    }
+    let mut reports = std::mem::take(&mut *lock(&reports));
+    reports.sort_by_key(|(index, _)| *index);
+    Ok(IngestSummary {
+        lake: config.lake.root().into(),
+        videos: reports.into_iter().map(|(_, report)| report).collect(),
+        elapsed_secs: started.elapsed().as_secs_f64(),
+        peak_memory_bytes: crate::resources::peak_resident_bytes(),
+    })
+}
+
+/// A worker that panicked leaves no half-changed value behind any of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Run<'_> {
+    fn is_stopped(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
+    }
+
+    fn abort(&self, error: impl Into<IngestError>) {
+        lock(&self.fatal).get_or_insert(error.into());
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+
+    fn open_lake(&self, open: &LakeFactory<'_>) {
+        let opened = open().and_then(|lake| {
+            lake.create_or_check()?;
+            let ingested = lake.ingested()?;
+            Ok(SharedLake {
+                lake: Mutex::new(lake),
+                ingested,
+            })
+        });
+        let slot = opened.map_err(|error| self.abort(error));
+        // Only this function fills the slot, and it runs once.
+        let _ = self.lake.set(slot);
+    }
+
+    /// Waits for the lake; `None` when it cannot be opened.
+    fn shared_lake(&self) -> Option<&SharedLake> {
+        self.lake.wait().as_ref().ok()
+    }
+
+    fn work(
+        &self,
+        videos: &[plan::Candidate],
+        threads: usize,
+        reports: &Mutex<Vec<(usize, VideoReport)>>,
+    ) {
+        let mut backend = None;
+        loop {
+            let index = self.next_video.fetch_add(1, Ordering::Relaxed);
+            let Some(video) = videos.get(index) else {
+                return;
+            };
+            let report = if self.is_stopped() {
+                VideoReport::without_rows(video.path(), VideoOutcome::Cancelled)
+            } else {
+                self.ingest(index, video, threads, &mut backend)
+            };
+            self.observer.video_finished(index, &report);
+            lock(reports).push((index, report));
+        }
+    }
+
+    fn ingest(
+        &self,
+        index: usize,
+        video: &plan::Candidate,
+        threads: usize,
+        backend: &mut Option<Box<dyn PoseBackend>>,
+    ) -> VideoReport {
+        let path = match video {
+            plan::Candidate::Video(path) => path,
+            plan::Candidate::Broken(path, error) => return failed(path, error),
+        };
+        match self.try_ingest(index, path, threads, backend) {
+            Ok(report) => report,
+            Err(Interruption::Stopped) => VideoReport::without_rows(path, VideoOutcome::Cancelled),
+            Err(Interruption::Video(error)) => failed(path, &error),
+            Err(Interruption::Lake(error)) => failed(path, &error),
+            Err(Interruption::Pose(error)) => {
+                // Without models no video can be ingested.
+                self.abort(error);
+                VideoReport::without_rows(path, VideoOutcome::Cancelled)
+            }
+        }
+    }
+
+    fn try_ingest(
+        &self,
+        index: usize,
+        path: &Path,
+        threads: usize,
+        backend: &mut Option<Box<dyn PoseBackend>>,
+    ) -> Result<VideoReport, Interruption> {
+        let hashing = Instant::now();
+        let video_id = pipeline::video_id(path)?;
+        let hash_time = hashing.elapsed();
+        let config = self.config.rows.to_json();
+        let config_hash = pipeline::short_hash(blake3::hash(config.as_bytes()));
+        let skipped = || {
+            let mut report = VideoReport::without_rows(path, VideoOutcome::Skipped);
+            report.video_id = Some(video_id.clone());
+            report
+        };
+        if lock(&self.claimed)
+            .insert(video_id.clone(), path.into())
+            .is_some()
+        {
+            return Ok(skipped());
+        }
+        // Nothing is in a lake that does not exist yet, so there is nothing to wait for.
+        if self.config.replace == Replace::IfDifferent && !self.lake_is_new {
+            let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
+            if lake.ingested.get(&video_id) == Some(&config_hash) {
+                return Ok(skipped());
+            }
+        }
+        let job = VideoJob {
+            path,
+            video_id: &video_id,
+            config_json: &config,
+            config_hash: &config_hash,
+            rows: &self.config.rows,
+            lake: &self.config.lake,
+            is_stopped: &|| self.is_stopped(),
+            on_start: &|hint| self.observer.video_started(index, path, hint),
+            on_frame: &|| self.observer.frame_done(index),
+        };
+        let backend = || match backend {
+            Some(backend) => Ok(backend),
+            none => Ok(none.insert((self.backends)(threads)?)),
+        };
+        let done = pipeline::process(&job, backend)?;
+        let shared = self.shared_lake().ok_or(Interruption::Stopped)?;
+        let committing = Instant::now();
+        let lake_bytes = done.staged.byte_size;
+        let outcome = lock(&shared.lake).commit(&done.record, done.staged, self.config.replace)?;
+        let mut stages = done.stages;
+        stages.hash_secs = hash_time.as_secs_f64();
+        stages.commit_secs = committing.elapsed().as_secs_f64();
+        Ok(VideoReport {
+            path: path.into(),
+            outcome: match outcome {
+                CommitOutcome::Added => VideoOutcome::Ingested,
+                CommitOutcome::Replaced => VideoOutcome::Replaced,
+                CommitOutcome::AlreadyThere => VideoOutcome::Skipped,
+            },
+            video_id: Some(video_id),
+            frame_count: done.record.frame_count,
+            pose_frame_count: done.record.pose_frame_count,
+            lake_bytes,
+            stages,
+        })
+    }
+}
+
+fn failed(path: &Path, error: &dyn std::error::Error) -> VideoReport {
+    let error = error.to_string();
+    VideoReport::without_rows(path, VideoOutcome::Failed { error })
+}
+
+fn secs(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+impl From<VideoError> for Interruption {
+    fn from(error: VideoError) -> Self {
+        Self::Video(error)
+    }
+}
+
+impl From<LakeError> for Interruption {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(error)
+    }
+}
+
+impl From<PoseError> for Interruption {
+    fn from(error: PoseError) -> Self {
+        Self::Pose(error)
+    }
+}

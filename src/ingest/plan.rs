@@ -1,0 +1,146 @@
+//! Finds the videos in what the user named: files as they are, folders with all below them.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::video::{VideoError, sniff};
+
+/// Suffixes by which people call something a video: in a folder, a file so named that is no video
+/// is reported rather than passed over.
+const VIDEO_SUFFIXES: [&str; 24] = [
+    "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "h264", "h265", "hevc", "m2ts", "m4v",
+    "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "webm", "wmv",
+];
+/// Suffixes of sound and still pictures that share a video container's first bytes.
+const OTHER_SUFFIXES: [&str; 15] = [
+    "aac", "avif", "heic", "heif", "m4a", "m4b", "mka", "mks", "mp3", "oga", "ogg", "opus", "spx",
+    "weba", "wma",
+];
+
+/// Something to ingest, or to report.
+#[derive(Debug)]
+pub enum Candidate {
+    Video(PathBuf),
+    /// It cannot be looked at.
+    Broken(PathBuf, VideoError),
+}
+
+impl Candidate {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Video(path) | Self::Broken(path, _) => path,
+        }
+    }
+}
+
+/// All candidates, in the order given and by name within a folder, each file once.
+///
+/// Folders are searched with everything below them, hidden entries excepted. In a folder a file
+/// counts as a video by its content, or by a video's suffix; a file that was named itself always
+/// counts.
+pub fn plan(inputs: &[PathBuf]) -> Vec<Candidate> {
+    let mut seen = HashSet::new();
+    let mut candidates = Vec::new();
+    for input in inputs {
+        match fs::metadata(input) {
+            Ok(metadata) if metadata.is_dir() => search(input, &mut candidates),
+            Ok(_) => candidates.push(Candidate::Video(input.clone())),
+            Err(error) => candidates.push(unreadable(input.clone(), &error)),
+        }
+    }
+    candidates.retain(|candidate| {
+        let path = candidate.path();
+        seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.into()))
+    });
+    candidates
+}
+
+fn unreadable(path: PathBuf, error: &dyn std::fmt::Display) -> Candidate {
+    let reason = error.to_string();
+    Candidate::Broken(path.clone(), VideoError::Unreadable { path, reason })
+}
+
+fn search(folder: &Path, candidates: &mut Vec<Candidate>) {
+    let is_hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+    let entries = WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
+    for entry in entries {
+        match entry {
+            Ok(entry) => candidates.extend(candidate(&entry)),
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_path_buf();
+                candidates.push(unreadable(path, &error));
+            }
+        }
+    }
+}
+
+fn candidate(entry: &DirEntry) -> Option<Candidate> {
+    let path = entry.path();
+    let is_named_video = has_suffix(path, &VIDEO_SUFFIXES);
+    if entry.file_type().is_dir() {
+        // What lies in it is found on its own; the folder itself is not what its name says.
+        let path = path.to_path_buf();
+        let what = "a folder";
+        let error = VideoError::NotAFile {
+            path: path.clone(),
+            what,
+        };
+        return (is_named_video && entry.depth() > 0).then_some(Candidate::Broken(path, error));
+    }
+    let is_video = is_named_video
+        || entry.file_type().is_file()
+            && !has_suffix(path, &OTHER_SUFFIXES)
+            // What cannot be read and is not named a video is not known to be one.
+            && sniff(path).is_ok_and(|container| container.is_some());
+    is_video.then(|| Candidate::Video(path.into()))
+}
+
+fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
+    path.extension()
+        .and_then(OsStr::to_str)
+        .is_some_and(|suffix| suffixes.contains(&suffix.to_ascii_lowercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(candidates: &[Candidate]) -> Vec<String> {
+        let name = |c: &Candidate| {
+            c.path()
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+        };
+        candidates.iter().filter_map(name).collect()
+    }
+
+    #[test]
+    fn videos_are_found_by_content_and_by_suffix_and_each_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, bytes: &[u8]| {
+            fs::write(folder.path().join(name), bytes).expect("a file");
+        };
+        write("a clip.MP4", b"no video, but called one");
+        write("notes.txt", b"nothing to see");
+        write("no suffix", b"\0\0\0\x20ftypisom");
+        write("sound.m4a", b"\0\0\0\x20ftypM4A ");
+        write(".hidden.mp4", b"\0\0\0\x20ftypisom");
+        fs::create_dir(folder.path().join("x.mp4")).expect("a folder");
+        let twice = [folder.path().to_path_buf(), folder.path().join("no suffix")];
+        assert_eq!(names(&plan(&twice)), ["a clip.MP4", "no suffix", "x.mp4"]);
+    }
+
+    #[test]
+    fn what_does_not_exist_is_reported() {
+        let candidates = plan(&["/nowhere/at all.mp4".into()]);
+        assert!(matches!(candidates[..], [Candidate::Broken(..)]));
+    }
+}

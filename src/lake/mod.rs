@@ -1,0 +1,87 @@
+//! The lake: Hive-partitioned Parquet files and their DuckLake catalog in an embedded database.
+//!
+//! Nothing else knows DuckLake. The catalog is attached for the milliseconds that a look or a
+//! commit takes, so that any number of processes can work on one lake; whoever finds it locked
+//! waits and tries again.
+
+mod catalog;
+mod resolution;
+mod writer;
+
+pub use catalog::{CommitOutcome, Lake, LakeInfo, Replace, SnapshotInfo, TableInfo, VideoRecord};
+pub use resolution::to_lake_resolution;
+pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter};
+
+use std::path::{Path, PathBuf};
+
+/// Version of the tables in `schemas/`; grows with every change of them.
+pub const FORMAT_VERSION: i32 = 1;
+
+/// Name under which the lake is attached.
+pub const LAKE_NAME: &str = "lake";
+
+/// Where the parts of a lake lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LakePaths {
+    root: PathBuf,
+}
+
+impl LakePaths {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The catalog database.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join("catalog.ducklake")
+    }
+
+    /// The folder of all Parquet files.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    /// The folder of a table's files for one sport. DuckLake keeps its own files there too, and
+    /// stores paths below it as relative, so that a lake can be moved.
+    pub fn partition(&self, table: &str, sport: &str) -> PathBuf {
+        let table = self.data().join("main").join(table);
+        table.join(format!("sport={sport}"))
+    }
+}
+
+/// What can go wrong with a lake.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    #[error(
+        "the DuckLake extension cannot be loaded ({reason}); run `make setup` or `posedata models add ducklake`: {path}"
+    )]
+    Extension { path: PathBuf, reason: String },
+    #[error("there is no lake yet; run `posedata ingest` first, or give --lake: {path}")]
+    Missing { path: PathBuf },
+    #[error("not a lake ({reason}); give another folder with --lake: {path}")]
+    NotALake { path: PathBuf, reason: String },
+    #[error(
+        "the lake has format {found}, this posedata knows {known}; install the newer posedata: {path}"
+    )]
+    Newer {
+        path: PathBuf,
+        found: i32,
+        known: i32,
+    },
+    #[error(
+        "the lake is in use by another process for {waited_secs} s now; wait for it to end and try again: {path}"
+    )]
+    Locked { path: PathBuf, waited_secs: u64 },
+    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error("the video has more frames than the lake can number; split it: {path}")]
+    TooLong { path: PathBuf },
+    #[error("the lake's database failed: {0}")]
+    Database(#[from] duckdb::Error),
+    #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]
+    NoSnapshot { path: PathBuf, version: u64 },
+}

@@ -1,0 +1,24 @@
+//! posedata: folders of video into a queryable lake of human motion.
+//!
+//! The modules follow the data's way; each imports only from those before it, but for `ingest`,
+//! which joins them, and `cli`, which is the program around it.
+
+pub mod files;
+pub mod image;
+pub mod resources;
+
+pub mod video;
+
+pub mod pose;
+
+pub mod metrics;
+
+pub mod lake;
+
+pub mod models;
+
+pub mod ingest;
+
+pub mod query;
+
+pub mod cli;

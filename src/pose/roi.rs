@@ -1,0 +1,120 @@
+//! Regions of interest: the rotated square around a person that the landmark model looks at.
+
+use std::f64::consts::{FRAC_PI_2, PI, TAU};
+
+/// The square is this much larger than the circle that the two alignment points describe
+/// (MediaPipe, `pose_detection_to_roi.pbtxt` and `pose_landmarks_to_roi.pbtxt`: `scale_x: 1.25`).
+const ROI_SCALE: f64 = 1.25;
+
+/// Width and height of a picture in pixels, as the geometry needs them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImageSize {
+    pub width: f64,
+    pub height: f64,
+}
+
+impl ImageSize {
+    pub fn new(width: usize, height: usize) -> Self {
+        Self {
+            width: width as f64,
+            height: height as f64,
+        }
+    }
+}
+
+/// A square region of an image, in pixels. It may reach beyond the image.
+///
+/// `rotation_rad` is 0 for an upright person and grows clockwise on the screen; its range is
+/// -pi (included) to pi (excluded).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roi {
+    pub center_x_px: f64,
+    pub center_y_px: f64,
+    pub side_px: f64,
+    pub rotation_rad: f64,
+}
+
+impl Roi {
+    /// The region around a person from the two alignment points, each (x, y) in pixels:
+    /// `center` between the hips and `scale` on the circle around the whole body.
+    pub fn from_alignment_points(center: [f64; 2], scale: [f64; 2]) -> Self {
+        let (dx, dy) = (scale[0] - center[0], scale[1] - center[1]);
+        Self {
+            center_x_px: center[0],
+            center_y_px: center[1],
+            side_px: 2.0 * dx.hypot(dy) * ROI_SCALE,
+            rotation_rad: normalize_radians(FRAC_PI_2 - (-dy).atan2(dx)),
+        }
+    }
+
+    /// The axis-aligned square around a whole image, as the detector sees it.
+    pub fn letterbox(size: ImageSize) -> Self {
+        Self {
+            center_x_px: size.width / 2.0,
+            center_y_px: size.height / 2.0,
+            side_px: size.width.max(size.height),
+            rotation_rad: 0.0,
+        }
+    }
+
+    /// Image position in pixels of a point that is given in fractions of the region
+    /// (0..1 from its top left corner).
+    pub fn project(&self, x: f64, y: f64) -> [f64; 2] {
+        let (sin, cos) = self.rotation_rad.sin_cos();
+        let (qx, qy) = (x - 0.5, y - 0.5);
+        [
+            self.center_x_px + self.side_px * (qx * cos - qy * sin),
+            self.center_y_px + self.side_px * (qx * sin + qy * cos),
+        ]
+    }
+
+    /// Turns a vector from the region's axes to the image's; lengths stay.
+    pub fn rotate(&self, x: f64, y: f64) -> [f64; 2] {
+        let (sin, cos) = self.rotation_rad.sin_cos();
+        [x * cos - y * sin, x * sin + y * cos]
+    }
+
+    /// Whether a crop can be taken from it at all.
+    pub fn is_usable(&self) -> bool {
+        self.side_px.is_finite()
+            && self.side_px > 0.0
+            && self.center_x_px.is_finite()
+            && self.center_y_px.is_finite()
+    }
+}
+
+fn normalize_radians(angle: f64) -> f64 {
+    angle - TAU * ((angle + PI) / TAU).floor()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_straight_above_gives_no_rotation_and_a_quarter_turn_is_clockwise() {
+        let upright = Roi::from_alignment_points([100.0, 100.0], [100.0, 60.0]);
+        assert!(upright.rotation_rad.abs() < 1e-12);
+        assert!((upright.side_px - 100.0).abs() < 1e-12);
+        let fallen_right = Roi::from_alignment_points([100.0, 100.0], [140.0, 100.0]);
+        assert!((fallen_right.rotation_rad - FRAC_PI_2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn rotation_stays_below_pi() {
+        let upside_down = Roi::from_alignment_points([0.0, 0.0], [0.0, 10.0]);
+        assert!((upside_down.rotation_rad + PI).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_middle_of_the_region_projects_to_its_centre() {
+        let roi = Roi {
+            center_x_px: 7.0,
+            center_y_px: -3.0,
+            side_px: 50.0,
+            rotation_rad: 0.7,
+        };
+        let [x, y] = roi.project(0.5, 0.5);
+        assert!((x - 7.0).abs() < 1e-12 && (y + 3.0).abs() < 1e-12);
+    }
+}

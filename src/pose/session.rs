@@ -1,0 +1,220 @@
+//! ONNX Runtime: loads the library and the two models, runs them.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+
+use super::PoseError;
+use super::detector::{ANCHOR_COUNT, BOX_VALUES, DETECTOR_INPUT_SIDE};
+use super::landmarker::{
+    HEATMAP_SIDE, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
+};
+use super::tflite::Output;
+
+/// Name of the converted models' input.
+const INPUT: &str = "image";
+
+/// What is kept of the detector's TFLite outputs.
+pub const DETECTOR_OUTPUTS: [Output; 2] = [
+    Output {
+        position: 0,
+        name: "boxes",
+    },
+    Output {
+        position: 1,
+        name: "logits",
+    },
+];
+
+/// What is kept of a landmark model's TFLite outputs; output 2, the segmentation, is not.
+pub const LANDMARK_OUTPUTS: [Output; 4] = [
+    Output {
+        position: 0,
+        name: "points",
+    },
+    Output {
+        position: 1,
+        name: "pose_probability",
+    },
+    Output {
+        position: 3,
+        name: "heatmaps",
+    },
+    Output {
+        position: 4,
+        name: "world",
+    },
+];
+
+/// Where the installed models and their runtime are.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    /// libonnxruntime.so
+    pub runtime: PathBuf,
+    pub detector: PathBuf,
+    pub landmarker: PathBuf,
+    /// The landmark model's name in `models/models.toml`.
+    pub landmarker_name: String,
+}
+
+/// Loads ONNX Runtime, once in a process; later calls return at once.
+///
+/// # Errors
+/// [`PoseError::Runtime`] when the library is missing, is no ONNX Runtime, or is too old.
+pub fn load_runtime(library: &Path) -> Result<&'static Environment, PoseError> {
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    static LOADING: Mutex<()> = Mutex::new(());
+    let error = |reason: String| PoseError::Runtime {
+        path: library.to_path_buf(),
+        reason,
+    };
+    // A panic in another loader leaves nothing half-made that this one could trip over.
+    let _guard = LOADING
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    if !library.is_file() {
+        return Err(error("the file does not exist".into()));
+    }
+    let environment = ort::init_from(library)
+        .map_err(|e| error(e.to_string()))?
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| error(e.to_string()))?;
+    Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// The detector and a landmark model, ready to run.
+pub struct PoseModels {
+    detector: Session,
+    landmarker: Session,
+}
+
+impl PoseModels {
+    /// Loads both models; each run uses `intra_op_threads` threads, which do not change results.
+    ///
+    /// # Errors
+    /// When the runtime or a model is missing or unusable.
+    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
+        let environment = load_runtime(&files.runtime)?;
+        let load = |path: &Path, name: &str| session(environment, path, name, intra_op_threads);
+        std::thread::scope(|scope| {
+            let detector = scope.spawn(|| load(&files.detector, "detector"));
+            let landmarker = load(&files.landmarker, &files.landmarker_name)?;
+            let detector = match detector.join() {
+                Ok(session) => session?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            Ok(Self {
+                detector,
+                landmarker,
+            })
+        })
+    }
+
+    /// Runs the detector on a [3, 224, 224] tensor in -1..1 and hands its boxes [2254, 12] and
+    /// score logits [2254] to `read`.
+    ///
+    /// # Errors
+    /// When the model fails or gives tensors of another shape.
+    pub fn detect<R>(
+        &mut self,
+        tensor: &[f32],
+        read: impl FnOnce(&[f32], &[f32]) -> R,
+    ) -> Result<R, PoseError> {
+        let outputs = run(&mut self.detector, "detector", tensor, DETECTOR_INPUT_SIDE)?;
+        let boxes = output(&outputs, "detector", "boxes", ANCHOR_COUNT * BOX_VALUES)?;
+        let logits = output(&outputs, "detector", "logits", ANCHOR_COUNT)?;
+        Ok(read(boxes, logits))
+    }
+
+    /// Runs the landmark model on a [3, 256, 256] tensor in 0..1 and hands its outputs to `read`.
+    ///
+    /// # Errors
+    /// When the model fails or gives tensors of another shape.
+    pub fn landmarks<R>(
+        &mut self,
+        tensor: &[f32],
+        read: impl FnOnce(LandmarkTensors<'_>) -> R,
+    ) -> Result<R, PoseError> {
+        let model = "landmark";
+        let outputs = run(&mut self.landmarker, model, tensor, LANDMARK_INPUT_SIDE)?;
+        let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
+        Ok(read(LandmarkTensors {
+            points: output(&outputs, model, "points", POINT_COUNT * POINT_VALUES)?,
+            pose_probability: output(&outputs, model, "pose_probability", 1)?[0],
+            heatmaps: output(&outputs, model, "heatmaps", heatmap_values)?,
+            world: output(&outputs, model, "world", POINT_COUNT * 3)?,
+        }))
+    }
+}
+
+fn session(
+    environment: &Environment,
+    path: &Path,
+    name: &str,
+    intra_op_threads: usize,
+) -> Result<Session, PoseError> {
+    if !path.is_file() {
+        return Err(PoseError::MissingModel {
+            name: name.into(),
+            path: path.into(),
+        });
+    }
+    let error = |e: &dyn Display| PoseError::Model {
+        name: name.into(),
+        path: path.into(),
+        reason: e.to_string(),
+    };
+    Session::builder(environment)
+        .map_err(|e| error(&e))?
+        .with_optimization_level(GraphOptimizationLevel::All)
+        .map_err(|e| error(&e))?
+        .with_intra_threads(intra_op_threads)
+        .map_err(|e| error(&e))?
+        .commit_from_file(path)
+        .map_err(|e| error(&e))
+}
+
+fn run<'s>(
+    session: &'s mut Session,
+    model: &'static str,
+    tensor: &[f32],
+    side: usize,
+) -> Result<ort::session::SessionOutputs<'s>, PoseError> {
+    let error = |e: &dyn Display| PoseError::Inference {
+        model,
+        reason: e.to_string(),
+    };
+    let input = TensorRef::from_array_view(([1, 3, side, side], tensor)).map_err(|e| error(&e))?;
+    session
+        .run(ort::inputs![INPUT => input])
+        .map_err(|e| error(&e))
+}
+
+fn output<'o>(
+    outputs: &'o ort::session::SessionOutputs<'_>,
+    model: &'static str,
+    name: &str,
+    length: usize,
+) -> Result<&'o [f32], PoseError> {
+    let error = |reason: String| PoseError::Inference { model, reason };
+    let value = outputs
+        .get(name)
+        .ok_or_else(|| error(format!("it has no output {name}")))?;
+    let (shape, values) = value
+        .try_extract_tensor::<f32>()
+        .map_err(|e| error(e.to_string()))?;
+    if values.len() != length {
+        let reason = format!("output {name} has shape {shape:?}, expected {length} values");
+        return Err(error(reason));
+    }
+    Ok(values)
+}

@@ -1,0 +1,142 @@
+//! Runs SQL over the lake, in a session that can do nothing else.
+//!
+//! The session is read-only and sealed before the user's SQL is seen: no other file can be read or
+//! written, no extension loaded, no setting changed. It never decodes video.
+
+mod guard;
+mod output;
+mod params;
+
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+use duckdb::types::Value;
+
+use crate::lake::{Lake, LakeError};
+pub use output::Format;
+pub use params::{Parameter, parameters};
+
+/// Whether a query may reach beyond the lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExternalAccess {
+    Denied,
+    Allowed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("cannot read the query ({reason}): {path}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Sql(String),
+    #[error("{0}; give --allow-external to run it all the same")]
+    Forbidden(String),
+    #[error("the query needs a value for ${name}{about}; give --param {name}=VALUE")]
+    MissingParameter { name: String, about: String },
+    #[error("the query has no parameter {name}; it has {known}")]
+    UnknownParameter { name: String, known: String },
+    #[error("--param {name}={value} is not {expected}")]
+    WrongParameter {
+        name: String,
+        value: String,
+        expected: &'static str,
+    },
+    #[error("cannot write the result ({reason}): {path}")]
+    Write { path: PathBuf, reason: String },
+}
+
+/// A query with the values of its parameters.
+pub struct Query {
+    sql: String,
+    values: Vec<(String, String)>,
+}
+
+impl Query {
+    /// SQL text; `values` are (parameter, value) pairs as the user gave them.
+    pub fn new(sql: String, values: Vec<(String, String)>) -> Self {
+        Self { sql, values }
+    }
+
+    /// Reads SQL from a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn from_file(path: &Path, values: Vec<(String, String)>) -> Result<Self, QueryError> {
+        let sql = std::fs::read_to_string(path).map_err(|e| QueryError::Unreadable {
+            path: path.into(),
+            reason: e.to_string(),
+        })?;
+        Ok(Self::new(sql, values))
+    }
+}
+
+/// Where a result goes.
+pub enum Destination {
+    Stdout,
+    /// Written under another name and renamed when it is whole.
+    File(PathBuf),
+}
+
+/// A session over a lake.
+pub struct Session {
+    connection: Connection,
+    access: ExternalAccess,
+}
+
+impl Session {
+    /// Opens the lake, as it is or as it was at snapshot `version`, and seals the session.
+    ///
+    /// # Errors
+    /// When the lake or the snapshot does not exist or cannot be read.
+    pub fn open(
+        lake: Lake,
+        version: Option<u64>,
+        access: ExternalAccess,
+    ) -> Result<Self, QueryError> {
+        let data = lake.paths().data();
+        let connection = lake.into_reader(version)?;
+        if access == ExternalAccess::Denied {
+            guard::seal(&connection, &data)?;
+        }
+        Ok(Self { connection, access })
+    }
+
+    /// Ends a running query from another thread.
+    pub fn interrupt_handle(&self) -> std::sync::Arc<duckdb::InterruptHandle> {
+        self.connection.interrupt_handle()
+    }
+
+    /// Runs a query and writes its result; gives the number of rows.
+    ///
+    /// # Errors
+    /// When the SQL is wrong or not allowed, a parameter is missing, or the result cannot be
+    /// written.
+    pub fn run(
+        &self,
+        query: &Query,
+        format: Format,
+        destination: &Destination,
+    ) -> Result<u64, QueryError> {
+        if self.access == ExternalAccess::Denied {
+            guard::check(&self.connection, &query.sql)?;
+        }
+        let mut statement = self.connection.prepare(&query.sql).map_err(sql_error)?;
+        let names = (1..=statement.parameter_count())
+            .map(|i| statement.parameter_name(i).map_err(sql_error))
+            .collect::<Result<Vec<_>, _>>()?;
+        let values = params::bind(&query.sql, &names, &query.values)?;
+        let bound: Vec<&dyn duckdb::ToSql> = values.iter().map(|v: &Value| v as _).collect();
+        let batches = statement.query_arrow(bound.as_slice()).map_err(sql_error)?;
+        output::write(batches, format, destination)
+    }
+}
+
+fn sql_error(error: duckdb::Error) -> QueryError {
+    let message = match error {
+        duckdb::Error::DuckDBFailure(_, Some(message)) => message,
+        other => other.to_string(),
+    };
+    QueryError::Sql(message)
+}

@@ -1,0 +1,63 @@
+//! Videos: recognising them, reading frames with their true timestamps.
+//!
+//! OpenCV is known to this module alone; it knows nothing of poses.
+
+mod container;
+mod reader;
+mod timestamps;
+
+pub use container::{Container, sniff};
+pub use reader::{Frame, VideoInfo, VideoReader, silence_decoder_logs};
+
+use std::path::PathBuf;
+
+/// A time on a video's own clock, from its first frame on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct MediaTime {
+    secs: f64,
+}
+
+impl MediaTime {
+    pub const fn from_secs(secs: f64) -> Self {
+        Self { secs }
+    }
+
+    pub const fn as_secs(self) -> f64 {
+        self.secs
+    }
+}
+
+/// Why a file gives no frames, or not all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum VideoError {
+    #[error("cannot read the file ({reason}); check its permissions and the disk: {path}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("the file is empty; copy or record it again: {path}")]
+    Empty { path: PathBuf },
+    #[error("this is {what}, not a file; give a video file or a folder of them: {path}")]
+    NotAFile { path: PathBuf, what: &'static str },
+    #[error("not a video; convert it, or leave it out: {path}")]
+    NotAVideo { path: PathBuf },
+    #[error(
+        "the {container} file holds no video stream that can be decoded (audio only, cut off, or an unknown codec); re-encode it to H.264: {path}"
+    )]
+    NoVideoStream {
+        path: PathBuf,
+        container: &'static str,
+    },
+    #[error(
+        "the video is cut off: it ends after {frames_read} of about {frames_expected} frames ({last_secs:.2} s); copy it again from the camera: {path}"
+    )]
+    Truncated {
+        path: PathBuf,
+        frames_read: u64,
+        frames_expected: u64,
+        last_secs: f64,
+    },
+    #[error("no frame could be decoded; re-encode the video to H.264: {path}")]
+    NoFrames { path: PathBuf },
+    #[error("the file name is not valid Unicode; rename it: {path}")]
+    NotUnicode { path: PathBuf },
+    #[error("decoding failed ({reason}); re-encode the video to H.264: {path}")]
+    Decode { path: PathBuf, reason: String },
+}

@@ -1,0 +1,261 @@
+//! The lake as a fixture (scripted poses over a short clip) and what commits promise.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use posedata::ingest::{
+    self, IngestConfig, IngestError, IngestObserver, IngestSummary, RowConfig, VideoOutcome,
+    VideoReport,
+};
+use posedata::lake::{Lake, LakeError, LakePaths, Replace};
+use posedata::pose::{PoseBackend, TrackerConfig};
+
+use crate::support::{ScriptedBackend, make_clip, store};
+
+pub const CLIP_FRAMES: u64 = 30;
+
+struct Silent;
+
+impl IngestObserver for Silent {
+    fn planned(&self, _videos: usize) {}
+    fn video_started(&self, _video: usize, _path: &Path, _hint: Option<u64>) {}
+    fn frame_done(&self, _video: usize) {}
+    fn video_finished(&self, _video: usize, _report: &VideoReport) {}
+}
+
+/// A one-second clip of 64x48 pixels; `tint` makes its bytes differ from other clips'.
+pub fn clip(folder: &Path, name: &str, tint: &str) -> PathBuf {
+    let path = folder.join(name);
+    let source = format!("color={tint}:size=64x48:rate=30:duration=1");
+    make_clip(&path, &["-f", "lavfi", "-i", &source]);
+    path
+}
+
+pub fn open_lake(paths: &LakePaths) -> Result<Lake, LakeError> {
+    let extension = store().ducklake_extension().expect("the extension's path");
+    Lake::new(paths.clone(), &extension, 256 << 20, 1)
+}
+
+pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
+    IngestConfig {
+        inputs,
+        lake: lake.clone(),
+        rows: RowConfig::new(
+            "testing".into(),
+            "scripted".into(),
+            "0".repeat(64),
+            "0".repeat(64),
+            &TrackerConfig::default(),
+        ),
+        workers: NonZeroUsize::new(2).expect("two"),
+        cores: 2,
+        replace: Replace::IfDifferent,
+    }
+}
+
+/// Ingests with scripted poses.
+pub fn ingest(config: &IngestConfig) -> Result<IngestSummary, IngestError> {
+    let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
+    let lake = || open_lake(&config.lake);
+    ingest::run(config, &backends, &lake, &Silent, &AtomicBool::new(false))
+}
+
+/// A lake of one clip, in `folder`.
+pub fn fixture(folder: &Path) -> LakePaths {
+    let lake = LakePaths::new(folder.join("lake"));
+    let summary = ingest(&config(vec![clip(folder, "red.mp4", "red")], &lake)).expect("an ingest");
+    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Ingested)), 1);
+    lake
+}
+
+pub fn parquet_files(paths: &LakePaths) -> Vec<PathBuf> {
+    walkdir::WalkDir::new(paths.data())
+        .sort_by_file_name()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
+        .map(|entry| entry.into_path())
+        .collect()
+}
+
+fn rows(paths: &LakePaths, table: &str) -> u64 {
+    let info = open_lake(paths)
+        .and_then(|lake| lake.info())
+        .expect("a lake");
+    let table = info.tables.into_iter().find(|t| t.table == table);
+    table.expect("the table").rows
+}
+
+#[test]
+fn all_rows_of_a_video_arrive_and_a_second_ingest_has_nothing_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let poses = (0..CLIP_FRAMES as u32)
+        .filter_map(ScriptedBackend::pose)
+        .count() as u64;
+    assert_eq!(rows(&lake, "videos"), 1);
+    assert_eq!(rows(&lake, "metrics"), CLIP_FRAMES);
+    assert_eq!(rows(&lake, "landmarks"), 33 * poses);
+    let files = parquet_files(&lake);
+
+    let again = ingest(&config(vec![folder.path().into()], &lake)).expect("an ingest");
+    assert_eq!(again.count(|o| matches!(o, VideoOutcome::Skipped)), 1);
+    assert_eq!(
+        parquet_files(&lake),
+        files,
+        "a skipped video leaves no file"
+    );
+}
+
+#[test]
+fn other_settings_replace_the_rows_and_the_same_content_is_one_video() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    fs::copy(
+        folder.path().join("red.mp4"),
+        folder.path().join("copy.mp4"),
+    )
+    .expect("a copy");
+    let mut other = config(vec![folder.path().into()], &lake);
+    other.rows.min_tracking_confidence = 0.7;
+    let summary = ingest(&other).expect("an ingest");
+    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Replaced)), 1);
+    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Skipped)), 1);
+    assert_eq!(rows(&lake, "videos"), 1);
+    assert_eq!(rows(&lake, "metrics"), CLIP_FRAMES);
+}
+
+#[test]
+fn a_lake_can_be_moved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let elsewhere = LakePaths::new(folder.path().join("it's elsewhere"));
+    fs::rename(lake.root(), elsewhere.root()).expect("a move");
+    assert_eq!(rows(&elsewhere, "metrics"), CLIP_FRAMES);
+    let clip = clip(folder.path(), "blue.mp4", "blue");
+    ingest(&config(vec![clip], &elsewhere)).expect("an ingest into the moved lake");
+    assert_eq!(rows(&elsewhere, "metrics"), 2 * CLIP_FRAMES);
+}
+
+#[test]
+fn many_ingests_at_once_lose_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = LakePaths::new(folder.path().join("lake"));
+    let tints = ["red", "green", "blue", "white", "black", "gray"];
+    let clips: Vec<PathBuf> = tints
+        .iter()
+        .map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint))
+        .collect();
+    // Every clip is given to two ingests.
+    std::thread::scope(|scope| {
+        for half in [&clips[..4], &clips[2..]] {
+            scope.spawn(|| ingest(&config(half.to_vec(), &lake)).expect("an ingest"));
+        }
+    });
+    assert_eq!(rows(&lake, "videos"), tints.len() as u64);
+    assert_eq!(rows(&lake, "metrics"), CLIP_FRAMES * tints.len() as u64);
+    assert_eq!(
+        parquet_files(&lake).len(),
+        2 * tints.len(),
+        "no file is left over"
+    );
+}
+
+#[test]
+fn folders_that_are_no_lake_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let error_for = |root: PathBuf| {
+        let lake = LakePaths::new(root);
+        let clip = clip(folder.path(), "red.mp4", "red");
+        ingest(&config(vec![clip], &lake))
+            .expect_err("an error")
+            .to_string()
+    };
+    let file = folder.path().join("file");
+    fs::write(&file, "text").expect("a file");
+    assert!(error_for(file).contains("not a lake (it is a file)"));
+
+    let full = folder.path().join("full");
+    fs::create_dir(&full).expect("a folder");
+    fs::write(full.join("thesis.docx"), "text").expect("a file");
+    assert!(error_for(full.clone()).contains("it holds other files"));
+    assert_eq!(fs::read_dir(&full).expect("a folder").count(), 1);
+
+    let broken = folder.path().join("broken");
+    fs::create_dir(&broken).expect("a folder");
+    fs::write(broken.join("catalog.ducklake"), "no database").expect("a file");
+    assert!(error_for(broken).contains("not a lake"));
+}
+
+#[test]
+fn a_lake_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let connection = duckdb::Connection::open_in_memory().expect("a database");
+    let extension = store().ducklake_extension().expect("a path");
+    connection
+        .execute_batch(&format!(
+            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake; UPDATE lake.lake_format SET format_version = 99; DETACH lake",
+            extension.display(),
+            lake.catalog().display()
+        ))
+        .expect("a newer lake");
+    let error = ingest(&config(vec![folder.path().into()], &lake)).expect_err("an error");
+    let IngestError::Lake(LakeError::Newer { found: 99, .. }) = error else {
+        panic!("{error}");
+    };
+}
+
+#[test]
+fn a_cancelled_ingest_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = LakePaths::new(folder.path().join("lake"));
+    let config = config(vec![clip(folder.path(), "red.mp4", "red")], &lake);
+    let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
+    let open = || open_lake(&lake);
+    let cancelled = AtomicBool::new(true);
+    let summary = ingest::run(&config, &backends, &open, &Silent, &cancelled).expect("a summary");
+    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Cancelled)), 1);
+    assert_eq!(rows(&lake, "videos"), 0);
+    assert_eq!(parquet_files(&lake), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn files_have_the_types_and_the_order_of_the_tables() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let connection = duckdb::Connection::open_in_memory().expect("a database");
+    for table in ["landmarks", "metrics"] {
+        let file = parquet_files(&lake)
+            .into_iter()
+            .find(|path| path.starts_with(lake.partition(table, "testing")))
+            .expect("a file");
+        let describe = format!(
+            "DESCRIBE SELECT * FROM read_parquet('{}', hive_partitioning = false)",
+            file.display()
+        );
+        let mut statement = connection.prepare(&describe).expect("a file of Parquet");
+        let in_file: Vec<(String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .expect("columns")
+            .collect::<Result<_, _>>()
+            .expect("columns");
+        let sql = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{table}.sql")),
+        )
+        .expect("a schema");
+        let in_schema: Vec<(String, String)> = sql
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .map(|column| {
+                let mut words = column.trim_end_matches(',').split(' ');
+                let mut word = || words.next().expect("a name and a type").to_owned();
+                (word(), word())
+            })
+            .filter(|(name, _)| name != "sport")
+            .collect();
+        assert_eq!(in_file, in_schema, "{table}");
+    }
+}

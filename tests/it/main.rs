@@ -1,0 +1,12 @@
+//! The one integration test binary: each area of posedata has a module.
+
+mod bad_input;
+mod goldens;
+mod ingest;
+mod lake;
+mod metrics_oracle;
+mod npz;
+mod query;
+mod setup;
+mod support;
+mod video;

@@ -1,0 +1,132 @@
+//! What the tests share: installed models, clips, a scripted pose backend, the program itself.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use posedata::image::BgrView;
+use posedata::models::ModelStore;
+use posedata::pose::landmark::LANDMARK_COUNT;
+use posedata::pose::{
+    ImageLandmark, PersonPose, PoseBackend, PoseError, PoseModels, PoseTimings, PoseTracker,
+    TrackerConfig,
+};
+use posedata::video::{Frame, VideoReader};
+
+/// The store that `make test` has filled.
+pub fn store() -> ModelStore {
+    let folder = std::env::var_os("POSEDATA_MODELS").map(PathBuf::from);
+    ModelStore::new(folder).expect("a folder for models")
+}
+
+/// An installed file: a clip, a model or a library.
+pub fn installed(name: &str) -> PathBuf {
+    let path = store().path(name).expect("a name of models.toml");
+    assert!(path.is_file(), "{name} is not installed; run `make test`");
+    path
+}
+
+pub fn models(landmarker: &str) -> PoseModels {
+    let files = store().pose_files(landmarker).expect("a landmark model");
+    PoseModels::load(&files, 1).expect("models; run `make test`")
+}
+
+pub fn tracker(config: TrackerConfig) -> PoseTracker {
+    PoseTracker::new(models("full"), config)
+}
+
+/// Calls `work` with each frame of a video.
+pub fn for_each_frame(path: &Path, mut work: impl FnMut(u64, f64, BgrView<'_>)) {
+    let mut reader = VideoReader::open(path).expect("a video");
+    let mut frame = Frame::default();
+    while reader.read(&mut frame).expect("a whole video") {
+        let view = frame.view().expect("pixels");
+        work(frame.index, frame.time.as_secs(), view);
+    }
+}
+
+/// A person who stands still but for a wrist that moves along x, without any model.
+pub struct ScriptedBackend {
+    frame: u32,
+}
+
+impl ScriptedBackend {
+    pub fn new() -> Self {
+        Self { frame: 0 }
+    }
+
+    /// The pose of a frame; every tenth frame has none.
+    pub fn pose(frame: u32) -> Option<PersonPose> {
+        if frame % 10 == 9 {
+            return None;
+        }
+        let offset = frame as f32 / 1024.0;
+        let landmark = |i: usize| ImageLandmark {
+            x: 0.25 + i as f32 / 128.0 + if i == 15 { offset } else { 0.0 },
+            y: 0.5 - i as f32 / 128.0,
+            z: 0.0,
+            visibility: 1.0,
+            presence: 1.0,
+        };
+        Some(PersonPose {
+            person: 0,
+            probability: 0.75,
+            landmarks: std::array::from_fn(landmark),
+            world_m: std::array::from_fn::<_, LANDMARK_COUNT, _>(|i| {
+                [i as f32 / 64.0, (i * i) as f32 / 2048.0, 0.0]
+            }),
+        })
+    }
+}
+
+impl PoseBackend for ScriptedBackend {
+    fn start_video(&mut self) {
+        self.frame = 0;
+    }
+
+    fn estimate(&mut self, _frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+        let pose = Self::pose(self.frame);
+        self.frame += 1;
+        Ok(pose.into_iter().collect())
+    }
+
+    fn timings(&self) -> PoseTimings {
+        PoseTimings::default()
+    }
+}
+
+/// Runs the program in `folder` with a lake there.
+pub fn posedata(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder)
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+/// The program, ready to be given arguments.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posedata"));
+    command
+        .current_dir(folder)
+        .env("POSEDATA_MODELS", store().folder())
+        .env_remove("POSEDATA_LAKE");
+    command
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Makes a short video with FFmpeg's test picture.
+pub fn make_clip(path: &Path, ffmpeg_arguments: &[&str]) {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-y"])
+        .args(ffmpeg_arguments)
+        .arg(path)
+        .output()
+        .expect("ffmpeg; run `make test`");
+    assert!(output.status.success(), "{}", stderr(&output));
+}

@@ -1,0 +1,151 @@
+//! Decoding against what ffprobe says of the same files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use posedata::video::{Frame, VideoReader};
+
+use crate::support::{for_each_frame, installed, make_clip};
+
+/// Presentation times of all frames from the first on, as FFmpeg sees them.
+fn ffprobe_times(path: &Path) -> Vec<f64> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v:0", "-of", "csv=p=0"])
+        .args(["-show_entries", "frame=best_effort_timestamp_time"])
+        .arg(path)
+        .output()
+        .expect("ffprobe; run `make test`");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let times: Vec<f64> = text
+        .lines()
+        .filter_map(|line| line.trim_end_matches(',').parse().ok())
+        .collect();
+    times.iter().map(|time| time - times[0]).collect()
+}
+
+fn check_times(path: &Path) {
+    let mut ours = Vec::new();
+    for_each_frame(path, |_, time_secs, _| ours.push(time_secs));
+    let expected = ffprobe_times(path);
+    assert_eq!(ours.len(), expected.len(), "{}", path.display());
+    for (frame, (ours, expected)) in ours.iter().zip(&expected).enumerate() {
+        // Containers round to their own clock; Matroska's ticks are milliseconds.
+        assert!(
+            (ours - expected).abs() < 0.0011,
+            "{}: frame {frame} at {ours} s, ffprobe says {expected} s",
+            path.display()
+        );
+    }
+}
+
+fn test_picture(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+    let path = folder.join(name);
+    let source = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=size=128x72:rate=30:duration=1",
+    ];
+    make_clip(&path, &[&source, arguments].concat());
+    path
+}
+
+#[test]
+fn timestamps_are_the_containers_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    check_times(&installed("demo"));
+    check_times(&installed("single_cam01"));
+    check_times(&test_picture(
+        folder,
+        "constant.mp4",
+        &["-c:v", "libx264", "-bf", "2"],
+    ));
+    check_times(&test_picture(
+        folder,
+        "late start.mkv",
+        &["-output_ts_offset", "2.5"],
+    ));
+    check_times(&test_picture(folder, "vp8.webm", &["-c:v", "libvpx"]));
+    check_times(&test_picture(folder, "motion.avi", &["-c:v", "mjpeg"]));
+}
+
+#[test]
+fn a_variable_frame_rate_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let uneven = [
+        "-vf",
+        "select='not(mod(n,3))+eq(mod(n,7),1)'",
+        "-vsync",
+        "vfr",
+    ];
+    for (name, codec) in [
+        ("no reordering.mp4", ["-c:v", "libx264", "-bf", "0"]),
+        ("reordered.mp4", ["-c:v", "libx264", "-bf", "3"]),
+        ("reordered.mkv", ["-c:v", "libx264", "-bf", "3"]),
+    ] {
+        check_times(&test_picture(
+            folder.path(),
+            name,
+            &[&uneven[..], &codec].concat(),
+        ));
+    }
+}
+
+/// A clip whose stored picture is red at the left and blue at the right.
+fn two_coloured(path: &Path, rotation_deg: &str) {
+    let plain = path.with_extension("plain.mp4");
+    let graph = "color=red:size=64x96:rate=10:duration=0.5[l];color=blue:size=64x96:rate=10:duration=0.5[r];[l][r]hstack";
+    make_clip(&plain, &["-filter_complex", graph]);
+    let plain = plain.to_str().expect("a name").to_owned();
+    let rotate = format!("rotate={rotation_deg}");
+    make_clip(
+        path,
+        &["-i", &plain, "-c", "copy", "-metadata:s:v:0", &rotate],
+    );
+}
+
+#[test]
+fn rotation_is_honoured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Turned clockwise, the left edge comes to the top.
+    for (rotation, width, height, red_at) in [
+        ("90", 96, 128, (48, 10)),
+        ("180", 128, 96, (118, 48)),
+        ("270", 96, 128, (48, 118)),
+    ] {
+        let path = folder.path().join(format!("{rotation}.mp4"));
+        two_coloured(&path, rotation);
+        let mut reader = VideoReader::open(&path).expect("a video");
+        let info = reader.info().clone();
+        assert_eq!((info.width, info.height), (width, height), "{rotation}");
+        assert_eq!(info.rotation_deg.to_string(), rotation);
+        let mut frame = Frame::default();
+        assert!(reader.read(&mut frame).expect("a frame"));
+        let view = frame.view().expect("pixels");
+        assert_eq!(
+            (view.width(), view.height()),
+            (width as usize, height as usize)
+        );
+        let [blue, _, red] = view.pixel(red_at.0, red_at.1);
+        assert!(red > 200 && blue < 60, "{rotation}: red {red}, blue {blue}");
+    }
+}
+
+#[test]
+fn odd_sizes_and_single_frames_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let odd = folder.path().join("odd.mkv");
+    let source = "testsrc=size=127x71:rate=30:duration=0.2";
+    make_clip(&odd, &["-f", "lavfi", "-i", source, "-c:v", "ffv1"]);
+    for_each_frame(&odd, |_, _, view| {
+        assert_eq!((view.width(), view.height()), (127, 71))
+    });
+    let single = test_picture(folder.path(), "single.mp4", &["-frames:v", "1"]);
+    let mut count = 0;
+    for_each_frame(&single, |index, time_secs, _| {
+        assert_eq!((index, time_secs), (0, 0.0));
+        count += 1;
+    });
+    assert_eq!(count, 1);
+}
