@@ -1,20 +1,21 @@
 -- Functions for queries over the lake.
 
 -- Distance of two points in 3D, in the points' unit.
-CREATE MACRO distance_3d(ax, ay, az, bx, by, bz) AS
-    sqrt((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2);
+CREATE MACRO distance_3d(x1, y1, z1, x2, y2, z2) AS
+    sqrt((x1 - x2) ** 2 + (y1 - y2) ** 2 + (z1 - z2) ** 2);
 
--- Angle in degrees, 0..180, at the vertex v between a and b; NULL when a or b lies on v.
-CREATE MACRO angle_deg(ax, ay, az, vx, vy, vz, bx, by, bz) AS
+-- Angle in degrees, 0..180, at the second of three points between the directions to the first and
+-- the third; NULL when one of those coincides with the second.
+CREATE MACRO angle_deg(x1, y1, z1, x2, y2, z2, x3, y3, z3) AS
     CASE
-        WHEN distance_3d(ax, ay, az, vx, vy, vz) > 0 AND distance_3d(bx, by, bz, vx, vy, vz) > 0
+        WHEN distance_3d(x1, y1, z1, x2, y2, z2) > 0 AND distance_3d(x3, y3, z3, x2, y2, z2) > 0
         THEN degrees(atan2(
             sqrt(
-                ((ay - vy) * (bz - vz) - (az - vz) * (by - vy)) ** 2
-                + ((az - vz) * (bx - vx) - (ax - vx) * (bz - vz)) ** 2
-                + ((ax - vx) * (by - vy) - (ay - vy) * (bx - vx)) ** 2
+                ((y1 - y2) * (z3 - z2) - (z1 - z2) * (y3 - y2)) ** 2
+                + ((z1 - z2) * (x3 - x2) - (x1 - x2) * (z3 - z2)) ** 2
+                + ((x1 - x2) * (y3 - y2) - (y1 - y2) * (x3 - x2)) ** 2
             ),
-            (ax - vx) * (bx - vx) + (ay - vy) * (by - vy) + (az - vz) * (bz - vz)
+            (x1 - x2) * (x3 - x2) + (y1 - y2) * (y3 - y2) + (z1 - z2) * (z3 - z2)
         ))
     END;
 

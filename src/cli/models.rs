@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Ending, GlobalArgs, Verbosity};
-use crate::models::{self, AssetState, Installed};
+use crate::models::{self, AssetState, Installed, ModelStore};
 
 /// List, install and check models, libraries and test clips
 #[derive(Args)]
@@ -38,7 +38,7 @@ enum ModelsCommand {
 pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let store = global.store()?;
     match args.command.unwrap_or(ModelsCommand::List) {
-        ModelsCommand::List => list(&store.status(), global),
+        ModelsCommand::List => list(&store, global),
         ModelsCommand::Add { names, force } => {
             let installed = if force {
                 Installed::Replace
@@ -66,32 +66,32 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     }
 }
 
-fn list(assets: &[models::AssetStatus], global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn list(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let assets = store.status();
     if global.json {
-        println!("{}", serde_json::to_string_pretty(assets)?);
+        println!("{}", serde_json::to_string_pretty(&assets)?);
         return Ok(Ending::AllGood);
     }
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["name", "state", "what", "source", "licence", "file"]);
-    for asset in assets {
+        .set_header(["name", "state", "what", "source", "licence"]);
+    for asset in &assets {
         let state = match asset.state {
             AssetState::Good => "installed, sha256 good",
             AssetState::WrongHash => "WRONG sha256",
             AssetState::Missing => "not installed",
         };
-        let path = asset.path.display().to_string();
         table.add_row([
             &asset.name,
             state,
             &asset.about,
             &asset.source,
             &asset.licence,
-            &path,
         ]);
     }
     println!("{table}");
+    println!("in {}", store.folder().display());
     Ok(Ending::AllGood)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use duckdb::{Config, Connection, params};
 
-use super::{FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedVideo};
+use super::{FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedVideo, database_message};
 
 /// How long to wait for another process to let go of the catalog. A commit takes milliseconds, but
 /// a long query in another process holds it too.
@@ -133,7 +133,7 @@ impl Lake {
             .execute_batch(&load)
             .map_err(|e| LakeError::Extension {
                 path: extension.into(),
-                reason: first_line(&e),
+                reason: first_line(e),
             })?;
         Ok(Self { paths, connection })
     }
@@ -158,7 +158,8 @@ impl Lake {
             reason: reason.into(),
         };
         if self.exists() {
-            return self.attached(Access::ReadOnly, |_| Ok(()));
+            // For writing, because whoever began to make it may have been killed on the way.
+            return self.attached(Access::ReadWrite, |_| Ok(()));
         }
         if root.exists() && !root.is_dir() {
             return Err(not_a_lake("it is a file"));
@@ -332,7 +333,7 @@ impl Lake {
             };
             let message = error.to_string();
             if !is_lock_conflict(&message) {
-                return Err(self.attach_error(&error, version));
+                return Err(self.attach_error(error, version));
             }
             if started.elapsed() > LOCK_PATIENCE {
                 return Err(LakeError::Locked {
@@ -344,7 +345,7 @@ impl Lake {
         }
     }
 
-    fn attach_error(&self, error: &duckdb::Error, version: Option<u64>) -> LakeError {
+    fn attach_error(&self, error: duckdb::Error, version: Option<u64>) -> LakeError {
         let path = self.paths.root().to_path_buf();
         match version {
             Some(version) if error.to_string().contains("snapshot") => {
@@ -361,7 +362,7 @@ impl Lake {
         let path = self.paths.root().to_path_buf();
         let found = format_version(&self.connection).map_err(|e| LakeError::NotALake {
             path: path.clone(),
-            reason: first_line(&e),
+            reason: first_line(e),
         })?;
         if found > FORMAT_VERSION {
             return Err(LakeError::Newer {
@@ -485,8 +486,8 @@ fn is_catalog_part(path: &Path) -> bool {
 }
 
 /// DuckDB appends stack traces and help texts to some messages.
-fn first_line(error: &duckdb::Error) -> String {
-    let message = error.to_string();
+fn first_line(error: duckdb::Error) -> String {
+    let message = database_message(error);
     message.lines().next().unwrap_or_default().to_owned()
 }
 

@@ -81,7 +81,21 @@ pub enum LakeError {
     #[error("the video has more frames than the lake can number; split it: {path}")]
     TooLong { path: PathBuf },
     #[error("the lake's database failed: {0}")]
-    Database(#[from] duckdb::Error),
+    Database(String),
     #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]
     NoSnapshot { path: PathBuf, version: u64 },
+}
+
+impl From<duckdb::Error> for LakeError {
+    fn from(error: duckdb::Error) -> Self {
+        Self::Database(database_message(error))
+    }
+}
+
+/// What DuckDB says, without the codes that the crate adds.
+pub fn database_message(error: duckdb::Error) -> String {
+    match error {
+        duckdb::Error::DuckDBFailure(_, Some(message)) => message.trim().to_owned(),
+        other => other.to_string(),
+    }
 }

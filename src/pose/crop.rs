@@ -35,14 +35,16 @@ fn sample(
     let (sin, cos) = roi.rotation_rad.sin_cos();
     let (width, height) = (image.width() as i32, image.height() as i32);
     let (data, stride) = (image.data(), image.stride());
-    let n = size as f64;
+    let offset = |i: usize| (i as f64 / size as f64 - 0.5) * roi.side_px;
+    let column_offsets: Vec<[f64; 2]> = (0..size)
+        .map(|column| [offset(column) * cos, offset(column) * sin])
+        .collect();
     for row in 0..size {
-        let v = (row as f64 / n - 0.5) * roi.side_px;
+        let v = offset(row);
         let (row_x, row_y) = (roi.center_x_px - v * sin, roi.center_y_px + v * cos);
-        for column in 0..size {
-            let u = (column as f64 / n - 0.5) * roi.side_px;
-            let qx = to_subpixels(row_x + u * cos);
-            let qy = to_subpixels(row_y + u * sin);
+        for (column, [column_x, column_y]) in column_offsets.iter().enumerate() {
+            let qx = to_subpixels(row_x + column_x);
+            let qy = to_subpixels(row_y + column_y);
             let (ix, iy) = (qx >> SUBPIXEL_BITS, qy >> SUBPIXEL_BITS);
             let (a, b) = (qx & SUBPIXEL_MASK, qy & SUBPIXEL_MASK);
             let weights = [
@@ -91,12 +93,16 @@ fn sample(
 }
 
 /// Position in 1/32 pixel, rounded half to even; far outside it saturates well inside `i32`.
+///
+/// Adding 1.5 * 2^52 leaves no bits for a fraction, so the addition itself rounds, as IEEE 754
+/// says, half to even; the integer then stands in the low bits. The standard library's rounding is
+/// a function call on processors as old as the compiler has to assume.
 #[inline]
 fn to_subpixels(position_px: f64) -> i32 {
     const LIMIT: f64 = (1 << 30) as f64;
-    (position_px * f64::from(SUBPIXELS))
-        .round_ties_even()
-        .clamp(-LIMIT, LIMIT) as i32
+    const NO_FRACTION: f64 = 6_755_399_441_055_744.0;
+    let position = (position_px * f64::from(SUBPIXELS)).clamp(-LIMIT, LIMIT);
+    (position + NO_FRACTION).to_bits() as i32
 }
 
 /// Fills `tensor`, laid out [3, size, size] in red, green, blue planes, with `table[value]` of
@@ -144,6 +150,22 @@ mod tests {
             side_px: side,
             rotation_rad: 0.0,
         }
+    }
+
+    #[test]
+    fn positions_round_half_to_even() {
+        for i in -1000..1000 {
+            let position = f64::from(i) / 128.0 + 0.3;
+            let expected = (position * 32.0).round_ties_even() as i32;
+            assert_eq!(to_subpixels(position), expected, "{position}");
+            let half = (f64::from(i) + 0.5) / 32.0;
+            assert_eq!(
+                to_subpixels(half),
+                (half * 32.0).round_ties_even() as i32,
+                "{half}"
+            );
+        }
+        assert_eq!(to_subpixels(f64::INFINITY), 1 << 30);
     }
 
     #[test]

@@ -179,6 +179,9 @@ fn session(
         .map_err(|e| error(&e))?
         .with_intra_threads(intra_op_threads)
         .map_err(|e| error(&e))?
+        // Spinning threads would take the cores from the decoder.
+        .with_intra_op_spinning(false)
+        .map_err(|e| error(&e))?
         .commit_from_file(path)
         .map_err(|e| error(&e))
 }

@@ -40,10 +40,14 @@ pub fn seal(connection: &Connection, data: &Path) -> Result<(), QueryError> {
 /// Refuses SQL that is not one reading statement.
 pub fn check(connection: &Connection, sql: &str) -> Result<(), QueryError> {
     let statement = without_explain(sql);
+    // The parser's function takes a literal only; doubled quotes are all that one needs.
+    let literal = statement.replace('\'', "''");
     let tree: String = connection
-        .query_row("SELECT json_serialize_sql(?)", [statement], |row| {
-            row.get(0)
-        })
+        .query_row(
+            &format!("SELECT json_serialize_sql('{literal}')"),
+            [],
+            |row| row.get(0),
+        )
         .map_err(sql_error)?;
     let tree: serde_json::Value =
         serde_json::from_str(&tree).map_err(|e| QueryError::Sql(e.to_string()))?;

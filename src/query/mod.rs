@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 use duckdb::types::Value;
 
-use crate::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError, database_message};
 pub use output::Format;
 pub use params::{Parameter, parameters};
 
@@ -134,9 +134,5 @@ impl Session {
 }
 
 fn sql_error(error: duckdb::Error) -> QueryError {
-    let message = match error {
-        duckdb::Error::DuckDBFailure(_, Some(message)) => message,
-        other => other.to_string(),
-    };
-    QueryError::Sql(message)
+    QueryError::Sql(database_message(error))
 }
