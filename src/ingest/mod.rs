@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::lake::{CommitOutcome, FORMAT_VERSION, Lake, LakeError, LakePaths, Replace};
 use crate::pose::{PoseBackend, PoseError, TrackerConfig};
-use crate::video::VideoError;
+use crate::video::{VideoError, check_file};
 pub use pipeline::StageTimes;
 use pipeline::{Interruption, VideoJob};
 use plan::plan;
@@ -218,6 +218,7 @@ pub fn run(
             inputs: config.inputs.clone(),
         });
     }
+    config.lake.prepare()?;
     observer.planned(videos.len());
     let run = Run {
         config,
@@ -226,7 +227,7 @@ pub fn run(
         cancelled,
         aborted: AtomicBool::new(false),
         fatal: Mutex::new(None),
-        lake_is_new: !config.lake.catalog().exists(),
+        lake_is_new: !config.lake.exists(),
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
         claimed: Mutex::new(HashMap::new()),
@@ -342,6 +343,7 @@ impl Run<'_> {
         threads: usize,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) -> Result<VideoReport, Interruption> {
+        check_file(path)?;
         let hashing = Instant::now();
         let video_id = pipeline::video_id(path)?;
         let hash_time = hashing.elapsed();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,10 @@ impl Lake {
         let config = Config::default()
             .threads(threads as i64)?
             .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?
-            .enable_autoload_extension(false)?;
+            .enable_autoload_extension(false)?
+            // The extension's hash was checked when it was installed; checking its signature takes
+            // a fifth of a second at every start.
+            .allow_unsigned_extensions()?;
         let connection = Connection::open_in_memory_with_flags(config)?;
         let load = if extension.is_file() {
             format!("LOAD {}", quoted(extension))
@@ -142,44 +146,12 @@ impl Lake {
         &self.paths
     }
 
-    /// Whether there is a catalog at all.
-    pub fn exists(&self) -> bool {
-        self.paths.catalog().exists()
-    }
-
-    /// Makes an empty lake where there is none, and checks the one that is there.
+    /// Fills the catalog where that has not happened yet, and checks the one that is there.
     ///
     /// # Errors
-    /// When the folder cannot be a lake, or the lake is of a newer version.
+    /// When the catalog is no lake's, or that of a newer version.
     pub fn create_or_check(&self) -> Result<(), LakeError> {
-        let root = self.paths.root();
-        let not_a_lake = |reason: &str| LakeError::NotALake {
-            path: root.into(),
-            reason: reason.into(),
-        };
-        if self.exists() {
-            // For writing, because whoever began to make it may have been killed on the way.
-            return self.attached(Access::ReadWrite, |_| Ok(()));
-        }
-        if root.exists() && !root.is_dir() {
-            return Err(not_a_lake("it is a file"));
-        }
-        let write_error = |e: std::io::Error| LakeError::Write {
-            path: root.into(),
-            reason: e.to_string(),
-        };
-        fs::create_dir_all(root).map_err(write_error)?;
-        // A second process may be making the same lake, so its parts are no foreign files.
-        let data = self.paths.data();
-        let foreign = fs::read_dir(root)
-            .map_err(write_error)?
-            .flatten()
-            .map(|entry| entry.path())
-            .any(|path| path != data && !is_catalog_part(&path));
-        if foreign {
-            return Err(not_a_lake("it holds other files and no catalog"));
-        }
-        fs::create_dir_all(&data).map_err(write_error)?;
+        // For writing in any case, because whoever began to fill it may have been killed.
         self.attached(Access::ReadWrite, |_| Ok(()))
     }
 
@@ -292,6 +264,11 @@ impl Lake {
         access: Access,
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
+        // File locks keep processes apart, but not the sessions of one process.
+        static IN_USE: Mutex<()> = Mutex::new(());
+        let _in_use = IN_USE
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         self.attach(access, None)?;
         let result = match access {
             Access::ReadWrite => self.create_missing_tables(),
@@ -470,19 +447,9 @@ fn add_video(
     })
 }
 
+/// Another process holds the catalog's file.
 fn is_lock_conflict(message: &str) -> bool {
-    // Another process: a lock on the file. Another thread of this process: the same file attached
-    // by a second database instance.
     message.contains("Could not set lock")
-        || message.contains("already attached by database")
-        || message.contains("Unique file handle conflict")
-}
-
-/// The write-ahead log that stands beside the catalog while it is written.
-fn is_catalog_part(path: &Path) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with("catalog.ducklake"))
 }
 
 /// DuckDB appends stack traces and help texts to some messages.

@@ -12,6 +12,8 @@ pub use catalog::{CommitOutcome, Lake, LakeInfo, Replace, SnapshotInfo, TableInf
 pub use resolution::to_lake_resolution;
 pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter};
 
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Version of the tables in `schemas/`; grows with every change of them.
@@ -19,6 +21,9 @@ pub const FORMAT_VERSION: i32 = 1;
 
 /// Name under which the lake is attached.
 pub const LAKE_NAME: &str = "lake";
+
+/// Name of the catalog's file; its write-ahead log adds a suffix.
+const CATALOG_NAME: &str = "catalog.ducklake";
 
 /// Where the parts of a lake lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +42,49 @@ impl LakePaths {
 
     /// The catalog database.
     pub fn catalog(&self) -> PathBuf {
-        self.root.join("catalog.ducklake")
+        self.root.join(CATALOG_NAME)
     }
 
     /// The folder of all Parquet files.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
+    }
+
+    /// Whether there is a catalog.
+    pub fn exists(&self) -> bool {
+        self.catalog().exists()
+    }
+
+    /// Makes the folders of a new lake; does nothing where there is one.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or holds something else.
+    pub fn prepare(&self) -> Result<(), LakeError> {
+        if self.exists() {
+            return Ok(());
+        }
+        let not_a_lake = |reason: &str| LakeError::NotALake {
+            path: self.root.clone(),
+            reason: reason.into(),
+        };
+        if self.root.exists() && !self.root.is_dir() {
+            return Err(not_a_lake("it is a file"));
+        }
+        let write_error = |e: std::io::Error| LakeError::Write {
+            path: self.root.clone(),
+            reason: e.to_string(),
+        };
+        fs::create_dir_all(&self.root).map_err(write_error)?;
+        // Another process may be making the same lake; its parts are no foreign files.
+        let is_part = |name: &OsStr| {
+            let name = name.as_encoded_bytes();
+            name == b"data" || name.starts_with(CATALOG_NAME.as_bytes())
+        };
+        let mut entries = fs::read_dir(&self.root).map_err(write_error)?.flatten();
+        if entries.any(|entry| !is_part(&entry.file_name())) {
+            return Err(not_a_lake("it holds other files and no catalog"));
+        }
+        fs::create_dir_all(self.data()).map_err(write_error)
     }
 
     /// The folder of a table's files for one sport. DuckLake keeps its own files there too, and

@@ -25,6 +25,7 @@ const ROUNDING: i32 = 1 << (WEIGHT_BITS - 1);
 
 /// Samples `size` x `size` pixels of the region and hands each to `write` as
 /// (row, column, [red, green, blue]).
+#[inline]
 fn sample(
     image: BgrView<'_>,
     roi: &Roi,
@@ -80,12 +81,8 @@ fn sample(
                 ]
             };
             let mix = |channel: usize| {
-                let sum: i32 = taps
-                    .iter()
-                    .zip(weights)
-                    .map(|(tap, weight)| weight * i32::from(tap[channel]))
-                    .sum();
-                ((sum + ROUNDING) >> WEIGHT_BITS) as u8
+                let tap = |i: usize| weights[i] * i32::from(taps[i][channel]);
+                ((tap(0) + tap(1) + tap(2) + tap(3) + ROUNDING) >> WEIGHT_BITS) as u8
             };
             write(row, column, [mix(2), mix(1), mix(0)]);
         }

@@ -7,7 +7,7 @@ mod reader;
 mod timestamps;
 
 pub use container::{Container, sniff};
-pub use reader::{Frame, VideoInfo, VideoReader, silence_decoder_logs};
+pub use reader::{Frame, VideoInfo, VideoReader, check_file, silence_decoder_logs};
 
 use std::path::PathBuf;
 

@@ -224,7 +224,10 @@ impl VideoReader {
 
 /// Refuses what must not be opened as a video, and recognises the rest. A FIFO or a device would
 /// block, so nothing is opened before its type is known.
-fn check_file(path: &Path) -> Result<Option<Container>, VideoError> {
+///
+/// # Errors
+/// When it is not a regular file, is empty, or cannot be read.
+pub fn check_file(path: &Path) -> Result<Option<Container>, VideoError> {
     let unreadable = |e: std::io::Error| VideoError::Unreadable {
         path: path.into(),
         reason: e.to_string(),

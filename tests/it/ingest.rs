@@ -115,6 +115,37 @@ fn a_video_without_a_person_is_committed_with_zero_poses() {
 }
 
 #[test]
+fn several_processes_on_one_folder_commit_each_video_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let videos = folder.path().join("videos");
+    std::fs::create_dir(&videos).expect("a folder");
+    for tint in ["red", "green", "blue", "gray"] {
+        crate::lake::clip(&videos, &format!("{tint}.mp4"), tint);
+    }
+    let start = || {
+        let mut command = command(folder.path());
+        command
+            .args(["ingest", "videos"])
+            .stderr(std::process::Stdio::piped());
+        command.spawn().expect("the program starts")
+    };
+    let processes = [start(), start(), start()];
+    for process in processes {
+        let output = process.wait_with_output().expect("an end");
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let sql = "select count(*), count(distinct video_id) from videos";
+    assert_eq!(value(folder.path(), sql), "4,4");
+    assert_eq!(value(folder.path(), "select count(*) from metrics"), "120");
+    let lake = posedata::lake::LakePaths::new(folder.path().join("lake"));
+    assert_eq!(
+        crate::lake::parquet_files(&lake).len(),
+        4,
+        "no file is left over"
+    );
+}
+
+#[test]
 fn without_models_the_error_says_how_to_get_them() {
     let folder = tempfile::tempdir().expect("a folder");
     crate::lake::clip(folder.path(), "wall.mp4", "gray");

@@ -151,7 +151,11 @@ fn many_ingests_at_once_lose_nothing() {
     // Every clip is given to two ingests.
     std::thread::scope(|scope| {
         for half in [&clips[..4], &clips[2..]] {
-            scope.spawn(|| ingest(&config(half.to_vec(), &lake)).expect("an ingest"));
+            scope.spawn(|| {
+                let summary = ingest(&config(half.to_vec(), &lake)).expect("an ingest");
+                let failed = summary.count(|o| matches!(o, VideoOutcome::Failed { .. }));
+                assert_eq!(failed, 0, "{:?}", summary.videos);
+            });
         }
     });
     assert_eq!(rows(&lake, "videos"), tints.len() as u64);

@@ -56,17 +56,18 @@ fn a_changed_file_is_called_wrong() {
 fn a_library_that_is_no_onnx_runtime_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     crate::lake::clip(folder.path(), "wall.mp4", "gray");
-    let output = command(folder.path())
-        .env("ORT_DYLIB_PATH", installed("ducklake"))
-        .args(["ingest", "wall.mp4"])
-        .output()
-        .expect("the program starts");
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("make setup"),
-        "{}",
-        stderr(&output)
-    );
+    fs::write(folder.path().join("text.so"), "no library").expect("a file");
+    // The C library's mathematics is a library, but another one.
+    for library in ["text.so", "/lib/x86_64-linux-gnu/libm.so.6", "missing.so"] {
+        let output = command(folder.path())
+            .env("ORT_DYLIB_PATH", library)
+            .args(["ingest", "wall.mp4"])
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(1), "{library}: {}", stderr(&output));
+        let told = stderr(&output);
+        assert!(told.contains("make setup") && told.contains(library), "{library}: {told}");
+    }
 }
 
 /// A `python3` on the path that acts as pip does, and leaves a wheel with other content.
