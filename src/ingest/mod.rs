@@ -26,6 +26,9 @@ pub use pipeline::StageTimes;
 use pipeline::{Interruption, VideoJob};
 use plan::plan;
 
+/// More threads than this do not make a model of this size faster.
+const MAX_MODEL_THREADS: usize = 4;
+
 /// Makes a worker's pose estimator; `threads` is what one of them may use.
 pub type BackendFactory<'a> = dyn Fn(usize) -> Result<Box<dyn PoseBackend>, PoseError> + Sync + 'a;
 
@@ -233,7 +236,9 @@ pub fn run(
         claimed: Mutex::new(HashMap::new()),
     };
     let workers = config.workers.get().min(videos.len());
-    let threads_per_worker = (config.cores / workers).max(1);
+    // One core for each worker's decoder; the rest shared between the models.
+    let spare_cores = config.cores.saturating_sub(workers);
+    let threads_per_worker = (spare_cores / workers).clamp(1, MAX_MODEL_THREADS);
     let reports: Mutex<Vec<(usize, VideoReport)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));

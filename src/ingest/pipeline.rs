@@ -17,8 +17,9 @@ use crate::video::{Frame, MediaTime, VideoError, VideoInfo, VideoReader};
 
 /// Decoded frames that wait for a worker take at most this much memory.
 pub const QUEUE_BYTES: usize = 48 << 20;
-/// More waiting frames than this smooth nothing out.
-const MAX_QUEUED_FRAMES: usize = 12;
+/// More waiting frames than this smooth nothing out, and fall out of the processor's cache before
+/// they are looked at.
+const MAX_QUEUED_FRAMES: usize = 4;
 /// Below two the stages would take turns instead of overlapping.
 const MIN_QUEUED_FRAMES: usize = 2;
 /// Rows that wait for the writer, in frames.

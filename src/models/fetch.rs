@@ -160,14 +160,14 @@ fn run(mut command: Command, package: &str) -> Result<(), ModelsError> {
         return Ok(());
     }
     let messages = String::from_utf8_lossy(&output.stderr);
-    let told = messages
+    let mut told = messages
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty());
     let reason = told
         .clone()
         .find(|line| line.starts_with("ERROR"))
-        .or_else(|| told.last())
+        .or_else(|| told.next_back())
         .unwrap_or("it gave no reason");
     Err(ModelsError::Download {
         program: if program == "python3" {

@@ -17,11 +17,13 @@ pub enum Border {
 }
 
 const SUBPIXEL_BITS: u32 = 5;
-const SUBPIXELS: i32 = 1 << SUBPIXEL_BITS;
-const SUBPIXEL_MASK: i32 = SUBPIXELS - 1;
+const SUBPIXELS: u64 = 1 << SUBPIXEL_BITS;
+const SUBPIXEL_MASK: i32 = (1 << SUBPIXEL_BITS) - 1;
 /// Weights of the four taps sum to 32 * 32.
 const WEIGHT_BITS: u32 = 2 * SUBPIXEL_BITS;
-const ROUNDING: i32 = 1 << (WEIGHT_BITS - 1);
+const ROUNDING: u64 = 1 << (WEIGHT_BITS - 1);
+/// Two pixels, and two bytes that make them a machine word.
+const TAP_BYTES: usize = 8;
 
 /// Samples `size` x `size` pixels of the region and hands each to `write` as
 /// (row, column, [red, green, blue]).
@@ -47,46 +49,55 @@ fn sample(
             let qx = to_subpixels(row_x + column_x);
             let qy = to_subpixels(row_y + column_y);
             let (ix, iy) = (qx >> SUBPIXEL_BITS, qy >> SUBPIXEL_BITS);
-            let (a, b) = (qx & SUBPIXEL_MASK, qy & SUBPIXEL_MASK);
-            let weights = [
-                (SUBPIXELS - b) * (SUBPIXELS - a),
-                (SUBPIXELS - b) * a,
-                b * (SUBPIXELS - a),
-                b * a,
-            ];
-            let inside = ix >= 0 && iy >= 0 && ix + 1 < width && iy + 1 < height;
-            let taps = if inside {
+            let (a, b) = ((qx & SUBPIXEL_MASK) as u64, (qy & SUBPIXEL_MASK) as u64);
+            let is_inside = ix >= 0 && iy >= 0 && ix + 1 < width && iy + 1 < height;
+            let rows = is_inside.then(|| {
                 let top = iy as usize * stride + 3 * ix as usize;
-                let (upper, lower) = (&data[top..top + 6], &data[top + stride..top + stride + 6]);
-                [
-                    [upper[0], upper[1], upper[2]],
-                    [upper[3], upper[4], upper[5]],
-                    [lower[0], lower[1], lower[2]],
-                    [lower[3], lower[4], lower[5]],
-                ]
-            } else {
-                let tap = |x: i32, y: i32| match border {
-                    Border::Replicate => image.pixel(
-                        x.clamp(0, width - 1) as usize,
-                        y.clamp(0, height - 1) as usize,
-                    ),
-                    Border::Zero if x < 0 || y < 0 || x >= width || y >= height => [0; 3],
-                    Border::Zero => image.pixel(x as usize, y as usize),
-                };
-                [
-                    tap(ix, iy),
-                    tap(ix + 1, iy),
-                    tap(ix, iy + 1),
-                    tap(ix + 1, iy + 1),
-                ]
+                // Two pixels of each row; at the picture's very end the word does not fit.
+                let word = |at: usize| data.get(at..at + TAP_BYTES)?.as_array::<TAP_BYTES>();
+                word(top).zip(word(top + stride))
+            });
+            let [blue, green, red] = match rows.flatten() {
+                Some((upper, lower)) => mix(upper, lower, a, b),
+                None => {
+                    let tap = |x: i32, y: i32| match border {
+                        Border::Zero if x < 0 || y < 0 || x >= width || y >= height => [0; 3],
+                        _ => image.pixel(
+                            x.clamp(0, width - 1) as usize,
+                            y.clamp(0, height - 1) as usize,
+                        ),
+                    };
+                    let pair = |y: i32| {
+                        let ([b0, g0, r0], [b1, g1, r1]) = (tap(ix, y), tap(ix + 1, y));
+                        [b0, g0, r0, b1, g1, r1, 0, 0]
+                    };
+                    mix(&pair(iy), &pair(iy + 1), a, b)
+                }
             };
-            let mix = |channel: usize| {
-                let tap = |i: usize| weights[i] * i32::from(taps[i][channel]);
-                ((tap(0) + tap(1) + tap(2) + tap(3) + ROUNDING) >> WEIGHT_BITS) as u8
-            };
-            write(row, column, [mix(2), mix(1), mix(0)]);
+            write(row, column, [red, green, blue]);
         }
     }
+}
+
+/// The weighted mean of four neighbouring pixels, of which the first six bytes of an upper and a
+/// lower row hold two each, for fractions `a`/32 to the right and `b`/32 downwards.
+///
+/// The three channels are mixed at once, as three fields of one 64-bit number: a weighted sum
+/// takes 18 bits at most.
+#[inline]
+fn mix(upper: &[u8; TAP_BYTES], lower: &[u8; TAP_BYTES], a: u64, b: u64) -> [u8; 3] {
+    const FIELD_BITS: u32 = 21;
+    const ONES: u64 = 1 | 1 << FIELD_BITS | 1 << (2 * FIELD_BITS);
+    let fields = |x: u8, y: u8, z: u8| {
+        u64::from(x) | u64::from(y) << FIELD_BITS | u64::from(z) << (2 * FIELD_BITS)
+    };
+    let along = |row: &[u8; TAP_BYTES]| {
+        let [b0, g0, r0, b1, g1, r1, ..] = *row;
+        (SUBPIXELS - a) * fields(b0, g0, r0) + a * fields(b1, g1, r1)
+    };
+    let sum = (SUBPIXELS - b) * along(upper) + b * along(lower) + ROUNDING * ONES;
+    let mean = |field: u32| (sum >> (field * FIELD_BITS + WEIGHT_BITS)) as u8;
+    [mean(0), mean(1), mean(2)]
 }
 
 /// Position in 1/32 pixel, rounded half to even; far outside it saturates well inside `i32`.
@@ -98,7 +109,7 @@ fn sample(
 fn to_subpixels(position_px: f64) -> i32 {
     const LIMIT: f64 = (1 << 30) as f64;
     const NO_FRACTION: f64 = 6_755_399_441_055_744.0;
-    let position = (position_px * f64::from(SUBPIXELS)).clamp(-LIMIT, LIMIT);
+    let position = (position_px * SUBPIXELS as f64).clamp(-LIMIT, LIMIT);
     (position + NO_FRACTION).to_bits() as i32
 }
 
@@ -146,6 +157,25 @@ mod tests {
             center_y_px: center,
             side_px: side,
             rotation_rad: 0.0,
+        }
+    }
+
+    #[test]
+    fn pixels_are_mixed_as_the_rule_says() {
+        let (upper, lower) = (
+            [0, 10, 255, 255, 20, 254, 9, 9],
+            [7, 255, 255, 3, 255, 255, 9, 9],
+        );
+        for a in 0..SUBPIXELS {
+            for b in 0..SUBPIXELS {
+                let expected: [u8; 3] = std::array::from_fn(|c| {
+                    let [p, q, r, s] =
+                        [upper[c], upper[c + 3], lower[c], lower[c + 3]].map(u64::from);
+                    let sum = (32 - b) * ((32 - a) * p + a * q) + b * ((32 - a) * r + a * s);
+                    ((sum + 512) >> 10) as u8
+                });
+                assert_eq!(mix(&upper, &lower, a, b), expected, "{a}, {b}");
+            }
         }
     }
 

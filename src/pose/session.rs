@@ -104,7 +104,6 @@ impl PoseModels {
     /// When the runtime or a model is missing or unusable.
     pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
         let environment = load_runtime(&files.runtime)?;
-        let intra_op_threads = std::env::var("XTH").ok().and_then(|v| v.parse().ok()).unwrap_or(intra_op_threads);
         let load = |path: &Path, name: &str| session(environment, path, name, intra_op_threads);
         std::thread::scope(|scope| {
             let detector = scope.spawn(|| load(&files.detector, "detector"));
@@ -180,11 +179,9 @@ fn session(
         .map_err(|e| error(&e))?
         .with_intra_threads(intra_op_threads)
         .map_err(|e| error(&e))?
-        .with_intra_op_spinning(std::env::var("XSPIN").is_ok())
+        // Threads that spin while no model runs would take the cores from the decoder.
+        .with_config_entry("session.force_spinning_stop", "1")
         .map_err(|e| error(&e))?
-        .with_config_entry("session.force_spinning_stop", std::env::var("XSTOP").unwrap_or("0".into())).map_err(|e| error(&e))?
-        .with_config_entry("session.intra_op.spin_duration_us", std::env::var("XDUR").unwrap_or("-1".into())).map_err(|e| error(&e))?
-        .with_config_entry("session.dynamic_block_base", std::env::var("XDYN").unwrap_or("0".into())).map_err(|e| error(&e))?
         .commit_from_file(path)
         .map_err(|e| error(&e))
 }

@@ -291,7 +291,7 @@ fn agreement(
                     differences.extend([dx.abs(), dy.abs()]);
                 }
             }
-            pose => other_presence += usize::from(pose.is_some() != !row[0].is_nan()),
+            pose => other_presence += usize::from(pose.is_some() == row[0].is_nan()),
         }
     }
     differences.sort_by(f64::total_cmp);

@@ -81,7 +81,14 @@ fn the_table_is_for_people_and_null_is_told_from_zero() {
     fixture(folder.path());
     let sql = "select frame, quality, mean_visibility from metrics where frame between 8 and 9 order by frame";
     let output = query(folder.path(), &["-e", sql]);
-    insta::assert_snapshot!(stdout(&output), @r"");
+    insta::assert_snapshot!(stdout(&output), @r"
+    ┌───────────────────────────────────┐
+    │ frame   quality   mean_visibility │
+    ╞═══════════════════════════════════╡
+    │     8   good                  1.0 │
+    │     9   no_pose              NULL │
+    └───────────────────────────────────┘
+    ");
 }
 
 #[test]

@@ -64,9 +64,17 @@ fn a_library_that_is_no_onnx_runtime_is_refused() {
             .args(["ingest", "wall.mp4"])
             .output()
             .expect("the program starts");
-        assert_eq!(output.status.code(), Some(1), "{library}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{library}: {}",
+            stderr(&output)
+        );
         let told = stderr(&output);
-        assert!(told.contains("make setup") && told.contains(library), "{library}: {told}");
+        assert!(
+            told.contains("make setup") && told.contains(library),
+            "{library}: {told}"
+        );
     }
 }
 
