@@ -1,7 +1,7 @@
 //! `posedata lake`: what is in the lake.
 
 use clap::{Args, Subcommand};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Ending, GlobalArgs, human_bytes};
 use crate::lake::LakeInfo;
@@ -62,6 +62,7 @@ fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     table
 }

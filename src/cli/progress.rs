@@ -1,12 +1,14 @@
 //! Progress bars on the terminal: one for each video in work, one for all.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Verbosity, styled_error_label};
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
@@ -16,9 +18,27 @@ const REFRESHES_PER_SEC: u8 = 10;
 
 pub struct Progress {
     verbosity: Verbosity,
+    started: Instant,
     bars: MultiProgress,
+    /// Counts bytes of video files: their frames are not known before each is opened.
     total: ProgressBar,
-    videos: Mutex<HashMap<usize, ProgressBar>>,
+    frames: AtomicU64,
+    videos: Mutex<HashMap<usize, VideoBar>>,
+}
+
+/// A video in work.
+struct VideoBar {
+    bar: ProgressBar,
+    file_bytes: u64,
+}
+
+impl VideoBar {
+    /// The part of the file's bytes that stands for the frames done so far.
+    fn bytes_done(&self) -> u64 {
+        let frames = self.bar.length().unwrap_or(0).max(1) as f64;
+        let share = (self.bar.position() as f64 / frames).min(1.0);
+        (share * self.file_bytes as f64) as u64
+    }
 }
 
 impl Progress {
@@ -31,13 +51,14 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bars = MultiProgress::with_draw_target(target);
-        let total = bars.add(ProgressBar::no_length().with_style(style(
-            "{wide_bar} {pos}/{len} frames  {per_sec}  ETA {eta}  {msg}",
-        )));
+        let total = ProgressBar::new(0)
+            .with_style(style("total [{bar:30}] {percent:>3} %  {msg}  ETA {eta}"));
         Self {
             verbosity,
+            started: Instant::now(),
+            total: bars.add(total),
             bars,
-            total,
+            frames: AtomicU64::new(0),
             videos: Mutex::default(),
         }
     }
@@ -52,7 +73,7 @@ impl Progress {
         self.bars.suspend(|| eprintln!("{line}"));
     }
 
-    fn videos(&self) -> std::sync::MutexGuard<'_, HashMap<usize, ProgressBar>> {
+    fn videos(&self) -> std::sync::MutexGuard<'_, HashMap<usize, VideoBar>> {
         self.videos
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -60,14 +81,19 @@ impl Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // The bar is drawn without the rate if there is no room for it.
+        let _ = write!(out, "{:.0} frames/s", state.per_sec());
+    };
     ProgressStyle::with_template(template)
         .expect("the template is a constant")
+        .with_key("rate", rate)
         .progress_chars("=> ")
 }
 
 impl IngestObserver for Progress {
-    fn planned(&self, videos: usize) {
-        self.total.set_message(format!("{videos} videos"));
+    fn planned(&self, _videos: usize, bytes: u64) {
+        self.total.set_length(bytes);
         self.total.enable_steady_tick(Duration::from_millis(200));
     }
 
@@ -77,24 +103,34 @@ impl IngestObserver for Progress {
             .unwrap_or(path.as_os_str())
             .to_string_lossy();
         let bar = ProgressBar::new(frame_count_hint.unwrap_or(0))
-            .with_style(style("{msg} {wide_bar} {pos}/{len}  {per_sec}  ETA {eta}"))
+            .with_style(style(
+                "      [{bar:30}] {pos}/{len}  {rate}  ETA {eta}  {msg}",
+            ))
             .with_message(name.into_owned());
         let bar = self.bars.insert_before(&self.total, bar);
-        self.total.inc_length(frame_count_hint.unwrap_or(0));
-        self.videos().insert(video, bar);
+        let file_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        self.videos().insert(video, VideoBar { bar, file_bytes });
     }
 
     fn frame_done(&self, video: usize) {
-        if let Some(bar) = self.videos().get(&video) {
-            bar.inc(1);
+        if let Some(video) = self.videos().get(&video) {
+            let before = video.bytes_done();
+            video.bar.inc(1);
+            self.total.inc(video.bytes_done() - before);
         }
-        self.total.inc(1);
+        let frames = self.frames.fetch_add(1, Ordering::Relaxed) + 1;
+        let rate = frames as f64 / self.started.elapsed().as_secs_f64();
+        self.total
+            .set_message(format!("{frames} frames  {rate:.0} frames/s"));
     }
 
     fn video_finished(&self, video: usize, report: &VideoReport) {
-        if let Some(bar) = self.videos().remove(&video) {
-            bar.finish_and_clear();
-        }
+        let file_bytes = std::fs::metadata(&report.path).map_or(0, |metadata| metadata.len());
+        let done = self.videos().remove(&video).map_or(0, |video| {
+            video.bar.finish_and_clear();
+            video.bytes_done()
+        });
+        self.total.inc(file_bytes.saturating_sub(done));
         let path = report.path.display();
         match &report.outcome {
             VideoOutcome::Failed { error } => {

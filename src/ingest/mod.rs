@@ -11,6 +11,7 @@ mod pipeline;
 mod plan;
 
 use std::collections::HashMap;
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -88,8 +89,8 @@ pub struct IngestConfig {
 
 /// Told what happens while it happens; called from several threads.
 pub trait IngestObserver: Sync {
-    /// `videos` files will be looked at.
-    fn planned(&self, videos: usize);
+    /// `videos` files of `bytes` together will be looked at.
+    fn planned(&self, videos: usize, bytes: u64);
     fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>);
     fn frame_done(&self, video: usize);
     fn video_finished(&self, video: usize, report: &VideoReport);
@@ -222,7 +223,10 @@ pub fn run(
         });
     }
     config.lake.prepare()?;
-    observer.planned(videos.len());
+    let sizes = videos
+        .iter()
+        .map(|video| fs::metadata(video.path()).map_or(0, |m| m.len()));
+    observer.planned(videos.len(), sizes.sum());
     let run = Run {
         config,
         backends,
