@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use duckdb::{Config, Connection, params};
+use tempfile::TempDir;
 
 use super::{FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedVideo, database_message};
 
@@ -36,10 +37,21 @@ enum Access {
     ReadWrite,
 }
 
+/// Block size of the catalog in bytes. DuckDB's own 256 KiB would make an empty lake take 5 MB.
+const CATALOG_BLOCK_BYTES: u32 = 16_384;
+
 /// A database session that can reach one lake.
 pub struct Lake {
     paths: LakePaths,
     connection: Connection,
+    scratch: TempDir,
+}
+
+/// A session that has the lake attached for reading.
+pub struct LakeReader {
+    // Fields are dropped in this order: what is spilled goes after who spills it.
+    pub connection: Connection,
+    _scratch: TempDir,
 }
 
 /// A row of the `videos` table.
@@ -133,13 +145,23 @@ impl Lake {
         } else {
             "LOAD ducklake".into()
         };
+        let scratch = tempfile::tempdir().map_err(|e| LakeError::Write {
+            path: std::env::temp_dir(),
+            reason: e.to_string(),
+        })?;
+        let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));
+        connection.execute_batch(&temp_directory)?;
         connection
             .execute_batch(&load)
             .map_err(|e| LakeError::Extension {
                 path: extension.into(),
                 reason: first_line(e),
             })?;
-        Ok(Self { paths, connection })
+        Ok(Self {
+            paths,
+            connection,
+            scratch,
+        })
     }
 
     pub fn paths(&self) -> &LakePaths {
@@ -252,10 +274,13 @@ impl Lake {
     ///
     /// # Errors
     /// When the lake, or its snapshot `version`, does not exist or cannot be read.
-    pub fn into_reader(self, version: Option<u64>) -> Result<Connection, LakeError> {
+    pub fn into_reader(self, version: Option<u64>) -> Result<LakeReader, LakeError> {
         self.attach(Access::ReadOnly, version)?;
         self.check_format()?;
-        Ok(self.connection)
+        Ok(LakeReader {
+            connection: self.connection,
+            _scratch: self.scratch,
+        })
     }
 
     /// Runs `work` with the lake attached and in use, and detaches it whatever happens.
@@ -293,14 +318,14 @@ impl Lake {
         }
         let source = quoted_text(&format!("ducklake:{}", catalog.display()));
         let data = quoted(&self.paths.data());
-        let read_only = match access {
-            Access::ReadOnly => ", READ_ONLY",
-            Access::ReadWrite => "",
+        let mode = match access {
+            Access::ReadOnly => ", READ_ONLY".into(),
+            Access::ReadWrite => format!(", META_BLOCK_SIZE {CATALOG_BLOCK_BYTES}"),
         };
         let at = version.map_or(String::new(), |v| format!(", SNAPSHOT_VERSION {v}"));
         // The data path in the catalog is the one of the lake's first day; lakes may be moved.
         let sql = format!(
-            "ATTACH {source} AS {LAKE_NAME} (DATA_PATH {data}, OVERRIDE_DATA_PATH true{read_only}{at}); USE {LAKE_NAME}"
+            "ATTACH {source} AS {LAKE_NAME} (DATA_PATH {data}, OVERRIDE_DATA_PATH true{mode}{at}); USE {LAKE_NAME}"
         );
         let started = Instant::now();
         loop {

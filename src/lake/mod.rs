@@ -8,7 +8,9 @@ mod catalog;
 mod resolution;
 mod writer;
 
-pub use catalog::{CommitOutcome, Lake, LakeInfo, Replace, SnapshotInfo, TableInfo, VideoRecord};
+pub use catalog::{
+    CommitOutcome, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo, TableInfo, VideoRecord,
+};
 pub use resolution::to_lake_resolution;
 pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter};
 

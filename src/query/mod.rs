@@ -9,10 +9,9 @@ mod params;
 
 use std::path::{Path, PathBuf};
 
-use duckdb::Connection;
 use duckdb::types::Value;
 
-use crate::lake::{Lake, LakeError, database_message};
+use crate::lake::{Lake, LakeError, LakeReader, database_message};
 pub use output::Format;
 pub use params::{Parameter, parameters};
 
@@ -81,7 +80,7 @@ pub enum Destination {
 
 /// A session over a lake.
 pub struct Session {
-    connection: Connection,
+    reader: LakeReader,
     access: ExternalAccess,
 }
 
@@ -96,16 +95,16 @@ impl Session {
         access: ExternalAccess,
     ) -> Result<Self, QueryError> {
         let data = lake.paths().data();
-        let connection = lake.into_reader(version)?;
+        let reader = lake.into_reader(version)?;
         if access == ExternalAccess::Denied {
-            guard::seal(&connection, &data)?;
+            guard::seal(&reader.connection, &data)?;
         }
-        Ok(Self { connection, access })
+        Ok(Self { reader, access })
     }
 
     /// Ends a running query from another thread.
     pub fn interrupt_handle(&self) -> std::sync::Arc<duckdb::InterruptHandle> {
-        self.connection.interrupt_handle()
+        self.reader.connection.interrupt_handle()
     }
 
     /// Runs a query and writes its result; gives the number of rows.
@@ -119,10 +118,11 @@ impl Session {
         format: Format,
         destination: &Destination,
     ) -> Result<u64, QueryError> {
+        let connection = &self.reader.connection;
         if self.access == ExternalAccess::Denied {
-            guard::check(&self.connection, &query.sql)?;
+            guard::check(connection, &query.sql)?;
         }
-        let mut statement = self.connection.prepare(&query.sql).map_err(sql_error)?;
+        let mut statement = connection.prepare(&query.sql).map_err(sql_error)?;
         let names = (1..=statement.parameter_count())
             .map(|i| statement.parameter_name(i).map_err(sql_error))
             .collect::<Result<Vec<_>, _>>()?;
