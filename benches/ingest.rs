@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use posedata::models::ModelStore;
-use posedata::pose::crop::{Border, crop_to_tensor};
+use posedata::pose::crop::{Border, InputScale, crop_to_tensor};
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::{LANDMARK_INPUT_SIDE, PoseModels};
 use posedata::resources::Resources;
@@ -155,8 +155,11 @@ fn first_crop(video: &Path) -> Vec<f32> {
     let roi = Roi::letterbox(ImageSize::new(view.width(), view.height()));
     let side = LANDMARK_INPUT_SIDE;
     let mut tensor = vec![0.0; 3 * side * side];
-    let table: [f32; 256] = std::array::from_fn(|v| v as f32 / 255.0);
-    crop_to_tensor(view, &roi, side, Border::Replicate, &table, &mut tensor);
+    let scale = InputScale {
+        divisor: 255.0,
+        offset: 0.0,
+    };
+    crop_to_tensor(view, &roi, side, Border::Replicate, scale, &mut tensor);
     tensor
 }
 

@@ -25,58 +25,73 @@ const ROUNDING: u64 = 1 << (WEIGHT_BITS - 1);
 /// Two pixels, and two bytes that make them a machine word.
 const TAP_BYTES: usize = 8;
 
-/// Samples `size` x `size` pixels of the region and hands each to `write` as
-/// (row, column, [red, green, blue]).
-#[inline]
+/// Samples `size` x `size` pixels of the region and hands each row to `write` as its number and
+/// its red, green and blue values.
 fn sample(
     image: BgrView<'_>,
     roi: &Roi,
     size: usize,
     border: Border,
-    mut write: impl FnMut(usize, usize, [u8; 3]),
+    mut write: impl FnMut(usize, [&[u8]; 3]),
 ) {
     let (sin, cos) = roi.rotation_rad.sin_cos();
-    let (width, height) = (image.width() as i32, image.height() as i32);
-    let (data, stride) = (image.data(), image.stride());
     let offset = |i: usize| (i as f64 / size as f64 - 0.5) * roi.side_px;
     let column_offsets: Vec<[f64; 2]> = (0..size)
         .map(|column| [offset(column) * cos, offset(column) * sin])
         .collect();
+    // Short loops over whole rows: the compiler makes vector instructions of the first and of
+    // whatever `write` does.
+    let mut positions = vec![[0; 2]; size];
+    let mut channels = [vec![0; size], vec![0; size], vec![0; size]];
     for row in 0..size {
         let v = offset(row);
-        let (row_x, row_y) = (roi.center_x_px - v * sin, roi.center_y_px + v * cos);
-        for (column, [column_x, column_y]) in column_offsets.iter().enumerate() {
-            let qx = to_subpixels(row_x + column_x);
-            let qy = to_subpixels(row_y + column_y);
-            let (ix, iy) = (qx >> SUBPIXEL_BITS, qy >> SUBPIXEL_BITS);
-            let (a, b) = ((qx & SUBPIXEL_MASK) as u64, (qy & SUBPIXEL_MASK) as u64);
-            let is_inside = ix >= 0 && iy >= 0 && ix + 1 < width && iy + 1 < height;
-            let rows = is_inside.then(|| {
-                let top = iy as usize * stride + 3 * ix as usize;
-                // Two pixels of each row; at the picture's very end the word does not fit.
-                let word = |at: usize| data.get(at..at + TAP_BYTES)?.as_array::<TAP_BYTES>();
-                word(top).zip(word(top + stride))
-            });
-            let [blue, green, red] = match rows.flatten() {
-                Some((upper, lower)) => mix(upper, lower, a, b),
-                None => {
-                    let tap = |x: i32, y: i32| match border {
-                        Border::Zero if x < 0 || y < 0 || x >= width || y >= height => [0; 3],
-                        _ => image.pixel(
-                            x.clamp(0, width - 1) as usize,
-                            y.clamp(0, height - 1) as usize,
-                        ),
-                    };
-                    let pair = |y: i32| {
-                        let ([b0, g0, r0], [b1, g1, r1]) = (tap(ix, y), tap(ix + 1, y));
-                        [b0, g0, r0, b1, g1, r1, 0, 0]
-                    };
-                    mix(&pair(iy), &pair(iy + 1), a, b)
-                }
-            };
-            write(row, column, [red, green, blue]);
+        let start = [roi.center_x_px - v * sin, roi.center_y_px + v * cos];
+        for (position, column) in positions.iter_mut().zip(&column_offsets) {
+            *position = [
+                to_subpixels(start[0] + column[0]),
+                to_subpixels(start[1] + column[1]),
+            ];
+        }
+        let [red, green, blue] = &mut channels;
+        let row_values = red.iter_mut().zip(green.iter_mut()).zip(blue.iter_mut());
+        for (position, ((red, green), blue)) in positions.iter().zip(row_values) {
+            [*blue, *green, *red] = interpolate(image, *position, border);
+        }
+        write(row, [&channels[0], &channels[1], &channels[2]]);
+    }
+}
+
+/// Blue, green and red at a position in 1/32 pixel.
+#[inline]
+fn interpolate(image: BgrView<'_>, [qx, qy]: [i32; 2], border: Border) -> [u8; 3] {
+    let (ix, iy) = (qx >> SUBPIXEL_BITS, qy >> SUBPIXEL_BITS);
+    let (a, b) = ((qx & SUBPIXEL_MASK) as u64, (qy & SUBPIXEL_MASK) as u64);
+    let (width, height) = (image.width() as i32, image.height() as i32);
+    if ix >= 0 && iy >= 0 && ix + 1 < width && iy + 1 < height {
+        let top = iy as usize * image.stride() + 3 * ix as usize;
+        // Two pixels of each row; at the picture's very end the word does not fit.
+        let word = |at: usize| {
+            image
+                .data()
+                .get(at..at + TAP_BYTES)?
+                .as_array::<TAP_BYTES>()
+        };
+        if let Some((upper, lower)) = word(top).zip(word(top + image.stride())) {
+            return mix(upper, lower, a, b);
         }
     }
+    let tap = |x: i32, y: i32| match border {
+        Border::Zero if x < 0 || y < 0 || x >= width || y >= height => [0; 3],
+        _ => image.pixel(
+            x.clamp(0, width - 1) as usize,
+            y.clamp(0, height - 1) as usize,
+        ),
+    };
+    let pair = |y: i32| {
+        let ([b0, g0, r0], [b1, g1, r1]) = (tap(ix, y), tap(ix + 1, y));
+        [b0, g0, r0, b1, g1, r1, 0, 0]
+    };
+    mix(&pair(iy), &pair(iy + 1), a, b)
 }
 
 /// The weighted mean of four neighbouring pixels, of which the first six bytes of an upper and a
@@ -113,8 +128,14 @@ fn to_subpixels(position_px: f64) -> i32 {
     (position + NO_FRACTION).to_bits() as i32
 }
 
-/// Fills `tensor`, laid out [3, size, size] in red, green, blue planes, with `table[value]` of
-/// each sampled 8-bit value.
+/// How a model wants its 8-bit input: `value / divisor + offset`.
+#[derive(Clone, Copy, Debug)]
+pub struct InputScale {
+    pub divisor: f32,
+    pub offset: f32,
+}
+
+/// Fills `tensor`, laid out [3, size, size] in red, green, blue planes, with the scaled values.
 ///
 /// # Panics
 /// When `tensor` does not hold 3 * size * size values.
@@ -123,26 +144,30 @@ pub fn crop_to_tensor(
     roi: &Roi,
     size: usize,
     border: Border,
-    table: &[f32; 256],
+    scale: InputScale,
     tensor: &mut [f32],
 ) {
     assert_eq!(tensor.len(), 3 * size * size, "tensor of another size");
-    let (red, rest) = tensor.split_at_mut(size * size);
-    let (green, blue) = rest.split_at_mut(size * size);
-    sample(image, roi, size, border, |row, column, [r, g, b]| {
-        let at = row * size + column;
-        red[at] = table[usize::from(r)];
-        green[at] = table[usize::from(g)];
-        blue[at] = table[usize::from(b)];
+    sample(image, roi, size, border, |row, channels| {
+        for (plane, values) in tensor.chunks_exact_mut(size * size).zip(channels) {
+            let line = &mut plane[row * size..(row + 1) * size];
+            for (out, value) in line.iter_mut().zip(values) {
+                *out = f32::from(*value) / scale.divisor + scale.offset;
+            }
+        }
     });
 }
 
 /// The sampled 8-bit values themselves, interleaved [size, size, 3] in red, green, blue.
 pub fn crop_to_rgb(image: BgrView<'_>, roi: &Roi, size: usize, border: Border) -> Vec<u8> {
     let mut rgb = vec![0; 3 * size * size];
-    sample(image, roi, size, border, |row, column, pixel| {
-        let at = 3 * (row * size + column);
-        rgb[at..at + 3].copy_from_slice(&pixel);
+    sample(image, roi, size, border, |row, channels| {
+        let line = &mut rgb[3 * row * size..3 * (row + 1) * size];
+        for (channel, values) in channels.into_iter().enumerate() {
+            for (out, value) in line.iter_mut().skip(channel).step_by(3).zip(values) {
+                *out = *value;
+            }
+        }
     });
     rgb
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::crop::{Border, crop_to_tensor};
+use super::crop::{Border, InputScale, crop_to_tensor};
 use super::detector::{DETECTOR_INPUT_SIDE, Detection, anchors, best_detection};
 use super::landmarker::{LANDMARK_INPUT_SIDE, RawPose};
 use super::roi::{ImageSize, Roi};
@@ -16,6 +16,17 @@ use crate::image::BgrView;
 /// MediaPipe's Python package numbers its frames so; landmarks that are to agree with it must be
 /// filtered by the same clock.
 const FILTER_STEP_SECS: f64 = 0.033_333;
+
+/// The detector takes colours in -1..1.
+const DETECTOR_SCALE: InputScale = InputScale {
+    divisor: 127.5,
+    offset: -1.0,
+};
+/// The landmark model takes colours in 0..1.
+const LANDMARK_SCALE: InputScale = InputScale {
+    divisor: 255.0,
+    offset: 0.0,
+};
 
 /// Whether a frame's region may come from the frame before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +64,6 @@ pub struct PoseTracker {
     models: PoseModels,
     config: TrackerConfig,
     anchors: Vec<[f64; 2]>,
-    detector_table: [f32; 256],
-    landmark_table: [f32; 256],
     detector_tensor: Vec<f32>,
     landmark_tensor: Vec<f32>,
     smoother: Smoother,
@@ -69,9 +78,6 @@ impl PoseTracker {
             models,
             config,
             anchors: anchors(),
-            // The models' input scaling, one entry per 8-bit value.
-            detector_table: std::array::from_fn(|v| v as f32 / 127.5 - 1.0),
-            landmark_table: std::array::from_fn(|v| v as f32 / 255.0),
             detector_tensor: vec![0.0; 3 * DETECTOR_INPUT_SIDE * DETECTOR_INPUT_SIDE],
             landmark_tensor: vec![0.0; 3 * LANDMARK_INPUT_SIDE * LANDMARK_INPUT_SIDE],
             smoother: smoother(&config),
@@ -93,7 +99,7 @@ impl PoseTracker {
             &Roi::letterbox(size),
             DETECTOR_INPUT_SIDE,
             Border::Zero,
-            &self.detector_table,
+            DETECTOR_SCALE,
             &mut self.detector_tensor,
         );
         let (anchors, min_score) = (&self.anchors, self.config.min_detection_confidence);
@@ -119,7 +125,7 @@ impl PoseTracker {
             roi,
             LANDMARK_INPUT_SIDE,
             Border::Replicate,
-            &self.landmark_table,
+            LANDMARK_SCALE,
             &mut self.landmark_tensor,
         );
         let cropped = Instant::now();
