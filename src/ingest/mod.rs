@@ -240,9 +240,7 @@ pub fn run(
         claimed: Mutex::new(HashMap::new()),
     };
     let workers = config.workers.get().min(videos.len());
-    // One core for each worker's decoder; the rest shared between the models.
-    let spare_cores = config.cores.saturating_sub(workers);
-    let threads_per_worker = (spare_cores / workers).clamp(1, MAX_MODEL_THREADS);
+    let threads_per_worker = (config.cores / workers).clamp(1, MAX_MODEL_THREADS);
     let reports: Mutex<Vec<(usize, VideoReport)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));

@@ -179,8 +179,8 @@ fn session(
         .map_err(|e| error(&e))?
         .with_intra_threads(intra_op_threads)
         .map_err(|e| error(&e))?
-        // Threads that spin while no model runs would take the cores from the decoder.
-        .with_config_entry("session.force_spinning_stop", "1")
+        // Spinning threads would take the cores from the decoder.
+        .with_intra_op_spinning(false)
         .map_err(|e| error(&e))?
         .commit_from_file(path)
         .map_err(|e| error(&e))
