@@ -320,6 +320,8 @@ impl Lake {
         let data = quoted(&self.paths.data());
         let mode = match access {
             Access::ReadOnly => ", READ_ONLY".into(),
+            // A catalog keeps the block size that it was made with.
+            Access::ReadWrite if catalog.exists() => String::new(),
             Access::ReadWrite => format!(", META_BLOCK_SIZE {CATALOG_BLOCK_BYTES}"),
         };
         let at = version.map_or(String::new(), |v| format!(", SNAPSHOT_VERSION {v}"));

@@ -213,6 +213,26 @@ fn a_lake_of_a_newer_version_is_refused() {
 }
 
 #[test]
+fn a_lake_that_another_program_made_with_other_blocks_is_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = LakePaths::new(folder.path().join("lake"));
+    fs::create_dir_all(lake.data()).expect("a folder");
+    let connection = duckdb::Connection::open_in_memory().expect("a database");
+    let extension = store().ducklake_extension().expect("a path");
+    connection
+        .execute_batch(&format!(
+            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake (DATA_PATH '{}'); DETACH lake",
+            extension.display(),
+            lake.catalog().display(),
+            lake.data().display()
+        ))
+        .expect("an empty catalog, as a killed process leaves it");
+    let clip = clip(folder.path(), "red.mp4", "red");
+    ingest(&config(vec![clip], &lake)).expect("an ingest");
+    assert_eq!(rows(&lake, "metrics"), CLIP_FRAMES);
+}
+
+#[test]
 fn a_cancelled_ingest_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = LakePaths::new(folder.path().join("lake"));
