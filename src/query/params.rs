@@ -131,9 +131,9 @@ mod tests {
 
     #[test]
     fn the_header_declares_parameters() {
-        let [landmark, span] = &parameters(SQL)[..] else {
-            panic!("two parameters");
-        };
+        let declared = parameters(SQL);
+        assert_eq!(declared.len(), 2);
+        let (landmark, span) = (&declared[0], &declared[1]);
         assert_eq!(landmark.default.as_deref(), Some("left_hip"));
         assert_eq!(landmark.meaning, "which landmark");
         assert_eq!((span.kind, &span.default), (ParameterType::Integer, &None));
