@@ -8,7 +8,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes};
+use super::{
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, print_result,
+};
 use crate::ingest::{self, IngestConfig, IngestSummary, RowConfig, StageTimes, VideoOutcome};
 use crate::lake::{Lake, Replace};
 use crate::pose::{PoseBackend, PoseModels, PoseTracker, Smoothing, TrackerConfig, Tracking};
@@ -161,7 +163,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
 
 fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
     if global.json {
-        println!("{}", serde_json::to_string_pretty(summary)?);
+        print_result(serde_json::to_string_pretty(summary)?)?;
     }
     if global.verbosity() == Verbosity::Quiet {
         return Ok(());

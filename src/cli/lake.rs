@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{Ending, GlobalArgs, human_bytes};
+use super::{Ending, GlobalArgs, human_bytes, print_result};
 use crate::lake::LakeInfo;
 
 /// A look at the catalog needs little.
@@ -28,18 +28,22 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         LakeCommand::Info => {
             let info = global.open_lake(MEMORY_SHARE, 1)?.info()?;
             if global.json {
-                println!("{}", serde_json::to_string_pretty(&info)?);
+                print_result(serde_json::to_string_pretty(&info)?)?;
             } else {
-                print_info(&info);
+                print_info(&info)?;
             }
             Ok(Ending::AllGood)
         }
     }
 }
 
-fn print_info(info: &LakeInfo) {
-    println!("{} (format {})", info.path.display(), info.format_version);
-    println!("catalog: {}", human_bytes(info.catalog_bytes));
+fn print_info(info: &LakeInfo) -> anyhow::Result<()> {
+    print_result(format_args!(
+        "{} (format {})",
+        info.path.display(),
+        info.format_version
+    ))?;
+    print_result(format_args!("catalog: {}", human_bytes(info.catalog_bytes)))?;
     let mut tables = table(&["table", "rows", "files", "size"]);
     for table in &info.tables {
         let numbers = [table.rows, table.files].map(|n| n.to_string());
@@ -49,13 +53,13 @@ fn print_info(info: &LakeInfo) {
     for column in tables.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{tables}");
+    print_result(tables)?;
     let mut snapshots = table(&["snapshot", "time (UTC)", "changes"]);
     for snapshot in &info.snapshots {
         let version = snapshot.version.to_string();
         snapshots.add_row([&version, &snapshot.time, &snapshot.changes]);
     }
-    println!("{snapshots}");
+    print_result(snapshots)
 }
 
 fn table(header: &[&str]) -> Table {

@@ -6,11 +6,12 @@ mod models;
 mod progress;
 mod query;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::lake::{Lake, LakePaths};
@@ -170,7 +171,9 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Lake(args) => lake::run(args, &global),
         Command::Completions { shell } => {
             let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "posedata", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "posedata", &mut script);
+            print_result(String::from_utf8_lossy(&script).trim_end())?;
             Ok(Ending::AllGood)
         }
     }
@@ -202,6 +205,14 @@ fn handle_interrupts(on_interrupt: impl Fn() + Send + 'static) -> anyhow::Result
         on_interrupt();
     })?;
     Ok(())
+}
+
+/// Prints a result and a line's end to standard output. Whoever closed it has seen enough.
+fn print_result(result: impl std::fmt::Display) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{result}") {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
 }
 
 /// Bytes as people read them.

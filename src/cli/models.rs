@@ -4,7 +4,7 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Ending, GlobalArgs, Verbosity};
+use super::{Ending, GlobalArgs, Verbosity, print_result};
 use crate::models::{self, AssetState, Installed, ModelStore};
 
 /// List, install and check models, libraries and test clips
@@ -60,7 +60,7 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
                 "{name} is not installed; run `posedata models add {name}`: {}",
                 path.display()
             );
-            println!("{}", path.display());
+            print_result(path.display())?;
             Ok(Ending::AllGood)
         }
     }
@@ -69,7 +69,7 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
 fn list(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let assets = store.status();
     if global.json {
-        println!("{}", serde_json::to_string_pretty(&assets)?);
+        print_result(serde_json::to_string_pretty(&assets)?)?;
         return Ok(Ending::AllGood);
     }
     let mut table = Table::new();
@@ -91,7 +91,7 @@ fn list(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<Ending> {
             &asset.licence,
         ]);
     }
-    println!("{table}");
-    println!("in {}", store.folder().display());
+    print_result(table)?;
+    print_result(format_args!("in {}", store.folder().display()))?;
     Ok(Ending::AllGood)
 }

@@ -275,3 +275,29 @@ fn wrong_sql_and_a_missing_lake_are_told_plainly() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("speeed"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fixture(folder.path());
+    for arguments in [
+        &["lake", "info"][..],
+        &["models"],
+        &["query", "-e", "from landmarks", "--format", "csv"],
+    ] {
+        let mut child = crate::support::command(folder.path())
+            .args(arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("an end");
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
