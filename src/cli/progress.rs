@@ -92,7 +92,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl IngestObserver for Progress {
-    fn planned(&self, _videos: usize, bytes: u64) {
+    fn planned(&self, bytes: u64) {
         self.total.set_length(bytes);
         self.total.enable_steady_tick(Duration::from_millis(200));
     }

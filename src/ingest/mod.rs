@@ -89,8 +89,8 @@ pub struct IngestConfig {
 
 /// Told what happens while it happens; called from several threads.
 pub trait IngestObserver: Sync {
-    /// `videos` files of `bytes` together will be looked at.
-    fn planned(&self, videos: usize, bytes: u64);
+    /// Files of `bytes` together will be looked at.
+    fn planned(&self, bytes: u64);
     fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>);
     fn frame_done(&self, video: usize);
     fn video_finished(&self, video: usize, report: &VideoReport);
@@ -226,7 +226,7 @@ pub fn run(
     let sizes = videos
         .iter()
         .map(|video| fs::metadata(video.path()).map_or(0, |m| m.len()));
-    observer.planned(videos.len(), sizes.sum());
+    observer.planned(sizes.sum());
     let run = Run {
         config,
         backends,

@@ -19,7 +19,7 @@ pub const CLIP_FRAMES: u64 = 30;
 struct Silent;
 
 impl IngestObserver for Silent {
-    fn planned(&self, _videos: usize, _bytes: u64) {}
+    fn planned(&self, _bytes: u64) {}
     fn video_started(&self, _video: usize, _path: &Path, _hint: Option<u64>) {}
     fn frame_done(&self, _video: usize) {}
     fn video_finished(&self, _video: usize, _report: &VideoReport) {}
