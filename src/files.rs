@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -15,15 +15,33 @@ const FILE_MODE: u32 = 0o644;
 /// # Errors
 /// When the disk does not take it; an older file of that name is still there then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)?;
-    let mut file = NamedTempFile::new_in(folder)?;
+    let mut file = temporary_beside(path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     persist(file, path)
+}
+
+/// A hidden file that is to become `path`, in its folder, which is made if need be. Dropped before
+/// it is persisted, it is deleted.
+///
+/// # Errors
+/// When the folder or the file cannot be made.
+pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = folder_of(path);
+    fs::create_dir_all(&folder)?;
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    tempfile::Builder::new()
+        .prefix(&format!(".{}.", name.to_string_lossy()))
+        .suffix(".part")
+        .tempfile_in(folder)
+}
+
+/// The folder that a path names a file in.
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
+        _ => PathBuf::from("."),
+    }
 }
 
 /// Gives a finished temporary file its name.

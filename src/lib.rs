@@ -15,6 +15,8 @@ pub mod metrics;
 
 pub mod lake;
 
+pub mod export;
+
 pub mod models;
 
 pub mod ingest;

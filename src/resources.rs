@@ -1,7 +1,10 @@
-//! What the machine, or the cgroup around this process, gives: cores and memory.
+//! What the machine, or the cgroup around this process, gives: cores and memory; and a budget that
+//! the stages of a run share.
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::available_parallelism;
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -33,6 +36,127 @@ impl Resources {
     }
 }
 
+/// How much memory the whole process may use: a part of what there is, or bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MemoryLimit {
+    /// Of the machine's memory, or the cgroup's where that is less; above 0, at most 1.
+    Fraction(f64),
+    Bytes(u64),
+}
+
+impl MemoryLimit {
+    pub fn bytes(self, resources: &Resources) -> u64 {
+        match self {
+            Self::Fraction(fraction) => resources.memory_share_bytes(fraction),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl FromStr for MemoryLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const UNITS: [(&str, f64); 3] =
+            [("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0), ("B", 1.0)];
+        let expected = "expected a fraction such as 0.4, or a size such as 800MiB or 4GiB";
+        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| expected.to_owned());
+        for (unit, bytes) in UNITS {
+            if let Some(count) = text.strip_suffix(unit) {
+                let count = number(count)?;
+                return if count > 0.0 && count.is_finite() {
+                    Ok(Self::Bytes((count * bytes) as u64))
+                } else {
+                    Err(expected.into())
+                };
+            }
+        }
+        let fraction = number(text)?;
+        if fraction > 0.0 && fraction <= 1.0 {
+            Ok(Self::Fraction(fraction))
+        } else {
+            Err(
+                "a fraction is above 0 and at most 1; for a size give its unit, as in 800MiB"
+                    .into(),
+            )
+        }
+    }
+}
+
+/// Bytes that stages take before they use them, and give back.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    total_bytes: u64,
+    free_bytes: Mutex<u64>,
+    freed: Condvar,
+}
+
+/// A part of a budget; dropped, it goes back.
+#[derive(Debug)]
+pub struct Permit {
+    budget: Arc<MemoryBudget>,
+    bytes: u64,
+}
+
+impl MemoryBudget {
+    pub fn new(total_bytes: u64) -> Self {
+        Self {
+            total_bytes,
+            free_bytes: Mutex::new(total_bytes),
+            freed: Condvar::new(),
+        }
+    }
+
+    pub fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    pub fn free_bytes(&self) -> u64 {
+        *self.lock()
+    }
+
+    /// Waits until `bytes` are free; `None` when the whole budget is smaller.
+    pub fn acquire(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
+        if bytes > self.total_bytes {
+            return None;
+        }
+        let mut free = self
+            .freed
+            .wait_while(self.lock(), |free| *free < bytes)
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *free -= bytes;
+        Some(self.permit(bytes))
+    }
+
+    /// Takes `bytes` if they are free now.
+    pub fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
+        let mut free = self.lock();
+        *free = free.checked_sub(bytes)?;
+        Some(self.permit(bytes))
+    }
+
+    fn permit(self: &Arc<Self>, bytes: u64) -> Permit {
+        Permit {
+            budget: Arc::clone(self),
+            bytes,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        // A number is never half-changed.
+        self.free_bytes
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *self.budget.lock() += self.bytes;
+        self.budget.freed.notify_all();
+    }
+}
+
 /// The most memory that this process has had resident so far; `None` where the system does not
 /// tell.
 pub fn peak_resident_bytes() -> Option<u64> {
@@ -40,4 +164,33 @@ pub fn peak_resident_bytes() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_fractions_or_sizes() {
+        assert_eq!("0.4".parse(), Ok(MemoryLimit::Fraction(0.4)));
+        assert_eq!("800MiB".parse(), Ok(MemoryLimit::Bytes(800 << 20)));
+        assert_eq!("1.5GiB".parse(), Ok(MemoryLimit::Bytes(3 << 29)));
+        for wrong in ["0", "-1", "40", "nan", "1e400GiB", "much", ""] {
+            assert!(wrong.parse::<MemoryLimit>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_comes_back_and_wakes_who_waits() {
+        let budget = Arc::new(MemoryBudget::new(10));
+        assert!(budget.acquire(11).is_none());
+        let all = budget.acquire(10).expect("the whole budget");
+        assert!(budget.try_acquire(1).is_none());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| budget.acquire(4).map(|permit| permit.bytes));
+            drop(all);
+            assert_eq!(waiting.join().expect("no panic"), Some(4));
+        });
+        assert_eq!(budget.free_bytes(), 10);
+    }
 }

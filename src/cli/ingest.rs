@@ -11,13 +11,15 @@ use super::progress::Progress;
 use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, print_result,
 };
-use crate::ingest::{self, IngestConfig, IngestSummary, RowConfig, StageTimes, VideoOutcome};
+use crate::ingest::{
+    self, AnnotatedVideo, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson, RowConfig,
+    StageTimes, VideoOutcome,
+};
 use crate::lake::{Lake, Replace};
 use crate::pose::{PoseBackend, PoseModels, PoseTracker, Smoothing, TrackerConfig, Tracking};
 use crate::resources::Resources;
 
-/// The database only commits here; it needs little.
-const DATABASE_MEMORY_BYTES: u64 = 256 << 20;
+/// The database only commits here.
 const DATABASE_THREADS: usize = 1;
 
 /// Estimate poses in videos and put landmarks and metrics into the lake
@@ -47,9 +49,21 @@ pub struct IngestArgs {
     /// Keep landmarks as the model gives them, frame by frame
     #[arg(long)]
     no_smoothing: bool,
-    /// Videos at once [default: as many as there are cores]
+    /// Folder of annotated videos and pose files
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    output: PathBuf,
+    /// Write no annotated videos
+    #[arg(long)]
+    no_video: bool,
+    /// Write no pose files (JSON)
+    #[arg(long)]
+    no_pose_json: bool,
+    /// Videos at once [default: as many as cores and memory allow]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
+    /// Frames that are decoded before they are handed on
+    #[arg(long, value_name = "N", default_value = "1")]
+    batch_size: NonZeroUsize,
     /// Ingest again what is in the lake already
     #[arg(long)]
     force: bool,
@@ -109,6 +123,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         tracking: Tracking::Video,
     };
     let cores = Resources::detect().cores;
+    let memory_limit_bytes = global.memory_limit_bytes();
     let config = IngestConfig {
         inputs: args.inputs,
         lake: global.lake_paths()?,
@@ -119,10 +134,24 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             store.sha256("detector")?.into(),
             &tracker,
         ),
-        workers: args
-            .workers
-            .or(NonZeroUsize::new(cores))
-            .unwrap_or(NonZeroUsize::MIN),
+        outputs: Outputs {
+            folder: args.output,
+            annotated_video: if args.no_video {
+                AnnotatedVideo::Off
+            } else {
+                AnnotatedVideo::On
+            },
+            pose_json: if args.no_pose_json {
+                PoseJson::Off
+            } else {
+                PoseJson::On
+            },
+        },
+        memory: MemoryPlan::new(
+            memory_limit_bytes,
+            args.workers.map_or(cores, NonZeroUsize::get),
+        )?,
+        batch_size: args.batch_size,
         cores,
         replace: if args.force {
             Replace::Always
@@ -135,7 +164,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         Lake::new(
             config.lake.clone(),
             &extension,
-            DATABASE_MEMORY_BYTES,
+            ingest::database_bytes(memory_limit_bytes),
             DATABASE_THREADS,
         )
     };
@@ -203,11 +232,21 @@ fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
         format!("{frames} frames in {secs:.1} s ({rate:.0} frames/s)")
     };
     eprintln!("{videos}: {}; {work}", counts.join(", "));
+    if frames > 0
+        && let Some(peak_bytes) = summary.peak_memory_bytes
+    {
+        let stages = summary.stages();
+        eprintln!(
+            "memory: {} at most of a budget of {}; stages waited {:.1} s for memory, {:.1} s for frames, {:.1} s for video",
+            human_bytes(peak_bytes),
+            human_bytes(summary.memory_budget_bytes),
+            stages.wait_for_memory_secs,
+            stages.wait_for_frames_secs,
+            stages.wait_for_video_secs,
+        );
+    }
     if global.verbosity() == Verbosity::Verbose {
         print_stages(&summary.stages());
-        if let Some(bytes) = summary.peak_memory_bytes {
-            eprintln!("  peak memory         {:>9}", human_bytes(bytes));
-        }
     }
     Ok(())
 }
@@ -221,9 +260,12 @@ fn print_stages(stages: &StageTimes) {
         ("landmark model", stages.landmark_model_secs),
         ("tracking", stages.tracking_secs),
         ("metrics", stages.metrics_secs),
+        ("draw and encode", stages.annotate_secs),
         ("write", stages.write_secs),
         ("commit", stages.commit_secs),
+        ("wait for memory", stages.wait_for_memory_secs),
         ("wait for frames", stages.wait_for_frames_secs),
+        ("wait for video", stages.wait_for_video_secs),
     ];
     eprintln!("seconds per stage (stages overlap):");
     for (name, secs) in rows {

@@ -7,7 +7,7 @@ use super::{Ending, GlobalArgs, human_bytes, print_result};
 use crate::lake::LakeInfo;
 
 /// A look at the catalog needs little.
-const MEMORY_SHARE: f64 = 0.1;
+const MEMORY_SHARE: f64 = 0.25;
 
 /// Look after the lake
 #[derive(Args)]

@@ -16,7 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::lake::{Lake, LakePaths};
 use crate::models::ModelStore;
-use crate::resources::Resources;
+use crate::resources::{MemoryLimit, Resources};
 
 /// How a command ended. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,10 @@ struct GlobalArgs {
     /// Folder of installed models [default: posedata in the user's data folder]
     #[arg(long, global = true, value_name = "DIR", env = "POSEDATA_MODELS")]
     models: Option<PathBuf>,
+    /// Memory that the whole process may use: a fraction of the machine's or the cgroup's (0.4), or
+    /// a size (800MiB, 4GiB)
+    #[arg(long, global = true, value_name = "LIMIT", default_value = "0.4")]
+    memory_limit: MemoryLimit,
     /// Print machine-readable JSON to standard output
     #[arg(long, global = true)]
     json: bool,
@@ -115,10 +119,15 @@ impl GlobalArgs {
         Ok(LakePaths::new(std::path::absolute(&self.lake)?))
     }
 
-    /// A session with a share of the memory for the database.
+    /// What the whole process may use.
+    fn memory_limit_bytes(&self) -> u64 {
+        self.memory_limit.bytes(&Resources::detect())
+    }
+
+    /// A session whose database may use a share of the memory limit.
     fn open_lake(&self, memory_share: f64, threads: usize) -> anyhow::Result<Lake> {
         let extension = self.store()?.ducklake_extension()?;
-        let memory = Resources::detect().memory_share_bytes(memory_share);
+        let memory = (self.memory_limit_bytes() as f64 * memory_share) as u64;
         Ok(Lake::new(self.lake_paths()?, &extension, memory, threads)?)
     }
 }

@@ -11,8 +11,8 @@ use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts};
 use crate::query::{Destination, ExternalAccess, Format, Query, Session};
 use crate::resources::Resources;
 
-/// Share of the memory that the database may use.
-const MEMORY_SHARE: f64 = 0.4;
+/// Share of the memory limit that the database may use; the rest is for results on their way out.
+const MEMORY_SHARE: f64 = 0.9;
 
 /// Run SQL over the lake
 #[derive(Args)]

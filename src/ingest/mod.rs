@@ -3,14 +3,17 @@
 //! `plan` finds the videos, `pipeline` takes one video from its frames to staged files, this
 //! module runs the videos over the workers and commits each.
 //!
-//! Resident per worker: at most [`pipeline::QUEUE_BYTES`] of decoded frames (or two frames, where
-//! those are larger), the models, and the writer's chunk of rows. Nothing grows with a video's
-//! length.
+//! Resident per worker: a few decoded frames, what decoder and encoder keep, the models, and the
+//! writer's chunk of rows; `memory` divides the run's budget between them. Nothing grows with a
+//! video's length but the index of its annotated version, by sixteen bytes a frame.
 
+mod memory;
+mod outputs;
 mod pipeline;
 mod plan;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -20,9 +23,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::lake::{CommitOutcome, FORMAT_VERSION, Lake, LakeError, LakePaths, Replace};
+use crate::export::annotation::AnnotationError;
+use crate::lake::{
+    CommitOutcome, FORMAT_VERSION, IngestedVideo, Lake, LakeError, LakePaths, Replace,
+};
 use crate::pose::{PoseBackend, PoseError, TrackerConfig};
-use crate::video::{VideoError, check_file};
+use crate::video::{EncodeError, VideoError, check_file};
+pub use memory::{MemoryError, MemoryPlan, database_bytes};
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson};
+use outputs::{VideoOutputs, shared_stems, unique_stem};
 pub use pipeline::StageTimes;
 use pipeline::{Interruption, VideoJob};
 use plan::plan;
@@ -80,8 +89,12 @@ pub struct IngestConfig {
     pub inputs: Vec<PathBuf>,
     pub lake: LakePaths,
     pub rows: RowConfig,
-    /// Videos at once at most.
-    pub workers: NonZeroUsize,
+    /// What is written beside the lake.
+    pub outputs: Outputs,
+    /// Videos at once at most, and the memory that they share.
+    pub memory: MemoryPlan,
+    /// Frames that a decoder hands on at once.
+    pub batch_size: NonZeroUsize,
     /// Cores that all workers share.
     pub cores: usize,
     pub replace: Replace,
@@ -119,6 +132,8 @@ pub struct VideoReport {
     pub frame_count: u64,
     pub pose_frame_count: u64,
     pub lake_bytes: u64,
+    /// Files beside the lake that were written.
+    pub outputs: Vec<PathBuf>,
     pub stages: StageTimes,
 }
 
@@ -131,6 +146,7 @@ impl VideoReport {
             frame_count: 0,
             pose_frame_count: 0,
             lake_bytes: 0,
+            outputs: Vec::new(),
             stages: StageTimes::default(),
         }
     }
@@ -143,6 +159,8 @@ pub struct IngestSummary {
     pub videos: Vec<VideoReport>,
     pub elapsed_secs: f64,
     pub peak_memory_bytes: Option<u64>,
+    pub memory_budget_bytes: u64,
+    pub workers: usize,
 }
 
 impl IngestSummary {
@@ -182,7 +200,7 @@ fn list(paths: &[PathBuf]) -> String {
 /// The lake as the workers see it: it opens while the first frames are decoded.
 struct SharedLake {
     lake: Mutex<Lake>,
-    ingested: HashMap<String, String>,
+    ingested: HashMap<String, IngestedVideo>,
 }
 
 type LakeSlot = OnceLock<Result<SharedLake, ()>>;
@@ -198,6 +216,8 @@ struct Run<'a> {
     lake_is_new: bool,
     lake: LakeSlot,
     next_video: AtomicUsize,
+    /// Names without suffix that several videos of this run share.
+    shared_stems: Vec<OsString>,
     /// Content that this run has taken in hand, so that a copy is not worked on twice.
     claimed: Mutex<HashMap<String, PathBuf>>,
 }
@@ -216,7 +236,7 @@ pub fn run(
     cancelled: &AtomicBool,
 ) -> Result<IngestSummary, IngestError> {
     let started = Instant::now();
-    let videos = plan(&config.inputs);
+    let videos = plan(&config.inputs, &config.outputs.folder);
     if videos.is_empty() {
         return Err(IngestError::NothingFound {
             inputs: config.inputs.clone(),
@@ -237,9 +257,10 @@ pub fn run(
         lake_is_new: !config.lake.exists(),
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
+        shared_stems: shared_stems(videos.iter().map(plan::Candidate::path)),
         claimed: Mutex::new(HashMap::new()),
     };
-    let workers = config.workers.get().min(videos.len());
+    let workers = config.memory.workers.min(videos.len());
     let threads_per_worker = (config.cores / workers).clamp(1, MAX_MODEL_THREADS);
     let reports: Mutex<Vec<(usize, VideoReport)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -258,6 +279,8 @@ pub fn run(
         videos: reports.into_iter().map(|(_, report)| report).collect(),
         elapsed_secs: started.elapsed().as_secs_f64(),
         peak_memory_bytes: crate::resources::peak_resident_bytes(),
+        memory_budget_bytes: config.memory.limit_bytes,
+        workers,
     })
 }
 
@@ -295,6 +318,20 @@ impl Run<'_> {
     /// Waits for the lake; `None` when it cannot be opened.
     fn shared_lake(&self) -> Option<&SharedLake> {
         self.lake.wait().as_ref().ok()
+    }
+
+    /// The files of a video beside the lake; none where they are not wanted.
+    fn outputs_of(&self, path: &Path, video_id: &str) -> Result<VideoOutputs, Interruption> {
+        let mut taken = self.shared_stems.clone();
+        // The lake knows the videos of earlier runs.
+        if !self.lake_is_new {
+            let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
+            let others = lake.ingested.iter().filter(|(id, _)| *id != video_id);
+            let stems = others.filter_map(|(_, video)| Path::new(&video.file_name).file_stem());
+            taken.extend(stems.map(OsString::from));
+        }
+        let stem = unique_stem(path, video_id, &taken);
+        Ok(self.config.outputs.of_video(&stem))
     }
 
     fn work(
@@ -335,6 +372,8 @@ impl Run<'_> {
             Err(Interruption::Stopped) => VideoReport::without_rows(path, VideoOutcome::Cancelled),
             Err(Interruption::Video(error)) => failed(path, &error),
             Err(Interruption::Lake(error)) => failed(path, &error),
+            Err(Interruption::Memory(error)) => failed(path, &error),
+            Err(Interruption::Annotation(error)) => failed(path, &error),
             Err(Interruption::Pose(error)) => {
                 // Without models no video can be ingested.
                 self.abort(error);
@@ -370,10 +409,12 @@ impl Run<'_> {
         // Nothing is in a lake that does not exist yet, so there is nothing to wait for.
         if self.config.replace == Replace::IfDifferent && !self.lake_is_new {
             let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
-            if lake.ingested.get(&video_id) == Some(&config_hash) {
+            let known = lake.ingested.get(&video_id);
+            if known.is_some_and(|video| video.config_hash == config_hash) {
                 return Ok(skipped());
             }
         }
+        let outputs = self.outputs_of(path, &video_id)?;
         let job = VideoJob {
             path,
             video_id: &video_id,
@@ -381,6 +422,10 @@ impl Run<'_> {
             config_hash: &config_hash,
             rows: &self.config.rows,
             lake: &self.config.lake,
+            memory: &self.config.memory,
+            cores: self.config.cores,
+            batch_size: self.config.batch_size.get(),
+            outputs: &outputs,
             is_stopped: &|| self.is_stopped(),
             on_start: &|hint| self.observer.video_started(index, path, hint),
             on_frame: &|| self.observer.frame_done(index),
@@ -408,6 +453,7 @@ impl Run<'_> {
             frame_count: done.record.frame_count,
             pose_frame_count: done.record.pose_frame_count,
             lake_bytes,
+            outputs: outputs.paths(),
             stages,
         })
     }
@@ -431,6 +477,24 @@ impl From<VideoError> for Interruption {
 impl From<LakeError> for Interruption {
     fn from(error: LakeError) -> Self {
         Self::Lake(error)
+    }
+}
+
+impl From<MemoryError> for Interruption {
+    fn from(error: MemoryError) -> Self {
+        Self::Memory(error)
+    }
+}
+
+impl From<AnnotationError> for Interruption {
+    fn from(error: AnnotationError) -> Self {
+        Self::Annotation(error)
+    }
+}
+
+impl From<EncodeError> for Interruption {
+    fn from(error: EncodeError) -> Self {
+        Self::Annotation(error.into())
     }
 }
 

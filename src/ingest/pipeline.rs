@@ -1,4 +1,8 @@
-//! One video's way: a thread decodes, the worker estimates poses, a thread writes rows.
+//! One video's way: a thread decodes, the worker estimates poses, a thread draws and encodes, a
+//! thread writes rows.
+//!
+//! Frames travel in buffers that the video's [`FramePool`] has paid for; a buffer comes back to the
+//! decoder when the last stage that looks at it is done.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +11,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::{RowConfig, secs};
+use super::memory::{FramePool, MemoryError, MemoryPlan};
+use super::outputs::VideoOutputs;
+use super::{AnnotatedVideo, RowConfig, secs};
+use crate::export::annotation::{AnnotationError, Annotator};
 use crate::lake::{
     LakeError, LakePaths, PersonRow, StagedVideo, VideoRecord, VideoWriter, to_lake_resolution,
 };
@@ -15,13 +22,8 @@ use crate::metrics::{FrameMetrics, TimedPose};
 use crate::pose::{PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::video::{Frame, MediaTime, VideoError, VideoInfo, VideoReader};
 
-/// Decoded frames that wait for a worker take at most this much memory.
-pub const QUEUE_BYTES: usize = 48 << 20;
-/// More waiting frames than this smooth nothing out, and fall out of the processor's cache before
-/// they are looked at.
-const MAX_QUEUED_FRAMES: usize = 4;
-/// Below two the stages would take turns instead of overlapping.
-const MIN_QUEUED_FRAMES: usize = 2;
+/// Frames with their poses that wait to be drawn on.
+const QUEUED_ESTIMATES: usize = 2;
 /// Rows that wait for the writer, in frames.
 const QUEUED_ROWS: usize = 256;
 /// Hex digits of a content hash that are kept: 128 bits.
@@ -37,10 +39,16 @@ pub struct StageTimes {
     pub landmark_model_secs: f64,
     pub tracking_secs: f64,
     pub metrics_secs: f64,
+    /// Drawing and encoding.
+    pub annotate_secs: f64,
     pub write_secs: f64,
     pub commit_secs: f64,
+    /// The decoder waited for memory: for a buffer to come back.
+    pub wait_for_memory_secs: f64,
     /// The worker waited for frames.
     pub wait_for_frames_secs: f64,
+    /// The worker waited for drawing and encoding.
+    pub wait_for_video_secs: f64,
 }
 
 impl StageTimes {
@@ -53,9 +61,12 @@ impl StageTimes {
             landmark_model_secs: self.landmark_model_secs + other.landmark_model_secs,
             tracking_secs: self.tracking_secs + other.tracking_secs,
             metrics_secs: self.metrics_secs + other.metrics_secs,
+            annotate_secs: self.annotate_secs + other.annotate_secs,
             write_secs: self.write_secs + other.write_secs,
             commit_secs: self.commit_secs + other.commit_secs,
+            wait_for_memory_secs: self.wait_for_memory_secs + other.wait_for_memory_secs,
             wait_for_frames_secs: self.wait_for_frames_secs + other.wait_for_frames_secs,
+            wait_for_video_secs: self.wait_for_video_secs + other.wait_for_video_secs,
         }
     }
 }
@@ -66,6 +77,8 @@ pub enum Interruption {
     Video(VideoError),
     Lake(LakeError),
     Pose(PoseError),
+    Memory(MemoryError),
+    Annotation(AnnotationError),
 }
 
 /// One video and everything that its processing has to know.
@@ -76,6 +89,11 @@ pub struct VideoJob<'a> {
     pub config_hash: &'a str,
     pub rows: &'a RowConfig,
     pub lake: &'a LakePaths,
+    pub memory: &'a MemoryPlan,
+    pub cores: usize,
+    /// Frames that the decoder hands on at once.
+    pub batch_size: usize,
+    pub outputs: &'a VideoOutputs,
     pub is_stopped: &'a (dyn Fn() -> bool + Sync),
     /// Called with the number of frames that the container suggests.
     pub on_start: &'a (dyn Fn(Option<u64>) + Sync),
@@ -109,8 +127,8 @@ pub fn short_hash(hash: blake3::Hash) -> String {
     hash.to_hex()[..HASH_DIGITS].to_owned()
 }
 
-/// Takes a video from its file to staged rows. `backend` is called when the first frame is on its
-/// way, so that loading models overlaps with decoding.
+/// Takes a video from its file to staged rows and finished outputs. `backend` is called when the
+/// first frame is on its way, so that loading models overlaps with decoding.
 pub fn process<'b>(
     job: &VideoJob<'_>,
     backend: impl FnOnce() -> Result<&'b mut Box<dyn PoseBackend>, PoseError>,
@@ -118,33 +136,63 @@ pub fn process<'b>(
     let reader = VideoReader::open(job.path)?;
     let info = reader.info().clone();
     (job.on_start)(info.frame_count_hint);
-    let frame_bytes = 3 * info.width as usize * info.height as usize;
-    let queued_frames =
-        (QUEUE_BYTES / frame_bytes.max(1)).clamp(MIN_QUEUED_FRAMES, MAX_QUEUED_FRAMES);
-    let (frame_sender, frames) = bounded(queued_frames);
-    // Pictures go back to the decoder; one more is in the worker's hands and one in the decoder's.
-    let (used_sender, used_frames) = bounded(queued_frames + 2);
+    let annotated = match job.outputs.annotated_video {
+        Some(_) => AnnotatedVideo::On,
+        None => AnnotatedVideo::Off,
+    };
+    let waiting = Instant::now();
+    let pool = FramePool::reserve(job.memory, &info, job.cores, annotated, job.path)?;
+    let wait_for_room = waiting.elapsed();
+    // No channel holds more than all buffers, so that sending one never waits for itself.
+    let (frame_sender, frames) = bounded(pool.capacity());
+    let (used_sender, used_frames) = bounded(pool.capacity());
+    let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
     let (row_sender, rows) = bounded(QUEUED_ROWS);
     let ingest_id = format!("{}-{}", &job.config_hash[..8], unique_suffix());
     let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id, &ingest_id)?;
+    let annotator = match &job.outputs.annotated_video {
+        Some(path) => Some(Annotator::create(path, &info, &job.rows.sport)?),
+        None => None,
+    };
 
     std::thread::scope(|scope| {
-        let decoder = scope.spawn(move || decode(reader, &frame_sender, &used_frames));
+        let batch_size = job.batch_size;
+        let decoder =
+            scope.spawn(move || decode(reader, pool, batch_size, &frame_sender, &used_frames));
         let writing = scope.spawn(move || write(writer, &rows));
+        let drawing = scope.spawn({
+            let (used_sender, row_sender) = (used_sender.clone(), row_sender.clone());
+            move || annotate(annotator, &estimates, &used_sender, &row_sender)
+        });
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
             let mut estimation = Estimation::new(job, &info);
-            let result = estimation.run(backend.as_mut(), &frames, &used_sender, &row_sender);
+            let next = match annotated {
+                AnnotatedVideo::On => Next::Draw(&estimate_sender),
+                AnnotatedVideo::Off => Next::Write(&used_sender, &row_sender),
+            };
+            let result = estimation.run(backend.as_mut(), &frames, &next);
             result.map(|()| estimation)
         });
-        // Without receivers and senders the other two threads come to their ends.
-        drop((frames, used_sender, row_sender));
+        // Without receivers and senders the other threads come to their ends.
+        drop((frames, estimate_sender, used_sender, row_sender));
         let decoded = joined(decoder.join());
+        let drawn = joined(drawing.join());
         let written = joined(writing.join());
         let mut estimation = estimated?;
-        estimation.stages.decode_secs = secs(decoded?);
+        let decoded = decoded?;
+        let (annotator, draw_time) = drawn?;
         let (staged, write_time) = written?;
-        estimation.stages.write_secs = secs(write_time);
+        let stages = &mut estimation.stages;
+        stages.decode_secs = secs(decoded.busy);
+        stages.wait_for_memory_secs = secs(decoded.waiting + wait_for_room);
+        let finishing = Instant::now();
+        // Only a video that was read to its end gets its name.
+        if let Some(annotator) = annotator {
+            annotator.finish()?;
+        }
+        stages.annotate_secs = secs(draw_time + finishing.elapsed());
+        stages.write_secs = secs(write_time);
         Ok(Processed {
             record: estimation.record(&info)?,
             staged,
@@ -167,23 +215,92 @@ fn unique_suffix() -> String {
     format!("{:x}-{nanos:x}", std::process::id())
 }
 
-/// Decodes the whole video; gives the time that decoding took.
+/// How long decoding took, and how long it waited.
+struct Decoded {
+    busy: Duration,
+    waiting: Duration,
+}
+
+/// Decodes the whole video; hands frames on in batches, or fewer when no buffer is free.
 fn decode(
     mut reader: VideoReader,
-    frames: &Sender<Frame>,
+    mut pool: FramePool,
+    batch_size: usize,
+    frames: &Sender<Vec<Frame>>,
     used: &Receiver<Frame>,
-) -> Result<Duration, VideoError> {
-    let mut busy = Duration::ZERO;
+) -> Result<Decoded, VideoError> {
+    let mut decoded = Decoded {
+        busy: Duration::ZERO,
+        waiting: Duration::ZERO,
+    };
+    let mut batch = Vec::new();
     loop {
-        let mut frame = used.try_recv().unwrap_or_default();
+        let mut free = used.try_recv().ok().or_else(|| pool.another());
+        if free.is_none() {
+            // What is held back here might be what the others wait for.
+            if !batch.is_empty() && frames.send(std::mem::take(&mut batch)).is_err() {
+                return Ok(decoded);
+            }
+            let waiting = Instant::now();
+            free = used.recv().ok();
+            decoded.waiting += waiting.elapsed();
+        }
+        // A worker that gave up has dropped its ends of the channels.
+        let Some(mut frame) = free else {
+            return Ok(decoded);
+        };
         let started = Instant::now();
         let is_frame = reader.read(&mut frame)?;
-        busy += started.elapsed();
-        // A worker that gave up has dropped the receiver.
-        if !is_frame || frames.send(frame).is_err() {
-            return Ok(busy);
+        decoded.busy += started.elapsed();
+        if !is_frame {
+            if !batch.is_empty() {
+                // A worker that gave up needs no frames.
+                let _ = frames.send(batch);
+            }
+            return Ok(decoded);
+        }
+        batch.push(frame);
+        if batch.len() >= batch_size && frames.send(std::mem::take(&mut batch)).is_err() {
+            return Ok(decoded);
         }
     }
+}
+
+/// A frame with everybody in it, on its way to be drawn on.
+struct Estimate {
+    frame: Frame,
+    persons: Vec<PersonRow>,
+}
+
+/// Where a frame goes when its poses are known.
+enum Next<'a> {
+    Draw(&'a Sender<Estimate>),
+    Write(&'a Sender<Frame>, &'a Sender<FrameRows>),
+}
+
+/// Draws on frames and encodes them, then lets go of them.
+fn annotate(
+    mut annotator: Option<Annotator>,
+    estimates: &Receiver<Estimate>,
+    used: &Sender<Frame>,
+    rows: &Sender<FrameRows>,
+) -> Result<(Option<Annotator>, Duration), AnnotationError> {
+    let mut busy = Duration::ZERO;
+    for Estimate { mut frame, persons } in estimates {
+        let started = Instant::now();
+        if let Some(annotator) = &mut annotator {
+            annotator.push(&mut frame, &persons)?;
+        }
+        busy += started.elapsed();
+        let row = (frame.index, frame.time, persons);
+        // The decoder has gone when the video has ended; then nobody needs the buffer.
+        let _ = used.try_send(frame);
+        if rows.send(row).is_err() {
+            // The writer has failed, and its error is the one to report.
+            break;
+        }
+    }
+    Ok((annotator, busy))
 }
 
 type FrameRows = (u64, MediaTime, Vec<PersonRow>);
@@ -235,32 +352,48 @@ impl<'a> Estimation<'a> {
     fn run(
         &mut self,
         backend: &mut dyn PoseBackend,
-        frames: &Receiver<Frame>,
-        used: &Sender<Frame>,
-        rows: &Sender<FrameRows>,
+        frames: &Receiver<Vec<Frame>>,
+        next: &Next<'_>,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
         loop {
             let waiting = Instant::now();
-            let Ok(frame) = frames.recv() else {
+            let Ok(batch) = frames.recv() else {
                 break;
             };
             self.stages.wait_for_frames_secs += secs(waiting.elapsed());
-            if (self.job.is_stopped)() {
-                return Err(Interruption::Stopped);
+            for frame in batch {
+                if (self.job.is_stopped)() {
+                    return Err(Interruption::Stopped);
+                }
+                let persons = self.measure(backend, &frame)?;
+                if !self.hand_on(frame, persons, next) {
+                    // Another stage has failed, and its error is the one to report.
+                    return Ok(());
+                }
+                (self.job.on_frame)();
             }
-            let persons = self.measure(backend, &frame)?;
-            let row = (frame.index, frame.time, persons);
-            // The decoder has gone when the video has ended; then nobody needs the picture.
-            let _ = used.try_send(frame);
-            if rows.send(row).is_err() {
-                // The writer has failed, and its error is the one to report.
-                return Ok(());
-            }
-            (self.job.on_frame)();
         }
         self.add_timings(timings_before, backend.timings());
         Ok(())
+    }
+
+    /// `false` when nobody takes the frame any more.
+    fn hand_on(&mut self, frame: Frame, persons: Vec<PersonRow>, next: &Next<'_>) -> bool {
+        match next {
+            Next::Draw(estimates) => {
+                let waiting = Instant::now();
+                let sent = estimates.send(Estimate { frame, persons });
+                self.stages.wait_for_video_secs += secs(waiting.elapsed());
+                sent.is_ok()
+            }
+            Next::Write(used, rows) => {
+                let row = (frame.index, frame.time, persons);
+                // The decoder has gone when the video has ended; then nobody needs the buffer.
+                let _ = used.try_send(frame);
+                rows.send(row).is_ok()
+            }
+        }
     }
 
     fn measure(

@@ -41,13 +41,14 @@ impl Candidate {
 ///
 /// Folders are searched with everything below them, hidden entries excepted. In a folder a file
 /// counts as a video by its content, or by a video's suffix; a file that was named itself always
-/// counts.
-pub fn plan(inputs: &[PathBuf]) -> Vec<Candidate> {
+/// counts. The folder `outputs`, where annotated videos are, is only searched when it was named.
+pub fn plan(inputs: &[PathBuf], outputs: &Path) -> Vec<Candidate> {
+    let outputs = fs::canonicalize(outputs).ok();
     let mut seen = HashSet::new();
     let mut candidates = Vec::new();
     for input in inputs {
         match fs::metadata(input) {
-            Ok(metadata) if metadata.is_dir() => search(input, &mut candidates),
+            Ok(metadata) if metadata.is_dir() => search(input, outputs.as_deref(), &mut candidates),
             Ok(_) => candidates.push(Candidate::Video(input.clone())),
             Err(error) => candidates.push(unreadable(input.clone(), &error)),
         }
@@ -64,8 +65,12 @@ fn unreadable(path: PathBuf, error: &dyn std::fmt::Display) -> Candidate {
     Candidate::Broken(path.clone(), VideoError::Unreadable { path, reason })
 }
 
-fn search(folder: &Path, candidates: &mut Vec<Candidate>) {
-    let is_hidden = |entry: &DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+fn search(folder: &Path, outputs: Option<&Path>, candidates: &mut Vec<Candidate>) {
+    let is_hidden = |entry: &DirEntry| {
+        let is_outputs = entry.file_type().is_dir()
+            && fs::canonicalize(entry.path()).is_ok_and(|path| Some(&*path) == outputs);
+        is_outputs || entry.file_name().as_encoded_bytes().starts_with(b".")
+    };
     let entries = WalkDir::new(folder)
         .follow_links(true)
         .sort_by_file_name()
@@ -135,12 +140,29 @@ mod tests {
         write(".hidden.mp4", b"\0\0\0\x20ftypisom");
         fs::create_dir(folder.path().join("x.mp4")).expect("a folder");
         let twice = [folder.path().to_path_buf(), folder.path().join("no suffix")];
-        assert_eq!(names(&plan(&twice)), ["a clip.MP4", "no suffix", "x.mp4"]);
+        assert_eq!(
+            names(&plan(&twice, Path::new("/nowhere"))),
+            ["a clip.MP4", "no suffix", "x.mp4"]
+        );
+    }
+
+    #[test]
+    fn outputs_of_earlier_runs_are_no_input_unless_they_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outputs = folder.path().join("output");
+        fs::create_dir(&outputs).expect("a folder");
+        for path in [folder.path().join("a.mp4"), outputs.join("annotated_a.mp4")] {
+            fs::write(path, b"\0\0\0\x20ftypisom").expect("a file");
+        }
+        let all = [folder.path().to_path_buf()];
+        assert_eq!(names(&plan(&all, &outputs)), ["a.mp4"]);
+        let named = [outputs.clone()];
+        assert_eq!(names(&plan(&named, &outputs)), ["annotated_a.mp4"]);
     }
 
     #[test]
     fn what_does_not_exist_is_reported() {
-        let candidates = plan(&["/nowhere/at all.mp4".into()]);
+        let candidates = plan(&["/nowhere/at all.mp4".into()], Path::new("output"));
         assert!(matches!(candidates[..], [Candidate::Broken(..)]));
     }
 }

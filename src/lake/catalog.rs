@@ -77,6 +77,13 @@ pub struct VideoRecord {
     pub config_hash: String,
 }
 
+/// What is known of a video in the lake before it is looked at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngestedVideo {
+    pub file_name: String,
+    pub config_hash: String,
+}
+
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
@@ -177,14 +184,21 @@ impl Lake {
         self.attached(Access::ReadWrite, |_| Ok(()))
     }
 
-    /// The ingested videos' ids and the hashes of their ingests.
+    /// The ingested videos by their ids.
     ///
     /// # Errors
     /// When the lake cannot be read.
-    pub fn ingested(&self) -> Result<HashMap<String, String>, LakeError> {
+    pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
         self.attached(Access::ReadOnly, |connection| {
-            let mut statement = connection.prepare("SELECT video_id, config_hash FROM videos")?;
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut statement =
+                connection.prepare("SELECT video_id, file_name, config_hash FROM videos")?;
+            let rows = statement.query_map([], |row| {
+                let video = IngestedVideo {
+                    file_name: row.get(1)?,
+                    config_hash: row.get(2)?,
+                };
+                Ok((row.get(0)?, video))
+            })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }

@@ -9,7 +9,8 @@ mod resolution;
 mod writer;
 
 pub use catalog::{
-    CommitOutcome, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo, TableInfo, VideoRecord,
+    CommitOutcome, IngestedVideo, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo, TableInfo,
+    VideoRecord,
 };
 pub use resolution::to_lake_resolution;
 pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter};

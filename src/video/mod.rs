@@ -1,12 +1,17 @@
-//! Videos: recognising them, reading frames with their true timestamps.
+//! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
 //! OpenCV is known to this module alone; it knows nothing of poses.
 
+mod canvas;
 mod container;
+mod encoder;
+mod mp4;
 mod reader;
 mod timestamps;
 
+pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use container::{Container, sniff};
+pub use encoder::{EncodeError, VideoEncoder};
 pub use reader::{Frame, VideoInfo, VideoReader, check_file, silence_decoder_logs};
 
 use std::path::PathBuf;

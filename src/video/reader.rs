@@ -34,7 +34,7 @@ pub struct Frame {
     /// Counts from 0.
     pub index: u64,
     pub time: MediaTime,
-    picture: Mat,
+    pub(super) picture: Mat,
 }
 
 impl Frame {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use posedata::ingest::{
-    self, IngestConfig, IngestError, IngestObserver, IngestSummary, RowConfig, VideoOutcome,
-    VideoReport,
+    self, AnnotatedVideo, IngestConfig, IngestError, IngestObserver, IngestSummary, MemoryPlan,
+    Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
 use posedata::lake::{Lake, LakeError, LakePaths, Replace};
 use posedata::pose::{PoseBackend, TrackerConfig};
@@ -49,7 +49,13 @@ pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
             "0".repeat(64),
             &TrackerConfig::default(),
         ),
-        workers: NonZeroUsize::new(2).expect("two"),
+        outputs: Outputs {
+            folder: lake.root().join("../output"),
+            annotated_video: AnnotatedVideo::Off,
+            pose_json: PoseJson::Off,
+        },
+        memory: MemoryPlan::new(4 << 30, 2).expect("room for two workers"),
+        batch_size: NonZeroUsize::MIN,
         cores: 2,
         replace: Replace::IfDifferent,
     }

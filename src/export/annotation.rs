@@ -1,0 +1,348 @@
+//! Annotated video: skeletons, boxes and a panel of metrics drawn on each frame.
+//!
+//! Left is orange, right is blue, the middle is white (colours of Okabe and Ito that colour-blind
+//! people tell apart), each over a dark outline, so that they show on any background. A landmark's
+//! disc grows with its visibility; one that is less visible than metrics ask for is a thin ring,
+//! and its bones are thin.
+
+use std::path::{Path, PathBuf};
+
+use crate::lake::PersonRow;
+use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
+use crate::pose::PersonPose;
+use crate::pose::landmark::Landmark;
+use crate::video::{
+    Bgr, Canvas, DrawError, EncodeError, Frame, VideoEncoder, VideoInfo, text_width_px,
+};
+
+const LEFT: Bgr = Bgr([0, 159, 230]);
+const RIGHT: Bgr = Bgr([233, 180, 86]);
+const MIDDLE: Bgr = Bgr([255, 255, 255]);
+const OUTLINE: Bgr = Bgr([24, 24, 24]);
+const TEXT: Bgr = Bgr([255, 255, 255]);
+const DIM_TEXT: Bgr = Bgr([190, 190, 190]);
+/// Brightness that stays behind the panel.
+const PANEL_LIGHT: f64 = 0.32;
+
+/// Bones as pairs of landmarks (MediaPipe's `POSE_CONNECTIONS`).
+const BONES: [[Landmark; 2]; 35] = {
+    use Landmark::*;
+    [
+        [Nose, LeftEyeInner],
+        [LeftEyeInner, LeftEye],
+        [LeftEye, LeftEyeOuter],
+        [LeftEyeOuter, LeftEar],
+        [Nose, RightEyeInner],
+        [RightEyeInner, RightEye],
+        [RightEye, RightEyeOuter],
+        [RightEyeOuter, RightEar],
+        [MouthLeft, MouthRight],
+        [LeftShoulder, RightShoulder],
+        [LeftShoulder, LeftElbow],
+        [LeftElbow, LeftWrist],
+        [LeftWrist, LeftPinky],
+        [LeftWrist, LeftIndex],
+        [LeftWrist, LeftThumb],
+        [LeftPinky, LeftIndex],
+        [RightShoulder, RightElbow],
+        [RightElbow, RightWrist],
+        [RightWrist, RightPinky],
+        [RightWrist, RightIndex],
+        [RightWrist, RightThumb],
+        [RightPinky, RightIndex],
+        [LeftShoulder, LeftHip],
+        [RightShoulder, RightHip],
+        [LeftHip, RightHip],
+        [LeftHip, LeftKnee],
+        [RightHip, RightKnee],
+        [LeftKnee, LeftAnkle],
+        [RightKnee, RightAnkle],
+        [LeftAnkle, LeftHeel],
+        [RightAnkle, RightHeel],
+        [LeftHeel, LeftFootIndex],
+        [RightHeel, RightFootIndex],
+        [LeftAnkle, LeftFootIndex],
+        [RightAnkle, RightFootIndex],
+    ]
+};
+
+/// Joints that the panel shows, by the beginning of their columns' names.
+const PANEL_JOINTS: [&str; 4] = ["knee", "hip", "elbow", "shoulder"];
+
+/// Why a frame could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnotationError {
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// An annotated video in the making.
+pub struct Annotator {
+    encoder: VideoEncoder,
+    sport: String,
+}
+
+impl Annotator {
+    /// Starts the annotated version of the video that `info` describes, at `path`.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn create(path: &Path, info: &VideoInfo, sport: &str) -> Result<Self, EncodeError> {
+        Ok(Self {
+            encoder: VideoEncoder::create(path, info.width, info.height, info.nominal_fps)?,
+            sport: sport.into(),
+        })
+    }
+
+    /// Draws on a frame and adds it to the video.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or written.
+    pub fn push(
+        &mut self,
+        frame: &mut Frame,
+        persons: &[PersonRow],
+    ) -> Result<(), AnnotationError> {
+        draw(frame, persons, &self.sport)?;
+        Ok(self.encoder.push(frame)?)
+    }
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// When the disk takes no more.
+    pub fn finish(self) -> Result<PathBuf, EncodeError> {
+        self.encoder.finish()
+    }
+}
+
+/// Sizes in pixels that follow from the picture's.
+struct Style {
+    text_height: f64,
+    line_height: f64,
+    margin: f64,
+    bone: i32,
+    outline: i32,
+    joint_radius: f64,
+}
+
+impl Style {
+    fn new(width_px: f64, height_px: f64) -> Self {
+        // Equal parts of the picture's shorter side, but never too small to be read.
+        let side = width_px.min(height_px);
+        let text_height = (side / 56.0).max(7.0);
+        let bone = ((side / 240.0).round() as i32).max(1);
+        Self {
+            text_height,
+            line_height: 1.75 * text_height,
+            margin: 0.8 * text_height,
+            bone,
+            outline: bone + (bone.div_euclid(2)).max(1) * 2,
+            joint_radius: (side / 170.0).max(2.0),
+        }
+    }
+}
+
+/// Draws everybody in a frame, and the panel.
+///
+/// # Errors
+/// When OpenCV fails.
+pub fn draw(frame: &mut Frame, persons: &[PersonRow], sport: &str) -> Result<(), DrawError> {
+    let (index, time_secs) = (frame.index, frame.time.as_secs());
+    let mut canvas = frame.canvas();
+    let style = Style::new(canvas.width_px(), canvas.height_px());
+    for row in persons {
+        draw_person(&mut canvas, &row.pose, &style)?;
+    }
+    let title = format!("frame {index}   {time_secs:.3} s   {sport}");
+    draw_panel(&mut canvas, &title, persons, &style)
+}
+
+fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Result<(), DrawError> {
+    let (width, height) = (canvas.width_px(), canvas.height_px());
+    let position = |landmark: Landmark| {
+        let point = &pose.landmarks[landmark.index()];
+        [f64::from(point.x) * width, f64::from(point.y) * height]
+    };
+    let visibility = |landmark: Landmark| pose.landmarks[landmark.index()].visibility;
+    draw_box(canvas, pose, style)?;
+    let bones = BONES.map(|[a, b]| {
+        let is_visible = visibility(a).min(visibility(b)) >= MIN_VISIBILITY;
+        (position(a), position(b), bone_color(a, b), is_visible)
+    });
+    // All outlines first, so that none cuts through another bone.
+    for (from, to, _, is_visible) in bones {
+        if is_visible {
+            canvas.line(from, to, OUTLINE, style.outline)?;
+        }
+    }
+    for (from, to, color, is_visible) in bones {
+        let thickness = if is_visible { style.bone } else { 1 };
+        canvas.line(from, to, color, thickness)?;
+    }
+    for landmark in Landmark::ALL {
+        let (center, color) = (position(landmark), landmark_color(landmark));
+        let visibility = visibility(landmark);
+        if visibility >= MIN_VISIBILITY {
+            let radius = style.joint_radius * (0.4 + 0.6 * f64::from(visibility));
+            canvas.disc(center, radius + 1.0, OUTLINE)?;
+            canvas.disc(center, radius, color)?;
+        } else {
+            canvas.ring(center, 0.6 * style.joint_radius, color, 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// The box around the visible landmarks, with the person's number.
+fn draw_box(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Result<(), DrawError> {
+    let (width, height) = (canvas.width_px(), canvas.height_px());
+    let visible = pose
+        .landmarks
+        .iter()
+        .filter(|landmark| landmark.visibility >= MIN_VISIBILITY)
+        .map(|landmark| {
+            [
+                f64::from(landmark.x) * width,
+                f64::from(landmark.y) * height,
+            ]
+        });
+    let Some([left, top, right, bottom]) = visible.fold(None, |edges, [x, y]| {
+        let [left, top, right, bottom] = edges.unwrap_or([x, y, x, y]);
+        Some([left.min(x), top.min(y), right.max(x), bottom.max(y)])
+    }) else {
+        return Ok(());
+    };
+    let margin = 2.5 * style.joint_radius;
+    let clip = |value: f64, limit: f64| value.clamp(1.0, (limit - 2.0).max(1.0));
+    let top_left = [clip(left - margin, width), clip(top - margin, height)];
+    let bottom_right = [clip(right + margin, width), clip(bottom + margin, height)];
+    canvas.rectangle(top_left, bottom_right, OUTLINE, style.outline)?;
+    canvas.rectangle(top_left, bottom_right, MIDDLE, style.bone)?;
+    let label = format!("person {}", pose.person);
+    let label_width = text_width_px(&label, style.text_height)? + style.margin;
+    // Above the box if there is room, else inside it.
+    let label_top = if top_left[1] >= style.line_height {
+        top_left[1] - style.line_height
+    } else {
+        top_left[1]
+    };
+    let label_left = top_left[0].min((width - label_width).max(0.0));
+    canvas.shade(
+        [label_left, label_top],
+        [label_width, style.line_height],
+        PANEL_LIGHT,
+    )?;
+    let baseline = label_top + (style.line_height + style.text_height) / 2.0;
+    canvas.text(
+        [label_left + style.margin / 2.0, baseline],
+        &label,
+        style.text_height,
+        TEXT,
+    )
+}
+
+fn landmark_color(landmark: Landmark) -> Bgr {
+    let name = landmark.name();
+    if name.contains("left") {
+        LEFT
+    } else if name.contains("right") {
+        RIGHT
+    } else {
+        MIDDLE
+    }
+}
+
+fn bone_color(a: Landmark, b: Landmark) -> Bgr {
+    let (a, b) = (landmark_color(a), landmark_color(b));
+    if a == b || b == MIDDLE {
+        a
+    } else if a == MIDDLE {
+        b
+    } else {
+        MIDDLE
+    }
+}
+
+/// A line of the panel: cells with their colours, laid out in columns.
+type PanelLine = Vec<(String, Bgr)>;
+
+fn draw_panel(
+    canvas: &mut Canvas<'_>,
+    title: &str,
+    persons: &[PersonRow],
+    style: &Style,
+) -> Result<(), DrawError> {
+    let room = ((canvas.height_px() - 2.0 * style.margin) / style.line_height) as usize;
+    let mut lines = Vec::new();
+    for person in persons {
+        let of_person = person_lines(person);
+        // A person whose lines would leave the picture still has skeleton and box.
+        if lines.is_empty() || lines.len() + of_person.len() < room {
+            lines.extend(of_person);
+        }
+    }
+    if persons.is_empty() {
+        lines.push(vec![("no pose".into(), DIM_TEXT)]);
+    }
+    lines.truncate(room.saturating_sub(1));
+    let mut columns: Vec<f64> = Vec::new();
+    for line in lines.iter().filter(|line| line.len() > 1) {
+        columns.resize(columns.len().max(line.len()), 0.0);
+        for ((text, _), width) in line.iter().zip(&mut columns) {
+            let needed = text_width_px(text, style.text_height)? + style.text_height;
+            *width = width.max(needed);
+        }
+    }
+    let title_width = text_width_px(title, style.text_height)?;
+    let lines_width = columns.iter().sum::<f64>();
+    let width = title_width.max(lines_width) + 2.0 * style.margin;
+    let height = (lines.len() + 1) as f64 * style.line_height + style.margin;
+    canvas.shade([0.0, 0.0], [width, height], PANEL_LIGHT)?;
+    let baseline = |row: usize| row as f64 * style.line_height + style.margin + style.text_height;
+    let x = style.margin;
+    canvas.text([x, baseline(0)], title, style.text_height, TEXT)?;
+    for (row, line) in lines.iter().enumerate() {
+        let mut x = x;
+        for (column, (text, color)) in line.iter().enumerate() {
+            canvas.text([x, baseline(row + 1)], text, style.text_height, *color)?;
+            x += columns.get(column).copied().unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+fn person_lines(person: &PersonRow) -> Vec<PanelLine> {
+    let metrics = &person.metrics;
+    let number = |value: Option<f64>, decimals: usize| match value {
+        Some(value) => format!("{value:.decimals$}"),
+        None => "-".into(),
+    };
+    let header = format!("person {} ({})", person.pose.person, metrics.quality.name());
+    let mut lines = vec![vec![(header, TEXT)]];
+    for joint in PANEL_JOINTS {
+        let angle = |side: &str| {
+            let column = format!("{side}_{joint}_deg");
+            let position = JOINT_ANGLES.iter().position(|angle| angle.column == column);
+            position.and_then(|i| metrics.joint_angles_deg[i])
+        };
+        lines.push(vec![
+            (joint.into(), DIM_TEXT),
+            (format!("L {}", number(angle("left"), 0)), LEFT),
+            (format!("R {}", number(angle("right"), 0)), RIGHT),
+            ("deg".into(), DIM_TEXT),
+        ]);
+    }
+    let single = |name: &str, value: Option<f64>, unit: &str| {
+        vec![
+            (name.to_owned(), DIM_TEXT),
+            (number(value, 0), TEXT),
+            (unit.to_owned(), DIM_TEXT),
+        ]
+    };
+    lines.push(single("trunk lean", metrics.trunk_lean_deg, "deg"));
+    lines.push(single("hip speed", metrics.center_speed_px_per_sec, "px/s"));
+    lines
+}

@@ -1,0 +1,3 @@
+//! What leaves the lake, or goes beside it: annotated videos and files for other programs.
+
+pub mod annotation;

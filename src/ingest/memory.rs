@@ -1,0 +1,232 @@
+//! What a video needs of the memory budget, and the frame buffers that it gets.
+//!
+//! A buffer's bytes are taken from the budget before it is made, and it goes round between the
+//! stages until its video ends: however fast a decoder is, it waits for a buffer to come back.
+//! Before a video begins, what its decoder and encoder keep for themselves and one buffer are
+//! reserved in one piece, so that videos wait for each other but never for ever.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::AnnotatedVideo;
+use crate::resources::{MemoryBudget, Permit};
+use crate::video::{Frame, VideoInfo};
+
+/// The program itself with its libraries, the database at rest, stacks and queues of rows;
+/// measured at 210 MB with the demo video.
+const PROCESS_BYTES: u64 = 240 << 20;
+/// A worker's models with their working memory, and its writer's chunk of rows; measured at 95 MB
+/// with the full model.
+const WORKER_BYTES: u64 = 130 << 20;
+/// Part of the budget that the database may use.
+const DATABASE_SHARE: f64 = 0.1;
+const MIN_DATABASE_BYTES: u64 = 64 << 20;
+const MAX_DATABASE_BYTES: u64 = 256 << 20;
+/// Bytes per pixel of decoded pictures before they become BGR: 4:2:0 with up to 10 bits, padded.
+const DECODED_PIXEL_BYTES: u64 = 3;
+/// Pictures that a decoder keeps for reference, with those on their way (H.264 level 5.1 at 4K
+/// keeps 5).
+const REFERENCE_PICTURES: u64 = 6;
+/// FFmpeg decodes a picture per thread, on at most this many.
+const MAX_DECODER_THREADS: usize = 16;
+/// Bytes per pixel that the H.264 encoder takes with its conversions; measured at 10.
+const ENCODER_PIXEL_BYTES: u64 = 12;
+/// Bytes per pixel of a frame: blue, green, red.
+const FRAME_PIXEL_BYTES: u64 = 3;
+/// More buffers than this smooth nothing out, and fall out of the processor's cache.
+const MAX_BUFFERS: usize = 6;
+/// Drawing and encoding hold buffers too.
+const MORE_BUFFERS_WITH_VIDEO: usize = 2;
+/// Buffers beyond the fourth are only made while all together take less than this.
+const USUAL_BUFFER_BYTES: u64 = 64 << 20;
+const USUAL_BUFFERS: usize = 4;
+
+/// How the budget of a run is divided.
+#[derive(Clone, Debug)]
+pub struct MemoryPlan {
+    /// For frames, decoders and encoders.
+    pub frames: Arc<MemoryBudget>,
+    /// Videos at once.
+    pub workers: usize,
+    /// For the whole process.
+    pub limit_bytes: u64,
+}
+
+/// A budget that is too small.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    #[error(
+        "the memory budget of {limit} is too small: {needed} are needed before the first frame; raise --memory-limit"
+    )]
+    NoRoom { limit: Size, needed: Size },
+    #[error(
+        "not one frame of {width}x{height} pixels fits into the memory budget of {limit}: {needed} are needed; raise --memory-limit: {path}"
+    )]
+    FrameTooLarge {
+        width: u32,
+        height: u32,
+        limit: Size,
+        needed: Size,
+        path: PathBuf,
+    },
+}
+
+/// Bytes, shown as people read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} MiB", self.0.div_ceil(1 << 20))
+    }
+}
+
+/// The database's part of a budget.
+pub fn database_bytes(limit_bytes: u64) -> u64 {
+    let share = (limit_bytes as f64 * DATABASE_SHARE) as u64;
+    share.clamp(MIN_DATABASE_BYTES, MAX_DATABASE_BYTES)
+}
+
+impl MemoryPlan {
+    /// Divides `limit_bytes` over at most `max_workers` workers: fewer, where their models would
+    /// leave less than half of it to frames.
+    ///
+    /// # Errors
+    /// [`MemoryError::NoRoom`] when not even one worker fits.
+    pub fn new(limit_bytes: u64, max_workers: usize) -> Result<Self, MemoryError> {
+        let fixed = PROCESS_BYTES + database_bytes(limit_bytes);
+        let needed = fixed + WORKER_BYTES;
+        let Some(shared) = limit_bytes.checked_sub(fixed).filter(|b| *b > WORKER_BYTES) else {
+            return Err(MemoryError::NoRoom {
+                limit: Size(limit_bytes),
+                needed: Size(needed + 1),
+            });
+        };
+        let affordable = (shared / 2 / WORKER_BYTES).max(1) as usize;
+        let workers = max_workers.clamp(1, affordable);
+        Ok(Self {
+            frames: Arc::new(MemoryBudget::new(shared - workers as u64 * WORKER_BYTES)),
+            workers,
+            limit_bytes,
+        })
+    }
+}
+
+/// The frame buffers of one video, with everything else that it reserves.
+pub struct FramePool {
+    frames: Arc<MemoryBudget>,
+    buffer_bytes: u64,
+    permits: Vec<Permit>,
+    made: usize,
+    most: usize,
+}
+
+impl FramePool {
+    /// Waits until the video that `info` describes fits beside those in work.
+    ///
+    /// # Errors
+    /// [`MemoryError::FrameTooLarge`] when it does not fit even alone.
+    pub fn reserve(
+        plan: &MemoryPlan,
+        info: &VideoInfo,
+        cores: usize,
+        annotated: AnnotatedVideo,
+        path: &Path,
+    ) -> Result<Self, MemoryError> {
+        let pixels = u64::from(info.width) * u64::from(info.height);
+        let decoder_pictures = REFERENCE_PICTURES + cores.min(MAX_DECODER_THREADS) as u64;
+        let decoder_bytes = decoder_pictures * DECODED_PIXEL_BYTES * pixels;
+        let (encoder_bytes, more_buffers) = match annotated {
+            AnnotatedVideo::On => (ENCODER_PIXEL_BYTES * pixels, MORE_BUFFERS_WITH_VIDEO),
+            AnnotatedVideo::Off => (0, 0),
+        };
+        let buffer_bytes = FRAME_PIXEL_BYTES * pixels;
+        let least = decoder_bytes + encoder_bytes + buffer_bytes;
+        let Some(permit) = plan.frames.acquire(least) else {
+            let fixed = plan.limit_bytes - plan.frames.total_bytes();
+            return Err(MemoryError::FrameTooLarge {
+                width: info.width,
+                height: info.height,
+                limit: Size(plan.limit_bytes),
+                needed: Size(fixed + least),
+                path: path.into(),
+            });
+        };
+        let usual = (USUAL_BUFFER_BYTES / buffer_bytes.max(1)) as usize;
+        Ok(Self {
+            frames: Arc::clone(&plan.frames),
+            buffer_bytes,
+            permits: vec![permit],
+            made: 0,
+            most: usual.clamp(USUAL_BUFFERS, MAX_BUFFERS) + more_buffers,
+        })
+    }
+
+    /// The most buffers that this video can have.
+    pub fn capacity(&self) -> usize {
+        self.most
+    }
+
+    /// Another buffer, if the budget has one left.
+    pub fn another(&mut self) -> Option<Frame> {
+        if self.made >= self.most {
+            return None;
+        }
+        if self.made > 0 {
+            self.permits
+                .push(self.frames.try_acquire(self.buffer_bytes)?);
+        }
+        self.made += 1;
+        Some(Frame::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(width: u32, height: u32) -> VideoInfo {
+        VideoInfo {
+            width,
+            height,
+            rotation_deg: 0,
+            codec: "test".into(),
+            nominal_fps: None,
+            frame_count_hint: None,
+        }
+    }
+
+    #[test]
+    fn workers_follow_the_budget() {
+        let gib = |n: u64| n << 30;
+        assert_eq!(MemoryPlan::new(gib(8), 4).expect("room").workers, 4);
+        assert_eq!(MemoryPlan::new(600 << 20, 4).expect("room").workers, 1);
+        let error = MemoryPlan::new(300 << 20, 4).expect_err("no room");
+        assert!(error.to_string().contains("are needed"), "{error}");
+    }
+
+    #[test]
+    fn a_pool_gives_one_buffer_whatever_happens_and_more_while_the_budget_lasts() {
+        let plan = MemoryPlan::new(2 << 30, 1).expect("room");
+        let reserve = |width, height| {
+            FramePool::reserve(
+                &plan,
+                &info(width, height),
+                2,
+                AnnotatedVideo::On,
+                Path::new("x.mp4"),
+            )
+        };
+        let mut small = reserve(320, 240).expect("room");
+        let buffers = std::iter::from_fn(|| small.another()).count();
+        assert_eq!(buffers, small.capacity());
+        let free = plan.frames.free_bytes();
+        let rest = plan.frames.acquire(free).expect("all that is left");
+        let mut starved = small;
+        assert!(starved.another().is_none());
+        drop((rest, starved));
+        assert_eq!(plan.frames.free_bytes(), plan.frames.total_bytes());
+        let error = reserve(30_000, 20_000).err().expect("too large");
+        assert!(error.to_string().contains("30000x20000"), "{error}");
+    }
+}

@@ -1,0 +1,283 @@
+//! Encodes pictures as H.264 in MP4: what browsers and phones play.
+//!
+//! Constrained Baseline, 4:2:0, no reordering of pictures, so that a picture's time is the frame's
+//! own. The encoder keeps a handful of pictures; nothing grows with the video but the index.
+
+use std::path::{Path, PathBuf};
+
+use opencv::core::{self, Mat, MatTraitConst, MatTraitConstManual, Scalar, Size};
+use opencv::imgproc;
+use openh264::OpenH264API;
+use openh264::encoder::{
+    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, QpRange,
+    RateControlMode, UsageType,
+};
+use openh264::formats::YUVSlices;
+use tempfile::NamedTempFile;
+
+use super::mp4::{Mp4Track, ParameterSets, PictureKind};
+use super::{Frame, MediaTime};
+use crate::files;
+
+/// Quantiser of all pictures: at 24 a 1080p clip of a walking person keeps 44 dB and takes
+/// 3 Mbit/s at 60 frames/s.
+const QUANTISER: u8 = 24;
+/// A player can jump to a picture at least this often.
+const KEY_PICTURE_SECS: f64 = 2.0;
+/// Rate that is assumed where a video states none.
+const DEFAULT_FPS: f64 = 30.0;
+/// What H.264's largest level that the encoder knows (5.2) allows: 36,864 macroblocks of 16x16.
+const MAX_MACROBLOCKS: f64 = 36_864.0;
+const MACROBLOCK_SIDE: f64 = 16.0;
+/// Kinds of NAL units (ITU-T H.264, table 7-1).
+const NAL_SPS: u8 = 7;
+const NAL_PPS: u8 = 8;
+
+/// Why an annotated video could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    #[error("cannot write the video ({reason}); free some disk space or check permissions: {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error("encoding failed ({reason}); leave annotated videos out with --no-video: {path}")]
+    Encode { path: PathBuf, reason: String },
+}
+
+/// A video file in the making; it gets its name when it is whole.
+pub struct VideoEncoder {
+    path: PathBuf,
+    file: NamedTempFile,
+    encoder: Encoder,
+    track: Mp4Track,
+    parameters: ParameterSets,
+    /// Of the encoded picture; both even.
+    size: Size,
+    /// Pictures before and after conversion, used again for each frame.
+    fitted: Mat,
+    yuv: Mat,
+    units: Vec<u8>,
+    last_time: MediaTime,
+    last_step_secs: f64,
+}
+
+impl VideoEncoder {
+    /// Starts a video of `width` x `height` pictures at `path`.
+    ///
+    /// Odd sides grow by one pixel; pictures above 9.4 million pixels are made smaller.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn create(
+        path: &Path,
+        width: u32,
+        height: u32,
+        nominal_fps: Option<f64>,
+    ) -> Result<Self, EncodeError> {
+        let write_error = |e: std::io::Error| EncodeError::Write {
+            path: path.into(),
+            reason: e.to_string(),
+        };
+        let size = encoded_size(width, height);
+        let fps = nominal_fps.unwrap_or(DEFAULT_FPS);
+        let config = EncoderConfig::new()
+            .usage_type(UsageType::CameraVideoRealTime)
+            .complexity(Complexity::Low)
+            .rate_control_mode(RateControlMode::Off)
+            .qp(QpRange::new(QUANTISER, QUANTISER))
+            // Not used without rate control, but the encoder wants to know them.
+            .bitrate(BitRate::from_bps(8_000_000))
+            .max_frame_rate(FrameRate::from_hz(fps.clamp(1.0, 60.0) as f32))
+            .intra_frame_period(IntraFramePeriod::from_num_frames(
+                (fps * KEY_PICTURE_SECS).round().max(1.0) as u32,
+            ))
+            .skip_frames(false)
+            .scene_change_detect(false)
+            .num_threads(1);
+        let encoder = Encoder::with_api_config(OpenH264API::from_source(), config);
+        let encoder = encoder.map_err(|e| EncodeError::Encode {
+            path: path.into(),
+            reason: e.to_string(),
+        })?;
+        let file = files::temporary_beside(path).map_err(write_error)?;
+        let track = Mp4Track::new(
+            &files::folder_of(path),
+            size.width as u16,
+            size.height as u16,
+        )
+        .map_err(write_error)?;
+        Ok(Self {
+            path: path.into(),
+            file,
+            encoder,
+            track,
+            parameters: ParameterSets::default(),
+            size,
+            fitted: Mat::default(),
+            yuv: Mat::default(),
+            units: Vec::new(),
+            last_time: MediaTime::default(),
+            last_step_secs: 1.0 / fps,
+        })
+    }
+
+    /// Adds the next frame.
+    ///
+    /// # Errors
+    /// When it cannot be encoded, or the disk takes no more.
+    pub fn push(&mut self, frame: &Frame) -> Result<(), EncodeError> {
+        self.convert(&frame.picture).map_err(|e| self.failed(&e))?;
+        let bytes = self.yuv.data_bytes().map_err(|e| self.failed(&e))?;
+        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        let (y, chroma) = bytes.split_at(width * height);
+        let (u, v) = chroma.split_at(width * height / 4);
+        let source = YUVSlices::new((y, u, v), (width, height), (width, width / 2, width / 2));
+        self.units.clear();
+        let encoded = self.encoder.encode(&source);
+        let encoded = encoded.map_err(|e| EncodeError::Encode {
+            path: self.path.clone(),
+            reason: e.to_string(),
+        })?;
+        let kind = match encoded.frame_type() {
+            FrameType::IDR => PictureKind::Key,
+            _ => PictureKind::Predicted,
+        };
+        for layer in (0..encoded.num_layers()).filter_map(|i| encoded.layer(i)) {
+            for unit in (0..layer.nal_count()).filter_map(|i| layer.nal_unit(i)) {
+                let unit = without_start_code(unit);
+                match unit.first().map(|byte| byte & 0x1f) {
+                    None => {}
+                    Some(NAL_SPS) => self.parameters.sps = unit.to_vec(),
+                    Some(NAL_PPS) => self.parameters.pps = unit.to_vec(),
+                    Some(_) => {
+                        self.units.extend((unit.len() as u32).to_be_bytes());
+                        self.units.extend(unit);
+                    }
+                }
+            }
+        }
+        if frame.index > 0 {
+            self.last_step_secs = frame.time.as_secs() - self.last_time.as_secs();
+        }
+        self.last_time = frame.time;
+        self.track
+            .push(frame.time, kind, &self.units)
+            .map_err(|e| self.cannot_write(&e))
+    }
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// When the disk takes no more; nothing is left behind then.
+    pub fn finish(mut self) -> Result<PathBuf, EncodeError> {
+        let written = self
+            .track
+            .write(
+                &self.parameters,
+                self.last_step_secs,
+                self.file.as_file_mut(),
+            )
+            .and_then(|()| self.file.as_file().sync_all())
+            .and_then(|()| files::persist(self.file, &self.path));
+        match written {
+            Ok(()) => Ok(self.path),
+            Err(e) => Err(EncodeError::Write {
+                path: self.path,
+                reason: e.to_string(),
+            }),
+        }
+    }
+
+    /// Brings a picture to the encoded size and to planes of brightness and colour.
+    ///
+    /// Decoding went from those planes to BGR with the coefficients of BT.601, whatever the
+    /// source's were; the way back with the same ones restores the source's planes, so that
+    /// players show its colours.
+    fn convert(&mut self, picture: &Mat) -> opencv::Result<()> {
+        let size = picture.size()?;
+        let fitted = if size == self.size {
+            picture
+        } else if size.width <= self.size.width && size.height <= self.size.height {
+            core::copy_make_border(
+                picture,
+                &mut self.fitted,
+                0,
+                self.size.height - size.height,
+                0,
+                self.size.width - size.width,
+                core::BORDER_REPLICATE,
+                Scalar::default(),
+            )?;
+            &self.fitted
+        } else {
+            imgproc::resize(
+                picture,
+                &mut self.fitted,
+                self.size,
+                0.0,
+                0.0,
+                imgproc::INTER_AREA,
+            )?;
+            &self.fitted
+        };
+        imgproc::cvt_color_def(fitted, &mut self.yuv, imgproc::COLOR_BGR2YUV_I420)
+    }
+
+    fn failed(&self, error: &opencv::Error) -> EncodeError {
+        EncodeError::Encode {
+            path: self.path.clone(),
+            reason: error.message.clone(),
+        }
+    }
+
+    fn cannot_write(&self, error: &std::io::Error) -> EncodeError {
+        EncodeError::Write {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// The encoder gives each unit behind its start code, 00 00 01 or 00 00 00 01.
+fn without_start_code(unit: &[u8]) -> &[u8] {
+    let zeros = unit.iter().take_while(|byte| **byte == 0).count();
+    unit.get(zeros + 1..).unwrap_or_default()
+}
+
+/// Even sides, and no more pixels than the encoder takes.
+fn encoded_size(width: u32, height: u32) -> Size {
+    let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
+    let macroblocks = |side: f64, scale: f64| (side * scale / MACROBLOCK_SIDE).ceil().max(1.0);
+    let mut scale: f64 = 1.0;
+    while macroblocks(width, scale) * macroblocks(height, scale) > MAX_MACROBLOCKS {
+        scale *= 0.99;
+    }
+    let even = |side: f64| {
+        let side = (side * scale).round().max(1.0) as i32;
+        // The encoder takes no side below 16 pixels.
+        (side + side % 2).max(MACROBLOCK_SIDE as i32)
+    };
+    Size::new(even(width), even(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_become_even_and_huge_pictures_smaller() {
+        assert_eq!(encoded_size(321, 241), Size::new(322, 242));
+        assert_eq!(encoded_size(3840, 2160), Size::new(3840, 2160));
+        assert_eq!(encoded_size(2160, 3840), Size::new(2160, 3840));
+        let size = encoded_size(7680, 4320);
+        let macroblocks = (size.width / 16 + 1) * (size.height / 16 + 1);
+        assert!(f64::from(macroblocks) < MAX_MACROBLOCKS * 1.05 && size.width > 3800);
+        let ratio = f64::from(size.width) / f64::from(size.height);
+        assert!((ratio - 16.0 / 9.0).abs() < 0.01, "{ratio}");
+    }
+
+    #[test]
+    fn start_codes_of_both_lengths_go() {
+        assert_eq!(without_start_code(&[0, 0, 1, 0x67, 5]), [0x67, 5]);
+        assert_eq!(without_start_code(&[0, 0, 0, 1, 0x68]), [0x68]);
+        assert_eq!(without_start_code(&[]), [0u8; 0]);
+    }
+}
