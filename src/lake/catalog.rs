@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ const DATA_TABLES: [&str; 2] = ["landmarks", "metrics"];
 
 /// What a session may do with the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     ReadOnly,
     ReadWrite,
 }
@@ -44,14 +44,14 @@ const CATALOG_BLOCK_BYTES: u32 = 16_384;
 pub struct Lake {
     paths: LakePaths,
     connection: Connection,
-    scratch: TempDir,
+    scratch: Arc<TempDir>,
 }
 
 /// A session that has the lake attached for reading.
 pub struct LakeReader {
     // Fields are dropped in this order: what is spilled goes after who spills it.
     pub connection: Connection,
-    _scratch: TempDir,
+    _scratch: Arc<TempDir>,
 }
 
 /// A row of the `videos` table.
@@ -167,7 +167,20 @@ impl Lake {
         Ok(Self {
             paths,
             connection,
-            scratch,
+            scratch: Arc::new(scratch),
+        })
+    }
+
+    /// Another session over the same lake that shares this one's memory and threads, for another
+    /// thread or a longer reading.
+    ///
+    /// # Errors
+    /// When the database gives no further connection.
+    pub fn try_clone(&self) -> Result<Self, LakeError> {
+        Ok(Self {
+            paths: self.paths.clone(),
+            connection: self.connection.try_clone()?,
+            scratch: Arc::clone(&self.scratch),
         })
     }
 
@@ -298,9 +311,19 @@ impl Lake {
     }
 
     /// Runs `work` with the lake attached and in use, and detaches it whatever happens.
-    fn attached<R>(
+    pub(super) fn attached<R>(
         &self,
         access: Access,
+        work: impl FnOnce(&Connection) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
+        self.attached_at(access, None, work)
+    }
+
+    /// The same for the lake as it was at snapshot `version`, which can only be read.
+    pub(super) fn attached_at<R>(
+        &self,
+        access: Access,
+        version: Option<u64>,
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         // File locks keep processes apart, but not the sessions of one process.
@@ -308,7 +331,7 @@ impl Lake {
         let _in_use = IN_USE
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.attach(access, None)?;
+        self.attach(access, version)?;
         let result = match access {
             Access::ReadWrite => self.create_missing_tables(),
             Access::ReadOnly => self.check_format(),
@@ -503,7 +526,7 @@ fn quoted(path: &Path) -> String {
     quoted_text(&path.display().to_string())
 }
 
-fn quoted_text(text: &str) -> String {
+pub(super) fn quoted_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -5,6 +5,7 @@
 //! waits and tries again.
 
 mod catalog;
+mod poses;
 mod resolution;
 mod writer;
 
@@ -12,8 +13,9 @@ pub use catalog::{
     CommitOutcome, IngestedVideo, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo, TableInfo,
     VideoRecord,
 };
+pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
-pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter};
+pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter, metrics_of_frame};
 
 use std::ffi::OsStr;
 use std::fs;
@@ -129,6 +131,19 @@ pub enum LakeError {
     Database(String),
     #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]
     NoSnapshot { path: PathBuf, version: u64 },
+    #[error("no video in the lake is {selector}; give an id, a file name or a path of: {known}")]
+    UnknownVideo { selector: String, known: String },
+    #[error("{selector} may be any of several videos; give one's id: {candidates}")]
+    AmbiguousVideo {
+        selector: String,
+        candidates: String,
+    },
+    #[error("the video was replaced or removed while it was read; run the command again: {video}")]
+    Changed { video: String },
+    #[error(
+        "the lake's rows of the video are damaged ({reason}); run `posedata lake check`, or ingest it again with --force: {video}"
+    )]
+    Damaged { video: String, reason: String },
 }
 
 impl From<duckdb::Error> for LakeError {

@@ -142,29 +142,13 @@ impl VideoWriter {
             path: self.metrics.path.clone(),
         })?;
         let time_secs = time.as_secs();
-        if persons.is_empty() {
-            self.measurements.push(MetricsRow {
-                frame,
-                time_secs,
-                person: 0,
-                pose_probability: None,
-                metrics: FrameMetrics::NO_POSE,
-            });
-        }
-        for PersonRow { pose, metrics } in persons {
-            self.measurements.push(MetricsRow {
-                frame,
-                time_secs,
-                person: pose.person,
-                pose_probability: Some(pose.probability),
-                metrics,
-            });
-            self.poses.push(PoseRow {
-                frame,
-                time_secs,
-                pose,
-            });
-        }
+        self.measurements
+            .extend(metrics_rows(frame, time_secs, &persons));
+        self.poses.extend(persons.into_iter().map(|row| PoseRow {
+            frame,
+            time_secs,
+            pose: row.pose,
+        }));
         self.frames_in_chunk += 1;
         if self.frames_in_chunk == CHUNK_FRAMES {
             self.write_chunk()?;
@@ -477,13 +461,43 @@ fn landmarks_batch(video_id: &str, landmarks: &[Landmark], poses: &[PoseRow]) ->
     record_batch(landmarks_schema(), columns)
 }
 
+/// A frame's rows: one for each person, or one that says that nobody was found.
+fn metrics_rows(frame: i32, time_secs: f64, persons: &[PersonRow]) -> Vec<MetricsRow> {
+    let row = |person, pose_probability, metrics| MetricsRow {
+        frame,
+        time_secs,
+        person,
+        pose_probability,
+        metrics,
+    };
+    if persons.is_empty() {
+        return vec![row(0, None, FrameMetrics::NO_POSE)];
+    }
+    let rows = persons.iter().map(|PersonRow { pose, metrics }| {
+        row(pose.person, Some(pose.probability), metrics.clone())
+    });
+    rows.collect()
+}
+
+/// A frame's rows as the `metrics` table holds them, with all of its columns but the partition's:
+/// one for each person, or one of quality `no_pose`.
+///
+/// # Errors
+/// When the table cannot hold the frame's number.
+pub fn metrics_of_frame(
+    video_id: &str,
+    frame: u64,
+    time: MediaTime,
+    persons: &[PersonRow],
+) -> Result<RecordBatch, LakeError> {
+    let number = i32::try_from(frame).map_err(|_| LakeError::TooLong {
+        path: video_id.into(),
+    })?;
+    let rows = metrics_rows(number, time.as_secs(), persons);
+    Ok(metrics_batch(video_id, &rows))
+}
+
 fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
-    const QUALITIES: [Quality; 4] = [
-        Quality::Good,
-        Quality::Partial,
-        Quality::Poor,
-        Quality::NoPose,
-    ];
     let floats = |value: &dyn Fn(&MetricsRow) -> Option<f64>| -> ArrayRef {
         let values: Float32Array = rows
             .iter()
@@ -492,7 +506,7 @@ fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
         Arc::new(values)
     };
     let quality = |row: &MetricsRow| {
-        QUALITIES
+        Quality::ALL
             .iter()
             .position(|q| *q == row.metrics.quality)
             .map(|position| position as i8)
@@ -508,7 +522,7 @@ fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
         Arc::new(Float64Array::from_iter_values(
             rows.iter().map(|row| row.time_secs),
         )),
-        names(rows.iter().map(quality), &QUALITIES.map(Quality::name)),
+        names(rows.iter().map(quality), &Quality::ALL.map(Quality::name)),
     ];
     columns.extend(FLOATS_BEFORE_ANGLES.map(|(_, value)| floats(&value)));
     columns.extend(

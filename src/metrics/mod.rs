@@ -61,6 +61,8 @@ pub enum Quality {
 }
 
 impl Quality {
+    pub const ALL: [Self; 4] = [Self::Good, Self::Partial, Self::Poor, Self::NoPose];
+
     /// The value in the lake's `quality` column.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ mod ingest;
 mod lake;
 mod metrics_oracle;
 mod npz;
+mod poses;
 mod query;
 mod setup;
 mod support;
