@@ -33,6 +33,23 @@ CREATE TABLE metrics (
     peak_landmark_speed_px_per_sec FLOAT,
     peak_landmark_speed_torso_per_sec FLOAT,
     peak_landmark VARCHAR,
+    facing VARCHAR,
+    left_foot_segment_deg FLOAT,
+    right_foot_segment_deg FLOAT,
+    left_shank_segment_deg FLOAT,
+    right_shank_segment_deg FLOAT,
+    left_thigh_segment_deg FLOAT,
+    right_thigh_segment_deg FLOAT,
+    pelvis_segment_deg FLOAT,
+    trunk_segment_deg FLOAT,
+    shoulders_segment_deg FLOAT,
+    head_segment_deg FLOAT,
+    left_arm_segment_deg FLOAT,
+    right_arm_segment_deg FLOAT,
+    left_forearm_segment_deg FLOAT,
+    right_forearm_segment_deg FLOAT,
+    left_right_swap BOOLEAN,
+    bone_length_jump BOOLEAN,
     sport VARCHAR NOT NULL
 );
 
@@ -53,22 +70,39 @@ COMMENT ON COLUMN metrics.torso_length_px IS 'Distance in the picture from the m
 COMMENT ON COLUMN metrics.shoulder_width_torso IS 'Shoulder width in the picture in torso lengths; small in side view.';
 COMMENT ON COLUMN metrics.hip_width_torso IS 'Hip width in the picture in torso lengths; small in side view.';
 COMMENT ON COLUMN metrics.shoulder_hip_ratio_image IS 'Shoulder width / hip width, both in the picture.';
-COMMENT ON COLUMN metrics.left_knee_deg IS 'Angle left_hip - left_knee - left_ankle, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.right_knee_deg IS 'Angle right_hip - right_knee - right_ankle, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.left_hip_deg IS 'Angle left_shoulder - left_hip - left_knee, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.right_hip_deg IS 'Angle right_shoulder - right_hip - right_knee, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.left_ankle_deg IS 'Angle left_knee - left_ankle - left_foot_index, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.right_ankle_deg IS 'Angle right_knee - right_ankle - right_foot_index, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.left_elbow_deg IS 'Angle left_shoulder - left_elbow - left_wrist, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.right_elbow_deg IS 'Angle right_shoulder - right_elbow - right_wrist, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.left_shoulder_deg IS 'Angle left_hip - left_shoulder - left_elbow, world landmarks, 0..180 degrees, 180 = arm straight up.';
-COMMENT ON COLUMN metrics.right_shoulder_deg IS 'Angle right_hip - right_shoulder - right_elbow, world landmarks, 0..180 degrees, 180 = arm straight up.';
-COMMENT ON COLUMN metrics.left_wrist_deg IS 'Angle left_elbow - left_wrist - left_index, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.right_wrist_deg IS 'Angle right_elbow - right_wrist - right_index, world landmarks, 0..180 degrees, 180 = straight.';
-COMMENT ON COLUMN metrics.trunk_lean_deg IS 'Angle between the trunk (middle of hips to middle of shoulders) and the picture''s vertical, world landmarks, 0..180 degrees, 0 = upright.';
+COMMENT ON COLUMN metrics.left_knee_deg IS 'Angle left_hip - left_knee - left_ankle, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_knee_deg IS 'Angle right_hip - right_knee - right_ankle, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_hip_deg IS 'Angle left_shoulder - left_hip - left_knee, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_hip_deg IS 'Angle right_shoulder - right_hip - right_knee, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_ankle_deg IS 'Angle left_knee - left_ankle - left_foot_index, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_ankle_deg IS 'Angle right_knee - right_ankle - right_foot_index, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_elbow_deg IS 'Angle left_shoulder - left_elbow - left_wrist, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_elbow_deg IS 'Angle right_shoulder - right_elbow - right_wrist, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_shoulder_deg IS 'Angle left_hip - left_shoulder - left_elbow, world landmarks, 0..180 degrees, 180 = arm straight up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_shoulder_deg IS 'Angle right_hip - right_shoulder - right_elbow, world landmarks, 0..180 degrees, 180 = arm straight up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_wrist_deg IS 'Angle left_elbow - left_wrist - left_index, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_wrist_deg IS 'Angle right_elbow - right_wrist - right_index, world landmarks, 0..180 degrees, 180 = straight. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.trunk_lean_deg IS 'Angle between the trunk (middle of hips to middle of shoulders) and the picture''s vertical, world landmarks, 0..180 degrees, 0 = upright. Stored in steps of 2^-7.';
 COMMENT ON COLUMN metrics.center_speed_px_per_sec IS 'Speed of the middle of the hips since the frame before, pixels per second; NULL after a frame without a pose.';
 COMMENT ON COLUMN metrics.center_speed_torso_per_sec IS 'The same in this frame''s torso lengths per second.';
 COMMENT ON COLUMN metrics.peak_landmark_speed_px_per_sec IS 'Speed of the fastest visible landmark since the frame before, pixels per second.';
 COMMENT ON COLUMN metrics.peak_landmark_speed_torso_per_sec IS 'The same in this frame''s torso lengths per second.';
 COMMENT ON COLUMN metrics.peak_landmark IS 'Name of that fastest landmark.';
+COMMENT ON COLUMN metrics.facing IS 'Which way of the picture the person faces, right or left: where the visible feet point, heel to foot_index; while no foot is visible, where they pointed last; NULL before that. Front and back views go one way or the other.';
+COMMENT ON COLUMN metrics.left_foot_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction left_heel - left_foot_index, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; 0 = toes straight ahead at the height of the heel, positive = toes up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_foot_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_heel - right_foot_index, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; 0 = toes straight ahead at the height of the heel, positive = toes up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_shank_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction left_knee - left_ankle, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = upright, above -90 = ankle in front of the knee. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_shank_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_knee - right_ankle, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = upright, above -90 = ankle in front of the knee. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_thigh_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction left_hip - left_knee, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = upright, above -90 = knee in front of the hip. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_thigh_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_hip - right_knee, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = upright, above -90 = knee in front of the hip. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.pelvis_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_hip - left_hip, anticlockwise, mirrored where the person faces left; -90 to below 90 degrees (a line, not an arrow); 0 = level. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.trunk_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction middle of hips - middle of shoulders, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; 90 = upright, below 90 = leaning forward. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.shoulders_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_shoulder - left_shoulder, anticlockwise, mirrored where the person faces left; -90 to below 90 degrees (a line, not an arrow); 0 = level. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.head_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction middle of shoulders - middle of ears, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; 90 = upright, below 90 = leaning forward. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_arm_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction left_shoulder - left_elbow, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = hanging, 0 = straight ahead, 90 = up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_arm_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_shoulder - right_elbow, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = hanging, 0 = straight ahead, 90 = up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_forearm_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction left_elbow - left_wrist, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = hanging, 0 = straight ahead, 90 = up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.right_forearm_segment_deg IS 'Angle in the picture from the horizontal straight ahead (see facing) to the direction right_elbow - right_wrist, anticlockwise, mirrored where the person faces left; -180 to below 180 degrees; -90 = hanging, 0 = straight ahead, 90 = up. Stored in steps of 2^-7.';
+COMMENT ON COLUMN metrics.left_right_swap IS 'TRUE where the motion since the frame before is explained far better by legs, or arms, whose left and right were exchanged; a single exchanged frame gives two such frames, into it and out of it. NULL where there is no frame before to compare with.';
+COMMENT ON COLUMN metrics.bone_length_jump IS 'TRUE where an upper arm, forearm, thigh or shank (world landmarks) is longer or shorter than its median over the last 31 frames by more than the factor 1.5. NULL where no such bone is visible or has 5 earlier frames.';
 COMMENT ON COLUMN metrics.sport IS 'Sport or activity, see videos.sport; partition of the files.';

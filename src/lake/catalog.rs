@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use duckdb::{Config, Connection, params};
 use tempfile::TempDir;
 
-use super::{FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedVideo, database_message};
+use super::{
+    FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedFile, StagedVideo, database_message,
+};
 
 /// How long to wait for another process to let go of the catalog. A commit takes milliseconds, but
 /// a long query in another process holds it too.
@@ -18,17 +20,24 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 8] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
     include_str!("../../schemas/landmarks.sql"),
     include_str!("../../schemas/metrics.sql"),
+    include_str!("../../schemas/landmarks_filtered.sql"),
+    include_str!("../../schemas/metrics_filtered.sql"),
     include_str!("../../schemas/frames.sql"),
     include_str!("../../schemas/macros.sql"),
 ];
 
-/// Tables that hold a video's rows in files of its own.
-const DATA_TABLES: [&str; 2] = ["landmarks", "metrics"];
+/// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
+const DATA_TABLES: [&str; 4] = [
+    "landmarks",
+    "metrics",
+    "landmarks_filtered",
+    "metrics_filtered",
+];
 
 /// What a session may do with the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,16 +236,9 @@ impl Lake {
         replace: Replace,
     ) -> Result<CommitOutcome, LakeError> {
         self.attached(Access::ReadWrite, |connection| {
-            connection.execute_batch("BEGIN")?;
-            let outcome = add_video(connection, video, &staged, replace);
-            let end = if outcome.is_ok() {
-                "COMMIT"
-            } else {
-                "ROLLBACK"
-            };
-            let ended = connection.execute_batch(end);
-            let outcome = outcome?;
-            ended?;
+            let outcome = in_transaction(connection, || {
+                add_video(connection, video, &staged, replace)
+            })?;
             // From here on the catalog names the files, whatever else may fail.
             if outcome != CommitOutcome::AlreadyThere {
                 staged.metrics.keep();
@@ -245,6 +247,48 @@ impl Lake {
                 }
             }
             Ok(outcome)
+        })
+    }
+
+    /// Puts rows that were computed from a video's rows into the lake, in one transaction: each
+    /// table's earlier rows of the video go, the new file (if there are rows) comes.
+    ///
+    /// `config_hash` is that of the ingest whose rows were read.
+    ///
+    /// # Errors
+    /// When the video was removed or ingested with other settings since, or the commit fails; then
+    /// the lake is as it was, and the files are deleted.
+    pub fn commit_derived(
+        &self,
+        video_id: &str,
+        config_hash: &str,
+        files: Vec<(&'static str, Option<StagedFile>)>,
+    ) -> Result<(), LakeError> {
+        self.attached(Access::ReadWrite, |connection| {
+            in_transaction(connection, || {
+                let is_there: bool = connection.query_row(
+                    "SELECT count(*) > 0 FROM videos WHERE video_id = ? AND config_hash = ?",
+                    [video_id, config_hash],
+                    |row| row.get(0),
+                )?;
+                if !is_there {
+                    return Err(LakeError::VideoChanged {
+                        video_id: video_id.into(),
+                    });
+                }
+                for (table, file) in &files {
+                    delete_rows(connection, table, video_id)?;
+                    if let Some(file) = file {
+                        add_file(connection, table, file)?;
+                    }
+                }
+                Ok(())
+            })?;
+            // From here on the catalog names the files.
+            for file in files.into_iter().filter_map(|(_, file)| file) {
+                file.keep();
+            }
+            Ok(())
         })
     }
 
@@ -450,6 +494,33 @@ fn format_version(connection: &Connection) -> duckdb::Result<i32> {
     })
 }
 
+/// Commits what `work` did, or takes it back when it failed.
+fn in_transaction<R>(
+    connection: &Connection,
+    work: impl FnOnce() -> Result<R, LakeError>,
+) -> Result<R, LakeError> {
+    connection.execute_batch("BEGIN")?;
+    let result = work();
+    let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = connection.execute_batch(end);
+    let value = result?;
+    ended?;
+    Ok(value)
+}
+
+fn delete_rows(connection: &Connection, table: &str, video_id: &str) -> Result<(), LakeError> {
+    let delete = format!("DELETE FROM {table} WHERE video_id = ?");
+    connection.execute(&delete, [video_id])?;
+    Ok(())
+}
+
+fn add_file(connection: &Connection, table: &str, file: &StagedFile) -> Result<(), LakeError> {
+    Ok(connection.execute_batch(&format!(
+        "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
+        quoted(file.path())
+    ))?)
+}
+
 fn add_video(
     connection: &Connection,
     video: &VideoRecord,
@@ -465,8 +536,7 @@ fn add_video(
     }
     if !known_hashes.is_empty() {
         for table in DATA_TABLES.into_iter().chain(["videos"]) {
-            let delete = format!("DELETE FROM {table} WHERE video_id = ?");
-            connection.execute(&delete, [&video.video_id])?;
+            delete_rows(connection, table, &video.video_id)?;
         }
     }
     let files = [
@@ -475,10 +545,7 @@ fn add_video(
     ];
     for (table, file) in files {
         if let Some(file) = file {
-            connection.execute_batch(&format!(
-                "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
-                quoted(file.path())
-            ))?;
+            add_file(connection, table, file)?;
         }
     }
     connection.execute(

@@ -15,14 +15,18 @@ pub use catalog::{
 };
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
-pub use writer::{PersonRow, StagedFile, StagedVideo, VideoWriter, metrics_of_frame};
+pub use writer::{
+    PersonRow, StagedFile, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame, storage_by_type,
+};
 
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 1;
+pub const FORMAT_VERSION: i32 = 2;
 
 /// Name under which the lake is attached.
 pub const LAKE_NAME: &str = "lake";
@@ -98,6 +102,17 @@ impl LakePaths {
         let table = self.data().join("main").join(table);
         table.join(format!("sport={sport}"))
     }
+
+    /// A name, never used before, for a new file of a video's rows in a table.
+    pub fn new_file(&self, table: &str, sport: &str, video_id: &str) -> PathBuf {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = now.map_or(0, |elapsed| elapsed.as_nanos());
+        let process = std::process::id();
+        let file = format!("{video_id}-{process:x}-{nanos:x}-{count:x}.parquet");
+        self.partition(table, sport).join(file)
+    }
 }
 
 /// What can go wrong with a lake.
@@ -127,6 +142,10 @@ pub enum LakeError {
     Write { path: PathBuf, reason: String },
     #[error("the video has more frames than the lake can number; split it: {path}")]
     TooLong { path: PathBuf },
+    #[error(
+        "the video was ingested again or removed meanwhile; run the command again: {video_id}"
+    )]
+    VideoChanged { video_id: String },
     #[error("the lake's database failed: {0}")]
     Database(String),
     #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]

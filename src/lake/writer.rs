@@ -116,7 +116,7 @@ impl VideoWriter {
     ) -> Result<Self, LakeError> {
         let file_name = format!("{video_id}-{ingest_id}.parquet");
         let path = |table: &str| paths.partition(table, sport).join(&file_name);
-        let metrics = TableFile::create(&path("metrics"), metrics_schema(), metrics_properties())?;
+        let metrics = TableFile::create(&path("metrics"), metrics_schema(), storage_by_type)?;
         Ok(Self {
             video_id: video_id.into(),
             landmarks_path: path("landmarks"),
@@ -187,7 +187,7 @@ impl VideoWriter {
             none => none.insert(TableFile::create(
                 &self.landmarks_path,
                 landmarks_schema(),
-                landmarks_properties(),
+                landmarks_storage,
             )?),
         };
         let landmarks_per_group = MIN_ROW_GROUP_ROWS.div_ceil(self.poses.len());
@@ -199,19 +199,28 @@ impl VideoWriter {
     }
 }
 
-/// A Parquet file that is written under a temporary name.
-struct TableFile {
+/// A Parquet file of one table's rows, written under a temporary name.
+///
+/// Batches have the schema given at the start, with the names and types of the table's columns but
+/// `sport`, which is in the path. It ends as a [`StagedFile`], to be given to a commit.
+pub struct TableFile {
     path: PathBuf,
     writer: Option<ArrowWriter<File>>,
     staged: Option<StagedFile>,
 }
 
 impl TableFile {
-    fn create(
+    /// Starts a file; `storage` says how each column is stored, [`storage_by_type`] if in doubt.
+    /// `path` comes from [`LakePaths::new_file`].
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be made.
+    pub fn create(
         path: &Path,
         schema: SchemaRef,
-        properties: WriterProperties,
+        storage: fn(&Field) -> Storage,
     ) -> Result<Self, LakeError> {
+        let properties = properties(&schema, storage);
         let io_error = |e: &dyn std::fmt::Display| LakeError::Write {
             path: path.into(),
             reason: e.to_string(),
@@ -245,7 +254,11 @@ impl TableFile {
         }
     }
 
-    fn write_row_group(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
+    /// Writes a batch as a row group of its own.
+    ///
+    /// # Errors
+    /// When the disk takes no more.
+    pub fn write_row_group(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
         let Some(writer) = &mut self.writer else {
             return Err(self.error(&"the file is closed already"));
         };
@@ -253,7 +266,11 @@ impl TableFile {
         written.map_err(|e| self.error(&e))
     }
 
-    fn finish(mut self) -> Result<StagedFile, LakeError> {
+    /// Closes the file; it is safe on the disk, under its name, when this returns.
+    ///
+    /// # Errors
+    /// When the disk takes no more. Nothing is left behind then.
+    pub fn finish(mut self) -> Result<StagedFile, LakeError> {
         if let Some(writer) = self.writer.take() {
             let file = writer.into_inner().map_err(|e| self.error(&e))?;
             file.sync_all().map_err(|e| self.error(&e))?;
@@ -271,8 +288,8 @@ impl TableFile {
 }
 
 /// How a column is stored.
-#[derive(Clone, Copy)]
-enum Storage {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
     /// Names and other values that repeat.
     Dictionary,
     /// Integers that grow steadily.
@@ -280,6 +297,15 @@ enum Storage {
     /// Floating-point numbers: bytes of equal rank side by side. On the demo video, compressed, half
     /// the size of dictionaries with plain values behind them.
     ByteStreamSplit,
+}
+
+/// What suits most columns of a type.
+pub fn storage_by_type(field: &Field) -> Storage {
+    match field.data_type() {
+        DataType::Float32 | DataType::Float64 => Storage::ByteStreamSplit,
+        DataType::Int32 => Storage::Delta,
+        _ => Storage::Dictionary,
+    }
 }
 
 fn properties(schema: &Schema, storage: impl Fn(&Field) -> Storage) -> WriterProperties {
@@ -339,13 +365,12 @@ fn landmarks_schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn landmarks_properties() -> WriterProperties {
-    properties(&landmarks_schema(), |field| match field.data_type() {
-        DataType::Float32 => Storage::ByteStreamSplit,
-        DataType::Int32 => Storage::Delta,
-        // Times repeat for each landmark of a row group.
-        _ => Storage::Dictionary,
-    })
+/// For tables with a row per landmark: times repeat for each landmark of a row group.
+fn landmarks_storage(field: &Field) -> Storage {
+    match field.data_type() {
+        DataType::Float64 => Storage::Dictionary,
+        _ => storage_by_type(field),
+    }
 }
 
 fn metrics_schema() -> SchemaRef {
@@ -359,13 +384,6 @@ fn metrics_schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn metrics_properties() -> WriterProperties {
-    properties(&metrics_schema(), |field| match field.data_type() {
-        DataType::Float32 | DataType::Float64 => Storage::ByteStreamSplit,
-        DataType::Int32 => Storage::Delta,
-        _ => Storage::Dictionary,
-    })
-}
 
 type FloatColumn = (&'static str, fn(&MetricsRow) -> Option<f64>);
 
