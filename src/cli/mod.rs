@@ -1,5 +1,6 @@
 //! The command line: one file per command, from arguments to a validated configuration to `run`.
 
+mod annotate;
 mod ingest;
 mod lake;
 mod models;
@@ -136,6 +137,8 @@ impl GlobalArgs {
 enum Command {
     Ingest(ingest::IngestArgs),
     Query(query::QueryArgs),
+    Annotate(annotate::AnnotateArgs),
+    ContactSheet(annotate::ContactSheetArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     /// Print a completion script for a shell
@@ -176,6 +179,8 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Ingest(args) => ingest::run(args, &global),
         Command::Query(args) => query::run(args, &global),
+        Command::Annotate(args) => annotate::run(args, &global),
+        Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Completions { shell } => {

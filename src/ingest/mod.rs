@@ -30,9 +30,9 @@ use crate::lake::{
 use crate::pose::{PoseBackend, PoseError, TrackerConfig};
 use crate::video::{EncodeError, VideoError, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes};
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson};
-use outputs::{VideoOutputs, shared_stems, unique_stem};
-pub use pipeline::StageTimes;
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson, unique_stem};
+use outputs::{VideoOutputs, shared_stems};
+pub use pipeline::{StageTimes, video_id};
 use pipeline::{Interruption, VideoJob};
 use plan::plan;
 

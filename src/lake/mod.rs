@@ -16,7 +16,8 @@ pub use catalog::{
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
 pub use writer::{
-    PersonRow, StagedFile, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame, storage_by_type,
+    PersonRow, StagedFile, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame,
+    storage_by_type,
 };
 
 use std::ffi::OsStr;
@@ -142,9 +143,7 @@ pub enum LakeError {
     Write { path: PathBuf, reason: String },
     #[error("the video has more frames than the lake can number; split it: {path}")]
     TooLong { path: PathBuf },
-    #[error(
-        "the video was ingested again or removed meanwhile; run the command again: {video_id}"
-    )]
+    #[error("the video was ingested again or removed meanwhile; run the command again: {video_id}")]
     VideoChanged { video_id: String },
     #[error("the lake's database failed: {0}")]
     Database(String),

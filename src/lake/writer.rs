@@ -384,7 +384,6 @@ fn metrics_schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-
 type FloatColumn = (&'static str, fn(&MetricsRow) -> Option<f64>);
 
 /// Columns of the `metrics` table in its order, before and behind the joint angles.

@@ -7,12 +7,14 @@ mod container;
 mod encoder;
 mod mp4;
 mod reader;
+mod sheet;
 mod timestamps;
 
 pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use container::{Container, sniff};
 pub use encoder::{EncodeError, VideoEncoder};
 pub use reader::{Frame, VideoInfo, VideoReader, check_file, silence_decoder_logs};
+pub use sheet::{ContactSheet, ImageFormat};
 
 use std::path::PathBuf;
 

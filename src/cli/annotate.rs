@@ -1,0 +1,205 @@
+//! `posedata annotate` and `posedata contact-sheet`: pictures of what the lake has, without models.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use crate::export::replay::{self, ReplayError, SheetLayout};
+use crate::files::write_atomically;
+use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, unique_stem, video_id};
+use crate::lake::{Lake, VideoRecord};
+use crate::video::ImageFormat;
+
+/// Share of the memory limit for the database; the rest is for frames.
+const MEMORY_SHARE: f64 = 0.3;
+
+/// Draw skeletons and metrics on videos that are in the lake
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata annotate demo.mp4
+  posedata annotate --output ~/annotated
+
+A VIDEO is a file, or a video of the lake by its name or id; without any, all videos of the lake
+are annotated. No model runs: what is drawn comes from the lake, the pictures from the video file,
+which must still exist (a file that has moved is found when its new path is given).")]
+pub struct AnnotateArgs {
+    /// Video files, or names or ids of videos in the lake
+    #[arg(value_name = "VIDEO")]
+    videos: Vec<String>,
+    /// Folder of annotated videos
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    output: PathBuf,
+}
+
+/// Show evenly spaced frames of a video, annotated, in one picture
+#[derive(Args)]
+#[command(after_help = "Example:
+  posedata contact-sheet demo.mp4 --columns 4 --rows 3 --out sheet.png")]
+pub struct ContactSheetArgs {
+    /// Video file, or name or id of a video in the lake
+    #[arg(value_name = "VIDEO")]
+    video: String,
+    /// Picture to write: .png or .jpg [default: NAME_sheet.png in the folder `output`]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Frames side by side
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    columns: u32,
+    /// Frames one below the other
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    rows: u32,
+    /// Width of the whole picture in pixels
+    #[arg(long, value_name = "PX", default_value_t = 1920, value_parser = clap::value_parser!(u32).range(64..=16384))]
+    width: u32,
+}
+
+pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let sources = sources(&lake, &args.videos)?;
+    let all = lake.find_videos(&[])?;
+    let outputs = Outputs {
+        folder: args.output,
+        annotated_video: AnnotatedVideo::On,
+        pose_json: PoseJson::Off,
+    };
+    handle_interrupts(|| eprintln!("interrupted: leaving the video in work"))?;
+    let (mut written, mut failed) = (Vec::new(), 0);
+    for (video, path) in sources {
+        let others = all.iter().filter(|other| other.video_id != video.video_id);
+        let stems: Vec<_> = others
+            .filter_map(|other| Path::new(&other.file_name).file_stem())
+            .map(Into::into)
+            .collect();
+        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &stems);
+        let Some(output) = outputs.of_video(&stem).annotated_video else {
+            continue;
+        };
+        let annotated = check_source(&video, &path).and_then(|()| {
+            replay::annotate(&path, lake.frames(&video)?, &output, &is_interrupted)
+                .map_err(anyhow::Error::from)
+        });
+        match annotated {
+            Ok(()) => {
+                if global.verbosity() > Verbosity::Quiet {
+                    eprintln!("{} frames: {}", video.frame_count, output.display());
+                }
+                written.push(output);
+            }
+            Err(_) if is_interrupted() => return Ok(Ending::Interrupted),
+            Err(error) => {
+                super::print_error(&error);
+                failed += 1;
+            }
+        }
+    }
+    if global.json {
+        print_result(serde_json::to_string_pretty(&serde_json::json!({
+            "written": written,
+            "failed": failed,
+        }))?)?;
+    }
+    Ok(match failed {
+        0 => Ending::AllGood,
+        _ => Ending::SomeVideosFailed,
+    })
+}
+
+pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let Some((video, path)) = sources(&lake, &[args.video])?.pop() else {
+        anyhow::bail!("the lake holds no such video");
+    };
+    let out = args.out.unwrap_or_else(|| {
+        let mut name = Path::new(&video.file_name)
+            .file_stem()
+            .unwrap_or_default()
+            .to_owned();
+        name.push("_sheet.png");
+        Path::new("output").join(name)
+    });
+    let suffix = out.extension().unwrap_or_default().to_ascii_lowercase();
+    let format = match suffix.to_str() {
+        Some("png") => ImageFormat::Png,
+        Some("jpg" | "jpeg") => ImageFormat::Jpeg,
+        _ => anyhow::bail!(
+            "a contact sheet is a .png or .jpg file; change the suffix: {}",
+            out.display()
+        ),
+    };
+    check_source(&video, &path)?;
+    let layout = SheetLayout {
+        columns: args.columns,
+        rows: args.rows,
+        width_px: args.width,
+    };
+    handle_interrupts(|| ())?;
+    let rows = lake.frames(&video)?;
+    let bytes = match replay::contact_sheet(&path, rows, layout, format, &is_interrupted) {
+        Err(ReplayError::Stopped) => return Ok(Ending::Interrupted),
+        other => other?,
+    };
+    write_atomically(&out, &bytes)
+        .with_context(|| format!("cannot write the picture: {}", out.display()))?;
+    if global.json {
+        print_result(serde_json::json!({ "written": [out] }))?;
+    } else if global.verbosity() > Verbosity::Quiet {
+        eprintln!("{}", out.display());
+    }
+    Ok(Ending::AllGood)
+}
+
+fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// The videos that were asked for, each with the file that holds its pictures.
+fn sources(lake: &Lake, selectors: &[String]) -> anyhow::Result<Vec<(VideoRecord, PathBuf)>> {
+    if selectors.is_empty() {
+        let videos = lake.find_videos(&[])?.into_iter();
+        return Ok(videos
+            .map(|video| {
+                let path = PathBuf::from(&video.path);
+                (video, path)
+            })
+            .collect());
+    }
+    let mut sources = Vec::new();
+    for selector in selectors {
+        let path = Path::new(selector);
+        // A file is known by its content, wherever it lies now.
+        let known_as = if path.is_file() {
+            video_id(path)?
+        } else {
+            selector.clone()
+        };
+        for video in lake.find_videos(&[known_as]).with_context(|| {
+            format!("{selector} is not in the lake; run `posedata ingest {selector}` first")
+        })? {
+            let source = if path.is_file() {
+                path.to_path_buf()
+            } else {
+                PathBuf::from(&video.path)
+            };
+            sources.push((video, source));
+        }
+    }
+    Ok(sources)
+}
+
+/// The rows of one video on the pictures of another would be worse than nothing.
+fn check_source(video: &VideoRecord, path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        path.is_file(),
+        "the video file is gone; give the path where it lies now: {}",
+        path.display()
+    );
+    ensure!(
+        video_id(path)? == video.video_id,
+        "the file has changed since it was ingested; ingest it again: {}",
+        path.display()
+    );
+    Ok(())
+}

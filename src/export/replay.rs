@@ -1,0 +1,196 @@
+//! A video's frames again, each with the poses that the lake has of it: no model runs.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::annotation::{AnnotationError, Annotator, draw};
+use crate::lake::{FrameReader, LakeError, PersonRow};
+use crate::video::{
+    ContactSheet, EncodeError, Frame, ImageFormat, VideoError, VideoInfo, VideoReader,
+};
+
+/// Decoded frames that wait to be drawn on.
+const QUEUED_FRAMES: usize = 3;
+
+/// Why a video could not be shown again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(
+        "the video gives {decoded} frames, the lake has {stored}; ingest it again with --force: {path}"
+    )]
+    OtherFrames {
+        path: PathBuf,
+        decoded: u64,
+        stored: u64,
+    },
+    #[error("interrupted")]
+    Stopped,
+}
+
+/// A video and its rows, ready to be shown again.
+pub struct Replay {
+    path: PathBuf,
+    reader: VideoReader,
+    rows: FrameReader,
+}
+
+impl Replay {
+    /// Opens the video at `path`, whose rows are `rows`.
+    ///
+    /// # Errors
+    /// When the video cannot be opened.
+    pub fn open(path: &Path, rows: FrameReader) -> Result<Self, ReplayError> {
+        Ok(Self {
+            path: path.into(),
+            reader: VideoReader::open(path)?,
+            rows,
+        })
+    }
+
+    pub fn info(&self) -> &VideoInfo {
+        self.reader.info()
+    }
+
+    /// Decodes the video and calls `work` with each frame and everybody in it. A thread decodes
+    /// ahead; a few frames are resident.
+    ///
+    /// # Errors
+    /// When the video or the lake cannot be read, they have not the same frames, or `work` fails.
+    pub fn for_each(
+        self,
+        mut work: impl FnMut(&mut Frame, &[PersonRow]) -> Result<(), ReplayError>,
+    ) -> Result<(), ReplayError> {
+        let Self {
+            path,
+            reader,
+            mut rows,
+        } = self;
+        let stored = rows.video().frame_count;
+        let (frame_sender, frames) = bounded(QUEUED_FRAMES);
+        let (used_sender, used_frames) = bounded(QUEUED_FRAMES + 2);
+        thread::scope(|scope| {
+            let decoder = scope.spawn(move || decode(reader, &frame_sender, &used_frames));
+            let mut decoded = 0;
+            let worked = frames.iter().try_for_each(|mut frame| {
+                decoded += 1;
+                // A frame that the lake does not have is counted, for the error below.
+                if let Some(row) = rows.next() {
+                    work(&mut frame, &row?.persons)?;
+                }
+                // The decoder has gone when the video has ended.
+                let _ = used_sender.try_send(frame);
+                Ok::<_, ReplayError>(())
+            });
+            drop((frames, used_sender));
+            let end = match decoder.join() {
+                Ok(end) => end,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            worked?;
+            end?;
+            if decoded == stored {
+                Ok(())
+            } else {
+                Err(ReplayError::OtherFrames {
+                    path,
+                    decoded,
+                    stored,
+                })
+            }
+        })
+    }
+}
+
+fn decode(
+    mut reader: VideoReader,
+    frames: &Sender<Frame>,
+    used: &Receiver<Frame>,
+) -> Result<(), VideoError> {
+    loop {
+        let mut frame = used.try_recv().unwrap_or_default();
+        if !reader.read(&mut frame)? || frames.send(frame).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the annotated version of the video at `path`, from what the lake has of it.
+///
+/// # Errors
+/// When the video or the lake cannot be read, or the output not be written; no output is there
+/// then.
+pub fn annotate(
+    path: &Path,
+    rows: FrameReader,
+    output: &Path,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<(), ReplayError> {
+    let sport = rows.video().sport.clone();
+    let replay = Replay::open(path, rows)?;
+    let mut annotator = Annotator::create(output, replay.info(), &sport)?;
+    replay.for_each(|frame, persons| {
+        if is_stopped() {
+            return Err(ReplayError::Stopped);
+        }
+        Ok(annotator.push(frame, persons)?)
+    })?;
+    annotator.finish()?;
+    Ok(())
+}
+
+/// How a contact sheet is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SheetLayout {
+    pub columns: u32,
+    pub rows: u32,
+    /// Width of the whole sheet.
+    pub width_px: u32,
+}
+
+/// A picture with evenly spaced annotated frames of the video at `path`, encoded as `format`; a
+/// video with fewer frames than places fills the first ones.
+///
+/// # Errors
+/// When the video or the lake cannot be read, or a picture not be drawn.
+pub fn contact_sheet(
+    path: &Path,
+    rows: FrameReader,
+    layout: SheetLayout,
+    format: ImageFormat,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, ReplayError> {
+    let (frame_count, sport) = (rows.video().frame_count, rows.video().sport.clone());
+    let places = u64::from(layout.columns) * u64::from(layout.rows);
+    let shown = frame_count.min(places);
+    let replay = Replay::open(path, rows)?;
+    let tile_width_px = (layout.width_px / layout.columns).max(1);
+    let mut sheet = ContactSheet::new(replay.info(), layout.columns, shown, tile_width_px)
+        .map_err(AnnotationError::from)?;
+    // Frame k of the sheet is the middle one of the k-th of `shown` equal parts.
+    let frame_of = |place: u64| (2 * place + 1) * frame_count / (2 * shown);
+    let mut place = 0;
+    replay.for_each(|frame, persons| {
+        if is_stopped() {
+            return Err(ReplayError::Stopped);
+        }
+        if place < shown && frame.index == frame_of(place) {
+            // Drawn at its final size, so that the text can be read.
+            let mut tile = sheet.tile(frame).map_err(AnnotationError::from)?;
+            draw(&mut tile, persons, &sport).map_err(AnnotationError::from)?;
+            sheet.place(place, &tile).map_err(AnnotationError::from)?;
+            place += 1;
+        }
+        Ok(())
+    })?;
+    Ok(sheet.encode(format).map_err(AnnotationError::from)?)
+}
