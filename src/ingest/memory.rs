@@ -12,25 +12,27 @@ use super::AnnotatedVideo;
 use crate::resources::{MemoryBudget, Permit};
 use crate::video::{Frame, VideoInfo};
 
-/// The program itself with its libraries, the database at rest, stacks and queues of rows;
-/// measured at 210 MB with the demo video.
-const PROCESS_BYTES: u64 = 240 << 20;
-/// A worker's models with their working memory, and its writer's chunk of rows; measured at 95 MB
-/// with the full model.
-const WORKER_BYTES: u64 = 130 << 20;
+/// The program itself with its libraries, stacks and queues of rows; with one worker and the
+/// database's commit 252 MiB are resident when pictures are tiny.
+const PROCESS_BYTES: u64 = 160 << 20;
+/// A worker's models with their working memory, and its writer's chunk of rows.
+const WORKER_BYTES: u64 = 110 << 20;
 /// Part of the budget that the database may use.
 const DATABASE_SHARE: f64 = 0.1;
 const MIN_DATABASE_BYTES: u64 = 64 << 20;
 const MAX_DATABASE_BYTES: u64 = 256 << 20;
-/// Bytes per pixel of decoded pictures before they become BGR: 4:2:0 with up to 10 bits, padded.
-const DECODED_PIXEL_BYTES: u64 = 3;
+/// Bits per pixel of a decoded picture before it becomes BGR: 4:2:0 with 8 bits takes 12, with
+/// 10 bits 24. On two cores a 4K decoder was measured at 17 bytes per pixel of the video.
+const DECODED_PIXEL_BITS: u64 = 20;
 /// Pictures that a decoder keeps for reference, with those on their way (H.264 level 5.1 at 4K
 /// keeps 5).
 const REFERENCE_PICTURES: u64 = 6;
 /// FFmpeg decodes a picture per thread, on at most this many.
 const MAX_DECODER_THREADS: usize = 16;
-/// Bytes per pixel that the H.264 encoder takes with its conversions; measured at 10.
+/// Bytes per pixel that the H.264 encoder takes with its conversions; measured at 11.
 const ENCODER_PIXEL_BYTES: u64 = 12;
+/// Less room than this holds no video worth the name.
+const MIN_ROOM_BYTES: u64 = 32 << 20;
 /// Bytes per pixel of a frame: blue, green, red.
 const FRAME_PIXEL_BYTES: u64 = 3;
 /// More buffers than this smooth nothing out, and fall out of the processor's cache.
@@ -50,6 +52,7 @@ pub struct MemoryPlan {
     pub workers: usize,
     /// For the whole process.
     pub limit_bytes: u64,
+    max_workers: usize,
 }
 
 /// A budget that is too small.
@@ -94,21 +97,37 @@ impl MemoryPlan {
     /// # Errors
     /// [`MemoryError::NoRoom`] when not even one worker fits.
     pub fn new(limit_bytes: u64, max_workers: usize) -> Result<Self, MemoryError> {
-        let fixed = PROCESS_BYTES + database_bytes(limit_bytes);
-        let needed = fixed + WORKER_BYTES;
-        let Some(shared) = limit_bytes.checked_sub(fixed).filter(|b| *b > WORKER_BYTES) else {
+        let fixed = PROCESS_BYTES + WORKER_BYTES + database_bytes(limit_bytes);
+        let Some(room) = limit_bytes.checked_sub(fixed).filter(|room| *room > 0) else {
             return Err(MemoryError::NoRoom {
                 limit: Size(limit_bytes),
-                needed: Size(needed + 1),
+                needed: Size(fixed + MIN_ROOM_BYTES),
             });
         };
-        let affordable = (shared / 2 / WORKER_BYTES).max(1) as usize;
-        let workers = max_workers.clamp(1, affordable);
+        // Further workers come out of what would be left to frames.
+        let affordable = 1 + room / 2 / WORKER_BYTES;
+        let workers = max_workers.clamp(1, affordable as usize);
         Ok(Self {
-            frames: Arc::new(MemoryBudget::new(shared - workers as u64 * WORKER_BYTES)),
+            frames: Arc::new(MemoryBudget::new(
+                room - (workers as u64 - 1) * WORKER_BYTES,
+            )),
             workers,
             limit_bytes,
+            max_workers,
         })
+    }
+
+    /// The smallest limit, in whole mebibytes, that leaves `bytes` to frames.
+    fn limit_for(&self, bytes: u64) -> u64 {
+        const STEP: u64 = 1 << 20;
+        let leaves_enough = |limit: &u64| {
+            Self::new(*limit, self.max_workers).is_ok_and(|plan| plan.frames.total_bytes() >= bytes)
+        };
+        let limits = (self.limit_bytes / STEP + 1..).map(|mebibytes| mebibytes * STEP);
+        limits
+            .take_while(|l| *l < 1 << 50)
+            .find(leaves_enough)
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -135,7 +154,7 @@ impl FramePool {
     ) -> Result<Self, MemoryError> {
         let pixels = u64::from(info.width) * u64::from(info.height);
         let decoder_pictures = REFERENCE_PICTURES + cores.min(MAX_DECODER_THREADS) as u64;
-        let decoder_bytes = decoder_pictures * DECODED_PIXEL_BYTES * pixels;
+        let decoder_bytes = decoder_pictures * pixels * DECODED_PIXEL_BITS / 8;
         let (encoder_bytes, more_buffers) = match annotated {
             AnnotatedVideo::On => (ENCODER_PIXEL_BYTES * pixels, MORE_BUFFERS_WITH_VIDEO),
             AnnotatedVideo::Off => (0, 0),
@@ -143,12 +162,11 @@ impl FramePool {
         let buffer_bytes = FRAME_PIXEL_BYTES * pixels;
         let least = decoder_bytes + encoder_bytes + buffer_bytes;
         let Some(permit) = plan.frames.acquire(least) else {
-            let fixed = plan.limit_bytes - plan.frames.total_bytes();
             return Err(MemoryError::FrameTooLarge {
                 width: info.width,
                 height: info.height,
                 limit: Size(plan.limit_bytes),
-                needed: Size(fixed + least),
+                needed: Size(plan.limit_for(least)),
                 path: path.into(),
             });
         };
@@ -200,7 +218,7 @@ mod tests {
     fn workers_follow_the_budget() {
         let gib = |n: u64| n << 30;
         assert_eq!(MemoryPlan::new(gib(8), 4).expect("room").workers, 4);
-        assert_eq!(MemoryPlan::new(600 << 20, 4).expect("room").workers, 1);
+        assert_eq!(MemoryPlan::new(500 << 20, 4).expect("room").workers, 1);
         let error = MemoryPlan::new(300 << 20, 4).expect_err("no room");
         assert!(error.to_string().contains("are needed"), "{error}");
     }

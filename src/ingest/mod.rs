@@ -32,8 +32,8 @@ use crate::video::{EncodeError, VideoError, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes};
 pub use outputs::{AnnotatedVideo, Outputs, PoseJson, unique_stem};
 use outputs::{VideoOutputs, shared_stems};
-pub use pipeline::{StageTimes, video_id};
 use pipeline::{Interruption, VideoJob};
+pub use pipeline::{StageTimes, video_id};
 use plan::plan;
 
 /// More threads than this do not make a model of this size faster.

@@ -1,9 +1,11 @@
 //! The one integration test binary: each area of posedata has a module.
 
+mod annotated;
 mod bad_input;
 mod goldens;
 mod ingest;
 mod lake;
+mod memory;
 mod metrics_oracle;
 mod npz;
 mod poses;
