@@ -21,6 +21,8 @@ pub mod models;
 
 pub mod ingest;
 
+pub mod recompute;
+
 pub mod query;
 
 pub mod cli;

@@ -3,6 +3,7 @@
 mod annotate;
 mod ingest;
 mod lake;
+mod metrics;
 mod models;
 mod progress;
 mod query;
@@ -141,6 +142,7 @@ enum Command {
     ContactSheet(annotate::ContactSheetArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
+    Metrics(metrics::MetricsArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  posedata completions bash > ~/.local/share/bash-completion/completions/posedata"
@@ -183,6 +185,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
+        Command::Metrics(args) => metrics::run(args, &global),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();

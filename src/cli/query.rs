@@ -24,7 +24,8 @@ const MEMORY_SHARE: f64 = 0.9;
   posedata query -e \"select sport, count(*) from videos group by all\"
   posedata query -e \"select count(*) from landmarks\" --at 3
 
-Tables: videos, landmarks, metrics; view: frames. `posedata query -e \"describe metrics\"`
+Tables: videos, landmarks, metrics, and, after `posedata metrics recompute`, landmarks_filtered
+and metrics_filtered; view: frames. `posedata query -e \"describe metrics\"`
 lists columns; schemas/*.sql say what they mean.
 
 The session is read-only and sealed: SQL cannot reach other files, load extensions or change

@@ -18,7 +18,7 @@ use crate::export::annotation::{AnnotationError, Annotator};
 use crate::lake::{
     LakeError, LakePaths, PersonRow, StagedVideo, VideoRecord, VideoWriter, to_lake_resolution,
 };
-use crate::metrics::{FrameMetrics, TimedPose};
+use crate::metrics::Measurer;
 use crate::pose::{PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::video::{Frame, MediaTime, VideoError, VideoInfo, VideoReader};
 
@@ -325,8 +325,7 @@ struct Estimation<'a> {
     job: &'a VideoJob<'a>,
     image_width_px: f64,
     image_height_px: f64,
-    /// Everybody in the frame before, with that frame's time.
-    before: Vec<PersonPose>,
+    measurer: Measurer,
     before_secs: f64,
     frame_count: u64,
     pose_frame_count: u64,
@@ -340,7 +339,7 @@ impl<'a> Estimation<'a> {
             job,
             image_width_px: f64::from(info.width),
             image_height_px: f64::from(info.height),
-            before: Vec::new(),
+            measurer: Measurer::new(),
             before_secs: 0.0,
             frame_count: 0,
             pose_frame_count: 0,
@@ -409,30 +408,19 @@ impl<'a> Estimation<'a> {
         let poses = backend.estimate(view)?;
         let started = Instant::now();
         let time_secs = frame.time.as_secs();
-        let timed = |pose, time_secs| TimedPose {
-            pose,
-            time_secs,
-            image_width_px: self.image_width_px,
-            image_height_px: self.image_height_px,
-        };
         let poses: Vec<PersonPose> = poses.into_iter().map(to_lake_resolution).collect();
-        let persons = poses
-            .iter()
-            .map(|pose| {
-                let before = self.before.iter().find(|p| p.person == pose.person);
-                let before = before.map(|pose| timed(pose, self.before_secs));
-                PersonRow {
-                    metrics: FrameMetrics::new(timed(pose, time_secs), before),
-                    pose: pose.clone(),
-                }
-            })
+        let image_size_px = [self.image_width_px, self.image_height_px];
+        let metrics = self.measurer.measure(&poses, time_secs, image_size_px);
+        let persons: Vec<PersonRow> = poses
+            .into_iter()
+            .zip(metrics)
+            .map(|(pose, metrics)| PersonRow { pose, metrics })
             .collect();
         self.frame_count += 1;
-        self.pose_frame_count += u64::from(!poses.is_empty());
+        self.pose_frame_count += u64::from(!persons.is_empty());
         if self.frame_count > 1 {
             self.last_step_secs = time_secs - self.before_secs;
         }
-        self.before = poses;
         self.before_secs = time_secs;
         self.stages.metrics_secs += secs(started.elapsed());
         Ok(persons)

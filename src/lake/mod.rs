@@ -5,6 +5,7 @@
 //! waits and tries again.
 
 mod catalog;
+mod derived;
 mod poses;
 mod resolution;
 mod writer;
@@ -13,6 +14,7 @@ pub use catalog::{
     CommitOutcome, IngestedVideo, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo, TableInfo,
     VideoRecord,
 };
+pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
 pub use writer::{

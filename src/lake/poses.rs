@@ -9,13 +9,14 @@ use std::fs;
 use std::path::Path;
 
 use arrow::array::{
-    Array, AsArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, RecordBatch,
-    StringArray,
+    Array, AsArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
+    RecordBatch, StringArray,
 };
 use duckdb::Connection;
 
 use super::catalog::{Access, quoted_text};
 use super::{Lake, LakeError, PersonRow, VideoRecord};
+use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
@@ -309,6 +310,10 @@ impl Chunk {
         let qualities: &StringArray = column(batch, "quality")?;
         let probabilities: &Float32Array = column(batch, "pose_probability")?;
         let peaks: &StringArray = column(batch, "peak_landmark")?;
+        // Lakes of the first version have none of these.
+        let facings = column::<StringArray>(batch, "facing").ok();
+        let swaps = column::<BooleanArray>(batch, "left_right_swap").ok();
+        let jumps = column::<BooleanArray>(batch, "bone_length_jump").ok();
         let mut floats = Vec::new();
         for (field, values) in batch.schema().fields().iter().zip(batch.columns()) {
             if let Some(values) = values.as_primitive_opt::<arrow::datatypes::Float32Type>() {
@@ -344,6 +349,20 @@ impl Chunk {
                 .is_valid(row)
                 .then(|| peaks.value(row))
                 .and_then(|name| Landmark::ALL.into_iter().find(|l| l.name() == name));
+            metrics.facing = facings
+                .filter(|facings| facings.is_valid(row))
+                .and_then(|facings| {
+                    Facing::ALL
+                        .into_iter()
+                        .find(|f| f.name() == facings.value(row))
+                });
+            let flag = |flags: Option<&BooleanArray>| {
+                flags
+                    .filter(|flags| flags.is_valid(row))
+                    .map(|flags| flags.value(row))
+            };
+            metrics.left_right_swap = flag(swaps);
+            metrics.bone_length_jump = flag(jumps);
             frame.persons.push(PartialPerson {
                 pose: PersonPose {
                     person,
@@ -440,6 +459,13 @@ fn column<'b, A: Array + 'static>(batch: &'b RecordBatch, name: &str) -> Result<
 /// of [`FrameMetrics`]' numbers.
 pub(super) fn set_metric(metrics: &mut FrameMetrics, column: &str, value: Option<f64>) -> bool {
     let joint = JOINT_ANGLES.iter().position(|joint| joint.column == column);
+    let segment = SEGMENT_ANGLES
+        .iter()
+        .position(|angle| angle.column == column);
+    if let Some(segment) = segment {
+        metrics.segment_angles_deg[segment] = value;
+        return true;
+    }
     let target = match (joint, column) {
         (Some(joint), _) => &mut metrics.joint_angles_deg[joint],
         (_, "mean_visibility") => &mut metrics.mean_visibility,

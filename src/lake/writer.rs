@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, DictionaryArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    RecordBatch, StringArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Float64Array, Int8Array, Int16Array,
+    Int32Array, RecordBatch, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -20,16 +20,18 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::resolution::{to_lake_angle, to_lake_precision};
 use super::{LakeError, LakePaths};
+use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 use crate::video::MediaTime;
 
 /// Frames that are collected before rows are written.
-const CHUNK_FRAMES: usize = 16_384;
+pub(super) const CHUNK_FRAMES: usize = 16_384;
 /// Row groups are filled with whole landmarks up to this many rows.
-const MIN_ROW_GROUP_ROWS: usize = 8_192;
+pub(super) const MIN_ROW_GROUP_ROWS: usize = 8_192;
 /// On the demo video level 9 takes 3 % off what level 3 leaves, level 19 another 4 % for many times
 /// the time.
 const ZSTD_LEVEL: i32 = 9;
@@ -48,12 +50,12 @@ struct PoseRow {
 }
 
 /// A row of the `metrics` table.
-struct MetricsRow {
-    frame: i32,
-    time_secs: f64,
-    person: u16,
-    pose_probability: Option<f32>,
-    metrics: FrameMetrics,
+pub(super) struct MetricsRow {
+    pub(super) frame: i32,
+    pub(super) time_secs: f64,
+    pub(super) person: u16,
+    pub(super) pose_probability: Option<f32>,
+    pub(super) metrics: FrameMetrics,
 }
 
 /// A file that is deleted again unless it becomes part of the lake.
@@ -334,11 +336,11 @@ fn properties(schema: &Schema, storage: impl Fn(&Field) -> Storage) -> WriterPro
     builder.build()
 }
 
-fn name_type() -> DataType {
+pub(super) fn name_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))
 }
 
-fn key_fields() -> Vec<Field> {
+pub(super) fn key_fields() -> Vec<Field> {
     vec![
         Field::new("video_id", name_type(), false),
         Field::new("person", DataType::Int16, false),
@@ -366,14 +368,18 @@ fn landmarks_schema() -> SchemaRef {
 }
 
 /// For tables with a row per landmark: times repeat for each landmark of a row group.
-fn landmarks_storage(field: &Field) -> Storage {
+pub(super) fn landmarks_storage(field: &Field) -> Storage {
     match field.data_type() {
         DataType::Float64 => Storage::Dictionary,
         _ => storage_by_type(field),
     }
 }
 
-fn metrics_schema() -> SchemaRef {
+pub(super) fn metrics_schema() -> SchemaRef {
+    Arc::new(Schema::new(metrics_fields()))
+}
+
+pub(super) fn metrics_fields() -> Vec<Field> {
     let mut fields = key_fields();
     fields.push(Field::new("quality", name_type(), false));
     let float = |name: &str| Field::new(name, DataType::Float32, true);
@@ -381,7 +387,10 @@ fn metrics_schema() -> SchemaRef {
     fields.extend(JOINT_ANGLES.iter().map(|joint| float(joint.column)));
     fields.extend(FLOATS_BEHIND_ANGLES.map(|(name, _)| float(name)));
     fields.push(Field::new("peak_landmark", name_type(), true));
-    Arc::new(Schema::new(fields))
+    fields.push(Field::new("facing", name_type(), true));
+    fields.extend(SEGMENT_ANGLES.iter().map(|angle| float(angle.column)));
+    fields.extend(FLAGS.map(|(name, _)| Field::new(name, DataType::Boolean, true)));
+    fields
 }
 
 type FloatColumn = (&'static str, fn(&MetricsRow) -> Option<f64>);
@@ -420,19 +429,31 @@ const FLOATS_BEHIND_ANGLES: [FloatColumn; 5] = [
     }),
 ];
 
+type FlagColumn = (&'static str, fn(&MetricsRow) -> Option<bool>);
+
+const FLAGS: [FlagColumn; 2] = [
+    ("left_right_swap", |row| row.metrics.left_right_swap),
+    ("bone_length_jump", |row| row.metrics.bone_length_jump),
+];
+
+/// Name of an angle's column; the lake stores angles in steps.
+fn is_angle(column: &str) -> bool {
+    column.ends_with("_deg")
+}
+
 /// `rows` times the same name.
-fn one_name(name: &str, rows: usize) -> ArrayRef {
+pub(super) fn one_name(name: &str, rows: usize) -> ArrayRef {
     names(std::iter::repeat_n(Some(0), rows), &[name])
 }
 
 /// Dictionary-encoded names from their positions in `values`.
-fn names(keys: impl Iterator<Item = Option<i8>>, values: &[&str]) -> ArrayRef {
+pub(super) fn names(keys: impl Iterator<Item = Option<i8>>, values: &[&str]) -> ArrayRef {
     let keys: Int8Array = keys.collect();
     let values = Arc::new(StringArray::from(values.to_vec()));
     Arc::new(DictionaryArray::<Int8Type>::new(keys, values))
 }
 
-fn record_batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> RecordBatch {
+pub(super) fn record_batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> RecordBatch {
     RecordBatch::try_new(schema, columns).expect("columns are built beside their schema")
 }
 
@@ -514,11 +535,21 @@ pub fn metrics_of_frame(
     Ok(metrics_batch(video_id, &rows))
 }
 
-fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
-    let floats = |value: &dyn Fn(&MetricsRow) -> Option<f64>| -> ArrayRef {
+pub(super) fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
+    record_batch(metrics_schema(), metrics_columns(video_id, rows))
+}
+
+/// Columns of [`metrics_fields`].
+pub(super) fn metrics_columns(video_id: &str, rows: &[MetricsRow]) -> Vec<ArrayRef> {
+    let floats = |name: &str, value: &dyn Fn(&MetricsRow) -> Option<f64>| -> ArrayRef {
+        let stored = if is_angle(name) {
+            to_lake_angle
+        } else {
+            to_lake_precision
+        };
         let values: Float32Array = rows
             .iter()
-            .map(|row| value(row).map(|v| v as f32))
+            .map(|row| value(row).map(|v| stored(v as f32)))
             .collect();
         Arc::new(values)
     };
@@ -541,12 +572,13 @@ fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
         )),
         names(rows.iter().map(quality), &Quality::ALL.map(Quality::name)),
     ];
-    columns.extend(FLOATS_BEFORE_ANGLES.map(|(_, value)| floats(&value)));
-    columns.extend(
-        (0..JOINT_ANGLES.len())
-            .map(|i| floats(&|row: &MetricsRow| row.metrics.joint_angles_deg[i])),
-    );
-    columns.extend(FLOATS_BEHIND_ANGLES.map(|(_, value)| floats(&value)));
+    columns.extend(FLOATS_BEFORE_ANGLES.map(|(name, value)| floats(name, &value)));
+    columns.extend(JOINT_ANGLES.iter().enumerate().map(|(i, joint)| {
+        floats(joint.column, &|row: &MetricsRow| {
+            row.metrics.joint_angles_deg[i]
+        })
+    }));
+    columns.extend(FLOATS_BEHIND_ANGLES.map(|(name, value)| floats(name, &value)));
     let peak = |row: &MetricsRow| {
         row.metrics
             .peak_landmark
@@ -556,5 +588,23 @@ fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
         rows.iter().map(peak),
         &Landmark::ALL.map(Landmark::name),
     ));
-    record_batch(metrics_schema(), columns)
+    let facing = |row: &MetricsRow| {
+        let facing = row.metrics.facing?;
+        let position = Facing::ALL.iter().position(|f| *f == facing);
+        position.map(|position| position as i8)
+    };
+    columns.push(names(
+        rows.iter().map(facing),
+        &Facing::ALL.map(Facing::name),
+    ));
+    columns.extend(SEGMENT_ANGLES.iter().enumerate().map(|(i, angle)| {
+        floats(angle.column, &|row: &MetricsRow| {
+            row.metrics.segment_angles_deg[i]
+        })
+    }));
+    columns.extend(FLAGS.map(|(_, value)| -> ArrayRef {
+        let values: BooleanArray = rows.iter().map(value).collect();
+        Arc::new(values)
+    }));
+    columns
 }

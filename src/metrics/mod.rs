@@ -1,13 +1,21 @@
-//! What a pose says about the body: widths, joint angles, trunk lean, speeds, quality.
+//! What a pose says about the body: widths, joint and segment angles, trunk lean, speeds, quality;
+//! and what a whole series of poses is filtered with.
 //!
 //! Pure functions: no I/O. Every value is an `Option`; what cannot be computed is `None`, never 0.
 //! A value is computed only from landmarks whose visibility is at least [`MIN_VISIBILITY`].
 
+pub mod calibration;
+pub mod filter;
+mod flags;
 pub mod geometry;
+mod history;
+pub mod segments;
 
 use crate::pose::PersonPose;
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use geometry::{Point3, angle_deg, distance, midpoint, subtract, vector_angle_deg};
+pub use history::Measurer;
+use segments::{Facing, SEGMENT_ANGLE_COUNT, SEGMENT_ANGLES, SegmentEnd, segment_angle_deg};
 
 /// Landmarks less visible than this (probability, 0..1) are not measured with.
 pub const MIN_VISIBILITY: f32 = 0.5;
@@ -121,6 +129,15 @@ pub struct FrameMetrics {
     pub peak_landmark_speed_torso_per_sec: Option<f64>,
     /// Which landmark that was.
     pub peak_landmark: Option<Landmark>,
+    /// Which way the person faces: where the visible feet point, or pointed last.
+    pub facing: Option<Facing>,
+    /// In the order of [`SEGMENT_ANGLES`]; in the image, in each angle's own range.
+    pub segment_angles_deg: [Option<f64>; SEGMENT_ANGLE_COUNT],
+    /// The motion since the frame before is explained far better by arms or legs whose left and
+    /// right were exchanged.
+    pub left_right_swap: Option<bool>,
+    /// A visible bone is far longer or shorter than it was in the frames before.
+    pub bone_length_jump: Option<bool>,
     /// Mean visibility of the 33 landmarks, 0..1.
     pub mean_visibility: Option<f64>,
     pub quality: Quality,
@@ -128,12 +145,12 @@ pub struct FrameMetrics {
 
 /// A pose with what is needed to measure it in pixels and in time.
 #[derive(Clone, Copy)]
-pub struct TimedPose<'a> {
-    pub pose: &'a PersonPose,
+struct TimedPose<'a> {
+    pose: &'a PersonPose,
     /// Presentation time of its frame.
-    pub time_secs: f64,
-    pub image_width_px: f64,
-    pub image_height_px: f64,
+    time_secs: f64,
+    image_width_px: f64,
+    image_height_px: f64,
 }
 
 impl FrameMetrics {
@@ -153,13 +170,18 @@ impl FrameMetrics {
         peak_landmark_speed_px_per_sec: None,
         peak_landmark_speed_torso_per_sec: None,
         peak_landmark: None,
+        facing: None,
+        segment_angles_deg: [None; SEGMENT_ANGLE_COUNT],
+        left_right_swap: None,
+        bone_length_jump: None,
         mean_visibility: None,
         quality: Quality::NoPose,
     };
 
-    /// Measures a pose. `before` is the same person in the frame directly before, if there was
-    /// one; speeds are backward differences over the true time between the two frames.
-    pub fn new(now: TimedPose<'_>, before: Option<TimedPose<'_>>) -> Self {
+    /// Measures a pose; [`Measurer`] adds the flags. `before` is the same person in the frame
+    /// directly before, if there was one; speeds are backward differences over the true time
+    /// between the two frames.
+    fn new(now: TimedPose<'_>, before: Option<TimedPose<'_>>, facing: Option<Facing>) -> Self {
         use Landmark::*;
         let (shoulder_width_m, hip_width_m) = (
             world_distance(now.pose, LeftShoulder, RightShoulder),
@@ -192,6 +214,10 @@ impl FrameMetrics {
             peak_landmark_speed_px_per_sec: peak_px_per_sec,
             peak_landmark_speed_torso_per_sec: ratio(peak_px_per_sec, torso_length_px),
             peak_landmark: peak.map(|(landmark, _)| landmark),
+            facing,
+            segment_angles_deg: segment_angles_deg(now, facing),
+            left_right_swap: None,
+            bone_length_jump: None,
             mean_visibility: Some(visibility.sum::<f64>() / LANDMARK_COUNT as f64),
             quality: Quality::of(now.pose),
         }
@@ -233,6 +259,21 @@ fn torso_length_px(timed: TimedPose<'_>) -> Option<f64> {
     let [left, right] = [Landmark::LeftShoulder, Landmark::RightShoulder];
     let shoulders = midpoint(image_px(timed, left)?, image_px(timed, right)?);
     Some(distance(shoulders, hip_center_px(timed)?))
+}
+
+fn segment_angles_deg(
+    timed: TimedPose<'_>,
+    facing: Option<Facing>,
+) -> [Option<f64>; SEGMENT_ANGLE_COUNT] {
+    let Some(facing) = facing else {
+        return [None; SEGMENT_ANGLE_COUNT];
+    };
+    let end = |end| match end {
+        SegmentEnd::At(landmark) => image_px(timed, landmark),
+        SegmentEnd::Middle(a, b) => Some(midpoint(image_px(timed, a)?, image_px(timed, b)?)),
+    };
+    SEGMENT_ANGLES
+        .map(|angle| segment_angle_deg(end(angle.from)?, end(angle.to)?, facing, angle.range))
 }
 
 fn joint_angle_deg(pose: &PersonPose, [a, vertex, b]: [Landmark; 3]) -> Option<f64> {
@@ -305,7 +346,7 @@ mod tests {
     #[test]
     fn hidden_landmarks_give_nothing_rather_than_zero() {
         let hidden = pose(0.49);
-        let metrics = FrameMetrics::new(at(&hidden, 1.0), Some(at(&hidden, 0.9)));
+        let metrics = FrameMetrics::new(at(&hidden, 1.0), Some(at(&hidden, 0.9)), None);
         assert_eq!(metrics.shoulder_width_m, None);
         assert_eq!(metrics.center_speed_px_per_sec, None);
         assert_eq!(metrics.peak_landmark, None);
@@ -321,7 +362,7 @@ mod tests {
         for hip in [Landmark::LeftHip, Landmark::RightHip] {
             now.landmarks[hip.index()].x += 0.1;
         }
-        let metrics = FrameMetrics::new(at(&now, 0.25), Some(at(&before, 0.0)));
+        let metrics = FrameMetrics::new(at(&now, 0.25), Some(at(&before, 0.0)), None);
         let speed = metrics.center_speed_px_per_sec.expect("a speed");
         assert!((speed - 0.1 * 200.0 / 0.25).abs() < 1e-3, "{speed}");
         assert_eq!(metrics.peak_landmark_speed_px_per_sec, Some(speed));
@@ -330,9 +371,9 @@ mod tests {
     #[test]
     fn the_first_frame_and_a_clock_that_stands_still_have_no_speed() {
         let pose = pose(1.0);
-        let first = FrameMetrics::new(at(&pose, 0.0), None);
+        let first = FrameMetrics::new(at(&pose, 0.0), None, None);
         assert_eq!(first.center_speed_px_per_sec, None);
-        let same_time = FrameMetrics::new(at(&pose, 0.5), Some(at(&pose, 0.5)));
+        let same_time = FrameMetrics::new(at(&pose, 0.5), Some(at(&pose, 0.5)), None);
         assert_eq!(same_time.center_speed_px_per_sec, None);
         assert_eq!(same_time.peak_landmark_speed_px_per_sec, None);
     }

@@ -10,7 +10,9 @@ use posedata::ingest::{
     Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
 use posedata::lake::{Lake, LakeError, LakePaths, Replace};
+use posedata::metrics::filter::FilterConfig;
 use posedata::pose::{PoseBackend, TrackerConfig};
+use posedata::recompute::{RecomputeConfig, recompute};
 
 use crate::support::{ScriptedBackend, make_clip, store};
 
@@ -257,7 +259,23 @@ fn files_have_the_types_and_the_order_of_the_tables() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = fixture(folder.path());
     let connection = duckdb::Connection::open_in_memory().expect("a database");
-    for table in ["landmarks", "metrics"] {
+    let session = open_lake(&lake).expect("a lake");
+    let config = RecomputeConfig {
+        filter: FilterConfig {
+            cutoff_hz: 6.0,
+            max_gap_frames: 10,
+        },
+        height: None,
+    };
+    for video in session.find_videos(&[]).expect("videos") {
+        recompute(&session, &video, &config).expect("filtered rows");
+    }
+    for table in [
+        "landmarks",
+        "metrics",
+        "landmarks_filtered",
+        "metrics_filtered",
+    ] {
         let file = parquet_files(&lake)
             .into_iter()
             .find(|path| path.starts_with(lake.partition(table, "testing")))

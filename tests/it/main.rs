@@ -2,6 +2,7 @@
 
 mod annotated;
 mod bad_input;
+mod biomechanics;
 mod goldens;
 mod ingest;
 mod lake;
@@ -10,6 +11,7 @@ mod metrics_oracle;
 mod npz;
 mod poses;
 mod query;
+mod recompute;
 mod setup;
 mod support;
 mod video;

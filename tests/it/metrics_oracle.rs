@@ -1,15 +1,15 @@
 //! Metrics against numpy's, from the same landmarks (`tests/oracle/metrics.py`).
 
-use posedata::metrics::{FrameMetrics, JOINT_ANGLES, TimedPose};
+use posedata::metrics::{JOINT_ANGLES, Measurer};
 use posedata::pose::landmark::{LANDMARK_COUNT, Landmark};
 use posedata::pose::{ImageLandmark, PersonPose};
 use serde_json::Value;
 
 use crate::npz::{self, Array};
 
-const FPS: f64 = 30.0;
+pub const FPS: f64 = 30.0;
 
-fn pose(image: &Array, world: &Array, frame: usize) -> Option<PersonPose> {
+pub fn pose(image: &Array, world: &Array, frame: usize) -> Option<PersonPose> {
     let (image, world) = (image.row(frame), world.row(frame));
     (!image[0].is_nan()).then(|| PersonPose {
         person: 0,
@@ -55,16 +55,14 @@ fn every_metric_is_what_numpy_computes() {
     );
     for expected in &expected {
         let frame = expected["frame"].as_u64().expect("a frame") as usize;
-        let timed = |pose, frame: usize| TimedPose {
-            pose,
-            time_secs: frame as f64 / FPS,
-            image_width_px: f64::from(size[0]),
-            image_height_px: f64::from(size[1]),
-        };
-        let now = pose(image, world, frame).expect("a pose");
-        let before = frame.checked_sub(1).and_then(|f| pose(image, world, f));
-        let before = before.as_ref().map(|pose| timed(pose, frame - 1));
-        let ours = FrameMetrics::new(timed(&now, frame), before);
+        let mut measurer = Measurer::new();
+        let mut ours = Vec::new();
+        for frame in frame.saturating_sub(1)..=frame {
+            let poses: Vec<PersonPose> = pose(image, world, frame).into_iter().collect();
+            let size = [f64::from(size[0]), f64::from(size[1])];
+            ours = measurer.measure(&poses, frame as f64 / FPS, size);
+        }
+        let ours = ours.pop().expect("a pose");
         check(expected, "shoulder_width_m", ours.shoulder_width_m);
         check(expected, "hip_width_m", ours.hip_width_m);
         check(expected, "shoulder_hip_ratio", ours.shoulder_hip_ratio);

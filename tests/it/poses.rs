@@ -7,7 +7,7 @@ use posedata::lake::{
     FrameReader, Lake, LakeError, LakePaths, PersonRow, Replace, VideoFrame, VideoRecord,
     VideoWriter,
 };
-use posedata::metrics::{FrameMetrics, Quality, TimedPose};
+use posedata::metrics::{FrameMetrics, Measurer, Quality};
 use posedata::pose::landmark::LANDMARK_COUNT;
 use posedata::pose::{ImageLandmark, PersonPose};
 use posedata::video::MediaTime;
@@ -84,15 +84,11 @@ pub fn made_up_frame(frame: u64) -> VideoFrame {
     let time_secs = frame as f64 / 30.0;
     let row = |person: &u16| {
         let pose = made_up_pose(*person, frame);
-        let now = TimedPose {
-            pose: &pose,
-            time_secs,
-            image_width_px: 640.0,
-            image_height_px: 480.0,
-        };
+        let mut metrics =
+            Measurer::new().measure(std::slice::from_ref(&pose), time_secs, [640.0, 480.0]);
         PersonRow {
-            metrics: FrameMetrics::new(now, None),
-            pose: pose.clone(),
+            metrics: metrics.pop().expect("metrics"),
+            pose,
         }
     };
     VideoFrame {
@@ -121,9 +117,24 @@ pub fn commit_made_up(paths: &LakePaths, record: &VideoRecord) -> Lake {
     lake
 }
 
-/// Metrics as the lake holds them: numbers are 32-bit floats.
+/// Metrics as the lake holds them: angles are multiples of 1/128 degree, all else has 13
+/// significant bits.
 pub fn stored(metrics: &FrameMetrics) -> FrameMetrics {
-    let narrow = |value: Option<f64>| value.map(|v| f64::from(v as f32));
+    let narrow = |value: Option<f64>| {
+        value.map(|v| {
+            let v = f64::from(v as f32);
+            let step = 2f64.powf(v.abs().log2().floor() - 12.0);
+            if v == 0.0 {
+                v
+            } else {
+                (v / step).round_ties_even() * step
+            }
+        })
+    };
+    let angle = |value: Option<f64>| {
+        let steps = value.map(|v| (v as f32 * 128.0).round_ties_even());
+        steps.map(|steps| f64::from(steps / 128.0))
+    };
     FrameMetrics {
         shoulder_width_m: narrow(metrics.shoulder_width_m),
         hip_width_m: narrow(metrics.hip_width_m),
@@ -132,8 +143,9 @@ pub fn stored(metrics: &FrameMetrics) -> FrameMetrics {
         shoulder_width_torso: narrow(metrics.shoulder_width_torso),
         hip_width_torso: narrow(metrics.hip_width_torso),
         shoulder_hip_ratio_image: narrow(metrics.shoulder_hip_ratio_image),
-        joint_angles_deg: metrics.joint_angles_deg.map(narrow),
-        trunk_lean_deg: narrow(metrics.trunk_lean_deg),
+        joint_angles_deg: metrics.joint_angles_deg.map(angle),
+        segment_angles_deg: metrics.segment_angles_deg.map(angle),
+        trunk_lean_deg: angle(metrics.trunk_lean_deg),
         center_speed_px_per_sec: narrow(metrics.center_speed_px_per_sec),
         center_speed_torso_per_sec: narrow(metrics.center_speed_torso_per_sec),
         peak_landmark_speed_px_per_sec: narrow(metrics.peak_landmark_speed_px_per_sec),
@@ -179,34 +191,23 @@ fn what_ingest_wrote_is_read_back_bit_by_bit() {
     assert_eq!(video.file_name, "red.mp4");
     assert_eq!((video.width_px, video.height_px), (64, 48));
     assert_eq!(video.frame_count, CLIP_FRAMES);
-    let mut before: Option<(PersonPose, f64)> = None;
+    let mut measurer = Measurer::new();
     let mut frames = 0;
     for frame in lake.frames(&video).expect("frames") {
         let frame = frame.expect("a frame");
         assert_eq!(frame.frame, frames);
         let time_secs = frame.time.as_secs();
         assert!((time_secs - frames as f64 / 30.0).abs() < 1e-6);
-        let timed = |pose, time_secs| TimedPose {
-            pose,
-            time_secs,
-            image_width_px: 64.0,
-            image_height_px: 48.0,
-        };
-        let pose = ScriptedBackend::pose(frames as u32);
-        let persons = pose.iter().map(|pose| {
-            let before = before.as_ref().map(|(pose, secs)| timed(pose, *secs));
-            PersonRow {
-                metrics: FrameMetrics::new(timed(pose, time_secs), before),
-                pose: pose.clone(),
-            }
-        });
+        let poses: Vec<PersonPose> = ScriptedBackend::pose(frames as u32).into_iter().collect();
+        let metrics = measurer.measure(&poses, time_secs, [64.0, 48.0]);
+        let persons = poses.into_iter().zip(metrics);
+        let persons = persons.map(|(pose, metrics)| PersonRow { pose, metrics });
         let expected = VideoFrame {
             frame: frames,
             time: frame.time,
             persons: persons.collect(),
         };
         assert_same(&frame, &expected);
-        before = pose.map(|pose| (pose, time_secs));
         frames += 1;
     }
     assert_eq!(frames, CLIP_FRAMES);

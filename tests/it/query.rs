@@ -8,7 +8,8 @@ use crate::lake::fixture;
 use crate::support::{posedata, stderr, stdout};
 
 /// All shipped queries, embedded so that none is forgotten when one is added.
-const QUERIES: [(&str, &str); 6] = [
+const QUERIES: [(&str, &str); 8] = [
+    ("filtering.sql", include_str!("../../queries/filtering.sql")),
     (
         "joint_angles.sql",
         include_str!("../../queries/joint_angles.sql"),
@@ -17,6 +18,10 @@ const QUERIES: [(&str, &str); 6] = [
     (
         "range_of_motion.sql",
         include_str!("../../queries/range_of_motion.sql"),
+    ),
+    (
+        "segment_angles.sql",
+        include_str!("../../queries/segment_angles.sql"),
     ),
     ("symmetry.sql", include_str!("../../queries/symmetry.sql")),
     ("velocity.sql", include_str!("../../queries/velocity.sql")),
@@ -38,6 +43,8 @@ fn csv(folder: &Path, sql: &str) -> String {
 fn every_shipped_query_runs_with_its_defaults_and_gives_rows() {
     let folder = tempfile::tempdir().expect("a folder");
     fixture(folder.path());
+    let recompute = posedata(folder.path(), &["metrics", "recompute"]);
+    assert!(recompute.status.success(), "{}", stderr(&recompute));
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries");
     let count = fs::read_dir(&shipped).expect("queries").count();
     assert_eq!(count, QUERIES.len(), "a query is missing in this test");
@@ -256,7 +263,7 @@ fn every_column_says_what_it_means() {
     let folder = tempfile::tempdir().expect("a folder");
     fixture(folder.path());
     let sql = "select table_name || '.' || column_name as c from duckdb_columns() where database_name = 'lake' \
-               and table_name in ('videos', 'landmarks', 'metrics', 'lake_format') and comment is null";
+               and table_name in ('videos', 'landmarks', 'metrics', 'landmarks_filtered', 'metrics_filtered', 'lake_format') and comment is null";
     assert_eq!(csv(folder.path(), sql), "c\n");
 }
 

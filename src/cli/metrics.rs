@@ -1,0 +1,207 @@
+//! `posedata metrics`: what is computed from landmarks in the lake.
+
+use std::sync::atomic::Ordering;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use crate::metrics::filter::FilterConfig;
+use crate::recompute::{KnownHeight, RecomputeConfig, RecomputeReport, recompute};
+use crate::resources::Resources;
+
+/// Share of the memory that the database may use.
+const MEMORY_SHARE: f64 = 0.2;
+/// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
+const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
+
+/// Compute metrics from landmarks in the lake
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata metrics recompute
+  posedata metrics recompute demo.mp4 --cutoff 8 --height-m 1.82")]
+pub struct MetricsArgs {
+    #[command(subcommand)]
+    command: MetricsCommand,
+}
+
+#[derive(Subcommand)]
+enum MetricsCommand {
+    Recompute(RecomputeArgs),
+}
+
+/// Filter landmarks and measure them again, without the video
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata metrics recompute
+  posedata metrics recompute demo.mp4 --cutoff 8 --height-m 1.82
+  posedata query -e \"select frame, left_knee_deg from metrics_filtered\"
+
+Fills the tables landmarks_filtered and metrics_filtered; a video's earlier rows there are
+replaced, its measured landmarks stay as they are. The filter is the Butterworth low-pass of
+Pose2Sim and Sports2D: order 4 over both passes, without delay. As there, --cutoff is not
+corrected for the second pass: it is where the amplitude is halved (-6 dB); -3 dB is at about
+0.8 of it. 3 to 6 Hz suit walking, 6 to 15 Hz running.
+
+--height-m adds speeds and positions in metres, as long as the person moves across the picture.")]
+struct RecomputeArgs {
+    /// Ids (or beginnings of 6 digits), file names or paths of videos; all videos if none is given
+    #[arg(value_name = "VIDEO")]
+    videos: Vec<String>,
+    /// Cut-off frequency of the low-pass filter
+    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = positive)]
+    cutoff: f64,
+    /// Gaps of more frames than this are left open; shorter ones are filled with straight lines
+    #[arg(long, value_name = "FRAMES", default_value_t = 10)]
+    max_gap: usize,
+    /// Height of a person, in metres
+    #[arg(long, value_name = "METRES", value_parser = height)]
+    height_m: Option<f64>,
+    /// Whose height that is
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "height_m")]
+    person: u16,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
+fn height(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if HEIGHT_RANGE_M.contains(&value) => Ok(value),
+        _ => Err(format!(
+            "expected metres between {} and {}, such as 1.75",
+            HEIGHT_RANGE_M.start(),
+            HEIGHT_RANGE_M.end()
+        )),
+    }
+}
+
+/// What became of all videos.
+#[derive(Serialize)]
+struct Summary {
+    cutoff_hz: f64,
+    max_gap_frames: usize,
+    height_m: Option<f64>,
+    videos: Vec<RecomputeReport>,
+    failed: Vec<Failure>,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    video_id: String,
+    file_name: String,
+    error: String,
+}
+
+pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    match args.command {
+        MetricsCommand::Recompute(args) => run_recompute(args, global),
+    }
+}
+
+fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let config = RecomputeConfig {
+        filter: FilterConfig {
+            cutoff_hz: args.cutoff,
+            max_gap_frames: args.max_gap,
+        },
+        height: args.height_m.map(|height_m| KnownHeight {
+            person: args.person,
+            height_m,
+        }),
+    };
+    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let videos = lake.find_videos(&args.videos)?;
+    handle_interrupts(|| {})?;
+    let mut summary = Summary {
+        cutoff_hz: args.cutoff,
+        max_gap_frames: args.max_gap,
+        height_m: args.height_m,
+        videos: Vec::new(),
+        failed: Vec::new(),
+    };
+    let tells = !global.json && global.verbosity() > Verbosity::Quiet;
+    for video in &videos {
+        // A video is committed whole; the next is not begun after Ctrl-C.
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            break;
+        }
+        match recompute(&lake, video, &config) {
+            Ok(report) => {
+                if tells {
+                    eprintln!("{}: {}", report.file_name, in_words(&report));
+                }
+                summary.videos.push(report);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                eprintln!(
+                    "{} {}: {error}",
+                    super::styled_error_label(),
+                    video.file_name
+                );
+                summary.failed.push(Failure {
+                    video_id: video.video_id.clone(),
+                    file_name: video.file_name.clone(),
+                    error,
+                });
+            }
+        }
+    }
+    if global.json {
+        print_result(serde_json::to_string_pretty(&summary)?)?;
+    } else if tells {
+        let frames: u64 = summary.videos.iter().map(|video| video.frame_count).sum();
+        eprintln!(
+            "{}: {} filtered at {} Hz, {} failed; {frames} frames",
+            counted(videos.len(), "video"),
+            summary.videos.len(),
+            args.cutoff,
+            summary.failed.len(),
+        );
+    }
+    Ok(if INTERRUPTED.load(Ordering::Relaxed) {
+        Ending::Interrupted
+    } else if summary.failed.is_empty() {
+        Ending::AllGood
+    } else {
+        Ending::SomeVideosFailed
+    })
+}
+
+fn in_words(report: &RecomputeReport) -> String {
+    let mut words = format!(
+        "{} frames, {}, {} landmarks, {} of them interpolated",
+        report.frame_count,
+        match report.person_count {
+            1 => "1 person".into(),
+            n => format!("{n} people"),
+        },
+        report.landmark_count,
+        report.interpolated_count,
+    );
+    if report.unfiltered_count > 0 {
+        words += &format!(
+            ", {} unfiltered (paths of 9 frames or fewer)",
+            report.unfiltered_count
+        );
+    }
+    if report.left_out_count > 0 {
+        words += &format!(", {} hidden ones left out", report.left_out_count);
+    }
+    if let (Some(height_px), Some(meters_per_px)) = (report.height_px, report.meters_per_px) {
+        words += &format!("; {height_px:.0} px tall, {:.2} mm/px", meters_per_px * 1e3);
+    }
+    if report.metrics_renewed {
+        words += "; metrics of an older version renewed";
+    }
+    words
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
