@@ -146,7 +146,6 @@ pub fn process<'b>(
     // No channel holds more than all buffers, so that sending one never waits for itself.
     let (frame_sender, frames) = bounded(pool.capacity());
     let (used_sender, used_frames) = bounded(pool.capacity());
-    let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
     let (row_sender, rows) = bounded(QUEUED_ROWS);
     let ingest_id = format!("{}-{}", &job.config_hash[..8], unique_suffix());
     let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id, &ingest_id)?;
@@ -160,38 +159,40 @@ pub fn process<'b>(
         let decoder =
             scope.spawn(move || decode(reader, pool, batch_size, &frame_sender, &used_frames));
         let writing = scope.spawn(move || write(writer, &rows));
-        let drawing = scope.spawn({
-            let (used_sender, row_sender) = (used_sender.clone(), row_sender.clone());
-            move || annotate(annotator, &estimates, &used_sender, &row_sender)
-        });
+        // Each sender has one owner, so that a stage that fails is noticed by those before it.
+        let (next, drawing) = match annotator {
+            Some(annotator) => {
+                let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
+                let drawing =
+                    scope.spawn(move || annotate(annotator, &estimates, &used_sender, &row_sender));
+                (Next::Draw(estimate_sender), Some(drawing))
+            }
+            None => (Next::Write(used_sender, row_sender), None),
+        };
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
             let mut estimation = Estimation::new(job, &info);
-            let next = match annotated {
-                AnnotatedVideo::On => Next::Draw(&estimate_sender),
-                AnnotatedVideo::Off => Next::Write(&used_sender, &row_sender),
-            };
             let result = estimation.run(backend.as_mut(), &frames, &next);
             result.map(|()| estimation)
         });
         // Without receivers and senders the other threads come to their ends.
-        drop((frames, estimate_sender, used_sender, row_sender));
+        drop((frames, next));
         let decoded = joined(decoder.join());
-        let drawn = joined(drawing.join());
+        let drawn = drawing.map(|drawing| joined(drawing.join())).transpose();
         let written = joined(writing.join());
         let mut estimation = estimated?;
         let decoded = decoded?;
-        let (annotator, draw_time) = drawn?;
+        let drawn = drawn?;
         let (staged, write_time) = written?;
         let stages = &mut estimation.stages;
         stages.decode_secs = secs(decoded.busy);
         stages.wait_for_memory_secs = secs(decoded.waiting + wait_for_room);
-        let finishing = Instant::now();
         // Only a video that was read to its end gets its name.
-        if let Some(annotator) = annotator {
+        if let Some((annotator, draw_time)) = drawn {
+            let finishing = Instant::now();
             annotator.finish()?;
+            stages.annotate_secs = secs(draw_time + finishing.elapsed());
         }
-        stages.annotate_secs = secs(draw_time + finishing.elapsed());
         stages.write_secs = secs(write_time);
         Ok(Processed {
             record: estimation.record(&info)?,
@@ -273,24 +274,22 @@ struct Estimate {
 }
 
 /// Where a frame goes when its poses are known.
-enum Next<'a> {
-    Draw(&'a Sender<Estimate>),
-    Write(&'a Sender<Frame>, &'a Sender<FrameRows>),
+enum Next {
+    Draw(Sender<Estimate>),
+    Write(Sender<Frame>, Sender<FrameRows>),
 }
 
 /// Draws on frames and encodes them, then lets go of them.
 fn annotate(
-    mut annotator: Option<Annotator>,
+    mut annotator: Annotator,
     estimates: &Receiver<Estimate>,
     used: &Sender<Frame>,
     rows: &Sender<FrameRows>,
-) -> Result<(Option<Annotator>, Duration), AnnotationError> {
+) -> Result<(Annotator, Duration), AnnotationError> {
     let mut busy = Duration::ZERO;
     for Estimate { mut frame, persons } in estimates {
         let started = Instant::now();
-        if let Some(annotator) = &mut annotator {
-            annotator.push(&mut frame, &persons)?;
-        }
+        annotator.push(&mut frame, &persons)?;
         busy += started.elapsed();
         let row = (frame.index, frame.time, persons);
         // The decoder has gone when the video has ended; then nobody needs the buffer.
@@ -352,7 +351,7 @@ impl<'a> Estimation<'a> {
         &mut self,
         backend: &mut dyn PoseBackend,
         frames: &Receiver<Vec<Frame>>,
-        next: &Next<'_>,
+        next: &Next,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
         loop {
@@ -378,7 +377,7 @@ impl<'a> Estimation<'a> {
     }
 
     /// `false` when nobody takes the frame any more.
-    fn hand_on(&mut self, frame: Frame, persons: Vec<PersonRow>, next: &Next<'_>) -> bool {
+    fn hand_on(&mut self, frame: Frame, persons: Vec<PersonRow>, next: &Next) -> bool {
         match next {
             Next::Draw(estimates) => {
                 let waiting = Instant::now();

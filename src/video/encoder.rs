@@ -26,9 +26,11 @@ const QUANTISER: u8 = 24;
 const KEY_PICTURE_SECS: f64 = 2.0;
 /// Rate that is assumed where a video states none.
 const DEFAULT_FPS: f64 = 30.0;
-/// What H.264's largest level that the encoder knows (5.2) allows: 36,864 macroblocks of 16x16.
-const MAX_MACROBLOCKS: f64 = 36_864.0;
-const MACROBLOCK_SIDE: f64 = 16.0;
+/// The largest picture that the encoder takes, lying or standing.
+const MAX_LONG_SIDE_PX: f64 = 3_840.0;
+const MAX_SHORT_SIDE_PX: f64 = 2_160.0;
+/// The smallest side that it takes.
+const MIN_SIDE_PX: i32 = 16;
 /// Kinds of NAL units (ITU-T H.264, table 7-1).
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
@@ -62,7 +64,7 @@ pub struct VideoEncoder {
 impl VideoEncoder {
     /// Starts a video of `width` x `height` pictures at `path`.
     ///
-    /// Odd sides grow by one pixel; pictures above 9.4 million pixels are made smaller.
+    /// Odd sides grow by one pixel; pictures larger than 3840x2160 (or 2160x3840) are made smaller.
     ///
     /// # Errors
     /// When no file can be made there.
@@ -242,18 +244,15 @@ fn without_start_code(unit: &[u8]) -> &[u8] {
     unit.get(zeros + 1..).unwrap_or_default()
 }
 
-/// Even sides, and no more pixels than the encoder takes.
+/// Even sides, and none longer than the encoder takes.
 fn encoded_size(width: u32, height: u32) -> Size {
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
-    let macroblocks = |side: f64, scale: f64| (side * scale / MACROBLOCK_SIDE).ceil().max(1.0);
-    let mut scale: f64 = 1.0;
-    while macroblocks(width, scale) * macroblocks(height, scale) > MAX_MACROBLOCKS {
-        scale *= 0.99;
-    }
+    let scale = (MAX_LONG_SIDE_PX / width.max(height))
+        .min(MAX_SHORT_SIDE_PX / width.min(height))
+        .min(1.0);
     let even = |side: f64| {
-        let side = (side * scale).round().max(1.0) as i32;
-        // The encoder takes no side below 16 pixels.
-        (side + side % 2).max(MACROBLOCK_SIDE as i32)
+        let side = (side * scale).floor() as i32;
+        (side + side % 2).max(MIN_SIDE_PX)
     };
     Size::new(even(width), even(height))
 }
@@ -267,11 +266,10 @@ mod tests {
         assert_eq!(encoded_size(321, 241), Size::new(322, 242));
         assert_eq!(encoded_size(3840, 2160), Size::new(3840, 2160));
         assert_eq!(encoded_size(2160, 3840), Size::new(2160, 3840));
-        let size = encoded_size(7680, 4320);
-        let macroblocks = (size.width / 16 + 1) * (size.height / 16 + 1);
-        assert!(f64::from(macroblocks) < MAX_MACROBLOCKS * 1.05 && size.width > 3800);
-        let ratio = f64::from(size.width) / f64::from(size.height);
-        assert!((ratio - 16.0 / 9.0).abs() < 0.01, "{ratio}");
+        assert_eq!(encoded_size(7680, 4320), Size::new(3840, 2160));
+        assert_eq!(encoded_size(4000, 3000), Size::new(2880, 2160));
+        assert_eq!(encoded_size(3000, 4000), Size::new(2160, 2880));
+        assert_eq!(encoded_size(1, 2), Size::new(16, 16));
     }
 
     #[test]
