@@ -53,3 +53,11 @@ pub fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.persist(path)?;
     Ok(())
 }
+
+/// Makes a folder's entries (files made, renamed and deleted in it) safe on the disk.
+///
+/// # Errors
+/// When the folder cannot be opened or the disk fails.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}

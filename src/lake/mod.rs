@@ -8,6 +8,7 @@ mod catalog;
 mod derived;
 mod poses;
 mod resolution;
+mod staged;
 mod writer;
 
 pub use catalog::{
@@ -17,9 +18,9 @@ pub use catalog::{
 pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
+pub use staged::StagedFile;
 pub use writer::{
-    PersonRow, StagedFile, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame,
-    storage_by_type,
+    PersonRow, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame, storage_by_type,
 };
 
 use std::ffi::OsStr;

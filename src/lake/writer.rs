@@ -5,7 +5,6 @@
 //! query for one joint reads 1/33 of the file; short videos share row groups between landmarks,
 //! because a row group's footer would outweigh its rows.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::resolution::{to_lake_angle, to_lake_precision};
+use super::staged::{StagedFile, TemporaryFile};
 use super::{LakeError, LakePaths};
 use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
@@ -56,32 +56,6 @@ pub(super) struct MetricsRow {
     pub(super) person: u16,
     pub(super) pose_probability: Option<f32>,
     pub(super) metrics: FrameMetrics,
-}
-
-/// A file that is deleted again unless it becomes part of the lake.
-pub struct StagedFile {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl StagedFile {
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The catalog knows the file now.
-    pub fn keep(mut self) {
-        self.keep = true;
-    }
-}
-
-impl Drop for StagedFile {
-    fn drop(&mut self) {
-        if !self.keep {
-            // A file that cannot be deleted is an orphan, which no query reads.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// A video's finished files, not yet in the catalog.
@@ -166,9 +140,8 @@ impl VideoWriter {
         self.write_chunk()?;
         let metrics = self.metrics.finish()?;
         let landmarks = self.landmarks.map(TableFile::finish).transpose()?;
-        let size = |file: &StagedFile| fs::metadata(&file.path).map_or(0, |m| m.len());
         Ok(StagedVideo {
-            byte_size: size(&metrics) + landmarks.as_ref().map_or(0, size),
+            byte_size: metrics.byte_size() + landmarks.as_ref().map_or(0, StagedFile::byte_size),
             landmarks,
             metrics,
         })
@@ -207,8 +180,8 @@ impl VideoWriter {
 /// `sport`, which is in the path. It ends as a [`StagedFile`], to be given to a commit.
 pub struct TableFile {
     path: PathBuf,
-    writer: Option<ArrowWriter<File>>,
-    staged: Option<StagedFile>,
+    writer: ArrowWriter<TemporaryFile>,
+    row_count: u64,
 }
 
 impl TableFile {
@@ -223,37 +196,18 @@ impl TableFile {
         storage: fn(&Field) -> Storage,
     ) -> Result<Self, LakeError> {
         let properties = properties(&schema, storage);
-        let io_error = |e: &dyn std::fmt::Display| LakeError::Write {
-            path: path.into(),
-            reason: e.to_string(),
-        };
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|e| io_error(&e))?;
-        }
-        let temporary = path.with_extension("parquet.tmp");
-        let file = File::create(&temporary).map_err(|e| io_error(&e))?;
-        let staged = StagedFile {
-            path: temporary,
-            keep: false,
-        };
+        let file = TemporaryFile::create(path).map_err(|e| write_error(path, &e))?;
         let options = ArrowWriterOptions::new()
             .with_properties(properties)
             // Plain Parquet types say it all; the embedded Arrow schema costs a kilobyte.
             .with_skip_arrow_metadata(true);
-        let writer =
-            ArrowWriter::try_new_with_options(file, schema, options).map_err(|e| io_error(&e))?;
+        let writer = ArrowWriter::try_new_with_options(file, schema, options)
+            .map_err(|e| write_error(path, &e))?;
         Ok(Self {
             path: path.into(),
-            writer: Some(writer),
-            staged: Some(staged),
+            writer,
+            row_count: 0,
         })
-    }
-
-    fn error(&self, e: &dyn std::fmt::Display) -> LakeError {
-        LakeError::Write {
-            path: self.path.clone(),
-            reason: e.to_string(),
-        }
     }
 
     /// Writes a batch as a row group of its own.
@@ -261,31 +215,30 @@ impl TableFile {
     /// # Errors
     /// When the disk takes no more.
     pub fn write_row_group(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
-        let Some(writer) = &mut self.writer else {
-            return Err(self.error(&"the file is closed already"));
-        };
-        let written = writer.write(&batch).and_then(|()| writer.flush());
-        written.map_err(|e| self.error(&e))
+        self.row_count += batch.num_rows() as u64;
+        let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
+        written.map_err(|e| write_error(&self.path, &e))
     }
 
     /// Closes the file; it is safe on the disk, under its name, when this returns.
     ///
     /// # Errors
     /// When the disk takes no more. Nothing is left behind then.
-    pub fn finish(mut self) -> Result<StagedFile, LakeError> {
-        if let Some(writer) = self.writer.take() {
-            let file = writer.into_inner().map_err(|e| self.error(&e))?;
-            file.sync_all().map_err(|e| self.error(&e))?;
-        }
-        if let Some(temporary) = self.staged.take() {
-            fs::rename(temporary.path(), &self.path).map_err(|e| self.error(&e))?;
-            // Nothing is left under the temporary name.
-            temporary.keep();
-        }
-        Ok(StagedFile {
-            path: self.path,
-            keep: false,
-        })
+    pub fn finish(self) -> Result<StagedFile, LakeError> {
+        let Self {
+            path,
+            writer,
+            row_count,
+        } = self;
+        let file = writer.into_inner().map_err(|e| write_error(&path, &e))?;
+        file.finish(row_count).map_err(|e| write_error(&path, &e))
+    }
+}
+
+fn write_error(path: &Path, reason: &dyn std::fmt::Display) -> LakeError {
+    LakeError::Write {
+        path: path.into(),
+        reason: reason.to_string(),
     }
 }
 
