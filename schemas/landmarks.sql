@@ -18,6 +18,7 @@ CREATE TABLE landmarks (
 );
 
 ALTER TABLE landmarks SET PARTITIONED BY (sport);
+ALTER TABLE landmarks SET SORTED BY (landmark_index, video_id, person, frame);
 
 COMMENT ON TABLE landmarks IS 'The 33 body landmarks of each person in each frame with a pose.';
 COMMENT ON COLUMN landmarks.video_id IS 'Video, see videos.video_id.';

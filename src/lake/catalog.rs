@@ -3,26 +3,29 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::files::sync_folder;
 use duckdb::{Config, Connection, params};
 use tempfile::TempDir;
 
+use super::schema;
 use super::{
     FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedFile, StagedVideo, database_message,
 };
 
-/// How long to wait for another process to let go of the catalog. A commit takes milliseconds, but
-/// a long query in another process holds it too.
-const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+/// How long to wait for another process to let go of the catalog, unless told otherwise. A commit
+/// takes milliseconds, but a long query in another process holds it too.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-const SCHEMA: [&str; 8] = [
+pub(super) const SCHEMA: [&str; 9] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
+    include_str!("../../schemas/files.sql"),
     include_str!("../../schemas/landmarks.sql"),
     include_str!("../../schemas/metrics.sql"),
     include_str!("../../schemas/landmarks_filtered.sql"),
@@ -46,14 +49,29 @@ pub(super) enum Access {
     ReadWrite,
 }
 
+/// What the system says where nothing may be written.
+pub(super) const WRITE_REFUSALS: [&str; 4] = [
+    "Permission denied",
+    "Read-only file system",
+    "No space left on device",
+    "File too large",
+];
+
+/// Beginning of the name of the folder in which a new catalog is made; it is inside the lake, so
+/// that the catalog can be given its name in one step.
+pub(super) const NEW_CATALOG_PREFIX: &str = "catalog.ducklake.new-";
+/// The file in that folder that its maker holds a lock on.
+pub(super) const NEW_CATALOG_LOCK: &str = "lock";
+
 /// Block size of the catalog in bytes. DuckDB's own 256 KiB would make an empty lake take 5 MB.
-const CATALOG_BLOCK_BYTES: u32 = 16_384;
+pub(super) const CATALOG_BLOCK_BYTES: u32 = 16_384;
 
 /// A database session that can reach one lake.
 pub struct Lake {
     paths: LakePaths,
     connection: Connection,
     scratch: Arc<TempDir>,
+    lock_timeout: Duration,
 }
 
 /// A session that has the lake attached for reading.
@@ -177,7 +195,14 @@ impl Lake {
             paths,
             connection,
             scratch: Arc::new(scratch),
+            lock_timeout: LOCK_TIMEOUT,
         })
+    }
+
+    /// The same session with another patience for catalogs that other processes hold.
+    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
     }
 
     /// Another session over the same lake that shares this one's memory and threads, for another
@@ -190,11 +215,21 @@ impl Lake {
             paths: self.paths.clone(),
             connection: self.connection.try_clone()?,
             scratch: Arc::clone(&self.scratch),
+            lock_timeout: self.lock_timeout,
         })
     }
 
     pub fn paths(&self) -> &LakePaths {
         &self.paths
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// A folder that goes with the session.
+    pub(super) fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// Fills the catalog where that has not happened yet, and checks the one that is there.
@@ -238,15 +273,12 @@ impl Lake {
         self.attached(Access::ReadWrite, |connection| {
             let outcome = in_transaction(connection, || {
                 add_video(connection, video, &staged, replace)
-            })?;
-            // From here on the catalog names the files, whatever else may fail.
-            if outcome != CommitOutcome::AlreadyThere {
-                staged.metrics.keep();
-                if let Some(landmarks) = staged.landmarks {
-                    landmarks.keep();
-                }
+            });
+            let files = staged.landmarks.into_iter().chain([staged.metrics]);
+            if !matches!(outcome, Ok(CommitOutcome::AlreadyThere)) {
+                settle(connection, &outcome, files.collect());
             }
-            Ok(outcome)
+            outcome
         })
     }
 
@@ -265,7 +297,7 @@ impl Lake {
         files: Vec<(&'static str, Option<StagedFile>)>,
     ) -> Result<(), LakeError> {
         self.attached(Access::ReadWrite, |connection| {
-            in_transaction(connection, || {
+            let outcome = in_transaction(connection, || {
                 let is_there: bool = connection.query_row(
                     "SELECT count(*) > 0 FROM videos WHERE video_id = ? AND config_hash = ?",
                     [video_id, config_hash],
@@ -279,16 +311,14 @@ impl Lake {
                 for (table, file) in &files {
                     delete_rows(connection, table, video_id)?;
                     if let Some(file) = file {
-                        add_file(connection, table, file)?;
+                        add_file(connection, table, video_id, file)?;
                     }
                 }
                 Ok(())
-            })?;
-            // From here on the catalog names the files.
-            for file in files.into_iter().filter_map(|(_, file)| file) {
-                file.keep();
-            }
-            Ok(())
+            });
+            let files = files.into_iter().filter_map(|(_, file)| file);
+            settle(connection, &outcome, files.collect());
+            outcome
         })
     }
 
@@ -370,23 +400,23 @@ impl Lake {
         version: Option<u64>,
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
-        // File locks keep processes apart, but not the sessions of one process.
-        static IN_USE: Mutex<()> = Mutex::new(());
-        let _in_use = IN_USE
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _in_use = catalog_in_use();
         self.attach(access, version)?;
         let result = match access {
-            Access::ReadWrite => self.create_missing_tables(),
-            Access::ReadOnly => self.check_format(),
+            Access::ReadWrite => self.bring_up_to_date(),
+            Access::ReadOnly => self.check_format().map(drop),
         }
         .and_then(|()| work(&self.connection));
-        let detached = self
-            .connection
-            .execute_batch(&format!("USE memory; DETACH {LAKE_NAME}"));
-        let value = result?;
-        detached?;
-        Ok(value)
+        // What is committed is committed, whether the catalog can be let go of or not; the next
+        // attachment tries again and tells.
+        let _ = self.detach();
+        result
+    }
+
+    fn detach(&self) -> duckdb::Result<()> {
+        self.connection.execute_batch(&format!(
+            "USE memory; DETACH DATABASE IF EXISTS {LAKE_NAME}"
+        ))
     }
 
     /// Attaches, waiting while another process holds the catalog.
@@ -397,22 +427,23 @@ impl Lake {
                 path: self.paths.root().into(),
             });
         }
-        let source = quoted_text(&format!("ducklake:{}", catalog.display()));
-        let data = quoted(&self.paths.data());
+        self.detach()?;
+        if access == Access::ReadWrite && is_not_made_yet(&catalog) {
+            self.make_catalog()?;
+        }
         let mode = match access {
-            Access::ReadOnly => ", READ_ONLY".into(),
-            // A catalog keeps the block size that it was made with.
-            Access::ReadWrite if catalog.exists() => String::new(),
-            Access::ReadWrite => format!(", META_BLOCK_SIZE {CATALOG_BLOCK_BYTES}"),
+            Access::ReadOnly => ", READ_ONLY",
+            Access::ReadWrite => "",
         };
         let at = version.map_or(String::new(), |v| format!(", SNAPSHOT_VERSION {v}"));
-        // The data path in the catalog is the one of the lake's first day; lakes may be moved.
-        let sql = format!(
-            "ATTACH {source} AS {LAKE_NAME} (DATA_PATH {data}, OVERRIDE_DATA_PATH true{mode}{at}); USE {LAKE_NAME}"
-        );
+        let sql = self.attach_sql(&catalog, &format!("{mode}{at}"));
+        self.attach_waiting(&sql, version)
+    }
+
+    fn attach_waiting(&self, sql: &str, version: Option<u64>) -> Result<(), LakeError> {
         let started = Instant::now();
         loop {
-            let error = match self.connection.execute_batch(&sql) {
+            let error = match self.connection.execute_batch(sql) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -420,14 +451,76 @@ impl Lake {
             if !is_lock_conflict(&message) {
                 return Err(self.attach_error(error, version));
             }
-            if started.elapsed() > LOCK_PATIENCE {
+            if started.elapsed() > self.lock_timeout {
                 return Err(LakeError::Locked {
-                    path: catalog,
+                    path: self.paths.catalog(),
                     waited_secs: started.elapsed().as_secs(),
                 });
             }
             thread::sleep(LOCK_RETRY);
         }
+    }
+
+    /// Runs `work` with the catalog attached as the plain database that it is, for writing; `work`
+    /// is told its name.
+    pub(super) fn with_catalog_database<R>(
+        &self,
+        work: impl FnOnce(&Connection, &str) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
+        let _in_use = catalog_in_use();
+        self.detach()?;
+        let source = quoted(&self.paths.catalog());
+        self.attach_waiting(&format!("ATTACH {source} AS {LAKE_NAME}"), None)?;
+        let result = work(&self.connection, LAKE_NAME);
+        let _ = self.detach();
+        result
+    }
+
+    fn attach_sql(&self, catalog: &Path, options: &str) -> String {
+        let source = quoted_text(&format!("ducklake:{}", catalog.display()));
+        let data = quoted(&self.paths.data());
+        // The data path in the catalog is the one of the lake's first day; lakes may be moved.
+        format!(
+            "ATTACH {source} AS {LAKE_NAME} (DATA_PATH {data}, OVERRIDE_DATA_PATH true{options}); USE {LAKE_NAME}"
+        )
+    }
+
+    /// Makes the catalog under another name and then gives it its own, so that a catalog is whole
+    /// from its first moment, whenever its maker is killed.
+    fn make_catalog(&self) -> Result<(), LakeError> {
+        let root = self.paths.root();
+        let catalog = self.paths.catalog();
+        let write_error = |e: std::io::Error| LakeError::Write {
+            path: catalog.clone(),
+            reason: e.to_string(),
+        };
+        let folder = tempfile::Builder::new()
+            .prefix(NEW_CATALOG_PREFIX)
+            .tempdir_in(root)
+            .map_err(write_error)?;
+        // Tells whoever cleans up that the folder's maker lives.
+        let lock = fs::File::create(folder.path().join(NEW_CATALOG_LOCK)).map_err(write_error)?;
+        lock.lock().map_err(write_error)?;
+        let new = folder.path().join("catalog");
+        let options = format!(", META_BLOCK_SIZE {CATALOG_BLOCK_BYTES}");
+        self.connection
+            .execute_batch(&self.attach_sql(&new, &options))
+            .map_err(|e| self.attach_error(e, None))?;
+        let filled = schema::create(&self.connection);
+        let detached = self.detach();
+        filled?;
+        detached?;
+        fs::File::open(&new)
+            .and_then(|file| file.sync_all())
+            .map_err(write_error)?;
+        let named = match fs::hard_link(&new, &catalog) {
+            // An empty file is what a killed process left of a catalog; nobody needs it.
+            Err(_) if is_not_made_yet(&catalog) => fs::rename(&new, &catalog),
+            // Another process was faster; its catalog is as good.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            named => named,
+        };
+        named.and_then(|()| sync_folder(root)).map_err(write_error)
     }
 
     fn attach_error(&self, error: duckdb::Error, version: Option<u64>) -> LakeError {
@@ -436,14 +529,19 @@ impl Lake {
             Some(version) if error.to_string().contains("snapshot") => {
                 LakeError::NoSnapshot { path, version }
             }
-            _ => LakeError::NotALake {
-                path,
-                reason: first_line(error),
-            },
+            _ => {
+                let reason = first_line(error);
+                let is_refused = WRITE_REFUSALS.iter().any(|text| reason.contains(text));
+                match is_refused {
+                    true => LakeError::Write { path, reason },
+                    false => LakeError::NotALake { path, reason },
+                }
+            }
         }
     }
 
-    fn check_format(&self) -> Result<(), LakeError> {
+    /// The lake's format, which must not be newer than what is known here.
+    pub(super) fn check_format(&self) -> Result<i32, LakeError> {
         let path = self.paths.root().to_path_buf();
         let found = format_version(&self.connection).map_err(|e| LakeError::NotALake {
             path: path.clone(),
@@ -456,35 +554,30 @@ impl Lake {
                 known: FORMAT_VERSION,
             });
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// Fills a catalog that has just come into being.
-    fn create_missing_tables(&self) -> Result<(), LakeError> {
-        let tables: u64 = self.connection.query_row(
-            "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'lake'",
-            [],
-            |row| row.get(0),
-        )?;
-        if tables > 0 {
-            return self.check_format();
+    /// Fills a catalog that another program has made, and upgrades one of an older format.
+    fn bring_up_to_date(&self) -> Result<(), LakeError> {
+        if schema::tables(&self.connection, LAKE_NAME)?.is_empty() {
+            return schema::create(&self.connection);
         }
-        let result = self
-            .connection
-            .execute_batch("BEGIN")
-            .and_then(|()| self.connection.execute_batch(&SCHEMA.concat()))
-            .and_then(|()| {
-                self.connection.execute(
-                    "INSERT INTO lake_format VALUES (?, ?)",
-                    params![FORMAT_VERSION, env!("CARGO_PKG_VERSION")],
-                )
-            })
-            .and_then(|_| self.connection.execute_batch("COMMIT"));
-        if result.is_err() {
-            // The first error is the one to tell; a failed rollback has nothing to add.
-            let _ = self.connection.execute_batch("ROLLBACK");
+        if self.check_format()? == FORMAT_VERSION {
+            return Ok(());
         }
-        Ok(result?)
+        let scratch = tempfile::tempdir_in(self.scratch.path()).map_err(|e| LakeError::Write {
+            path: self.scratch.path().into(),
+            reason: e.to_string(),
+        })?;
+        schema::upgrade(&self.connection, scratch.path())
+    }
+}
+
+/// Whether there is no catalog, or nothing but the empty file that a killed process left of one.
+fn is_not_made_yet(catalog: &Path) -> bool {
+    match fs::metadata(catalog) {
+        Ok(metadata) => metadata.is_file() && metadata.len() == 0,
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
     }
 }
 
@@ -495,30 +588,87 @@ fn format_version(connection: &Connection) -> duckdb::Result<i32> {
 }
 
 /// Commits what `work` did, or takes it back when it failed.
-fn in_transaction<R>(
+pub(super) fn in_transaction<R>(
     connection: &Connection,
     work: impl FnOnce() -> Result<R, LakeError>,
 ) -> Result<R, LakeError> {
     connection.execute_batch("BEGIN")?;
-    let result = work();
-    let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = connection.execute_batch(end);
-    let value = result?;
-    ended?;
-    Ok(value)
+    match work() {
+        Ok(value) => match connection.execute_batch("COMMIT") {
+            Ok(()) => Ok(value),
+            Err(error) => Err(LakeError::Commit {
+                reason: database_message(error),
+            }),
+        },
+        Err(error) => {
+            // The first error is the one to tell; a failed rollback has nothing to add.
+            let _ = connection.execute_batch("ROLLBACK");
+            Err(error)
+        }
+    }
 }
 
-fn delete_rows(connection: &Connection, table: &str, video_id: &str) -> Result<(), LakeError> {
-    let delete = format!("DELETE FROM {table} WHERE video_id = ?");
-    connection.execute(&delete, [video_id])?;
-    Ok(())
+/// Keeps the files of a transaction that was committed, and deletes those of one that was not.
+/// Where that cannot be told they stay: what the catalog names must not be deleted, and what it
+/// does not name is cleared away later.
+fn settle<R>(connection: &Connection, outcome: &Result<R, LakeError>, files: Vec<StagedFile>) {
+    let may_be_named = |file: &StagedFile| {
+        let sql = "SELECT count(*) > 0 FROM files WHERE path = ?";
+        let path = file.path_in_data().display().to_string();
+        connection
+            .query_row(sql, [path], |row| row.get(0))
+            .unwrap_or(true)
+    };
+    for file in files {
+        let is_named = match outcome {
+            Ok(_) => true,
+            Err(LakeError::Commit { .. }) => may_be_named(&file),
+            Err(_) => false,
+        };
+        if is_named {
+            file.keep();
+        }
+    }
 }
 
-fn add_file(connection: &Connection, table: &str, file: &StagedFile) -> Result<(), LakeError> {
-    Ok(connection.execute_batch(&format!(
+/// Deletes a video's rows from a table, and what is known of the files that held them; gives the
+/// number of rows.
+pub(super) fn delete_rows(
+    connection: &Connection,
+    table: &str,
+    video_id: &str,
+) -> Result<u64, LakeError> {
+    let delete = format!("DELETE FROM {} WHERE video_id = ?", quoted_name(table));
+    let rows = connection.execute(&delete, [video_id])?;
+    connection.execute(
+        "DELETE FROM files WHERE table_name = ? AND video_id = ?",
+        [table, video_id],
+    )?;
+    Ok(rows as u64)
+}
+
+fn add_file(
+    connection: &Connection,
+    table: &str,
+    video_id: &str,
+    file: &StagedFile,
+) -> Result<(), LakeError> {
+    connection.execute_batch(&format!(
         "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
         quoted(file.path())
-    ))?)
+    ))?;
+    connection.execute(
+        "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, now()::TIMESTAMP)",
+        params![
+            file.path_in_data().display().to_string(),
+            table,
+            video_id,
+            file.row_count(),
+            file.byte_size(),
+            file.blake3(),
+        ],
+    )?;
+    Ok(())
 }
 
 fn add_video(
@@ -545,11 +695,15 @@ fn add_video(
     ];
     for (table, file) in files {
         if let Some(file) = file {
-            add_file(connection, table, file)?;
+            add_file(connection, table, &video.video_id, file)?;
         }
     }
     connection.execute(
-        "INSERT INTO videos VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP)",
+        "INSERT INTO videos (
+            video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg, codec,
+            fps, frame_count, duration_secs, pose_frame_count, pose_model, pose_model_sha256,
+            config, config_hash, posedata_version, ingested_at
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP)",
         params![
             video.video_id,
             video.sport,
@@ -578,18 +732,32 @@ fn add_video(
     })
 }
 
+/// File locks keep processes apart, but not the sessions of one process.
+fn catalog_in_use() -> MutexGuard<'static, ()> {
+    static IN_USE: Mutex<()> = Mutex::new(());
+    IN_USE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A lake of an older format lacks the table.
+pub(super) fn is_missing_table(error: &duckdb::Error) -> bool {
+    let message = error.to_string();
+    message.contains("Catalog Error") && message.contains("does not exist")
+}
+
 /// Another process holds the catalog's file.
 fn is_lock_conflict(message: &str) -> bool {
     message.contains("Could not set lock")
 }
 
 /// DuckDB appends stack traces and help texts to some messages.
-fn first_line(error: duckdb::Error) -> String {
+pub(super) fn first_line(error: duckdb::Error) -> String {
     let message = database_message(error);
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     quoted_text(&path.display().to_string())
 }
 
@@ -597,6 +765,6 @@ pub(super) fn quoted_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn quoted_name(name: &str) -> String {
+pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

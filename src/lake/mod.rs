@@ -5,17 +5,26 @@
 //! waits and tries again.
 
 mod catalog;
+mod check;
 mod derived;
+mod inventory;
+mod maintenance;
 mod poses;
 mod resolution;
+mod schema;
 mod staged;
 mod writer;
 
 pub use catalog::{
-    CommitOutcome, IngestedVideo, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo, TableInfo,
-    VideoRecord,
+    CommitOutcome, IngestedVideo, LOCK_TIMEOUT, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo,
+    TableInfo, VideoRecord,
 };
+pub use check::{CheckReport, Finding, Severity};
 pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
+pub use maintenance::{
+    CompactReport, CompactedTable, Execution, ExpireReport, RemoveReport, RemovedRows, Retention,
+    VacuumReport,
+};
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
 pub use staged::StagedFile;
@@ -150,6 +159,10 @@ pub enum LakeError {
     VideoChanged { video_id: String },
     #[error("the lake's database failed: {0}")]
     Database(String),
+    #[error("a file of the lake is damaged ({reason}); run `posedata lake check --repair`: {path}")]
+    DamagedFile { path: PathBuf, reason: String },
+    #[error("the commit failed ({reason}); free some disk space and run the command again")]
+    Commit { reason: String },
     #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]
     NoSnapshot { path: PathBuf, version: u64 },
     #[error("no video in the lake is {selector}; give an id, a file name or a path of: {known}")]
@@ -169,8 +182,29 @@ pub enum LakeError {
 
 impl From<duckdb::Error> for LakeError {
     fn from(error: duckdb::Error) -> Self {
-        Self::Database(database_message(error))
+        let message = database_message(error);
+        match damaged_file(&message) {
+            Some(path) => Self::DamagedFile {
+                path,
+                reason: message.lines().next().unwrap_or_default().into(),
+            },
+            None => Self::Database(message),
+        }
     }
+}
+
+/// The Parquet file that DuckDB names when it cannot read it.
+fn damaged_file(message: &str) -> Option<PathBuf> {
+    let is_of_reading = message.starts_with("IO Error")
+        || message.starts_with("Invalid Input Error")
+        || message.starts_with("TProtocolException");
+    let quoted = message.split(['"', '\'']);
+    let mut files = quoted.filter(|part| part.ends_with(".parquet"));
+    let is_of_writing = catalog::WRITE_REFUSALS
+        .iter()
+        .any(|text| message.contains(text));
+    let file = files.next().filter(|_| is_of_reading && !is_of_writing);
+    file.map(PathBuf::from)
 }
 
 /// What DuckDB says, without the codes that the crate adds.
