@@ -167,6 +167,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             ingest::database_bytes(memory_limit_bytes),
             DATABASE_THREADS,
         )
+        .map(|lake| lake.with_lock_timeout(global.lock_timeout()))
     };
     let backends = |threads: usize| -> Result<Box<dyn PoseBackend>, _> {
         let models = PoseModels::load(&files, threads)?;

@@ -1,17 +1,33 @@
-//! `posedata lake`: what is in the lake.
+//! `posedata lake`: what is in the lake, whether it is whole, and its maintenance.
 
-use clap::{Args, Subcommand};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
 
 use super::{Ending, GlobalArgs, human_bytes, print_result};
-use crate::lake::LakeInfo;
+use crate::lake::{
+    CheckReport, CompactReport, Execution, ExpireReport, LakeInfo, Retention, Severity,
+    VacuumReport,
+};
+use crate::resources::Resources;
 
 /// A look at the catalog needs little.
-const MEMORY_SHARE: f64 = 0.25;
+const INFO_MEMORY_SHARE: f64 = 0.25;
+/// Checking and merging go through all rows.
+const WORK_MEMORY_SHARE: f64 = 0.8;
 
 /// Look after the lake
 #[derive(Args)]
-#[command(after_help = "Example:\n  posedata lake info --lake ~/lake")]
+#[command(after_help = "Examples:
+  posedata lake info --lake ~/lake
+  posedata lake check
+  posedata lake compact && posedata lake expire --keep 1 && posedata lake vacuum
+
+All of these can be killed at any moment and run beside ingests of other processes.")]
 pub struct LakeArgs {
     #[command(subcommand)]
     command: LakeCommand,
@@ -21,20 +37,195 @@ pub struct LakeArgs {
 enum LakeCommand {
     /// Show tables, rows, files, bytes and snapshots
     Info,
+    /// Verify every file against the catalog and every video against its rows
+    #[command(
+        after_help = "Every file of every snapshot: is it there, does it have its size and its checksum, is it
+readable Parquet with the rows and columns that the catalog says. Every video: are all
+frames there, once, with all 33 landmarks for each person.
+
+A finding is damage (rows are lost or wrong), a leftover of a killed process (it takes up
+room), or a note.
+
+Exit codes:
+  0  whole: no damage
+  1  the check could not be done
+  2  damage was found, and with --repair: is still there"
+    )]
+    Check {
+        /// Mend what can be mended: delete leftovers, record missing checksums, take lost files
+        /// out of the catalog, remove videos whose rows are not all there (they can be ingested
+        /// again), upgrade the format
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Merge small files, and rewrite files with many deleted rows
+    Compact,
+    /// Forget old snapshots; `query --at` cannot go back to them any more
+    #[command(group = ArgGroup::new("retention").required(true).args(["keep", "older_than"]))]
+    Expire {
+        /// Keep the newest N snapshots
+        #[arg(long, value_name = "N")]
+        keep: Option<NonZeroUsize>,
+        /// Forget snapshots older than this: 90m, 12h, 30d; the newest stays
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        older_than: Option<Duration>,
+    },
+    /// Delete files that no snapshot needs, leftovers of killed processes, and empty folders
+    Vacuum {
+        /// Tell what would be deleted, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Give a lake of an older format all tables and columns of the newest; ingest does it too
+    Upgrade,
+}
+
+/// A number and m, h or d.
+fn age(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number and m, h or d, such as 30d".to_owned();
+    let unit = text.chars().last().ok_or_else(expected)?;
+    let unit_secs = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(expected()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| expected())?;
+    let secs = number.checked_mul(unit_secs).ok_or_else(expected)?;
+    Ok(Duration::from_secs(secs))
 }
 
 pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let look = || global.open_lake(INFO_MEMORY_SHARE, 1);
+    let work = || global.open_lake(WORK_MEMORY_SHARE, Resources::detect().cores);
     match args.command {
-        LakeCommand::Info => {
-            let info = global.open_lake(MEMORY_SHARE, 1)?.info()?;
-            if global.json {
-                print_result(serde_json::to_string_pretty(&info)?)?;
-            } else {
-                print_info(&info)?;
-            }
-            Ok(Ending::AllGood)
+        LakeCommand::Info => print(global, &look()?.info()?, print_info)?,
+        LakeCommand::Check { repair } => {
+            let lake = work()?;
+            let report = match repair {
+                true => lake.repair()?,
+                false => lake.check()?,
+            };
+            print(global, &report, print_check)?;
+            return Ok(match report.whole {
+                true => Ending::AllGood,
+                false => Ending::DamageFound,
+            });
+        }
+        LakeCommand::Compact => print(global, &work()?.compact()?, print_compact)?,
+        LakeCommand::Expire { keep, older_than } => {
+            let retention = keep
+                .map(Retention::Newest)
+                .or(older_than.map(Retention::YoungerThan))
+                .context("give --keep or --older-than")?;
+            print(global, &look()?.expire(retention)?, print_expire)?;
+        }
+        LakeCommand::Vacuum { dry_run } => {
+            let execution = match dry_run {
+                true => Execution::DryRun,
+                false => Execution::Real,
+            };
+            let report = look()?.vacuum(execution)?;
+            print(global, &report, |report| print_vacuum(report, execution))?;
+        }
+        LakeCommand::Upgrade => {
+            look()?.upgrade()?;
+            print(global, &look()?.info()?, print_info)?;
         }
     }
+    Ok(Ending::AllGood)
+}
+
+fn print<R: Serialize>(
+    global: &GlobalArgs,
+    report: &R,
+    for_people: impl FnOnce(&R) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    match global.json {
+        true => print_result(serde_json::to_string_pretty(report)?),
+        false => for_people(report),
+    }
+}
+
+fn print_check(report: &CheckReport) -> anyhow::Result<()> {
+    for repair in &report.repairs {
+        print_result(format_args!("repaired: {repair}"))?;
+    }
+    for finding in &report.findings {
+        let severity = match finding.severity {
+            Severity::Damage => "damage",
+            Severity::Leftover => "leftover",
+            Severity::Note => "note",
+        };
+        print_result(format_args!("{severity}: {}", finding.subject))?;
+        print_result(format_args!("  cause:  {}", finding.cause))?;
+        print_result(format_args!("  remedy: {}", finding.remedy))?;
+    }
+    let damage = report.findings.iter();
+    let damage = damage.filter(|f| f.severity == Severity::Damage).count();
+    let verdict = match damage {
+        0 => "whole".to_owned(),
+        n => format!("damaged ({n} findings)"),
+    };
+    print_result(format_args!(
+        "{}: {verdict}; {} videos, {} files, {}, snapshot {}, format {}",
+        report.lake.display(),
+        report.videos,
+        report.files,
+        human_bytes(report.bytes),
+        report.snapshot,
+        report.format_version,
+    ))
+}
+
+fn print_compact(report: &CompactReport) -> anyhow::Result<()> {
+    let mut tables = table(&["table", "files before", "after", "size before", "after"]);
+    for t in report.tables.iter().filter(|t| t.files_before > 0) {
+        tables.add_row([
+            t.table.clone(),
+            t.files_before.to_string(),
+            t.files_after.to_string(),
+            human_bytes(t.bytes_before),
+            human_bytes(t.bytes_after),
+        ]);
+    }
+    for column in tables.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    print_result(tables)?;
+    print_result("the files before stay on the disk until `posedata lake vacuum`")
+}
+
+fn print_expire(report: &ExpireReport) -> anyhow::Result<()> {
+    print_result(format_args!(
+        "{} snapshots forgotten, {} kept; {} files ({}) are not needed any more, `posedata lake vacuum` deletes them",
+        report.expired.len(),
+        report.kept,
+        report.unneeded_files,
+        human_bytes(report.unneeded_bytes),
+    ))
+}
+
+fn print_vacuum(report: &VacuumReport, execution: Execution) -> anyhow::Result<()> {
+    let what = match execution {
+        Execution::Real => "deleted",
+        Execution::DryRun => "would delete",
+    };
+    print_result(format_args!(
+        "{what} {} files that no snapshot needs ({}), {} left by killed processes ({}), {} empty folders",
+        report.unneeded_files,
+        human_bytes(report.unneeded_bytes),
+        report.abandoned_files,
+        human_bytes(report.abandoned_bytes),
+        report.empty_folders,
+    ))?;
+    if report.files_in_work > 0 {
+        print_result(format_args!(
+            "{} files stay: running processes work on them",
+            report.files_in_work
+        ))?;
+    }
+    Ok(())
 }
 
 fn print_info(info: &LakeInfo) -> anyhow::Result<()> {

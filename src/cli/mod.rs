@@ -7,16 +7,18 @@ mod metrics;
 mod models;
 mod progress;
 mod query;
+mod remove;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::lake::{Lake, LakePaths};
+use crate::lake::{LOCK_TIMEOUT, Lake, LakePaths};
 use crate::models::ModelStore;
 use crate::resources::{MemoryLimit, Resources};
 
@@ -25,6 +27,8 @@ use crate::resources::{MemoryLimit, Resources};
 pub enum Ending {
     AllGood,
     SomeVideosFailed,
+    /// `posedata lake check` found the lake damaged.
+    DamageFound,
     Interrupted,
 }
 
@@ -32,7 +36,7 @@ impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> Self {
         Self::from(match ending {
             Ending::AllGood => 0,
-            Ending::SomeVideosFailed => 2,
+            Ending::SomeVideosFailed | Ending::DamageFound => 2,
             // The shell's convention for SIGINT.
             Ending::Interrupted => 130,
         })
@@ -55,7 +59,7 @@ const FATAL: u8 = 1;
 Exit codes:
   0    all good
   1    wrong usage, or the command could not do its work
-  2    some videos failed, the others are in the lake
+  2    some videos failed, the others are in the lake; or the lake is damaged
   130  interrupted"
 )]
 struct Cli {
@@ -84,6 +88,9 @@ struct GlobalArgs {
     /// a size (800MiB, 4GiB)
     #[arg(long, global = true, value_name = "LIMIT", default_value = "0.4")]
     memory_limit: MemoryLimit,
+    /// How long to wait for other processes that hold the lake's catalog, in seconds
+    #[arg(long, global = true, value_name = "SECS", env = "POSEDATA_LOCK_TIMEOUT", default_value_t = LOCK_TIMEOUT.as_secs())]
+    lock_timeout: u64,
     /// Print machine-readable JSON to standard output
     #[arg(long, global = true)]
     json: bool,
@@ -130,7 +137,12 @@ impl GlobalArgs {
     fn open_lake(&self, memory_share: f64, threads: usize) -> anyhow::Result<Lake> {
         let extension = self.store()?.ducklake_extension()?;
         let memory = (self.memory_limit_bytes() as f64 * memory_share) as u64;
-        Ok(Lake::new(self.lake_paths()?, &extension, memory, threads)?)
+        let lake = Lake::new(self.lake_paths()?, &extension, memory, threads)?;
+        Ok(lake.with_lock_timeout(self.lock_timeout()))
+    }
+
+    fn lock_timeout(&self) -> Duration {
+        Duration::from_secs(self.lock_timeout)
     }
 }
 
@@ -143,6 +155,7 @@ enum Command {
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     Metrics(metrics::MetricsArgs),
+    Remove(remove::RemoveArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  posedata completions bash > ~/.local/share/bash-completion/completions/posedata"
@@ -186,6 +199,7 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Metrics(args) => metrics::run(args, &global),
+        Command::Remove(args) => remove::run(args, &global),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();

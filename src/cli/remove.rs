@@ -1,0 +1,68 @@
+//! `posedata remove`: takes videos out of the lake.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Ending, GlobalArgs, Verbosity, print_result};
+use crate::lake::RemoveReport;
+
+/// A look at the catalog needs little.
+const MEMORY_SHARE: f64 = 0.25;
+
+/// Take videos out of the lake
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata remove demo.mp4
+  posedata remove e5960d33 clips/jump.mov
+
+The rows go from all tables in one transaction; the video files themselves are not touched.
+`posedata query --at` still finds the rows in older snapshots. To delete them for good:
+  posedata lake expire --keep 1 && posedata lake vacuum")]
+pub struct RemoveArgs {
+    /// Videos: the beginning of an id, a file name, or a path
+    #[arg(required = true, value_name = "VIDEO")]
+    videos: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    video_id: String,
+    file_name: String,
+    path: String,
+}
+
+pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let videos = lake.find_videos(&args.videos)?;
+    let ids: Vec<String> = videos.iter().map(|video| video.video_id.clone()).collect();
+    let report = lake.remove_videos(&ids)?;
+    let videos: Vec<Removed> = videos
+        .into_iter()
+        .map(|video| Removed {
+            video_id: video.video_id,
+            file_name: video.file_name,
+            path: video.path,
+        })
+        .collect();
+    if global.json {
+        let result = serde_json::json!({ "videos": videos, "tables": report.tables });
+        print_result(serde_json::to_string_pretty(&result)?)?;
+    } else if global.verbosity() > Verbosity::Quiet {
+        tell(&videos, &report)?;
+    }
+    Ok(Ending::AllGood)
+}
+
+fn tell(videos: &[Removed], report: &RemoveReport) -> anyhow::Result<()> {
+    for video in videos {
+        print_result(format_args!("removed {}: {}", video.file_name, video.path))?;
+    }
+    let tables = report.tables.iter().filter(|table| table.rows > 0);
+    let rows: Vec<String> = tables
+        .map(|table| format!("{} of {}", table.rows, table.table))
+        .collect();
+    print_result(format_args!("rows deleted: {}", rows.join(", ")))?;
+    print_result(
+        "older snapshots still have them; `posedata lake expire --keep 1 && posedata lake vacuum` deletes them for good",
+    )
+}
