@@ -653,10 +653,13 @@ fn add_file(
     video_id: &str,
     file: &StagedFile,
 ) -> Result<(), LakeError> {
-    connection.execute_batch(&format!(
+    let add = format!(
         "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
         quoted(file.path())
-    ))?;
+    );
+    // The error names the file, but it is not the lake's yet.
+    let added = connection.execute_batch(&add);
+    added.map_err(|e| LakeError::Database(database_message(e)))?;
     connection.execute(
         "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, now()::TIMESTAMP)",
         params![

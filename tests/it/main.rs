@@ -3,9 +3,11 @@
 mod annotated;
 mod bad_input;
 mod biomechanics;
+mod faults;
 mod goldens;
 mod ingest;
 mod lake;
+mod maintenance;
 mod memory;
 mod metrics_oracle;
 mod npz;
