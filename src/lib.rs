@@ -25,4 +25,6 @@ pub mod recompute;
 
 pub mod query;
 
+pub mod plot;
+
 pub mod cli;

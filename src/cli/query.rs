@@ -3,35 +3,22 @@
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts};
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs};
 use crate::query::{Destination, ExternalAccess, Format, Query, Session};
 use crate::resources::Resources;
 
 /// Share of the memory limit that the database may use; the rest is for results on their way out.
 const MEMORY_SHARE: f64 = 0.9;
 
-/// Run SQL over the lake
+/// What to run, and on which state of the lake.
 #[derive(Args)]
-#[command(
-    group = ArgGroup::new("source").required(true).args(["file", "sql"]),
-    after_help = "Examples:
-  posedata query queries/velocity.sql
-  posedata query queries/velocity.sql --param landmark=left_wrist --format csv > v.csv
-  posedata query -e \"select sport, count(*) from videos group by all\"
-  posedata query -e \"select count(*) from landmarks\" --at 3
-
-Tables: videos, landmarks, metrics, and, after `posedata metrics recompute`, landmarks_filtered
-and metrics_filtered; view: frames. `posedata query -e \"describe metrics\"`
-lists columns; schemas/*.sql say what they mean.
-
-The session is read-only and sealed: SQL cannot reach other files, load extensions or change
-settings, unless --allow-external is given."
-)]
-pub struct QueryArgs {
+#[command(group = ArgGroup::new("source").required(true).args(["file", "sql"]))]
+pub struct SourceArgs {
     /// File with one SELECT statement; - is standard input
     #[arg(value_name = "FILE.sql")]
     file: Option<PathBuf>,
@@ -41,12 +28,6 @@ pub struct QueryArgs {
     /// Value of a parameter of the query, $NAME
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = name_and_value)]
     params: Vec<(String, String)>,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    /// Write the result to a file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
     /// The lake as it was at this snapshot, see `posedata lake info`
     #[arg(long, value_name = "VERSION")]
     at: Option<u64>,
@@ -55,38 +36,78 @@ pub struct QueryArgs {
     allow_external: bool,
 }
 
+impl SourceArgs {
+    /// The query, from wherever it comes.
+    pub fn query(&self) -> anyhow::Result<Query> {
+        let params = self.params.clone();
+        Ok(match (&self.sql, &self.file) {
+            (Some(sql), _) => Query::new(sql.clone(), params),
+            (None, Some(path)) if path.as_os_str() == "-" => {
+                let mut sql = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut sql)
+                    .context("cannot read standard input")?;
+                Query::new(sql, params)
+            }
+            (None, Some(path)) => Query::from_file(path, params)?,
+            (None, None) => anyhow::bail!("give a file or -e SQL"),
+        })
+    }
+
+    /// The lake's session, which Ctrl-C ends.
+    pub fn open(&self, global: &GlobalArgs) -> anyhow::Result<Session> {
+        let access = if self.allow_external {
+            ExternalAccess::Allowed
+        } else {
+            ExternalAccess::Denied
+        };
+        let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+        let session = Session::open(lake, self.at, access)?;
+        let interrupt = session.interrupt_handle();
+        handle_interrupts(move || interrupt.interrupt())?;
+        Ok(session)
+    }
+}
+
+/// Run SQL over the lake
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata query queries/velocity.sql
+  posedata query queries/velocity.sql --param landmark=left_wrist --format csv > v.csv
+  posedata query -e \"select sport, count(*) from videos group by all\"
+  posedata query -e \"select count(*) from landmarks\" --at 3
+
+Tables: videos, landmarks, metrics, runs, and, after `posedata metrics recompute`,
+landmarks_filtered and metrics_filtered; view: frames. `posedata query -e \"describe metrics\"`
+lists columns; schemas/*.sql say what they mean.
+
+The session is read-only and sealed: SQL cannot reach other files, load extensions or change
+settings, unless --allow-external is given.")]
+pub struct QueryArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Write the result to a file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 fn name_and_value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.trim_start_matches('$').into(), value.into()))
 }
 
 pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    let query = match (args.sql, args.file) {
-        (Some(sql), _) => Query::new(sql, args.params),
-        (None, Some(path)) if path.as_os_str() == "-" => {
-            let mut sql = String::new();
-            std::io::stdin()
-                .read_to_string(&mut sql)
-                .context("cannot read standard input")?;
-            Query::new(sql, args.params)
-        }
-        (None, Some(path)) => Query::from_file(&path, args.params)?,
-        (None, None) => anyhow::bail!("give a file or -e SQL"),
-    };
-    let access = if args.allow_external {
-        ExternalAccess::Allowed
-    } else {
-        ExternalAccess::Denied
-    };
+    let query = args.source.query()?;
     let format = if global.json {
         Format::Json
     } else {
         args.format
     };
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
-    let session = Session::open(lake, args.at, access)?;
-    let interrupt = session.interrupt_handle();
-    handle_interrupts(move || interrupt.interrupt())?;
+    let started = Instant::now();
+    let session = args.source.open(global)?;
     let destination = args
         .out
         .clone()
@@ -96,10 +117,12 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Interrupted);
     }
     let rows = result?;
+    let secs = started.elapsed().as_secs_f64();
+    tracing::info!(target: "posedata::query", rows, secs, "query finished");
     if let Some(path) = args.out
         && global.verbosity() > Verbosity::Quiet
     {
-        eprintln!("{rows} rows: {}", path.display());
+        logs::note(format_args!("{rows} rows: {}", path.display()));
     }
     Ok(Ending::AllGood)
 }

@@ -9,6 +9,8 @@ mod params;
 
 use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use duckdb::types::Value;
 
 use crate::lake::{Lake, LakeError, LakeReader, database_message};
@@ -118,6 +120,29 @@ impl Session {
         format: Format,
         destination: &Destination,
     ) -> Result<u64, QueryError> {
+        self.execute(query, |batches| output::write(batches, format, destination))
+    }
+
+    /// Runs a query and hands its schema and rows to `consume`.
+    ///
+    /// # Errors
+    /// When the SQL is wrong or not allowed, a parameter is missing, or `consume` fails.
+    pub fn read<R, E: From<QueryError>>(
+        &self,
+        query: &Query,
+        consume: impl FnOnce(&Schema, &mut dyn Iterator<Item = RecordBatch>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.execute(query, |mut batches| {
+            let schema = batches.get_schema();
+            consume(&schema, &mut batches)
+        })
+    }
+
+    fn execute<R, E: From<QueryError>>(
+        &self,
+        query: &Query,
+        consume: impl FnOnce(duckdb::Arrow<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let connection = &self.reader.connection;
         if self.access == ExternalAccess::Denied {
             guard::check(connection, &query.sql)?;
@@ -128,8 +153,7 @@ impl Session {
             .collect::<Result<Vec<_>, _>>()?;
         let values = params::bind(&query.sql, &names, &query.values)?;
         let bound: Vec<&dyn duckdb::ToSql> = values.iter().map(|v: &Value| v as _).collect();
-        let batches = statement.query_arrow(bound.as_slice()).map_err(sql_error)?;
-        output::write(batches, format, destination)
+        consume(statement.query_arrow(bound.as_slice()).map_err(sql_error)?)
     }
 }
 

@@ -1,0 +1,132 @@
+//! `posedata plot`: a query's result as a picture.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use clap::Args;
+
+use super::query::SourceArgs;
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, logs, print_result};
+use crate::plot::{
+    self, DEFAULT_WIDTH_PX, MAX_LINES, PictureFormat, PlotOptions, PlotSummary, SIZE_RANGE_PX,
+};
+
+/// Draw a query's result as time series
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata plot queries/velocity.sql --out velocity.svg
+  posedata plot queries/velocity.sql --param landmark=left_wrist --y speed_px_per_sec --out v.png
+  posedata plot -e \"select time_secs, landmark, y from landmarks where landmark like '%_heel'\" --out heels.png
+
+Without --x, time runs along time_secs, frame or a date. Without --y, all measured columns are
+drawn, those of one unit in one panel; counts and keys are left out. Without --series, each
+combination of the text columns' values (landmark, file) and of persons is a line. Units come from
+the columns' names: _deg, _px, _m, _secs, _px_per_sec. NULL breaks a line, and so do missing frames
+where the query gives frame.")]
+pub struct PlotArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The picture; its suffix, .svg or .png, is its format
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Column along the x axis
+    #[arg(long, value_name = "COLUMN")]
+    x: Option<String>,
+    /// Columns to draw, again and again or with commas between
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    y: Vec<String>,
+    /// Columns whose values tell lines apart
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    series: Vec<String>,
+    /// Title [default: what all rows have in common]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Width in pixels; letters and lines grow with it
+    #[arg(long, value_name = "PX", default_value_t = DEFAULT_WIDTH_PX, value_parser = size_px)]
+    width: u32,
+    /// Height in pixels [default: what the panels need]
+    #[arg(long, value_name = "PX", value_parser = size_px)]
+    height: Option<u32>,
+}
+
+fn size_px(text: &str) -> Result<u32, String> {
+    let size: u32 = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if SIZE_RANGE_PX.contains(&size) {
+        Ok(size)
+    } else {
+        let (least, most) = (SIZE_RANGE_PX.start(), SIZE_RANGE_PX.end());
+        Err(format!("not between {least} and {most}"))
+    }
+}
+
+pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    // Nothing is computed for a picture that cannot be written.
+    PictureFormat::of(&args.out)?;
+    let query = args.source.query()?;
+    let options = PlotOptions {
+        x: args.x,
+        y: args.y,
+        series: args.series,
+        title: args.title,
+        width_px: args.width,
+        height_px: args.height,
+    };
+    let started = Instant::now();
+    let session = args.source.open(global)?;
+    let result = plot::plot(&session, &query, &options, &args.out);
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        return Ok(Ending::Interrupted);
+    }
+    let summary = result?;
+    tracing::info!(
+        target: "posedata::plot",
+        rows = summary.rows,
+        lines = summary.lines,
+        secs = started.elapsed().as_secs_f64(),
+        path = %args.out.display(),
+        "plotted"
+    );
+    if global.json {
+        print_result(serde_json::to_string_pretty(&summary)?)?;
+    }
+    if global.verbosity() > Verbosity::Quiet {
+        let rows = counted(summary.rows, "row");
+        let lines = counted(summary.lines as u64, "line");
+        logs::note(format_args!("{rows}, {lines}: {}", args.out.display()));
+        for note in notes(&summary) {
+            logs::note(format_args!("note: {note}"));
+        }
+    }
+    Ok(Ending::AllGood)
+}
+
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// What the picture does not show.
+fn notes(summary: &PlotSummary) -> Vec<String> {
+    let mut notes = Vec::new();
+    if summary.hidden_lines > 0 {
+        let hidden = summary.hidden_lines;
+        notes.push(format!(
+            "a panel shows {MAX_LINES} lines at most; {hidden} more are left out; choose with --y, or in the query"
+        ));
+    }
+    if summary.rows_without_x > 0 {
+        let rows = summary.rows_without_x;
+        notes.push(format!(
+            "{rows} rows have no value on the x axis and are left out"
+        ));
+    }
+    if summary.has_same_x_twice {
+        notes.push(
+            "some lines have several values at one x; give the column that tells them apart with --series".into(),
+        );
+    }
+    notes
+}
