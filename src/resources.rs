@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::available_parallelism;
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+use serde::Serialize;
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 /// Cores and memory that this process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,38 @@ impl Drop for Permit {
     fn drop(&mut self) {
         *self.budget.lock() += self.bytes;
         self.budget.freed.notify_all();
+    }
+}
+
+/// What a measurement has to say about the machine that it was made on. It names no person and no
+/// machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostFacts {
+    /// Operating system and version.
+    pub os: String,
+    /// Name of the processor.
+    pub cpu: String,
+    pub cores: usize,
+    /// Of the machine, or of the cgroup around this process.
+    pub memory_bytes: u64,
+}
+
+impl HostFacts {
+    pub fn detect() -> Self {
+        let Resources {
+            cores,
+            memory_bytes,
+        } = Resources::detect();
+        let cpu = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+        let system = System::new_with_specifics(cpu);
+        let brand = system.cpus().first().map(|cpu| cpu.brand().trim());
+        let known = brand.filter(|brand| !brand.is_empty());
+        Self {
+            os: System::long_os_version().unwrap_or_else(|| std::env::consts::OS.into()),
+            cpu: known.unwrap_or(std::env::consts::ARCH).into(),
+            cores,
+            memory_bytes,
+        }
     }
 }
 

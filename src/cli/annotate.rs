@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::write_atomically;
 use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, unique_stem, video_id};
@@ -65,7 +65,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         annotated_video: AnnotatedVideo::On,
         pose_json: PoseJson::Off,
     };
-    handle_interrupts(|| eprintln!("interrupted: leaving the video in work"))?;
+    handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
     let (mut written, mut failed) = (Vec::new(), 0);
     for (video, path) in sources {
         let others = all.iter().filter(|other| other.video_id != video.video_id);
@@ -84,7 +84,11 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         match annotated {
             Ok(()) => {
                 if global.verbosity() > Verbosity::Quiet {
-                    eprintln!("{} frames: {}", video.frame_count, output.display());
+                    logs::note(format_args!(
+                        "{} frames: {}",
+                        video.frame_count,
+                        output.display()
+                    ));
                 }
                 written.push(output);
             }
@@ -146,7 +150,7 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
     if global.json {
         print_result(serde_json::json!({ "written": [out] }))?;
     } else if global.verbosity() > Verbosity::Quiet {
-        eprintln!("{}", out.display());
+        logs::note(out.display());
     }
     Ok(Ending::AllGood)
 }

@@ -3,19 +3,21 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, print_result,
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, logs, print_result,
+    run_report,
 };
 use crate::ingest::{
     self, AnnotatedVideo, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson, RowConfig,
     StageTimes, VideoOutcome,
 };
-use crate::lake::{Lake, Replace};
+use crate::lake::{Lake, Replace, RunRecord};
 use crate::pose::{PoseBackend, PoseModels, PoseTracker, Smoothing, TrackerConfig, Tracking};
 use crate::resources::Resources;
 
@@ -67,6 +69,9 @@ pub struct IngestArgs {
     /// Ingest again what is in the lake already
     #[arg(long)]
     force: bool,
+    /// Write a report of the run as JSON: videos, errors, seconds per stage, settings, machine
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -109,6 +114,9 @@ fn sport_name(text: &str) -> Result<String, String> {
 }
 
 pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    if let Some(path) = &args.report {
+        run_report::check_file(path)?;
+    }
     let store = global.store()?;
     let model = args.pose_model.name();
     let files = store.pose_files(model)?;
@@ -175,13 +183,28 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     };
     let progress = Progress::new(global.verbosity());
     handle_interrupts(|| {
-        eprintln!("interrupted: leaving the videos in work; again to end at once")
+        logs::note("interrupted: leaving the videos in work; again to end at once");
     })?;
+    log_start(&config);
+    let started = Instant::now();
+    let mut run = run_report::start(&config);
     let summary = ingest::run(&config, &backends, &open_lake, &progress, &INTERRUPTED);
     progress.finish();
+    let is_interrupted = INTERRUPTED.load(Ordering::Relaxed);
+    run_report::finish(
+        &mut run,
+        started.elapsed().as_secs_f64(),
+        &summary,
+        is_interrupted,
+    );
+    run_report::record(&run, &summary, config.lake.catalog(), open_lake);
+    if let Some(path) = &args.report {
+        run_report::write(path, &run, config.lake.root(), &summary)?;
+    }
     let summary = summary?;
+    log_end(&run);
     report(&summary, global).context("cannot print the summary")?;
-    if INTERRUPTED.load(Ordering::Relaxed) {
+    if is_interrupted {
         return Ok(Ending::Interrupted);
     }
     let failed = summary.count(|outcome| matches!(outcome, VideoOutcome::Failed { .. }));
@@ -189,6 +212,35 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         0 => Ending::AllGood,
         _ => Ending::SomeVideosFailed,
     })
+}
+
+fn log_start(config: &IngestConfig) {
+    tracing::info!(
+        target: "posedata::ingest",
+        inputs = ?config.inputs,
+        lake = %config.lake.root().display(),
+        workers = config.memory.workers,
+        memory_limit_bytes = config.memory.limit_bytes,
+        config = %serde_json::json!(config.rows),
+        "ingest started"
+    );
+}
+
+fn log_end(run: &RunRecord) {
+    tracing::info!(
+        target: "posedata::ingest",
+        run_id = run.run_id,
+        outcome = run.outcome.name(),
+        ingested = run.videos_ingested,
+        replaced = run.videos_replaced,
+        skipped = run.videos_skipped,
+        failed = run.videos_failed,
+        frames = run.frames,
+        secs = run.elapsed_secs,
+        peak_memory_bytes = run.peak_memory_bytes,
+        stages = %run.stages,
+        "ingest finished"
+    );
 }
 
 fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
@@ -232,19 +284,19 @@ fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
         let rate = frames as f64 / secs;
         format!("{frames} frames in {secs:.1} s ({rate:.0} frames/s)")
     };
-    eprintln!("{videos}: {}; {work}", counts.join(", "));
+    logs::tell_people(format_args!("{videos}: {}; {work}", counts.join(", ")));
     if frames > 0
         && let Some(peak_bytes) = summary.peak_memory_bytes
     {
         let stages = summary.stages();
-        eprintln!(
+        logs::tell_people(format_args!(
             "memory: {} at most of a budget of {}; stages waited {:.1} s for memory, {:.1} s for frames, {:.1} s for video",
             human_bytes(peak_bytes),
             human_bytes(summary.memory_budget_bytes),
             stages.wait_for_memory_secs,
             stages.wait_for_frames_secs,
             stages.wait_for_video_secs,
-        );
+        ));
     }
     if global.verbosity() == Verbosity::Verbose {
         print_stages(&summary.stages());
@@ -268,8 +320,8 @@ fn print_stages(stages: &StageTimes) {
         ("wait for frames", stages.wait_for_frames_secs),
         ("wait for video", stages.wait_for_video_secs),
     ];
-    eprintln!("seconds per stage (stages overlap):");
+    logs::tell_people("seconds per stage (stages overlap):");
     for (name, secs) in rows {
-        eprintln!("  {name:<18} {secs:>9.3}");
+        logs::tell_people(format_args!("  {name:<18} {secs:>9.3}"));
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use super::{
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_error, print_result,
+};
 use crate::metrics::filter::FilterConfig;
 use crate::recompute::{KnownHeight, RecomputeConfig, RecomputeReport, recompute};
 use crate::resources::Resources;
@@ -133,17 +135,13 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
         match recompute(&lake, video, &config) {
             Ok(report) => {
                 if tells {
-                    eprintln!("{}: {}", report.file_name, in_words(&report));
+                    logs::note(format_args!("{}: {}", report.file_name, in_words(&report)));
                 }
                 summary.videos.push(report);
             }
             Err(error) => {
                 let error = error.to_string();
-                eprintln!(
-                    "{} {}: {error}",
-                    super::styled_error_label(),
-                    video.file_name
-                );
+                print_error(&anyhow::anyhow!("{}: {error}", video.file_name));
                 summary.failed.push(Failure {
                     video_id: video.video_id.clone(),
                     file_name: video.file_name.clone(),
@@ -156,13 +154,13 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
         print_result(serde_json::to_string_pretty(&summary)?)?;
     } else if tells {
         let frames: u64 = summary.videos.iter().map(|video| video.frame_count).sum();
-        eprintln!(
+        logs::note(format_args!(
             "{}: {} filtered at {} Hz, {} failed; {frames} frames",
             counted(videos.len(), "video"),
             summary.videos.len(),
             args.cutoff,
             summary.failed.len(),
-        );
+        ));
     }
     Ok(if INTERRUPTED.load(Ordering::Relaxed) {
         Ending::Interrupted

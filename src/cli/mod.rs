@@ -1,22 +1,29 @@
 //! The command line: one file per command, from arguments to a validated configuration to `run`.
 
+// What goes to standard error goes through `logs`, which knows whether people read it.
+#![deny(clippy::print_stderr)]
+
 mod annotate;
+mod command_line;
 mod ingest;
 mod lake;
+mod logs;
 mod metrics;
 mod models;
+mod plot;
 mod progress;
 mod query;
 mod remove;
+mod run_report;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::lake::{LOCK_TIMEOUT, Lake, LakePaths};
 use crate::models::ModelStore;
@@ -32,14 +39,20 @@ pub enum Ending {
     Interrupted,
 }
 
+impl Ending {
+    fn code(self) -> u8 {
+        match self {
+            Self::AllGood => 0,
+            Self::SomeVideosFailed | Self::DamageFound => 2,
+            // The shell's convention for SIGINT.
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> Self {
-        Self::from(match ending {
-            Ending::AllGood => 0,
-            Ending::SomeVideosFailed | Ending::DamageFound => 2,
-            // The shell's convention for SIGINT.
-            Ending::Interrupted => 130,
-        })
+        Self::from(ending.code())
     }
 }
 
@@ -100,6 +113,8 @@ struct GlobalArgs {
     /// Tell more: where the time goes, what was skipped
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
+    #[command(flatten)]
+    logs: logs::LogArgs,
 }
 
 /// How much is told on standard error.
@@ -152,6 +167,7 @@ enum Command {
     Query(query::QueryArgs),
     Annotate(annotate::AnnotateArgs),
     ContactSheet(annotate::ContactSheetArgs),
+    Plot(plot::PlotArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     Metrics(metrics::MetricsArgs),
@@ -167,8 +183,12 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((Cli::from_arg_matches(&matches)?, name))
+    });
+    let (cli, command) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are asked for and go to standard output.
             let is_wrong_usage = error.use_stderr();
@@ -180,7 +200,8 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    match run(cli) {
+    let started = logs::start(&cli.global.logs, cli.global.verbosity());
+    match started.and_then(|()| run(cli, &command)) {
         Ok(ending) => ending.into(),
         Err(error) => {
             print_error(&error);
@@ -189,13 +210,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<Ending> {
+fn run(cli: Cli, command: &str) -> anyhow::Result<Ending> {
+    let started = Instant::now();
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::debug!(target: "posedata", command, version, "command started");
+    let ending = run_command(cli)?;
+    let secs = started.elapsed().as_secs_f64();
+    let exit_code = ending.code();
+    tracing::info!(target: "posedata", command, secs, exit_code, "command finished");
+    Ok(ending)
+}
+
+fn run_command(cli: Cli) -> anyhow::Result<Ending> {
     let global = cli.global;
     match cli.command {
         Command::Ingest(args) => ingest::run(args, &global),
         Command::Query(args) => query::run(args, &global),
         Command::Annotate(args) => annotate::run(args, &global),
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
+        Command::Plot(args) => plot::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Metrics(args) => metrics::run(args, &global),
@@ -210,11 +243,12 @@ fn run(cli: Cli) -> anyhow::Result<Ending> {
     }
 }
 
-/// `error:` in red where colours are welcome, then the chain of causes.
+/// Tells people or machines of an error, with the chain of its causes.
 fn print_error(error: &anyhow::Error) {
-    eprintln!("{} {error:#}", styled_error_label());
+    logs::tell_error(error);
 }
 
+/// `error:`, in red where colours are welcome.
 fn styled_error_label() -> &'static str {
     let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wants_colour && std::io::stderr().is_terminal() {

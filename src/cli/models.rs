@@ -4,7 +4,7 @@ use anyhow::ensure;
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Ending, GlobalArgs, Verbosity, print_result};
+use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
 use crate::models::{self, AssetState, Installed, ModelStore};
 
 /// List, install and check models, libraries and test clips
@@ -48,7 +48,7 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             let is_quiet = global.verbosity() == Verbosity::Quiet;
             models::add(&store, &names, installed, |line| {
                 if !is_quiet {
-                    eprintln!("{line}");
+                    logs::note(line);
                 }
             })?;
             Ok(Ending::AllGood)

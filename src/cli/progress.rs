@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::logs::{self, TOLD};
 use super::{Verbosity, styled_error_label};
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 
@@ -44,7 +45,9 @@ impl VideoBar {
 impl Progress {
     /// Bars are drawn only where standard error is a terminal.
     pub fn new(verbosity: Verbosity) -> Self {
-        let is_shown = verbosity > Verbosity::Quiet && std::io::stderr().is_terminal();
+        let is_shown = verbosity > Verbosity::Quiet
+            && logs::allows_progress_bars()
+            && std::io::stderr().is_terminal();
         let target = if is_shown {
             ProgressDrawTarget::stderr_with_hz(REFRESHES_PER_SEC)
         } else {
@@ -70,7 +73,7 @@ impl Progress {
 
     fn say(&self, line: &str) {
         // Between bars a line has to be printed by whoever draws them.
-        self.bars.suspend(|| eprintln!("{line}"));
+        self.bars.suspend(|| logs::tell_people(line));
     }
 
     fn videos(&self) -> std::sync::MutexGuard<'_, HashMap<usize, VideoBar>> {
@@ -98,6 +101,13 @@ impl IngestObserver for Progress {
     }
 
     fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>) {
+        tracing::info!(
+            target: "posedata::ingest",
+            video,
+            path = %path.display(),
+            frame_count_hint,
+            "video started"
+        );
         let name = path
             .file_name()
             .unwrap_or(path.as_os_str())
@@ -131,6 +141,7 @@ impl IngestObserver for Progress {
             video.bytes_done()
         });
         self.total.inc(file_bytes.saturating_sub(done));
+        log_video(video, report);
         let path = report.path.display();
         match &report.outcome {
             VideoOutcome::Failed { error } => {
@@ -145,6 +156,50 @@ impl IngestObserver for Progress {
                 self.say(&format!("{path}: in the lake already"));
             }
             VideoOutcome::Skipped | VideoOutcome::Cancelled => {}
+        }
+    }
+}
+
+/// The event of a video's end.
+fn log_video(video: usize, report: &VideoReport) {
+    let path = report.path.display();
+    let video_id = report.video_id.as_deref();
+    match &report.outcome {
+        VideoOutcome::Failed { error } => {
+            tracing::error!(target: TOLD, video, %path, error, "video failed");
+        }
+        VideoOutcome::Skipped => {
+            tracing::info!(target: "posedata::ingest", video, %path, video_id, "video skipped");
+        }
+        VideoOutcome::Cancelled => {
+            tracing::info!(target: "posedata::ingest", video, %path, "video cancelled");
+        }
+        VideoOutcome::Ingested | VideoOutcome::Replaced => {
+            let stages = &report.stages;
+            tracing::info!(
+                target: "posedata::ingest",
+                video,
+                %path,
+                video_id,
+                frames = report.frame_count,
+                pose_frames = report.pose_frame_count,
+                lake_bytes = report.lake_bytes,
+                is_replacement = matches!(report.outcome, VideoOutcome::Replaced),
+                hash_secs = stages.hash_secs,
+                decode_secs = stages.decode_secs,
+                detector_secs = stages.detector_secs,
+                crop_secs = stages.crop_secs,
+                landmark_model_secs = stages.landmark_model_secs,
+                tracking_secs = stages.tracking_secs,
+                metrics_secs = stages.metrics_secs,
+                annotate_secs = stages.annotate_secs,
+                write_secs = stages.write_secs,
+                commit_secs = stages.commit_secs,
+                wait_for_memory_secs = stages.wait_for_memory_secs,
+                wait_for_frames_secs = stages.wait_for_frames_secs,
+                wait_for_video_secs = stages.wait_for_video_secs,
+                "video finished"
+            );
         }
     }
 }

@@ -22,7 +22,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 9] = [
+pub(super) const SCHEMA: [&str; 10] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
     include_str!("../../schemas/files.sql"),
@@ -32,6 +32,7 @@ pub(super) const SCHEMA: [&str; 9] = [
     include_str!("../../schemas/metrics_filtered.sql"),
     include_str!("../../schemas/frames.sql"),
     include_str!("../../schemas/macros.sql"),
+    include_str!("../../schemas/runs.sql"),
 ];
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
@@ -442,9 +443,16 @@ impl Lake {
 
     fn attach_waiting(&self, sql: &str, version: Option<u64>) -> Result<(), LakeError> {
         let started = Instant::now();
+        let mut is_told = false;
         loop {
             let error = match self.connection.execute_batch(sql) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if is_told {
+                        let waited_secs = started.elapsed().as_secs_f64();
+                        tracing::info!(target: "posedata::lake", waited_secs, "the lake is free again");
+                    }
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             let message = error.to_string();
@@ -456,6 +464,14 @@ impl Lake {
                     path: self.paths.catalog(),
                     waited_secs: started.elapsed().as_secs(),
                 });
+            }
+            if !is_told {
+                tracing::info!(
+                    target: "posedata::lake",
+                    path = %self.paths.catalog().display(),
+                    "waiting: another process holds the lake"
+                );
+                is_told = true;
             }
             thread::sleep(LOCK_RETRY);
         }

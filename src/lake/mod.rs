@@ -11,6 +11,7 @@ mod inventory;
 mod maintenance;
 mod poses;
 mod resolution;
+mod runs;
 mod schema;
 mod staged;
 mod writer;
@@ -27,6 +28,7 @@ pub use maintenance::{
 };
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
+pub use runs::{RunError, RunOutcome, RunRecord, UtcTime};
 pub use staged::StagedFile;
 pub use writer::{
     PersonRow, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame, storage_by_type,

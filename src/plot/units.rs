@@ -54,7 +54,13 @@ pub const TIME_COLUMNS: [&str; 7] = [
 ];
 
 /// Text columns that tell how a frame is, not whose it is: they make no series of their own.
-const STATES: [&str; 4] = ["quality", "peak_landmark", "least_visible", "flags"];
+const STATES: [&str; 5] = [
+    "quality",
+    "facing",
+    "peak_landmark",
+    "least_visible",
+    "flags",
+];
 
 /// A column's quantity and unit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -193,6 +193,8 @@ fn an_interrupt_keeps_what_is_finished_and_leaves_no_half_video() {
         value(folder.path(), "select string_agg(file_name) from videos"),
         "a.mp4"
     );
+    let sql = "select outcome, videos_ingested from runs";
+    assert_eq!(value(folder.path(), sql), "interrupted,1");
     let lake = posedata::lake::LakePaths::new(folder.path().join("lake"));
     assert_eq!(
         crate::lake::parquet_files(&lake).len(),
