@@ -19,6 +19,8 @@ use serde_json::Value;
 /// Bytes per frame of the JSON that the replaced pipeline wrote.
 const OLD_BYTES_PER_FRAME: f64 = 2_900.0;
 const RUNS: usize = 5;
+/// Nothing is written beside the lake.
+const ROWS_ALONE: [&str; 2] = ["--no-video", "--no-pose-json"];
 
 fn main() {
     let folder = std::env::var_os("POSEDATA_MODELS").map(PathBuf::from);
@@ -50,7 +52,7 @@ fn main() {
     row("roofline", roofline_secs, "s");
 
     let lake = scratch.path().join("lake");
-    let (ingest_secs, summary) = median_by_secs(|| ingest(&lake, &[&demo], &[]));
+    let (ingest_secs, summary) = median_by_secs(|| ingest(&lake, &[&demo], &ROWS_ALONE));
     row("posedata ingest, from start to exit", ingest_secs, "s");
     row("  frames per second", frames as f64 / ingest_secs, "");
     ratio("roofline / ingest", roofline_secs / ingest_secs, ">= 0.85");
@@ -75,10 +77,30 @@ fn main() {
     );
 
     println!();
+    let (with_video_secs, with_video) = median_by_secs(|| ingest(&lake, &[&demo], &[]));
+    let (annotate_secs, ()) = median_by_secs(|| annotate(&lake));
+    row(
+        "ingest with annotated video and pose file",
+        with_video_secs,
+        "s",
+    );
+    row("decode, draw, encode alone (annotate)", annotate_secs, "s");
+    ratio(
+        "what annotating adds / what it takes alone",
+        (with_video_secs - ingest_secs) / annotate_secs,
+        "<= 1.15",
+    );
+    row(
+        "cores busy, one video with its annotated one",
+        with_video["cpu_secs"].as_f64().unwrap_or(f64::NAN) / with_video_secs,
+        &format!("of {cores}"),
+    );
+
+    println!();
     let long = scratch.path().join("long.mp4");
     repeat(&demo, 10, &long);
     let memory = |summary: &Value| summary["peak_memory_bytes"].as_f64().unwrap_or(f64::NAN) / 1e6;
-    let (_, long_summary) = ingest(&lake, &[&long], &[]);
+    let (_, long_summary) = ingest(&lake, &[&long], &ROWS_ALONE);
     row("peak memory", memory(&summary), "MB, < 700");
     row(
         "peak memory, ten times as long a video",
@@ -97,7 +119,10 @@ fn main() {
         .collect();
     let copies: Vec<&Path> = copies.iter().map(PathBuf::as_path).collect();
     let single_core = |videos: &[&Path]| median_by_secs(|| ingest_on_one_core(&lake, videos)).0;
-    let (both_secs, _) = median_by_secs(|| ingest(&lake, &copies, &["--workers", "2"]));
+    let (both_secs, _) = median_by_secs(|| {
+        let options = [&ROWS_ALONE[..], &["--workers", "2"]].concat();
+        ingest(&lake, &copies, &options)
+    });
     let one_core_secs = single_core(&copies);
     row("two videos, two workers", both_secs, "s");
     row("two videos, one worker on one core", one_core_secs, "s");
@@ -125,12 +150,22 @@ fn median_by_secs<T>(mut run: impl FnMut() -> (f64, T)) -> (f64, T) {
 
 /// CPU time of this process so far, of all its threads.
 fn cpu_secs() -> f64 {
+    // User and system time are the 14th and 15th fields.
+    cpu_fields(11)
+}
+
+/// CPU time of the processes that this one has started and that have ended.
+fn children_cpu_secs() -> f64 {
+    cpu_fields(13)
+}
+
+/// Two times behind the program's name in this process's statistics.
+fn cpu_fields(skip: usize) -> f64 {
     const TICKS_PER_SEC: f64 = 100.0;
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    // The program's name, in parentheses, may hold spaces; user and system time are the 14th and
-    // 15th fields.
+    // The program's name, in parentheses, may hold spaces.
     let fields = stat.rsplit_once(')').expect("a name").1;
-    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks = fields.split_whitespace().skip(skip).take(2);
     ticks
         .map(|t| t.parse::<f64>().expect("a number"))
         .sum::<f64>()
@@ -172,7 +207,8 @@ fn ingest(lake: &Path, videos: &[&Path], options: &[&str]) -> (f64, Value) {
 fn ingest_on_one_core(lake: &Path, videos: &[&Path]) -> (f64, Value) {
     let mut command = Command::new("taskset");
     command.args(["-c", "0", env!("CARGO_BIN_EXE_posedata")]);
-    timed(&mut command, lake, videos, &["--workers", "1"])
+    let options = [&ROWS_ALONE[..], &["--workers", "1"]].concat();
+    timed(&mut command, lake, videos, &options)
 }
 
 fn timed(command: &mut Command, lake: &Path, videos: &[&Path], options: &[&str]) -> (f64, Value) {
@@ -181,16 +217,31 @@ fn timed(command: &mut Command, lake: &Path, videos: &[&Path], options: &[&str])
     command
         .args(["ingest", "--json", "--quiet", "--lake"])
         .arg(lake);
+    command.arg("--output").arg(lake.with_file_name("output"));
     command.args(options).args(videos);
-    let started = Instant::now();
+    let (started, children) = (Instant::now(), children_cpu_secs());
     let output = command.output().expect("the program starts");
     let secs = started.elapsed().as_secs_f64();
+    let cpu_secs = children_cpu_secs() - children;
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    (secs, serde_json::from_slice(&output.stdout).expect("JSON"))
+    let mut summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    summary["cpu_secs"] = cpu_secs.into();
+    (secs, summary)
+}
+
+/// Draws and encodes again what the lake has; gives the whole process's seconds.
+fn annotate(lake: &Path) -> (f64, ()) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posedata"));
+    command.args(["annotate", "--quiet", "--lake"]).arg(lake);
+    command.arg("--output").arg(lake.with_file_name("output"));
+    let started = Instant::now();
+    let status = command.status().expect("the program starts");
+    assert!(status.success());
+    (started.elapsed().as_secs_f64(), ())
 }
 
 fn ffmpeg(arguments: &[&str], output: &Path) {
