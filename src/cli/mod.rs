@@ -5,6 +5,7 @@
 
 mod annotate;
 mod command_line;
+mod export;
 mod ingest;
 mod lake;
 mod logs;
@@ -168,6 +169,7 @@ enum Command {
     Annotate(annotate::AnnotateArgs),
     ContactSheet(annotate::ContactSheetArgs),
     Plot(plot::PlotArgs),
+    Export(export::ExportArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     Metrics(metrics::MetricsArgs),
@@ -229,6 +231,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::Annotate(args) => annotate::run(args, &global),
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Plot(args) => plot::run(args, &global),
+        Command::Export(args) => export::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Metrics(args) => metrics::run(args, &global),

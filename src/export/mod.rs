@@ -1,4 +1,287 @@
-//! What leaves the lake, or goes beside it: annotated videos and files for other programs.
+//! What leaves the lake, or goes beside it: annotated videos and files for other programs (pose
+//! JSON, CSV, Parquet, and OpenSim's TRC for markers and MOT for angles).
+//!
+//! Everything is streamed, frame by frame, into files that appear whole or not at all. Nothing here
+//! knows how the lake stores its rows.
 
 pub mod annotation;
 pub mod replay;
+mod mot;
+mod pose_json;
+mod trc;
+mod wide;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
+pub use trc::MARKER_NAMES;
+
+use crate::lake::{Lake, LakeError, PersonRow, VideoRecord};
+use crate::video::MediaTime;
+use mot::MotWriter;
+use trc::TrcWriter;
+use wide::{CsvWriter, ParquetWriter};
+
+/// Digits of a video's id that tell videos of one name apart.
+const ID_DIGITS_IN_NAMES: usize = 8;
+
+/// What to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// A list with one object per frame and person: points and metrics
+    PoseJson,
+    /// A table with one row per frame and person: metrics and landmarks
+    Csv,
+    /// OpenSim markers: world landmarks in metres, a file per person
+    Trc,
+    /// OpenSim motion: joint and segment angles in degrees, a file per person
+    Mot,
+    /// The table of csv as Parquet
+    Parquet,
+}
+
+impl ExportFormat {
+    /// What follows the stem in a file's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::PoseJson => "_pose.json",
+            Self::Csv => ".csv",
+            Self::Trc => ".trc",
+            Self::Mot => ".mot",
+            Self::Parquet => ".parquet",
+        }
+    }
+
+    fn persons_per_file(self) -> PersonsPerFile {
+        match self {
+            Self::PoseJson | Self::Csv | Self::Parquet => PersonsPerFile::All,
+            Self::Trc | Self::Mot => PersonsPerFile::One,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PersonsPerFile {
+    All,
+    One,
+}
+
+/// What can go wrong with an export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("cannot write ({reason}); free some disk space, or give another --output: {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error("there is no person {person} in the video; it has {known}: {video}")]
+    NoSuchPerson {
+        person: u16,
+        known: String,
+        video: String,
+    },
+    #[error(
+        "nobody was found in the video, so there are no markers and no angles to write: {video}"
+    )]
+    NoPose { video: String },
+    #[error("stopped")]
+    Stopped,
+}
+
+impl ExportError {
+    fn write(path: &Path, reason: impl Display) -> Self {
+        Self::Write {
+            path: path.into(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// A file that takes one frame after the other.
+trait FrameSink {
+    /// Adds a frame: everybody in it whom the file is about, or nobody.
+    fn push(
+        &mut self,
+        frame: u64,
+        time: MediaTime,
+        persons: &[PersonRow],
+    ) -> Result<(), ExportError>;
+
+    /// Gives the file its name.
+    fn finish(self: Box<Self>) -> Result<(), ExportError>;
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ExportedFile {
+    pub path: PathBuf,
+    pub video_id: String,
+    /// The one person whom the file is about; everybody where there is none.
+    pub person: Option<u16>,
+    pub frame_count: u64,
+}
+
+/// The names of videos' files without their suffixes, by video id: the video's file name without
+/// its extension, and, where several of `all_videos` share it, the first digits of the id behind it.
+pub fn file_stems(all_videos: &[VideoRecord]) -> HashMap<String, String> {
+    let stem = |video: &VideoRecord| {
+        let stem = Path::new(&video.file_name).file_stem();
+        stem.map_or_else(|| video.video_id.clone(), |s| s.to_string_lossy().into())
+    };
+    // Some file systems take A.csv and a.csv for one.
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for video in all_videos {
+        *counts.entry(stem(video).to_lowercase()).or_default() += 1;
+    }
+    let names = all_videos.iter().map(|video| {
+        let mut name = stem(video);
+        if counts[&name.to_lowercase()] > 1 {
+            let digits = video.video_id.chars().take(ID_DIGITS_IN_NAMES);
+            name = format!("{name}-{}", digits.collect::<String>());
+        }
+        (video.video_id.clone(), name)
+    });
+    names.collect()
+}
+
+/// Writes a video's file, or, for formats that hold one person, the file of each person. Files are
+/// named `stem`, with `_person<N>` behind it where they hold one of several persons.
+///
+/// # Errors
+/// When the lake cannot be read, `person` is not in the video, nobody is and the format holds
+/// markers or angles, the folder cannot be written to, or `is_stopped` says so. No file is left
+/// behind then.
+pub fn export_video(
+    lake: &Lake,
+    video: &VideoRecord,
+    format: ExportFormat,
+    person: Option<u16>,
+    folder: &Path,
+    stem: &str,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let persons = lake.persons(video)?;
+    let file_persons: Vec<Option<u16>> = match (person, format.persons_per_file()) {
+        (Some(person), _) if persons.contains(&person) => vec![Some(person)],
+        (Some(person), _) => {
+            return Err(ExportError::NoSuchPerson {
+                person,
+                known: known_persons(&persons),
+                video: video.file_name.clone(),
+            });
+        }
+        (None, PersonsPerFile::All) => vec![None],
+        (None, PersonsPerFile::One) if persons.is_empty() => {
+            return Err(ExportError::NoPose {
+                video: video.file_name.clone(),
+            });
+        }
+        (None, PersonsPerFile::One) => persons.iter().copied().map(Some).collect(),
+    };
+    let mut sinks = Vec::new();
+    for person in file_persons {
+        let name = match person {
+            Some(person) if persons.len() > 1 => format!("{stem}_person{person}"),
+            _ => stem.to_owned(),
+        };
+        let path = folder.join(name + format.suffix());
+        sinks.push((person, path.clone(), open(format, &path, video, person)?));
+    }
+    let mut frame_count = 0;
+    for frame in lake.frames(video)? {
+        if is_stopped() {
+            return Err(ExportError::Stopped);
+        }
+        let frame = frame?;
+        for (person, _, sink) in &mut sinks {
+            let shown: &[PersonRow] = match person {
+                None => &frame.persons,
+                Some(person) => (frame.persons.iter())
+                    .find(|row| row.pose.person == *person)
+                    .map_or(&[], std::slice::from_ref),
+            };
+            sink.push(frame.frame, frame.time, shown)?;
+        }
+        frame_count += 1;
+    }
+    let mut files = Vec::new();
+    for (person, path, sink) in sinks {
+        sink.finish()?;
+        files.push(ExportedFile {
+            path,
+            video_id: video.video_id.clone(),
+            person,
+            frame_count,
+        });
+    }
+    Ok(files)
+}
+
+fn known_persons(persons: &[u16]) -> String {
+    match persons {
+        [] => "nobody".into(),
+        persons => {
+            let numbers: Vec<String> = persons.iter().map(u16::to_string).collect();
+            numbers.join(", ")
+        }
+    }
+}
+
+fn open(
+    format: ExportFormat,
+    path: &Path,
+    video: &VideoRecord,
+    person: Option<u16>,
+) -> Result<Box<dyn FrameSink>, ExportError> {
+    // The number that frames without this person, or without anybody, are written for.
+    let absent_person = person.unwrap_or(0);
+    Ok(match format {
+        ExportFormat::PoseJson => {
+            Box::new(PoseJsonWriter::create(path)?.with_absent_person(absent_person))
+        }
+        ExportFormat::Csv => Box::new(CsvWriter::create(path, absent_person)?),
+        ExportFormat::Parquet => Box::new(ParquetWriter::create(path, video, absent_person)?),
+        ExportFormat::Trc => Box::new(TrcWriter::create(path, video)?),
+        ExportFormat::Mot => Box::new(MotWriter::create(path, video.frame_count)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn videos_that_share_a_name_are_told_apart_by_their_ids() {
+        let video = |id: &str, file_name: &str| VideoRecord {
+            video_id: id.repeat(32),
+            sport: "general".into(),
+            file_name: file_name.into(),
+            path: format!("/{file_name}"),
+            file_bytes: 1,
+            width_px: 1,
+            height_px: 1,
+            rotation_deg: 0,
+            codec: "h264".into(),
+            fps: None,
+            frame_count: 1,
+            duration_secs: 0.0,
+            pose_frame_count: 0,
+            pose_model: "full".into(),
+            pose_model_sha256: String::new(),
+            config: "{}".into(),
+            config_hash: String::new(),
+        };
+        let stems = file_stems(&[
+            video("a", "walk.mp4"),
+            video("b", "Walk.mov"),
+            video("c", "run.of.today.mp4"),
+            video("d", "no extension"),
+        ]);
+        let stem = |id: &str| stems[&id.repeat(32)].as_str();
+        assert_eq!(stem("a"), "walk-aaaaaaaa");
+        assert_eq!(stem("b"), "Walk-bbbbbbbb");
+        assert_eq!(stem("c"), "run.of.today");
+        assert_eq!(stem("d"), "no extension");
+    }
+}

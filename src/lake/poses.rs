@@ -31,6 +31,7 @@ const MIN_ID_PREFIX_DIGITS: usize = 6;
 const MAX_LISTED_VIDEOS: usize = 20;
 
 /// One frame of a video, as the lake has it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct VideoFrame {
     /// Number of the frame, from 0, in display order.
     pub frame: u64,
@@ -63,6 +64,25 @@ impl Lake {
             }
         }
         Ok(found)
+    }
+
+    /// The numbers of all persons that were found in a video, ascending.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn persons(&self, video: &VideoRecord) -> Result<Vec<u16>, LakeError> {
+        let sql = format!(
+            "SELECT DISTINCT person FROM metrics
+             WHERE video_id = {} AND sport = {} AND quality <> '{}' ORDER BY person",
+            quoted_text(&video.video_id),
+            quoted_text(&video.sport),
+            Quality::NoPose.name()
+        );
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let persons = statement.query_map([], |row| row.get(0))?;
+            Ok(persons.collect::<Result<_, _>>()?)
+        })
     }
 
     /// Begins to read a video's frames, in their order.
@@ -492,7 +512,7 @@ mod tests {
     use arrow::datatypes::{DataType, Float32Type};
 
     use super::*;
-    use crate::lake::metrics_of_frame;
+    use crate::lake::metrics_of_frames;
 
     #[test]
     fn every_number_of_the_metrics_table_is_read_back_into_its_place() {
@@ -506,7 +526,8 @@ mod tests {
                 },
                 metrics: metrics.clone(),
             };
-            metrics_of_frame("id", 0, MediaTime::default(), &[row]).expect("a row")
+            let frame = (0, MediaTime::default(), std::slice::from_ref(&row));
+            metrics_of_frames([frame]).expect("a row")
         };
         let empty = written(&FrameMetrics::NO_POSE);
         let mut metrics = FrameMetrics::NO_POSE;

@@ -37,6 +37,7 @@ pub(super) const MIN_ROW_GROUP_ROWS: usize = 8_192;
 const ZSTD_LEVEL: i32 = 9;
 
 /// One person in one frame, as the lake stores it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PersonRow {
     pub pose: PersonPose,
     pub metrics: FrameMetrics,
@@ -470,22 +471,27 @@ fn metrics_rows(frame: i32, time_secs: f64, persons: &[PersonRow]) -> Vec<Metric
     rows.collect()
 }
 
-/// A frame's rows as the `metrics` table holds them, with all of its columns but the partition's:
-/// one for each person, or one of quality `no_pose`.
+/// The rows that the `metrics` table has for frames, with all of its columns but the keys (video,
+/// person, frame, time, sport): one row for each person, or one of quality `no_pose` for a frame
+/// without persons.
 ///
 /// # Errors
-/// When the table cannot hold the frame's number.
-pub fn metrics_of_frame(
-    video_id: &str,
-    frame: u64,
-    time: MediaTime,
-    persons: &[PersonRow],
+/// When the table cannot hold a frame's number.
+pub fn metrics_of_frames<'r>(
+    frames: impl IntoIterator<Item = (u64, MediaTime, &'r [PersonRow])>,
 ) -> Result<RecordBatch, LakeError> {
-    let number = i32::try_from(frame).map_err(|_| LakeError::TooLong {
-        path: video_id.into(),
-    })?;
-    let rows = metrics_rows(number, time.as_secs(), persons);
-    Ok(metrics_batch(video_id, &rows))
+    let mut rows = Vec::new();
+    for (frame, time, persons) in frames {
+        let frame = i32::try_from(frame).map_err(|_| LakeError::TooLong {
+            path: format!("frame {frame}").into(),
+        })?;
+        rows.extend(metrics_rows(frame, time.as_secs(), persons));
+    }
+    let batch = metrics_batch("", &rows);
+    let measures: Vec<usize> = (key_fields().len()..batch.num_columns()).collect();
+    Ok(batch
+        .project(&measures)
+        .expect("columns that the batch has"))
 }
 
 pub(super) fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {

@@ -4,6 +4,7 @@ mod annotated;
 mod bad_input;
 mod biomechanics;
 mod faults;
+mod export;
 mod goldens;
 mod ingest;
 mod lake;

@@ -100,15 +100,23 @@ pub fn made_up_frame(frame: u64) -> VideoFrame {
 
 /// Commits a video of [`made_up_frame`]s without any video file.
 pub fn commit_made_up(paths: &LakePaths, record: &VideoRecord) -> Lake {
+    commit_frames(paths, record, (0..record.frame_count).map(made_up_frame))
+}
+
+/// Commits frames without any video file.
+pub fn commit_frames(
+    paths: &LakePaths,
+    record: &VideoRecord,
+    frames: impl IntoIterator<Item = VideoFrame>,
+) -> Lake {
     paths.prepare().expect("a folder");
     let lake = open_lake(paths).expect("a session");
     let ingest_id = format!("{}-{}", &record.config_hash[..8], record.frame_count);
     let mut writer =
         VideoWriter::create(paths, &record.sport, &record.video_id, &ingest_id).expect("files");
-    for frame in 0..record.frame_count {
-        let made_up = made_up_frame(frame);
+    for frame in frames {
         writer
-            .push(frame, made_up.time, made_up.persons)
+            .push(frame.frame, frame.time, frame.persons)
             .expect("space on the disk");
     }
     let staged = writer.finish().expect("space on the disk");

@@ -1,0 +1,108 @@
+//! `posedata export`: videos' rows as files for other programs.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video, file_stems};
+
+/// Frames come in chunks; the database needs little.
+const MEMORY_SHARE: f64 = 0.1;
+const DATABASE_THREADS: usize = 1;
+
+/// Write videos' landmarks and metrics as files for other programs
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata export csv
+  posedata export trc demo.mp4 --output opensim
+  posedata export pose-json e5960d33 --person 0
+
+A video is named by its id (6 digits of it at least), its path or its file name; without names all
+videos of the lake are exported. Files are named like the video: demo_pose.json, demo.csv,
+demo.trc, demo.mot, demo.parquet; videos that share a name have digits of their id behind it
+(demo-e5960d33.csv), files of one of several persons the person's number (demo_person1.trc).
+Older files of these names are replaced.")]
+pub struct ExportArgs {
+    /// What to write
+    #[arg(value_enum, value_name = "FORMAT")]
+    format: ExportFormat,
+    /// Ids, paths or file names of videos [default: all videos]
+    #[arg(value_name = "VIDEO")]
+    videos: Vec<String>,
+    /// Folder of the files
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    output: PathBuf,
+    /// Only the person of this number
+    #[arg(long, value_name = "N")]
+    person: Option<u16>,
+    /// Print the JSON Schema of pose-json files and end
+    #[arg(long, conflicts_with_all = ["videos", "person"])]
+    schema: bool,
+}
+
+pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    if args.schema {
+        anyhow::ensure!(
+            args.format == ExportFormat::PoseJson,
+            "--schema belongs to pose-json; other formats have none"
+        );
+        print_result(POSE_MODEL_SCHEMA.trim_end())?;
+        return Ok(Ending::AllGood);
+    }
+    let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
+    let videos = lake.find_videos(&args.videos)?;
+    anyhow::ensure!(
+        !videos.is_empty(),
+        "the lake has no videos; run `posedata ingest` first: {}",
+        lake.paths().root().display()
+    );
+    // Names are unique among all videos, so that one export never replaces another video's files.
+    let stems = file_stems(&lake.find_videos(&[])?);
+    std::fs::create_dir_all(&args.output).with_context(|| {
+        format!(
+            "cannot make the output folder, give another --output: {}",
+            args.output.display()
+        )
+    })?;
+    handle_interrupts(|| {})?;
+    let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
+    let mut files = Vec::new();
+    let mut ending = Ending::AllGood;
+    for video in &videos {
+        let stem = stems.get(&video.video_id).unwrap_or(&video.video_id);
+        let exported = export_video(
+            &lake,
+            video,
+            args.format,
+            args.person,
+            &args.output,
+            stem,
+            &is_stopped,
+        );
+        match exported {
+            Ok(exported) => {
+                if global.verbosity() > Verbosity::Quiet {
+                    for file in &exported {
+                        eprintln!("{}: {} frames", file.path.display(), file.frame_count);
+                    }
+                }
+                files.extend(exported);
+            }
+            Err(ExportError::Stopped) => {
+                ending = Ending::Interrupted;
+                break;
+            }
+            Err(error) => {
+                super::print_error(&error.into());
+                ending = Ending::SomeVideosFailed;
+            }
+        }
+    }
+    if global.json {
+        print_result(serde_json::to_string_pretty(&files)?)?;
+    }
+    Ok(ending)
+}
