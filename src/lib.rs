@@ -19,6 +19,8 @@ pub mod export;
 
 pub mod models;
 
+pub mod analysis;
+
 pub mod ingest;
 
 pub mod recompute;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, logs, print_result,
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs, print_result,
     run_report,
 };
 use crate::ingest::{
@@ -72,6 +72,12 @@ pub struct IngestArgs {
     /// Write a report of the run as JSON: videos, errors, seconds per stage, settings, machine
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Model of your own that is run over the landmarks, see `posedata analyze --help`
+    #[arg(long, value_name = "FILE.onnx")]
+    analysis_model: Option<PathBuf>,
+    /// Frames of a window, for analysis models that take any number
+    #[arg(long, value_name = "N", requires = "analysis_model")]
+    analysis_window: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -130,6 +136,10 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         },
         tracking: Tracking::Video,
     };
+    // Before the first video, so that a model that does not fit is told of at once.
+    let analysis_model = (args.analysis_model.as_deref())
+        .map(|path| analyze::load(path, args.analysis_window, global))
+        .transpose()?;
     let cores = Resources::detect().cores;
     let memory_limit_bytes = global.memory_limit_bytes();
     let config = IngestConfig {
@@ -208,8 +218,15 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Interrupted);
     }
     let failed = summary.count(|outcome| matches!(outcome, VideoOutcome::Failed { .. }));
+    let analysed = match analysis_model {
+        Some(mut model) => {
+            analyze::analyze_ingested(&open_lake()?, &summary.videos, &mut model, global)?
+        }
+        None => Ending::AllGood,
+    };
     Ok(match failed {
-        0 => Ending::AllGood,
+        0 => analysed,
+        _ if analysed == Ending::Interrupted => analysed,
         _ => Ending::SomeVideosFailed,
     })
 }

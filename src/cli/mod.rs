@@ -5,6 +5,7 @@
 
 mod annotate;
 mod command_line;
+mod analyze;
 mod export;
 mod ingest;
 mod lake;
@@ -170,6 +171,7 @@ enum Command {
     ContactSheet(annotate::ContactSheetArgs),
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
+    Analyze(analyze::AnalyzeArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     Metrics(metrics::MetricsArgs),
@@ -232,6 +234,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
+        Command::Analyze(args) => analyze::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Metrics(args) => metrics::run(args, &global),

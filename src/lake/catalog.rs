@@ -12,6 +12,7 @@ use duckdb::{Config, Connection, params};
 use tempfile::TempDir;
 
 use super::schema;
+use super::analysis::model_file_prefix;
 use super::{
     FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedFile, StagedVideo, database_message,
 };
@@ -22,7 +23,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 10] = [
+pub(super) const SCHEMA: [&str; 11] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
     include_str!("../../schemas/files.sql"),
@@ -30,18 +31,29 @@ pub(super) const SCHEMA: [&str; 10] = [
     include_str!("../../schemas/metrics.sql"),
     include_str!("../../schemas/landmarks_filtered.sql"),
     include_str!("../../schemas/metrics_filtered.sql"),
+    include_str!("../../schemas/analysis.sql"),
     include_str!("../../schemas/frames.sql"),
     include_str!("../../schemas/macros.sql"),
     include_str!("../../schemas/runs.sql"),
 ];
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
-const DATA_TABLES: [&str; 4] = [
+const DATA_TABLES: [&str; 5] = [
     "landmarks",
     "metrics",
     "landmarks_filtered",
     "metrics_filtered",
+    "analysis",
 ];
+
+/// Rows of a video in one table that others take the place of.
+struct Replacement {
+    table: &'static str,
+    /// Only the rows of the model with this SHA-256 go.
+    of_model: Option<String>,
+    /// The rows that come, if there are any.
+    file: Option<StagedFile>,
+}
 
 /// What a session may do with the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,6 +309,42 @@ impl Lake {
         config_hash: &str,
         files: Vec<(&'static str, Option<StagedFile>)>,
     ) -> Result<(), LakeError> {
+        let replacements = files
+            .into_iter()
+            .map(|(table, file)| Replacement {
+                table,
+                of_model: None,
+                file,
+            })
+            .collect();
+        self.replace_rows(video_id, config_hash, replacements)
+    }
+
+    /// Puts a model's rows for a video into the lake in place of those that it had, in one
+    /// transaction; rows of other models stay.
+    ///
+    /// # Errors
+    /// As [`Lake::commit_derived`].
+    pub fn commit_analysis(
+        &self,
+        video: &VideoRecord,
+        model_sha256: &str,
+        file: Option<StagedFile>,
+    ) -> Result<(), LakeError> {
+        let replacement = Replacement {
+            table: "analysis",
+            of_model: Some(model_sha256.into()),
+            file,
+        };
+        self.replace_rows(&video.video_id, &video.config_hash, vec![replacement])
+    }
+
+    fn replace_rows(
+        &self,
+        video_id: &str,
+        config_hash: &str,
+        replacements: Vec<Replacement>,
+    ) -> Result<(), LakeError> {
         self.attached(Access::ReadWrite, |connection| {
             let outcome = in_transaction(connection, || {
                 let is_there: bool = connection.query_row(
@@ -309,15 +357,19 @@ impl Lake {
                         video_id: video_id.into(),
                     });
                 }
-                for (table, file) in &files {
-                    delete_rows(connection, table, video_id)?;
-                    if let Some(file) = file {
+                for replacement in &replacements {
+                    let table = replacement.table;
+                    match &replacement.of_model {
+                        None => drop(delete_rows(connection, table, video_id)?),
+                        Some(model) => delete_model_rows(connection, table, video_id, model)?,
+                    }
+                    if let Some(file) = &replacement.file {
                         add_file(connection, table, video_id, file)?;
                     }
                 }
                 Ok(())
             });
-            let files = files.into_iter().filter_map(|(_, file)| file);
+            let files = replacements.into_iter().filter_map(|r| r.file);
             settle(connection, &outcome, files.collect());
             outcome
         })
@@ -661,6 +713,25 @@ pub(super) fn delete_rows(
         [table, video_id],
     )?;
     Ok(rows as u64)
+}
+
+/// Deletes a video's rows that one model gave, and what is known of the file that held them alone.
+fn delete_model_rows(
+    connection: &Connection,
+    table: &str,
+    video_id: &str,
+    model_sha256: &str,
+) -> Result<(), LakeError> {
+    let delete = format!(
+        "DELETE FROM {} WHERE video_id = ? AND model_sha256 = ?",
+        quoted_name(table)
+    );
+    connection.execute(&delete, [video_id, model_sha256])?;
+    connection.execute(
+        "DELETE FROM files WHERE table_name = ? AND video_id = ? AND contains(path, ?)",
+        [table, video_id, &model_file_prefix(video_id, model_sha256)],
+    )?;
+    Ok(())
 }
 
 fn add_file(

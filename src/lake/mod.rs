@@ -4,6 +4,7 @@
 //! commit takes, so that any number of processes can work on one lake; whoever finds it locked
 //! waits and tries again.
 
+mod analysis;
 mod catalog;
 mod check;
 mod derived;
@@ -16,6 +17,7 @@ mod schema;
 mod staged;
 mod writer;
 
+pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
 pub use catalog::{
     CommitOutcome, IngestedVideo, LOCK_TIMEOUT, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo,
     TableInfo, VideoRecord,
@@ -175,8 +177,6 @@ pub enum LakeError {
         selector: String,
         candidates: String,
     },
-    #[error("the video was replaced or removed while it was read; run the command again: {video}")]
-    Changed { video: String },
     #[error(
         "the lake's rows of the video are damaged ({reason}); run `posedata lake check`, or ingest it again with --force: {video}"
     )]

@@ -110,8 +110,8 @@ impl Lake {
 }
 
 fn changed(video: &VideoRecord) -> LakeError {
-    LakeError::Changed {
-        video: video.file_name.clone(),
+    LakeError::VideoChanged {
+        video_id: video.video_id.clone(),
     }
 }
 

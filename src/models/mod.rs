@@ -181,6 +181,17 @@ impl ModelStore {
         self.path("ducklake")
     }
 
+    /// The library of ONNX Runtime.
+    ///
+    /// # Errors
+    /// When the manifest lacks it.
+    pub fn onnx_runtime(&self) -> Result<PathBuf, ModelsError> {
+        match std::env::var_os(RUNTIME_VARIABLE) {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => self.path("onnxruntime"),
+        }
+    }
+
     /// The files that pose estimation with a landmark model needs.
     ///
     /// # Errors
@@ -191,12 +202,8 @@ impl ModelStore {
             onnx.map(|onnx| self.folder.join(&onnx.file))
                 .ok_or_else(|| ModelsError::Unknown { name: name.into() })
         };
-        let runtime = match std::env::var_os(RUNTIME_VARIABLE) {
-            Some(path) => PathBuf::from(path),
-            None => self.path("onnxruntime")?,
-        };
         Ok(ModelFiles {
-            runtime,
+            runtime: self.onnx_runtime()?,
             detector: onnx("detector", Role::Detector)?,
             landmarker: onnx(landmarker, Role::Landmarker)?,
             landmarker_name: landmarker.into(),
@@ -276,7 +283,11 @@ fn default_folder() -> Result<PathBuf, ModelsError> {
         .ok_or(ModelsError::NoHome)
 }
 
-fn sha256_of_file(path: &Path) -> io::Result<String> {
+/// SHA-256 of a file's bytes in hex.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hasher)?;
     Ok(hex(&hasher.finalize()))

@@ -187,7 +187,15 @@ fn the_schema_refuses_what_is_no_pose_model() {
 fn the_pose_model_of_the_demo_video_is_what_the_lake_holds() {
     let folder = tempfile::tempdir().expect("a folder");
     let demo = installed("demo");
-    let output = posedata(folder.path(), &["ingest", demo.to_str().expect("a path")]);
+    let output = posedata(
+        folder.path(),
+        &[
+            "ingest",
+            demo.to_str().expect("a path"),
+            "--no-video",
+            "--no-pose-json",
+        ],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         export(folder.path(), &["pose-json", "demo.mp4"]),
@@ -606,7 +614,10 @@ fn bad_exports_say_why_and_leave_nothing_behind() {
 fn a_video_without_any_pose_has_rows_that_say_so_and_no_markers() {
     let folder = tempfile::tempdir().expect("a folder");
     clip(folder.path(), "wall.mp4", "gray");
-    let output = posedata(folder.path(), &["ingest", "wall.mp4"]);
+    let output = posedata(
+        folder.path(),
+        &["ingest", "wall.mp4", "--no-video", "--no-pose-json"],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     for format in ["pose-json", "csv", "parquet"] {
         export(folder.path(), &[format]);

@@ -7,6 +7,6 @@
 mod convert;
 mod flatbuffer;
 mod model;
-mod onnx;
+pub mod onnx;
 
 pub use convert::{ConvertError, Output, tflite_to_onnx};

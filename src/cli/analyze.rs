@@ -1,0 +1,134 @@
+//! `posedata analyze`: custom models over landmarks.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use crate::analysis::{AnalysisError, AnalysisModel, AnalysisReport, analyze};
+use crate::ingest::{VideoOutcome, VideoReport};
+use crate::lake::{Lake, VideoRecord};
+use crate::resources::Resources;
+
+/// Frames come in chunks; the database needs little.
+const MEMORY_SHARE: f64 = 0.1;
+const DATABASE_THREADS: usize = 1;
+
+/// Run a model of your own over landmarks and put what it gives into the lake
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata analyze --model gait.onnx
+  posedata analyze --model gait.onnx demo.mp4 --window 30
+  posedata query -e \"select frame, value from analysis where output = 'phase' order by frame\"
+
+The model has one f32 input of shape [n, 33, 4] (x, y, z and visibility of the 33 landmarks, as the
+table landmarks has them) or [n, t, 33, 4] (windows of t frames), and outputs of shape [n, ...].
+Each value becomes a row of the table analysis, beside the frame (a window's last one). Frames
+without a pose, and windows with one, are left out. Rows that the same model had before are
+replaced; those of other models stay.")]
+pub struct AnalyzeArgs {
+    /// ONNX file
+    #[arg(long, alias = "analysis-model", value_name = "FILE.onnx")]
+    model: PathBuf,
+    /// Frames of a window, for models that take any number
+    #[arg(long, alias = "analysis-window", value_name = "N")]
+    window: Option<NonZeroUsize>,
+    /// Ids, paths or file names of videos [default: all videos]
+    #[arg(value_name = "VIDEO")]
+    videos: Vec<String>,
+}
+
+pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let mut model = load(&args.model, args.window, global)?;
+    let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
+    let videos = lake.find_videos(&args.videos)?;
+    anyhow::ensure!(
+        !videos.is_empty(),
+        "the lake has no videos; run `posedata ingest` first: {}",
+        lake.paths().root().display()
+    );
+    handle_interrupts(|| {})?;
+    let (ending, reports) = analyze_all(&lake, &videos, &mut model, global);
+    if global.json {
+        print_result(serde_json::to_string_pretty(&reports)?)?;
+    }
+    Ok(ending)
+}
+
+/// Loads a model that the user gave.
+pub fn load(
+    model: &std::path::Path,
+    window: Option<NonZeroUsize>,
+    global: &GlobalArgs,
+) -> anyhow::Result<AnalysisModel> {
+    let runtime = global.store()?.onnx_runtime()?;
+    let window = window.map(NonZeroUsize::get);
+    let threads = Resources::detect().cores;
+    Ok(AnalysisModel::load(&runtime, model, window, threads)?)
+}
+
+/// Runs a model over videos, tells of each, and goes on when one fails.
+pub fn analyze_all(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    model: &mut AnalysisModel,
+    global: &GlobalArgs,
+) -> (Ending, Vec<AnalysisReport>) {
+    let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
+    let mut ending = Ending::AllGood;
+    let mut reports = Vec::new();
+    for video in videos {
+        match analyze(lake, video, model, &is_stopped) {
+            Ok(report) => {
+                if global.verbosity() > Verbosity::Quiet {
+                    let AnalysisReport { inputs, values, .. } = report;
+                    let name = &report.file_name;
+                    eprintln!("{name}: analysed {inputs} frames, {values} values");
+                }
+                reports.push(report);
+            }
+            Err(AnalysisError::Stopped) => return (Ending::Interrupted, reports),
+            Err(error) => {
+                super::print_error(
+                    &anyhow::Error::from(error)
+                        .context(format!("cannot analyse {}", video.file_name)),
+                );
+                ending = Ending::SomeVideosFailed;
+            }
+        }
+    }
+    (ending, reports)
+}
+
+/// Runs a model over the videos of an ingest that are in the lake now, but for those that have its
+/// rows already.
+///
+/// # Errors
+/// When the lake cannot be read.
+pub fn analyze_ingested(
+    lake: &Lake,
+    videos: &[VideoReport],
+    model: &mut AnalysisModel,
+    global: &GlobalArgs,
+) -> anyhow::Result<Ending> {
+    let mut without_rows = Vec::new();
+    for report in videos {
+        let is_in_lake = matches!(
+            report.outcome,
+            VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped
+        );
+        if let Some(video_id) = report.video_id.as_ref().filter(|_| is_in_lake)
+            && !lake.has_analysis(video_id, model.key())?
+        {
+            without_rows.push(video_id.clone());
+        }
+    }
+    // Without selectors, all videos of the lake would be found.
+    if without_rows.is_empty() {
+        return Ok(Ending::AllGood);
+    }
+    let videos = lake.find_videos(&without_rows)?;
+    Ok(analyze_all(lake, &videos, model, global).0)
+}
