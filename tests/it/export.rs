@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use posedata::export::{ExportFormat, export_video};
 use posedata::lake::{Lake, LakePaths, VideoFrame, VideoRecord};
 use posedata::pose::PersonPose;
 use posedata::pose::landmark::Landmark;
@@ -663,7 +664,7 @@ fn what_was_written_is_told_as_json() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Any finite coordinates, however large or small, survive JSON, CSV and TRC bit by bit.
     #[test]
@@ -685,9 +686,12 @@ proptest! {
         let pose = pose.clone();
         frame.frame = 0;
         let record = VideoRecord { frame_count: 1, ..record(&"a".repeat(32), "a.mp4", 1) };
-        commit_frames(&paths, &record, [frame]);
-        for format in ["pose-json", "csv", "trc"] {
-            export(folder.path(), &[format]);
+        let lake = commit_frames(&paths, &record, [frame]);
+        let output = folder.path().join("output");
+        fs::create_dir(&output).expect("a folder");
+        for format in [ExportFormat::PoseJson, ExportFormat::Csv, ExportFormat::Trc] {
+            export_video(&lake, &record, format, None, &output, "a", &|| false)
+                .expect("a file");
         }
         let objects = read_json(&folder.path().join("output/a_pose.json"));
         assert_points(&objects[0], Some(&pose));
