@@ -70,16 +70,14 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Starts a file in a folder that exists.
+    /// Starts a file, and makes the folder around it if need be.
     ///
     /// # Errors
     /// When nothing can be written there.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
         Ok(Self {
             path: path.into(),
-            file: BufWriter::new(file),
+            file: BufWriter::new(temporary_beside(path)?),
         })
     }
 

@@ -1,13 +1,14 @@
 //! `posedata export`: videos' rows as files for other programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
-use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video, file_stems};
+use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
+use crate::ingest::{shared_stems, unique_stem};
 
 /// Frames come in chunks; the database needs little.
 const MEMORY_SHARE: f64 = 0.1;
@@ -60,7 +61,8 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         lake.paths().root().display()
     );
     // Names are unique among all videos, so that one export never replaces another video's files.
-    let stems = file_stems(&lake.find_videos(&[])?);
+    let all = lake.find_videos(&[])?;
+    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
     std::fs::create_dir_all(&args.output).with_context(|| {
         format!(
             "cannot make the output folder, give another --output: {}",
@@ -72,14 +74,14 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let mut files = Vec::new();
     let mut ending = Ending::AllGood;
     for video in &videos {
-        let stem = stems.get(&video.video_id).unwrap_or(&video.video_id);
+        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
         let exported = export_video(
             &lake,
             video,
             args.format,
             args.person,
             &args.output,
-            stem,
+            &stem.to_string_lossy(),
             &is_stopped,
         );
         match exported {

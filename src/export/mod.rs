@@ -5,13 +5,12 @@
 //! knows how the lake stores its rows.
 
 pub mod annotation;
-pub mod replay;
 mod mot;
 mod pose_json;
+pub mod replay;
 mod trc;
 mod wide;
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -23,9 +22,6 @@ use crate::video::MediaTime;
 use mot::MotWriter;
 use trc::TrcWriter;
 use wide::{CsvWriter, ParquetWriter};
-
-/// Digits of a video's id that tell videos of one name apart.
-const ID_DIGITS_IN_NAMES: usize = 8;
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -120,29 +116,6 @@ pub struct ExportedFile {
     /// The one person whom the file is about; everybody where there is none.
     pub person: Option<u16>,
     pub frame_count: u64,
-}
-
-/// The names of videos' files without their suffixes, by video id: the video's file name without
-/// its extension, and, where several of `all_videos` share it, the first digits of the id behind it.
-pub fn file_stems(all_videos: &[VideoRecord]) -> HashMap<String, String> {
-    let stem = |video: &VideoRecord| {
-        let stem = Path::new(&video.file_name).file_stem();
-        stem.map_or_else(|| video.video_id.clone(), |s| s.to_string_lossy().into())
-    };
-    // Some file systems take A.csv and a.csv for one.
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for video in all_videos {
-        *counts.entry(stem(video).to_lowercase()).or_default() += 1;
-    }
-    let names = all_videos.iter().map(|video| {
-        let mut name = stem(video);
-        if counts[&name.to_lowercase()] > 1 {
-            let digits = video.video_id.chars().take(ID_DIGITS_IN_NAMES);
-            name = format!("{name}-{}", digits.collect::<String>());
-        }
-        (video.video_id.clone(), name)
-    });
-    names.collect()
 }
 
 /// Writes a video's file, or, for formats that hold one person, the file of each person. Files are
@@ -245,43 +218,4 @@ fn open(
         ExportFormat::Trc => Box::new(TrcWriter::create(path, video)?),
         ExportFormat::Mot => Box::new(MotWriter::create(path, video.frame_count)?),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn videos_that_share_a_name_are_told_apart_by_their_ids() {
-        let video = |id: &str, file_name: &str| VideoRecord {
-            video_id: id.repeat(32),
-            sport: "general".into(),
-            file_name: file_name.into(),
-            path: format!("/{file_name}"),
-            file_bytes: 1,
-            width_px: 1,
-            height_px: 1,
-            rotation_deg: 0,
-            codec: "h264".into(),
-            fps: None,
-            frame_count: 1,
-            duration_secs: 0.0,
-            pose_frame_count: 0,
-            pose_model: "full".into(),
-            pose_model_sha256: String::new(),
-            config: "{}".into(),
-            config_hash: String::new(),
-        };
-        let stems = file_stems(&[
-            video("a", "walk.mp4"),
-            video("b", "Walk.mov"),
-            video("c", "run.of.today.mp4"),
-            video("d", "no extension"),
-        ]);
-        let stem = |id: &str| stems[&id.repeat(32)].as_str();
-        assert_eq!(stem("a"), "walk-aaaaaaaa");
-        assert_eq!(stem("b"), "Walk-bbbbbbbb");
-        assert_eq!(stem("c"), "run.of.today");
-        assert_eq!(stem("d"), "no extension");
-    }
 }

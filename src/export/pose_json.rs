@@ -34,7 +34,7 @@ struct Point {
 }
 
 impl PoseJsonWriter {
-    /// Starts a file in a folder that exists; it has its name only when it is finished.
+    /// Starts a file; it has its name only when it is finished.
     ///
     /// # Errors
     /// When nothing can be written there.

@@ -30,8 +30,8 @@ use crate::lake::{
 use crate::pose::{PoseBackend, PoseError, TrackerConfig};
 use crate::video::{EncodeError, VideoError, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes};
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson, unique_stem};
-use outputs::{VideoOutputs, shared_stems};
+use outputs::VideoOutputs;
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;

@@ -1,7 +1,7 @@
 //! The one integration test binary: each area of posedata has a module.
 
-mod annotated;
 mod analysis;
+mod annotated;
 mod bad_input;
 mod biomechanics;
 mod faults;

@@ -344,7 +344,7 @@ fn rows_that_vanish_while_they_are_read_are_an_error() {
         "CALL ducklake_expire_snapshots('lake', older_than => now()); CALL ducklake_cleanup_old_files('lake', cleanup_all => true)",
     );
     let mut rest = frames.skip_while(Result::is_ok);
-    let error = rest.next().expect("an end").err().expect("an error");
+    let error = rest.next().expect("an end").expect_err("an error");
     assert!(matches!(error, LakeError::VideoChanged { .. }), "{error}");
     assert!(rest.next().is_none());
 }
