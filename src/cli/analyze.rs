@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::analysis::{AnalysisError, AnalysisModel, AnalysisReport, analyze};
 use crate::ingest::{VideoOutcome, VideoReport};
 use crate::lake::{Lake, VideoRecord};
@@ -49,7 +49,7 @@ pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    handle_interrupts(|| {})?;
+    handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
     let (ending, reports) = analyze_all(&lake, &videos, &mut model, global);
     if global.json {
         print_result(serde_json::to_string_pretty(&reports)?)?;
@@ -85,7 +85,9 @@ pub fn analyze_all(
                 if global.verbosity() > Verbosity::Quiet {
                     let AnalysisReport { inputs, values, .. } = report;
                     let name = &report.file_name;
-                    eprintln!("{name}: analysed {inputs} frames, {values} values");
+                    logs::note(format_args!(
+                        "{name}: analysed {inputs} frames, {values} values"
+                    ));
                 }
                 reports.push(report);
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, print_result};
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
 use crate::ingest::{shared_stems, unique_stem};
 
@@ -69,7 +69,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             args.output.display()
         )
     })?;
-    handle_interrupts(|| {})?;
+    handle_interrupts(|| logs::note("interrupted: leaving the file in work"))?;
     let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
     let mut files = Vec::new();
     let mut ending = Ending::AllGood;
@@ -88,7 +88,11 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             Ok(exported) => {
                 if global.verbosity() > Verbosity::Quiet {
                     for file in &exported {
-                        eprintln!("{}: {} frames", file.path.display(), file.frame_count);
+                        logs::note(format_args!(
+                            "{} frames: {}",
+                            file.frame_count,
+                            file.path.display()
+                        ));
                     }
                 }
                 files.extend(exported);

@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs, print_result,
-    run_report,
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs,
+    print_result, run_report,
 };
 use crate::ingest::{
     self, AnnotatedVideo, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson, RowConfig,

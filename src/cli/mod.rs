@@ -3,9 +3,9 @@
 // What goes to standard error goes through `logs`, which knows whether people read it.
 #![deny(clippy::print_stderr)]
 
-mod command_line;
 mod analyze;
 mod annotate;
+mod command_line;
 mod export;
 mod ingest;
 mod lake;

@@ -11,8 +11,8 @@ use crate::files::sync_folder;
 use duckdb::{Config, Connection, params};
 use tempfile::TempDir;
 
-use super::schema;
 use super::analysis::model_file_prefix;
+use super::schema;
 use super::{
     FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedFile, StagedVideo, database_message,
 };

@@ -33,8 +33,7 @@ pub use resolution::to_lake_resolution;
 pub use runs::{RunError, RunOutcome, RunRecord, UtcTime};
 pub use staged::StagedFile;
 pub use writer::{
-    PersonRow, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frame, metrics_of_frames,
-    storage_by_type,
+    PersonRow, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frames, storage_by_type,
 };
 
 use std::ffi::OsStr;

@@ -263,7 +263,7 @@ fn every_column_says_what_it_means() {
     let folder = tempfile::tempdir().expect("a folder");
     fixture(folder.path());
     let sql = "select table_name || '.' || column_name as c from duckdb_columns() where database_name = 'lake' \
-               and table_name in ('videos', 'landmarks', 'metrics', 'landmarks_filtered', 'metrics_filtered', 'lake_format', 'runs') and comment is null";
+               and table_name in ('videos', 'landmarks', 'metrics', 'landmarks_filtered', 'metrics_filtered', 'analysis', 'lake_format', 'runs') and comment is null";
     assert_eq!(csv(folder.path(), sql), "c\n");
 }
 
