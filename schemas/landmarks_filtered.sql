@@ -21,7 +21,7 @@ CREATE TABLE landmarks_filtered (
 
 ALTER TABLE landmarks_filtered SET PARTITIONED BY (sport);
 
-COMMENT ON TABLE landmarks_filtered IS 'The landmarks without noise: a zero-phase Butterworth low-pass over each landmark''s path; short gaps filled, long ones left open. Written by posedata metrics recompute.';
+COMMENT ON TABLE landmarks_filtered IS 'The landmarks without noise: a zero-phase Butterworth low-pass over each landmark''s path; short gaps filled, long ones left open, likewise those over which the person jumps elsewhere. Written by posedata metrics recompute.';
 COMMENT ON COLUMN landmarks_filtered.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN landmarks_filtered.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN landmarks_filtered.frame IS 'Frame number within the video, from 0, in display order.';

@@ -5,8 +5,9 @@
 //! second. Videos are taken one after the other.
 //!
 //! A landmark that is less visible than 0.5 counts as not seen, like one in a frame without the
-//! person: its guessed position would spread over the frames around. Measured landmarks stay in the
-//! lake as they are.
+//! person: its guessed position would spread over the frames around. Where a person is suddenly
+//! somewhere else (see [`is_jump`]), all of its paths end and begin anew. Measured landmarks stay in
+//! the lake as they are.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,7 +20,7 @@ use crate::lake::{
 };
 use crate::metrics::calibration::HeightEstimate;
 use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome};
-use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer};
+use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 
@@ -52,6 +53,8 @@ pub struct RecomputeReport {
     pub unfiltered_count: u64,
     /// Measured landmarks that were not visible enough and lie in no short gap.
     pub left_out_count: u64,
+    /// Where somebody was suddenly somewhere else, so that paths end and begin anew.
+    pub jump_count: u64,
     /// Height of the person whose height was given.
     pub height_px: Option<f64>,
     pub meters_per_px: Option<f64>,
@@ -94,6 +97,7 @@ pub fn recompute(
         interpolated_count: 0,
         unfiltered_count: 0,
         left_out_count: 0,
+        jump_count: 0,
         height_px: None,
         meters_per_px: None,
         metrics_renewed: poses.is_outdated,
@@ -101,8 +105,11 @@ pub fn recompute(
     let filter = PathFilter::new(config.filter, &poses.times_secs)?;
     for path in poses.people.values_mut() {
         path.filter(&filter, &mut report);
+        report.jump_count += path.jumps.len() as u64;
     }
-    let scale = config.height.map(|known| poses.scale(known)).transpose()?;
+    // Where nobody was found, there is nothing to scale.
+    let height = config.height.filter(|_| !poses.people.is_empty());
+    let scale = height.map(|known| poses.scale(known)).transpose()?;
     report.height_px = scale.map(|scale| scale.height_px);
     report.meters_per_px = scale.map(Scale::meters_per_px);
 
@@ -181,6 +188,8 @@ struct VideoPoses {
 struct PersonPath {
     first_frame: usize,
     frames: Vec<PathFrame>,
+    /// Positions in `frames` at which the person is suddenly somewhere else.
+    jumps: Vec<usize>,
 }
 
 /// A person in a frame; filtering overwrites the pose. Visibility becomes 1 for landmarks that
@@ -252,7 +261,15 @@ impl VideoPoses {
                 let path = poses.people.entry(pose.person).or_insert(PersonPath {
                     first_frame: number,
                     frames: Vec::new(),
+                    jumps: Vec::new(),
                 });
+                if let Some(last) = path.frames.len().checked_sub(1) {
+                    let elapsed_secs = time_secs - poses.times_secs[path.first_frame + last];
+                    let before = &path.frames[last].pose;
+                    if is_jump(before, pose, elapsed_secs, image_size_px) {
+                        path.jumps.push(number - path.first_frame);
+                    }
+                }
                 while path.first_frame + path.frames.len() < number {
                     path.frames.push(PathFrame::empty(pose.person));
                 }
@@ -284,11 +301,7 @@ impl VideoPoses {
             let known: Vec<String> = self.people.keys().map(u16::to_string).collect();
             RecomputeError::UnknownPerson {
                 person,
-                known: if known.is_empty() {
-                    "(nobody was found)".into()
-                } else {
-                    known.join(", ")
-                },
+                known: known.join(", "),
             }
         })?;
         let mut estimate = HeightEstimate::default();
@@ -432,7 +445,7 @@ impl PersonPath {
             for (is_seen, frame) in is_seen.iter_mut().zip(&self.frames) {
                 *is_seen = frame.has_position(landmark);
             }
-            let pieces = filter.pieces(&is_seen);
+            let pieces = filter.pieces(&is_seen, &self.jumps);
             for channel in 0..6 {
                 for (value, frame) in values.iter_mut().zip(&self.frames) {
                     *value = f64::from(coordinate(&frame.pose, landmark, channel));

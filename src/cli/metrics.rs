@@ -191,6 +191,12 @@ fn in_words(report: &RecomputeReport) -> String {
     if report.left_out_count > 0 {
         words += &format!(", {} hidden ones left out", report.left_out_count);
     }
+    if report.jump_count > 0 {
+        words += &format!(
+            ", {} not bridged",
+            counted(report.jump_count as usize, "jump")
+        );
+    }
     if let (Some(height_px), Some(meters_per_px)) = (report.height_px, report.meters_per_px) {
         words += &format!("; {height_px:.0} px tall, {:.2} mm/px", meters_per_px * 1e3);
     }

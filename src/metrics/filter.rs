@@ -9,8 +9,8 @@
 //!
 //! A path is the positions of one landmark over the frames of a video; where it is not seen, there
 //! is a gap. Gaps of up to `max_gap_frames` are bridged by straight lines over time, as in
-//! Sports2D; longer ones split the path into pieces, each filtered on its own. Nothing is
-//! extrapolated. Pieces of 9 samples or fewer cannot be padded and stay as they are, as in
+//! Sports2D; longer ones split the path into pieces, each filtered on its own, and so does a jump to
+//! somewhere else. Nothing is extrapolated. Pieces of 9 samples or fewer cannot be padded and stay as they are, as in
 //! Pose2Sim.
 //!
 //! Samples are taken to be evenly spaced where each frame's time is within a quarter of a frame of
@@ -156,12 +156,19 @@ impl<'a> PathFilter<'a> {
         }
     }
 
-    /// The pieces of a path: from seen frame to seen frame, without long gaps within.
-    pub fn pieces(&self, is_seen: &[bool]) -> Vec<Range<usize>> {
+    /// The pieces of a path: from seen frame to seen frame, without long gaps within, and never
+    /// over the beginning of a frame in `jumps` (ascending), where a path goes on elsewhere.
+    pub fn pieces(&self, is_seen: &[bool], jumps: &[usize]) -> Vec<Range<usize>> {
         let mut pieces: Vec<Range<usize>> = Vec::new();
+        let mut jumps = jumps.iter().copied().peekable();
         for (frame, _) in is_seen.iter().enumerate().filter(|(_, seen)| **seen) {
+            // Jumps since the seen frame before.
+            let mut has_jumped = false;
+            while jumps.next_if(|jump| *jump <= frame).is_some() {
+                has_jumped = true;
+            }
             match pieces.last_mut() {
-                Some(piece) if frame - piece.end <= self.config.max_gap_frames => {
+                Some(piece) if frame - piece.end <= self.config.max_gap_frames && !has_jumped => {
                     piece.end = frame + 1;
                 }
                 _ => pieces.push(frame..frame + 1),
@@ -391,8 +398,12 @@ mod tests {
         let times_secs = times(12, RATE_HZ);
         let filter = PathFilter::new(config(6.0, 2), &times_secs).expect("a filter");
         let seen = "011001100010".chars().map(|c| c == '1').collect::<Vec<_>>();
-        let pieces = filter.pieces(&seen);
+        let pieces = filter.pieces(&seen, &[]);
         assert_eq!(pieces, [1..7, 10..11]);
+        // A jump splits too, be it at a seen frame or in a gap.
+        assert_eq!(filter.pieces(&seen, &[2]), [1..2, 2..7, 10..11]);
+        assert_eq!(filter.pieces(&seen, &[0, 4, 8]), [1..3, 5..7, 10..11]);
+        assert_eq!(filter.pieces(&seen, &[7, 11]), [1..7, 10..11]);
         let mut values = vec![f64::NAN; 12];
         for (i, value) in [(1, 1.0), (2, 2.0), (5, 8.0), (6, 4.0), (10, 3.0)] {
             values[i] = value;
@@ -403,7 +414,7 @@ mod tests {
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
         assert!(close(values[3], 4.0) && close(values[4], 6.0), "{values:?}");
         assert!(values[0].is_nan() && values[7].is_nan() && values[11].is_nan());
-        assert!(filter.pieces(&[false; 12]).is_empty());
+        assert!(filter.pieces(&[false; 12], &[2]).is_empty());
     }
 
     #[test]
@@ -525,7 +536,7 @@ mod tests {
                     .map(|(i, seen)| if *seen { (i as f64).sin() } else { f64::NAN })
                     .collect();
                 let mut covered = vec![false; seen.len()];
-                for piece in filter.pieces(&seen) {
+                for piece in filter.pieces(&seen, &[]) {
                     covered[piece.clone()].fill(true);
                     filter.apply(piece, &seen, &mut values);
                 }

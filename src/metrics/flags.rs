@@ -1,10 +1,11 @@
-//! Flags of frames that are not to be trusted: left and right exchanged, bones that jump in length.
+//! Flags of frames that are not to be trusted: left and right exchanged, bones that jump in length,
+//! people who are somewhere else all of a sudden.
 //!
-//! Both look at earlier frames only and keep a fixed amount of state, so that they work while a
+//! All look at earlier frames only and keep a fixed amount of state, so that they work while a
 //! video is read. Their thresholds were set on MediaPipe's own landmarks of a clip of walking,
 //! running and jumping (`tests/goldens`): right frames lie well below them.
 
-use super::geometry::distance;
+use super::geometry::{distance, midpoint};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
 
@@ -58,6 +59,42 @@ pub(super) fn extrapolated(earlier: &Pixels, before: &Pixels, steps: f64) -> Pix
     std::array::from_fn(|i| {
         std::array::from_fn(|k| before[i][k] + (before[i][k] - earlier[i][k]) * steps)
     })
+}
+
+/// Nobody moves that fast across the picture: 20 m/s, as a torso is about half a metre long. In the
+/// test clip the fastest true motion is 16 torso lengths per second.
+const MAX_SPEED_TORSO_PER_SEC: f64 = 40.0;
+/// And that is what cannot be a tremble of the landmarks at a high frame rate.
+const MIN_JUMP_TORSO: f64 = 1.0;
+
+/// Whether `now` is somebody else than `before`, or the same person found again elsewhere: the
+/// middle of the trunk moved by more than a torso length, faster than anybody moves. Also hidden
+/// landmarks are used. Paths of landmarks do not go on over a jump.
+pub fn is_jump(
+    before: &PersonPose,
+    now: &PersonPose,
+    elapsed_secs: f64,
+    image_size_px: [f64; 2],
+) -> bool {
+    use Landmark::*;
+    let [width, height] = image_size_px;
+    let trunk = |pose: &PersonPose| {
+        let point = |landmark: Landmark| {
+            let landmark = &pose.landmarks[landmark.index()];
+            [
+                f64::from(landmark.x) * width,
+                f64::from(landmark.y) * height,
+            ]
+        };
+        let neck = midpoint(point(LeftShoulder), point(RightShoulder));
+        let hips = midpoint(point(LeftHip), point(RightHip));
+        (midpoint(neck, hips), distance(neck, hips))
+    };
+    let ((from, length_before), (to, length_now)) = (trunk(before), trunk(now));
+    let moved_px = distance(from, to);
+    let torso_px = length_before.max(length_now);
+    moved_px > MIN_JUMP_TORSO * torso_px
+        && moved_px > MAX_SPEED_TORSO_PER_SEC * torso_px * elapsed_secs
 }
 
 /// Number of bones whose length is watched.
@@ -155,6 +192,43 @@ impl RunningMedian {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A trunk of 100 px whose middle is at `x_px`.
+    fn standing_at(x_px: f32) -> PersonPose {
+        use crate::pose::ImageLandmark;
+        let mut landmarks = [ImageLandmark::default(); crate::pose::landmark::LANDMARK_COUNT];
+        use Landmark::*;
+        for (landmark, y_px) in [
+            (LeftShoulder, 50.0),
+            (RightShoulder, 50.0),
+            (LeftHip, 150.0),
+            (RightHip, 150.0),
+        ] {
+            let landmark = &mut landmarks[landmark.index()];
+            (landmark.x, landmark.y) = (x_px / 1000.0, y_px / 500.0);
+        }
+        PersonPose {
+            person: 0,
+            probability: 1.0,
+            landmarks,
+            world_m: [[0.0; 3]; crate::pose::landmark::LANDMARK_COUNT],
+        }
+    }
+
+    #[test]
+    fn a_jump_is_far_and_faster_than_people_are() {
+        let jumps = |moved_px: f32, secs| {
+            let (before, now) = (standing_at(200.0), standing_at(200.0 + moved_px));
+            is_jump(&before, &now, secs, [1000.0, 500.0])
+        };
+        assert!(jumps(300.0, 1.0 / 30.0));
+        assert!(jumps(-300.0, 2.0 / 30.0));
+        // 3 torso lengths in a tenth of a second are 15 m/s.
+        assert!(!jumps(300.0, 0.1));
+        // Fast only because the frames are close together.
+        assert!(!jumps(90.0, 1e-3));
+        assert!(!jumps(0.0, 0.0));
+    }
 
     #[test]
     fn the_median_is_that_of_the_last_values() {

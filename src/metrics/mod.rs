@@ -13,6 +13,7 @@ pub mod segments;
 
 use crate::pose::PersonPose;
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
+pub use flags::is_jump;
 use geometry::{Point3, angle_deg, distance, midpoint, subtract, vector_angle_deg};
 pub use history::Measurer;
 use segments::{Facing, SEGMENT_ANGLE_COUNT, SEGMENT_ANGLES, SegmentEnd, segment_angle_deg};

@@ -33,7 +33,7 @@ fn paths_are_filtered_as_scipy_and_pose2sim_filter_them() {
         let times_secs: Vec<f64> = (0..path.len()).map(|i| i as f64 / rate_hz).collect();
         let is_seen: Vec<bool> = path.iter().map(|v| !v.is_nan()).collect();
         let filter = PathFilter::new(config, &times_secs).expect("a filter");
-        for piece in filter.pieces(&is_seen) {
+        for piece in filter.pieces(&is_seen, &[]) {
             filter.apply(piece, &is_seen, &mut path);
         }
         for (i, (ours, theirs)) in path.iter().zip(&expected).enumerate() {

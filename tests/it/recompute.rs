@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use posedata::lake::LakePaths;
-use posedata::metrics::MIN_VISIBILITY;
 use posedata::metrics::filter::{FilterConfig, PathFilter};
+use posedata::metrics::{MIN_VISIBILITY, is_jump};
 use posedata::pose::landmark::Landmark;
 use serde_json::Value;
 
@@ -120,6 +120,10 @@ fn the_demo_video_is_filtered_as_pose2sim_filters_it() {
     let report = recompute(folder, &["demo.mp4", "--height-m", "1.75"]);
     let video = &report["videos"][0];
     assert_eq!(video["metrics_renewed"], false);
+    // Twice the man is lost and found again across the picture; no line leads from here to there.
+    assert_eq!(video["jump_count"], 2);
+    let sql = "select string_agg(distinct frame, ' ') as v from landmarks_filtered where landmark = 'nose' and interpolated";
+    assert_eq!(value(folder, sql), Value::Null);
 
     // The same filter, written as the difference equation of scipy.signal.butter(2, 6 / 15)
     // (b = 0.2066, 0.4131, 0.2066; a = 1, -0.3695, 0.1958), as a recursion in SQL over the frames
@@ -377,7 +381,27 @@ fn each_person_has_a_path_of_its_own_and_every_frame_a_row() {
     let times: Vec<f64> = frames.iter().map(|frame| frame.time.as_secs()).collect();
     let filter = PathFilter::new(config, &times).expect("a filter");
     let mut expected = Vec::new();
+    let mut jump_count = 0;
     for person in [0u16, 2] {
+        let poses: Vec<_> = frames
+            .iter()
+            .flat_map(|frame| {
+                frame
+                    .persons
+                    .iter()
+                    .map(|row| (frame.frame as usize, &row.pose))
+            })
+            .filter(|(_, pose)| pose.person == person)
+            .collect();
+        let jumps: Vec<usize> = poses
+            .windows(2)
+            .filter(|pair| {
+                let [(before, from), (now, to)] = [pair[0], pair[1]];
+                is_jump(from, to, times[now] - times[before], [640.0, 480.0])
+            })
+            .map(|pair| pair[1].0)
+            .collect();
+        jump_count += jumps.len();
         for landmark in Landmark::ALL {
             let seen = |frame: usize| {
                 let mut persons = frames[frame].persons.iter().map(|row| &row.pose);
@@ -388,12 +412,14 @@ fn each_person_has_a_path_of_its_own_and_every_frame_a_row() {
             let path: Vec<Option<f64>> = (0..frames.len()).map(seen).collect();
             let is_seen: Vec<bool> = path.iter().map(Option::is_some).collect();
             let mut values: Vec<f64> = path.iter().map(|v| v.unwrap_or(f64::NAN)).collect();
-            for piece in filter.pieces(&is_seen) {
+            for piece in filter.pieces(&is_seen, &jumps) {
                 filter.apply(piece.clone(), &is_seen, &mut values);
                 expected.extend(piece.map(|i| (person, landmark, i, !is_seen[i], values[i])));
             }
         }
     }
+    assert!(jump_count > 5, "only {jump_count} jumps");
+    assert_eq!(report["videos"][0]["jump_count"], jump_count);
     let sql = "select person, landmark, frame, interpolated, y::double as y from landmarks_filtered
                order by person, landmark_index, frame";
     let found = rows(folder.path(), sql);
