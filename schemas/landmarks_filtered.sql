@@ -35,5 +35,5 @@ COMMENT ON COLUMN landmarks_filtered.world_x_m IS 'Metres to the right (in the p
 COMMENT ON COLUMN landmarks_filtered.world_y_m IS 'Metres below the middle of the hips. Stored in steps of 2^-16.';
 COMMENT ON COLUMN landmarks_filtered.world_z_m IS 'Metres behind the middle of the hips, seen from the camera. Stored in steps of 2^-16.';
 COMMENT ON COLUMN landmarks_filtered.interpolated IS 'TRUE where the landmark was not visible (or the person not found) and its position is interpolated between the visible frames around.';
-COMMENT ON COLUMN landmarks_filtered.cutoff_hz IS 'Cut-off frequency of the low-pass filter, hertz; NULL where the path was too short to be filtered (9 frames or fewer), so that the values are the measured ones.';
+COMMENT ON COLUMN landmarks_filtered.cutoff_hz IS 'Cut-off frequency of the low-pass filter, hertz; NULL where the path could not be filtered (9 frames or fewer, or frames that follow too slowly), so that the values are the measured ones.';
 COMMENT ON COLUMN landmarks_filtered.sport IS 'Sport or activity, see videos.sport; partition of the files.';

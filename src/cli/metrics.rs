@@ -184,7 +184,7 @@ fn in_words(report: &RecomputeReport) -> String {
     );
     if report.unfiltered_count > 0 {
         words += &format!(
-            ", {} unfiltered (paths of 9 frames or fewer)",
+            ", {} unfiltered (on paths of 9 frames or fewer)",
             report.unfiltered_count
         );
     }

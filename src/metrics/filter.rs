@@ -25,6 +25,8 @@ use std::ops::Range;
 const PADDING: usize = 9;
 /// Frame times may be off an even spacing by this part of a frame.
 const MAX_JITTER_FRAMES: f64 = 0.25;
+/// A cut-off at half the rate is not let through for a rounded frame time.
+const RATE_MARGIN: f64 = 0.999;
 /// Grid steps per mean frame at a variable frame rate: splines are exact to about 1 % up to a
 /// quarter of the grid's rate, and motion that passes the filter is far slower.
 const GRID_STEPS_PER_FRAME: usize = 2;
@@ -124,6 +126,8 @@ impl LowPass {
 pub struct PathFilter<'a> {
     config: FilterConfig,
     times_secs: &'a [f64],
+    /// Mean frame rate of the whole video; `None` when no time passes in it.
+    rate_hz: Option<f64>,
 }
 
 /// What became of a piece of a path.
@@ -140,12 +144,21 @@ impl<'a> PathFilter<'a> {
     /// # Errors
     /// When the cut-off does not lie between 0 and half the mean frame rate.
     pub fn new(config: FilterConfig, times_secs: &'a [f64]) -> Result<Self, FilterError> {
+        let rate_hz = mean_rate_hz(times_secs);
         // Without a second frame there is no rate, and nothing long enough to be filtered.
-        LowPass::new(
-            config.cutoff_hz,
-            mean_rate_hz(times_secs).unwrap_or(f64::INFINITY),
-        )?;
-        Ok(Self { config, times_secs })
+        let highest_hz = rate_hz.map_or(f64::INFINITY, |rate_hz| RATE_MARGIN * rate_hz);
+        LowPass::new(config.cutoff_hz, highest_hz).map_err(|error| match error {
+            FilterError::CutoffTooHigh { cutoff_hz, .. } => FilterError::CutoffTooHigh {
+                cutoff_hz,
+                rate_hz: rate_hz.unwrap_or(f64::INFINITY),
+            },
+            other => other,
+        })?;
+        Ok(Self {
+            config,
+            times_secs,
+            rate_hz,
+        })
     }
 
     /// The same filter for paths that have a position in each of these frames only.
@@ -153,6 +166,7 @@ impl<'a> PathFilter<'a> {
         Self {
             config: self.config,
             times_secs: &self.times_secs[frames],
+            rate_hz: self.rate_hz,
         }
     }
 
@@ -183,15 +197,20 @@ impl<'a> PathFilter<'a> {
         let times_secs = &self.times_secs[piece.clone()];
         let (is_seen, values) = (&is_seen[piece.clone()], &mut values[piece]);
         fill_gaps(times_secs, is_seen, values);
-        let Some(rate_hz) = mean_rate_hz(times_secs) else {
+        let (Some(video_rate_hz), Some(rate_hz)) = (self.rate_hz, mean_rate_hz(times_secs)) else {
             return PieceOutcome::Unfiltered;
         };
-        let is_filtered = if is_even(times_secs, rate_hz) {
-            LowPass::new(self.config.cutoff_hz, rate_hz)
-                .is_ok_and(|low_pass| low_pass.filter_both_ways(values))
-        } else {
-            values.len() > PADDING
-                && filter_on_grid(self.config.cutoff_hz, rate_hz, times_secs, values)
+        // A piece's own rate is that of a few rounded times, so the video's comes first.
+        let even_rate_hz = [video_rate_hz, rate_hz]
+            .into_iter()
+            .find(|rate_hz| is_even(times_secs, *rate_hz));
+        let is_filtered = match even_rate_hz {
+            Some(rate_hz) => LowPass::new(self.config.cutoff_hz, rate_hz)
+                .is_ok_and(|low_pass| low_pass.filter_both_ways(values)),
+            None => {
+                values.len() > PADDING
+                    && filter_on_grid(self.config.cutoff_hz, rate_hz, times_secs, values)
+            }
         };
         if is_filtered {
             PieceOutcome::Filtered
@@ -367,7 +386,7 @@ mod tests {
     fn impossible_cut_offs_are_refused_with_a_remedy() {
         let times_secs = times(100, 24.0);
         let new = |cutoff| PathFilter::new(config(cutoff, 10), &times_secs).map(|_| ());
-        for cutoff in [12.0, 20.0, f64::INFINITY] {
+        for cutoff in [11.999, 12.0, 20.0, f64::INFINITY] {
             let error = new(cutoff).expect_err("too high").to_string();
             assert!(error.contains("24.00 / 2 = 12.00 Hz"), "{error}");
             assert!(error.contains("--cutoff"), "{error}");
@@ -376,7 +395,7 @@ mod tests {
             let error = new(cutoff).expect_err("not positive").to_string();
             assert!(error.contains("above 0"), "{error}");
         }
-        assert_eq!(new(11.99), Ok(()));
+        assert_eq!(new(11.9), Ok(()));
     }
 
     #[test]
