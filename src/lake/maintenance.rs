@@ -376,7 +376,7 @@ impl Lake {
             let condition = match retention {
                 Retention::Newest(count) => format!("rank > {count}"),
                 Retention::YoungerThan(age) => {
-                    format!("rank > 1 AND snapshot_time < now() - to_seconds({})", age.as_secs())
+                    format!("rank > 1 AND snapshot_time::TIMESTAMP < now()::TIMESTAMP - to_seconds({})", age.as_secs())
                 }
             };
             let sql = format!(

@@ -94,8 +94,11 @@ fn with_wanted<R>(
     connection.execute_batch(&format!(
         "ATTACH {source} AS {WANTED_NAME} (DATA_PATH {data}); USE {WANTED_NAME}"
     ))?;
-    let result = connection.execute_batch(&SCHEMA.concat());
-    let result = result.map_err(LakeError::from).and_then(|()| work());
+    // One by one, the statements would take many times as long.
+    let filled = in_transaction(connection, || {
+        Ok(connection.execute_batch(&SCHEMA.concat())?)
+    });
+    let result = filled.and_then(|()| work());
     connection.execute_batch(&format!("USE {LAKE_NAME}; DETACH {WANTED_NAME}"))?;
     result
 }

@@ -79,7 +79,7 @@ fn file_of(lake: &LakePaths, table: &str, clip: &str) -> PathBuf {
     let path: String = value(
         lake,
         &format!(
-            "SELECT path FROM files JOIN videos USING (video_id)
+            "SELECT files.path FROM files JOIN videos USING (video_id)
              WHERE table_name = '{table}' AND file_name = '{clip}'"
         ),
     );
@@ -604,7 +604,7 @@ fn a_lake_of_format_1_is_read_as_it_is_and_upgraded_by_whoever_writes() {
     let of_videos = "select video_id, file_name, path, codec, ingested_at from videos";
     assert_eq!(
         rows(of_videos).lines().nth(1),
-        Some("v1,old.mp4,/videos/old.mp4,h264,2026-01-02 03:04:05"),
+        Some("v1,old.mp4,/videos/old.mp4,h264,2026-01-02T03:04:05"),
     );
     // The upgraded lake has everything that a new one has, comments included.
     let fresh = fixture(&{
