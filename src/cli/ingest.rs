@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -178,14 +179,19 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         },
     };
     let extension = store.ducklake_extension()?;
+    // A second session of the database, for the history: starting one costs more than the commit.
+    let spare_session = Mutex::new(None);
     let open_lake = || {
-        Lake::new(
+        let lake = Lake::new(
             config.lake.clone(),
             &extension,
             ingest::database_bytes(memory_limit_bytes),
             DATABASE_THREADS,
-        )
-        .map(|lake| lake.with_lock_timeout(global.lock_timeout()))
+        )?
+        .with_lock_timeout(global.lock_timeout());
+        let mut spare = spare_session.lock().unwrap_or_else(PoisonError::into_inner);
+        *spare = lake.try_clone().ok();
+        Ok(lake)
     };
     let backends = |threads: usize| -> Result<Box<dyn PoseBackend>, _> {
         let models = PoseModels::load(&files, threads)?;
@@ -207,7 +213,13 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         &summary,
         is_interrupted,
     );
-    run_report::record(&run, &summary, config.lake.catalog(), open_lake);
+    let spare = spare_session
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    run_report::record(&run, &summary, config.lake.catalog(), || {
+        spare.map_or_else(open_lake, Ok)
+    });
     if let Some(path) = &args.report {
         run_report::write(path, &run, config.lake.root(), &summary)?;
     }
