@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::export::ExportError;
 use crate::export::annotation::AnnotationError;
 use crate::lake::{
     CommitOutcome, FORMAT_VERSION, IngestedVideo, Lake, LakeError, LakePaths, Replace,
@@ -374,6 +375,7 @@ impl Run<'_> {
             Err(Interruption::Lake(error)) => failed(path, &error),
             Err(Interruption::Memory(error)) => failed(path, &error),
             Err(Interruption::Annotation(error)) => failed(path, &error),
+            Err(Interruption::Export(error)) => failed(path, &error),
             Err(Interruption::Pose(error)) => {
                 // Without models no video can be ingested.
                 self.abort(error);
@@ -489,6 +491,12 @@ impl From<MemoryError> for Interruption {
 impl From<AnnotationError> for Interruption {
     fn from(error: AnnotationError) -> Self {
         Self::Annotation(error)
+    }
+}
+
+impl From<ExportError> for Interruption {
+    fn from(error: ExportError) -> Self {
+        Self::Export(error)
     }
 }
 

@@ -15,6 +15,7 @@ use super::memory::{FramePool, MemoryError, MemoryPlan};
 use super::outputs::VideoOutputs;
 use super::{AnnotatedVideo, RowConfig, secs};
 use crate::export::annotation::{AnnotationError, Annotator};
+use crate::export::{ExportError, PoseJsonWriter};
 use crate::lake::{
     LakeError, LakePaths, PersonRow, StagedVideo, VideoRecord, VideoWriter, to_lake_resolution,
 };
@@ -79,6 +80,7 @@ pub enum Interruption {
     Pose(PoseError),
     Memory(MemoryError),
     Annotation(AnnotationError),
+    Export(ExportError),
 }
 
 /// One video and everything that its processing has to know.
@@ -149,6 +151,10 @@ pub fn process<'b>(
     let (row_sender, rows) = bounded(QUEUED_ROWS);
     let ingest_id = format!("{}-{}", &job.config_hash[..8], unique_suffix());
     let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id, &ingest_id)?;
+    let pose_json = match &job.outputs.pose_json {
+        Some(path) => Some(PoseJsonWriter::create(path)?),
+        None => None,
+    };
     let annotator = match &job.outputs.annotated_video {
         Some(path) => Some(Annotator::create(path, &info, &job.rows.sport)?),
         None => None,
@@ -158,7 +164,7 @@ pub fn process<'b>(
         let batch_size = job.batch_size;
         let decoder =
             scope.spawn(move || decode(reader, pool, batch_size, &frame_sender, &used_frames));
-        let writing = scope.spawn(move || write(writer, &rows));
+        let writing = scope.spawn(move || write(writer, pose_json, &rows));
         // Each sender has one owner, so that a stage that fails is noticed by those before it.
         let (next, drawing) = match annotator {
             Some(annotator) => {
@@ -183,11 +189,14 @@ pub fn process<'b>(
         let mut estimation = estimated?;
         let decoded = decoded?;
         let drawn = drawn?;
-        let (staged, write_time) = written?;
+        let (staged, pose_json, write_time) = written?;
         let stages = &mut estimation.stages;
         stages.decode_secs = secs(decoded.busy);
         stages.wait_for_memory_secs = secs(decoded.waiting + wait_for_room);
-        // Only a video that was read to its end gets its name.
+        // Only files of a video that was read to its end get their names.
+        if let Some(pose_json) = pose_json {
+            pose_json.finish()?;
+        }
         if let Some((annotator, draw_time)) = drawn {
             let finishing = Instant::now();
             annotator.finish()?;
@@ -304,19 +313,24 @@ fn annotate(
 
 type FrameRows = (u64, MediaTime, Vec<PersonRow>);
 
+/// Writes the lake's files and the pose file; the latter has no name yet when this returns.
 fn write(
     mut writer: VideoWriter,
+    mut pose_json: Option<PoseJsonWriter>,
     rows: &Receiver<FrameRows>,
-) -> Result<(StagedVideo, Duration), LakeError> {
+) -> Result<(StagedVideo, Option<PoseJsonWriter>, Duration), Interruption> {
     let mut busy = Duration::ZERO;
     for (frame, time, persons) in rows {
         let started = Instant::now();
+        if let Some(pose_json) = &mut pose_json {
+            pose_json.push(frame, time, &persons)?;
+        }
         writer.push(frame, time, persons)?;
         busy += started.elapsed();
     }
     let started = Instant::now();
     let staged = writer.finish()?;
-    Ok((staged, busy + started.elapsed()))
+    Ok((staged, pose_json, busy + started.elapsed()))
 }
 
 /// The worker's part of a video, and what it learns about it on the way.

@@ -119,11 +119,11 @@ mod tests {
     #[test]
     fn long_titles_are_broken_between_words() {
         let text = "one two three four five six seven eight";
-        let lines = wrap(text, 10.0, 100.0, 2);
+        let lines = wrap(text, 10.0, 80.0, 2);
         assert_eq!(lines.len(), 2);
         assert!(lines[1].ends_with('…'), "{lines:?}");
         assert!(
-            lines.iter().all(|line| width(line, 10.0) <= 100.0),
+            lines.iter().all(|line| width(line, 10.0) <= 80.0),
             "{lines:?}"
         );
         assert_eq!(wrap("short", 10.0, 100.0, 2), ["short"]);
