@@ -42,7 +42,10 @@ fn main() {
     let (model_cpu_secs, _) = median_by_secs(|| {
         let started = cpu_secs();
         for _ in 0..frames {
-            models.landmarks(&tensor, |_| ()).expect("the model runs");
+            models
+                .landmarker
+                .run(&tensor, |_| ())
+                .expect("the model runs");
         }
         (cpu_secs() - started, ())
     });

@@ -18,7 +18,8 @@ CREATE TABLE videos (
     config JSON NOT NULL,
     config_hash VARCHAR NOT NULL,
     posedata_version VARCHAR NOT NULL,
-    ingested_at TIMESTAMP NOT NULL
+    ingested_at TIMESTAMP NOT NULL,
+    main_person SMALLINT
 );
 
 COMMENT ON TABLE videos IS 'One row per ingested video.';
@@ -41,3 +42,4 @@ COMMENT ON COLUMN videos.config IS 'Everything that shaped the rows: model, thre
 COMMENT ON COLUMN videos.config_hash IS 'BLAKE3 of config (32 hex digits); an ingest with the same hash has nothing to do.';
 COMMENT ON COLUMN videos.posedata_version IS 'Version of posedata that wrote the rows.';
 COMMENT ON COLUMN videos.ingested_at IS 'Time of the commit, UTC.';
+COMMENT ON COLUMN videos.main_person IS 'Number of the person whom exports, plots and annotations show unless told otherwise (--pick), see persons; NULL where nobody was found, and in rows from before there was this column.';

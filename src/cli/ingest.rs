@@ -1,6 +1,6 @@
 //! `posedata ingest`: videos into the lake.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,10 @@ use crate::ingest::{
     StageTimes, VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
-use crate::pose::{PoseBackend, PoseModels, PoseTracker, Smoothing, TrackerConfig, Tracking};
+use crate::pose::{
+    DEFAULT_DETECT_EVERY, MultiPersonTracker, Pick, PoseBackend, PoseModels, PoseTracker,
+    Smoothing, TrackerConfig, Tracking,
+};
 use crate::resources::Resources;
 
 /// The database only commits here.
@@ -52,6 +55,16 @@ pub struct IngestArgs {
     /// Keep landmarks as the model gives them, frame by frame
     #[arg(long)]
     no_smoothing: bool,
+    /// People that are followed at once at most
+    #[arg(long, value_name = "N", default_value = "1", value_parser = max_persons)]
+    max_persons: NonZeroU16,
+    /// Who is followed, where one person is and several are in the picture; of several who are
+    /// followed, the main person
+    #[arg(long, value_enum, default_value_t = PersonPick::First)]
+    pick: PersonPick,
+    /// Frames between two looks for more people, with --max-persons of 2 and more
+    #[arg(long, value_name = "FRAMES", default_value_t = DEFAULT_DETECT_EVERY)]
+    detect_every: NonZeroU16,
     /// Folder of annotated videos and pose files
     #[arg(long, value_name = "DIR", default_value = "output")]
     output: PathBuf,
@@ -101,6 +114,39 @@ impl PoseModel {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PersonPick {
+    /// Of one: who is detected best. Of several: who appears first (the leftmost of those)
+    First,
+    /// The largest in the picture
+    Largest,
+    /// The nearest to the picture's middle
+    Central,
+    /// Of several: who is seen in most frames
+    Longest,
+}
+
+impl From<PersonPick> for Pick {
+    fn from(pick: PersonPick) -> Self {
+        match pick {
+            PersonPick::First => Self::First,
+            PersonPick::Largest => Self::Largest,
+            PersonPick::Central => Self::Central,
+            PersonPick::Longest => Self::Longest,
+        }
+    }
+}
+
+/// More people than this in one picture are too small for the detector.
+const MAX_PERSONS: u16 = 16;
+
+fn max_persons(text: &str) -> Result<NonZeroU16, String> {
+    let persons: Option<NonZeroU16> = text.parse().ok();
+    persons
+        .filter(|persons| persons.get() <= MAX_PERSONS)
+        .ok_or(format!("not between 1 and {MAX_PERSONS}"))
+}
+
 fn probability(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=1.0).contains(&value) {
@@ -124,6 +170,10 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     if let Some(path) = &args.report {
         run_report::check_file(path)?;
     }
+    anyhow::ensure!(
+        args.pick != PersonPick::Longest || args.max_persons > NonZeroU16::MIN,
+        "--pick longest compares people who are all followed; raise --max-persons, or pick first, largest or central"
+    );
     let store = global.store()?;
     let model = args.pose_model.name();
     let files = store.pose_files(model)?;
@@ -136,6 +186,9 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             Smoothing::On
         },
         tracking: Tracking::Video,
+        max_persons: args.max_persons,
+        pick: args.pick.into(),
+        detect_every: args.detect_every,
     };
     // Before the first video, so that a model that does not fit is told of at once.
     let analysis_model = (args.analysis_model.as_deref())
@@ -194,6 +247,10 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         Ok(lake)
     };
     let backends = |threads: usize| -> Result<Box<dyn PoseBackend>, _> {
+        if tracker.max_persons > NonZeroU16::MIN || tracker.pick != Pick::First {
+            let people = MultiPersonTracker::load(&files, threads, tracker)?;
+            return Ok(Box::new(people));
+        }
         let models = PoseModels::load(&files, threads)?;
         Ok(Box::new(PoseTracker::new(models, tracker)))
     };

@@ -148,10 +148,16 @@ impl IngestObserver for Progress {
                 self.say(&format!("{} {error}", styled_error_label()));
             }
             _ if self.verbosity == Verbosity::Quiet => {}
-            VideoOutcome::Ingested | VideoOutcome::Replaced => self.say(&format!(
-                "{path}: {} frames, {} with a pose",
-                report.frame_count, report.pose_frame_count
-            )),
+            VideoOutcome::Ingested | VideoOutcome::Replaced => {
+                let people = match report.person_count {
+                    0 | 1 => String::new(),
+                    n => format!(", {n} people"),
+                };
+                self.say(&format!(
+                    "{path}: {} frames, {} with a pose{people}",
+                    report.frame_count, report.pose_frame_count
+                ));
+            }
             VideoOutcome::Skipped if self.verbosity == Verbosity::Verbose => {
                 self.say(&format!("{path}: in the lake already"));
             }

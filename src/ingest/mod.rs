@@ -9,13 +9,14 @@
 
 mod memory;
 mod outputs;
+mod persons;
 mod pipeline;
 mod plan;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -28,7 +29,7 @@ use crate::export::annotation::AnnotationError;
 use crate::lake::{
     CommitOutcome, FORMAT_VERSION, IngestedVideo, Lake, LakeError, LakePaths, Replace,
 };
-use crate::pose::{PoseBackend, PoseError, TrackerConfig};
+use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
 use crate::video::{EncodeError, VideoError, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes};
 use outputs::VideoOutputs;
@@ -56,7 +57,24 @@ pub struct RowConfig {
     pub min_detection_confidence: f64,
     pub min_tracking_confidence: f64,
     pub smoothing: crate::pose::Smoothing,
+    /// `None` when one person is followed alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleConfig>,
+    /// The default does not show, so that it is the same ingest as before there was a choice.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pick: Pick,
     pub format_version: i32,
+}
+
+/// What shapes the rows of several people.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PeopleConfig {
+    pub max_persons: NonZeroU16,
+    pub detect_every: NonZeroU16,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl RowConfig {
@@ -75,6 +93,11 @@ impl RowConfig {
             min_detection_confidence: tracker.min_detection_confidence,
             min_tracking_confidence: tracker.min_tracking_confidence,
             smoothing: tracker.smoothing,
+            people: (tracker.max_persons > NonZeroU16::MIN).then_some(PeopleConfig {
+                max_persons: tracker.max_persons,
+                detect_every: tracker.detect_every,
+            }),
+            pick: tracker.pick,
             format_version: FORMAT_VERSION,
         }
     }
@@ -132,6 +155,7 @@ pub struct VideoReport {
     pub video_id: Option<String>,
     pub frame_count: u64,
     pub pose_frame_count: u64,
+    pub person_count: u64,
     pub lake_bytes: u64,
     /// Files beside the lake that were written.
     pub outputs: Vec<PathBuf>,
@@ -146,6 +170,7 @@ impl VideoReport {
             video_id: None,
             frame_count: 0,
             pose_frame_count: 0,
+            person_count: 0,
             lake_bytes: 0,
             outputs: Vec::new(),
             stages: StageTimes::default(),
@@ -440,7 +465,12 @@ impl Run<'_> {
         let shared = self.shared_lake().ok_or(Interruption::Stopped)?;
         let committing = Instant::now();
         let lake_bytes = done.staged.byte_size;
-        let outcome = lock(&shared.lake).commit(&done.record, done.staged, self.config.replace)?;
+        let outcome = lock(&shared.lake).commit(
+            &done.record,
+            &done.persons,
+            done.staged,
+            self.config.replace,
+        )?;
         let mut stages = done.stages;
         stages.hash_secs = hash_time.as_secs_f64();
         stages.commit_secs = committing.elapsed().as_secs_f64();
@@ -454,6 +484,7 @@ impl Run<'_> {
             video_id: Some(video_id),
             frame_count: done.record.frame_count,
             pose_frame_count: done.record.pose_frame_count,
+            person_count: done.persons.len() as u64,
             lake_bytes,
             outputs: outputs.paths(),
             stages,

@@ -13,11 +13,13 @@ use serde::Serialize;
 
 use super::memory::{FramePool, MemoryError, MemoryPlan};
 use super::outputs::VideoOutputs;
+use super::persons::PersonStatistics;
 use super::{AnnotatedVideo, RowConfig, secs};
 use crate::export::annotation::{AnnotationError, Annotator};
 use crate::export::{ExportError, PoseJsonWriter};
 use crate::lake::{
-    LakeError, LakePaths, PersonRow, StagedVideo, VideoRecord, VideoWriter, to_lake_resolution,
+    LakeError, LakePaths, PersonRecord, PersonRow, StagedVideo, VideoRecord, VideoWriter,
+    to_lake_resolution,
 };
 use crate::metrics::Measurer;
 use crate::pose::{PersonPose, PoseBackend, PoseError, PoseTimings};
@@ -105,6 +107,7 @@ pub struct VideoJob<'a> {
 /// A video whose rows are on the disk, ready to be committed.
 pub struct Processed {
     pub record: VideoRecord,
+    pub persons: Vec<PersonRecord>,
     pub staged: StagedVideo,
     pub stages: StageTimes,
 }
@@ -205,6 +208,7 @@ pub fn process<'b>(
         stages.write_secs = secs(write_time);
         Ok(Processed {
             record: estimation.record(&info)?,
+            persons: estimation.persons.finish(job.rows.pick),
             staged,
             stages: estimation.stages,
         })
@@ -342,6 +346,7 @@ struct Estimation<'a> {
     before_secs: f64,
     frame_count: u64,
     pose_frame_count: u64,
+    persons: PersonStatistics,
     last_step_secs: f64,
     stages: StageTimes,
 }
@@ -356,6 +361,7 @@ impl<'a> Estimation<'a> {
             before_secs: 0.0,
             frame_count: 0,
             pose_frame_count: 0,
+            persons: PersonStatistics::default(),
             last_step_secs: info.nominal_fps.map_or(0.0, |fps| 1.0 / fps),
             stages: StageTimes::default(),
         }
@@ -424,6 +430,8 @@ impl<'a> Estimation<'a> {
         let poses: Vec<PersonPose> = poses.into_iter().map(to_lake_resolution).collect();
         let image_size_px = [self.image_width_px, self.image_height_px];
         let metrics = self.measurer.measure(&poses, time_secs, image_size_px);
+        self.persons
+            .add(frame.index, time_secs, &poses, image_size_px);
         let persons: Vec<PersonRow> = poses
             .into_iter()
             .zip(metrics)

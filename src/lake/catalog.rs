@@ -12,6 +12,7 @@ use duckdb::{Config, Connection, params};
 use tempfile::TempDir;
 
 use super::analysis::model_file_prefix;
+use super::persons::{PersonRecord, insert_persons};
 use super::schema;
 use super::{
     FORMAT_VERSION, LAKE_NAME, LakeError, LakePaths, StagedFile, StagedVideo, database_message,
@@ -23,9 +24,10 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 11] = [
+pub(super) const SCHEMA: [&str; 12] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
+    include_str!("../../schemas/persons.sql"),
     include_str!("../../schemas/files.sql"),
     include_str!("../../schemas/landmarks.sql"),
     include_str!("../../schemas/metrics.sql"),
@@ -54,6 +56,9 @@ struct Replacement {
     /// The rows that come, if there are any.
     file: Option<StagedFile>,
 }
+
+/// Tables whose rows of a video are in the catalog itself, or in files that videos share.
+const RECORD_TABLES: [&str; 2] = ["persons", "videos"];
 
 /// What a session may do with the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,19 +278,20 @@ impl Lake {
         })
     }
 
-    /// Makes a video's files and its row part of the lake, in one transaction.
+    /// Makes a video's files and its rows, its own and one for each of `persons`, part of the lake, in one transaction.
     ///
     /// # Errors
     /// When the commit fails; then nothing of the video is in the lake and its files are deleted.
     pub fn commit(
         &self,
         video: &VideoRecord,
+        persons: &[PersonRecord],
         staged: StagedVideo,
         replace: Replace,
     ) -> Result<CommitOutcome, LakeError> {
         self.attached(Access::ReadWrite, |connection| {
             let outcome = in_transaction(connection, || {
-                add_video(connection, video, &staged, replace)
+                add_video(connection, video, persons, &staged, replace)
             });
             let files = staged.landmarks.into_iter().chain([staged.metrics]);
             if !matches!(outcome, Ok(CommitOutcome::AlreadyThere)) {
@@ -764,6 +770,7 @@ fn add_file(
 fn add_video(
     connection: &Connection,
     video: &VideoRecord,
+    persons: &[PersonRecord],
     staged: &StagedVideo,
     replace: Replace,
 ) -> Result<CommitOutcome, LakeError> {
@@ -775,7 +782,7 @@ fn add_video(
         return Ok(CommitOutcome::AlreadyThere);
     }
     if !known_hashes.is_empty() {
-        for table in DATA_TABLES.into_iter().chain(["videos"]) {
+        for table in DATA_TABLES.into_iter().chain(RECORD_TABLES) {
             delete_rows(connection, table, &video.video_id)?;
         }
     }
@@ -788,12 +795,14 @@ fn add_video(
             add_file(connection, table, &video.video_id, file)?;
         }
     }
+    let main_person = persons.iter().find(|person| person.is_main);
+    let main_person = main_person.map(|person| person.person);
     connection.execute(
         "INSERT INTO videos (
             video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg, codec,
             fps, frame_count, duration_secs, pose_frame_count, pose_model, pose_model_sha256,
-            config, config_hash, posedata_version, ingested_at
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP)",
+            config, config_hash, posedata_version, ingested_at, main_person
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP, ?)",
         params![
             video.video_id,
             video.sport,
@@ -813,8 +822,10 @@ fn add_video(
             video.config,
             video.config_hash,
             env!("CARGO_PKG_VERSION"),
+            main_person,
         ],
     )?;
+    insert_persons(connection, &video.video_id, &video.sport, persons)?;
     Ok(if known_hashes.is_empty() {
         CommitOutcome::Added
     } else {

@@ -10,6 +10,7 @@ mod check;
 mod derived;
 mod inventory;
 mod maintenance;
+mod persons;
 mod poses;
 mod resolution;
 mod runs;
@@ -28,6 +29,7 @@ pub use maintenance::{
     CompactReport, CompactedTable, Execution, ExpireReport, RemoveReport, RemovedRows, Retention,
     VacuumReport,
 };
+pub use persons::PersonRecord;
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
 pub use runs::{RunError, RunOutcome, RunRecord, UtcTime};

@@ -1,4 +1,4 @@
-//! The person detector's output: anchors, decoding, and the one detection that is used.
+//! The person detector's output: anchors, decoding, and the people that it makes out.
 
 use super::roi::{ImageSize, Roi};
 use super::sigmoid;
@@ -53,6 +53,7 @@ pub fn anchors() -> Vec<[f64; 2]> {
     centers
 }
 
+#[derive(Clone, Copy)]
 struct Candidate {
     score: f64,
     /// Left, top, right, bottom in fractions of the detector's input.
@@ -106,18 +107,20 @@ impl Candidate {
     }
 }
 
-/// The best detection of an image, or `None` where nothing scores at least `min_score`.
+/// The people that the detector makes out in a view, best first; nobody where nothing scores at
+/// least `min_score`.
 ///
-/// `boxes` is [2254, 12] in pixels of the detector's input, `logits` [2254]; `image` is the size of
-/// the picture that was letterboxed into that input. Overlapping candidates are merged by
-/// score-weighted means (MediaPipe's weighted non-maximum suppression).
-pub fn best_detection(
+/// `boxes` is [2254, 12] in pixels of the detector's input, `logits` [2254]; `view` is the square of
+/// the picture that is that input. Overlapping candidates are merged by
+/// score-weighted means, one cluster after the other (MediaPipe's weighted non-maximum
+/// suppression).
+pub fn detections(
     boxes: &[f32],
     logits: &[f32],
     anchors: &[[f64; 2]],
-    image: ImageSize,
+    view: Roi,
     min_score: f64,
-) -> Option<Detection> {
+) -> impl Iterator<Item = Detection> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for ((row, logit), anchor) in boxes.chunks_exact(BOX_VALUES).zip(logits).zip(anchors) {
         let score = sigmoid(f64::from(*logit).clamp(-SCORE_CLIP, SCORE_CLIP));
@@ -125,30 +128,62 @@ pub fn best_detection(
             candidates.extend(Candidate::decode(row, *anchor, score));
         }
     }
+    std::iter::from_fn(move || {
+        let (score, keypoints) = take_cluster(&mut candidates)?;
+        Some(Detection {
+            score,
+            keypoints_px: keypoints.map(|[x, y]| view.project(x, y)),
+        })
+    })
+}
+
+/// The first of [`detections`] in a whole picture of that size.
+pub fn best_detection(
+    boxes: &[f32],
+    logits: &[f32],
+    anchors: &[[f64; 2]],
+    image: ImageSize,
+    min_score: f64,
+) -> Option<Detection> {
+    let view = Roi::letterbox(image);
+    detections(boxes, logits, anchors, view, min_score).next()
+}
+
+/// Takes the best candidate and all that overlap it out of `candidates`; gives its score and the
+/// mean key points of them all, in fractions of the detector's input.
+fn take_cluster(candidates: &mut Vec<Candidate>) -> Option<(f64, [[f64; 2]; 4])> {
     // The first of equals wins, as it does in a stable sort by score.
-    let best = candidates
-        .iter()
-        .reduce(|best, next| if next.score > best.score { next } else { best })?;
+    let best_index = (0..candidates.len()).reduce(|best, next| {
+        if candidates[next].score > candidates[best].score {
+            next
+        } else {
+            best
+        }
+    })?;
+    let best = candidates[best_index];
     let mut weight = 0.0;
     let mut sums = [[0.0; 2]; 4];
-    for candidate in candidates.iter().filter(|c| c.iou(best) > SUPPRESSION_IOU) {
-        weight += candidate.score;
-        for (sum, keypoint) in sums.iter_mut().zip(candidate.keypoints) {
-            sum[0] += candidate.score * keypoint[0];
-            sum[1] += candidate.score * keypoint[1];
+    let mut index = 0;
+    candidates.retain(|candidate| {
+        // A best box of zero area overlaps nothing, not even itself, but has had its turn.
+        let is_best = index == best_index;
+        index += 1;
+        let is_merged = candidate.iou(&best) > SUPPRESSION_IOU;
+        if is_merged {
+            weight += candidate.score;
+            for (sum, keypoint) in sums.iter_mut().zip(candidate.keypoints) {
+                sum[0] += candidate.score * keypoint[0];
+                sum[1] += candidate.score * keypoint[1];
+            }
         }
-    }
-    // A best box of zero area overlaps nothing, not even itself.
+        !is_merged && !is_best
+    });
     let keypoints = if weight > 0.0 {
         sums.map(|[x, y]| [x / weight, y / weight])
     } else {
         best.keypoints
     };
-    let letterbox = Roi::letterbox(image);
-    Some(Detection {
-        score: best.score,
-        keypoints_px: keypoints.map(|[x, y]| letterbox.project(x, y)),
-    })
+    Some((best.score, keypoints))
 }
 
 #[cfg(test)]
@@ -169,6 +204,50 @@ mod tests {
         let logits = vec![-3.0; ANCHOR_COUNT];
         let size = ImageSize::new(100, 50);
         assert_eq!(best_detection(&boxes, &logits, &anchors(), size, 0.5), None);
+    }
+
+    /// The detector's output with square boxes at the given anchors: (anchor, side in pixels of
+    /// the input, score logit).
+    fn output(boxes: &[(usize, f32, f32)]) -> (Vec<f32>, Vec<f32>) {
+        let mut values = vec![0.0; ANCHOR_COUNT * BOX_VALUES];
+        let mut logits = vec![-9.0; ANCHOR_COUNT];
+        for (anchor, side, logit) in boxes {
+            values[anchor * BOX_VALUES + 2..][..2].fill(*side);
+            logits[*anchor] = *logit;
+        }
+        (values, logits)
+    }
+
+    #[test]
+    fn each_cluster_is_a_person_the_best_first_with_the_mean_of_its_key_points() {
+        // Cells of the first grid are 8 px wide and have two anchors each. Boxes of 40 px in
+        // neighbouring cells overlap by 32 / 48, in cells ten apart not at all.
+        let neighbours = [(0, 40.0, 1.0), (2, 40.0, 2.0)];
+        let alone = (20, 40.0, 3.0);
+        let (boxes, logits) = output(&[neighbours[0], neighbours[1], alone]);
+        let size = ImageSize::new(DETECTOR_INPUT_SIDE, DETECTOR_INPUT_SIDE);
+        let view = Roi::letterbox(size);
+        let found: Vec<Detection> = detections(&boxes, &logits, &anchors(), view, 0.5).collect();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].score, sigmoid(3.0));
+        assert_eq!(found[1].score, sigmoid(2.0));
+        let [x, y] = found[0].keypoints_px[0];
+        assert!((x - 84.0).abs() < 1e-9 && (y - 4.0).abs() < 1e-9);
+        let (near, far) = (sigmoid(1.0), sigmoid(2.0));
+        let [x, _] = found[1].keypoints_px[3];
+        assert!((x - (4.0 * near + 12.0 * far) / (near + far)).abs() < 1e-9);
+        let best = best_detection(&boxes, &logits, &anchors(), size, 0.5);
+        assert_eq!(best, Some(found[0]));
+    }
+
+    #[test]
+    fn boxes_without_an_area_are_people_of_their_own() {
+        let (boxes, logits) = output(&[(0, 0.0, 1.0), (2, 0.0, 2.0)]);
+        let size = ImageSize::new(100, 100);
+        let anchors = anchors();
+        let view = Roi::letterbox(size);
+        let found = detections(&boxes, &logits, &anchors, view, 0.5);
+        assert_eq!(found.count(), 2);
     }
 
     #[test]

@@ -67,11 +67,35 @@ impl Landmark {
     pub const fn index(self) -> usize {
         self as usize
     }
+
+    /// The same landmark on the body's other side; the nose is its own.
+    pub const fn partner(self) -> Self {
+        // From the ears on, and in the face's two threes, left and right follow one another.
+        let index = self.index();
+        Self::ALL[match index {
+            0 => 0,
+            1..=3 => index + 3,
+            4..=6 => index - 3,
+            _ if index % 2 == 1 => index + 1,
+            _ => index - 1,
+        }]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Landmark;
+
+    #[test]
+    fn partners_differ_in_their_side_alone() {
+        for landmark in Landmark::ALL {
+            let swapped = match landmark.name() {
+                name if name.contains("left") => name.replace("left", "right"),
+                name => name.replace("right", "left"),
+            };
+            assert_eq!(landmark.partner().name(), swapped);
+        }
+    }
 
     #[test]
     fn every_landmark_stands_at_its_own_index() {

@@ -7,9 +7,11 @@ pub mod crop;
 pub mod detector;
 pub mod landmark;
 pub mod landmarker;
+mod people;
 pub mod roi;
 mod session;
 pub mod smoothing;
+mod stages;
 pub mod tflite;
 mod tracker;
 
@@ -18,9 +20,13 @@ use std::time::Duration;
 
 use crate::image::BgrView;
 use landmark::LANDMARK_COUNT;
-pub use session::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS, ModelFiles, PoseModels, load_runtime};
+pub use people::MultiPersonTracker;
+pub use session::{
+    DETECTOR_OUTPUTS, DetectorModel, LANDMARK_OUTPUTS, LandmarkModel, ModelFiles, PoseModels,
+    load_runtime,
+};
 pub use smoothing::Smoothing;
-pub use tracker::{PoseTracker, TrackerConfig, Tracking};
+pub use tracker::{DEFAULT_DETECT_EVERY, Pick, PoseTracker, TrackerConfig, Tracking};
 
 /// Side of the landmark model's input; see [`landmarker::LANDMARK_INPUT_SIDE`].
 pub use landmarker::LANDMARK_INPUT_SIDE;
@@ -59,6 +65,15 @@ pub struct PoseTimings {
     pub crop: Duration,
     pub landmark_model: Duration,
     pub tracking: Duration,
+}
+
+impl PoseTimings {
+    fn add(&mut self, other: Self) {
+        self.detector += other.detector;
+        self.crop += other.crop;
+        self.landmark_model += other.landmark_model;
+        self.tracking += other.tracking;
+    }
 }
 
 /// Finds people in the frames of one video after the other.

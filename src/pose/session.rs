@@ -91,10 +91,66 @@ pub fn load_runtime(library: &Path) -> Result<&'static Environment, PoseError> {
     Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
-/// The detector and a landmark model, ready to run.
+/// The person detector, ready to run.
+pub struct DetectorModel(Session);
+
+impl DetectorModel {
+    /// Runs on a [3, 224, 224] tensor in -1..1 and hands the boxes [2254, 12] and score logits
+    /// [2254] to `read`.
+    ///
+    /// # Errors
+    /// When the model fails or gives tensors of another shape.
+    pub fn run<R>(
+        &mut self,
+        tensor: &[f32],
+        read: impl FnOnce(&[f32], &[f32]) -> R,
+    ) -> Result<R, PoseError> {
+        let outputs = run(&mut self.0, "detector", tensor, DETECTOR_INPUT_SIDE)?;
+        let boxes = output(&outputs, "detector", "boxes", ANCHOR_COUNT * BOX_VALUES)?;
+        let logits = output(&outputs, "detector", "logits", ANCHOR_COUNT)?;
+        Ok(read(boxes, logits))
+    }
+}
+
+/// A landmark model, ready to run.
+pub struct LandmarkModel(Session);
+
+impl LandmarkModel {
+    /// Loads the model; each run uses `intra_op_threads` threads, which do not change results.
+    ///
+    /// # Errors
+    /// When the runtime or the model is missing or unusable.
+    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
+        let environment = load_runtime(&files.runtime)?;
+        let (path, name) = (&files.landmarker, &files.landmarker_name);
+        Ok(Self(session(environment, path, name, intra_op_threads)?))
+    }
+
+    /// Runs on a [3, 256, 256] tensor in 0..1 and hands the outputs to `read`.
+    ///
+    /// # Errors
+    /// When the model fails or gives tensors of another shape.
+    pub fn run<R>(
+        &mut self,
+        tensor: &[f32],
+        read: impl FnOnce(LandmarkTensors<'_>) -> R,
+    ) -> Result<R, PoseError> {
+        let model = "landmark";
+        let outputs = run(&mut self.0, model, tensor, LANDMARK_INPUT_SIDE)?;
+        let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
+        Ok(read(LandmarkTensors {
+            points: output(&outputs, model, "points", POINT_COUNT * POINT_VALUES)?,
+            pose_probability: output(&outputs, model, "pose_probability", 1)?[0],
+            heatmaps: output(&outputs, model, "heatmaps", heatmap_values)?,
+            world: output(&outputs, model, "world", POINT_COUNT * 3)?,
+        }))
+    }
+}
+
+/// The detector and a landmark model.
 pub struct PoseModels {
-    detector: Session,
-    landmarker: Session,
+    pub detector: DetectorModel,
+    pub landmarker: LandmarkModel,
 }
 
 impl PoseModels {
@@ -104,12 +160,12 @@ impl PoseModels {
     /// When the runtime or a model is missing or unusable.
     pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
         let environment = load_runtime(&files.runtime)?;
-        let load = |path: &Path, name: &str| session(environment, path, name, intra_op_threads);
         std::thread::scope(|scope| {
-            let detector = scope.spawn(|| load(&files.detector, "detector"));
-            let landmarker = load(&files.landmarker, &files.landmarker_name)?;
+            let detector =
+                scope.spawn(|| session(environment, &files.detector, "detector", intra_op_threads));
+            let landmarker = LandmarkModel::load(files, intra_op_threads)?;
             let detector = match detector.join() {
-                Ok(session) => session?,
+                Ok(session) => DetectorModel(session?),
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             Ok(Self {
@@ -117,42 +173,6 @@ impl PoseModels {
                 landmarker,
             })
         })
-    }
-
-    /// Runs the detector on a [3, 224, 224] tensor in -1..1 and hands its boxes [2254, 12] and
-    /// score logits [2254] to `read`.
-    ///
-    /// # Errors
-    /// When the model fails or gives tensors of another shape.
-    pub fn detect<R>(
-        &mut self,
-        tensor: &[f32],
-        read: impl FnOnce(&[f32], &[f32]) -> R,
-    ) -> Result<R, PoseError> {
-        let outputs = run(&mut self.detector, "detector", tensor, DETECTOR_INPUT_SIDE)?;
-        let boxes = output(&outputs, "detector", "boxes", ANCHOR_COUNT * BOX_VALUES)?;
-        let logits = output(&outputs, "detector", "logits", ANCHOR_COUNT)?;
-        Ok(read(boxes, logits))
-    }
-
-    /// Runs the landmark model on a [3, 256, 256] tensor in 0..1 and hands its outputs to `read`.
-    ///
-    /// # Errors
-    /// When the model fails or gives tensors of another shape.
-    pub fn landmarks<R>(
-        &mut self,
-        tensor: &[f32],
-        read: impl FnOnce(LandmarkTensors<'_>) -> R,
-    ) -> Result<R, PoseError> {
-        let model = "landmark";
-        let outputs = run(&mut self.landmarker, model, tensor, LANDMARK_INPUT_SIDE)?;
-        let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
-        Ok(read(LandmarkTensors {
-            points: output(&outputs, model, "points", POINT_COUNT * POINT_VALUES)?,
-            pose_probability: output(&outputs, model, "pose_probability", 1)?[0],
-            heatmaps: output(&outputs, model, "heatmaps", heatmap_values)?,
-            world: output(&outputs, model, "world", POINT_COUNT * 3)?,
-        }))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Follows a person through a video: detector, region, landmark model, smoothing, next region.
 
+use std::num::NonZeroU16;
 use std::time::Instant;
 
-use super::crop::{Border, InputScale, crop_to_tensor};
-use super::detector::{DETECTOR_INPUT_SIDE, Detection, anchors, best_detection};
-use super::landmarker::{LANDMARK_INPUT_SIDE, RawPose};
+use super::detector::Detection;
+use super::landmarker::RawPose;
 use super::roi::{ImageSize, Roi};
 use super::session::PoseModels;
 use super::smoothing::{Smoother, Smoothing};
+use super::stages::{DetectorStage, LandmarkStage};
 use super::{ImageLandmark, PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::image::BgrView;
 
@@ -15,18 +16,7 @@ use crate::image::BgrView;
 ///
 /// MediaPipe's Python package numbers its frames so; landmarks that are to agree with it must be
 /// filtered by the same clock.
-const FILTER_STEP_SECS: f64 = 0.033_333;
-
-/// The detector takes colours in -1..1.
-const DETECTOR_SCALE: InputScale = InputScale {
-    divisor: 127.5,
-    offset: -1.0,
-};
-/// The landmark model takes colours in 0..1.
-const LANDMARK_SCALE: InputScale = InputScale {
-    divisor: 255.0,
-    offset: 0.0,
-};
+pub(super) const FILTER_STEP_SECS: f64 = 0.033_333;
 
 /// Whether a frame's region may come from the frame before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +27,25 @@ pub enum Tracking {
     Static,
 }
 
-/// Thresholds and switches, with MediaPipe's meaning.
+/// Who comes first where several people are in the picture.
+///
+/// Someone who is followed alone is chosen by it whenever nobody is followed; of several people who
+/// are followed together it makes one the main person, once the video has been seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pick {
+    /// Alone: the detection with the best score, as in MediaPipe. Of several: the first to appear.
+    #[default]
+    First,
+    /// The largest in the picture.
+    Largest,
+    /// The nearest to the picture's middle.
+    Central,
+    /// Of several: the one seen in most frames. Nobody can be chosen by it in advance.
+    Longest,
+}
+
+/// Thresholds and switches, with MediaPipe's meaning, and how many people to follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrackerConfig {
     /// A detection counts from this score on, 0..1.
@@ -46,7 +54,17 @@ pub struct TrackerConfig {
     pub min_tracking_confidence: f64,
     pub smoothing: Smoothing,
     pub tracking: Tracking,
+    /// People that are followed at once at most.
+    pub max_persons: NonZeroU16,
+    pub pick: Pick,
+    /// While someone, but not `max_persons`, are followed, the detector looks for more in every so
+    /// many frames. Nobody is looked for that way when one person is followed alone.
+    pub detect_every: NonZeroU16,
 }
+
+/// See [`TrackerConfig::detect_every`]. A detector run costs a little more than a landmark run, so
+/// this many frames keep the search for more people below a tenth of the time.
+pub const DEFAULT_DETECT_EVERY: NonZeroU16 = NonZeroU16::new(15).expect("not zero");
 
 impl Default for TrackerConfig {
     fn default() -> Self {
@@ -55,17 +73,18 @@ impl Default for TrackerConfig {
             min_tracking_confidence: 0.5,
             smoothing: Smoothing::On,
             tracking: Tracking::Video,
+            max_persons: NonZeroU16::MIN,
+            pick: Pick::First,
+            detect_every: DEFAULT_DETECT_EVERY,
         }
     }
 }
 
-/// Single-person BlazePose on ONNX Runtime.
+/// Single-person BlazePose on ONNX Runtime, as MediaPipe runs it: [`Pick::First`].
 pub struct PoseTracker {
-    models: PoseModels,
+    detector: DetectorStage,
+    landmarker: LandmarkStage,
     config: TrackerConfig,
-    anchors: Vec<[f64; 2]>,
-    detector_tensor: Vec<f32>,
-    landmark_tensor: Vec<f32>,
     smoother: Smoother,
     next_roi: Option<Roi>,
     frame_count: u64,
@@ -75,11 +94,9 @@ pub struct PoseTracker {
 impl PoseTracker {
     pub fn new(models: PoseModels, config: TrackerConfig) -> Self {
         Self {
-            models,
+            detector: DetectorStage::new(models.detector, config.min_detection_confidence),
+            landmarker: LandmarkStage::new(models.landmarker, config.min_tracking_confidence),
             config,
-            anchors: anchors(),
-            detector_tensor: vec![0.0; 3 * DETECTOR_INPUT_SIDE * DETECTOR_INPUT_SIDE],
-            landmark_tensor: vec![0.0; 3 * LANDMARK_INPUT_SIDE * LANDMARK_INPUT_SIDE],
             smoother: smoother(&config),
             next_roi: None,
             frame_count: 0,
@@ -87,62 +104,16 @@ impl PoseTracker {
         }
     }
 
-    /// Runs the detector on a whole picture.
-    ///
-    /// # Errors
-    /// When the model fails.
-    pub fn detect(&mut self, frame: BgrView<'_>) -> Result<Option<Detection>, PoseError> {
-        let started = Instant::now();
-        let size = ImageSize::new(frame.width(), frame.height());
-        crop_to_tensor(
+    fn detect(&mut self, frame: BgrView<'_>) -> Result<Option<Detection>, PoseError> {
+        let whole = Roi::letterbox(ImageSize::new(frame.width(), frame.height()));
+        let timings = &mut self.timings;
+        self.detector.run(
             frame,
-            &Roi::letterbox(size),
-            DETECTOR_INPUT_SIDE,
-            Border::Zero,
-            DETECTOR_SCALE,
-            &mut self.detector_tensor,
-        );
-        let (anchors, min_score) = (&self.anchors, self.config.min_detection_confidence);
-        let detection = self.models.detect(&self.detector_tensor, |boxes, logits| {
-            best_detection(boxes, logits, anchors, size, min_score)
-        })?;
-        self.timings.detector += started.elapsed();
-        Ok(detection)
-    }
-
-    /// Runs the landmark model on a region; `None` when it does not show a person.
-    ///
-    /// # Errors
-    /// When the model fails.
-    pub fn landmarks(
-        &mut self,
-        frame: BgrView<'_>,
-        roi: &Roi,
-    ) -> Result<Option<(RawPose, f32)>, PoseError> {
-        let started = Instant::now();
-        crop_to_tensor(
-            frame,
-            roi,
-            LANDMARK_INPUT_SIDE,
-            Border::Replicate,
-            LANDMARK_SCALE,
-            &mut self.landmark_tensor,
-        );
-        let cropped = Instant::now();
-        self.timings.crop += cropped - started;
-        let min_probability = self.config.min_tracking_confidence;
-        let mut decoding = None;
-        let pose = self.models.landmarks(&self.landmark_tensor, |tensors| {
-            decoding = Some(Instant::now());
-            let probability = tensors.pose_probability;
-            (f64::from(probability) > min_probability)
-                .then(|| (RawPose::from_tensors(&tensors, roi), probability))
-        })?;
-        let decoded = Instant::now();
-        let decoding = decoding.unwrap_or(decoded);
-        self.timings.landmark_model += decoding - cropped;
-        self.timings.tracking += decoded - decoding;
-        Ok(pose)
+            &whole,
+            timings,
+            |_| {},
+            |detections| detections.next(),
+        )
     }
 
     fn next_pose(&mut self, frame: BgrView<'_>) -> Result<Option<PersonPose>, PoseError> {
@@ -157,7 +128,7 @@ impl PoseTracker {
         let Some(roi) = roi.filter(Roi::is_usable) else {
             return Ok(None);
         };
-        let Some((raw, probability)) = self.landmarks(frame, &roi)? else {
+        let Some((raw, probability)) = self.landmarker.run(frame, &roi, &mut self.timings)? else {
             return Ok(None);
         };
         let started = Instant::now();
@@ -166,7 +137,7 @@ impl PoseTracker {
         let [center, scale] = pose.alignment.map(|point| [point.x_px, point.y_px]);
         self.next_roi = Some(Roi::from_alignment_points(center, scale)).filter(Roi::is_usable);
         let size = ImageSize::new(frame.width(), frame.height());
-        let person = person_pose(&pose, probability, size);
+        let person = person_pose(0, &pose, probability, size);
         self.timings.tracking += started.elapsed();
         Ok(Some(person))
     }
@@ -195,16 +166,21 @@ impl PoseBackend for PoseTracker {
 }
 
 /// MediaPipe does not smooth the landmarks of unrelated pictures.
-fn smoother(config: &TrackerConfig) -> Smoother {
+pub(super) fn smoother(config: &TrackerConfig) -> Smoother {
     Smoother::new(match config.tracking {
         Tracking::Video => config.smoothing,
         Tracking::Static => Smoothing::Off,
     })
 }
 
-fn person_pose(pose: &RawPose, probability: f32, size: ImageSize) -> PersonPose {
+pub(super) fn person_pose(
+    person: u16,
+    pose: &RawPose,
+    probability: f32,
+    size: ImageSize,
+) -> PersonPose {
     PersonPose {
-        person: 0,
+        person,
         probability,
         landmarks: pose.landmarks.map(|landmark| ImageLandmark {
             x: (landmark.x_px / size.width) as f32,

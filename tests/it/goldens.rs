@@ -90,7 +90,8 @@ fn converted_models_agree_with_the_tflite_runtime() {
 
     let input = tensor(&goldens["det_crop"].values, |v| v / 127.5 - 1.0);
     let boxes = models
-        .detect(&input, |boxes, _| boxes.to_vec())
+        .detector
+        .run(&input, |boxes, _| boxes.to_vec())
         .expect("boxes");
     let error = largest_difference(f64s(&boxes), f64s(&goldens["boxes"].values));
     // 1e-3 of the scale, which is the input's 224 px; blazepose reaches 0.01 px.
@@ -98,7 +99,8 @@ fn converted_models_agree_with_the_tflite_runtime() {
 
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
     models
-        .landmarks(&input, |tensors| {
+        .landmarker
+        .run(&input, |tensors| {
             let check = |ours: &[f32], golden: &str, tolerance: f64| {
                 let error = largest_difference(f64s(ours), f64s(&goldens[golden].values));
                 assert!(error < tolerance, "{golden} differs by {error}");
@@ -148,7 +150,8 @@ fn the_detection_and_its_region_are_mediapipes() {
     let size = image_size(&goldens);
     let input = tensor(&goldens["det_crop"].values, |v| v / 127.5 - 1.0);
     let detection = models("full")
-        .detect(&input, |boxes, logits| {
+        .detector
+        .run(&input, |boxes, logits| {
             best_detection(boxes, logits, &anchors(), size, 0.5)
         })
         .expect("the model runs")

@@ -14,6 +14,7 @@ mod maintenance;
 mod memory;
 mod metrics_oracle;
 mod npz;
+mod people;
 mod plot;
 mod poses;
 mod query;

@@ -120,7 +120,7 @@ pub fn commit_frames(
             .expect("space on the disk");
     }
     let staged = writer.finish().expect("space on the disk");
-    lake.commit(record, staged, Replace::Always)
+    lake.commit(record, &[], staged, Replace::Always)
         .expect("a commit");
     lake
 }

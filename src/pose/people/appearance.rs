@@ -1,0 +1,210 @@
+//! What someone looks like, as far as it helps to tell people apart: the colours of trunk and
+//! thighs.
+//!
+//! Colour histograms with shared bins, compared by the Hellinger distance (Bhattacharyya 1943;
+//! Comaniciu, Ramesh, Meer, "Kernel-based object tracking", 2003).
+
+use super::matching::{Body, distance};
+use crate::image::BgrView;
+use crate::pose::landmark::Landmark;
+
+/// Bins of each colour channel.
+const LEVELS: usize = 4;
+const BINS: usize = LEVELS * LEVELS * LEVELS;
+/// Trunk, left thigh and right thigh count as two regions: the thighs share theirs.
+const REGIONS: usize = 2;
+/// Samples along a limb's line and to each side of it.
+const ALONG: usize = 24;
+const ACROSS: usize = 9;
+/// Half a region's width in trunk lengths. Less than a body's, so that little of what is behind it
+/// counts.
+const TRUNK_REACH: f64 = 0.2;
+const THIGH_REACH: f64 = 0.08;
+/// A region of which less than this share lies in the picture says nothing.
+const MIN_SHARE_INSIDE: f64 = 0.5;
+
+/// Colour histograms; a region that could not be seen has none.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Appearance {
+    regions: [Option<Box<[f32; BINS]>>; REGIONS],
+}
+
+impl Appearance {
+    /// Looks at a body in a picture.
+    pub fn of(body: &Body, frame: BgrView<'_>) -> Self {
+        use Landmark::*;
+        let at = |landmark| body.landmark_px(landmark);
+        let middle = |a: [f64; 2], b: [f64; 2]| [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0];
+        let shoulders = middle(at(LeftShoulder), at(RightShoulder));
+        let hips = middle(at(LeftHip), at(RightHip));
+        let trunk_px = distance(shoulders, hips);
+        let mut trunk = Histogram::default();
+        trunk.add_line(frame, shoulders, hips, TRUNK_REACH * trunk_px);
+        let mut thighs = Histogram::default();
+        for (hip, knee) in [(LeftHip, LeftKnee), (RightHip, RightKnee)] {
+            thighs.add_line(frame, at(hip), at(knee), THIGH_REACH * trunk_px);
+        }
+        Self {
+            regions: [trunk.finish(), thighs.finish()],
+        }
+    }
+
+    /// Mean Hellinger distance of the regions that both have, 0 (the same colours) to 1 (none in
+    /// common); `None` where there is no such region.
+    pub fn distance(&self, other: &Self) -> Option<f64> {
+        let pairs = self.regions.iter().zip(&other.regions);
+        let distances: Vec<f64> = pairs
+            .filter_map(|(a, b)| Some(hellinger(a.as_deref()?, b.as_deref()?)))
+            .collect();
+        (!distances.is_empty()).then(|| distances.iter().sum::<f64>() / distances.len() as f64)
+    }
+
+    /// Moves towards a newer look by `weight`, 0..1.
+    pub fn follow(&mut self, newer: Self, weight: f32) {
+        for (region, newer) in self.regions.iter_mut().zip(newer.regions) {
+            match (region, newer) {
+                (Some(region), Some(newer)) => {
+                    for (bin, newer) in region.iter_mut().zip(newer.iter()) {
+                        *bin += weight * (newer - *bin);
+                    }
+                }
+                (region @ None, newer) => *region = newer,
+                (Some(_), None) => {}
+            }
+        }
+    }
+}
+
+fn hellinger(a: &[f32; BINS], b: &[f32; BINS]) -> f64 {
+    let pairs = a.iter().zip(b);
+    let overlap: f64 = pairs.map(|(a, b)| f64::from(a * b).sqrt()).sum();
+    (1.0 - overlap).max(0.0).sqrt()
+}
+
+struct Histogram {
+    bins: Box<[f32; BINS]>,
+    asked: usize,
+    inside: usize,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            bins: Box::new([0.0; BINS]),
+            asked: 0,
+            inside: 0,
+        }
+    }
+}
+
+impl Histogram {
+    /// Adds the pixels around the line from `a` to `b`, `reach_px` to each side.
+    fn add_line(&mut self, frame: BgrView<'_>, a: [f64; 2], b: [f64; 2], reach_px: f64) {
+        let length = distance(a, b);
+        let unit = [(b[0] - a[0]) / length, (b[1] - a[1]) / length];
+        for i in 0..ALONG {
+            let along = (i as f64 + 0.5) / ALONG as f64 * length;
+            for j in 0..ACROSS {
+                let across = ((j as f64 + 0.5) / ACROSS as f64 * 2.0 - 1.0) * reach_px;
+                let x = (a[0] + along * unit[0] - across * unit[1]).round();
+                let y = (a[1] + along * unit[1] + across * unit[0]).round();
+                self.asked += 1;
+                // A line without length has no unit: NaN lies outside.
+                let is_inside =
+                    x >= 0.0 && y >= 0.0 && x < frame.width() as f64 && y < frame.height() as f64;
+                if is_inside {
+                    self.inside += 1;
+                    self.add(frame.pixel(x as usize, y as usize));
+                }
+            }
+        }
+    }
+
+    /// A colour counts for the two nearest levels of each channel, by nearness, so that a small
+    /// change of light makes a small change.
+    fn add(&mut self, colour: [u8; 3]) {
+        let step = 256.0 / LEVELS as f32;
+        let levels = colour.map(|value| {
+            let position = (f32::from(value) + 0.5) / step - 0.5;
+            let lower = position.floor();
+            let share = position - lower;
+            let last = LEVELS as i32 - 1;
+            let level = |level: i32| level.clamp(0, last) as usize;
+            [
+                (level(lower as i32), 1.0 - share),
+                (level(lower as i32 + 1), share),
+            ]
+        });
+        for (blue, blue_share) in levels[0] {
+            for (green, green_share) in levels[1] {
+                for (red, red_share) in levels[2] {
+                    self.bins[(blue * LEVELS + green) * LEVELS + red] +=
+                        blue_share * green_share * red_share;
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Option<Box<[f32; BINS]>> {
+        if self.inside == 0 || (self.inside as f64) < MIN_SHARE_INSIDE * self.asked as f64 {
+            return None;
+        }
+        let total = self.inside as f32;
+        self.bins.iter_mut().for_each(|bin| *bin /= total);
+        Some(self.bins)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matching::tests::body_at;
+    use super::*;
+
+    /// How someone looks whose surroundings are all of one colour.
+    fn look(colour: [u8; 3]) -> Appearance {
+        let pixels = colour.repeat(400 * 600);
+        let frame = BgrView::new(&pixels, 400, 600, 3 * 400).expect("a picture");
+        Appearance::of(&body_at(200.0, 300.0), frame)
+    }
+
+    fn unlike(a: [u8; 3], b: [u8; 3]) -> f64 {
+        look(a).distance(&look(b)).expect("both can be seen")
+    }
+
+    #[test]
+    fn the_same_colours_are_alike_other_colours_are_not_and_light_changes_little() {
+        assert!(unlike([40, 90, 200], [40, 90, 200]) < 1e-3);
+        assert_eq!(unlike([0, 0, 255], [255, 0, 0]), 1.0);
+        // Two grey levels of 64 between two bins' middles move 1/32 of the weight per channel.
+        assert!(unlike([96, 96, 96], [98, 98, 98]) < 0.2);
+    }
+
+    #[test]
+    fn what_is_not_in_the_picture_tells_nothing() {
+        let pixels = [9; 3 * 50 * 50];
+        let frame = BgrView::new(&pixels, 50, 50, 150).expect("a picture");
+        let outside = Appearance::of(&body_at(500.0, 300.0), frame);
+        assert_eq!(outside, Appearance::default());
+        assert_eq!(outside.distance(&look([9, 9, 9])), None);
+    }
+
+    #[test]
+    fn a_look_is_followed_by_the_weight_and_begins_where_there_was_none() {
+        let (red, blue) = (look([0, 0, 255]), look([255, 0, 0]));
+        let mut seen = Appearance::default();
+        seen.follow(red.clone(), 0.25);
+        assert_eq!(seen, red);
+        seen.follow(blue.clone(), 0.25);
+        // Three quarters of one colour and a quarter of the other: sqrt(1 - sqrt(share)).
+        let to_red = seen.distance(&red).expect("seen");
+        let to_blue = seen.distance(&blue).expect("seen");
+        assert!(
+            (to_red - (1.0 - 0.75f64.sqrt()).sqrt()).abs() < 1e-6,
+            "{to_red}"
+        );
+        assert!(
+            (to_blue - (1.0 - 0.25f64.sqrt()).sqrt()).abs() < 1e-6,
+            "{to_blue}"
+        );
+    }
+}

@@ -1,0 +1,715 @@
+//! Follows several people through a video.
+//!
+//! Each person has a region, a smoother and landmark runs of their own, as someone who is followed
+//! alone. While fewer people are followed than wanted, the detector looks for more every few
+//! frames, in the picture with all known people painted over; what it finds is read by the
+//! landmark model in the same frame, painted over too, and so on until nobody new is found.
+//! Two tracks that have come to follow one body become one. With everybody painted over who is
+//! followed already, a detection is someone new, or what a cover left visible; which of the two,
+//! the places of the hips and the landmarks tell.
+//!
+//! Numbers: people get them from 0 on in the order of appearance, from left to right within a
+//! frame. Someone doubtful gets one, and is reported, only after being followed for a while. Who is
+//! lost keeps the number for a while, and has it back on reappearing near the expected place, in a
+//! similar size and in the same colours, unless that could be someone else as well. After two
+//! people have been close their looks are compared with those from before, and numbers that were
+//! exchanged are set right.
+//!
+//! With one person wanted, everybody is found in the same way whenever nobody is followed, and one
+//! is chosen; that is person 0 from beginning to end.
+//!
+//! Resident: a track per person and [`MAX_LOST`] lost ones at most, a few kilobytes each, beside
+//! the models (see [`Landmarkers`]). Results do not depend on threads.
+
+mod appearance;
+mod contacts;
+mod cover;
+mod landmarkers;
+mod matching;
+
+use std::time::Instant;
+
+use super::landmarker::RawPose;
+use super::roi::{ImageSize, Roi};
+use super::session::{ModelFiles, PoseModels};
+use super::smoothing::Smoother;
+use super::stages::DetectorStage;
+use super::tracker::{FILTER_STEP_SECS, Pick, TrackerConfig, Tracking, person_pose, smoother};
+use super::{PersonPose, PoseBackend, PoseError, PoseTimings};
+use crate::image::BgrView;
+use appearance::Appearance;
+use contacts::{Contacts, Seen, Verdict, hide_each_other};
+use landmarkers::Landmarkers;
+use matching::{
+    Body, MAX_ABSENCE_FRAMES, Place, clear_pairs, distance, is_region_of, is_same_body,
+    recovery_cost,
+};
+
+/// Among so many people one is chosen who is to be followed alone.
+const MAX_CHOICE: usize = 8;
+/// So many lost people are remembered, the latest.
+const MAX_LOST: usize = 32;
+/// Numbers end here: the lake's column takes no more. Nobody new is reported then.
+const MAX_PERSON: u16 = i16::MAX as u16;
+/// So many times someone found beside others, or unclear, is read again before they count.
+const REREADINGS: usize = 3;
+/// ...of which the last so many have to be clear for them to be taken for real at once.
+const CLEAR_READINGS: u32 = 2;
+/// A reading is clear from this pose probability on. Most people in the clips that
+/// posedata installs begin with more; shapes that pass for people reach 0.998.
+const CLEAR_PROBABILITY: f32 = 0.999;
+/// Everybody else needs so much proof: a sure pose (see [`SURE_PROBABILITY`]) counts as 1, a clear
+/// one of somebody who stands free as [`CLEAR_PROOF`].
+const ENOUGH_PROOF: u32 = 20;
+const CLEAR_PROOF: u32 = 4;
+/// Who appears close to others, while someone is missed, may be half hidden and not look like
+/// themselves; so many frames are waited until they can be recognised.
+const RECOGNITION_FRAMES: u64 = 60;
+/// Weight of a frame in what someone looks like.
+const LOOK_WEIGHT: f32 = 0.1;
+/// Weight of a frame in the velocity of someone.
+const VELOCITY_WEIGHT: f64 = 0.3;
+/// Poses of at least this probability say where someone is; just before they are lost, people's
+/// poses are often torn apart.
+const SURE_PROBABILITY: f32 = 0.9;
+/// A place that has not been sure for so many frames is better than an older one.
+const MAX_SURE_AGE_FRAMES: u64 = 15;
+
+/// Someone who is followed.
+struct Track {
+    /// Which track it is, whatever the number of the person.
+    key: u64,
+    /// `None` while there is doubt whether, or who, this is.
+    person: Option<u16>,
+    /// How sure it is that this is a person; see [`ENOUGH_PROOF`].
+    proof: u32,
+    /// The frame from which on they are followed without a break.
+    since: u64,
+    smoother: Smoother,
+    body: Body,
+    velocity_px_per_frame: [f64; 2],
+    /// Where they were last seen well.
+    place: Place,
+    appearance: Appearance,
+    pose: RawPose,
+    probability: f32,
+}
+
+impl Track {
+    fn place_now(&self, frame: u64) -> Place {
+        Place {
+            frame,
+            roi: self.body.roi,
+            velocity_px_per_frame: self.velocity_px_per_frame,
+        }
+    }
+
+    /// Goes on to `frame` with a new reading; `None` when it gives no region to go on from.
+    fn followed(mut self, reading: (RawPose, f32), frame: u64) -> Result<Self, Self> {
+        let (raw, probability) = reading;
+        let pose = self.smoother.apply(&raw, time_secs(frame));
+        let body = Body::new(&pose);
+        if !body.roi.is_usable() {
+            return Err(self);
+        }
+        let moved = [
+            body.roi.center_x_px - self.body.roi.center_x_px,
+            body.roi.center_y_px - self.body.roi.center_y_px,
+        ];
+        for (velocity, moved) in self.velocity_px_per_frame.iter_mut().zip(moved) {
+            *velocity += VELOCITY_WEIGHT * (moved - *velocity);
+        }
+        (self.body, self.pose, self.probability) = (body, pose, probability);
+        if probability >= SURE_PROBABILITY || frame - self.place.frame > MAX_SURE_AGE_FRAMES {
+            self.place = self.place_now(frame);
+        }
+        Ok(self)
+    }
+}
+
+/// Someone who was followed.
+struct Lost {
+    person: u16,
+    smoother: Smoother,
+    place: Place,
+    appearance: Appearance,
+}
+
+/// Someone who has just been found.
+struct Newcomer {
+    raw: RawPose,
+    probability: f32,
+    body: Body,
+    appearance: Appearance,
+    /// Whether the last readings of them were not all clear.
+    is_doubtful: bool,
+}
+
+/// When and where to look for more people.
+struct Search {
+    frames_to_wait: u32,
+    /// Grows by one from search to search; starts anew when someone was lost.
+    pause: u32,
+    /// How often has been searched.
+    turn: usize,
+}
+
+/// A picture whose sides differ by more is also looked at in parts.
+const MIN_RATIO_IN_PARTS: f64 = 1.3;
+/// Distance of the parts at most, in their sides.
+const MAX_PART_STEP: f64 = 0.5;
+
+impl Search {
+    fn at_once() -> Self {
+        Self {
+            frames_to_wait: 0,
+            pause: 1,
+            turn: 0,
+        }
+    }
+
+    /// To be asked once in each frame that has room for more people.
+    fn is_due(&mut self, detect_every: u32) -> bool {
+        if self.frames_to_wait > 0 {
+            self.frames_to_wait -= 1;
+            return false;
+        }
+        self.pause = self.pause.min(detect_every);
+        self.frames_to_wait = self.pause - 1;
+        self.pause += 1;
+        true
+    }
+
+    /// The squares of the picture to look at in a search that is due: the whole picture, and for
+    /// people who are small in it square parts of an oblong one: all at first, then one a time.
+    fn views(&mut self, size: ImageSize) -> Vec<Roi> {
+        let mut parts = parts(size);
+        let turn = self.turn;
+        self.turn += 1;
+        if turn > 0 && !parts.is_empty() {
+            parts = vec![parts[turn % parts.len()]];
+        }
+        parts.insert(0, Roi::letterbox(size));
+        parts
+    }
+}
+
+/// Overlapping squares that fill an oblong picture.
+fn parts(size: ImageSize) -> Vec<Roi> {
+    let side_px = size.width.min(size.height);
+    let rest_px = size.width.max(size.height) - side_px;
+    if rest_px < (MIN_RATIO_IN_PARTS - 1.0) * side_px {
+        return Vec::new();
+    }
+    let steps = (rest_px / (MAX_PART_STEP * side_px)).ceil();
+    let part = |step: usize| {
+        let along_px = rest_px * step as f64 / steps;
+        let is_wide = size.width > size.height;
+        let (x_px, y_px) = if is_wide {
+            (along_px, 0.0)
+        } else {
+            (0.0, along_px)
+        };
+        Roi {
+            center_x_px: x_px + side_px / 2.0,
+            center_y_px: y_px + side_px / 2.0,
+            side_px,
+            rotation_rad: 0.0,
+        }
+    };
+    (0..=steps as usize).map(part).collect()
+}
+
+/// Whom to follow alone, if anybody; the better detected of equals.
+fn picked(newcomers: Vec<Newcomer>, pick: Pick, size: ImageSize) -> Option<Newcomer> {
+    let rank = |newcomer: &Newcomer| {
+        let roi = &newcomer.body.roi;
+        match pick {
+            Pick::First | Pick::Longest => 0.0,
+            Pick::Largest => -roi.side_px,
+            Pick::Central => distance(
+                newcomer.body.center_px(),
+                [size.width / 2.0, size.height / 2.0],
+            ),
+        }
+    };
+    // Whoever is beyond doubt comes first.
+    newcomers.into_iter().min_by(|a, b| {
+        let by_rank = rank(a).total_cmp(&rank(b));
+        a.is_doubtful.cmp(&b.is_doubtful).then(by_rank)
+    })
+}
+
+/// Time of a frame on the smoothing filters' clock.
+fn time_secs(frame: u64) -> f64 {
+    frame as f64 * FILTER_STEP_SECS
+}
+
+/// BlazePose on ONNX Runtime for several people, or for one who is chosen from several.
+pub struct MultiPersonTracker {
+    detector: DetectorStage,
+    landmarkers: Landmarkers,
+    config: TrackerConfig,
+    tracks: Vec<Track>,
+    lost: Vec<Lost>,
+    contacts: Contacts,
+    search: Search,
+    next_person: u16,
+    next_key: u64,
+    /// Number of the frame, from 1.
+    frame: u64,
+    timings: PoseTimings,
+}
+
+impl MultiPersonTracker {
+    /// Loads the models; `threads` may run at once.
+    ///
+    /// # Errors
+    /// When the runtime or a model is missing or unusable.
+    pub fn load(
+        files: &ModelFiles,
+        threads: usize,
+        config: TrackerConfig,
+    ) -> Result<Self, PoseError> {
+        let models = PoseModels::load(files, threads)?;
+        Ok(Self {
+            detector: DetectorStage::new(models.detector, config.min_detection_confidence),
+            landmarkers: Landmarkers::new(
+                models.landmarker,
+                files.clone(),
+                threads,
+                config.min_tracking_confidence,
+            ),
+            config,
+            tracks: Vec::new(),
+            lost: Vec::new(),
+            contacts: Contacts::default(),
+            search: Search::at_once(),
+            next_person: 0,
+            next_key: 0,
+            frame: 0,
+            timings: PoseTimings::default(),
+        })
+    }
+
+    fn max_persons(&self) -> usize {
+        usize::from(self.config.max_persons.get())
+    }
+
+    /// Reads everybody who is followed in the new frame.
+    fn follow(&mut self, frame: BgrView<'_>) -> Result<(), PoseError> {
+        let rois: Vec<Roi> = self.tracks.iter().map(|track| track.body.roi).collect();
+        let readings = self.landmarkers.read_all(frame, &rois, &mut self.timings)?;
+        let started = Instant::now();
+        for (track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
+            let followed = match reading {
+                Some(reading) => track.followed(reading, self.frame),
+                None => Err(track),
+            };
+            match followed {
+                Ok(track) => self.tracks.push(track),
+                Err(track) => {
+                    let place = track.place.clone();
+                    self.lose(track, place);
+                }
+            }
+        }
+        self.timings.tracking += started.elapsed();
+        Ok(())
+    }
+
+    /// Remembers someone who is followed no more, and looks for them from now on.
+    fn lose(&mut self, mut track: Track, place: Place) {
+        self.contacts.forget(track.key);
+        let Some(person) = track.person else {
+            return;
+        };
+        track.smoother.lost();
+        self.lost.push(Lost {
+            person,
+            smoother: track.smoother,
+            place,
+            appearance: track.appearance,
+        });
+        if self.lost.len() > MAX_LOST {
+            self.lost.remove(0);
+        }
+        self.search = Search::at_once();
+    }
+
+    /// Gives up one of two tracks that follow one body, and sets the numbers of people right who
+    /// exchanged them while they were close.
+    fn settle_contacts(&mut self, frame: BgrView<'_>) {
+        let tracks = &self.tracks;
+        let seen = tracks.iter().map(|track| Seen {
+            key: track.key,
+            body: &track.body,
+            place: track.place_now(self.frame),
+            since: track.since,
+            is_numbered: track.person.is_some(),
+        });
+        let seen: Vec<Seen<'_>> = seen.collect();
+        let verdicts = self.contacts.update(&seen, |i, j| {
+            let look = Appearance::of(&tracks[j].body, frame);
+            tracks[i].appearance.distance(&look)
+        });
+        for verdict in verdicts {
+            match verdict {
+                Verdict::OneBody { goes, place } => {
+                    let gone = self.tracks.extract_if(.., |track| track.key == goes);
+                    for track in gone.collect::<Vec<_>>() {
+                        self.lose(track, place.clone());
+                    }
+                }
+                Verdict::Exchanged(pair) => self.exchange_numbers(pair),
+            }
+        }
+    }
+
+    fn exchange_numbers(&mut self, pair: [u64; 2]) {
+        let index = |key: u64| self.tracks.iter().position(|track| track.key == key);
+        let [Some(a), Some(b)] = pair.map(index) else {
+            return;
+        };
+        if let Ok([a, b]) = self.tracks.get_disjoint_mut([a, b]) {
+            std::mem::swap(&mut a.person, &mut b.person);
+            std::mem::swap(&mut a.appearance, &mut b.appearance);
+        }
+    }
+
+    /// Looks for people who are not followed yet, in these squares of the picture.
+    fn search(&mut self, frame: BgrView<'_>, views: &[Roi]) -> Result<(), PoseError> {
+        let wanted = match self.max_persons() {
+            1 => MAX_CHOICE,
+            several => several,
+        };
+        let mut known: Vec<Body> = self.tracks.iter().map(|t| t.body.clone()).collect();
+        // A shape that passes for a person may lie over people; it is not painted over.
+        let certain = self.tracks.iter().filter(|track| track.person.is_some());
+        let mut covered: Vec<Body> = certain.map(|track| track.body.clone()).collect();
+        let mut newcomers: Vec<Newcomer> = Vec::new();
+        for view in views {
+            while known.len() < wanted {
+                let Some(newcomer) = self.find_newcomer(frame, view, &known, &covered)? else {
+                    break;
+                };
+                known.push(newcomer.body.clone());
+                covered.push(newcomer.body.clone());
+                newcomers.push(newcomer);
+            }
+        }
+        let started = Instant::now();
+        if self.max_persons() == 1 {
+            let size = ImageSize::new(frame.width(), frame.height());
+            newcomers = picked(newcomers, self.config.pick, size)
+                .into_iter()
+                .collect();
+        }
+        self.admit(newcomers);
+        self.timings.tracking += started.elapsed();
+        Ok(())
+    }
+
+    /// Someone who is not `known` yet, if there is anybody. One at a time: with the next one
+    /// painted over the detector sees the others better.
+    fn find_newcomer(
+        &mut self,
+        frame: BgrView<'_>,
+        view: &Roi,
+        known: &[Body],
+        covered: &[Body],
+    ) -> Result<Option<Newcomer>, PoseError> {
+        let regions: Vec<Roi> = self.detector.run(
+            frame,
+            view,
+            &mut self.timings,
+            |tensor| {
+                for body in covered {
+                    cover::cover(tensor, body, view);
+                }
+            },
+            |detections| {
+                detections
+                    .map(|detection| detection.roi())
+                    .filter(Roi::is_usable)
+                    .filter(|roi| !known.iter().any(|body| is_region_of(roi, body)))
+                    .collect()
+            },
+        )?;
+        for roi in regions {
+            let newcomer = self.read_newcomer(frame, roi, known)?;
+            if newcomer.is_some() {
+                return Ok(newcomer);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a detected region; `None` where it shows nobody, or one of the `known` bodies.
+    ///
+    /// Between two people there is often something that passes for a third. Read again from where
+    /// the reading before says the body is, as tracking would, such a shape slides onto one of them
+    /// or fades, and a real body stays.
+    fn read_newcomer(
+        &mut self,
+        frame: BgrView<'_>,
+        mut roi: Roi,
+        known: &[Body],
+    ) -> Result<Option<Newcomer>, PoseError> {
+        let mut newcomer: Option<Newcomer> = None;
+        let mut clear_readings = 0;
+        for _ in 0..=REREADINGS {
+            let reading = self.landmarkers.read(frame, &roi, &mut self.timings)?;
+            let Some((raw, probability)) = reading else {
+                return Ok(None);
+            };
+            let body = Body::new(&raw);
+            if !body.roi.is_usable() || known.iter().any(|known| is_same_body(&body, known)) {
+                return Ok(None);
+            }
+            roi = body.roi;
+            let is_clear = probability >= CLEAR_PROBABILITY;
+            clear_readings = if is_clear { clear_readings + 1 } else { 0 };
+            // A clear reading counts, however it goes on: with somebody who is followed alone it is
+            // the first as well.
+            let has_clear = |newcomer: &Newcomer| newcomer.probability >= CLEAR_PROBABILITY;
+            if !newcomer.as_ref().is_some_and(has_clear) {
+                newcomer = Some(Newcomer {
+                    raw,
+                    probability,
+                    appearance: Appearance::of(&body, frame),
+                    body,
+                    is_doubtful: true,
+                });
+            }
+            let is_alone = known.is_empty() && is_clear;
+            if let Some(newcomer) = &mut newcomer {
+                newcomer.is_doubtful = !is_alone && clear_readings < CLEAR_READINGS;
+            }
+            if is_alone {
+                // As with someone who is followed alone.
+                break;
+            }
+        }
+        Ok(newcomer)
+    }
+
+    /// Follows newcomers from now on.
+    fn admit(&mut self, newcomers: Vec<Newcomer>) {
+        let seen: Vec<(Roi, Appearance)> = newcomers
+            .iter()
+            .map(|newcomer| (newcomer.body.roi, newcomer.appearance.clone()))
+            .collect();
+        let recognised = self.recognise(&seen);
+        for (newcomer, lost) in newcomers.into_iter().zip(recognised) {
+            let (person, mut smoother, appearance) = match lost {
+                Some(lost) => (Some(lost.person), lost.smoother, lost.appearance),
+                None => (None, smoother(&self.config), newcomer.appearance),
+            };
+            let pose = smoother.apply(&newcomer.raw, time_secs(self.frame));
+            let body = Body::new(&pose);
+            if !body.roi.is_usable() {
+                continue;
+            }
+            self.tracks.push(Track {
+                key: self.next_key,
+                person,
+                proof: if newcomer.is_doubtful {
+                    0
+                } else {
+                    ENOUGH_PROOF
+                },
+                since: self.frame,
+                smoother,
+                velocity_px_per_frame: [0.0; 2],
+                place: Place {
+                    frame: self.frame,
+                    roi: body.roi,
+                    velocity_px_per_frame: [0.0; 2],
+                },
+                body,
+                appearance,
+                pose,
+                probability: newcomer.probability,
+            });
+            self.next_key += 1;
+        }
+    }
+
+    /// Gives numbers to those who have none yet: their own to those who are recognised, new ones,
+    /// from left to right, to those who are proven and could not be anybody else.
+    fn number(&mut self, frame: BgrView<'_>) {
+        let tracks = self.tracks.iter().enumerate();
+        let unnumbered = tracks.filter(|(_, track)| track.person.is_none());
+        let mut unnumbered: Vec<usize> = unnumbered.map(|(i, _)| i).collect();
+        if unnumbered.is_empty() {
+            return;
+        }
+        let x_px = |i: usize| self.tracks[i].body.roi.center_x_px;
+        unnumbered.sort_by(|a, b| x_px(*a).total_cmp(&x_px(*b)));
+        let look = |i: &usize| {
+            let body = &self.tracks[*i].body;
+            (body.roi, Appearance::of(body, frame))
+        };
+        let seen: Vec<(Roi, Appearance)> = unnumbered.iter().map(look).collect();
+        let recognised = self.recognise(&seen);
+        for ((i, lost), (_, look)) in unnumbered.into_iter().zip(recognised).zip(seen) {
+            let body = &self.tracks[i].body;
+            let is_like = |like: fn(&Body, &Body) -> bool| {
+                let mut others = self.tracks.iter().enumerate();
+                others.any(|(other, track)| other != i && like(body, &track.body))
+            };
+            let (is_close, is_somebody_else) = (is_like(hide_each_other), is_like(is_same_body));
+            let track = &mut self.tracks[i];
+            if let Some(lost) = lost {
+                track.person = Some(lost.person);
+                track.appearance = lost.appearance;
+                continue;
+            }
+            if is_somebody_else {
+                continue;
+            }
+            track.proof += match track.probability {
+                CLEAR_PROBABILITY.. if !is_close => CLEAR_PROOF,
+                SURE_PROBABILITY.. => 1,
+                _ => 0,
+            };
+            let may_be_lost_one =
+                is_close && !self.lost.is_empty() && self.frame - track.since < RECOGNITION_FRAMES;
+            if track.proof > ENOUGH_PROOF && !may_be_lost_one && self.next_person <= MAX_PERSON {
+                track.person = Some(self.next_person);
+                track.appearance = look;
+                self.next_person += 1;
+            }
+        }
+    }
+
+    /// For each of those who are `seen` in this frame who they are, if they were lost and are
+    /// clearly found again. The found are taken from the lost.
+    fn recognise(&mut self, seen: &[(Roi, Appearance)]) -> Vec<Option<Lost>> {
+        if self.max_persons() == 1 {
+            // Whoever is followed alone is person 0, as without a choice.
+            return seen.iter().map(|_| self.lost.pop()).collect();
+        }
+        let frame = self.frame;
+        self.lost
+            .retain(|lost| frame - lost.place.frame <= MAX_ABSENCE_FRAMES);
+        let costs: Vec<Vec<Option<f64>>> = seen
+            .iter()
+            .map(|(roi, look)| {
+                let lost = self.lost.iter();
+                lost.map(|lost| {
+                    let unlike = lost.appearance.distance(look)?;
+                    recovery_cost(&lost.place, roi, unlike, frame)
+                })
+                .collect()
+            })
+            .collect();
+        let matches = clear_pairs(&costs);
+        let mut lost: Vec<Option<Lost>> = self.lost.drain(..).map(Some).collect();
+        let recognised = matches
+            .into_iter()
+            .map(|found| lost[found?].take())
+            .collect();
+        self.lost.extend(lost.into_iter().flatten());
+        recognised
+    }
+
+    /// Learns what everybody who stands free looks like.
+    fn learn_looks(&mut self, frame: BgrView<'_>) {
+        for track in &mut self.tracks {
+            if !self.contacts.involve(track.key) {
+                let look = Appearance::of(&track.body, frame);
+                track.appearance.follow(look, LOOK_WEIGHT);
+            }
+        }
+    }
+
+    /// Forgets everybody, as between two videos.
+    fn forget(&mut self) {
+        self.tracks.clear();
+        self.lost.clear();
+        self.contacts.clear();
+        self.search = Search::at_once();
+        self.next_person = 0;
+    }
+}
+
+impl PoseBackend for MultiPersonTracker {
+    fn start_video(&mut self) {
+        self.forget();
+        self.frame = 0;
+    }
+
+    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+        self.frame += 1;
+        if self.config.tracking == Tracking::Static {
+            self.forget();
+        }
+        self.follow(frame)?;
+        let started = Instant::now();
+        self.settle_contacts(frame);
+        self.timings.tracking += started.elapsed();
+        let detect_every = u32::from(self.config.detect_every.get());
+        let is_room = self.tracks.len() < self.max_persons();
+        let size = ImageSize::new(frame.width(), frame.height());
+        if is_room && self.search.is_due(detect_every) {
+            let views = self.search.views(size);
+            self.search(frame, &views)?;
+        } else if self.tracks.is_empty() {
+            // As with one person: while nobody is followed, every frame is searched.
+            self.search(frame, &[Roi::letterbox(size)])?;
+        }
+        let started = Instant::now();
+        self.number(frame);
+        self.learn_looks(frame);
+        let reported = self.tracks.iter().filter_map(|track| {
+            let person = track.person?;
+            Some(person_pose(person, &track.pose, track.probability, size))
+        });
+        let mut poses: Vec<PersonPose> = reported.collect();
+        poses.sort_by_key(|pose| pose.person);
+        self.timings.tracking += started.elapsed();
+        Ok(poses)
+    }
+
+    fn timings(&self) -> PoseTimings {
+        self.timings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first frames of 40 in which a search is due.
+    fn searches(search: &mut Search, detect_every: u32) -> Vec<u32> {
+        (0..40).filter(|_| search.is_due(detect_every)).collect()
+    }
+
+    #[test]
+    fn an_oblong_picture_is_also_looked_at_in_parts() {
+        let xs = |width, height| -> Vec<f64> {
+            let parts = parts(ImageSize { width, height });
+            parts.iter().map(|part| part.center_x_px).collect()
+        };
+        assert!(xs(1200.0, 1000.0).is_empty());
+        assert_eq!(xs(1600.0, 800.0), [400.0, 800.0, 1200.0]);
+        assert_eq!(xs(800.0, 1600.0), [400.0; 3]);
+        let mut search = Search::at_once();
+        let size = ImageSize::new(1600, 800);
+        assert_eq!(search.views(size).len(), 4, "all at first");
+        let mut part = || search.views(size)[1].center_x_px;
+        assert_eq!(
+            [part(), part(), part(), part()],
+            [800.0, 1200.0, 400.0, 800.0]
+        );
+    }
+
+    #[test]
+    fn searches_become_rarer_until_they_come_every_so_many_frames() {
+        let mut search = Search::at_once();
+        assert_eq!(searches(&mut search, 8), [0, 1, 3, 6, 10, 15, 21, 28, 36]);
+        assert_eq!(searches(&mut Search::at_once(), 1).len(), 40);
+    }
+}
