@@ -469,6 +469,7 @@ impl MultiPersonTracker {
             }
             roi = body.roi;
             let is_clear = probability >= CLEAR_PROBABILITY;
+            if std::env::var_os("DBG").is_some() { eprintln!("frame {} known {} p {probability} {:?}", self.frame, known.len(), body.roi); }
             clear_readings = if is_clear { clear_readings + 1 } else { 0 };
             // A clear reading counts, however it goes on: with somebody who is followed alone it is
             // the first as well.
