@@ -115,7 +115,7 @@ COMMENT ON COLUMN metrics_filtered.left_right_swap IS 'As in metrics: it is abou
 COMMENT ON COLUMN metrics_filtered.bone_length_jump IS 'As in metrics: it is about the unfiltered landmarks. NULL in an interpolated frame.';
 COMMENT ON COLUMN metrics_filtered.cutoff_hz IS 'Cut-off frequency of the low-pass filter, hertz.';
 COMMENT ON COLUMN metrics_filtered.interpolated IS 'TRUE where the person was not found in this frame and all landmarks are interpolated.';
-COMMENT ON COLUMN metrics_filtered.height_m IS 'Height of a person of this video as given (--height-m), metres; NULL without it.';
+COMMENT ON COLUMN metrics_filtered.height_m IS 'Height of a person of this video (the main person, or --person) as given with --height-m, metres; NULL without it.';
 COMMENT ON COLUMN metrics_filtered.meters_per_px IS 'height_m / height in pixels; the same in the whole video, so right only at that person''s distance from the camera. NULL without --height-m, as are all columns in metres below.';
 COMMENT ON COLUMN metrics_filtered.center_x_m IS 'Middle of the hips, metres to the right of the picture''s left edge.';
 COMMENT ON COLUMN metrics_filtered.center_y_m IS 'Middle of the hips, metres above the picture''s lower edge.';

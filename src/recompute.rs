@@ -34,7 +34,8 @@ pub struct RecomputeConfig {
 /// A person whose height is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KnownHeight {
-    pub person: u16,
+    /// The video's main person if it is not said.
+    pub person: Option<u16>,
     pub height_m: f64,
 }
 
@@ -109,7 +110,16 @@ pub fn recompute(
     }
     // Where nobody was found, there is nothing to scale.
     let height = config.height.filter(|_| !poses.people.is_empty());
-    let scale = height.map(|known| poses.scale(known)).transpose()?;
+    let scale = match height {
+        Some(known) => {
+            let person = match known.person {
+                Some(person) => person,
+                None => lake.main_person(video)?.unwrap_or(0),
+            };
+            Some(poses.scale(person, known.height_m)?)
+        }
+        None => None,
+    };
     report.height_px = scale.map(|scale| scale.height_px);
     report.meters_per_px = scale.map(Scale::meters_per_px);
 
@@ -295,8 +305,7 @@ impl VideoPoses {
             .then(|| [f64::from(point.x) * width, f64::from(point.y) * height])
     }
 
-    fn scale(&self, known: KnownHeight) -> Result<Scale, RecomputeError> {
-        let person = known.person;
+    fn scale(&self, person: u16, height_m: f64) -> Result<Scale, RecomputeError> {
         let path = self.people.get(&person).ok_or_else(|| {
             let known: Vec<String> = self.people.keys().map(u16::to_string).collect();
             RecomputeError::UnknownPerson {
@@ -312,7 +321,7 @@ impl VideoPoses {
             .height_px()
             .ok_or(RecomputeError::UnknownHeight { person })?;
         Ok(Scale {
-            height_m: known.height_m,
+            height_m,
             height_px,
         })
     }

@@ -59,9 +59,9 @@ struct RecomputeArgs {
     /// Height of a person, in metres
     #[arg(long, value_name = "METRES", value_parser = height)]
     height_m: Option<f64>,
-    /// Whose height that is
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "height_m")]
-    person: u16,
+    /// Number of the person whose height that is [default: each video's main person]
+    #[arg(long, value_name = "N", requires = "height_m")]
+    person: Option<u16>,
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -85,6 +85,19 @@ impl Lake {
         })
     }
 
+    /// The person whom exports and plots show unless told otherwise; `None` where nobody was found,
+    /// or the video was ingested before people were told apart.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn main_person(&self, video: &VideoRecord) -> Result<Option<u16>, LakeError> {
+        let sql = "SELECT max(main_person) FROM videos WHERE video_id = ?";
+        // Only an up-to-date lake has the column.
+        self.attached(Access::ReadWrite, |connection| {
+            Ok(connection.query_row(sql, [&video.video_id], |row| row.get(0))?)
+        })
+    }
+
     /// Begins to read a video's frames, in their order.
     ///
     /// # Errors

@@ -70,7 +70,7 @@ fn image_size() -> [f64; 2] {
     [f64::from(size[0]), f64::from(size[1])]
 }
 
-fn golden_poses() -> Vec<Option<PersonPose>> {
+pub fn golden_poses() -> Vec<Option<PersonPose>> {
     let goldens = npz::load("golden_mediapipe_c1.npz");
     let (image, world) = (&goldens["on_landmarks"], &goldens["on_world"]);
     (0..image.shape[0])

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use posedata::lake::LakePaths;
+use posedata::lake::{LakePaths, PersonRow, VideoFrame};
 use posedata::metrics::filter::{FilterConfig, PathFilter};
-use posedata::metrics::{MIN_VISIBILITY, is_jump};
+use posedata::metrics::{MIN_VISIBILITY, Measurer, is_jump};
 use posedata::pose::landmark::Landmark;
+use posedata::video::MediaTime;
 use serde_json::Value;
 
 use crate::lake::{fixture, open_lake, parquet_files};
-use crate::poses::{commit_made_up, made_up_frame, record};
+use crate::poses::{commit_frames, commit_made_up, made_up_frame, record, with_catalog};
 use crate::support::{installed, posedata, stderr, stdout};
 
 fn rows(folder: &Path, sql: &str) -> Vec<Value> {
@@ -449,4 +450,62 @@ fn each_person_has_a_path_of_its_own_and_every_frame_a_row() {
                (f.mean_visibility, f.pose_probability, f.left_right_swap, f.bone_length_jump, f.interpolated)
                is distinct from (m.mean_visibility, m.pose_probability, m.left_right_swap, m.bone_length_jump, false)";
     assert_eq!(value(folder.path(), sql), 0);
+}
+
+/// MediaPipe's landmarks of the demo video as two people: person 2, and person 0 half as tall.
+#[test]
+fn the_height_is_the_main_persons_unless_another_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths = LakePaths::new(folder.path().join("lake"));
+    let poses = crate::biomechanics::golden_poses();
+    let mut measurer = Measurer::new();
+    let frames = poses.iter().enumerate().map(|(frame, pose)| {
+        let mut people = Vec::new();
+        if let Some(pose) = pose {
+            let (mut small, mut tall) = (pose.clone(), pose.clone());
+            tall.person = 2;
+            for landmark in &mut small.landmarks {
+                (landmark.x, landmark.y) = (landmark.x / 2.0, landmark.y / 2.0);
+            }
+            people = vec![small, tall];
+        }
+        let time_secs = frame as f64 / 30.0;
+        let metrics = measurer.measure(&people, time_secs, [640.0, 480.0]);
+        let rows = people.into_iter().zip(metrics);
+        VideoFrame {
+            frame: frame as u64,
+            time: MediaTime::from_secs(time_secs),
+            persons: rows
+                .map(|(pose, metrics)| PersonRow { pose, metrics })
+                .collect(),
+        }
+    });
+    let record = record(&"cd".repeat(16), "two.mp4", poses.len() as u64);
+    commit_frames(&paths, &record, frames);
+    with_catalog(&paths, "UPDATE lake.videos SET main_person = 2");
+    let height_px = |arguments: &[&str]| {
+        let arguments: Vec<&str> = ["--height-m", "1.75"]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .collect();
+        let report = recompute(folder.path(), &arguments);
+        let report = &report["videos"][0];
+        let number = |name: &str| report[name].as_f64().expect("a number");
+        assert!((number("meters_per_px") * number("height_px") - 1.75).abs() < 1e-9);
+        number("height_px")
+    };
+    let (main, tall, small) = (
+        height_px(&[]),
+        height_px(&["--person", "2"]),
+        height_px(&["--person", "0"]),
+    );
+    assert_eq!(main, tall);
+    assert!((tall / small - 2.0).abs() < 1e-3, "{tall} {small}");
+    // One scale for all: whoever is half as tall is half as fast.
+    let sql = "select median(b.center_speed_m_per_sec / a.center_speed_m_per_sec) as v
+               from metrics_filtered a join metrics_filtered b using (frame)
+               where a.person = 0 and b.person = 2 and a.center_speed_m_per_sec > 0.1";
+    let ratio = value(folder.path(), sql).as_f64().expect("a number");
+    assert!((ratio - 2.0).abs() < 0.01, "{ratio}");
 }
