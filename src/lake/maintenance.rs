@@ -21,9 +21,10 @@ use super::inventory::{
 use super::{LAKE_NAME, Lake, LakeError, LakePaths, schema};
 use crate::files::sync_folder;
 
-/// Files are merged until they have this size: an hour of landmarks of one person at 30 frames per
-/// second. Merging as much takes seconds, during which others wait for the catalog.
-const TARGET_FILE_SIZE: &str = "64MB";
+/// Files are merged until they have this size: the landmarks of one person in 40 minutes of video at
+/// 30 frames per second. Merging as much takes some 10 seconds, during which others wait for the
+/// catalog.
+const TARGET_FILE_SIZE: &str = "32MB";
 /// Merged files are stored as [`super::VideoWriter`] stores its own.
 const PARQUET_OPTIONS: [(&str, &str); 4] = [
     ("parquet_compression", "zstd"),
@@ -35,9 +36,6 @@ const PARQUET_OPTIONS: [(&str, &str); 4] = [
 const LANDMARK_ROW_GROUP_ROWS: u32 = 16_384;
 /// A file with a greater share of deleted rows than this is written anew without them.
 const REWRITE_THRESHOLD: f64 = 0.1;
-/// Statements that name more rows than this would be written to files instead of the catalog.
-const INLINE_ROWS: u32 = 1_000_000;
-
 /// What `posedata remove` did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RemoveReport {
@@ -318,7 +316,10 @@ impl Lake {
         for file in missing {
             let path = self.data_file(&file);
             match hash_file(&path) {
-                Ok((blake3, byte_size)) => hashed.push((file, blake3, byte_size)),
+                Ok((blake3, byte_size)) => {
+                    let video_id = only_video(self.connection(), &path)?;
+                    hashed.push((file, video_id, blake3, byte_size));
+                }
                 // Compacted or removed meanwhile.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => {
@@ -328,9 +329,6 @@ impl Lake {
             }
         }
         self.attached(Access::ReadWrite, |connection| {
-            connection.execute_batch(&format!(
-                "CALL ducklake_set_option('{LAKE_NAME}', 'data_inlining_row_limit', {INLINE_ROWS}, table_name => 'files')"
-            ))?;
             let current: HashSet<String> = catalog_files(connection, METADATA, self.paths())?
                 .into_iter()
                 .filter(|file| file.is_current && file.kind == FileKind::Rows)
@@ -348,13 +346,13 @@ impl Lake {
                 for path in gone {
                     connection.execute("DELETE FROM files WHERE path = ?", [path])?;
                 }
-                for (file, blake3, byte_size) in &hashed {
+                for (file, video_id, blake3, byte_size) in &hashed {
                     connection.execute(
                         "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, now()::TIMESTAMP)",
                         params![
                             file.path,
                             file.table,
-                            only_video(connection, &self.data_file(file))?,
+                            video_id,
                             file.row_count,
                             byte_size,
                             blake3,

@@ -14,6 +14,9 @@ use super::{FORMAT_VERSION, LAKE_NAME, LakeError};
 /// Name of the empty lake that an older one is compared with.
 const WANTED_NAME: &str = "wanted";
 
+/// Checksums that one transaction may record.
+const MAX_INLINED_CHECKSUMS: u32 = 1_000_000;
+
 /// What a statement of the schemas does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Statement<'a> {
@@ -35,7 +38,27 @@ pub(super) fn create(connection: &Connection) -> Result<(), LakeError> {
             params![FORMAT_VERSION, env!("CARGO_PKG_VERSION")],
         )?;
         Ok(())
-    })
+    })?;
+    set_options(connection)
+}
+
+/// What DuckLake keeps in the catalog instead of in files.
+///
+/// In tables of files nothing: a delete of few rows would be kept there too, and a file whose rows
+/// were all deleted so would be read for ever. In `files` everything.
+fn set_options(connection: &Connection) -> Result<(), LakeError> {
+    let set = |table: &str, rows: u32| {
+        connection.execute_batch(&format!(
+            "CALL ducklake_set_option('{LAKE_NAME}', 'data_inlining_row_limit', {rows}, table_name => {})",
+            quoted_text(table)
+        ))
+    };
+    for sql in split(&SCHEMA.concat()) {
+        if let Statement::Partition(table) = classify(sql)? {
+            set(table, 0)?;
+        }
+    }
+    Ok(set("files", MAX_INLINED_CHECKSUMS)?)
 }
 
 /// Gives a lake of an older format all that it lacks; `scratch` is an empty folder.
@@ -80,7 +103,8 @@ pub(super) fn upgrade(connection: &Connection, scratch: &Path) -> Result<(), Lak
             params![FORMAT_VERSION, env!("CARGO_PKG_VERSION")],
         )?;
         Ok(())
-    })
+    })?;
+    set_options(connection)
 }
 
 /// Runs `work` with an empty lake of today's format attached beside the one in use.
