@@ -126,7 +126,7 @@ mod tests {
             lines.iter().all(|line| width(line, 10.0) <= 80.0),
             "{lines:?}"
         );
-        assert_eq!(wrap("short", 10.0, 100.0, 2), ["short"]);
+        assert_eq!(wrap("short", 10.0, 80.0, 2), ["short"]);
     }
 
     #[test]
