@@ -104,13 +104,13 @@ impl Track {
         }
     }
 
-    /// Goes on to `frame` with a new reading; `None` when it gives no region to go on from.
-    fn followed(mut self, reading: (RawPose, f32), frame: u64) -> Result<Self, Self> {
+    /// Goes on to `frame` with a new reading, unless that gives no region to go on from.
+    fn go_on(&mut self, reading: (RawPose, f32), frame: u64) -> Trace {
         let (raw, probability) = reading;
         let pose = self.smoother.apply(&raw, time_secs(frame));
         let body = Body::new(&pose);
         if !body.roi.is_usable() {
-            return Err(self);
+            return Trace::Lost;
         }
         let moved = [
             body.roi.center_x_px - self.body.roi.center_x_px,
@@ -123,8 +123,15 @@ impl Track {
         if probability >= SURE_PROBABILITY || frame - self.place.frame > MAX_SURE_AGE_FRAMES {
             self.place = self.place_now(frame);
         }
-        Ok(self)
+        Trace::Found
     }
+}
+
+/// Whether someone who is followed is still where they were expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trace {
+    Found,
+    Lost,
 }
 
 /// Someone who was followed.
@@ -301,14 +308,11 @@ impl MultiPersonTracker {
         let rois: Vec<Roi> = self.tracks.iter().map(|track| track.body.roi).collect();
         let readings = self.landmarkers.read_all(frame, &rois, &mut self.timings)?;
         let started = Instant::now();
-        for (track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
-            let followed = match reading {
-                Some(reading) => track.followed(reading, self.frame),
-                None => Err(track),
-            };
-            match followed {
-                Ok(track) => self.tracks.push(track),
-                Err(track) => {
+        for (mut track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
+            let trace = reading.map_or(Trace::Lost, |reading| track.go_on(reading, self.frame));
+            match trace {
+                Trace::Found => self.tracks.push(track),
+                Trace::Lost => {
                     let place = track.place.clone();
                     self.lose(track, place);
                 }
@@ -469,7 +473,6 @@ impl MultiPersonTracker {
             }
             roi = body.roi;
             let is_clear = probability >= CLEAR_PROBABILITY;
-            if std::env::var_os("DBG").is_some() { eprintln!("frame {} known {} p {probability} {:?}", self.frame, known.len(), body.roi); }
             clear_readings = if is_clear { clear_readings + 1 } else { 0 };
             // A clear reading counts, however it goes on: with somebody who is followed alone it is
             // the first as well.
