@@ -15,7 +15,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg.
 TEST_PACKAGES := ffmpeg
 
-.PHONY: help setup system-packages test-packages build models clips demo test lint fmt bench bench-peers
+.PHONY: help setup system-packages test-packages build models clips demo test test-interop lint fmt bench bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,15 @@ demo: setup ## Ingest the demo video and query it
 
 test: setup test-packages clips ## Run the whole test suite
 	cargo test --release --locked
+
+INTEROP := $(TARGET_DIR)/interop
+
+test-interop: setup clips ## Read exported files with OpenSim, pandas, pyarrow (from PyPI)
+	@test -e $(INTEROP)/venv/.ready || { python3 -m venv $(INTEROP)/venv && \
+	    $(INTEROP)/venv/bin/pip install --quiet -r tests/interop/requirements.txt && touch $(INTEROP)/venv/.ready; }
+	@rm -rf $(INTEROP)/lake $(INTEROP)/output
+	$(POSEDATA) ingest "$$($(POSEDATA) models path demo)" --lake $(INTEROP)/lake --output $(INTEROP)/output
+	$(INTEROP)/venv/bin/python tests/interop/read_exports.py --posedata $(abspath $(POSEDATA)) --lake $(INTEROP)/lake
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips
