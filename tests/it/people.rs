@@ -54,6 +54,10 @@ fn frames(people: &People) -> Vec<Vec<usize>> {
     frames
 }
 
+/// Frames that somebody may have to be followed before they are numbered and reported, when the
+/// first readings of them are not all clear: enough proof is five clear frames.
+const PROOF_FRAMES: usize = 5;
+
 /// The middle of a person's hips in a frame, as fractions of the picture.
 fn hips(people: &People, frame: usize, person: u16) -> [f32; 2] {
     let pose = people[frame].iter().find(|pose| pose.person == person);
@@ -87,12 +91,12 @@ fn two_people_side_by_side_are_followed_as_each_would_be_alone() {
     let inputs = ["single_cam01", "single_cam02"];
     let clip = cut(folder.path(), &inputs, "[a][b]hstack", 50);
     let together = follow(&clip, 2);
-    let all: Vec<usize> = (0..50).collect();
-    assert_eq!(
-        frames(&together),
-        [all.clone(), all],
-        "left is 0, right is 1"
-    );
+    let frames = frames(&together);
+    assert_eq!(frames.len(), 2, "left is 0, right is 1");
+    for frames in &frames {
+        assert!(frames[0] <= PROOF_FRAMES, "{frames:?}");
+        assert_eq!(*frames, Vec::from_iter(frames[0]..50));
+    }
 
     // The same pixels, each half a picture of its own.
     let mut alone = [0, 1].map(|_| tracker(TrackerConfig::default()));
@@ -105,7 +109,11 @@ fn two_people_side_by_side_are_followed_as_each_would_be_alone() {
             let view = BgrView::new(data, half, view.height(), view.stride()).expect("half");
             let expected = tracker.estimate(view).expect("models run");
             let expected = &expected.first().expect("a person").landmarks;
-            for (found, expected) in together[frame][side].landmarks.iter().zip(expected) {
+            let mut persons = together[frame].iter();
+            let Some(found) = persons.find(|pose| usize::from(pose.person) == side) else {
+                continue;
+            };
+            for (found, expected) in found.landmarks.iter().zip(expected) {
                 let expected_x = (expected.x + side as f32) / 2.0;
                 let dx = (found.x - expected_x) * (2 * half) as f32;
                 let dy = (found.y - expected.y) * view.height() as f32;
@@ -148,7 +156,9 @@ fn who_is_hidden_for_a_second_keeps_the_number() {
     let again = frames[1].iter().find(|frame| **frame > 50);
     let again = *again.expect("found again");
     assert!(again <= 51 + 15, "{again}");
-    let expected: Vec<usize> = (0..20).chain(again..80).collect();
+    let first = frames[1][0];
+    assert!(first <= PROOF_FRAMES, "{first}");
+    let expected: Vec<usize> = (first..20).chain(again..80).collect();
     assert_eq!(frames[1], expected);
 }
 
@@ -163,7 +173,9 @@ fn someone_else_in_the_same_place_gets_a_new_number() {
     let frames = frames(&follow(&clip, 2));
     assert_eq!(frames.len(), 3, "three people");
     assert_eq!(frames[0].len(), 80);
-    assert_eq!(frames[1], Vec::from_iter(0..20));
+    let first = frames[1][0];
+    assert!(first <= PROOF_FRAMES, "{first}");
+    assert_eq!(frames[1], Vec::from_iter(first..20));
     assert!(frames[2][0] > 50);
     assert_eq!(frames[2].last(), Some(&79));
 }
