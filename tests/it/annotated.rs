@@ -41,6 +41,8 @@ fn probe(path: &Path, entries: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines()
         .map(|line| line.trim_end_matches(',').to_owned())
+        // Frames with further data have lines of their own for it.
+        .filter(|line| !line.is_empty())
         .collect()
 }
 
@@ -290,7 +292,7 @@ fn a_video_that_fails_leaves_no_annotated_one_and_no_rows() {
     );
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("annotated_whole.mp4"),
+        stderr(&output).contains("file/out/"),
         "{}",
         stderr(&output)
     );
