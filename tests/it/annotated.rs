@@ -291,11 +291,7 @@ fn a_video_that_fails_leaves_no_annotated_one_and_no_rows() {
         &["ingest", "whole.mp4", "--output", "file/out"],
     );
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("file/out/"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("file/out/"), "{}", stderr(&output));
     let lake = open_lake(&LakePaths::new(folder.path().join("lake"))).expect("a session");
     assert_eq!(lake.find_videos(&[]).expect("a lake").len(), 0);
 }

@@ -284,7 +284,7 @@ fn maintenance_beside_a_running_ingest_disturbs_nobody() {
     let session = open_lake(&lake).expect("a session");
     let mut ingests = 0;
     let mut rounds = 0;
-    while ingests < 2 {
+    while ingests < 2 || rounds < 3 {
         let mut process = start(folder.path(), &forced);
         let status = loop {
             session.compact().expect("a report");
@@ -302,7 +302,6 @@ fn maintenance_beside_a_running_ingest_disturbs_nobody() {
         assert!(status.success(), "{status}");
         ingests += 1;
     }
-    assert!(rounds > 2);
     assert_eq!(assert_whole_and_list(&lake, "at the end").len(), 3);
 }
 
