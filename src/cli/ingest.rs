@@ -1,5 +1,6 @@
 //! `posedata ingest`: videos into the lake.
 
+use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -196,6 +197,13 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         .transpose()?;
     let cores = Resources::detect().cores;
     let memory_limit_bytes = global.memory_limit_bytes();
+    // Several people are read side by side, each by a session of its own.
+    let sessions = match usize::from(args.max_persons.get()) {
+        1 => 1,
+        persons => 1 + persons.min(cores),
+    };
+    let model_file_bytes = fs::metadata(&files.landmarker).map_or(0, |metadata| metadata.len());
+    let worker_bytes = ingest::worker_bytes(model_file_bytes, sessions);
     let config = IngestConfig {
         inputs: args.inputs,
         lake: global.lake_paths()?,
@@ -222,6 +230,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         memory: MemoryPlan::new(
             memory_limit_bytes,
             args.workers.map_or(cores, NonZeroUsize::get),
+            worker_bytes,
         )?,
         batch_size: args.batch_size,
         cores,

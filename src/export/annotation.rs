@@ -279,8 +279,8 @@ fn draw_panel(
     let mut lines = Vec::new();
     for person in persons {
         let of_person = person_lines(person);
-        // A person whose lines would leave the picture still has skeleton and box.
-        if lines.is_empty() || lines.len() + of_person.len() < room {
+        // Further people have skeleton and box, and lines where these cover little of the picture.
+        if lines.is_empty() || lines.len() + of_person.len() < room / 3 {
             lines.extend(of_person);
         }
     }

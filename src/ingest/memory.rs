@@ -15,8 +15,12 @@ use crate::video::{Frame, VideoInfo};
 /// The program itself with its libraries, stacks and queues of rows; with one worker and the
 /// database's commit 252 MiB are resident when pictures are tiny.
 const PROCESS_BYTES: u64 = 160 << 20;
-/// A worker's models with their working memory, and its writer's chunk of rows.
-const WORKER_BYTES: u64 = 110 << 20;
+/// A worker's detector, its working memory, and its writer's chunk of rows.
+const WORKER_BYTES: u64 = 70 << 20;
+/// Bytes that a session of a landmark model takes for each byte of its file: the weights, packed
+/// anew for the processor, and room to work; 280 MiB in all were measured with the full model,
+/// 390 with the heavy one.
+const SESSION_BYTES_PER_FILE_BYTE: u64 = 3;
 /// Part of the budget that the database may use.
 const DATABASE_SHARE: f64 = 0.1;
 const MIN_DATABASE_BYTES: u64 = 64 << 20;
@@ -53,6 +57,7 @@ pub struct MemoryPlan {
     /// For the whole process.
     pub limit_bytes: u64,
     max_workers: usize,
+    worker_bytes: u64,
 }
 
 /// A budget that is too small.
@@ -84,6 +89,12 @@ impl std::fmt::Display for Size {
     }
 }
 
+/// What a worker takes that has `sessions` sessions of a landmark model whose file has
+/// `model_file_bytes`.
+pub fn worker_bytes(model_file_bytes: u64, sessions: usize) -> u64 {
+    WORKER_BYTES + SESSION_BYTES_PER_FILE_BYTE * model_file_bytes * sessions as u64
+}
+
 /// The database's part of a budget.
 pub fn database_bytes(limit_bytes: u64) -> u64 {
     let share = (limit_bytes as f64 * DATABASE_SHARE) as u64;
@@ -91,13 +102,17 @@ pub fn database_bytes(limit_bytes: u64) -> u64 {
 }
 
 impl MemoryPlan {
-    /// Divides `limit_bytes` over at most `max_workers` workers: fewer, where their models would
-    /// leave less than half of it to frames.
+    /// Divides `limit_bytes` over at most `max_workers` workers of `worker_bytes` each: fewer, where
+    /// they would leave less than three quarters of what they share to frames.
     ///
     /// # Errors
     /// [`MemoryError::NoRoom`] when not even one worker fits.
-    pub fn new(limit_bytes: u64, max_workers: usize) -> Result<Self, MemoryError> {
-        let fixed = PROCESS_BYTES + WORKER_BYTES + database_bytes(limit_bytes);
+    pub fn new(
+        limit_bytes: u64,
+        max_workers: usize,
+        worker_bytes: u64,
+    ) -> Result<Self, MemoryError> {
+        let fixed = PROCESS_BYTES + worker_bytes + database_bytes(limit_bytes);
         let Some(room) = limit_bytes.checked_sub(fixed).filter(|room| *room > 0) else {
             return Err(MemoryError::NoRoom {
                 limit: Size(limit_bytes),
@@ -105,15 +120,16 @@ impl MemoryPlan {
             });
         };
         // Further workers come out of what would be left to frames.
-        let affordable = 1 + room / 2 / WORKER_BYTES;
+        let affordable = 1 + room / 4 / worker_bytes;
         let workers = max_workers.clamp(1, affordable as usize);
         Ok(Self {
             frames: Arc::new(MemoryBudget::new(
-                room - (workers as u64 - 1) * WORKER_BYTES,
+                room - (workers as u64 - 1) * worker_bytes,
             )),
             workers,
             limit_bytes,
             max_workers,
+            worker_bytes,
         })
     }
 
@@ -121,7 +137,8 @@ impl MemoryPlan {
     fn limit_for(&self, bytes: u64) -> u64 {
         const STEP: u64 = 1 << 20;
         let leaves_enough = |limit: &u64| {
-            Self::new(*limit, self.max_workers).is_ok_and(|plan| plan.frames.total_bytes() >= bytes)
+            Self::new(*limit, self.max_workers, self.worker_bytes)
+                .is_ok_and(|plan| plan.frames.total_bytes() >= bytes)
         };
         let limits = (self.limit_bytes / STEP + 1..).map(|mebibytes| mebibytes * STEP);
         limits
@@ -217,15 +234,17 @@ mod tests {
     #[test]
     fn workers_follow_the_budget() {
         let gib = |n: u64| n << 30;
-        assert_eq!(MemoryPlan::new(gib(8), 4).expect("room").workers, 4);
-        assert_eq!(MemoryPlan::new(500 << 20, 4).expect("room").workers, 1);
-        let error = MemoryPlan::new(300 << 20, 4).expect_err("no room");
+        let worker_bytes = worker_bytes(13 << 20, 1);
+        let plan = |limit| MemoryPlan::new(limit, 4, worker_bytes);
+        assert_eq!(plan(gib(8)).expect("room").workers, 4);
+        assert_eq!(plan(500 << 20).expect("room").workers, 1);
+        let error = plan(300 << 20).expect_err("no room");
         assert!(error.to_string().contains("are needed"), "{error}");
     }
 
     #[test]
     fn a_pool_gives_one_buffer_whatever_happens_and_more_while_the_budget_lasts() {
-        let plan = MemoryPlan::new(2 << 30, 1).expect("room");
+        let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1)).expect("room");
         let reserve = |width, height| {
             FramePool::reserve(
                 &plan,

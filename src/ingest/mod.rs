@@ -31,7 +31,7 @@ use crate::lake::{
 };
 use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
 use crate::video::{EncodeError, VideoError, check_file};
-pub use memory::{MemoryError, MemoryPlan, database_bytes};
+pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use outputs::VideoOutputs;
 pub use outputs::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use pipeline::{Interruption, VideoJob};

@@ -56,7 +56,7 @@ pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
             annotated_video: AnnotatedVideo::Off,
             pose_json: PoseJson::Off,
         },
-        memory: MemoryPlan::new(4 << 30, 2).expect("room for two workers"),
+        memory: MemoryPlan::new(4 << 30, 2, 64 << 20).expect("room for two workers"),
         batch_size: NonZeroUsize::MIN,
         cores: 2,
         replace: Replace::IfDifferent,
