@@ -168,9 +168,12 @@ fn print_check(report: &CheckReport) -> anyhow::Result<()> {
         n => format!("damaged ({n} findings)"),
     };
     print_result(format_args!(
-        "{}: {verdict}; {} videos, {} files, {}, snapshot {}, format {}",
+        "{}: {verdict}; {}, {} files, {}, snapshot {}, format {}",
         report.lake.display(),
-        report.videos,
+        match report.videos {
+            1 => "1 video".to_owned(),
+            n => format!("{n} videos"),
+        },
         report.files,
         human_bytes(report.bytes),
         report.snapshot,
