@@ -39,7 +39,8 @@ test-interop: setup clips ## Read exported files with OpenSim, pandas, pyarrow (
 	    $(INTEROP)/venv/bin/pip install --quiet -r tests/interop/requirements.txt && touch $(INTEROP)/venv/.ready; }
 	@rm -rf $(INTEROP)/lake $(INTEROP)/output
 	$(POSEDATA) ingest "$$($(POSEDATA) models path demo)" --lake $(INTEROP)/lake --output $(INTEROP)/output
-	$(INTEROP)/venv/bin/python tests/interop/read_exports.py --posedata $(abspath $(POSEDATA)) --lake $(INTEROP)/lake
+	cd $(INTEROP) && venv/bin/python $(CURDIR)/tests/interop/read_exports.py \
+	    --posedata $(abspath $(POSEDATA)) --lake lake
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips

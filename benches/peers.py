@@ -74,9 +74,9 @@ def main():
     frames = 230
     script = [sys.executable, __file__]
     commands = {
-        ("one video", "posedata"): lambda: [posedata, "ingest", "--force", "--quiet", "--lake", str(scratch / "one"), demo],
+        ("one video", "posedata"): lambda: [posedata, "ingest", "--force", "--quiet", "--no-video", "--no-pose-json", "--lake", str(scratch / "one"), demo],
         ("one video", "python script"): lambda: [*script, "--one", str(scratch), demo],
-        ("four videos", "posedata"): lambda: [posedata, "ingest", "--force", "--quiet", "--lake", str(scratch / "four"), *videos],
+        ("four videos", "posedata"): lambda: [posedata, "ingest", "--force", "--quiet", "--no-video", "--no-pose-json", "--lake", str(scratch / "four"), *videos],
         ("four videos", "python, two processes"): lambda: [*script, "--pool", str(scratch), *videos],
     }
     secs = {key: [] for key in commands}
