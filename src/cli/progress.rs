@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 
 use super::logs::{self, TOLD};
 use super::{Verbosity, styled_error_label};
+use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 
 /// How often a bar is drawn at most.
@@ -158,10 +159,25 @@ impl IngestObserver for Progress {
                     report.frame_count, report.pose_frame_count
                 ));
             }
-            VideoOutcome::Skipped if self.verbosity == Verbosity::Verbose => {
-                self.say(&format!("{path}: in the lake already"));
+            VideoOutcome::Skipped => {
+                if self.verbosity == Verbosity::Verbose {
+                    self.say(&format!("{path}: in the lake already"));
+                }
+                for output in &report.missing_outputs {
+                    // Pose files are the outputs that are no videos.
+                    let command = match output.extension() {
+                        Some(suffix) if suffix == "json" => "export pose-json",
+                        _ => "annotate",
+                    };
+                    let folder = folder_of(output);
+                    self.say(&format!(
+                        "hint: it is in the lake, but not here; `posedata {command} {path} --output {}` writes it: {}",
+                        folder.display(),
+                        output.display()
+                    ));
+                }
             }
-            VideoOutcome::Skipped | VideoOutcome::Cancelled => {}
+            VideoOutcome::Cancelled => {}
         }
     }
 }

@@ -159,6 +159,8 @@ pub struct VideoReport {
     pub lake_bytes: u64,
     /// Files beside the lake that were written.
     pub outputs: Vec<PathBuf>,
+    /// Files beside the lake that an earlier ingest did not write, or that are gone.
+    pub missing_outputs: Vec<PathBuf>,
     pub stages: StageTimes,
 }
 
@@ -173,6 +175,7 @@ impl VideoReport {
             person_count: 0,
             lake_bytes: 0,
             outputs: Vec::new(),
+            missing_outputs: Vec::new(),
             stages: StageTimes::default(),
         }
     }
@@ -438,7 +441,10 @@ impl Run<'_> {
             let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
             let known = lake.ingested.get(&video_id);
             if known.is_some_and(|video| video.config_hash == config_hash) {
-                return Ok(skipped());
+                let mut report = skipped();
+                report.missing_outputs = self.outputs_of(path, &video_id)?.paths();
+                report.missing_outputs.retain(|path| !path.exists());
+                return Ok(report);
             }
         }
         let outputs = self.outputs_of(path, &video_id)?;
@@ -487,6 +493,7 @@ impl Run<'_> {
             person_count: done.persons.len() as u64,
             lake_bytes,
             outputs: outputs.paths(),
+            missing_outputs: Vec::new(),
             stages,
         })
     }

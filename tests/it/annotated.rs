@@ -265,6 +265,26 @@ fn what_the_lake_has_gives_the_same_video_again_and_a_contact_sheet() {
 }
 
 #[test]
+fn whoever_ingested_without_outputs_is_told_how_to_get_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clip = folder.path().join("clip.mp4");
+    let source = "testsrc=size=96x64:rate=10:duration=0.5";
+    make_clip(&clip, &["-f", "lavfi", "-i", source]);
+    let without = ["ingest", "clip.mp4", "--no-video", "--no-pose-json"];
+    assert!(posedata(folder.path(), &without).status.success());
+    let again = posedata(folder.path(), &["ingest", "clip.mp4"]);
+    assert!(again.status.success());
+    for command in ["annotate clip.mp4", "export pose-json clip.mp4"] {
+        assert!(stderr(&again).contains(command), "{}", stderr(&again));
+        let words: Vec<&str> = command.split(' ').collect();
+        let written = posedata(folder.path(), &words);
+        assert!(written.status.success(), "{}", stderr(&written));
+    }
+    let silent = posedata(folder.path(), &["ingest", "clip.mp4"]);
+    assert!(!stderr(&silent).contains("hint"), "{}", stderr(&silent));
+}
+
+#[test]
 fn a_video_that_fails_leaves_no_annotated_one_and_no_rows() {
     let folder = tempfile::tempdir().expect("a folder");
     let whole = folder.path().join("whole.mp4");
