@@ -9,7 +9,7 @@ use clap::Args;
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::write_atomically;
-use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, unique_stem, video_id};
+use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem, video_id};
 use crate::lake::{Lake, VideoRecord};
 use crate::video::ImageFormat;
 
@@ -60,6 +60,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let lake = global.open_lake(MEMORY_SHARE, 1)?;
     let sources = sources(&lake, &args.videos)?;
     let all = lake.find_videos(&[])?;
+    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
     let outputs = Outputs {
         folder: args.output,
         annotated_video: AnnotatedVideo::On,
@@ -68,12 +69,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
     let (mut written, mut failed) = (Vec::new(), 0);
     for (video, path) in sources {
-        let others = all.iter().filter(|other| other.video_id != video.video_id);
-        let stems: Vec<_> = others
-            .filter_map(|other| Path::new(&other.file_name).file_stem())
-            .map(Into::into)
-            .collect();
-        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &stems);
+        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
         let Some(output) = outputs.of_video(&stem).annotated_video else {
             continue;
         };

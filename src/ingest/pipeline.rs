@@ -152,8 +152,7 @@ pub fn process<'b>(
     let (frame_sender, frames) = bounded(pool.capacity());
     let (used_sender, used_frames) = bounded(pool.capacity());
     let (row_sender, rows) = bounded(QUEUED_ROWS);
-    let ingest_id = format!("{}-{}", &job.config_hash[..8], unique_suffix());
-    let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id, &ingest_id)?;
+    let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id)?;
     let pose_json = match &job.outputs.pose_json {
         Some(path) => Some(PoseJsonWriter::create(path)?),
         None => None,
@@ -218,15 +217,6 @@ pub fn process<'b>(
 /// Passes a thread's panic on.
 fn joined<T>(result: std::thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Keeps two ingests of one video in different processes, or one after the other, apart.
-fn unique_suffix() -> String {
-    let now = std::time::SystemTime::now();
-    let nanos = now
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_nanos());
-    format!("{:x}-{nanos:x}", std::process::id())
 }
 
 /// How long decoding took, and how long it waited.

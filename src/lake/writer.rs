@@ -80,19 +80,12 @@ pub struct VideoWriter {
 }
 
 impl VideoWriter {
-    /// Starts the files of one ingest in the lake's partition for `sport`; `ingest_id` keeps two
-    /// ingests of the same video apart.
+    /// Starts the files of one ingest in the lake's partition for `sport`.
     ///
     /// # Errors
     /// When the folder or a file cannot be made.
-    pub fn create(
-        paths: &LakePaths,
-        sport: &str,
-        video_id: &str,
-        ingest_id: &str,
-    ) -> Result<Self, LakeError> {
-        let file_name = format!("{video_id}-{ingest_id}.parquet");
-        let path = |table: &str| paths.partition(table, sport).join(&file_name);
+    pub fn create(paths: &LakePaths, sport: &str, video_id: &str) -> Result<Self, LakeError> {
+        let path = |table: &str| paths.new_file(table, sport, video_id);
         let metrics = TableFile::create(&path("metrics"), metrics_schema(), storage_by_type)?;
         Ok(Self {
             video_id: video_id.into(),

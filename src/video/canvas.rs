@@ -78,21 +78,11 @@ impl Canvas<'_> {
 
     /// A filled circle.
     pub fn disc(&mut self, center: [f64; 2], radius_px: f64, color: Bgr) -> Result<(), DrawError> {
-        self.circle(center, radius_px, color, imgproc::FILLED)
+        self.ring(center, radius_px, color, imgproc::FILLED)
     }
 
     /// The outline of a circle.
     pub fn ring(
-        &mut self,
-        center: [f64; 2],
-        radius_px: f64,
-        color: Bgr,
-        thickness_px: i32,
-    ) -> Result<(), DrawError> {
-        self.circle(center, radius_px, color, thickness_px)
-    }
-
-    fn circle(
         &mut self,
         center: [f64; 2],
         radius_px: f64,

@@ -111,9 +111,7 @@ pub fn commit_frames(
 ) -> Lake {
     paths.prepare().expect("a folder");
     let lake = open_lake(paths).expect("a session");
-    let ingest_id = format!("{}-{}", &record.config_hash[..8], record.frame_count);
-    let mut writer =
-        VideoWriter::create(paths, &record.sport, &record.video_id, &ingest_id).expect("files");
+    let mut writer = VideoWriter::create(paths, &record.sport, &record.video_id).expect("files");
     for frame in frames {
         writer
             .push(frame.frame, frame.time, frame.persons)
