@@ -29,4 +29,8 @@ pub mod query;
 
 pub mod plot;
 
+pub mod language;
+
+pub mod dataset;
+
 pub mod cli;

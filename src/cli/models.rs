@@ -12,7 +12,7 @@ use crate::models::{self, AssetState, Installed, ModelStore};
 #[command(after_help = "Examples:
   posedata models                  # what is installed, from where, under which licence
   posedata models add heavy        # one more model
-  posedata models add base         # what `posedata ingest` needs
+  posedata models add base         # what posedata needs
   posedata models path demo        # where a file is")]
 pub struct ModelsArgs {
     #[command(subcommand)]

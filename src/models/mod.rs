@@ -102,11 +102,23 @@ struct Asset {
     onnx: Option<Onnx>,
 }
 
+/// A language model that has a name of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedBase {
+    pub name: String,
+    /// What installs it; `None` when only the hub has it.
+    pub asset: Option<String>,
+    /// Its repository on the Hugging Face hub.
+    pub repository: String,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     packages: std::collections::BTreeMap<String, Package>,
     assets: Vec<Asset>,
+    bases: Vec<NamedBase>,
 }
 
 /// Whether an installed file is what the manifest says.
@@ -190,6 +202,11 @@ impl ModelStore {
             Some(path) => Ok(PathBuf::from(path)),
             None => self.path("onnxruntime"),
         }
+    }
+
+    /// The language models that have names of their own.
+    pub fn bases(&self) -> &[NamedBase] {
+        &self.manifest.bases
     }
 
     /// The files that pose estimation with a landmark model needs.
@@ -315,6 +332,18 @@ mod tests {
                 asset.name
             );
             assert_eq!(asset.sha256.len(), 64, "{}", asset.name);
+        }
+    }
+
+    #[test]
+    fn every_base_that_names_an_asset_has_one() {
+        let store = ModelStore::new(Some("nowhere".into())).expect("a manifest");
+        assert!(!store.bases().is_empty());
+        for base in store.bases() {
+            assert!(base.repository.contains('/'), "{}", base.name);
+            if let Some(asset) = &base.asset {
+                store.path(asset).expect("an asset of that name");
+            }
         }
     }
 

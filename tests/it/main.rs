@@ -9,6 +9,7 @@ mod faults;
 mod goldens;
 mod ingest;
 mod lake;
+mod language;
 mod logs;
 mod maintenance;
 mod memory;

@@ -8,7 +8,7 @@ use crate::support::{command, installed, stderr, stdout, store};
 
 #[test]
 fn what_make_setup_installs_is_good() {
-    for name in ["detector", "full", "onnxruntime", "ducklake"] {
+    for name in ["detector", "full", "onnxruntime", "ducklake", "smollm2"] {
         let status = store().status();
         let asset = status.iter().find(|a| a.name == name).expect("an asset");
         assert_eq!(asset.state, AssetState::Good, "{name}; run `make setup`");

@@ -1,0 +1,95 @@
+//! An example: one question about some frames of a video, with its answer and where it comes from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::language::chat::{Message, Role};
+
+/// What [`Example::origin`] says of examples that a recipe made.
+pub const RECIPE_ORIGIN: &str = "recipe";
+
+/// Which part of a dataset an example belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    Train,
+    Valid,
+}
+
+impl Split {
+    pub const ALL: [Self; 2] = [Self::Train, Self::Valid];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+        }
+    }
+}
+
+/// The frames behind an example.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lineage {
+    pub video_id: String,
+    pub sport: String,
+    pub person: u16,
+    /// First frame, from 0.
+    pub frame_start: u64,
+    /// Last frame, included.
+    pub frame_end: u64,
+}
+
+/// A question with the data that its answer needs, the answer, and where both come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// Number within the dataset, padded with zeros.
+    pub id: String,
+    /// Name of the recipe that chose the facts.
+    pub task: String,
+    pub split: Split,
+    /// `recipe`, or provider and model that wrote the words: `openai:MODEL`.
+    pub origin: String,
+    /// BLAKE3 of what a provider was asked; `None` for examples of recipes.
+    pub prompt_hash: Option<String>,
+    #[serde(flatten)]
+    pub lineage: Lineage,
+    /// The row of the recipe's SQL: an object of column names and values, without the lineage.
+    pub facts: serde_json::Value,
+    /// What the model is told of its part; may be empty.
+    pub system: String,
+    /// The question, without data.
+    pub question: String,
+    /// The facts as the model sees them, as a compact table; may be empty.
+    pub data: String,
+    pub answer: String,
+    /// Tokens before the answer, as the base model's chat template lays them out.
+    pub prompt_tokens: u32,
+    /// Tokens of the answer with its end mark: those that the loss sees.
+    pub answer_tokens: u32,
+}
+
+impl Example {
+    /// What the user says: the question, an empty line, the data.
+    pub fn user(&self) -> String {
+        if self.data.is_empty() {
+            return self.question.clone();
+        }
+        format!("{}\n\n{}", self.question, self.data)
+    }
+
+    /// The example as a chat; without a system message where there is nothing to say.
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages = self.prompt();
+        messages.push(Message::new(Role::Assistant, &self.answer));
+        messages
+    }
+
+    /// The chat up to the answer.
+    pub fn prompt(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        if !self.system.is_empty() {
+            messages.push(Message::new(Role::System, &self.system));
+        }
+        messages.push(Message::new(Role::User, self.user()));
+        messages
+    }
+}

@@ -1,0 +1,82 @@
+//! What a dataset was built from, and how: enough to build it again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Format, Split};
+
+/// The file `dataset.json` of a dataset's folder. It holds no times, so that the same lake, seed
+/// and recipes give the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub name: String,
+    pub posedata_version: String,
+    pub format: Format,
+    /// The lake's snapshot that the facts were read from.
+    pub lake_snapshot: u64,
+    pub seed: u64,
+    /// Wanted share of the valid split, 0 to 1.
+    pub valid_fraction: f64,
+    /// The base model whose tokenizer counted tokens.
+    pub base: String,
+    /// BLAKE3 of that tokenizer's vocabulary and chat template.
+    pub tokenizer_blake3: String,
+    /// Most tokens of an example, answer included.
+    pub max_tokens: u32,
+    /// Share of equal facts (Jaccard index) from which two examples count as the same.
+    pub near_duplicate_threshold: f64,
+    pub recipes: Vec<RecipeRecord>,
+    pub videos: Vec<VideoRecord>,
+    /// Rounds of `posedata synth` that added examples, in their order.
+    #[serde(default)]
+    pub synth: Vec<SynthRecord>,
+}
+
+/// A recipe as it was used; its files are copied into the dataset's folder `recipes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecipeRecord {
+    /// Name of both files without their endings.
+    pub task: String,
+    /// The first line of the SQL file's comment.
+    pub about: String,
+    pub weight: f64,
+    pub sql_blake3: String,
+    pub template_blake3: String,
+    pub funnel: Funnel,
+}
+
+/// What became of a recipe's rows, stage by stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Funnel {
+    /// Rows that the SQL gave.
+    pub rows: u64,
+    pub over_token_budget: u64,
+    pub duplicates: u64,
+    pub near_duplicates: u64,
+    /// Left over when the task had its share.
+    pub not_sampled: u64,
+    /// In the dataset.
+    pub kept: u64,
+}
+
+/// A video that examples come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoRecord {
+    pub video_id: String,
+    pub file_name: String,
+    pub sport: String,
+    /// Tag of the person filmed; videos with the same one stay in the same split.
+    pub subject: Option<String>,
+    pub split: Split,
+    pub pose_model: String,
+    pub pose_model_sha256: String,
+}
+
+/// What a round of `posedata synth` added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SynthRecord {
+    /// `openai:MODEL` or `anthropic:MODEL`.
+    pub origin: String,
+    pub accepted: u64,
+    /// Reasons for which answers were rejected, with their numbers.
+    pub rejected: std::collections::BTreeMap<String, u64>,
+}

@@ -1,0 +1,176 @@
+//! Base models: what `--base NAME_OR_PATH` stands for.
+
+use std::path::{Path, PathBuf};
+
+use super::tokenizer::TOKENIZER_FILE;
+use super::{ChatTokenizer, Hub, LanguageError, gguf};
+use crate::models::{ModelStore, NamedBase};
+
+/// What a base model consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BaseFiles {
+    /// One GGUF file with everything.
+    Gguf(PathBuf),
+    /// A folder with a `tokenizer.json`, as repositories of the Hugging Face hub are laid out.
+    Folder(PathBuf),
+    /// A `tokenizer.json` alone.
+    TokenizerJson(PathBuf),
+}
+
+impl BaseFiles {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Gguf(path) | Self::Folder(path) | Self::TokenizerJson(path) => path,
+        }
+    }
+}
+
+/// A base model whose files are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// As the user named it.
+    pub name: String,
+    pub files: BaseFiles,
+}
+
+impl Base {
+    /// Opens the model's tokenizer.
+    ///
+    /// # Errors
+    /// When its files are wrong.
+    pub fn tokenizer(&self) -> Result<ChatTokenizer, LanguageError> {
+        ChatTokenizer::open(self.files.path())
+    }
+}
+
+/// Finds a base model: a name of `models/models.toml`, a GGUF file, a model's folder, a
+/// `tokenizer.json`, or a repository of the Hugging Face hub. What the hub has is taken from its
+/// cache, or fetched.
+///
+/// # Errors
+/// When there is nothing of that name, or it is not installed, or cannot be fetched.
+pub fn find(store: &ModelStore, name_or_path: &str) -> Result<Base, LanguageError> {
+    find_with(store, &Hub::from_environment(), name_or_path)
+}
+
+/// As [`find`], with a hub of one's own.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_with(store: &ModelStore, hub: &Hub, name_or_path: &str) -> Result<Base, LanguageError> {
+    let files = match named(store, name_or_path) {
+        Some(base) => files_of_named(store, hub, base)?,
+        None => {
+            let path = Path::new(name_or_path);
+            match files_at(path)? {
+                Some(files) => files,
+                None if is_repository(name_or_path) => {
+                    files_of_repository(store, hub, name_or_path)?
+                }
+                None => {
+                    let known = store.bases().iter().map(|base| base.name.as_str());
+                    return Err(LanguageError::UnknownBase {
+                        name: name_or_path.into(),
+                        known: known.collect::<Vec<_>>().join(", "),
+                        installed: installed(store, hub),
+                    });
+                }
+            }
+        }
+    };
+    Ok(Base {
+        name: name_or_path.into(),
+        files,
+    })
+}
+
+fn named<'a>(store: &'a ModelStore, name: &str) -> Option<&'a NamedBase> {
+    store.bases().iter().find(|base| base.name == name)
+}
+
+fn files_of_named(
+    store: &ModelStore,
+    hub: &Hub,
+    base: &NamedBase,
+) -> Result<BaseFiles, LanguageError> {
+    if let Some(files) = present(store, hub, base) {
+        return Ok(files);
+    }
+    match &base.asset {
+        Some(asset) => Err(LanguageError::NotInstalled {
+            name: base.name.clone(),
+            asset: asset.clone(),
+            installed: installed(store, hub),
+        }),
+        None => files_of_repository(store, hub, &base.repository),
+    }
+}
+
+/// The files of a named base, if they are there without a download.
+fn present(store: &ModelStore, hub: &Hub, base: &NamedBase) -> Option<BaseFiles> {
+    let asset = base.asset.as_deref();
+    let file = asset.and_then(|asset| store.path(asset).ok());
+    match file.filter(|file| file.is_file()) {
+        Some(file) => Some(BaseFiles::Gguf(file)),
+        None => hub.cached(&base.repository).map(BaseFiles::Folder),
+    }
+}
+
+fn files_of_repository(
+    store: &ModelStore,
+    hub: &Hub,
+    repository: &str,
+) -> Result<BaseFiles, LanguageError> {
+    let folder = match hub.cached(repository) {
+        Some(folder) => folder,
+        None => hub.fetch(repository).map_err(|reason| LanguageError::Hub {
+            repository: repository.into(),
+            reason,
+            installed: installed(store, hub),
+        })?,
+    };
+    Ok(BaseFiles::Folder(folder))
+}
+
+/// What is at a path; `None` when nothing is.
+fn files_at(path: &Path) -> Result<Option<BaseFiles>, LanguageError> {
+    if path.is_dir() {
+        if !path.join(TOKENIZER_FILE).is_file() {
+            return Err(LanguageError::NoTokenizerInFolder { path: path.into() });
+        }
+        return Ok(Some(BaseFiles::Folder(path.into())));
+    }
+    if !path.is_file() {
+        return Ok(None);
+    }
+    if gguf::is_gguf(path) {
+        return Ok(Some(BaseFiles::Gguf(path.into())));
+    }
+    if path.extension().is_some_and(|ending| ending == "json") {
+        return Ok(Some(BaseFiles::TokenizerJson(path.into())));
+    }
+    Err(LanguageError::NotGguf { path: path.into() })
+}
+
+/// Whether a name is laid out as `OWNER/NAME`, in the hub's own letters.
+fn is_repository(name: &str) -> bool {
+    let is_part = |part: &str| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        !part.is_empty() && !part.starts_with(['.', '-']) && part.chars().all(is_letter)
+    };
+    name.split_once('/')
+        .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
+}
+
+/// Names of the bases that are there without a download, for error messages.
+fn installed(store: &ModelStore, hub: &Hub) -> String {
+    let bases = store.bases().iter();
+    let names: Vec<&str> = bases
+        .filter(|base| present(store, hub, base).is_some())
+        .map(|base| base.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    names.join(", ")
+}
