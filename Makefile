@@ -34,13 +34,23 @@ test: setup test-packages clips ## Run the whole test suite
 
 INTEROP := $(TARGET_DIR)/interop
 
-test-interop: setup clips ## Read exported files with OpenSim, pandas, pyarrow (from PyPI)
-	@test -e $(INTEROP)/venv/.ready || { python3 -m venv $(INTEROP)/venv && \
-	    $(INTEROP)/venv/bin/pip install --quiet -r tests/interop/requirements.txt && touch $(INTEROP)/venv/.ready; }
-	@rm -rf $(INTEROP)/lake $(INTEROP)/output
+$(INTEROP)/venv/.ready: $(wildcard tests/interop/requirements*.txt)
+	@python3 -m venv $(INTEROP)/venv
+	@$(INTEROP)/venv/bin/pip install --quiet -r tests/interop/requirements.txt -r tests/interop/requirements-datasets.txt
+	@$(INTEROP)/venv/bin/pip install --quiet --no-deps -r tests/interop/requirements-trl.txt
+	@touch $@
+
+test-interop: setup clips $(INTEROP)/venv/.ready ## Read exported files and datasets with OpenSim, pandas, datasets, TRL (from PyPI)
+	@rm -rf $(INTEROP)/lake $(INTEROP)/output $(INTEROP)/datasets
 	$(POSEDATA) ingest "$$($(POSEDATA) models path demo)" --lake $(INTEROP)/lake --output $(INTEROP)/output
 	cd $(INTEROP) && venv/bin/python $(CURDIR)/tests/interop/read_exports.py \
 	    --posedata $(abspath $(POSEDATA)) --lake lake
+	$(POSEDATA) ingest "$$($(POSEDATA) models path single_cam01)" --lake $(INTEROP)/lake --output $(INTEROP)/output
+	for format in messages alpaca sharegpt prompt-completion; do \
+	    $(POSEDATA) dataset build --name interop --format $$format --valid 0.5 --seed 7 \
+	        --llm-data $(INTEROP)/datasets/$$format --lake $(INTEROP)/lake || exit 1; \
+	done
+	$(INTEROP)/venv/bin/python tests/interop/read_datasets.py --trl $(INTEROP)/datasets/*/interop
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips

@@ -190,7 +190,7 @@ fn sources(lake: &Lake, selectors: &[String]) -> anyhow::Result<Vec<(VideoRecord
 }
 
 /// The rows of one video on the pictures of another would be worse than nothing.
-fn check_source(video: &VideoRecord, path: &Path) -> anyhow::Result<()> {
+pub(super) fn check_source(video: &VideoRecord, path: &Path) -> anyhow::Result<()> {
     ensure!(
         path.is_file(),
         "the video file is gone; give the path where it lies now: {}",

@@ -6,6 +6,7 @@
 mod analyze;
 mod annotate;
 mod command_line;
+mod dataset;
 mod export;
 mod ingest;
 mod lake;
@@ -17,6 +18,7 @@ mod progress;
 mod query;
 mod remove;
 mod run_report;
+mod tag;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -172,6 +174,8 @@ enum Command {
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
     Analyze(analyze::AnalyzeArgs),
+    Dataset(dataset::DatasetArgs),
+    Tag(tag::TagArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     Metrics(metrics::MetricsArgs),
@@ -235,6 +239,8 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         Command::Analyze(args) => analyze::run(args, &global),
+        Command::Dataset(args) => dataset::run(args, &global),
+        Command::Tag(args) => tag::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Metrics(args) => metrics::run(args, &global),

@@ -7,6 +7,9 @@ use crate::language::chat::{Message, Role};
 /// What [`Example::origin`] says of examples that a recipe made.
 pub const RECIPE_ORIGIN: &str = "recipe";
 
+/// What the task of an example is called whose words a model wrote about a recipe's facts.
+pub const SYNTHETIC_TASK_PREFIX: &str = "synth_";
+
 /// Which part of a dataset an example belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +71,18 @@ pub struct Example {
 }
 
 impl Example {
+    /// The recipe that found the facts, whoever wrote the words.
+    pub fn recipe(&self) -> &str {
+        self.task
+            .strip_prefix(SYNTHETIC_TASK_PREFIX)
+            .unwrap_or(&self.task)
+    }
+
+    /// Tokens of the whole example.
+    pub fn tokens(&self) -> u32 {
+        self.prompt_tokens + self.answer_tokens
+    }
+
     /// What the user says: the question, an empty line, the data.
     pub fn user(&self) -> String {
         if self.data.is_empty() {

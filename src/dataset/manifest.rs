@@ -22,6 +22,8 @@ pub struct Manifest {
     pub tokenizer_blake3: String,
     /// Most tokens of an example, answer included.
     pub max_tokens: u32,
+    /// Most examples that were asked for.
+    pub max_examples: u64,
     /// Share of equal facts (Jaccard index) from which two examples count as the same.
     pub near_duplicate_threshold: f64,
     pub recipes: Vec<RecipeRecord>,

@@ -1,9 +1,81 @@
 //! Instruction datasets: recipes (SQL and templates) over the lake, made into chat examples.
+//!
+//! DuckDB runs the SQL, Polars decides what is looked at and taken, minijinja finds the words. The
+//! module never calls a network and never decodes video.
 
+mod build;
+mod card;
 mod example;
+mod facts;
+mod folder;
 mod format;
 mod manifest;
+mod plan;
+mod recipe;
+pub mod similarity;
+mod stats;
+mod template;
 
-pub use example::{Example, Lineage, RECIPE_ORIGIN, Split};
-pub use format::Format;
+use std::path::PathBuf;
+
+pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, facts_at};
+pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split};
+pub use folder::{DATASET_FILE, Dataset};
+pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
+pub use stats::Stats;
+
+use crate::lake::LakeError;
+use crate::language::LanguageError;
+use crate::query::QueryError;
+
+/// What can go wrong with a dataset.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Language(#[from] LanguageError),
+    #[error("cannot read ({reason}): {path}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error("the recipe is broken at line {line}: {reason}: {path}")]
+    Recipe {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    #[error("a recipe is a pair of files, NAME.sql and NAME.jinja; there is no template: {path}")]
+    NoTemplate { path: PathBuf },
+    #[error("a recipe is a pair of files, NAME.sql and NAME.jinja; there is no SQL beside: {path}")]
+    NoSql { path: PathBuf },
+    #[error(
+        "there are no recipes (NAME.sql and NAME.jinja); give another folder with --recipes: {path}"
+    )]
+    NoRecipes { path: PathBuf },
+    #[error("a dataset's name has letters, digits, - and _ only, not '{name}'")]
+    BadName { name: String },
+    #[error(
+        "there is no dataset; build it with `posedata dataset build`, or give --llm-data: {path}"
+    )]
+    NoDataset { path: PathBuf },
+    #[error(
+        "the dataset is damaged ({reason}); build it again with `posedata dataset build`: {path}"
+    )]
+    Damaged { path: PathBuf, reason: String },
+    #[error("the folder holds something else than a dataset; give another name or folder: {path}")]
+    NotADataset { path: PathBuf },
+    #[error(
+        "no recipe found anything in the lake: {rows} rows came from SQL, {over_token_budget} examples were above {max_tokens} tokens; ingest videos that show people, or raise --max-tokens"
+    )]
+    Empty {
+        rows: u64,
+        over_token_budget: u64,
+        max_tokens: u32,
+    },
+    #[error("choosing examples failed: {0}")]
+    Polars(#[from] polars::error::PolarsError),
+}

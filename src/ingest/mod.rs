@@ -27,7 +27,7 @@ use serde::Serialize;
 use crate::export::ExportError;
 use crate::export::annotation::AnnotationError;
 use crate::lake::{
-    CommitOutcome, FORMAT_VERSION, IngestedVideo, Lake, LakeError, LakePaths, Replace,
+    CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace,
 };
 use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
 use crate::video::{EncodeError, VideoError, check_file};
@@ -98,7 +98,7 @@ impl RowConfig {
                 detect_every: tracker.detect_every,
             }),
             pick: tracker.pick,
-            format_version: FORMAT_VERSION,
+            format_version: ROWS_VERSION,
         }
     }
 

@@ -24,7 +24,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 12] = [
+pub(super) const SCHEMA: [&str; 15] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
     include_str!("../../schemas/persons.sql"),
@@ -37,6 +37,9 @@ pub(super) const SCHEMA: [&str; 12] = [
     include_str!("../../schemas/frames.sql"),
     include_str!("../../schemas/macros.sql"),
     include_str!("../../schemas/runs.sql"),
+    include_str!("../../schemas/subjects.sql"),
+    include_str!("../../schemas/datasets.sql"),
+    include_str!("../../schemas/examples.sql"),
 ];
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
@@ -370,7 +373,7 @@ impl Lake {
                         Some(model) => delete_model_rows(connection, table, video_id, model)?,
                     }
                     if let Some(file) = &replacement.file {
-                        add_file(connection, table, video_id, file)?;
+                        add_file(connection, table, Some(video_id), file)?;
                     }
                 }
                 Ok(())
@@ -685,7 +688,11 @@ pub(super) fn in_transaction<R>(
 /// Keeps the files of a transaction that was committed, and deletes those of one that was not.
 /// Where that cannot be told they stay: what the catalog names must not be deleted, and what it
 /// does not name is cleared away later.
-fn settle<R>(connection: &Connection, outcome: &Result<R, LakeError>, files: Vec<StagedFile>) {
+pub(super) fn settle<R>(
+    connection: &Connection,
+    outcome: &Result<R, LakeError>,
+    files: Vec<StagedFile>,
+) {
     let may_be_named = |file: &StagedFile| {
         let sql = "SELECT count(*) > 0 FROM files WHERE path = ?";
         let path = file.path_in_data().display().to_string();
@@ -740,10 +747,11 @@ fn delete_model_rows(
     Ok(())
 }
 
-fn add_file(
+/// Adds a file to a table; `video_id` is `None` where it holds rows of several videos.
+pub(super) fn add_file(
     connection: &Connection,
     table: &str,
-    video_id: &str,
+    video_id: Option<&str>,
     file: &StagedFile,
 ) -> Result<(), LakeError> {
     let add = format!(
@@ -792,7 +800,7 @@ fn add_video(
     ];
     for (table, file) in files {
         if let Some(file) = file {
-            add_file(connection, table, &video.video_id, file)?;
+            add_file(connection, table, Some(&video.video_id), file)?;
         }
     }
     let main_person = persons.iter().find(|person| person.is_main);

@@ -7,6 +7,7 @@
 mod analysis;
 mod catalog;
 mod check;
+mod datasets;
 mod derived;
 mod inventory;
 mod maintenance;
@@ -24,6 +25,7 @@ pub use catalog::{
     TableInfo, VideoRecord,
 };
 pub use check::{CheckReport, Finding, Severity};
+pub use datasets::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, example_batch};
 pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
 pub use maintenance::{
     CompactReport, CompactedTable, Execution, ExpireReport, RemoveReport, RemovedRows, Retention,
@@ -45,7 +47,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 2;
+pub const FORMAT_VERSION: i32 = 3;
+
+/// Version of what ingest writes into its tables; grows when a video has to be ingested again to
+/// have the rows that the newest posedata gives it.
+pub const ROWS_VERSION: i32 = 2;
 
 /// Name under which the lake is attached.
 pub const LAKE_NAME: &str = "lake";
@@ -118,19 +124,28 @@ impl LakePaths {
     /// The folder of a table's files for one sport. DuckLake keeps its own files there too, and
     /// stores paths below it as relative, so that a lake can be moved.
     pub fn partition(&self, table: &str, sport: &str) -> PathBuf {
+        self.partition_by(table, "sport", sport)
+    }
+
+    fn partition_by(&self, table: &str, key: &str, value: &str) -> PathBuf {
         let table = self.data().join("main").join(table);
-        table.join(format!("sport={sport}"))
+        table.join(format!("{key}={value}"))
     }
 
     /// A name, never used before, for a new file of a video's rows in a table.
     pub fn new_file(&self, table: &str, sport: &str, video_id: &str) -> PathBuf {
+        self.new_file_in(table, "sport", sport, video_id)
+    }
+
+    /// The same for a table that is partitioned by something else; `prefix` begins the file's name.
+    pub fn new_file_in(&self, table: &str, key: &str, value: &str, prefix: &str) -> PathBuf {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let nanos = now.map_or(0, |elapsed| elapsed.as_nanos());
         let process = std::process::id();
-        let file = format!("{video_id}-{process:x}-{nanos:x}-{count:x}.parquet");
-        self.partition(table, sport).join(file)
+        let file = format!("{prefix}-{process:x}-{nanos:x}-{count:x}.parquet");
+        self.partition_by(table, key, value).join(file)
     }
 }
 

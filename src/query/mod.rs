@@ -138,6 +138,31 @@ impl Session {
         })
     }
 
+    /// Makes a temporary table, in place of an earlier one of its name, that the session's queries
+    /// can read beside the lake's tables; `columns` are names and types as SQL has them.
+    ///
+    /// # Errors
+    /// When the columns are wrong or the rows do not fit them.
+    pub fn set_temporary_table(
+        &self,
+        name: &str,
+        columns: &str,
+        rows: impl Iterator<Item = Vec<Value>>,
+    ) -> Result<(), QueryError> {
+        let connection = &self.reader.connection;
+        connection
+            .execute_batch(&format!("CREATE OR REPLACE TEMP TABLE {name} ({columns})"))
+            .map_err(sql_error)?;
+        let mut appender = connection
+            .appender_to_catalog_and_db(name, "temp", "main")
+            .map_err(sql_error)?;
+        for row in rows {
+            let values = duckdb::appender_params_from_iter(row.iter());
+            appender.append_row(values).map_err(sql_error)?;
+        }
+        appender.flush().map_err(sql_error)
+    }
+
     fn execute<R, E: From<QueryError>>(
         &self,
         query: &Query,

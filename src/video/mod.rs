@@ -3,6 +3,7 @@
 //! OpenCV is known to this module alone; it knows nothing of poses.
 
 mod canvas;
+mod clip;
 mod container;
 mod encoder;
 mod mp4;
@@ -11,6 +12,7 @@ mod sheet;
 mod timestamps;
 
 pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
+pub use clip::{ClipError, cut_clip};
 pub use container::{Container, sniff};
 pub use encoder::{EncodeError, VideoEncoder};
 pub use reader::{Frame, VideoInfo, VideoReader, check_file, silence_decoder_logs};

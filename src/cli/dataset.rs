@@ -1,0 +1,582 @@
+//! `posedata dataset`: builds instruction datasets, shows their examples, traces them back.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::annotate::check_source;
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use crate::dataset::{
+    BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
+    Split, TokenCount, build, facts_at,
+};
+use crate::lake::{Lake, VideoRecord};
+use crate::language::chat::Message;
+use crate::language::{ChatTokenizer, LanguageError, bases};
+use crate::resources::Resources;
+use crate::video::cut_clip;
+
+/// Share of the memory limit for the database; the rest is for examples.
+const MEMORY_SHARE: f64 = 0.5;
+/// Digits of hashes that people are shown.
+const HASH_DIGITS: usize = 12;
+
+/// Build instruction datasets from the lake, show their examples, trace them back
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
+  posedata dataset show gait --n 5
+  posedata dataset trace gait 0042 --clip example.mp4
+  posedata query -e \"select task, split, count(*) from examples where dataset = 'gait' group by all\"")]
+pub struct DatasetArgs {
+    #[command(subcommand)]
+    command: DatasetCommand,
+}
+
+#[derive(Subcommand)]
+enum DatasetCommand {
+    Build(BuildArgs),
+    Show(ShowArgs),
+    Trace(TraceArgs),
+}
+
+/// Where datasets are kept.
+#[derive(Args)]
+pub struct FolderArgs {
+    /// Folder of datasets
+    #[arg(
+        long,
+        visible_alias = "llm_data",
+        value_name = "DIR",
+        default_value = "llm_training_data"
+    )]
+    llm_data: PathBuf,
+}
+
+impl FolderArgs {
+    /// The folder of a dataset.
+    pub fn of(&self, name: &str) -> PathBuf {
+        self.llm_data.join(name)
+    }
+}
+
+/// Make chat examples of what recipes (SQL and templates) find in the lake
+#[derive(Args)]
+#[command(after_help = "Example:
+  posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
+
+A recipe is a pair of files, NAME.sql and NAME.jinja; README.md says how to write one.
+
+The folder DIR/NAME gets train and valid as JSONL and Parquet, dataset_card.md, stats.json,
+dataset.json, examples.parquet (everything, with lineage) and the recipes as they were used.
+Whole videos validate, and all videos of a subject (`posedata tag`) stay together. The same
+snapshot of the lake, recipes and seed give the same bytes.")]
+struct BuildArgs {
+    /// Name of the dataset: letters, digits, - and _
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Folder of recipes
+    #[arg(long, value_name = "DIR", default_value = "queries/instruct")]
+    recipes: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Share of the frames whose videos validate
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = fraction)]
+    valid: f64,
+    /// Decides everything that is left to chance
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Shape of the training files
+    #[arg(long, value_enum, default_value_t = Format::Messages)]
+    format: Format,
+    /// Most tokens of an example, answer included
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    max_tokens: u32,
+    /// Most examples; tasks share them by their weights
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    examples: u64,
+    /// Share of equal facts from which two examples of a task count as the same; above 1 none do
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.8)]
+    near_duplicates: f64,
+    /// Model that is to be trained, whose tokenizer counts: smollm2, tinyllama, a GGUF file, a
+    /// model's folder, OWNER/NAME on the Hugging Face hub
+    #[arg(long, value_name = "MODEL", default_value = "smollm2")]
+    base: String,
+    /// The lake as it was at this snapshot [default: the newest in which videos changed]
+    #[arg(long, value_name = "VERSION")]
+    at: Option<u64>,
+}
+
+/// Show examples as a person reads them, with token counts and what the loss will see
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata dataset show gait --n 5
+  posedata dataset show gait --task range_of_motion --split valid
+  posedata dataset show gait --id 0042 --json")]
+struct ShowArgs {
+    /// Name of the dataset
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    n: usize,
+    /// Only examples of this recipe
+    #[arg(long, value_name = "TASK")]
+    task: Option<String>,
+    /// Only examples of this split
+    #[arg(long, value_name = "train|valid", value_parser = split)]
+    split: Option<Split>,
+    /// Only this example
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// Show where an example comes from: SQL, snapshot, video, frames, model
+#[derive(Args)]
+#[command(after_help = "Examples:
+  posedata dataset trace gait 0042
+  posedata dataset trace gait 42 --clip example.mp4
+
+The recipe is run again on the lake's snapshot, to see whether it still gives the same facts.")]
+struct TraceArgs {
+    /// Name of the dataset
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Number of the example
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Cut the example's frames out of the video into this file
+    #[arg(long, value_name = "FILE.mp4")]
+    clip: Option<PathBuf>,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number from 0 to 1")?;
+    match (0.0..1.0).contains(&number) {
+        true => Ok(number),
+        false => Err("expected a number from 0 to below 1".into()),
+    }
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    let found = Split::ALL.into_iter().find(|split| split.name() == text);
+    found.ok_or_else(|| "expected train or valid".into())
+}
+
+pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    match args.command {
+        DatasetCommand::Build(args) => run_build(args, global),
+        DatasetCommand::Show(args) => run_show(&args, global),
+        DatasetCommand::Trace(args) => run_trace(&args, global),
+    }
+}
+
+/// Counts as the base model will see an example.
+pub fn count_tokens(
+    tokenizer: &ChatTokenizer,
+    messages: &[Message],
+) -> Result<TokenCount, LanguageError> {
+    let chat = tokenizer.encode(messages)?;
+    let answer = chat.in_loss.iter().filter(|in_loss| **in_loss).count();
+    Ok(TokenCount {
+        prompt: (chat.ids.len() - answer) as u32,
+        answer: answer as u32,
+    })
+}
+
+fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    ensure!(
+        args.near_duplicates > 0.0,
+        "--near-duplicates is a number above 0, not {}",
+        args.near_duplicates
+    );
+    let tokenizer = bases::find(&global.store()?, &args.base)?.tokenizer()?;
+    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let config = BuildConfig {
+        name: args.name.clone(),
+        recipes: args.recipes,
+        valid_fraction: args.valid,
+        seed: args.seed,
+        max_tokens: args.max_tokens,
+        max_examples: args.examples,
+        near_duplicate_threshold: args.near_duplicates,
+        format: args.format,
+        lake_snapshot: args.at,
+        base: args.base,
+        tokenizer_blake3: tokenizer.blake3(),
+    };
+    let is_quiet = global.verbosity() == Verbosity::Quiet || global.json;
+    let built = build(
+        &lake,
+        &config,
+        &|messages| count_tokens(&tokenizer, messages),
+        |session| {
+            // Without a handler, Ctrl-C ends the process, and nothing has been written yet.
+            let _ = handle_interrupts(move || session.interrupt());
+        },
+        |recipe| {
+            if !is_quiet {
+                logs::note(recipe_line(recipe));
+            }
+        },
+    );
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        return Ok(Ending::Interrupted);
+    }
+    let (dataset, report) = built?;
+    let folder = args.folder.of(&args.name);
+    dataset.save(&folder)?;
+    dataset.register(&lake, &folder)?;
+    if global.json {
+        let result = serde_json::json!({ "folder": folder, "report": report });
+        print_result(serde_json::to_string_pretty(&result)?)?;
+    } else if !is_quiet {
+        tell_built(&dataset, &report, &folder)?;
+    }
+    Ok(Ending::AllGood)
+}
+
+fn recipe_line(recipe: &RecipeReport) -> String {
+    format!(
+        "{}: {} rows from {} windows, {:.0} rows/s (SQL {:.2} s, words and tokens {:.2} s)",
+        recipe.task,
+        recipe.funnel.rows,
+        recipe.windows,
+        recipe.rows_per_sec(),
+        recipe.sql_secs,
+        recipe.words_secs
+    )
+}
+
+fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header([
+            "recipe",
+            "rows",
+            "too long",
+            "equal",
+            "nearly equal",
+            "not drawn",
+            "kept",
+        ]);
+    for recipe in &report.recipes {
+        let funnel = &recipe.funnel;
+        let counts = [
+            funnel.rows,
+            funnel.over_token_budget,
+            funnel.duplicates,
+            funnel.near_duplicates,
+            funnel.not_sampled,
+            funnel.kept,
+        ];
+        let counts = counts.map(|count| count.to_string());
+        table.add_row(std::iter::once(recipe.task.clone()).chain(counts));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Right);
+    }
+    print_result(table)?;
+    print_result(format_args!(
+        "{} examples to train, {} to validate, from snapshot {} of the lake, in {:.1} s: {}",
+        report.train,
+        report.valid,
+        report.lake_snapshot,
+        report.elapsed_secs,
+        folder.display()
+    ))?;
+    if report.valid == 0 && dataset.manifest.valid_fraction > 0.0 {
+        logs::note(
+            "hint: nothing validates, because there is only one video or subject; ingest more, or say with `posedata tag` who is who",
+        );
+    }
+    Ok(())
+}
+
+fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let dataset = Dataset::open(&args.folder.of(&args.name))?;
+    let examples: Vec<&Example> = match &args.id {
+        Some(id) => vec![find(&dataset, id)?],
+        None => {
+            let wanted = dataset.examples.iter().filter(|example| {
+                args.task.as_ref().is_none_or(|task| example.task == *task)
+                    && args.split.is_none_or(|split| example.split == split)
+            });
+            wanted.take(args.n).collect()
+        }
+    };
+    if let Some(task) = &args.task {
+        let tasks: std::collections::BTreeSet<&str> =
+            dataset.examples.iter().map(|e| e.task.as_str()).collect();
+        ensure!(
+            tasks.contains(task.as_str()),
+            "the dataset has no task {task}; it has {}",
+            tasks.into_iter().collect::<Vec<_>>().join(", ")
+        );
+    }
+    if global.json {
+        print_result(serde_json::to_string_pretty(&examples)?)?;
+        return Ok(Ending::AllGood);
+    }
+    let base = &dataset.manifest.base;
+    let tokenizer = bases::find(&global.store()?, base)?.tokenizer()?;
+    let marks = match std::io::stdout().is_terminal() {
+        true => ("\x1b[32m", "\x1b[0m"),
+        false => ("[[", "]]"),
+    };
+    for (index, example) in examples.iter().enumerate() {
+        if index > 0 {
+            print_result("")?;
+        }
+        print_result(heading(&dataset, example))?;
+        print_result(as_the_model_sees(&tokenizer, example, marks)?.trim_end())?;
+    }
+    let how = match std::io::stdout().is_terminal() {
+        true => "in green",
+        false => "between [[ and ]]",
+    };
+    if global.verbosity() > Verbosity::Quiet {
+        logs::note(format_args!(
+            "the loss sees what stands {how}; tokens are those of {base}"
+        ));
+    }
+    Ok(Ending::AllGood)
+}
+
+fn find<'a>(dataset: &'a Dataset, id: &str) -> anyhow::Result<&'a Example> {
+    let number = |id: &str| id.trim().parse::<u64>().ok();
+    let wanted = number(id);
+    let found = dataset
+        .examples
+        .iter()
+        .find(|example| example.id == id || (wanted.is_some() && number(&example.id) == wanted));
+    found.with_context(|| {
+        let last = dataset
+            .examples
+            .last()
+            .map_or("none", |example| &example.id);
+        format!("the dataset has no example {id}; the last one is {last}")
+    })
+}
+
+fn heading(dataset: &Dataset, example: &Example) -> String {
+    let video = dataset.manifest.videos.iter();
+    let video = video
+        .clone()
+        .find(|video| video.video_id == example.lineage.video_id);
+    let origin = match example.origin.as_str() {
+        RECIPE_ORIGIN => String::new(),
+        origin => format!(", written by {origin}"),
+    };
+    format!(
+        "--- {} {} ({}{origin}): {}, person {}, frames {} to {}; {} tokens, {} in the loss",
+        example.id,
+        example.task,
+        example.split.name(),
+        video.map_or(example.lineage.video_id.as_str(), |video| &video.file_name),
+        example.lineage.person,
+        example.lineage.frame_start,
+        example.lineage.frame_end,
+        example.tokens(),
+        example.answer_tokens,
+    )
+}
+
+/// The chat as the base model's template lays it out, with marks around what the loss sees.
+fn as_the_model_sees(
+    tokenizer: &ChatTokenizer,
+    example: &Example,
+    (open, close): (&str, &str),
+) -> anyhow::Result<String> {
+    let chat = tokenizer.encode(&example.messages())?;
+    let mut text = String::new();
+    let tokens: Vec<(u32, bool)> = chat.ids.into_iter().zip(chat.in_loss).collect();
+    for run in tokens.chunk_by(|a, b| a.1 == b.1) {
+        let ids: Vec<u32> = run.iter().map(|(id, _)| *id).collect();
+        let part = tokenizer.decode(&ids)?;
+        match run[0].1 {
+            true => text.extend([open, &part, close]),
+            false => text.push_str(&part),
+        }
+    }
+    Ok(text)
+}
+
+/// Where an example comes from.
+#[derive(serde::Serialize)]
+struct Trace<'a> {
+    example: &'a Example,
+    lake_snapshot: u64,
+    video: Option<VideoFacts>,
+    recipe: Option<RecipeFacts<'a>>,
+    /// Whether the recipe, run again on that snapshot, gives the same facts; `None` where that
+    /// could not be tried.
+    same_facts: Option<bool>,
+    /// Why it could not be tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_tried: Option<String>,
+}
+
+#[derive(serde::Serialize)]
+struct VideoFacts {
+    path: String,
+    pose_model: String,
+    pose_model_sha256: String,
+    #[serde(skip)]
+    record: VideoRecord,
+}
+
+#[derive(serde::Serialize)]
+struct RecipeFacts<'a> {
+    sql_blake3: &'a str,
+    template_blake3: &'a str,
+    sql: &'a str,
+}
+
+fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    let folder = args.folder.of(&args.name);
+    let dataset = Dataset::open(&folder)?;
+    let example = find(&dataset, &args.id)?;
+    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let trace = trace(&lake, &dataset, &folder, example)?;
+    if let Some(clip) = &args.clip {
+        cut(example, trace.video.as_ref(), clip)?;
+    }
+    if global.json {
+        print_result(serde_json::to_string_pretty(&trace)?)?;
+    } else {
+        tell_trace(&dataset, &trace)?;
+        if let Some(clip) = &args.clip {
+            print_result(format_args!("clip:       {}", clip.display()))?;
+        }
+    }
+    Ok(Ending::AllGood)
+}
+
+fn trace<'a>(
+    lake: &Lake,
+    dataset: &'a Dataset,
+    folder: &Path,
+    example: &'a Example,
+) -> anyhow::Result<Trace<'a>> {
+    // The video may have been removed from the lake since.
+    let videos = lake.find_videos(std::slice::from_ref(&example.lineage.video_id));
+    let video = videos.ok().and_then(|mut videos| videos.pop());
+    let recipes = dataset.manifest.recipes.iter();
+    let recipe = recipes
+        .clone()
+        .find(|recipe| recipe.task == example.recipe());
+    let recipe = recipe.map(|recipe| RecipeFacts {
+        sql_blake3: &recipe.sql_blake3,
+        template_blake3: &recipe.template_blake3,
+        sql: (dataset.recipe_files)
+            .get(&format!("{}.sql", recipe.task))
+            .map_or("", String::as_str),
+    });
+    let again = match recipe {
+        Some(_) => facts_at(lake, &dataset.manifest, &folder.join("recipes"), example),
+        None => Ok(Vec::new()),
+    };
+    let (same_facts, not_tried) = match again {
+        _ if recipe.is_none() => (None, Some("no recipe made it".into())),
+        Ok(facts) => (Some(facts.contains(&example.facts)), None),
+        Err(error @ (DatasetError::Lake(_) | DatasetError::Query(_))) => {
+            (None, Some(error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Trace {
+        example,
+        lake_snapshot: dataset.manifest.lake_snapshot,
+        video: video.map(|record| VideoFacts {
+            path: record.path.clone(),
+            pose_model: record.pose_model.clone(),
+            pose_model_sha256: record.pose_model_sha256.clone(),
+            record,
+        }),
+        recipe,
+        same_facts,
+        not_tried,
+    })
+}
+
+fn tell_trace(dataset: &Dataset, trace: &Trace<'_>) -> anyhow::Result<()> {
+    let example = trace.example;
+    let lineage = &example.lineage;
+    let short = |hash: &str| hash.chars().take(HASH_DIGITS).collect::<String>();
+    print_result(heading(dataset, example))?;
+    print_result(format_args!("question:   {}", example.question))?;
+    print_result(format_args!("answer:     {}", example.answer))?;
+    match &trace.video {
+        Some(video) => {
+            print_result(format_args!("video:      {}", video.path))?;
+            print_result(format_args!("video id:   {}", lineage.video_id))?;
+            print_result(format_args!(
+                "pose model: {} (sha256 {}...)",
+                video.pose_model,
+                short(&video.pose_model_sha256)
+            ))?;
+        }
+        None => print_result(format_args!(
+            "video:      {} (no longer in the lake)",
+            lineage.video_id
+        ))?,
+    }
+    print_result(format_args!(
+        "frames:     {} to {} of person {}",
+        lineage.frame_start, lineage.frame_end, lineage.person
+    ))?;
+    print_result(format_args!("snapshot:   {}", trace.lake_snapshot))?;
+    if let Some(hash) = &example.prompt_hash {
+        print_result(format_args!(
+            "words:      {} (prompt {}...)",
+            example.origin,
+            short(hash)
+        ))?;
+    }
+    if let Some(recipe) = &trace.recipe {
+        print_result(format_args!(
+            "recipe:     {} (SQL {}..., template {}...)",
+            example.recipe(),
+            short(recipe.sql_blake3),
+            short(recipe.template_blake3)
+        ))?;
+        let again = match (trace.same_facts, &trace.not_tried) {
+            (Some(true), _) => "the same facts".to_owned(),
+            (Some(false), _) => "OTHER facts: the lake's rows of then are not those of now".into(),
+            (None, reason) => format!("could not be tried: {}", reason.as_deref().unwrap_or("?")),
+        };
+        print_result(format_args!("run again:  {again}"))?;
+        print_result("facts:")?;
+        print_result(serde_json::to_string_pretty(&example.facts)?)?;
+        print_result("SQL:")?;
+        print_result(recipe.sql.trim_end())?;
+    }
+    Ok(())
+}
+
+fn cut(example: &Example, video: Option<&VideoFacts>, clip: &Path) -> anyhow::Result<()> {
+    let extension = clip.extension().unwrap_or_default();
+    ensure!(
+        extension.eq_ignore_ascii_case("mp4"),
+        "a clip is an .mp4 file; change the suffix: {}",
+        clip.display()
+    );
+    let video =
+        video.context("the video is no longer in the lake; ingest it again to cut a clip")?;
+    let path = Path::new(&video.path);
+    check_source(&video.record, path)?;
+    let frames = example.lineage.frame_start..=example.lineage.frame_end;
+    cut_clip(path, frames, clip)?;
+    Ok(())
+}

@@ -1,0 +1,675 @@
+//! Builds a dataset: recipe by recipe from SQL to words, then a choice among all examples.
+//!
+//! Resident are the examples of all recipes that are no duplicates, half again as many as are
+//! wanted at most, with their texts, and the rows of one recipe.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use duckdb::types::Value as SqlValue;
+use minijinja::Value;
+use rayon::prelude::*;
+
+use super::facts::{self, FactRow};
+use super::plan::{self, Candidate, SplitVideo, Track, Window};
+use super::recipe::{self, Recipe};
+use super::similarity::{SimilarityIndex, fact_shingles};
+use super::template::{Templates, Words};
+use super::{
+    Dataset, DatasetError, Example, Format, Funnel, Manifest, RECIPE_ORIGIN, RecipeRecord, Split,
+    VideoRecord,
+};
+use crate::lake::Lake;
+use crate::language::LanguageError;
+use crate::language::chat::Message;
+use crate::query::{ExternalAccess, Query, QueryError, Session};
+
+/// Windows looked at for each example that a recipe is to give: some have no answer, and some
+/// answers are nearly equal.
+const SPARE: f64 = 1.5;
+/// Windows that even the lightest recipe looks at.
+const MIN_WINDOWS: u64 = 32;
+/// Fewest digits of an example's id.
+const MIN_ID_DIGITS: usize = 4;
+/// Columns of the table `windows`.
+const WINDOW_COLUMNS: &str = "window_id BIGINT, video_id VARCHAR, sport VARCHAR, person SMALLINT, \
+     fps DOUBLE, frame_start INTEGER, frame_end INTEGER, step INTEGER, pick UBIGINT";
+
+/// A validated order to build a dataset.
+#[derive(Clone, Debug)]
+pub struct BuildConfig {
+    pub name: String,
+    /// Folder of recipes.
+    pub recipes: PathBuf,
+    /// Wanted share of the valid split, 0 to 1.
+    pub valid_fraction: f64,
+    pub seed: u64,
+    /// Most tokens of an example, answer included.
+    pub max_tokens: u32,
+    pub max_examples: u64,
+    /// Jaccard index from which two examples' facts count as the same; above 1 none do.
+    pub near_duplicate_threshold: f64,
+    pub format: Format,
+    /// Snapshot to read; `None` is the newest in which something of the videos changed.
+    pub lake_snapshot: Option<u64>,
+    /// Name of the base model.
+    pub base: String,
+    pub tokenizer_blake3: String,
+}
+
+/// Tokens of a chat that ends with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenCount {
+    pub prompt: u32,
+    pub answer: u32,
+}
+
+/// What became of a recipe, and how long it took.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct RecipeReport {
+    pub task: String,
+    pub windows: u64,
+    #[serde(flatten)]
+    pub funnel: Funnel,
+    pub sql_secs: f64,
+    /// Templates, tokens and duplicates.
+    pub words_secs: f64,
+}
+
+impl RecipeReport {
+    /// Rows per second, from SQL to words.
+    pub fn rows_per_sec(&self) -> f64 {
+        self.funnel.rows as f64 / (self.sql_secs + self.words_secs).max(f64::MIN_POSITIVE)
+    }
+}
+
+/// What a build did.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct BuildReport {
+    pub lake_snapshot: u64,
+    pub recipes: Vec<RecipeReport>,
+    pub train: u64,
+    pub valid: u64,
+    pub elapsed_secs: f64,
+}
+
+/// What the lake knows of a video, as templates see it.
+struct Video {
+    video_id: String,
+    file_name: String,
+    sport: String,
+    fps: Option<f64>,
+    width_px: u64,
+    height_px: u64,
+    frames: u64,
+    pose_model: String,
+    pose_model_sha256: String,
+    subject: Option<String>,
+}
+
+/// The videos of a snapshot with the people in them.
+struct Census {
+    videos: Vec<Video>,
+    tracks: Vec<Track>,
+}
+
+/// An example before it has a number.
+struct Draft {
+    task: usize,
+    row: FactRow,
+    words: Words,
+    tokens: TokenCount,
+    candidate: Candidate,
+}
+
+/// Something that counts the tokens of a chat.
+pub type CountTokens<'a> = dyn Fn(&[Message]) -> Result<TokenCount, LanguageError> + Sync + 'a;
+
+/// Builds a dataset. `opened` is given the handle that ends a running query, `done` each recipe's
+/// report as it comes.
+///
+/// # Errors
+/// When a recipe is broken, the lake cannot be read, or no example comes of it.
+pub fn build(
+    lake: &Lake,
+    config: &BuildConfig,
+    count_tokens: &CountTokens<'_>,
+    opened: impl FnOnce(Arc<duckdb::InterruptHandle>),
+    mut done: impl FnMut(&RecipeReport),
+) -> Result<(Dataset, BuildReport), DatasetError> {
+    let started = Instant::now();
+    check_name(&config.name)?;
+    let (recipes, templates) = recipe::load(&config.recipes)?;
+    let lake_snapshot = match config.lake_snapshot {
+        Some(version) => version,
+        None => lake.data_snapshot()?,
+    };
+    let session = Session::open(
+        lake.try_clone()?,
+        Some(lake_snapshot),
+        ExternalAccess::Denied,
+    )?;
+    opened(session.interrupt_handle());
+    let census = Census::of(&session)?;
+    let splits = plan::splits(
+        &census
+            .videos
+            .iter()
+            .map(Video::for_split)
+            .collect::<Vec<_>>(),
+        config.valid_fraction,
+        config.seed,
+    );
+    let weights: Vec<f64> = recipes.iter().map(|recipe| recipe.weight).collect();
+    let mut drafts = Vec::new();
+    let mut reports = Vec::new();
+    for (task, recipe) in recipes.iter().enumerate() {
+        let kitchen = Kitchen {
+            task,
+            recipe,
+            templates: &templates,
+            census: &census,
+            splits: &splits,
+            config,
+            count_tokens,
+        };
+        let share = recipe.weight / weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        let wanted = (config.max_examples as f64 * share * SPARE) as u64 + MIN_WINDOWS;
+        let (mut of_recipe, report) = kitchen.cook(&session, wanted)?;
+        done(&report);
+        drafts.append(&mut of_recipe);
+        reports.push(report);
+    }
+    drop(session);
+    let candidates: Vec<Candidate> = drafts.iter().map(|draft| draft.candidate).collect();
+    let chosen = plan::sample(&candidates, &weights, config.max_examples)?;
+    for candidate in &candidates {
+        reports[candidate.task as usize].funnel.not_sampled += 1;
+    }
+    for index in &chosen {
+        let funnel = &mut reports[candidates[*index].task as usize].funnel;
+        funnel.not_sampled -= 1;
+        funnel.kept += 1;
+    }
+    if chosen.is_empty() {
+        let sum = |value: fn(&Funnel) -> u64| reports.iter().map(|r| value(&r.funnel)).sum();
+        return Err(DatasetError::Empty {
+            rows: sum(|funnel| funnel.rows),
+            over_token_budget: sum(|funnel| funnel.over_token_budget),
+            max_tokens: config.max_tokens,
+        });
+    }
+    let examples = examples(drafts, &chosen, &recipes, &census);
+    let dataset = Dataset {
+        manifest: manifest(
+            config,
+            lake_snapshot,
+            &recipes,
+            &reports,
+            &census,
+            &splits,
+            &examples,
+        ),
+        examples,
+        recipe_files: recipe_files(config, &recipes)?,
+    };
+    let count = |split: Split| dataset.of_split(split).len() as u64;
+    let report = BuildReport {
+        lake_snapshot,
+        train: count(Split::Train),
+        valid: count(Split::Valid),
+        recipes: reports,
+        elapsed_secs: started.elapsed().as_secs_f64(),
+    };
+    Ok((dataset, report))
+}
+
+/// The rows that an example's recipe gives today, at the snapshot that it was built from, for the
+/// windows around its frames; the example's own facts are among them if nothing has changed.
+///
+/// # Errors
+/// When the snapshot is gone, or the recipe is broken.
+pub fn facts_at(
+    lake: &Lake,
+    manifest: &Manifest,
+    recipes: &std::path::Path,
+    example: &Example,
+) -> Result<Vec<serde_json::Value>, DatasetError> {
+    let (recipes, _) = recipe::load(recipes)?;
+    let Some(recipe) = recipes
+        .iter()
+        .find(|recipe| recipe.task == example.recipe())
+    else {
+        return Ok(Vec::new());
+    };
+    let version = Some(manifest.lake_snapshot);
+    let session = Session::open(lake.try_clone()?, version, ExternalAccess::Denied)?;
+    let census = Census::of(&session)?;
+    let weights: f64 = recipes.iter().map(|recipe| recipe.weight).sum();
+    let share = recipe.weight / weights.max(f64::MIN_POSITIVE);
+    let wanted = (manifest.max_examples as f64 * share * SPARE) as u64 + MIN_WINDOWS;
+    let mut windows = plan::windows(recipe, &census.tracks, manifest.seed, wanted)?;
+    windows.retain(|window| {
+        let track = &census.tracks[window.track as usize];
+        track.video_id == example.lineage.video_id
+            && track.person == example.lineage.person
+            && window.frame_start <= example.lineage.frame_start
+            && window.frame_end >= example.lineage.frame_end
+    });
+    let rows = fact_rows(&session, recipe, &census, &windows, |_| Ok(()))?;
+    Ok(rows.iter().map(FactRow::json).collect())
+}
+
+fn check_name(name: &str) -> Result<(), DatasetError> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match !name.is_empty() && name.chars().all(is_good) {
+        true => Ok(()),
+        false => Err(DatasetError::BadName { name: name.into() }),
+    }
+}
+
+impl Video {
+    fn for_split(&self) -> SplitVideo {
+        SplitVideo {
+            video_id: self.video_id.clone(),
+            subject: self.subject.clone(),
+            frames: self.frames,
+        }
+    }
+
+    fn for_templates(&self) -> Value {
+        minijinja::context! {
+            file_name => self.file_name.clone(),
+            sport => self.sport.clone(),
+            fps => self.fps,
+            width_px => self.width_px,
+            height_px => self.height_px,
+        }
+    }
+}
+
+impl Census {
+    fn of(session: &Session) -> Result<Self, DatasetError> {
+        // Lakes had no subjects at first, and snapshots of then still have none.
+        let has_subjects = !rows_of(
+            session,
+            "SELECT 1 FROM information_schema.tables WHERE table_name = 'subjects'
+                 AND table_catalog = current_database()",
+        )?
+        .is_empty();
+        let subjects = match has_subjects {
+            true => "LEFT JOIN subjects USING (video_id)",
+            false => "LEFT JOIN (SELECT NULL AS video_id, NULL AS subject) AS s USING (video_id)",
+        };
+        let videos = rows_of(
+            session,
+            &format!(
+                "SELECT video_id, file_name, sport, fps, width_px, height_px, pose_frame_count,
+                     pose_model, pose_model_sha256, subject
+                 FROM videos {subjects} ORDER BY video_id"
+            ),
+        )?;
+        let videos: Vec<Video> = videos
+            .into_iter()
+            .map(|row| Video {
+                video_id: row[0].to_string(),
+                file_name: row[1].to_string(),
+                sport: row[2].to_string(),
+                fps: f64::try_from(row[3].clone()).ok(),
+                width_px: integer(&row[4]),
+                height_px: integer(&row[5]),
+                frames: integer(&row[6]),
+                pose_model: row[7].to_string(),
+                pose_model_sha256: row[8].to_string(),
+                subject: row[9].as_str().map(str::to_owned),
+            })
+            .collect();
+        let sports = plan::numbered(videos.iter().map(|video| video.sport.as_str()));
+        let positions: HashMap<&str, u32> = videos
+            .iter()
+            .zip(0..)
+            .map(|(video, position)| (video.video_id.as_str(), position))
+            .collect();
+        let tracks = rows_of(
+            session,
+            "SELECT video_id, person, min(frame), max(frame) FROM metrics
+             WHERE quality <> 'no_pose' GROUP BY ALL ORDER BY ALL",
+        )?;
+        let tracks = tracks.into_iter().filter_map(|row| {
+            let video_id = row[0].to_string();
+            let position = *positions.get(video_id.as_str())?;
+            let video = &videos[position as usize];
+            Some(Track {
+                video: position,
+                sport: sports[video.sport.as_str()],
+                video_id,
+                person: integer(&row[1]) as u16,
+                fps: video.fps,
+                first_frame: integer(&row[2]),
+                last_frame: integer(&row[3]),
+            })
+        });
+        let tracks = tracks.collect();
+        Ok(Self { videos, tracks })
+    }
+}
+
+/// Whole numbers of the lake are never negative here.
+fn integer(value: &Value) -> u64 {
+    u64::try_from(value.clone()).unwrap_or(0)
+}
+
+fn rows_of(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, DatasetError> {
+    session.read(&Query::new(sql.into(), Vec::new()), |_, batches| {
+        let rows = batches.flat_map(|batch| {
+            let rows = 0..batch.num_rows();
+            rows.map(|row| facts::values(&batch, row))
+                .collect::<Vec<_>>()
+        });
+        Ok(rows.collect())
+    })
+}
+
+/// Runs a recipe's SQL over its windows; `check` is given the names of the columns first. The rows
+/// come in an order that does not depend on the database's threads.
+fn fact_rows(
+    session: &Session,
+    recipe: &Recipe,
+    census: &Census,
+    windows: &[Window],
+    check: impl FnOnce(&[String]) -> Result<(), DatasetError>,
+) -> Result<Vec<FactRow>, DatasetError> {
+    let rows = windows.iter().zip(0_i64..).map(|(window, id)| {
+        let track = &census.tracks[window.track as usize];
+        let video = &census.videos[track.video as usize];
+        vec![
+            SqlValue::BigInt(id),
+            SqlValue::Text(video.video_id.clone()),
+            SqlValue::Text(video.sport.clone()),
+            SqlValue::SmallInt(track.person as i16),
+            video.fps.map_or(SqlValue::Null, SqlValue::Double),
+            SqlValue::Int(window.frame_start as i32),
+            SqlValue::Int(window.frame_end as i32),
+            SqlValue::Int(window.step as i32),
+            SqlValue::UBigInt(window.ticket),
+        ]
+    });
+    session.set_temporary_table("windows", WINDOW_COLUMNS, rows)?;
+    let query = Query::new(recipe.sql.clone(), Vec::new());
+    let read = session.read(&query, |schema, batches| {
+        check(&facts::columns(recipe, schema)?)?;
+        let mut rows = Vec::new();
+        for batch in batches {
+            rows.append(&mut facts::rows(recipe, &batch)?);
+        }
+        Ok(rows)
+    });
+    let mut rows = read.map_err(|error| match error {
+        DatasetError::Query(QueryError::Sql(message)) => recipe.sql_error(&message),
+        DatasetError::Query(
+            error @ (QueryError::Forbidden(_) | QueryError::MissingParameter { .. }),
+        ) => recipe.sql_error(&error.to_string()),
+        error => error,
+    })?;
+    rows.sort_by(|a, b| {
+        let by_frames = a.key().cmp(&b.key());
+        by_frames.then_with(|| a.json().to_string().cmp(&b.json().to_string()))
+    });
+    Ok(rows)
+}
+
+/// All that one recipe needs to be cooked.
+struct Kitchen<'a> {
+    task: usize,
+    recipe: &'a Recipe,
+    templates: &'a Templates,
+    census: &'a Census,
+    splits: &'a [Split],
+    config: &'a BuildConfig,
+    count_tokens: &'a CountTokens<'a>,
+}
+
+impl Kitchen<'_> {
+    /// From windows to examples of which no two are alike.
+    fn cook(
+        &self,
+        session: &Session,
+        wanted: u64,
+    ) -> Result<(Vec<Draft>, RecipeReport), DatasetError> {
+        let started = Instant::now();
+        let windows = match self.recipe.weight > 0.0 {
+            true => plan::windows(self.recipe, &self.census.tracks, self.config.seed, wanted)?,
+            false => Vec::new(),
+        };
+        let rows = fact_rows(session, self.recipe, self.census, &windows, |columns| {
+            self.templates.check_columns(self.recipe, columns)
+        })?;
+        let sql_secs = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let mut funnel = Funnel {
+            rows: rows.len() as u64,
+            ..Funnel::default()
+        };
+        let drafts = self.drafts(rows)?;
+        funnel.over_token_budget = funnel.rows - drafts.len() as u64;
+        let drafts = self.without_duplicates(drafts, &mut funnel)?;
+        let report = RecipeReport {
+            task: self.recipe.task.clone(),
+            windows: windows.len() as u64,
+            funnel,
+            sql_secs,
+            words_secs: started.elapsed().as_secs_f64(),
+        };
+        Ok((drafts, report))
+    }
+
+    /// Finds the words of each row on all cores; rows above the token budget are left out.
+    fn drafts(&self, rows: Vec<FactRow>) -> Result<Vec<Draft>, DatasetError> {
+        let positions: HashMap<&str, usize> = self
+            .census
+            .videos
+            .iter()
+            .enumerate()
+            .map(|(position, video)| (video.video_id.as_str(), position))
+            .collect();
+        let sports = plan::numbered(self.census.videos.iter().map(|video| video.sport.as_str()));
+        let params = self.recipe.params();
+        let videos: Vec<Value> = self
+            .census
+            .videos
+            .iter()
+            .map(Video::for_templates)
+            .collect();
+        let draft = |row: FactRow| -> Result<Option<Draft>, DatasetError> {
+            let position = *positions.get(row.video_id.as_str()).ok_or_else(|| {
+                self.recipe.sql_error(&format!(
+                    "column 'video_id' holds '{}', which is no video of the lake",
+                    row.video_id
+                ))
+            })?;
+            let ticket = self.ticket(&row);
+            let context = row.context(&params, &videos[position]);
+            let words = self.templates.render(self.recipe, context, ticket)?;
+            let video = &self.census.videos[position];
+            let candidate = Candidate {
+                task: self.task as u32,
+                video: position as u32,
+                sport: sports[video.sport.as_str()],
+                frame_start: row.frame_start,
+                ticket: plan::scramble(ticket),
+                content: content(&words),
+                split: self.splits[position],
+            };
+            let mut draft = Draft {
+                task: self.task,
+                row,
+                words,
+                tokens: TokenCount {
+                    prompt: 0,
+                    answer: 0,
+                },
+                candidate,
+            };
+            let chat = draft
+                .example(String::new(), &self.recipe.task, &video.sport)
+                .messages();
+            draft.tokens = (self.count_tokens)(&chat)?;
+            let is_short = draft.tokens.prompt + draft.tokens.answer <= self.config.max_tokens;
+            Ok(is_short.then_some(draft))
+        };
+        let drafts: Result<Vec<Option<Draft>>, DatasetError> =
+            rows.into_par_iter().map(draft).collect();
+        Ok(drafts?.into_iter().flatten().collect())
+    }
+
+    fn ticket(&self, row: &FactRow) -> u64 {
+        let numbers = [u64::from(row.person), row.frame_start, row.frame_end];
+        let numbers = numbers.map(|number| number.to_string());
+        let [person, start, end] = &numbers;
+        let name = [
+            "example",
+            &self.recipe.task,
+            &row.video_id,
+            person,
+            start,
+            end,
+        ];
+        plan::ticket(self.config.seed, &name)
+    }
+
+    fn without_duplicates(
+        &self,
+        drafts: Vec<Draft>,
+        funnel: &mut Funnel,
+    ) -> Result<Vec<Draft>, DatasetError> {
+        let candidates: Vec<Candidate> = drafts.iter().map(|draft| draft.candidate).collect();
+        let distinct = plan::distinct(&candidates)?;
+        funnel.duplicates = (drafts.len() - distinct.len()) as u64;
+        let shingles: Vec<Vec<u64>> = distinct
+            .par_iter()
+            .map(|index| fact_shingles(&drafts[*index].row.json()))
+            .collect();
+        let mut known = SimilarityIndex::new(self.config.near_duplicate_threshold);
+        let mut keep = vec![false; drafts.len()];
+        for (index, shingles) in distinct.iter().zip(&shingles) {
+            keep[*index] = known.insert_unless_similar(shingles).is_none();
+        }
+        let kept = drafts.into_iter().zip(keep).filter(|(_, keep)| *keep);
+        let kept: Vec<Draft> = kept.map(|(draft, _)| draft).collect();
+        funnel.near_duplicates = (distinct.len() - kept.len()) as u64;
+        Ok(kept)
+    }
+}
+
+/// Hash of what an example says.
+fn content(words: &Words) -> u64 {
+    plan::ticket(
+        0,
+        &[&words.system, &words.question, &words.data, &words.answer],
+    )
+}
+
+impl Draft {
+    fn example(&self, id: String, task: &str, sport: &str) -> Example {
+        Example {
+            id,
+            task: task.into(),
+            split: self.candidate.split,
+            origin: RECIPE_ORIGIN.into(),
+            prompt_hash: None,
+            lineage: self.row.lineage(sport),
+            facts: self.row.json(),
+            system: self.words.system.clone(),
+            question: self.words.question.clone(),
+            data: self.words.data.clone(),
+            answer: self.words.answer.clone(),
+            prompt_tokens: self.tokens.prompt,
+            answer_tokens: self.tokens.answer,
+        }
+    }
+}
+
+fn examples(
+    drafts: Vec<Draft>,
+    chosen: &[usize],
+    recipes: &[Recipe],
+    census: &Census,
+) -> Vec<Example> {
+    let digits = chosen.len().to_string().len().max(MIN_ID_DIGITS);
+    let numbered = chosen.par_iter().enumerate().map(|(number, index)| {
+        let draft = &drafts[*index];
+        let sport = &census.videos[draft.candidate.video as usize].sport;
+        let id = format!("{:0digits$}", number + 1);
+        draft.example(id, &recipes[draft.task].task, sport)
+    });
+    numbered.collect()
+}
+
+fn manifest(
+    config: &BuildConfig,
+    lake_snapshot: u64,
+    recipes: &[Recipe],
+    reports: &[RecipeReport],
+    census: &Census,
+    splits: &[Split],
+    examples: &[Example],
+) -> Manifest {
+    let blake3 = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+    let records = recipes
+        .iter()
+        .zip(reports)
+        .map(|(recipe, report)| RecipeRecord {
+            task: recipe.task.clone(),
+            about: recipe.about.clone(),
+            weight: recipe.weight,
+            sql_blake3: blake3(&recipe.sql),
+            template_blake3: blake3(&recipe.template),
+            funnel: report.funnel.clone(),
+        });
+    let used: std::collections::HashSet<&str> = examples
+        .iter()
+        .map(|example| example.lineage.video_id.as_str())
+        .collect();
+    let videos = census.videos.iter().zip(splits);
+    let videos = videos.filter(|(video, _)| used.contains(video.video_id.as_str()));
+    let videos = videos.map(|(video, split)| VideoRecord {
+        video_id: video.video_id.clone(),
+        file_name: video.file_name.clone(),
+        sport: video.sport.clone(),
+        subject: video.subject.clone(),
+        split: *split,
+        pose_model: video.pose_model.clone(),
+        pose_model_sha256: video.pose_model_sha256.clone(),
+    });
+    Manifest {
+        name: config.name.clone(),
+        posedata_version: env!("CARGO_PKG_VERSION").into(),
+        format: config.format,
+        lake_snapshot,
+        seed: config.seed,
+        valid_fraction: config.valid_fraction,
+        base: config.base.clone(),
+        tokenizer_blake3: config.tokenizer_blake3.clone(),
+        max_tokens: config.max_tokens,
+        max_examples: config.max_examples,
+        near_duplicate_threshold: config.near_duplicate_threshold,
+        recipes: records.collect(),
+        videos: videos.collect(),
+        synth: Vec::new(),
+    }
+}
+
+/// The recipes' files, and the templates that they may have imported.
+fn recipe_files(
+    config: &BuildConfig,
+    recipes: &[Recipe],
+) -> Result<BTreeMap<String, String>, DatasetError> {
+    let mut files = recipe::shared_templates(&config.recipes)?;
+    for recipe in recipes {
+        files.insert(format!("{}.sql", recipe.task), recipe.sql.clone());
+        files.insert(format!("{}.jinja", recipe.task), recipe.template.clone());
+    }
+    Ok(files)
+}

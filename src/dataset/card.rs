@@ -1,0 +1,211 @@
+//! The dataset card: what a dataset holds and where it comes from, for people.
+
+use std::fmt::Write;
+
+use super::stats::Bin;
+use super::{Example, Manifest, RECIPE_ORIGIN, Split, Stats};
+
+/// Width of the longest bar of the histogram, in characters.
+const BAR_WIDTH: u64 = 40;
+/// Hex digits of hashes that the card shows.
+const HASH_DIGITS: usize = 16;
+
+/// The file `dataset_card.md`.
+pub fn card(manifest: &Manifest, examples: &[Example], stats: &Stats) -> String {
+    let mut card = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_card(&mut card, manifest, examples, stats);
+    card
+}
+
+fn write_card(
+    out: &mut String,
+    manifest: &Manifest,
+    examples: &[Example],
+    stats: &Stats,
+) -> std::fmt::Result {
+    writeln!(out, "# {}\n", manifest.name)?;
+    writeln!(
+        out,
+        "Questions about human motion with the data that answers them: {} examples ({} to train, {} to\nvalidate) from {} videos, made by posedata {}.\n",
+        stats.examples,
+        stats.by_split["train"],
+        stats.by_split["valid"],
+        manifest.videos.len(),
+        manifest.posedata_version,
+    )?;
+    writeln!(out, "## Examples in numbers\n")?;
+    write_counts(out, "task", &stats.by_task)?;
+    write_counts(out, "sport", &stats.by_sport)?;
+    writeln!(out, "| origin | examples |\n|---|---:|")?;
+    for (origin, count) in &stats.by_origin {
+        writeln!(out, "| {origin} | {count} |")?;
+    }
+    writeln!(out)?;
+    write_tokens(out, manifest, stats)?;
+    write_sources(out, manifest, stats)?;
+    write_limits(out, manifest, stats)?;
+    write_examples(out, examples)
+}
+
+fn write_counts(
+    out: &mut String,
+    what: &str,
+    counts: &std::collections::BTreeMap<String, std::collections::BTreeMap<&'static str, u64>>,
+) -> std::fmt::Result {
+    writeln!(out, "| {what} | train | valid |\n|---|---:|---:|")?;
+    for (name, splits) in counts {
+        let count = |split: Split| splits.get(split.name()).copied().unwrap_or(0);
+        let (train, valid) = (count(Split::Train), count(Split::Valid));
+        writeln!(out, "| {name} | {train} | {valid} |")?;
+    }
+    writeln!(out)
+}
+
+fn write_tokens(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fmt::Result {
+    let tokens = &stats.tokens;
+    writeln!(out, "## Tokens\n")?;
+    writeln!(
+        out,
+        "Counted with the tokenizer and chat template of {} (BLAKE3 {}): {} tokens, {} of them in\nanswers, which alone the loss sees. An example has {:.0} on average, {} in the median, {} at the\n95th percentile, {} at most ({} were allowed).\n",
+        manifest.base,
+        short(&manifest.tokenizer_blake3),
+        tokens.total,
+        tokens.in_answers,
+        tokens.mean,
+        tokens.median,
+        tokens.p95,
+        tokens.max,
+        manifest.max_tokens,
+    )?;
+    let most = tokens.histogram.iter().map(|bin| bin.examples).max();
+    let most = most.unwrap_or(0).max(1);
+    writeln!(out, "```text\n     tokens  examples")?;
+    for Bin { from, to, examples } in &tokens.histogram {
+        let bar = "#".repeat((examples * BAR_WIDTH).div_ceil(most) as usize);
+        writeln!(
+            out,
+            "{}",
+            format!("{from:5}-{:<5} {examples:8} {bar}", to - 1).trim_end()
+        )?;
+    }
+    writeln!(out, "```\n")
+}
+
+fn write_sources(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fmt::Result {
+    writeln!(out, "## Where it comes from\n")?;
+    writeln!(
+        out,
+        "Facts are rows of the lake's snapshot {}, chosen with seed {}; the same snapshot, recipes and seed\ngive the same bytes. Every number in a prompt or an answer of a recipe was computed by its SQL.\n",
+        manifest.lake_snapshot, manifest.seed
+    )?;
+    writeln!(
+        out,
+        "| recipe | what | weight | SQL | template | rows | too long | equal | nearly equal | not drawn | kept |"
+    )?;
+    writeln!(out, "|---|---|---:|---|---|---:|---:|---:|---:|---:|---:|")?;
+    for recipe in &manifest.recipes {
+        let funnel = &recipe.funnel;
+        writeln!(
+            out,
+            "| {} | {} | {} | `{}` | `{}` | {} | {} | {} | {} | {} | {} |",
+            recipe.task,
+            recipe.about,
+            recipe.weight,
+            short(&recipe.sql_blake3),
+            short(&recipe.template_blake3),
+            funnel.rows,
+            funnel.over_token_budget,
+            funnel.duplicates,
+            funnel.near_duplicates,
+            funnel.not_sampled,
+            funnel.kept,
+        )?;
+    }
+    writeln!(
+        out,
+        "\nHashes are BLAKE3, their first {HASH_DIGITS} digits; the files themselves are in `recipes/`. Two examples of a task\ncount as nearly equal when {} of their facts or more are the same.\n",
+        manifest.near_duplicate_threshold
+    )?;
+    writeln!(
+        out,
+        "| video | sport | subject | split | pose model |\n|---|---|---|---|---|"
+    )?;
+    for video in &manifest.videos {
+        writeln!(
+            out,
+            "| {} (`{}`) | {} | {} | {} | {} (`{}`) |",
+            video.file_name,
+            short(&video.video_id),
+            video.sport,
+            video.subject.as_deref().unwrap_or("-"),
+            video.split.name(),
+            video.pose_model,
+            short(&video.pose_model_sha256),
+        )?;
+    }
+    writeln!(
+        out,
+        "\nA video is in one split only, and so are all videos of a subject. {} videos train, {} validate.\n",
+        stats.videos["train"], stats.videos["valid"]
+    )?;
+    for round in &manifest.synth {
+        writeln!(
+            out,
+            "- `{}` wrote {} examples; {} of its answers were rejected.",
+            round.origin,
+            round.accepted,
+            round.rejected.values().sum::<u64>()
+        )?;
+    }
+    if !manifest.synth.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn write_limits(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fmt::Result {
+    writeln!(out, "## Licence and limits\n")?;
+    writeln!(
+        out,
+        "- posedata puts no licence on this dataset: it shows how the people in the videos move, and what may be\n  done with it is for them and for the owners of the videos to say. It names video files."
+    )?;
+    writeln!(
+        out,
+        "- Poses come from BlazePose (Apache-2.0), one camera, without calibration unless the recipe says otherwise:\n  angles and speeds are estimates, and no examples here are medical advice."
+    )?;
+    if stats.by_origin.keys().any(|origin| origin != RECIPE_ORIGIN) {
+        writeln!(
+            out,
+            "- Examples of another origin than `{RECIPE_ORIGIN}` were written by a provider's model; its terms of use apply to\n  them. Their numbers were checked against the facts, their judgement was not."
+        )?;
+    }
+    if stats.videos["valid"] == 0 && manifest.valid_fraction > 0.0 {
+        writeln!(
+            out,
+            "- There is no validation split: all videos show the same subject, or there is only one."
+        )?;
+    }
+    writeln!(out)
+}
+
+/// One example of each task.
+fn write_examples(out: &mut String, examples: &[Example]) -> std::fmt::Result {
+    writeln!(out, "## An example of each task\n")?;
+    let mut seen = std::collections::BTreeMap::new();
+    for example in examples {
+        seen.entry(&example.task).or_insert(example);
+    }
+    for (task, example) in seen {
+        writeln!(out, "### {task} ({})\n\n```text", example.id)?;
+        for message in example.messages() {
+            writeln!(out, "{}: {}", message.role.name(), message.content)?;
+        }
+        writeln!(out, "```\n")?;
+    }
+    Ok(())
+}
+
+fn short(hash: &str) -> String {
+    hash.chars().take(HASH_DIGITS).collect()
+}

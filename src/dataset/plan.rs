@@ -1,0 +1,613 @@
+//! Which windows are looked at, which examples are taken, which videos validate.
+//!
+//! Every choice follows from the seed: each window and example has a ticket, a number that a hash
+//! of the seed and of what it stands for gives, and tickets decide.
+
+use std::collections::{BTreeMap, HashMap};
+
+use polars::prelude::*;
+
+use super::Split;
+use super::recipe::{Recipe, WindowKind};
+
+/// Windows that are thought of for each one that is wanted, before they are balanced.
+const OVERSAMPLING: u64 = 4;
+/// Windows of a length begin this often in that length.
+const STARTS_PER_LENGTH: u64 = 4;
+
+/// A person in a video, as far as windows are concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Track {
+    /// Position of the video among all videos.
+    pub video: u32,
+    /// Position of its sport among all sports.
+    pub sport: u32,
+    pub video_id: String,
+    pub person: u16,
+    /// `None` for single frames.
+    pub fps: Option<f64>,
+    pub first_frame: u64,
+    pub last_frame: u64,
+}
+
+/// Frames of a track that a recipe is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Position of the track among all tracks.
+    pub track: u32,
+    pub frame_start: u64,
+    /// Last frame, included.
+    pub frame_end: u64,
+    /// Every so many frames one is shown.
+    pub step: u64,
+    pub ticket: u64,
+}
+
+/// Windows of one length in one track.
+struct Stretch {
+    track: u32,
+    /// Frames from the first to the last.
+    length: u64,
+    /// Frames between the beginnings of windows.
+    stride: u64,
+}
+
+/// A number that looks random and depends on all bits of `value` (Vigna's SplitMix64).
+pub fn scramble(value: u64) -> u64 {
+    let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The ticket of what `parts` name, under a seed.
+pub fn ticket(seed: u64, parts: &[&str]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes());
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
+
+/// At most `wanted` windows for a recipe, spread evenly over sports, and in these over videos.
+///
+/// # Errors
+/// When Polars fails.
+pub fn windows(
+    recipe: &Recipe,
+    tracks: &[Track],
+    seed: u64,
+    wanted: u64,
+) -> PolarsResult<Vec<Window>> {
+    let stretches = stretches(recipe, tracks, wanted);
+    let track = |stretch: &Stretch| &tracks[stretch.track as usize];
+    let column = |name: &str, value: &dyn Fn(&Stretch) -> u64| -> Column {
+        let values: Vec<u64> = stretches.iter().map(value).collect();
+        Column::new(name.into(), values)
+    };
+    let frame = DataFrame::new(
+        stretches.len(),
+        vec![
+            column("track", &|s| u64::from(s.track)),
+            column("video", &|s| u64::from(track(s).video)),
+            column("sport", &|s| u64::from(track(s).sport)),
+            column("first", &|s| track(s).first_frame),
+            column("last_start", &|s| track(s).last_frame - s.length),
+            column("length", &|s| s.length),
+            column("stride", &|s| s.stride),
+            column("count", &|s| {
+                (track(s).last_frame - track(s).first_frame - s.length) / s.stride + 1
+            }),
+            column("key", &|s| {
+                let track = track(s);
+                let (person, length) = (track.person.to_string(), s.length.to_string());
+                ticket(seed, &[&recipe.task, &track.video_id, &person, &length])
+            }),
+        ],
+    )?;
+    let all = frame
+        .lazy()
+        .with_row_index("stretch", None)
+        .with_column(col("stretch").repeat_by(col("count")).alias("copy"))
+        .explode(
+            by_name(["copy"], true, false),
+            ExplodeOptions {
+                empty_as_null: false,
+                keep_nulls: false,
+            },
+        )
+        .with_column((col("copy").cum_count(false).over([col("stretch")])? - lit(1)).alias("nth"))
+        .with_column(ticket_of("key", "nth").alias("ticket"))
+        .with_column(
+            (col("first")
+                + col("nth").cast(DataType::UInt64) * col("stride")
+                + col("ticket") % col("stride"))
+            .alias("start"),
+        )
+        // Where the last window begins later than the track allows, it begins earlier.
+        .with_column(
+            when(col("start").gt(col("last_start")))
+                .then(col("last_start"))
+                .otherwise(col("start"))
+                .alias("start"),
+        )
+        .unique_stable(
+            Some(by_name(["stretch", "start"], true, false)),
+            UniqueKeepStrategy::First,
+        );
+    let chosen = in_turns(all, &[])?
+        .limit(IdxSize::try_from(wanted).unwrap_or(IdxSize::MAX))
+        .select([col("track"), col("start"), col("length"), col("ticket")])
+        .collect()?;
+    let numbers = |name: &str| -> PolarsResult<Vec<u64>> {
+        Ok(chosen.column(name)?.u64()?.into_no_null_iter().collect())
+    };
+    let (starts, lengths, tickets) = (numbers("start")?, numbers("length")?, numbers("ticket")?);
+    let windows = numbers("track")?
+        .into_iter()
+        .zip(starts)
+        .zip(lengths)
+        .zip(tickets);
+    Ok(windows
+        .map(|(((track, frame_start), length), ticket)| Window {
+            track: track as u32,
+            frame_start,
+            frame_end: frame_start + length,
+            step: length.div_ceil(u64::from(recipe.max_rows) - 1).max(1),
+            ticket,
+        })
+        .collect())
+}
+
+/// The lengths that fit into each track, with beginnings so far apart that there are not far more
+/// windows than wanted.
+fn stretches(recipe: &Recipe, tracks: &[Track], wanted: u64) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    for (index, track) in tracks.iter().enumerate() {
+        let whole = track.last_frame - track.first_frame;
+        let lengths: Vec<u64> = match &recipe.window {
+            WindowKind::Frame => vec![0],
+            WindowKind::Clip => vec![whole],
+            WindowKind::Secs(lengths) => {
+                let fps = track.fps.unwrap_or(0.0);
+                let frames = lengths.iter().map(|secs| (secs * fps).round() as u64);
+                frames
+                    .filter(|length| *length > 0 && *length <= whole)
+                    .collect()
+            }
+        };
+        stretches.extend(lengths.into_iter().map(|length| Stretch {
+            track: index as u32,
+            length,
+            stride: (length / STARTS_PER_LENGTH).max(1),
+        }));
+    }
+    let count = |stretch: &Stretch| {
+        let track = &tracks[stretch.track as usize];
+        (track.last_frame - track.first_frame - stretch.length) / stretch.stride + 1
+    };
+    let possible: u64 = stretches.iter().map(count).sum();
+    let thinning = possible / (OVERSAMPLING * wanted.max(1));
+    for stretch in &mut stretches {
+        stretch.stride *= thinning.max(1);
+    }
+    stretches
+}
+
+/// `scramble(key + nth)` of two columns.
+fn ticket_of(key: &str, nth: &str) -> Expr {
+    col(key).map_many(
+        |columns| {
+            let key = columns[0].u64()?.clone();
+            let nth = columns[1].cast(&DataType::UInt64)?;
+            let tickets: UInt64Chunked =
+                (key.into_no_null_iter().zip(nth.u64()?.into_no_null_iter()))
+                    .map(|(key, nth)| Some(scramble(key.wrapping_add(nth))))
+                    .collect();
+            Ok(tickets.into_column())
+        },
+        &[col(nth)],
+        |_, fields| Ok(Field::new(fields[0].name().clone(), DataType::UInt64)),
+    )
+}
+
+/// Orders rows so that, whatever number is taken from the front, sports have equal parts of it as
+/// far as they have enough, and in each sport videos have; within each of `groups`.
+fn in_turns(rows: LazyFrame, groups: &[&str]) -> PolarsResult<LazyFrame> {
+    let within =
+        |name: &str| -> Vec<Expr> { groups.iter().copied().chain([name]).map(col).collect() };
+    let turn = |partition: Vec<Expr>, name: &str| -> PolarsResult<Expr> {
+        Ok(col("ticket").cum_count(false).over(partition)?.alias(name))
+    };
+    let by = |names: [&'static str; 2]| names.map(PlSmallStr::from_static).to_vec();
+    let options = SortMultipleOptions::default().with_maintain_order(true);
+    Ok(rows
+        .sort(by(["ticket", "start"]), options.clone())
+        .with_column(turn(within("video"), "turn_in_video")?)
+        .sort(by(["turn_in_video", "ticket"]), options.clone())
+        .with_column(turn(within("sport"), "turn_in_sport")?)
+        .sort(by(["turn_in_sport", "ticket"]), options))
+}
+
+/// What is known of an example when examples are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Position of its recipe.
+    pub task: u32,
+    pub video: u32,
+    pub sport: u32,
+    pub frame_start: u64,
+    pub ticket: u64,
+    /// Hash of all that it says.
+    pub content: u64,
+    pub split: Split,
+}
+
+fn candidate_frame(candidates: &[Candidate]) -> PolarsResult<LazyFrame> {
+    let column = |name: &str, value: &dyn Fn(&Candidate) -> u64| -> Column {
+        let values: Vec<u64> = candidates.iter().map(value).collect();
+        Column::new(name.into(), values)
+    };
+    let frame = DataFrame::new(
+        candidates.len(),
+        vec![
+            column("task", &|c| u64::from(c.task)),
+            column("video", &|c| u64::from(c.video)),
+            column("sport", &|c| u64::from(c.sport)),
+            column("start", &|c| c.frame_start),
+            column("ticket", &|c| c.ticket),
+            column("content", &|c| c.content),
+            column("is_train", &|c| u64::from(c.split == Split::Train)),
+        ],
+    )?;
+    Ok(frame.lazy().with_row_index("index", None))
+}
+
+fn indices(rows: LazyFrame) -> PolarsResult<Vec<usize>> {
+    let rows = rows
+        .select([col("index").cast(DataType::UInt64)])
+        .collect()?;
+    let indices = rows.column("index")?.u64()?.into_no_null_iter();
+    Ok(indices.map(|index| index as usize).collect())
+}
+
+/// Positions of the candidates that say something that none before them says, validation first:
+/// of equal examples in both splits the one to train on goes.
+///
+/// # Errors
+/// When Polars fails.
+pub fn distinct(candidates: &[Candidate]) -> PolarsResult<Vec<usize>> {
+    let by = ["is_train", "ticket"].map(PlSmallStr::from_static).to_vec();
+    let options = SortMultipleOptions::default().with_maintain_order(true);
+    let rows = candidate_frame(candidates)?
+        .sort(by, options)
+        .unique_stable(
+            Some(by_name(["content"], true, false)),
+            UniqueKeepStrategy::First,
+        );
+    indices(rows)
+}
+
+/// Positions of at most `wanted` candidates: tasks by their weights as far as they have enough,
+/// within a task sports and videos evenly. They come in random order.
+///
+/// # Errors
+/// When Polars fails.
+pub fn sample(candidates: &[Candidate], weights: &[f64], wanted: u64) -> PolarsResult<Vec<usize>> {
+    let counted = candidate_frame(candidates)?
+        .group_by([col("task")])
+        .agg([len().cast(DataType::UInt64).alias("available")])
+        .collect()?;
+    let mut available = vec![0; weights.len()];
+    let tasks = counted.column("task")?.u64()?.into_no_null_iter();
+    for (task, count) in tasks.zip(counted.column("available")?.u64()?.into_no_null_iter()) {
+        available[task as usize] = count;
+    }
+    let quotas = shares(&available, weights, wanted);
+    let quotas = DataFrame::new(
+        quotas.len(),
+        vec![
+            Column::new("task".into(), (0..quotas.len() as u64).collect::<Vec<_>>()),
+            Column::new("quota".into(), quotas),
+        ],
+    )?;
+    let turns = in_turns(candidate_frame(candidates)?, &["task"])?
+        .with_column(
+            (col("ticket").cum_count(false).over([col("task")])?)
+                .cast(DataType::UInt64)
+                .alias("turn"),
+        )
+        .join(
+            quotas.lazy(),
+            [col("task")],
+            [col("task")],
+            JoinArgs::new(JoinType::Inner),
+        )
+        .filter(col("turn").lt_eq(col("quota")))
+        .sort(
+            ["ticket", "index"].map(PlSmallStr::from_static).to_vec(),
+            SortMultipleOptions::default(),
+        );
+    indices(turns)
+}
+
+/// Divides `wanted` by weights; what one cannot give, others give.
+pub fn shares(available: &[u64], weights: &[f64], wanted: u64) -> Vec<u64> {
+    let mut shares = vec![0; available.len()];
+    let mut open: Vec<usize> = (0..available.len())
+        .filter(|task| available[*task] > 0 && weights[*task] > 0.0)
+        .collect();
+    let mut left = wanted;
+    while left > 0 && !open.is_empty() {
+        let total: f64 = open.iter().map(|task| weights[*task]).sum();
+        let share = |task: usize| (left as f64 * weights[task] / total) as u64;
+        let exhausted: Vec<usize> = open
+            .iter()
+            .copied()
+            .filter(|task| available[*task] <= share(*task))
+            .collect();
+        if exhausted.is_empty() {
+            let mut rest = left;
+            for task in &open {
+                shares[*task] = share(*task);
+                rest -= shares[*task];
+            }
+            // Rounding leaves fewer than there are tasks; those that have more give them.
+            for task in &open {
+                if rest > 0 && available[*task] > shares[*task] {
+                    shares[*task] += 1;
+                    rest -= 1;
+                }
+            }
+            return shares;
+        }
+        for task in exhausted {
+            shares[task] = available[task];
+            left -= available[task];
+            open.retain(|other| *other != task);
+        }
+    }
+    shares
+}
+
+/// A video as far as splits are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitVideo {
+    pub video_id: String,
+    pub subject: Option<String>,
+    /// What it weighs: frames with a pose.
+    pub frames: u64,
+}
+
+/// The split of each video. Videos of the same subject stay together; the validation split has as
+/// nearly as possible `valid_fraction` of all frames, and at least one group where there are two.
+pub fn splits(videos: &[SplitVideo], valid_fraction: f64, seed: u64) -> Vec<Split> {
+    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, video) in videos.iter().enumerate() {
+        let key = match &video.subject {
+            Some(subject) => format!("subject {subject}"),
+            None => format!("video {}", video.video_id),
+        };
+        groups.entry(key).or_default().push(index);
+    }
+    let mut splits = vec![Split::Train; videos.len()];
+    if valid_fraction <= 0.0 || groups.len() < 2 {
+        return splits;
+    }
+    let frames = |group: &[usize]| group.iter().map(|index| videos[*index].frames).sum::<u64>();
+    let mut order: Vec<(u64, &Vec<usize>)> = groups
+        .iter()
+        .map(|(key, group)| (ticket(seed, &["split", key]), group))
+        .collect();
+    order.sort();
+    let total: u64 = videos.iter().map(|video| video.frames).sum();
+    let target = total as f64 * valid_fraction;
+    let mut chosen: Vec<&Vec<usize>> = Vec::new();
+    let mut taken = 0.0;
+    for (_, group) in &order {
+        let with = taken + frames(group) as f64;
+        // One group has to stay to train on.
+        let leaves_some = chosen.len() + 1 < order.len();
+        if leaves_some && (with - target).abs() < (taken - target).abs() {
+            chosen.push(group);
+            taken = with;
+        }
+    }
+    if chosen.is_empty() {
+        let smallest = order
+            .iter()
+            .min_by_key(|(ticket, group)| (frames(group), *ticket));
+        chosen.extend(smallest.map(|(_, group)| *group));
+    }
+    for index in chosen.into_iter().flatten() {
+        splits[*index] = Split::Valid;
+    }
+    splits
+}
+
+/// Numbers the distinct values, in the order of the values.
+pub fn numbered<'a>(values: impl Iterator<Item = &'a str>) -> HashMap<&'a str, u32> {
+    let distinct: std::collections::BTreeSet<&str> = values.collect();
+    distinct.into_iter().zip(0..).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn recipe(window: WindowKind) -> Recipe {
+        Recipe {
+            task: "task".into(),
+            about: String::new(),
+            sql: String::new(),
+            sql_path: "task.sql".into(),
+            template_path: "task.jinja".into(),
+            template: String::new(),
+            weight: 1.0,
+            window,
+            max_rows: 16,
+        }
+    }
+
+    fn track(video: u32, sport: u32, frames: u64) -> Track {
+        Track {
+            video,
+            sport,
+            video_id: format!("video{video}"),
+            person: 0,
+            fps: Some(30.0),
+            first_frame: 10,
+            last_frame: 9 + frames,
+        }
+    }
+
+    #[test]
+    fn windows_lie_within_their_tracks() {
+        let tracks = [track(0, 0, 100), track(1, 0, 31), track(2, 1, 20)];
+        let recipe = recipe(WindowKind::Secs(vec![1.0]));
+        let windows = windows(&recipe, &tracks, 7, 1000).expect("windows");
+        // The third track is shorter than a second.
+        assert!(windows.iter().all(|w| w.track < 2));
+        for window in &windows {
+            let track = &tracks[window.track as usize];
+            assert_eq!(window.frame_end - window.frame_start, 30);
+            assert!(window.frame_start >= track.first_frame);
+            assert!(window.frame_end <= track.last_frame);
+            assert_eq!(window.step, 2);
+        }
+        assert!(windows.iter().any(|w| w.track == 1));
+        let starts: std::collections::HashSet<_> =
+            windows.iter().map(|w| (w.track, w.frame_start)).collect();
+        assert_eq!(starts.len(), windows.len());
+    }
+
+    #[test]
+    fn every_frame_is_a_window_and_the_seed_orders_them() {
+        let tracks = [track(0, 0, 50)];
+        let recipe = recipe(WindowKind::Frame);
+        let of_seed = |seed| windows(&recipe, &tracks, seed, 1000).expect("windows");
+        let mut starts: Vec<u64> = of_seed(7).iter().map(|w| w.frame_start).collect();
+        assert_eq!(of_seed(7), of_seed(7));
+        assert_ne!(of_seed(7), of_seed(8));
+        starts.sort_unstable();
+        assert_eq!(starts, (10..60).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn sports_and_videos_have_equal_parts() {
+        // Sport 0 has two videos, sport 1 one, of very different lengths.
+        let tracks = [track(0, 0, 5000), track(1, 0, 300), track(2, 1, 400)];
+        let windows = windows(&recipe(WindowKind::Frame), &tracks, 1, 400).expect("windows");
+        let count = |index: u32| windows.iter().filter(|w| w.track == index).count();
+        assert_eq!(windows.len(), 400);
+        assert_eq!((count(0), count(1), count(2)), (100, 100, 200));
+    }
+
+    #[test]
+    fn clips_are_whole() {
+        let windows =
+            windows(&recipe(WindowKind::Clip), &[track(0, 0, 301)], 1, 5).expect("windows");
+        assert_eq!(windows.len(), 1);
+        assert_eq!((windows[0].frame_start, windows[0].frame_end), (10, 310));
+        assert_eq!(windows[0].step, 20);
+    }
+
+    fn candidate(task: u32, video: u32, content: u64, split: Split) -> Candidate {
+        Candidate {
+            task,
+            video,
+            sport: video % 2,
+            frame_start: content,
+            ticket: scramble(content + u64::from(task)),
+            content,
+            split,
+        }
+    }
+
+    #[test]
+    fn of_equal_examples_the_one_to_validate_with_stays() {
+        let candidates = [
+            candidate(0, 0, 1, Split::Train),
+            candidate(0, 1, 1, Split::Valid),
+            candidate(0, 0, 2, Split::Train),
+        ];
+        let kept = distinct(&candidates).expect("positions");
+        assert_eq!(kept, [1, 2]);
+    }
+
+    #[test]
+    fn samples_follow_weights_and_balance_videos() {
+        let candidates: Vec<Candidate> = (0..900)
+            .map(|i| candidate((i % 3) as u32, if i < 600 { 0 } else { 1 }, i, Split::Train))
+            .collect();
+        let kept = sample(&candidates, &[1.0, 2.0, 1.0], 200).expect("positions");
+        let count = |task: u32, video: u32| {
+            let of = kept.iter().map(|index| &candidates[*index]);
+            of.filter(|c| c.task == task && c.video == video).count()
+        };
+        assert_eq!((count(0, 0), count(0, 1)), (25, 25));
+        assert_eq!((count(1, 0), count(1, 1)), (50, 50));
+        assert_eq!((count(2, 0), count(2, 1)), (25, 25));
+    }
+
+    proptest! {
+        #[test]
+        fn shares_give_what_is_wanted_or_all_there_is(
+            available in prop::collection::vec(0_u64..200, 1..8),
+            wanted in 0_u64..600,
+        ) {
+            let weights: Vec<f64> = (0..available.len()).map(|i| 1.0 + i as f64).collect();
+            let shares = shares(&available, &weights, wanted);
+            prop_assert!(shares.iter().zip(&available).all(|(share, available)| share <= available));
+            let total: u64 = available.iter().sum();
+            prop_assert_eq!(shares.iter().sum::<u64>(), wanted.min(total));
+        }
+    }
+
+    fn video(name: &str, subject: Option<&str>, frames: u64) -> SplitVideo {
+        SplitVideo {
+            video_id: name.into(),
+            subject: subject.map(str::to_owned),
+            frames,
+        }
+    }
+
+    #[test]
+    fn a_subject_is_never_divided() {
+        for seed in 0..50 {
+            let videos: Vec<SplitVideo> = (0..12)
+                .map(|i| {
+                    let subject = ["ann", "bob", "cy", "di"].get(i / 2).copied();
+                    video(&format!("v{i}"), subject, 100)
+                })
+                .collect();
+            let splits = splits(&videos, 0.25, seed);
+            for pair in 0..4 {
+                assert_eq!(splits[2 * pair], splits[2 * pair + 1]);
+            }
+            let valid = splits
+                .iter()
+                .filter(|split| **split == Split::Valid)
+                .count();
+            assert!((2..=4).contains(&valid), "{valid} of 12");
+        }
+    }
+
+    #[test]
+    fn the_only_group_trains() {
+        let videos = [video("a", Some("ann"), 5), video("b", Some("ann"), 5)];
+        assert_eq!(splits(&videos, 0.5, 1), [Split::Train; 2]);
+        let videos = [video("a", None, 1000), video("b", None, 1000)];
+        let valid = splits(&videos, 0.01, 1);
+        assert_eq!(
+            valid.iter().filter(|split| **split == Split::Valid).count(),
+            1
+        );
+        assert_eq!(splits(&videos, 0.0, 1), [Split::Train; 2]);
+    }
+}

@@ -1,0 +1,373 @@
+//! Templates of recipes: from a row of facts to the words of a chat.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, path_loader};
+
+use super::DatasetError;
+use super::recipe::Recipe;
+
+/// What a table shows where a value is missing.
+const MISSING: &str = "-";
+/// Most decimals that a table shows.
+const MAX_DECIMALS: usize = 6;
+/// Names that are there beside a row's columns.
+const KNOWN_NAMES: [&str; 9] = [
+    "video",
+    "params",
+    "table",
+    "self",
+    "loop",
+    "range",
+    "dict",
+    "namespace",
+    "caller",
+];
+
+/// The words of an example.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub system: String,
+    pub question: String,
+    pub data: String,
+    pub answer: String,
+}
+
+/// The blocks of a recipe's template.
+struct Blocks {
+    template: String,
+    has_system: bool,
+    has_data: bool,
+    /// Names of the blocks that ask, and of those that answer; none of them is empty.
+    questions: Vec<String>,
+    answers: Vec<String>,
+}
+
+/// The compiled templates of a folder of recipes.
+pub struct Templates {
+    environment: Environment<'static>,
+    blocks: BTreeMap<String, Blocks>,
+}
+
+impl Templates {
+    /// Compiles the templates of `recipes`; others in `folder` may be imported by them.
+    ///
+    /// # Errors
+    /// When a template is wrong or lacks a block.
+    pub fn new(folder: &Path, recipes: &[Recipe]) -> Result<Self, DatasetError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Lines that hold nothing but a block's tag leave nothing behind.
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .expect("the usual delimiters");
+        environment.set_syntax(syntax);
+        environment.set_loader(path_loader(folder));
+        environment.add_function("table", table);
+        environment.add_filter("fixed", fixed);
+        let mut blocks = BTreeMap::new();
+        for recipe in recipes {
+            let name = file_name(&recipe.template_path);
+            environment
+                .add_template_owned(name, recipe.template.clone())
+                .map_err(|e| template_error(recipe, &e))?;
+            blocks.insert(recipe.task.clone(), Blocks::find(recipe)?);
+        }
+        Ok(Self {
+            environment,
+            blocks,
+        })
+    }
+
+    /// Checks that the template uses only `columns` that the recipe's SQL returns.
+    ///
+    /// # Errors
+    /// When it uses another one: the error names the template's line and the column.
+    pub fn check_columns(&self, recipe: &Recipe, columns: &[String]) -> Result<(), DatasetError> {
+        let template = self.template(recipe)?;
+        let used: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        let is_known =
+            |name: &String| columns.contains(name) || KNOWN_NAMES.contains(&name.as_str());
+        match used.into_iter().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => Err(DatasetError::Recipe {
+                path: recipe.template_path.clone(),
+                line: line_of_word(&recipe.template, &name),
+                reason: format!(
+                    "the SQL returns no column '{name}'; it returns {}",
+                    columns.join(", ")
+                ),
+            }),
+        }
+    }
+
+    /// Makes the words of one row. `ticket` chooses among paraphrases.
+    ///
+    /// # Errors
+    /// When the template fails on this row.
+    pub fn render(
+        &self,
+        recipe: &Recipe,
+        context: Value,
+        ticket: u64,
+    ) -> Result<Words, DatasetError> {
+        let blocks = &self.blocks[&recipe.task];
+        let failed = |e: Error| template_error(recipe, &e);
+        let template = self.template(recipe)?;
+        let mut rendered = template.render_captured(context).map_err(failed)?;
+        let mut block = |name: &str| {
+            let text = rendered.with_state_mut(|state| state.render_block(name));
+            text.map(|text| text.trim().to_owned()).map_err(failed)
+        };
+        let chosen = |names: &[String], ticket: u64| {
+            let index = ticket % names.len() as u64;
+            names[index as usize].clone()
+        };
+        let question = block(&chosen(&blocks.questions, ticket))?;
+        let answer = block(&chosen(
+            &blocks.answers,
+            ticket / blocks.questions.len() as u64,
+        ))?;
+        let words = Words {
+            system: if blocks.has_system {
+                block("system")?
+            } else {
+                String::new()
+            },
+            data: if blocks.has_data {
+                block("data")?
+            } else {
+                String::new()
+            },
+            question,
+            answer,
+        };
+        match words.question.is_empty() || words.answer.is_empty() {
+            false => Ok(words),
+            true => Err(DatasetError::Recipe {
+                path: recipe.template_path.clone(),
+                line: 1,
+                reason: "the question or the answer is empty for a row".into(),
+            }),
+        }
+    }
+
+    fn template(&self, recipe: &Recipe) -> Result<minijinja::Template<'_, '_>, DatasetError> {
+        let name = &self.blocks[&recipe.task].template;
+        let template = self.environment.get_template(name);
+        template.map_err(|e| template_error(recipe, &e))
+    }
+}
+
+impl Blocks {
+    fn find(recipe: &Recipe) -> Result<Self, DatasetError> {
+        let names = block_names(&recipe.template);
+        let numbered = |kind: &str| -> Vec<String> {
+            let is_of_kind = |name: &&str| {
+                name.strip_prefix(kind).is_some_and(|rest| {
+                    rest.is_empty()
+                        || rest
+                            .strip_prefix('_')
+                            .is_some_and(|number| number.parse::<u32>().is_ok())
+                })
+            };
+            names
+                .iter()
+                .copied()
+                .filter(is_of_kind)
+                .map(str::to_owned)
+                .collect()
+        };
+        let blocks = Self {
+            template: file_name(&recipe.template_path),
+            has_system: names.contains(&"system"),
+            has_data: names.contains(&"data"),
+            questions: numbered("user"),
+            answers: numbered("assistant"),
+        };
+        let missing = match (&blocks.questions[..], &blocks.answers[..]) {
+            ([], _) => "user_1",
+            (_, []) => "assistant",
+            _ => return Ok(blocks),
+        };
+        Err(DatasetError::Recipe {
+            path: recipe.template_path.clone(),
+            line: 1,
+            reason: format!("the template has no block {missing}"),
+        })
+    }
+}
+
+/// Names of the blocks of a template, in their order.
+fn block_names(template: &str) -> Vec<&str> {
+    let tags = template.split("{%").skip(1);
+    let names = tags.filter_map(|tag| {
+        let mut words = tag.trim_start_matches(['-', '+']).split_whitespace();
+        (words.next() == Some("block"))
+            .then(|| words.next())
+            .flatten()
+    });
+    names
+        .map(|name| name.trim_end_matches("%}").trim_end_matches('-'))
+        .collect()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The line, from 1, in which a word stands first.
+fn line_of_word(text: &str, word: &str) -> usize {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let has_word = |line: &str| line.split(|c| !is_part(c)).any(|part| part == word);
+    text.lines().position(has_word).map_or(1, |index| index + 1)
+}
+
+fn template_error(recipe: &Recipe, error: &Error) -> DatasetError {
+    // The template may have imported the one that is wrong.
+    let path = match error.name() {
+        Some(name) => recipe.template_path.with_file_name(name),
+        None => recipe.template_path.clone(),
+    };
+    let mut reason = error.kind().to_string();
+    if let Some(detail) = error.detail() {
+        reason = format!("{reason}: {detail}");
+    }
+    let source = error.template_source();
+    if error.kind() == ErrorKind::UndefinedError
+        && let Some(used) = source.and_then(|source| source.get(error.range()?))
+    {
+        reason = format!("{reason}: `{used}`");
+    }
+    DatasetError::Recipe {
+        path,
+        line: error.line().unwrap_or(1),
+        reason,
+    }
+}
+
+/// `x|fixed(1)`: a number with that many decimals.
+fn fixed(value: &Value, decimals: usize) -> Result<String, Error> {
+    let number = number(value).ok_or_else(|| {
+        let message = format!("fixed needs a number, not {value:?}");
+        Error::new(ErrorKind::InvalidOperation, message)
+    })?;
+    Ok(without_minus_zero(format!("{number:.decimals$}")))
+}
+
+fn number(value: &Value) -> Option<f64> {
+    (value.kind() == ValueKind::Number).then(|| f64::try_from(value.clone()).ok())?
+}
+
+/// Rounding makes -0.0 of small negative numbers, which reads like a mistake.
+fn without_minus_zero(text: String) -> String {
+    let is_zero = text
+        .trim_start_matches('-')
+        .chars()
+        .all(|c| c == '0' || c == '.');
+    match is_zero {
+        true => text.trim_start_matches('-').to_owned(),
+        false => text,
+    }
+}
+
+/// `table(rows)`: a list of objects as lines of comma-separated cells below their names. All
+/// numbers of a column have as many decimals as the one that needs most.
+fn table(rows: &Value) -> Result<String, Error> {
+    let wrong = |message: &str| Error::new(ErrorKind::InvalidOperation, message.to_owned());
+    let rows: Vec<Value> = rows.try_iter()?.collect();
+    let Some(first) = rows.first() else {
+        return Err(wrong("table needs at least one row"));
+    };
+    if first.kind() != ValueKind::Map {
+        return Err(wrong("table needs a list of structs"));
+    }
+    let names: Vec<Value> = first.try_iter()?.collect();
+    let mut columns = Vec::new();
+    for name in &names {
+        let cells = rows.iter().map(|row| row.get_item(name));
+        columns.push(column(&cells.collect::<Result<Vec<_>, _>>()?));
+    }
+    let mut lines = vec![
+        names
+            .iter()
+            .map(Value::to_string)
+            .collect::<Vec<_>>()
+            .join(","),
+    ];
+    for row in 0..rows.len() {
+        let cells: Vec<&str> = columns.iter().map(|column| column[row].as_str()).collect();
+        lines.push(cells.join(","));
+    }
+    Ok(lines.join("\n"))
+}
+
+fn column(cells: &[Value]) -> Vec<String> {
+    let decimals = cells.iter().map(|cell| match number(cell) {
+        Some(number) if !cell.is_integer() => decimals(number),
+        _ => 0,
+    });
+    let are_integers = cells
+        .iter()
+        .all(|cell| cell.is_integer() || number(cell).is_none());
+    let decimals = decimals.max().unwrap_or(0);
+    let text = |cell: &Value| match number(cell) {
+        _ if cell.is_none() || cell.is_undefined() => MISSING.to_owned(),
+        Some(_) if are_integers => cell.to_string(),
+        Some(number) => without_minus_zero(format!("{number:.decimals$}")),
+        None => cell.to_string(),
+    };
+    cells.iter().map(text).collect()
+}
+
+/// Digits after the point of the shortest text that gives the number again; at least one.
+fn decimals(number: f64) -> usize {
+    let text = number.to_string();
+    let digits = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+    digits.clamp(1, MAX_DECIMALS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minijinja::context;
+
+    #[test]
+    fn tables_show_names_numbers_and_gaps() {
+        let row = |t: f64, knee: Option<f64>, frame: i64| context!(t, knee, frame);
+        let rows = Value::from(vec![
+            row(0.5, Some(142.0), 3),
+            row(0.25, None, 4),
+            row(1.0, Some(-0.01), 5),
+        ]);
+        assert_eq!(
+            table(&rows).expect("a table"),
+            "t,knee,frame\n0.50,142.00,3\n0.25,-,4\n1.00,-0.01,5"
+        );
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(fixed(&Value::from(-0.04), 1).expect("a number"), "0.0");
+        assert_eq!(fixed(&Value::from(-0.06), 1).expect("a number"), "-0.1");
+    }
+
+    #[test]
+    fn blocks_are_found_by_name() {
+        let template = "{% block system %}s{% endblock %}{%- block user_1 -%}u{% endblock %}{% block assistant%}a{% endblock %}";
+        assert_eq!(block_names(template), ["system", "user_1", "assistant"]);
+    }
+
+    #[test]
+    fn lines_of_words_are_whole_words() {
+        assert_eq!(line_of_word("left_knee\n{{ knee }}", "knee"), 2);
+    }
+}

@@ -1,0 +1,301 @@
+//! What the lake knows of instruction datasets and of whom its videos show.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int16Array, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use duckdb::{Connection, params};
+
+use super::catalog::{Access, add_file, in_transaction, settle};
+use super::writer::record_batch;
+use super::{Lake, LakeError, Storage, TableFile};
+
+const TABLE: &str = "examples";
+const PARTITION: &str = "dataset";
+/// Names of the columns of [`example_batch`].
+pub const EXAMPLE_COLUMNS: [&str; 17] = [
+    "example_id",
+    "task",
+    "split",
+    "origin",
+    "prompt_hash",
+    "video_id",
+    "person",
+    "frame_start",
+    "frame_end",
+    "sport",
+    "facts",
+    "system",
+    "question",
+    "data",
+    "answer",
+    "prompt_tokens",
+    "answer_tokens",
+];
+/// Rows of a row group; some 20 MB are resident at most.
+const ROWS_PER_GROUP: usize = 8_192;
+/// Tables that say what was done with the lake, but nothing of what is in videos.
+const BOOKKEEPING_TABLES: [&str; 4] = ["runs", "files", "datasets", "examples"];
+
+/// A row of the table `datasets`; its columns' comments say what the values mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetRecord {
+    pub dataset: String,
+    pub folder: String,
+    pub lake_snapshot: u64,
+    pub seed: u64,
+    pub base: String,
+    pub max_tokens: u32,
+    pub train_count: u64,
+    pub valid_count: u64,
+    pub synthetic_count: u64,
+    pub content_blake3: String,
+    /// JSON
+    pub manifest: String,
+}
+
+/// A row of the table `examples`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExampleRow<'a> {
+    pub example_id: &'a str,
+    pub task: &'a str,
+    pub split: &'a str,
+    pub origin: &'a str,
+    pub prompt_hash: Option<&'a str>,
+    pub video_id: &'a str,
+    pub person: u16,
+    pub frame_start: u64,
+    pub frame_end: u64,
+    pub sport: &'a str,
+    /// JSON
+    pub facts: String,
+    pub system: &'a str,
+    pub question: &'a str,
+    pub data: &'a str,
+    pub answer: &'a str,
+    pub prompt_tokens: u32,
+    pub answer_tokens: u32,
+}
+
+impl Lake {
+    /// The newest snapshot in which something of the videos changed: the tables that only keep
+    /// books of runs and datasets do not count.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn data_snapshot(&self) -> Result<u64, LakeError> {
+        let tables = BOOKKEEPING_TABLES
+            .map(|table| format!("'{table}'"))
+            .join(", ");
+        let sql = format!(
+            "WITH bookkeeping AS (
+                 SELECT list(table_id::VARCHAR) AS ids FROM ducklake_table_info('lake')
+                 WHERE table_name IN ({tables})
+             )
+             SELECT coalesce(
+                 max(snapshot_id) FILTER (
+                     NOT list_has_all(coalesce(ids, []), flatten(map_values(changes)))
+                 ),
+                 max(snapshot_id)
+             )::UBIGINT
+             FROM ducklake_snapshots('lake'), bookkeeping"
+        );
+        self.attached(Access::ReadOnly, |connection| {
+            Ok(connection.query_row(&sql, [], |row| row.get(0))?)
+        })
+    }
+
+    /// Puts a dataset into the tables `datasets` and `examples`, in place of the one of the same
+    /// name, in one transaction.
+    ///
+    /// # Errors
+    /// When the disk takes no more or the commit fails; then the lake is as it was.
+    pub fn register_dataset<'a>(
+        &self,
+        dataset: &DatasetRecord,
+        examples: impl Iterator<Item = ExampleRow<'a>>,
+    ) -> Result<(), LakeError> {
+        self.create_or_check()?;
+        let staged = self.stage_examples(&dataset.dataset, examples)?;
+        self.attached(Access::ReadWrite, |connection| {
+            let outcome = in_transaction(connection, || {
+                forget_dataset(connection, &dataset.dataset)?;
+                if let Some(file) = &staged {
+                    add_file(connection, TABLE, None, file)?;
+                }
+                insert_dataset(connection, dataset)
+            });
+            settle(connection, &outcome, staged.into_iter().collect());
+            outcome
+        })
+    }
+
+    fn stage_examples<'a>(
+        &self,
+        dataset: &str,
+        mut examples: impl Iterator<Item = ExampleRow<'a>>,
+    ) -> Result<Option<super::StagedFile>, LakeError> {
+        let mut file: Option<TableFile> = None;
+        loop {
+            let rows: Vec<ExampleRow<'_>> = examples.by_ref().take(ROWS_PER_GROUP).collect();
+            if rows.is_empty() {
+                return file.map(TableFile::finish).transpose();
+            }
+            let file = match &mut file {
+                Some(file) => file,
+                none => {
+                    let path = self.paths().new_file_in(TABLE, PARTITION, dataset, dataset);
+                    none.insert(TableFile::create(&path, schema(), storage)?)
+                }
+            };
+            file.write_row_group(example_batch(&rows))?;
+        }
+    }
+
+    /// The hash of a registered dataset's examples, `None` where the lake knows no such dataset.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn dataset_content(&self, dataset: &str) -> Result<Option<String>, LakeError> {
+        let sql = "SELECT max(content_blake3) FROM datasets WHERE dataset = ?";
+        let found = self.attached(Access::ReadOnly, |connection| {
+            match connection.query_row(sql, [dataset], |row| row.get(0)) {
+                // Lakes from before there were datasets have none.
+                Err(error) if super::catalog::is_missing_table(&error) => Ok(None),
+                found => Ok(found?),
+            }
+        });
+        match found {
+            Err(LakeError::Missing { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Says whom videos show, or, without a subject, that nothing is known of that.
+    ///
+    /// # Errors
+    /// When the commit fails; then nothing has changed.
+    pub fn tag_subject(
+        &self,
+        video_ids: &[String],
+        subject: Option<&str>,
+    ) -> Result<(), LakeError> {
+        self.attached(Access::ReadWrite, |connection| {
+            in_transaction(connection, || {
+                for video_id in video_ids {
+                    connection.execute("DELETE FROM subjects WHERE video_id = ?", [video_id])?;
+                    if let Some(subject) = subject {
+                        let values = [video_id.as_str(), subject];
+                        connection.execute("INSERT INTO subjects VALUES (?, ?)", values)?;
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// The subjects of the tagged videos, by video id.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn subjects(&self) -> Result<BTreeMap<String, String>, LakeError> {
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = match connection.prepare("SELECT video_id, subject FROM subjects") {
+                Err(error) if super::catalog::is_missing_table(&error) => {
+                    return Ok(BTreeMap::new());
+                }
+                prepared => prepared?,
+            };
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+fn forget_dataset(connection: &Connection, dataset: &str) -> Result<(), LakeError> {
+    connection.execute("DELETE FROM examples WHERE dataset = ?", [dataset])?;
+    connection.execute("DELETE FROM datasets WHERE dataset = ?", [dataset])?;
+    connection.execute(
+        "DELETE FROM files WHERE table_name = ? AND contains(path, ?)",
+        params![TABLE, format!("/{PARTITION}={dataset}/")],
+    )?;
+    Ok(())
+}
+
+fn insert_dataset(connection: &Connection, dataset: &DatasetRecord) -> Result<(), LakeError> {
+    connection.execute(
+        "INSERT INTO datasets VALUES (?, ?, now()::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            dataset.dataset,
+            dataset.folder,
+            env!("CARGO_PKG_VERSION"),
+            dataset.lake_snapshot,
+            dataset.seed,
+            dataset.base,
+            dataset.max_tokens,
+            dataset.train_count,
+            dataset.valid_count,
+            dataset.synthetic_count,
+            dataset.content_blake3,
+            dataset.manifest,
+        ],
+    )?;
+    Ok(())
+}
+
+fn schema() -> SchemaRef {
+    let field = |name: &str| match name {
+        "prompt_hash" => Field::new(name, DataType::Utf8, true),
+        "person" => Field::new(name, DataType::Int16, false),
+        "frame_start" | "frame_end" | "prompt_tokens" | "answer_tokens" => {
+            Field::new(name, DataType::Int32, false)
+        }
+        _ => Field::new(name, DataType::Utf8, false),
+    };
+    Arc::new(Schema::new(EXAMPLE_COLUMNS.map(field).to_vec()))
+}
+
+fn storage(_: &Field) -> Storage {
+    Storage::Dictionary
+}
+
+/// The columns of the table `examples` but `dataset`, which is in the path of the lake's files.
+pub fn example_batch(rows: &[ExampleRow<'_>]) -> RecordBatch {
+    fn texts<'r>(
+        rows: &'r [ExampleRow<'r>],
+        value: impl Fn(&'r ExampleRow<'r>) -> &'r str,
+    ) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
+    }
+    let integers = |value: &dyn Fn(&ExampleRow<'_>) -> i32| -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(value)))
+    };
+    // The lake numbers frames with 32 bits and a sign, and tokens are far fewer.
+    let columns: Vec<ArrayRef> = vec![
+        texts(rows, |row| row.example_id),
+        texts(rows, |row| row.task),
+        texts(rows, |row| row.split),
+        texts(rows, |row| row.origin),
+        Arc::new(
+            rows.iter()
+                .map(|row| row.prompt_hash)
+                .collect::<StringArray>(),
+        ),
+        texts(rows, |row| row.video_id),
+        Arc::new(Int16Array::from_iter_values(
+            rows.iter().map(|row| row.person as i16),
+        )),
+        integers(&|row| row.frame_start as i32),
+        integers(&|row| row.frame_end as i32),
+        texts(rows, |row| row.sport),
+        texts(rows, |row| &row.facts),
+        texts(rows, |row| row.system),
+        texts(rows, |row| row.question),
+        texts(rows, |row| row.data),
+        texts(rows, |row| row.answer),
+        integers(&|row| row.prompt_tokens as i32),
+        integers(&|row| row.answer_tokens as i32),
+    ];
+    record_batch(schema(), columns)
+}
