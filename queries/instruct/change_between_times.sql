@@ -3,7 +3,7 @@
 -- Whole degrees, so that the change is the difference of the two numbers shown.
 --
 -- recipe weight = 2
--- recipe window = 0.5 s, 1 s, 2 s
+-- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5
 WITH asked AS (
     SELECT

@@ -4,7 +4,7 @@
 -- enough over the window that the question makes sense.
 --
 -- recipe weight = 4
--- recipe window = 0.5 s, 1 s, 2 s
+-- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
 -- param change_deg number = 2 : how far the angle has to move within the window, in degrees
 WITH choices AS (

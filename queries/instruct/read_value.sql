@@ -4,7 +4,7 @@
 -- or by its frame, and an angle that was measured there.
 --
 -- recipe weight = 5
--- recipe window = 0.5 s, 1 s, 2 s
+-- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
 WITH choices AS (
     SELECT
