@@ -287,7 +287,7 @@ mod tests {
             },
             facts: json!({ "left_knee_deg": 98.25 }),
             // Every third one has nothing to say or show.
-            system: if number % 3 == 0 {
+            system: if number.is_multiple_of(3) {
                 ""
             } else {
                 "You read \"pose data\"."

@@ -20,6 +20,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+import jsonschema
 import pyarrow.parquet
 from datasets import disable_progress_bars, load_dataset
 
@@ -31,6 +32,7 @@ try:
 except ImportError:
     trl = None
 
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 SPLITS = ("train", "valid")
 COLUMNS = {
     "messages": ["id", "task", "messages"],
@@ -139,12 +141,15 @@ def main():
         for folder in arguments.folders:
             manifest = json.loads((folder / "dataset.json").read_text())
             dataset_format = manifest["format"]
+            schema_file = SCHEMAS / f"dataset_{dataset_format.replace('-', '_')}.schema.json"
+            schema = jsonschema.Draft202012Validator(json.loads(schema_file.read_text()))
             counts = {}
             for split in SPLITS:
                 rows = read_split(folder, split, dataset_format, cache)
                 counts[split] = len(rows)
                 for row in rows:
                     what = f"{folder}: {split} example {row['id']}"
+                    check(schema.is_valid(row), f"{what}: not as {schema_file.name} says")
                     chat = messages_of(dataset_format, row)
                     check_chat(chat, what)
                     known = chats.setdefault((manifest["name"], row["id"]), (split, row["task"], chat))

@@ -4,6 +4,7 @@ mod analysis;
 mod annotated;
 mod bad_input;
 mod biomechanics;
+mod dataset;
 mod export;
 mod faults;
 mod goldens;
