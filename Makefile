@@ -15,7 +15,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg.
 TEST_PACKAGES := ffmpeg
 
-.PHONY: help setup system-packages test-packages build models clips demo test test-interop lint fmt bench bench-peers
+.PHONY: help setup system-packages test-packages build models clips demo test test-interop lint fmt bench bench-dataset bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ fmt: ## Format the code
 
 bench: setup test-packages clips ## Measure ingest against its roofline
 	cargo bench --locked --bench ingest
+
+bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
+	cargo bench --locked --bench dataset
 
 PEERS := $(TARGET_DIR)/peers
 

@@ -17,7 +17,7 @@ use crate::dataset::{
 use crate::lake::{Lake, VideoRecord};
 use crate::language::chat::Message;
 use crate::language::{ChatTokenizer, LanguageError, bases};
-use crate::resources::Resources;
+use crate::resources::{Resources, peak_resident_bytes};
 use crate::video::cut_clip;
 
 /// Share of the memory limit for the database; the rest is for examples.
@@ -236,7 +236,11 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     dataset.save(&folder)?;
     dataset.register(&lake, &folder)?;
     if global.json {
-        let result = serde_json::json!({ "folder": folder, "report": report });
+        let result = serde_json::json!({
+            "folder": folder,
+            "report": report,
+            "peak_memory_bytes": peak_resident_bytes(),
+        });
         print_result(serde_json::to_string_pretty(&result)?)?;
     } else if !is_quiet {
         tell_built(&dataset, &report, &folder)?;

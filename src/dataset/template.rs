@@ -37,6 +37,7 @@ pub struct Words {
 }
 
 /// The blocks of a recipe's template.
+#[derive(Debug)]
 struct Blocks {
     template: String,
     has_system: bool,
@@ -47,6 +48,7 @@ struct Blocks {
 }
 
 /// The compiled templates of a folder of recipes.
+#[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
     blocks: BTreeMap<String, Blocks>,
@@ -60,6 +62,8 @@ impl Templates {
     pub fn new(folder: &Path, recipes: &[Recipe]) -> Result<Self, DatasetError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Errors name the variable and whoever imported the template.
+        environment.set_debug(true);
         // Lines that hold nothing but a block's tag leave nothing behind.
         let syntax = SyntaxConfig::builder()
             .trim_blocks(true)
@@ -240,12 +244,6 @@ fn template_error(recipe: &Recipe, error: &Error) -> DatasetError {
     let mut reason = error.kind().to_string();
     if let Some(detail) = error.detail() {
         reason = format!("{reason}: {detail}");
-    }
-    let source = error.template_source();
-    if error.kind() == ErrorKind::UndefinedError
-        && let Some(used) = source.and_then(|source| source.get(error.range()?))
-    {
-        reason = format!("{reason}: `{used}`");
     }
     DatasetError::Recipe {
         path,

@@ -76,7 +76,9 @@ fn query(folder: &Path, sql: &str) -> Vec<Value> {
 
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let walk = walkdir::WalkDir::new(folder).into_iter();
-    let files = walk.map(|entry| entry.expect("an entry")).filter(|e| e.file_type().is_file());
+    let files = walk
+        .map(|entry| entry.expect("an entry"))
+        .filter(|e| e.file_type().is_file());
     files
         .map(|entry| {
             let name = entry.path().strip_prefix(folder).expect("a name").into();
@@ -94,7 +96,13 @@ fn every_shipped_recipe_finds_something_in_real_clips() {
     for recipe in recipes {
         assert!(recipe["kept"].as_u64() > Some(0), "{recipe}");
         let count = |name: &str| recipe[name].as_u64().expect("a count");
-        let parts = ["over_token_budget", "duplicates", "near_duplicates", "not_sampled", "kept"];
+        let parts = [
+            "over_token_budget",
+            "duplicates",
+            "near_duplicates",
+            "not_sampled",
+            "kept",
+        ];
         let sum: u64 = parts.map(count).iter().sum();
         assert_eq!(sum, count("rows"), "{recipe}");
     }
@@ -113,12 +121,18 @@ fn every_shipped_recipe_finds_something_in_real_clips() {
     let tasks = stats["by_task"].as_object().expect("tasks");
     assert_eq!(tasks.len(), recipes.len());
     let histogram = stats["tokens"]["histogram"].as_array().expect("bins");
-    let in_bins: u64 = histogram.iter().filter_map(|bin| bin["examples"].as_u64()).sum();
+    let in_bins: u64 = histogram
+        .iter()
+        .filter_map(|bin| bin["examples"].as_u64())
+        .sum();
     assert_eq!(stats["examples"], in_bins);
     let card = fs::read_to_string(dataset.join("dataset_card.md")).expect("a card");
     for recipe in recipes {
         let task = recipe["task"].as_str().expect("a name");
-        assert!(card.contains(&format!("### {task} ")), "no example of {task} in the card");
+        assert!(
+            card.contains(&format!("### {task} ")),
+            "no example of {task} in the card"
+        );
     }
 }
 
@@ -129,7 +143,10 @@ fn whole_videos_validate_and_subjects_stay_together() {
     let tagged = posedata(folder.path(), &tag);
     assert!(tagged.status.success(), "{}", stderr(&tagged));
     for seed in ["1", "2", "3", "4"] {
-        build(folder.path(), &["--valid", "0.3", "--seed", seed, "--examples", "300"]);
+        build(
+            folder.path(),
+            &["--valid", "0.3", "--seed", seed, "--examples", "300"],
+        );
         let divided = "SELECT video_id FROM examples GROUP BY ALL HAVING count(DISTINCT split) > 1";
         assert_eq!(query(folder.path(), divided), Vec::<Value>::new());
         let of_anna = "SELECT DISTINCT split FROM examples JOIN subjects USING (video_id)";
@@ -148,12 +165,18 @@ fn the_same_lake_and_seed_give_the_same_bytes() {
     // The lake has a newer snapshot now, in which nothing of the videos has changed.
     build(folder.path(), &["--seed", "7", "--examples", "400"]);
     let second = files(&dataset);
-    assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
+    assert_eq!(
+        first.keys().collect::<Vec<_>>(),
+        second.keys().collect::<Vec<_>>()
+    );
     for (name, bytes) in &first {
         assert_eq!(bytes, &second[name], "{}", name.display());
     }
     build(folder.path(), &["--seed", "8", "--examples", "400"]);
-    assert_ne!(first[Path::new("train.jsonl")], files(&dataset)[Path::new("train.jsonl")]);
+    assert_ne!(
+        first[Path::new("train.jsonl")],
+        files(&dataset)[Path::new("train.jsonl")]
+    );
     let rows = query(folder.path(), "SELECT dataset, seed FROM datasets");
     assert_eq!(rows, [serde_json::json!({ "dataset": "gait", "seed": 8 })]);
 }
@@ -176,15 +199,34 @@ fn the_lake_knows_the_examples_and_stays_whole() {
         [serde_json::json!({ "n": total, "ids": total, "ordered": true, "lost": 0 })]
     );
     let check = posedata(folder.path(), &["lake", "check"]);
-    assert!(check.status.success(), "{}{}", stdout(&check), stderr(&check));
+    assert!(
+        check.status.success(),
+        "{}{}",
+        stdout(&check),
+        stderr(&check)
+    );
 
     // What is removed from the lake is removed from its examples too.
     let removed = posedata(folder.path(), &["remove", "demo.mp4"]);
     assert!(removed.status.success(), "{}", stderr(&removed));
-    let left = query(folder.path(), "SELECT DISTINCT sport FROM examples ORDER BY sport");
-    assert_eq!(left, [serde_json::json!({"sport": "balance"}), serde_json::json!({"sport": "general"})]);
+    let left = query(
+        folder.path(),
+        "SELECT DISTINCT sport FROM examples ORDER BY sport",
+    );
+    assert_eq!(
+        left,
+        [
+            serde_json::json!({"sport": "balance"}),
+            serde_json::json!({"sport": "general"})
+        ]
+    );
     let check = posedata(folder.path(), &["lake", "check"]);
-    assert!(check.status.success(), "{}{}", stdout(&check), stderr(&check));
+    assert!(
+        check.status.success(),
+        "{}{}",
+        stdout(&check),
+        stderr(&check)
+    );
 }
 
 #[test]
@@ -195,14 +237,25 @@ fn examples_are_shown_as_the_model_sees_them() {
     assert!(shown.status.success(), "{}", stderr(&shown));
     let shown = stdout(&shown);
     assert_eq!(shown.matches("--- 00").count(), 3, "{shown}");
-    assert_eq!(shown.matches("<|im_start|>assistant\n[[").count(), 3, "{shown}");
+    assert_eq!(
+        shown.matches("<|im_start|>assistant\n[[").count(),
+        3,
+        "{shown}"
+    );
     assert_eq!(shown.matches("<|im_end|>]]").count(), 3, "{shown}");
-    let json = posedata(folder.path(), &["dataset", "show", "gait", "--id", "7", "--json"]);
+    let json = posedata(
+        folder.path(),
+        &["dataset", "show", "gait", "--id", "7", "--json"],
+    );
     let json: Value = serde_json::from_str(&stdout(&json)).expect("JSON");
     assert_eq!(json[0]["id"], "0007");
     assert!(json[0]["answer_tokens"].as_u64() > Some(0));
     let missing = posedata(folder.path(), &["dataset", "show", "gait", "--id", "9999"]);
-    assert!(stderr(&missing).contains("no example 9999; the last one is 0100"), "{}", stderr(&missing));
+    assert!(
+        stderr(&missing).contains("no example 9999; the last one is 0100"),
+        "{}",
+        stderr(&missing)
+    );
 }
 
 #[test]
@@ -222,13 +275,25 @@ fn every_kind_of_example_leads_back_to_its_frames() {
         let trace: Value = serde_json::from_str(&stdout(&traced)).expect("JSON");
         assert_eq!(trace["same_facts"], true, "{trace:#}");
         assert_eq!(trace["video"]["pose_model"], "full");
-        assert!(trace["recipe"]["sql"].as_str().expect("SQL").contains("SELECT"));
+        assert!(
+            trace["recipe"]["sql"]
+                .as_str()
+                .expect("SQL")
+                .contains("SELECT")
+        );
     }
     let example = &one_of_each[0];
     let id = example["id"].as_str().expect("an id");
-    let traced = posedata(folder.path(), &["dataset", "trace", "gait", id, "--clip", "cut.mp4"]);
+    let traced = posedata(
+        folder.path(),
+        &["dataset", "trace", "gait", id, "--clip", "cut.mp4"],
+    );
     assert!(traced.status.success(), "{}", stderr(&traced));
-    assert!(stdout(&traced).contains("run again:  the same facts"), "{}", stdout(&traced));
+    assert!(
+        stdout(&traced).contains("run again:  the same facts"),
+        "{}",
+        stdout(&traced)
+    );
     let mut reader = VideoReader::open(&folder.path().join("cut.mp4")).expect("a clip");
     let mut frame = Frame::default();
     let mut frames = 0;
@@ -243,15 +308,26 @@ fn every_kind_of_example_leads_back_to_its_frames() {
 fn budgets_and_thresholds_are_kept() {
     let folder = folder_with_lake();
     let report = build(folder.path(), &["--max-tokens", "160", "--examples", "500"]);
-    let recipes = report["report"]["recipes"].as_array().expect("recipes").clone();
-    let sum = |name: &str| -> u64 { recipes.iter().filter_map(|recipe| recipe[name].as_u64()).sum() };
+    let recipes = report["report"]["recipes"]
+        .as_array()
+        .expect("recipes")
+        .clone();
+    let sum = |name: &str| -> u64 {
+        recipes
+            .iter()
+            .filter_map(|recipe| recipe[name].as_u64())
+            .sum()
+    };
     assert!(sum("over_token_budget") > 0);
     let longest = query(
         folder.path(),
         "SELECT max(prompt_tokens + answer_tokens) AS longest FROM examples",
     );
     assert!(longest[0]["longest"].as_u64() <= Some(160), "{longest:?}");
-    let all = build(folder.path(), &["--near-duplicates", "1.5", "--examples", "500"]);
+    let all = build(
+        folder.path(),
+        &["--near-duplicates", "1.5", "--examples", "500"],
+    );
     let recipes = all["report"]["recipes"].as_array().expect("recipes");
     assert!(recipes.iter().all(|recipe| recipe["near_duplicates"] == 0));
 }
@@ -278,13 +354,22 @@ fn recipe_folder(folder: &Path, sql: &str, template: &str) {
 fn a_recipe_of_ones_own_needs_two_files() {
     let folder = folder_with_lake();
     recipe_folder(folder.path(), GOOD_SQL, GOOD_TEMPLATE);
-    let report = build(folder.path(), &["--recipes", "recipes", "--format", "alpaca", "--valid", "0"]);
+    let report = build(
+        folder.path(),
+        &["--recipes", "recipes", "--format", "alpaca", "--valid", "0"],
+    );
     assert_eq!(report["report"]["recipes"][0]["task"], "knee");
     let train = folder.path().join("llm_training_data/gait/train.jsonl");
     let train = fs::read_to_string(train).expect("a file");
     let example: Value = serde_json::from_str(train.lines().next().expect("a line")).expect("JSON");
     assert_eq!(example["instruction"], "How far is the knee bent?");
-    let knee = example["input"].as_str().expect("a text").lines().last().expect("a line").to_owned();
+    let knee = example["input"]
+        .as_str()
+        .expect("a text")
+        .lines()
+        .last()
+        .expect("a line")
+        .to_owned();
     assert_eq!(example["output"], format!("{knee} deg."));
 }
 
@@ -293,18 +378,81 @@ fn broken_recipes_are_named_with_file_line_and_column() {
     let sql = |from: &str, to: &str| (GOOD_SQL.replace(from, to), GOOD_TEMPLATE.to_owned());
     let template = |from: &str, to: &str| (GOOD_SQL.to_owned(), GOOD_TEMPLATE.replace(from, to));
     let cases = [
-        (sql("m.left_knee_deg::DOUBLE", "m.left_elbow_degrees::DOUBLE"), "line 3", "left_elbow_degrees", "knee.sql"),
-        (sql("JOIN metrics", "JOYN metrics"), "line 5", "JOYN", "knee.sql"),
-        (sql("w.frame_start, ", ""), "line 1", "no column 'frame_start'", "knee.sql"),
-        (sql("w.person,", "NULL AS person,"), "line 1", "'person' is NULL", "knee.sql"),
-        (sql("w.video_id, w.person", "'x' AS video_id, w.person"), "line 1", "no video of the lake", "knee.sql"),
-        (sql("SELECT w.video_id", "COPY videos TO 'x.csv'; SELECT w.video_id"), "line 1", "SELECT", "knee.sql"),
-        (sql("-- Asks something.", "-- Asks.\n-- recipe rows = all"), "line 2", "rows is a whole number", "knee.sql"),
-        (template("{{ knee }} deg.", "{{ elbow }} deg."), "line 4", "no column 'elbow'", "knee.jinja"),
-        (template("{{ knee }} deg.", "{{ knee.angle }} deg."), "line 4", "undefined", "knee.jinja"),
-        (template("{% block user_1 %}", "{% block user_1 "), "line 3", "syntax error", "knee.jinja"),
-        (template("user_1", "question"), "line 1", "no block user_1", "knee.jinja"),
-        (template("{{ knee }} deg.", ""), "line 1", "empty", "knee.jinja"),
+        (
+            sql("m.left_knee_deg::DOUBLE", "m.left_elbow_degrees::DOUBLE"),
+            "line 3",
+            "left_elbow_degrees",
+            "knee.sql",
+        ),
+        (
+            sql("JOIN metrics", "JOYN metrics"),
+            "line 5",
+            "JOYN",
+            "knee.sql",
+        ),
+        (
+            sql("w.frame_start, ", ""),
+            "line 1",
+            "no column 'frame_start'",
+            "knee.sql",
+        ),
+        (
+            sql("w.person,", "NULL AS person,"),
+            "line 1",
+            "'person' is NULL",
+            "knee.sql",
+        ),
+        (
+            sql("w.video_id, w.person", "'x' AS video_id, w.person"),
+            "line 1",
+            "no video of the lake",
+            "knee.sql",
+        ),
+        (
+            sql(
+                "SELECT w.video_id",
+                "COPY videos TO 'x.csv'; SELECT w.video_id",
+            ),
+            "line 1",
+            "SELECT",
+            "knee.sql",
+        ),
+        (
+            sql("-- Asks something.", "-- Asks.\n-- recipe rows = all"),
+            "line 2",
+            "rows is a whole number",
+            "knee.sql",
+        ),
+        (
+            template("{{ knee }} deg.", "{{ elbow }} deg."),
+            "line 4",
+            "no column 'elbow'",
+            "knee.jinja",
+        ),
+        (
+            template("{{ knee }} deg.", "{{ knee.angle }} deg."),
+            "line 4",
+            "undefined",
+            "knee.jinja",
+        ),
+        (
+            template("{% block user_1 %}", "{% block user_1 "),
+            "line 3",
+            "syntax error",
+            "knee.jinja",
+        ),
+        (
+            template("user_1", "question"),
+            "line 1",
+            "no block user_1",
+            "knee.jinja",
+        ),
+        (
+            template("{{ knee }} deg.", ""),
+            "line 1",
+            "empty",
+            "knee.jinja",
+        ),
     ];
     let folder = folder_with_lake();
     for ((sql, template), line, reason, file) in cases {
@@ -327,15 +475,45 @@ fn what_is_no_dataset_is_left_alone() {
     fs::create_dir_all(&other).expect("a folder");
     fs::write(other.join("thesis.txt"), "years of work").expect("a file");
     let recipes = shipped_recipes();
-    let arguments = ["dataset", "build", "--name", "gait", "--recipes", &recipes, "--examples", "50"];
+    let arguments = [
+        "dataset",
+        "build",
+        "--name",
+        "gait",
+        "--recipes",
+        &recipes,
+        "--examples",
+        "50",
+    ];
     let output = posedata(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("something else than a dataset"), "{}", stderr(&output));
-    assert_eq!(files(folder.path().join("llm_training_data").as_path()).len(), 1);
+    assert!(
+        stderr(&output).contains("something else than a dataset"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(
+        files(folder.path().join("llm_training_data").as_path()).len(),
+        1
+    );
 
     let shown = posedata(folder.path(), &["dataset", "show", "sprint"]);
-    assert!(stderr(&shown).contains("posedata dataset build"), "{}", stderr(&shown));
-    let bad = posedata(folder.path(), &["dataset", "build", "--name", "../gait", "--recipes", &recipes]);
+    assert!(
+        stderr(&shown).contains("posedata dataset build"),
+        "{}",
+        stderr(&shown)
+    );
+    let bad = posedata(
+        folder.path(),
+        &[
+            "dataset",
+            "build",
+            "--name",
+            "../gait",
+            "--recipes",
+            &recipes,
+        ],
+    );
     assert!(stderr(&bad).contains("letters, digits"), "{}", stderr(&bad));
 }
 
@@ -343,12 +521,18 @@ fn what_is_no_dataset_is_left_alone() {
 fn a_dataset_that_was_cut_off_or_tampered_with_is_refused() {
     let folder = folder_with_lake();
     build(folder.path(), &["--examples", "50"]);
-    let examples = folder.path().join("llm_training_data/gait/examples.parquet");
+    let examples = folder
+        .path()
+        .join("llm_training_data/gait/examples.parquet");
     let bytes = fs::read(&examples).expect("bytes");
     fs::write(&examples, &bytes[..bytes.len() / 2]).expect("room");
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
     assert_eq!(shown.status.code(), Some(1));
-    assert!(stderr(&shown).contains("the dataset is damaged"), "{}", stderr(&shown));
+    assert!(
+        stderr(&shown).contains("the dataset is damaged"),
+        "{}",
+        stderr(&shown)
+    );
 }
 
 #[test]
@@ -394,7 +578,11 @@ fn formats_hold_the_same_examples() {
         }
         ids.insert(of_format);
     }
-    assert_eq!(ids.len(), 1, "formats have other examples, or another order");
+    assert_eq!(
+        ids.len(),
+        1,
+        "formats have other examples, or another order"
+    );
 }
 
 #[test]
@@ -402,7 +590,16 @@ fn the_old_name_of_the_folder_works_too() {
     let folder = folder_with_lake();
     let recipes = shipped_recipes();
     let output = command(folder.path())
-        .args(["dataset", "build", "--name", "g", "--recipes", &recipes, "--examples", "20"])
+        .args([
+            "dataset",
+            "build",
+            "--name",
+            "g",
+            "--recipes",
+            &recipes,
+            "--examples",
+            "20",
+        ])
         .args(["--llm_data", "elsewhere", "-q"])
         .output()
         .expect("the program starts");
