@@ -12,10 +12,10 @@ SOURCES := $(shell find src schemas models -type f) Cargo.toml Cargo.lock
 # compiler for DuckDB, an assembler that makes the H.264 encoder four times faster, pip for what `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
     libopencv-imgcodecs-dev libopencv-videoio-dev nasm python3 python3-pip ca-certificates
-# The tests make clips with FFmpeg.
-TEST_PACKAGES := ffmpeg
+# The tests make clips with FFmpeg, and read datasets with Python packages of their own.
+TEST_PACKAGES := ffmpeg python3-venv
 
-.PHONY: help setup system-packages test-packages build models clips demo test test-interop lint fmt bench bench-dataset bench-peers
+.PHONY: help setup system-packages test-packages build models clips demo test test-datasets test-interop lint fmt bench bench-dataset bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,28 +29,34 @@ demo: setup ## Ingest the demo video and query it
 	$(POSEDATA) ingest public
 	$(POSEDATA) query queries/velocity.sql
 
-test: setup test-packages clips ## Run the whole test suite
+test: setup test-packages clips test-datasets ## Run the whole test suite
 	cargo test --release --locked
 
 INTEROP := $(TARGET_DIR)/interop
 
-$(INTEROP)/venv/.ready: $(wildcard tests/interop/requirements*.txt)
+$(INTEROP)/venv/.ready: $(wildcard tests/interop/requirements*.txt) | test-packages
 	@python3 -m venv $(INTEROP)/venv
 	@$(INTEROP)/venv/bin/pip install --quiet -r tests/interop/requirements.txt -r tests/interop/requirements-datasets.txt
 	@$(INTEROP)/venv/bin/pip install --quiet --no-deps -r tests/interop/requirements-trl.txt
 	@touch $@
 
-test-interop: setup clips $(INTEROP)/venv/.ready ## Read exported files and datasets with OpenSim, pandas, datasets, TRL (from PyPI)
-	@rm -rf $(INTEROP)/lake $(INTEROP)/output $(INTEROP)/datasets
+test-interop: setup clips $(INTEROP)/venv/.ready test-datasets ## Read exported files and datasets with OpenSim, pandas, datasets, TRL (from PyPI)
+	@rm -rf $(INTEROP)/lake $(INTEROP)/output
 	$(POSEDATA) ingest "$$($(POSEDATA) models path demo)" --lake $(INTEROP)/lake --output $(INTEROP)/output
 	cd $(INTEROP) && venv/bin/python $(CURDIR)/tests/interop/read_exports.py \
 	    --posedata $(abspath $(POSEDATA)) --lake lake
-	$(POSEDATA) ingest "$$($(POSEDATA) models path single_cam01)" --lake $(INTEROP)/lake --output $(INTEROP)/output
+
+DATASETS := $(INTEROP)/datasets
+
+test-datasets: setup test-packages clips $(INTEROP)/venv/.ready ## Build datasets in all formats, read them with datasets and TRL (from PyPI)
+	@rm -rf $(DATASETS)
+	$(POSEDATA) ingest --quiet "$$($(POSEDATA) models path demo)" "$$($(POSEDATA) models path single_cam01)" \
+	    --lake $(DATASETS)/lake --output $(DATASETS)/output
 	for format in messages alpaca sharegpt prompt-completion; do \
-	    $(POSEDATA) dataset build --name interop --format $$format --valid 0.5 --seed 7 \
-	        --llm-data $(INTEROP)/datasets/$$format --lake $(INTEROP)/lake || exit 1; \
+	    $(POSEDATA) dataset build --quiet --name interop --format $$format --valid 0.5 --seed 7 \
+	        --llm-data $(DATASETS)/$$format --lake $(DATASETS)/lake || exit 1; \
 	done
-	$(INTEROP)/venv/bin/python tests/interop/read_datasets.py --trl $(INTEROP)/datasets/*/interop
+	$(INTEROP)/venv/bin/python tests/interop/read_datasets.py --trl $(DATASETS)/*/interop
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips
