@@ -34,10 +34,9 @@ test: setup test-packages clips test-datasets ## Run the whole test suite
 
 INTEROP := $(TARGET_DIR)/interop
 
-$(INTEROP)/venv/.ready: $(wildcard tests/interop/requirements*.txt) | test-packages
+$(INTEROP)/venv/.ready: tests/interop/requirements.txt | test-packages
 	@python3 -m venv $(INTEROP)/venv
-	@$(INTEROP)/venv/bin/pip install --quiet -r tests/interop/requirements.txt -r tests/interop/requirements-datasets.txt
-	@$(INTEROP)/venv/bin/pip install --quiet --no-deps -r tests/interop/requirements-trl.txt
+	@$(INTEROP)/venv/bin/pip install --quiet -r $<
 	@touch $@
 
 test-interop: setup clips $(INTEROP)/venv/.ready test-datasets ## Read exported files and datasets with OpenSim, pandas, datasets, TRL (from PyPI)
@@ -48,7 +47,14 @@ test-interop: setup clips $(INTEROP)/venv/.ready test-datasets ## Read exported 
 
 DATASETS := $(INTEROP)/datasets
 
-test-datasets: setup test-packages clips $(INTEROP)/venv/.ready ## Build datasets in all formats, read them with datasets and TRL (from PyPI)
+# TRL's own dependencies (torch above all) are not needed by what the test calls.
+$(DATASETS)-venv/.ready: tests/interop/requirements-datasets.txt tests/interop/requirements-trl.txt | test-packages
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r tests/interop/requirements-datasets.txt
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/interop/requirements-trl.txt
+	@touch $@
+
+test-datasets: setup test-packages clips $(DATASETS)-venv/.ready ## Build datasets in all formats, read them with datasets and TRL (from PyPI)
 	@rm -rf $(DATASETS)
 	$(POSEDATA) ingest --quiet "$$($(POSEDATA) models path demo)" "$$($(POSEDATA) models path single_cam01)" \
 	    --lake $(DATASETS)/lake --output $(DATASETS)/output
@@ -56,7 +62,7 @@ test-datasets: setup test-packages clips $(INTEROP)/venv/.ready ## Build dataset
 	    $(POSEDATA) dataset build --quiet --name interop --format $$format --valid 0.5 --seed 7 \
 	        --llm-data $(DATASETS)/$$format --lake $(DATASETS)/lake || exit 1; \
 	done
-	$(INTEROP)/venv/bin/python tests/interop/read_datasets.py --trl $(DATASETS)/*/interop
+	$(DATASETS)-venv/bin/python tests/interop/read_datasets.py --trl $(DATASETS)/*/interop
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips

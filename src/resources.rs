@@ -54,6 +54,15 @@ impl MemoryLimit {
     }
 }
 
+impl std::fmt::Display for MemoryLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fraction(fraction) => write!(f, "{fraction}"),
+            Self::Bytes(bytes) => write!(f, "{bytes}B"),
+        }
+    }
+}
+
 impl FromStr for MemoryLimit {
     type Err = String;
 

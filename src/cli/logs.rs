@@ -8,6 +8,7 @@
 //!
 //! No event holds anything from the environment.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -41,6 +42,27 @@ pub struct LogArgs {
     /// Append events to a file as well
     #[arg(long, global = true, value_name = "FILE")]
     log_file: Option<PathBuf>,
+}
+
+impl LogArgs {
+    /// The same options for another run of this program.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let name = |value: Option<clap::builder::PossibleValue>| {
+            value.map(|value| OsString::from(value.get_name()))
+        };
+        let options = [
+            ("--log-format", name(self.log_format.to_possible_value())),
+            (
+                "--log-level",
+                name(self.log_level.and_then(|level| level.to_possible_value())),
+            ),
+            ("--log-file", self.log_file.as_ref().map(OsString::from)),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(name, value)| Some([name.into(), value?]));
+        given.flatten().collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

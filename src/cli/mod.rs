@@ -17,9 +17,11 @@ mod plot;
 mod progress;
 mod query;
 mod remove;
+mod run;
 mod run_report;
 mod tag;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -138,6 +140,29 @@ impl GlobalArgs {
         }
     }
 
+    /// The same options for another run of this program.
+    fn arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["--lake".into(), (&self.lake).into()];
+        if let Some(models) = &self.models {
+            arguments.extend(["--models".into(), models.into()]);
+        }
+        let limit = self.memory_limit.to_string();
+        arguments.extend(["--memory-limit".into(), limit.into()]);
+        arguments.extend([
+            "--lock-timeout".into(),
+            self.lock_timeout.to_string().into(),
+        ]);
+        let switches = [
+            ("--json", self.json),
+            ("--quiet", self.quiet),
+            ("--verbose", self.verbose),
+        ];
+        let switches = switches.into_iter().filter(|(_, is_on)| *is_on);
+        arguments.extend(switches.map(|(name, _)| name.into()));
+        arguments.extend(self.logs.arguments());
+        arguments
+    }
+
     fn store(&self) -> anyhow::Result<ModelStore> {
         Ok(ModelStore::new(self.models.clone())?)
     }
@@ -175,6 +200,7 @@ enum Command {
     Export(export::ExportArgs),
     Analyze(analyze::AnalyzeArgs),
     Dataset(dataset::DatasetArgs),
+    Run(run::RunArgs),
     Tag(tag::TagArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
@@ -240,6 +266,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::Export(args) => export::run(args, &global),
         Command::Analyze(args) => analyze::run(args, &global),
         Command::Dataset(args) => dataset::run(args, &global),
+        Command::Run(args) => run::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),

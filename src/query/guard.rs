@@ -57,7 +57,14 @@ pub fn check(connection: &Connection, sql: &str) -> Result<(), QueryError> {
             let message = "only SELECT statements are run (PIVOT needs its values: ON x IN (...))";
             return Err(QueryError::Forbidden(message.into()));
         }
-        return Err(QueryError::Sql(message.into()));
+        // A number, but written as a text.
+        let position = tree["position"].as_str().and_then(|text| text.parse().ok());
+        let skipped = sql.len() - statement.len();
+        return Err(QueryError::Sql(with_line(
+            sql,
+            message,
+            position.map(|p: usize| skipped + p),
+        )));
     }
     match tree["statements"].as_array().map(Vec::len) {
         Some(1) => {}
@@ -74,6 +81,16 @@ pub fn check(connection: &Connection, sql: &str) -> Result<(), QueryError> {
         }
         None => Ok(()),
     }
+}
+
+/// The message with the line that it is about, as the database itself tells of other errors.
+fn with_line(sql: &str, message: &str, position: Option<usize>) -> String {
+    let Some(before) = position.and_then(|position| sql.get(..position)) else {
+        return message.into();
+    };
+    let number = before.matches('\n').count() + 1;
+    let line = sql.lines().nth(number - 1).unwrap_or_default();
+    format!("{message}\n\nLINE {number}: {line}")
 }
 
 fn forbidden_function(tree: &serde_json::Value) -> Option<&str> {

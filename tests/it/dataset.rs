@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{command, installed, posedata, stderr, stdout};
 use posedata::video::{Frame, VideoReader};
 
-const CLIPS: [&str; 3] = ["demo", "single_cam01", "multi_cam02"];
+const CLIPS: [&str; 3] = ["demo", "single_cam01", "multi_cam01"];
 
 /// A folder with a lake of three real clips, ingested once for all tests.
 fn lake_of_clips() -> &'static Path {
@@ -139,7 +139,7 @@ fn every_shipped_recipe_finds_something_in_real_clips() {
 #[test]
 fn whole_videos_validate_and_subjects_stay_together() {
     let folder = folder_with_lake();
-    let tag = ["tag", "demo.mp4", "cam02.mp4", "--subject", "anna"];
+    let tag = ["tag", "demo.mp4", "multi_cam01.mp4", "--subject", "anna"];
     let tagged = posedata(folder.path(), &tag);
     assert!(tagged.status.success(), "{}", stderr(&tagged));
     for seed in ["1", "2", "3", "4"] {

@@ -46,7 +46,10 @@ fn every_shipped_query_runs_with_its_defaults_and_gives_rows() {
     let recompute = posedata(folder.path(), &["metrics", "recompute"]);
     assert!(recompute.status.success(), "{}", stderr(&recompute));
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries");
-    let count = fs::read_dir(&shipped).expect("queries").count();
+    // The folder beside them holds recipes of datasets, which their own tests run.
+    let files = fs::read_dir(&shipped).expect("queries");
+    let files = files.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_file()));
+    let count = files.count();
     assert_eq!(count, QUERIES.len(), "a query is missing in this test");
     for (name, sql) in QUERIES {
         assert!(sql.starts_with("-- "), "{name} says what it answers");
