@@ -33,4 +33,6 @@ pub mod language;
 
 pub mod dataset;
 
+pub mod synth;
+
 pub mod cli;

@@ -19,6 +19,7 @@ mod query;
 mod remove;
 mod run;
 mod run_report;
+mod synth;
 mod tag;
 
 use std::ffi::OsString;
@@ -42,6 +43,8 @@ pub enum Ending {
     SomeVideosFailed,
     /// `posedata lake check` found the lake damaged.
     DamageFound,
+    /// `posedata synth` found fewer examples than wanted.
+    FewerExamples,
     Interrupted,
 }
 
@@ -49,7 +52,7 @@ impl Ending {
     fn code(self) -> u8 {
         match self {
             Self::AllGood => 0,
-            Self::SomeVideosFailed | Self::DamageFound => 2,
+            Self::SomeVideosFailed | Self::DamageFound | Self::FewerExamples => 2,
             // The shell's convention for SIGINT.
             Self::Interrupted => 130,
         }
@@ -78,7 +81,8 @@ const FATAL: u8 = 1;
 Exit codes:
   0    all good
   1    wrong usage, or the command could not do its work
-  2    some videos failed, the others are in the lake; or the lake is damaged
+  2    some videos failed, the others are in the lake; or the lake is damaged; or there are
+       fewer synthetic examples than wanted
   130  interrupted"
 )]
 struct Cli {
@@ -201,6 +205,7 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     Dataset(dataset::DatasetArgs),
     Run(run::RunArgs),
+    Synth(synth::SynthArgs),
     Tag(tag::TagArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
@@ -267,6 +272,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::Analyze(args) => analyze::run(args, &global),
         Command::Dataset(args) => dataset::run(args, &global),
         Command::Run(args) => run::run(args, &global),
+        Command::Synth(args) => synth::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),

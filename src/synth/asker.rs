@@ -1,0 +1,254 @@
+//! Asks a provider until it answers: limits, retries, and the budget that both draw on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::cost::{Budget, Price};
+use super::limits::{Limiter, Limits};
+use super::provider::{Billed, Parameters, Prompt, Provider, ProviderError, Remedy, error_of};
+use super::retry::RetryPolicy;
+use super::transport::{Body, HttpAnswer, Transport, TransportError};
+
+/// How often a wait looks whether it was called off.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Why a request stays without answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// All attempts failed; another run may have more luck.
+    Exhausted(String),
+    /// The provider does not take this request.
+    Declined(String),
+    /// The provider takes no request at all.
+    Hopeless(String),
+    /// The next attempt could have cost more than there is.
+    Budget,
+    /// Called off before the next attempt.
+    CalledOff,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub result: Result<(Billed, Option<String>), Failure>,
+    pub attempts: u32,
+    /// What attempts without an answer may have cost.
+    pub lost_usd: f64,
+    /// What the answer cost.
+    pub cost_usd: f64,
+}
+
+/// Asks one provider from several threads.
+pub struct Asker<'a> {
+    pub provider: &'a dyn Provider,
+    pub transport: &'a Transport,
+    pub parameters: &'a Parameters,
+    pub policy: RetryPolicy,
+    pub price: Option<Price>,
+    pub budget: &'a Mutex<Budget>,
+    pub limiter: Mutex<Limiter>,
+    /// The user's Ctrl-C.
+    pub cancel: &'a AtomicBool,
+    /// Set when it makes no sense to go on.
+    pub halt: AtomicBool,
+    jitter: Mutex<u64>,
+}
+
+impl<'a> Asker<'a> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is what asking depends on"
+    )]
+    pub fn new(
+        provider: &'a dyn Provider,
+        transport: &'a Transport,
+        parameters: &'a Parameters,
+        policy: RetryPolicy,
+        limits: Limits,
+        price: Option<Price>,
+        budget: &'a Mutex<Budget>,
+        cancel: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            provider,
+            transport,
+            parameters,
+            policy,
+            price,
+            budget,
+            limiter: Mutex::new(Limiter::new(limits, Instant::now())),
+            cancel,
+            halt: AtomicBool::new(false),
+            jitter: Mutex::new(seed()),
+        }
+    }
+
+    /// What one attempt costs at most; 0 where no price is known.
+    pub fn most_usd(&self, prompt: &Prompt) -> f64 {
+        most_usd(self.price, self.parameters, prompt)
+    }
+
+    /// Asks, again and again if need be. The first attempt's cost has been set aside by the caller.
+    pub fn ask(&self, prompt: &Prompt) -> Asked {
+        let body = self.provider.body(self.parameters, prompt).to_string();
+        let most_usd = self.most_usd(prompt);
+        let tokens =
+            super::cost::likely_tokens(prompt) + u64::from(self.parameters.max_answer_tokens);
+        let mut asked = Asked {
+            result: Err(Failure::CalledOff),
+            attempts: 0,
+            lost_usd: 0.0,
+            cost_usd: 0.0,
+        };
+        loop {
+            if !self.wait_for_turn(tokens) {
+                lock(self.budget).settle(most_usd, 0.0);
+                return asked;
+            }
+            asked.attempts += 1;
+            let bytes = body.clone().into_bytes();
+            let answer = self.transport.post(self.provider.path(), Body::Json(bytes));
+            let (reason, retry_after, is_lost) = match self.read(answer) {
+                Ok((billed, request_id)) => {
+                    asked.cost_usd = self.price.map_or(0.0, |p| p.cost_usd(billed.usage));
+                    lock(self.budget).settle(most_usd, asked.cost_usd);
+                    asked.result = Ok((billed, request_id));
+                    return asked;
+                }
+                Err(Fault::Provider(error)) if error.remedy != Remedy::Retry => {
+                    lock(self.budget).settle(most_usd, 0.0);
+                    let reason = self.transport.redact(&error.to_string());
+                    asked.result = Err(match error.remedy {
+                        Remedy::StopAsking => Failure::Hopeless(reason),
+                        _ => Failure::Declined(reason),
+                    });
+                    return asked;
+                }
+                Err(Fault::Provider(error)) => (error.to_string(), error.retry_after, false),
+                Err(Fault::Transport(error)) => (error.to_string(), None, error.may_be_billed()),
+                Err(Fault::Unreadable(reason)) => (reason, None, true),
+            };
+            let reason = self.transport.redact(&reason);
+            let lost_usd = if is_lost { most_usd } else { 0.0 };
+            asked.lost_usd += lost_usd;
+            lock(self.budget).settle(most_usd, lost_usd);
+            let attempt = asked.attempts;
+            tracing::debug!(target: "posedata::synth", attempt, reason, "attempt failed");
+            match self.policy.wait(attempt, retry_after, self.random()) {
+                None => {
+                    asked.result = Err(Failure::Exhausted(reason));
+                    return asked;
+                }
+                Some(wait) if !self.sleep(wait) => return asked,
+                Some(_) if lock(self.budget).reserve(most_usd) => {}
+                Some(_) => {
+                    asked.result = Err(Failure::Budget);
+                    return asked;
+                }
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        answer: Result<HttpAnswer, TransportError>,
+    ) -> Result<(Billed, Option<String>), Fault> {
+        let answer = answer.map_err(Fault::Transport)?;
+        if answer.status != 200 {
+            return Err(Fault::Provider(error_of(
+                self.provider,
+                answer.status,
+                answer.retry_after,
+                &answer.body,
+            )));
+        }
+        let body: Value = serde_json::from_slice(&answer.body)
+            .map_err(|e| Fault::Unreadable(format!("the answer is no JSON: {e}")))?;
+        let billed = self.provider.reply(&body).map_err(Fault::Unreadable)?;
+        Ok((billed, answer.request_id))
+    }
+
+    /// Waits for the limits; `false` if called off.
+    fn wait_for_turn(&self, tokens: u64) -> bool {
+        loop {
+            if self.is_called_off() {
+                return false;
+            }
+            let wait = lock(&self.limiter).take(tokens, Instant::now());
+            if wait.is_zero() {
+                return true;
+            }
+            if !self.sleep(wait) {
+                return false;
+            }
+        }
+    }
+
+    fn is_called_off(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed) || self.halt.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps; `false` if called off meanwhile.
+    fn sleep(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        loop {
+            if self.is_called_off() {
+                return false;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    /// Between 0 and 1 (SplitMix64, Steele et al., 2014).
+    fn random(&self) -> f64 {
+        let mut state = lock(&self.jitter);
+        (next_random(&mut state) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+enum Fault {
+    Provider(ProviderError),
+    Transport(TransportError),
+    Unreadable(String),
+}
+
+/// What a request costs at most; 0 where no price is known.
+pub fn most_usd(price: Option<Price>, parameters: &Parameters, prompt: &Prompt) -> f64 {
+    let usage = super::provider::Usage {
+        input_tokens: super::cost::most_tokens(prompt),
+        output_tokens: u64::from(parameters.max_answer_tokens),
+    };
+    price.map_or(0.0, |price| price.cost_usd(usage))
+}
+
+/// Numbers that look random (SplitMix64: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
+/// Generators", 2014).
+pub fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Different in each process, so that two that were told to come back do not come back together.
+pub fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Numbers and buckets are never half-changed.
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}

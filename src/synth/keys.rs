@@ -1,0 +1,185 @@
+//! Keys of providers: from the environment or a `.env` file, never to be seen again.
+//!
+//! A key leaves [`Secret`] only into a request's header. Texts that came from a provider or from the
+//! network go through [`Secret::redact`] before anybody reads them, since some servers repeat the
+//! key that they were given.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// What is shown in place of a key.
+const HIDDEN: &str = "***";
+/// Beginnings of a key that are as long as this are hidden too: servers that mask keys show some.
+const TELLING_CHARS: usize = 12;
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error(
+        "{variable} is not set; set it in the environment, or write it into a file .env in the working folder"
+    )]
+    Missing { variable: &'static str },
+    #[error("{variable} holds characters that no key has; check it for quotes and line ends")]
+    Malformed { variable: &'static str },
+    #[error("entry {entry} of the file is no NAME=VALUE; comments begin with #: {path}")]
+    DotEnv { path: PathBuf, entry: usize },
+    #[error("cannot read the file ({reason}): {path}")]
+    Unreadable { path: PathBuf, reason: String },
+}
+
+/// A key. Neither `Debug` nor `Display` show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+static MASKED_KEY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\bsk-[A-Za-z0-9_*.\-]{3,}").expect("the pattern is a constant"));
+
+impl Secret {
+    pub fn new(key: String) -> Self {
+        Self(key)
+    }
+
+    /// The key itself, for the header of a request.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The text without the key, whole or masked by the server.
+    pub fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if !self.0.is_empty() {
+            text = text.replace(&self.0, HIDDEN);
+        }
+        if self.0.len() > TELLING_CHARS && self.0.is_ascii() {
+            text = text.replace(&self.0[..TELLING_CHARS], HIDDEN);
+        }
+        MASKED_KEY.replace_all(&text, HIDDEN).into_owned()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(HIDDEN)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(HIDDEN)
+    }
+}
+
+/// Settings from the environment, and from a `.env` file where that has none. The file is only read:
+/// nothing of it gets into the environment, which child processes would inherit.
+pub struct Settings {
+    dot_env: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Reads `.env` in `folder` if there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no list of NAME=VALUE. The error quotes nothing of it.
+    pub fn read(folder: &Path) -> Result<Self, KeyError> {
+        let path = folder.join(".env");
+        if !path.exists() {
+            return Ok(Self {
+                dot_env: Vec::new(),
+            });
+        }
+        let unreadable = |reason: String| KeyError::Unreadable {
+            path: path.clone(),
+            reason,
+        };
+        let lines = dotenvy::from_path_iter(&path).map_err(|e| match e {
+            dotenvy::Error::Io(e) => unreadable(e.to_string()),
+            _ => unreadable("it is no text".into()),
+        })?;
+        let mut dot_env = Vec::new();
+        for (index, line) in lines.enumerate() {
+            match line {
+                Ok(pair) => dot_env.push(pair),
+                Err(dotenvy::Error::Io(e)) => return Err(unreadable(e.to_string())),
+                Err(_) => {
+                    return Err(KeyError::DotEnv {
+                        path,
+                        entry: index + 1,
+                    });
+                }
+            }
+        }
+        Ok(Self { dot_env })
+    }
+
+    /// The value of a variable; an empty one counts as not set.
+    pub fn get(&self, variable: &str) -> Option<String> {
+        let environment = std::env::var(variable).ok();
+        let file = || self.dot_env.iter().find(|(name, _)| name == variable);
+        environment
+            .filter(|value| !value.is_empty())
+            .or_else(|| file().map(|(_, value)| value.clone()))
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The key in a variable.
+    ///
+    /// # Errors
+    /// When it is not set, or cannot be sent as a header.
+    pub fn key(&self, variable: &'static str) -> Result<Secret, KeyError> {
+        let key = self.get(variable).ok_or(KeyError::Missing { variable })?;
+        let key = key.trim().to_owned();
+        if key.chars().all(|c| c.is_ascii_graphic()) {
+            Ok(Secret(key))
+        } else {
+            Err(KeyError::Malformed { variable })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_nowhere() {
+        let key = Secret::new("sk-ant-api03-verysecretindeed".into());
+        assert_eq!(format!("{key} {key:?}"), "*** ***");
+        let echo =
+            "Incorrect API key provided: sk-ant-api03-verysecretindeed. Also sk-ant-a****deed.";
+        assert_eq!(
+            key.redact(echo),
+            "Incorrect API key provided: ***. Also ***"
+        );
+        let other = Secret::new("a0b1c2d3e4f5a0b1c2d3".into());
+        assert_eq!(other.redact("a0b1c2d3e4f5-f5 is wrong"), "***-f5 is wrong");
+    }
+
+    #[test]
+    fn the_file_is_read_but_not_put_into_the_environment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let variable = "POSEDATA_TEST_KEY_OF_A_FILE";
+        let lines = format!("# keys\n{variable}='abc'\n");
+        std::fs::write(folder.path().join(".env"), lines).expect("a file");
+        let settings = Settings::read(folder.path()).expect("settings");
+        assert!(settings.get("POSEDATA_TEST_NOT_THERE").is_none());
+        let key = settings.key(variable).expect("a key");
+        assert_eq!(key.reveal(), "abc");
+        assert!(std::env::var(variable).is_err());
+    }
+
+    #[test]
+    fn a_broken_file_is_not_quoted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join(".env"), "A=1\nthis is s3cret\n").expect("a file");
+        let Err(error) = Settings::read(folder.path()) else {
+            panic!("the second line is no setting");
+        };
+        let text = format!("{error} {error:?}");
+        assert!(
+            text.contains("entry 2") && !text.contains("s3cret"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,798 @@
+//! Synthetic examples: a provider's model writes questions and answers about examples of a dataset,
+//! and what is checked against the facts joins the train split.
+//!
+//! The way of a round: [`prompt`] asks about train examples in an order that the seed fixes;
+//! [`asker`] sends (with [`limits`], [`retry`] and a [`cost::Budget`] that is never overdrawn);
+//! every answer is in the [`journal`] before anything relies on it; [`checks`] takes the answers in
+//! the order of the requests, whatever order they came in, so that the same answers always give the
+//! same examples; [`facts`] decides about numbers. A run that ends early is gone on with by the
+//! same command and pays for no answer twice.
+//!
+//! Only `transport` calls a network, and only with what a prompt holds: never a picture, a path or
+//! a video's name.
+
+pub mod asker;
+pub mod batch;
+pub mod checks;
+pub mod cost;
+pub mod facts;
+pub mod journal;
+pub mod keys;
+pub mod limits;
+pub mod numbers;
+pub mod prompt;
+pub mod provider;
+pub mod report;
+pub mod retry;
+pub mod table;
+pub mod transport;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::dataset::{
+    Dataset, Example, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, SynthRecord, VideoRecord,
+};
+use asker::{Asked, Asker, Failure, lock, next_random};
+use checks::{Checker, Reason, Rejection, draft_of};
+use cost::{Budget, Price};
+use journal::{Answered, Journal, JournalError, Record, request_key};
+use keys::{KeyError, Secret, Settings};
+use limits::Limits;
+use prompt::prompt_for;
+use provider::{Parameters, Prompt, Provider, ProviderKind, Usage};
+use report::{RejectedAnswer, RoundEnd, SynthReport};
+use retry::RetryPolicy;
+use transport::{Transport, TransportSetupError};
+
+/// So many requests in a row without any answer, and the provider counts as out of order.
+const MOST_FAILURES_IN_A_ROW: u32 = 5;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SynthError {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Transport(#[from] TransportSetupError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(
+        "the dataset has no train examples of recipes to ask about; build it with `posedata dataset build`"
+    )]
+    NoSources,
+    #[error(
+        "--max-cost needs the price of {model}, which is unknown; write it into a file like models/prices.toml and give --prices FILE"
+    )]
+    NoPrice { model: String },
+    #[error("tokens of an example cannot be counted: {0}")]
+    Tokens(String),
+}
+
+/// Whether to wait for each answer or to leave all requests with the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Direct,
+    Batch,
+}
+
+/// Everything that a round depends on but the dataset, the key and the address.
+#[derive(Clone, Debug)]
+pub struct SynthConfig {
+    pub provider: ProviderKind,
+    pub parameters: Parameters,
+    /// Examples that the dataset is to have of these settings.
+    pub wanted: usize,
+    /// Most different requests, those of earlier runs included.
+    pub max_requests: usize,
+    /// Most money, in US dollars, that of earlier runs included.
+    pub max_cost_usd: Option<f64>,
+    /// What the model costs in this mode.
+    pub price: Option<Price>,
+    pub mode: Mode,
+    pub concurrency: usize,
+    pub limits: Limits,
+    pub retry: RetryPolicy,
+    /// For a request and its answer.
+    pub timeout: Duration,
+    pub seed: u64,
+}
+
+impl SynthConfig {
+    /// Provider and model as examples name them.
+    pub fn origin(&self) -> String {
+        format!("{}:{}", self.provider.name(), self.parameters.model)
+    }
+}
+
+/// Where a provider is, and the key to it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub base_url: String,
+    /// `None` for servers of one's own that want none.
+    pub key: Option<Secret>,
+}
+
+impl Access {
+    /// From the environment or the `.env` file in `folder`. Only a server that was named may go
+    /// without a key.
+    ///
+    /// # Errors
+    /// When there is no key and the provider's own server is meant, or `.env` cannot be read.
+    pub fn find(provider: ProviderKind, folder: &Path) -> Result<Self, KeyError> {
+        let settings = Settings::read(folder)?;
+        let base_url = settings.get(provider.base_url_variable());
+        let key = match settings.key(provider.key_variable()) {
+            Err(KeyError::Missing { .. }) if base_url.is_some() => None,
+            key => Some(key?),
+        };
+        Ok(Self {
+            base_url: base_url.unwrap_or_else(|| provider.default_base_url().into()),
+            key,
+        })
+    }
+}
+
+/// Hears what happens during a round.
+pub trait SynthObserver: Sync {
+    /// So many of the wanted examples are there, after so many answers were looked at.
+    fn progress(&self, accepted: usize, looked_at: usize);
+}
+
+/// Counts tokens of an example as the base model sees it: before the answer, and of the answer.
+pub trait CountTokens {
+    /// # Errors
+    /// When the base model's chat template cannot lay the example out.
+    fn count(&self, example: &Example) -> Result<(u32, u32), String>;
+}
+
+/// The dataset that a round is about.
+pub struct Input<'a> {
+    pub examples: &'a [Example],
+    pub videos: &'a [VideoRecord],
+    /// Of an example, answer included.
+    pub max_tokens: u32,
+    pub tokens: &'a dyn CountTokens,
+}
+
+/// The outcome of a round.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// New examples; they have no ids yet.
+    pub accepted: Vec<Example>,
+    pub rejected: Vec<RejectedAnswer>,
+    pub report: SynthReport,
+}
+
+/// A request of the plan.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    pub example: &'a Example,
+    pub prompt: Prompt,
+    pub key: String,
+}
+
+/// The requests of a round, in their order.
+pub struct Plan<'a> {
+    sources: Vec<&'a Example>,
+    provider: ProviderKind,
+    parameters: &'a Parameters,
+    len: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// Train examples of recipes in an order that the seed fixes, again and again.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn new(config: &'a SynthConfig, examples: &'a [Example]) -> Result<Self, SynthError> {
+        let mut sources: Vec<&Example> = examples
+            .iter()
+            .filter(|example| example.split == Split::Train && example.origin == RECIPE_ORIGIN)
+            .collect();
+        if sources.is_empty() {
+            return Err(SynthError::NoSources);
+        }
+        let mut state = config.seed;
+        for i in (1..sources.len()).rev() {
+            let j = next_random(&mut state) % (i as u64 + 1);
+            sources.swap(i, j as usize);
+        }
+        Ok(Self {
+            sources,
+            provider: config.provider,
+            parameters: &config.parameters,
+            len: config.max_requests,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn request(&self, index: usize) -> Request<'a> {
+        let position = index % self.sources.len();
+        let example = self.sources[position];
+        let prompt = prompt_for(example, position, index / self.sources.len());
+        let key = request_key(self.provider, self.parameters, &prompt);
+        Request {
+            example,
+            prompt,
+            key,
+        }
+    }
+}
+
+/// What a round would send.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Estimate {
+    pub model: String,
+    /// If every answer is accepted, and if all of --max-requests are needed.
+    pub requests: [usize; 2],
+    /// Tokens of the prompts for both.
+    pub input_tokens: [u64; 2],
+    /// Most tokens of the answers for both.
+    pub output_tokens_at_most: [u64; 2],
+    /// In US dollars for both, answers taken as long as they may be; `None` without a price.
+    pub cost_usd: Option<[f64; 2]>,
+    /// The first prompts.
+    #[serde(skip)]
+    pub prompts: Vec<Prompt>,
+}
+
+/// Estimates tokens and cost; calls no network, needs no key, writes nothing.
+///
+/// # Errors
+/// When the dataset has nothing to ask about.
+pub fn estimate(
+    config: &SynthConfig,
+    examples: &[Example],
+    shown_prompts: usize,
+) -> Result<Estimate, SynthError> {
+    let plan = Plan::new(config, examples)?;
+    let present = present_in(&plan, examples);
+    let wanted = config.wanted.saturating_sub(present.len());
+    let mut requests = [0; 2];
+    let mut input_tokens = [0; 2];
+    let mut prompts = Vec::new();
+    for index in 0..plan.len() {
+        let request = plan.request(index);
+        if wanted == 0 || present.contains(&request.key) {
+            continue;
+        }
+        let tokens = cost::likely_tokens(&request.prompt);
+        for (case, most) in [(0, wanted), (1, usize::MAX)] {
+            if requests[case] < most {
+                requests[case] += 1;
+                input_tokens[case] += tokens;
+            }
+        }
+        if prompts.len() < shown_prompts {
+            prompts.push(request.prompt);
+        }
+    }
+    let most = u64::from(config.parameters.max_answer_tokens);
+    let output_tokens_at_most = requests.map(|n| n as u64 * most);
+    let cost_of = |case: usize| {
+        config.price.map(|price| {
+            price.cost_usd(Usage {
+                input_tokens: input_tokens[case],
+                output_tokens: output_tokens_at_most[case],
+            })
+        })
+    };
+    Ok(Estimate {
+        model: config.parameters.model.clone(),
+        requests,
+        input_tokens,
+        output_tokens_at_most,
+        cost_usd: cost_of(0)
+            .zip(cost_of(1))
+            .map(|(least, most)| [least, most]),
+        prompts,
+    })
+}
+
+/// Requests whose examples the dataset has already.
+fn present_in(plan: &Plan<'_>, examples: &[Example]) -> HashSet<String> {
+    let hashes: HashSet<&str> = examples
+        .iter()
+        .filter_map(|example| example.prompt_hash.as_deref())
+        .collect();
+    (0..plan.len())
+        .map(|index| plan.request(index).key)
+        .filter(|key| hashes.contains(key.as_str()))
+        .collect()
+}
+
+/// The state that direct rounds and batches share.
+pub(crate) struct RoundState<'a> {
+    pub config: &'a SynthConfig,
+    pub plan: Plan<'a>,
+    pub present: HashSet<String>,
+    pub journal: Journal,
+    input: &'a Input<'a>,
+    checker: Checker,
+    accepted: Vec<Example>,
+    rejected: Vec<RejectedAnswer>,
+    reasons: BTreeMap<&'static str, u64>,
+    looked_at: usize,
+    usage: Usage,
+    cost_usd: f64,
+    pub from_journal: u64,
+    pub sent: u64,
+    pub retries: u64,
+    pub cost_of_run_usd: f64,
+}
+
+impl RoundState<'_> {
+    /// How many more examples are wanted.
+    pub fn missing(&self) -> usize {
+        let there = self.present.len() + self.accepted.len();
+        self.config.wanted.saturating_sub(there)
+    }
+
+    /// Checks an answer from the journal.
+    ///
+    /// # Errors
+    /// When tokens cannot be counted.
+    pub fn evaluate(&mut self, request: &Request<'_>) -> Result<(), SynthError> {
+        let Some(answered) = self.journal.answer(&request.key).cloned() else {
+            return Ok(());
+        };
+        self.usage.input_tokens += answered.usage.input_tokens;
+        self.usage.output_tokens += answered.usage.output_tokens;
+        self.cost_usd += answered.cost_usd.unwrap_or(0.0);
+        self.looked_at += 1;
+        match self.checked(request, &answered)? {
+            Ok(example) => self.accepted.push(example),
+            Err(rejection) => self.reject(request, rejection, Some(answered)),
+        }
+        Ok(())
+    }
+
+    /// The example that an answer makes, or why it makes none.
+    fn checked(
+        &mut self,
+        request: &Request<'_>,
+        answered: &Answered,
+    ) -> Result<Result<Example, Rejection>, SynthError> {
+        let draft = match draft_of(&answered.reply) {
+            Ok(draft) => draft,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let mut example = Example {
+            id: String::new(),
+            task: format!("{SYNTHETIC_TASK_PREFIX}{}", request.example.task),
+            split: Split::Train,
+            origin: self.config.origin(),
+            prompt_hash: Some(request.key.clone()),
+            question: draft.question.clone(),
+            answer: draft.answer.clone(),
+            ..request.example.clone()
+        };
+        let counted = self.input.tokens.count(&example);
+        let (prompt_tokens, answer_tokens) = counted.map_err(SynthError::Tokens)?;
+        let (tokens, most) = (prompt_tokens + answer_tokens, self.input.max_tokens);
+        if tokens > most {
+            let detail = format!("{tokens} tokens are more than the dataset's {most}");
+            return Ok(Err(Rejection::new(Reason::TokenBudget, detail)));
+        }
+        (example.prompt_tokens, example.answer_tokens) = (prompt_tokens, answer_tokens);
+        Ok(self
+            .checker
+            .check(request.example, &draft)
+            .map(|()| example))
+    }
+
+    pub fn reject(&mut self, request: &Request<'_>, why: Rejection, answer: Option<Answered>) {
+        let reason = why.reason.name();
+        *self.reasons.entry(reason).or_default() += 1;
+        self.rejected.push(RejectedAnswer {
+            reason,
+            detail: why.detail,
+            numbers: why.numbers,
+            example: request.example.id.clone(),
+            prompt_hash: request.key.clone(),
+            reply: answer.map(|answer| answer.reply),
+        });
+    }
+
+    /// What the requests of the plan have cost in earlier runs, up to `index`.
+    fn earlier_usd(&self, request: &Request<'_>) -> f64 {
+        let answered = self.journal.answer(&request.key);
+        let cost = answered.and_then(|answer| answer.cost_usd).unwrap_or(0.0);
+        cost + self.journal.unanswered_usd(&request.key)
+    }
+
+    fn into_round(self, end: RoundEnd) -> Round {
+        let unanswered: f64 = (0..self.plan.len())
+            .map(|index| self.journal.unanswered_usd(&self.plan.request(index).key))
+            .sum();
+        let known = self.config.price.is_some();
+        let report = SynthReport {
+            provider: self.config.provider,
+            model: self.config.parameters.model.clone(),
+            wanted: self.config.wanted as u64,
+            already_there: self.present.len().min(self.config.wanted) as u64,
+            accepted: self.accepted.len() as u64,
+            rejected: self.reasons,
+            from_journal: self.from_journal,
+            sent: self.sent,
+            retries: self.retries,
+            usage: self.usage,
+            cost_usd: known.then_some(self.cost_usd + unanswered),
+            cost_of_run_usd: known.then_some(self.cost_of_run_usd),
+            end,
+        };
+        Round {
+            accepted: self.accepted,
+            rejected: self.rejected,
+            report,
+        }
+    }
+}
+
+/// Runs a round: asks, checks, and gives what was accepted. Nothing is written but the journal.
+///
+/// # Errors
+/// When there is nothing to ask about, the journal cannot be used, or a price is missing that
+/// `max_cost_usd` needs. A provider that fails is no error of this function: the report tells.
+pub fn run(
+    config: &SynthConfig,
+    access: &Access,
+    input: &Input<'_>,
+    journal: &Path,
+    cancel: &AtomicBool,
+    observer: &dyn SynthObserver,
+) -> Result<Round, SynthError> {
+    if config.max_cost_usd.is_some() && config.price.is_none() {
+        let model = config.parameters.model.clone();
+        return Err(SynthError::NoPrice { model });
+    }
+    let plan = Plan::new(config, input.examples)?;
+    let provider = config.provider.provider();
+    let transport = Transport::new(
+        &access.base_url,
+        provider.headers(access.key.as_ref()),
+        access.key.clone(),
+        config.timeout,
+    )?;
+    let present = present_in(&plan, input.examples);
+    let mut state = RoundState {
+        config,
+        plan,
+        present,
+        journal: Journal::open(journal)?,
+        input,
+        checker: Checker::new(input.examples, input.videos),
+        accepted: Vec::new(),
+        rejected: Vec::new(),
+        reasons: BTreeMap::new(),
+        looked_at: 0,
+        usage: Usage::default(),
+        cost_usd: 0.0,
+        from_journal: 0,
+        sent: 0,
+        retries: 0,
+        cost_of_run_usd: 0.0,
+    };
+    let end = match config.mode {
+        Mode::Direct => run_direct(&mut state, &*provider, &transport, cancel, observer)?,
+        Mode::Batch => batch::run(&mut state, &*provider, &transport, cancel)?,
+    };
+    Ok(state.into_round(end))
+}
+
+/// A request of the plan on its way to the checks.
+enum Settled {
+    /// Its example is in the dataset.
+    Present,
+    /// Its answer is in the journal.
+    Answered,
+    Failed(String),
+    /// It was called off; the next run asks it.
+    Open,
+}
+
+fn run_direct(
+    state: &mut RoundState<'_>,
+    provider: &dyn Provider,
+    transport: &Transport,
+    cancel: &AtomicBool,
+    observer: &dyn SynthObserver,
+) -> Result<RoundEnd, SynthError> {
+    let config = state.config;
+    let budget = Mutex::new(Budget::new(config.max_cost_usd));
+    let asker = Asker::new(
+        provider,
+        transport,
+        &config.parameters,
+        config.retry,
+        config.limits,
+        config.price,
+        &budget,
+        cancel,
+    );
+    let (jobs, job_queue) = crossbeam_channel::unbounded::<(usize, Prompt)>();
+    let (answers, answer_queue) = crossbeam_channel::unbounded::<(usize, Asked)>();
+    std::thread::scope(|scope| {
+        for worker in 0..config.concurrency {
+            let (job_queue, answers, asker) = (job_queue.clone(), answers.clone(), &asker);
+            let work = move || {
+                for (index, prompt) in job_queue {
+                    if answers.send((index, asker.ask(&prompt))).is_err() {
+                        break;
+                    }
+                }
+            };
+            std::thread::Builder::new()
+                .name(format!("ask-{worker}"))
+                .spawn_scoped(scope, work)
+                .map_err(|e| TransportSetupError::Client(format!("cannot start a thread: {e}")))?;
+        }
+        drop(answers);
+        let mut direct = Direct {
+            state,
+            asker: &asker,
+            settled: BTreeMap::new(),
+            next: 0,
+            checked: 0,
+            in_flight: 0,
+            failures_in_a_row: 0,
+            end: None,
+        };
+        let end = direct.run(&jobs, &answer_queue, observer);
+        // Workers end when nobody sends them jobs any more.
+        drop(jobs);
+        end
+    })
+}
+
+/// The loop of a direct round.
+struct Direct<'a, 'b, 'c> {
+    state: &'a mut RoundState<'b>,
+    asker: &'a Asker<'c>,
+    /// Requests that wait for those before them to be checked.
+    settled: BTreeMap<usize, Settled>,
+    next: usize,
+    /// Requests before this one were checked.
+    checked: usize,
+    in_flight: usize,
+    failures_in_a_row: u32,
+    end: Option<RoundEnd>,
+}
+
+impl Direct<'_, '_, '_> {
+    fn run(
+        &mut self,
+        jobs: &crossbeam_channel::Sender<(usize, Prompt)>,
+        answers: &crossbeam_channel::Receiver<(usize, Asked)>,
+        observer: &dyn SynthObserver,
+    ) -> Result<RoundEnd, SynthError> {
+        loop {
+            self.dispatch(jobs);
+            self.check_in_order(observer)?;
+            if self.in_flight == 0 {
+                if self.state.missing() == 0 {
+                    return Ok(RoundEnd::Reached);
+                }
+                if let Some(end) = self.end.take() {
+                    return Ok(end);
+                }
+                if self.checked >= self.state.plan.len() {
+                    return Ok(RoundEnd::OutOfRequests);
+                }
+                // Checking has made room for more.
+                continue;
+            }
+            let Ok((index, asked)) = answers.recv() else {
+                return Ok(RoundEnd::Interrupted);
+            };
+            self.in_flight -= 1;
+            self.settle(index, asked)?;
+        }
+    }
+
+    /// Sends requests as long as each of those on their way could be one of the missing examples:
+    /// so no answer is paid for that is not needed.
+    fn dispatch(&mut self, jobs: &crossbeam_channel::Sender<(usize, Prompt)>) {
+        while self.end.is_none() && self.next < self.state.plan.len() {
+            if self.asker.cancel.load(Ordering::Relaxed) {
+                self.end = Some(RoundEnd::Interrupted);
+                return;
+            }
+            let undecided = self.in_flight
+                + self
+                    .settled
+                    .values()
+                    .filter(|settled| matches!(settled, Settled::Answered))
+                    .count();
+            if undecided >= self.state.missing() || self.in_flight >= self.state.config.concurrency
+            {
+                return;
+            }
+            let request = self.state.plan.request(self.next);
+            lock(self.asker.budget).count(self.state.earlier_usd(&request));
+            if self.state.present.contains(&request.key) {
+                self.settled.insert(self.next, Settled::Present);
+            } else if self.state.journal.answer(&request.key).is_some() {
+                self.state.from_journal += 1;
+                self.settled.insert(self.next, Settled::Answered);
+            } else if lock(self.asker.budget).reserve(self.asker.most_usd(&request.prompt)) {
+                self.state.sent += 1;
+                self.in_flight += 1;
+                // The queue's other end lives as long as this loop.
+                let _ = jobs.send((self.next, request.prompt));
+            } else if self.in_flight == 0 {
+                self.end = Some(RoundEnd::MaxCost);
+                return;
+            } else {
+                // What is in flight mostly costs less than was set aside.
+                lock(self.asker.budget).count(-self.state.earlier_usd(&request));
+                return;
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Puts an answer on the disk.
+    fn settle(&mut self, index: usize, asked: Asked) -> Result<(), SynthError> {
+        let request = self.state.plan.request(index);
+        let price_is_known = self.state.config.price.is_some();
+        self.state.retries += u64::from(asked.attempts.saturating_sub(1));
+        self.state.cost_of_run_usd += asked.lost_usd + asked.cost_usd;
+        if asked.lost_usd > 0.0 {
+            self.state.journal.append(Record::Unanswered {
+                key: request.key.clone(),
+                cost_at_most_usd: Some(asked.lost_usd),
+                reason: "attempts without an answer".into(),
+            })?;
+        }
+        let settled = match asked.result {
+            Ok((billed, request_id)) => {
+                self.failures_in_a_row = 0;
+                self.state.journal.append(Record::Answered(Answered {
+                    key: request.key.clone(),
+                    origin: self.state.config.origin(),
+                    example: request.example.id.clone(),
+                    reply: billed.reply,
+                    usage: billed.usage,
+                    cost_usd: price_is_known.then_some(asked.cost_usd),
+                    attempts: asked.attempts,
+                    request_id,
+                }))?;
+                Settled::Answered
+            }
+            Err(Failure::Exhausted(reason) | Failure::Declined(reason)) => {
+                self.failures_in_a_row += 1;
+                if self.failures_in_a_row >= MOST_FAILURES_IN_A_ROW {
+                    let message = format!(
+                        "{MOST_FAILURES_IN_A_ROW} requests in a row failed, the last with: {reason}"
+                    );
+                    self.stop(RoundEnd::ProviderFailed { message });
+                }
+                Settled::Failed(reason)
+            }
+            Err(Failure::Hopeless(message)) => {
+                self.stop(RoundEnd::ProviderFailed { message });
+                Settled::Open
+            }
+            Err(Failure::Budget) => {
+                self.stop(RoundEnd::MaxCost);
+                Settled::Open
+            }
+            Err(Failure::CalledOff) => {
+                if self.asker.cancel.load(Ordering::Relaxed) {
+                    self.stop(RoundEnd::Interrupted);
+                }
+                Settled::Open
+            }
+        };
+        self.settled.insert(index, settled);
+        Ok(())
+    }
+
+    /// The first reason to stop counts.
+    fn stop(&mut self, end: RoundEnd) {
+        self.asker.halt.store(true, Ordering::Relaxed);
+        self.end.get_or_insert(end);
+    }
+
+    /// Checks answers in the order of their requests.
+    fn check_in_order(&mut self, observer: &dyn SynthObserver) -> Result<(), SynthError> {
+        while let Some(settled) = self.settled.remove(&self.checked) {
+            let request = self.state.plan.request(self.checked);
+            match settled {
+                Settled::Present => {}
+                Settled::Answered => self.state.evaluate(&request)?,
+                Settled::Failed(reason) => {
+                    let rejection = Rejection::new(Reason::NotAnswered, reason);
+                    self.state.reject(&request, rejection, None);
+                }
+                Settled::Open => {}
+            }
+            self.checked += 1;
+            observer.progress(
+                self.state.present.len() + self.state.accepted.len(),
+                self.state.looked_at,
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Round {
+    /// Adds what was accepted to the train split, and the round to the manifest; does nothing without
+    /// new examples.
+    pub fn add_to(&self, dataset: &mut Dataset, origin: &str) {
+        if self.accepted.is_empty() {
+            return;
+        }
+        let examples = number(self.accepted.clone(), &dataset.examples);
+        dataset.examples.extend(examples);
+        dataset.manifest.synth.push(record_of(origin, &self.report));
+    }
+}
+
+/// Gives new examples ids that go on from those of the dataset.
+fn number(new: Vec<Example>, dataset: &[Example]) -> Vec<Example> {
+    let width = dataset
+        .iter()
+        .map(|example| example.id.len())
+        .max()
+        .unwrap_or(4);
+    let last = dataset
+        .iter()
+        .filter_map(|example| example.id.parse::<u64>().ok())
+        .max();
+    let first_new = last.map_or(0, |last| last + 1);
+    let numbered = new
+        .into_iter()
+        .zip(first_new..)
+        .map(|(example, number)| Example {
+            id: format!("{number:0width$}"),
+            ..example
+        });
+    numbered.collect()
+}
+
+/// The round as the dataset's manifest keeps it.
+fn record_of(origin: &str, report: &SynthReport) -> SynthRecord {
+    SynthRecord {
+        origin: origin.to_owned(),
+        accepted: report.accepted,
+        rejected: report
+            .rejected
+            .iter()
+            .map(|(reason, count)| ((*reason).to_owned(), *count))
+            .collect(),
+    }
+}
+
+/// Where a round's journal and rejected answers are: beside the dataset's folder, which is replaced
+/// as a whole when the dataset is saved.
+pub fn round_folder(llm_data: &Path, dataset: &str) -> PathBuf {
+    llm_data.join(format!("{dataset}.synth"))
+}
+
+/// Writes the rejected answers, one JSON object a line.
+///
+/// # Errors
+/// When the disk does not take them.
+pub fn write_rejected(folder: &Path, rejected: &[RejectedAnswer]) -> std::io::Result<PathBuf> {
+    let mut lines = Vec::new();
+    for answer in rejected {
+        serde_json::to_writer(&mut lines, answer)?;
+        lines.push(b'\n');
+    }
+    let path = folder.join("rejected.jsonl");
+    crate::files::write_atomically(&path, &lines)?;
+    Ok(path)
+}
