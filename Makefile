@@ -29,10 +29,18 @@ demo: setup ## Ingest the demo video and query it
 	$(POSEDATA) ingest public
 	$(POSEDATA) query queries/velocity.sql
 
-test: setup test-packages clips test-datasets ## Run the whole test suite
+INTEROP := $(TARGET_DIR)/interop
+# The providers' own libraries talk to the tests' server.
+SDKS := $(INTEROP)/sdks/.ready
+
+test: setup test-packages clips test-datasets $(SDKS) ## Run the whole test suite
 	cargo test --release --locked
 
-INTEROP := $(TARGET_DIR)/interop
+$(SDKS): tests/interop/requirements-sdks.txt
+	@echo "fetching the libraries of OpenAI and Anthropic for the tests"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --target $(@D) -r $<
+	@touch $@
 
 $(INTEROP)/venv/.ready: tests/interop/requirements.txt | test-packages
 	@python3 -m venv $(INTEROP)/venv

@@ -30,7 +30,7 @@ fn lake_of_clips() -> &'static Path {
 }
 
 /// A folder of one's own with a copy of that lake.
-fn folder_with_lake() -> tempfile::TempDir {
+pub fn folder_with_lake() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&lake_of_clips().join("lake"), &folder.path().join("lake"));
     folder
@@ -54,7 +54,7 @@ fn shipped_recipes() -> String {
 
 /// Builds `gait` and gives the report.
 #[track_caller]
-fn build(folder: &Path, more: &[&str]) -> Value {
+pub fn build(folder: &Path, more: &[&str]) -> Value {
     let recipes = shipped_recipes();
     let mut arguments = vec!["dataset", "build", "--name", "gait", "--json"];
     if !more.contains(&"--recipes") {

@@ -157,7 +157,7 @@ fn tokenizer_json() -> serde_json::Value {
 }
 
 /// A model's folder with a tokenizer of bytes and the given `tokenizer_config.json`.
-fn write_model(folder: &Path, config: serde_json::Value) {
+pub fn write_model(folder: &Path, config: serde_json::Value) {
     fs::write(folder.join("tokenizer.json"), tokenizer_json().to_string()).expect("a file");
     fs::write(folder.join("tokenizer_config.json"), config.to_string()).expect("a file");
 }
