@@ -97,7 +97,7 @@ pub struct SynthArgs {
     /// How freely the model chooses words; current models accept none
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
-    /// How much the model thinks; models that do not think accept none
+    /// How much the model thinks; models that do not think accept no effort
     #[arg(long, value_enum)]
     effort: Option<Effort>,
     /// How long to wait for an answer
@@ -130,6 +130,11 @@ fn temperature(text: &str) -> Result<f64, String> {
 
 impl SynthArgs {
     fn config(&self) -> anyhow::Result<SynthConfig> {
+        ensure!(
+            self.provider != ProviderKind::Anthropic
+                || !matches!(self.effort, Some(Effort::Off | Effort::Minimal)),
+            "Claude models know the efforts low, medium and high; leave --effort out for the model's own"
+        );
         let mode = if self.batch {
             Mode::Batch
         } else {
@@ -246,6 +251,12 @@ fn save(
     lake: &crate::lake::Lake,
 ) -> anyhow::Result<()> {
     if !round.accepted.is_empty() {
+        let is_same = Dataset::open(folder)?.content_blake3() == dataset.content_blake3();
+        ensure!(
+            is_same,
+            "the dataset has changed meanwhile; run the same command again, which pays for nothing twice: {}",
+            folder.display()
+        );
         round.add_to(&mut dataset, &config.origin());
         dataset.save(folder)?;
     }
