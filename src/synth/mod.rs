@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::dataset::{
     Dataset, Example, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, SynthRecord, VideoRecord,
 };
-use asker::{Asked, Asker, Failure, lock, next_random};
+use asker::{Asked, Asker, Failure, lock};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
 use journal::{Answered, Journal, JournalError, Record, request_key};
@@ -195,11 +195,9 @@ impl<'a> Plan<'a> {
         if sources.is_empty() {
             return Err(SynthError::NoSources);
         }
-        let mut state = config.seed;
-        for i in (1..sources.len()).rev() {
-            let j = next_random(&mut state) % (i as u64 + 1);
-            sources.swap(i, j as usize);
-        }
+        // An example keeps its place among the others when more join the dataset, and its prompts
+        // stay the same: answers that were paid for serve again.
+        sources.sort_by_cached_key(|example| content_hash(Some(config.seed), example));
         Ok(Self {
             sources,
             provider: config.provider,
@@ -219,7 +217,8 @@ impl<'a> Plan<'a> {
     pub fn request(&self, index: usize) -> Request<'a> {
         let position = index % self.sources.len();
         let example = self.sources[position];
-        let prompt = prompt_for(example, position, index / self.sources.len());
+        let first = u64::from_le_bytes(content_hash(None, example));
+        let prompt = prompt_for(example, first, index / self.sources.len());
         let key = request_key(self.provider, self.parameters, &prompt);
         Request {
             example,
@@ -227,6 +226,19 @@ impl<'a> Plan<'a> {
             key,
         }
     }
+}
+
+/// A number that an example's words and a seed decide.
+fn content_hash(seed: Option<u64>, example: &Example) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.unwrap_or_default().to_le_bytes());
+    for text in [&example.question, &example.data, &example.answer] {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    first
 }
 
 /// What a round would send.

@@ -35,8 +35,10 @@ const ANGLES: [&str; 8] = [
 ];
 
 /// The prompt for the `round`-th new question about an example (from 0); no two rounds ask the same.
-pub fn prompt_for(example: &Example, position: usize, round: usize) -> Prompt {
-    let angle = ANGLES[(position + round) % ANGLES.len()];
+/// `first` chooses the way of asking that the rounds begin with.
+pub fn prompt_for(example: &Example, first: u64, round: usize) -> Prompt {
+    let first = (first % ANGLES.len() as u64) as usize;
+    let angle = ANGLES[(first + round) % ANGLES.len()];
     let facts = if example.data.is_empty() {
         example.facts.to_string()
     } else {

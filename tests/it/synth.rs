@@ -782,6 +782,28 @@ fn answers_of_recipes_pass_for_their_own_tables_and_not_for_others() {
     );
 }
 
+#[test]
+fn a_dataset_that_has_grown_uses_the_answers_it_has_paid_for() {
+    let folder = folder_with_dataset();
+    let folder = folder.path();
+    let server = FakeProvider::start(Behaviour::default());
+    let before = dataset(folder);
+    let first = output(synth(folder, &server, "openai", &["--n", "8", "--json"]));
+    assert_eq!(report(&first)["accepted"], 8, "{}", stderr(&first));
+    let asked = server.seen().len();
+    // Built again with one example more: all that was asked is asked about again, or comes later.
+    let mut grown = before;
+    let number = TRAIN_EXAMPLES + VALID_EXAMPLES;
+    grown
+        .examples
+        .push(example(number, Split::Train, "aaaa11112222"));
+    grown.save(&dataset_folder(folder)).expect("a dataset");
+    let again = output(synth(folder, &server, "openai", &["--n", "8", "--json"]));
+    let told = report(&again);
+    assert_eq!(told["accepted"], 8, "{told}");
+    assert!(server.seen().len() <= asked + 1, "{told}");
+}
+
 /// The official libraries talk to the server, so that a client which suits it suits the providers.
 #[test]
 fn the_server_is_one_that_the_official_libraries_understand() {
