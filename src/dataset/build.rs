@@ -492,11 +492,10 @@ impl Kitchen<'_> {
             let ticket = self.ticket(&row);
             let context = row.context(&params, &videos[position]);
             let words = self.templates.render(self.recipe, context, ticket)?;
-            let video = &self.census.videos[position];
             let candidate = Candidate {
                 task: self.task as u32,
                 video: position as u32,
-                sport: sports[video.sport.as_str()],
+                sport: sports[self.census.videos[position].sport.as_str()],
                 frame_start: row.frame_start,
                 ticket: plan::scramble(ticket),
                 content: content(&words),
@@ -512,10 +511,7 @@ impl Kitchen<'_> {
                 },
                 candidate,
             };
-            let chat = draft
-                .example(String::new(), &self.recipe.task, &video.sport)
-                .messages();
-            draft.tokens = (self.count_tokens)(&chat)?;
+            draft.tokens = (self.count_tokens)(&draft.words.messages())?;
             let is_short = draft.tokens.prompt + draft.tokens.answer <= self.config.max_tokens;
             Ok(is_short.then_some(draft))
         };

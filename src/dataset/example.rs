@@ -85,10 +85,7 @@ impl Example {
 
     /// What the user says: the question, an empty line, the data.
     pub fn user(&self) -> String {
-        if self.data.is_empty() {
-            return self.question.clone();
-        }
-        format!("{}\n\n{}", self.question, self.data)
+        user_turn(&self.question, &self.data)
     }
 
     /// The example as a chat; without a system message where there is nothing to say.
@@ -100,11 +97,22 @@ impl Example {
 
     /// The chat up to the answer.
     pub fn prompt(&self) -> Vec<Message> {
-        let mut messages = Vec::new();
-        if !self.system.is_empty() {
-            messages.push(Message::new(Role::System, &self.system));
-        }
-        messages.push(Message::new(Role::User, self.user()));
-        messages
+        prompt(&self.system, &self.question, &self.data)
+    }
+}
+
+fn user_turn(question: &str, data: &str) -> String {
+    match data.is_empty() {
+        true => question.into(),
+        false => format!("{question}\n\n{data}"),
+    }
+}
+
+/// A chat up to its answer; without a system message where there is nothing to say.
+pub(super) fn prompt(system: &str, question: &str, data: &str) -> Vec<Message> {
+    let user = Message::new(Role::User, user_turn(question, data));
+    match system.is_empty() {
+        true => vec![user],
+        false => vec![Message::new(Role::System, system), user],
     }
 }

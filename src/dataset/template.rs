@@ -8,8 +8,14 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, path_loader};
 
 use super::DatasetError;
+use super::example::prompt;
 use super::recipe::Recipe;
+use crate::language::chat::{Message, Role};
 
+/// A template without anything.
+const EMPTY_TEMPLATE: &str = "<empty>";
+/// Stands before a template, on its first line, so that line numbers stay as they are.
+const EXTENDS_NOTHING: &str = "{% extends \"<empty>\" %}";
 /// What a table shows where a value is missing.
 const MISSING: &str = "-";
 /// Most decimals that a table shows.
@@ -34,6 +40,15 @@ pub struct Words {
     pub question: String,
     pub data: String,
     pub answer: String,
+}
+
+impl Words {
+    /// The words as a chat.
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages = prompt(&self.system, &self.question, &self.data);
+        messages.push(Message::new(Role::Assistant, &self.answer));
+        messages
+    }
 }
 
 /// The blocks of a recipe's template.
@@ -72,13 +87,21 @@ impl Templates {
             .expect("the usual delimiters");
         environment.set_syntax(syntax);
         environment.set_loader(path_loader(folder));
+        environment
+            .add_template(EMPTY_TEMPLATE, "")
+            .expect("an empty template");
         environment.add_function("table", table);
         environment.add_filter("fixed", fixed);
         let mut blocks = BTreeMap::new();
         for recipe in recipes {
             let name = file_name(&recipe.template_path);
+            // Blocks of a template that extends another are not rendered until they are asked for.
+            let source = match recipe.template.contains("{% extends") {
+                true => recipe.template.clone(),
+                false => format!("{EXTENDS_NOTHING}{}", recipe.template),
+            };
             environment
-                .add_template_owned(name, recipe.template.clone())
+                .add_template_owned(name, source)
                 .map_err(|e| template_error(recipe, &e))?;
             blocks.insert(recipe.task.clone(), Blocks::find(recipe)?);
         }

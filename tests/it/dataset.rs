@@ -606,3 +606,70 @@ fn the_old_name_of_the_folder_works_too() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(folder.path().join("elsewhere/g/dataset_card.md").exists());
 }
+
+#[test]
+fn lakes_from_before_there_were_datasets_make_some_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    crate::maintenance::format_1_lake(folder.path());
+    recipe_folder(folder.path(), GOOD_SQL, GOOD_TEMPLATE);
+    let report = build(folder.path(), &["--recipes", "recipes"]);
+    assert_eq!(report["report"]["train"], 20);
+    let rows = query(folder.path(), "SELECT count(*) AS n FROM examples");
+    assert_eq!(rows, [serde_json::json!({ "n": 20 })]);
+    // The next one reads a lake of the newest format.
+    let again = build(folder.path(), &["--recipes", "recipes", "--seed", "3"]);
+    assert_eq!(again["report"]["train"], 20);
+}
+
+#[test]
+fn run_goes_from_videos_to_a_dataset_and_says_which_stage_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let videos = folder.path().join("public");
+    fs::create_dir(&videos).expect("a folder");
+    fs::copy(installed("single_cam01"), videos.join("a.mp4")).expect("a copy");
+    let recipes = shipped_recipes();
+    let run = |more: &[&str]| {
+        command(folder.path())
+            .args([
+                "run",
+                "public",
+                "--no_video",
+                "--name",
+                "gait",
+                "--sport-type",
+                "balance",
+            ])
+            .args(["--recipes", &recipes])
+            .args(more)
+            .env_remove("OPENAI_API_KEY")
+            .env_remove("OPENAI_BASE_URL")
+            .output()
+            .expect("the program starts")
+    };
+    let output = run(&[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("posedata ingest"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stdout(&output).contains("examples to train"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(
+        folder
+            .path()
+            .join("llm_training_data/gait/train.jsonl")
+            .exists()
+    );
+
+    let without_key = run(&["--use-openai"]);
+    assert_eq!(without_key.status.code(), Some(1));
+    let told = stderr(&without_key);
+    assert!(
+        told.contains("OPENAI_API_KEY") && told.contains("a stage failed"),
+        "{told}"
+    );
+}

@@ -525,7 +525,7 @@ fn removed_videos_are_in_no_table_but_in_older_snapshots() {
 }
 
 /// A lake of format 1 with rows, made with that format's own schemas.
-fn format_1_lake(folder: &Path) -> LakePaths {
+pub fn format_1_lake(folder: &Path) -> LakePaths {
     let lake = LakePaths::new(folder.join("lake"));
     fs::create_dir_all(lake.data()).expect("a folder");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format1");
