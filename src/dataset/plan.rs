@@ -190,12 +190,27 @@ fn stretches(recipe: &Recipe, tracks: &[Track], wanted: u64) -> Vec<Stretch> {
         let track = &tracks[stretch.track as usize];
         (track.last_frame - track.first_frame - stretch.length) / stretch.stride + 1
     };
-    let possible: u64 = stretches.iter().map(count).sum();
-    let thinning = possible / (OVERSAMPLING * wanted.max(1));
-    for stretch in &mut stretches {
-        stretch.stride *= thinning.max(1);
+    let counts: Vec<u64> = stretches.iter().map(count).collect();
+    let most = most_of_each(&counts, OVERSAMPLING * wanted.max(1));
+    for (stretch, count) in stretches.iter_mut().zip(counts) {
+        stretch.stride *= count.div_ceil(most);
     }
     stretches
+}
+
+/// The largest number, at least 1, for which not more than `total` are left when nothing has more
+/// of them than that.
+fn most_of_each(counts: &[u64], total: u64) -> u64 {
+    let left = |most: u64| counts.iter().map(|count| (*count).min(most)).sum::<u64>();
+    let (mut good, mut bad) = (1, counts.iter().copied().max().unwrap_or(1) + 1);
+    while good + 1 < bad {
+        let middle = good.midpoint(bad);
+        match left(middle) <= total {
+            true => good = middle,
+            false => bad = middle,
+        }
+    }
+    good
 }
 
 /// `scramble(key + nth)` of two columns.

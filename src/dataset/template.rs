@@ -233,15 +233,14 @@ impl Blocks {
 /// Names of the blocks of a template, in their order.
 fn block_names(template: &str) -> Vec<&str> {
     let tags = template.split("{%").skip(1);
+    let tags = tags.map(|tag| tag.split("%}").next().unwrap_or_default());
     let names = tags.filter_map(|tag| {
-        let mut words = tag.trim_start_matches(['-', '+']).split_whitespace();
+        let mut words = tag.trim_matches(['-', '+']).split_whitespace();
         (words.next() == Some("block"))
             .then(|| words.next())
             .flatten()
     });
-    names
-        .map(|name| name.trim_end_matches("%}").trim_end_matches('-'))
-        .collect()
+    names.collect()
 }
 
 fn file_name(path: &Path) -> String {
