@@ -332,6 +332,39 @@ fn budgets_and_thresholds_are_kept() {
     assert!(recipes.iter().all(|recipe| recipe["near_duplicates"] == 0));
 }
 
+#[test]
+fn what_does_not_fit_into_memory_is_refused_before_it_begins() {
+    let folder = folder_with_lake();
+    let recipes = shipped_recipes();
+    let arguments = [
+        "dataset",
+        "build",
+        "--name",
+        "gait",
+        "--recipes",
+        &recipes,
+        "--examples",
+        "60000",
+        "--memory-limit",
+        "500MiB",
+    ];
+    let output = posedata(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("lower --examples"),
+        "{}",
+        stderr(&output)
+    );
+    let report = build(
+        folder.path(),
+        &["--examples", "5000", "--memory-limit", "500MiB"],
+    );
+    assert!(
+        report["peak_memory_bytes"].as_u64() <= Some(500 << 20),
+        "{report}"
+    );
+}
+
 const GOOD_SQL: &str = "-- Asks something.
 SELECT w.video_id, w.person, w.frame_start, w.frame_end,
     round(m.left_knee_deg::DOUBLE, 1) AS knee
