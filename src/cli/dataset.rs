@@ -247,8 +247,11 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::Interrupted);
     }
     let (dataset, report) = built?;
+    // The session that ran the recipes is sealed.
+    drop(lake);
     let folder = args.folder.of(&args.name);
     dataset.save(&folder)?;
+    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
     dataset.register(&lake, &folder)?;
     if global.json {
         let result = serde_json::json!({

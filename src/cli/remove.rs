@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, Verbosity, print_result};
+use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
 use crate::lake::RemoveReport;
 
 /// A look at the catalog needs little.
@@ -35,6 +35,8 @@ pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let lake = global.open_lake(MEMORY_SHARE, 1)?;
     let videos = lake.find_videos(&args.videos)?;
     let ids: Vec<String> = videos.iter().map(|video| video.video_id.clone()).collect();
+    // A damaged file of examples must not keep videos in the lake.
+    let datasets = lake.datasets_of(&ids).unwrap_or_default();
     let report = lake.remove_videos(&ids)?;
     let videos: Vec<Removed> = videos
         .into_iter()
@@ -45,10 +47,19 @@ pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         })
         .collect();
     if global.json {
-        let result = serde_json::json!({ "videos": videos, "tables": report.tables });
+        let result = serde_json::json!({
+            "videos": videos,
+            "tables": report.tables,
+            "datasets": datasets,
+        });
         print_result(serde_json::to_string_pretty(&result)?)?;
     } else if global.verbosity() > Verbosity::Quiet {
         tell(&videos, &report)?;
+        for (name, folder) in datasets {
+            logs::note(format_args!(
+                "hint: the files of the dataset {name} still have examples of it; build it again, or delete them: {folder}"
+            ));
+        }
     }
     Ok(Ending::AllGood)
 }

@@ -175,8 +175,7 @@ pub fn build(
             config,
             count_tokens,
         };
-        let share = recipe.weight / weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-        let wanted = (config.max_examples as f64 * share * SPARE) as u64 + MIN_WINDOWS;
+        let wanted = windows_wanted(recipe, &recipes, config.max_examples);
         let (mut of_recipe, report) = kitchen.cook(&session, wanted)?;
         done(&report);
         drafts.append(&mut of_recipe);
@@ -247,9 +246,7 @@ pub fn facts_at(
     let version = Some(manifest.lake_snapshot);
     let session = Session::open(lake.try_clone()?, version, ExternalAccess::Denied)?;
     let census = Census::of(&session)?;
-    let weights: f64 = recipes.iter().map(|recipe| recipe.weight).sum();
-    let share = recipe.weight / weights.max(f64::MIN_POSITIVE);
-    let wanted = (manifest.max_examples as f64 * share * SPARE) as u64 + MIN_WINDOWS;
+    let wanted = windows_wanted(recipe, &recipes, manifest.max_examples);
     let mut windows = plan::windows(recipe, &census.tracks, manifest.seed, wanted)?;
     windows.retain(|window| {
         let track = &census.tracks[window.track as usize];
@@ -260,6 +257,13 @@ pub fn facts_at(
     });
     let rows = fact_rows(&session, recipe, &census, &windows, |_| Ok(()))?;
     Ok(rows.iter().map(FactRow::json).collect())
+}
+
+/// How many windows a recipe looks at, beside the other recipes.
+fn windows_wanted(recipe: &Recipe, all: &[Recipe], max_examples: u64) -> u64 {
+    let weights: f64 = all.iter().map(|recipe| recipe.weight).sum();
+    let share = recipe.weight / weights.max(f64::MIN_POSITIVE);
+    (max_examples as f64 * share * SPARE) as u64 + MIN_WINDOWS
 }
 
 fn check_name(name: &str) -> Result<(), DatasetError> {

@@ -153,12 +153,15 @@ impl Lake {
         }
     }
 
-    /// The hash of a registered dataset's examples, `None` where the lake knows no such dataset.
+    /// The hash of a registered dataset's examples, `None` where the lake knows no such dataset, or
+    /// not all of its examples: those of removed videos are gone.
     ///
     /// # Errors
     /// When the lake cannot be read.
     pub fn dataset_content(&self, dataset: &str) -> Result<Option<String>, LakeError> {
-        let sql = "SELECT max(content_blake3) FROM datasets WHERE dataset = ?";
+        let sql = "SELECT max(content_blake3) FROM datasets AS d WHERE dataset = ?
+                   AND train_count + valid_count
+                       = (SELECT count(*) FROM examples AS e WHERE e.dataset = d.dataset)";
         let found = self.attached(Access::ReadOnly, |connection| {
             match connection.query_row(sql, [dataset], |row| row.get(0)) {
                 // Lakes from before there were datasets have none.
@@ -170,6 +173,29 @@ impl Lake {
             Err(LakeError::Missing { .. }) => Ok(None),
             found => found,
         }
+    }
+
+    /// Names and folders of the registered datasets that have examples of these videos.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn datasets_of(&self, video_ids: &[String]) -> Result<BTreeMap<String, String>, LakeError> {
+        let sql = "SELECT DISTINCT d.dataset, d.folder FROM datasets AS d
+                   JOIN examples AS e ON e.dataset = d.dataset WHERE e.video_id = ?";
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = match connection.prepare(sql) {
+                Err(error) if super::catalog::is_missing_table(&error) => {
+                    return Ok(BTreeMap::new());
+                }
+                prepared => prepared?,
+            };
+            let mut datasets = BTreeMap::new();
+            for video_id in video_ids {
+                let rows = statement.query_map([video_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                datasets.extend(rows.collect::<Result<Vec<_>, _>>()?);
+            }
+            Ok(datasets)
+        })
     }
 
     /// Says whom videos show, or, without a subject, that nothing is known of that.
@@ -192,23 +218,6 @@ impl Lake {
                 }
                 Ok(())
             })
-        })
-    }
-
-    /// The subjects of the tagged videos, by video id.
-    ///
-    /// # Errors
-    /// When the lake cannot be read.
-    pub fn subjects(&self) -> Result<BTreeMap<String, String>, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
-            let mut statement = match connection.prepare("SELECT video_id, subject FROM subjects") {
-                Err(error) if super::catalog::is_missing_table(&error) => {
-                    return Ok(BTreeMap::new());
-                }
-                prepared => prepared?,
-            };
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 }

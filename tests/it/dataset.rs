@@ -209,6 +209,11 @@ fn the_lake_knows_the_examples_and_stays_whole() {
     // What is removed from the lake is removed from its examples too.
     let removed = posedata(folder.path(), &["remove", "demo.mp4"]);
     assert!(removed.status.success(), "{}", stderr(&removed));
+    assert!(
+        stderr(&removed).contains("the dataset gait still have examples"),
+        "{}",
+        stderr(&removed)
+    );
     let left = query(
         folder.path(),
         "SELECT DISTINCT sport FROM examples ORDER BY sport",
@@ -227,6 +232,23 @@ fn the_lake_knows_the_examples_and_stays_whole() {
         stdout(&check),
         stderr(&check)
     );
+
+    // When it comes back, so do they, though the dataset is the one that the lake knows already.
+    let demo = installed("demo");
+    let demo = demo.to_str().expect("a plain path");
+    let arguments = [
+        "ingest",
+        demo,
+        "--no-video",
+        "--sport-type",
+        "running",
+        "-q",
+    ];
+    assert!(posedata(folder.path(), &arguments).status.success());
+    let again = build(folder.path(), &["--examples", "200"]);
+    assert_eq!(again["report"]["train"], report["report"]["train"]);
+    let all = query(folder.path(), "SELECT count(*) AS n FROM examples");
+    assert_eq!(all, [serde_json::json!({ "n": total })]);
 }
 
 #[test]
