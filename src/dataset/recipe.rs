@@ -100,9 +100,14 @@ fn read_text(path: &Path) -> Result<String, DatasetError> {
 }
 
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let unreadable = |e: std::io::Error| DatasetError::Unreadable {
-        path: folder.into(),
-        reason: e.to_string(),
+    let unreadable = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => DatasetError::NoRecipes {
+            path: folder.into(),
+        },
+        _ => DatasetError::Unreadable {
+            path: folder.into(),
+            reason: e.to_string(),
+        },
     };
     let entries = fs::read_dir(folder).map_err(unreadable)?;
     let mut paths = entries
@@ -273,7 +278,9 @@ mod tests {
         let lacks_sql = folder(&[("a.jinja", TEMPLATE)]);
         let error = load(lacks_sql.path()).expect_err("no SQL");
         assert!(matches!(error, DatasetError::NoSql { .. }), "{error}");
-        let error = load(folder(&[]).path()).expect_err("nothing");
-        assert!(matches!(error, DatasetError::NoRecipes { .. }), "{error}");
+        for nowhere in [folder(&[]).path(), Path::new("no/such/folder")] {
+            let error = load(nowhere).expect_err("nothing");
+            assert!(matches!(error, DatasetError::NoRecipes { .. }), "{error}");
+        }
     }
 }
