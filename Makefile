@@ -81,7 +81,7 @@ models: build ## Fetch the lite and heavy pose models (needs npm)
 build: $(POSEDATA) ## Build posedata
 
 $(POSEDATA): $(SOURCES)
-	@echo "building posedata (the first time takes most of an hour: DuckDB, OpenCV's bindings, Arrow)"
+	@echo "building posedata (the first time takes an hour or more: DuckDB, OpenCV's bindings, Arrow, Polars)"
 	cargo build --release --locked
 	@touch $@
 
