@@ -237,6 +237,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             // Without a handler, Ctrl-C ends the process, and nothing has been written yet.
             let _ = handle_interrupts(move || session.interrupt());
         },
+        &|| INTERRUPTED.load(Ordering::Relaxed),
         |recipe| {
             if !is_quiet {
                 logs::note(recipe_line(recipe));

@@ -127,8 +127,9 @@ struct Draft {
 /// Something that counts the tokens of a chat.
 pub type CountTokens<'a> = dyn Fn(&[Message]) -> Result<TokenCount, LanguageError> + Sync + 'a;
 
-/// Builds a dataset. `opened` is given the handle that ends a running query, `done` each recipe's
-/// report as it comes.
+/// Builds a dataset. `opened` is given the handle that ends a running query; from when `is_stopped`
+/// says so, the build ends with [`DatasetError::Stopped`]. `done` is given each recipe's report as
+/// it comes.
 ///
 /// # Errors
 /// When a recipe is broken, the lake cannot be read, or no example comes of it.
@@ -137,6 +138,7 @@ pub fn build(
     config: &BuildConfig,
     count_tokens: &CountTokens<'_>,
     opened: impl FnOnce(Arc<duckdb::InterruptHandle>),
+    is_stopped: &(dyn Fn() -> bool + Sync),
     mut done: impl FnMut(&RecipeReport),
 ) -> Result<(Dataset, BuildReport), DatasetError> {
     let started = Instant::now();
@@ -174,6 +176,7 @@ pub fn build(
             splits: &splits,
             config,
             count_tokens,
+            is_stopped,
         };
         let wanted = windows_wanted(recipe, &recipes, config.max_examples);
         let (mut of_recipe, report) = kitchen.cook(&session, wanted)?;
@@ -433,6 +436,7 @@ struct Kitchen<'a> {
     splits: &'a [Split],
     config: &'a BuildConfig,
     count_tokens: &'a CountTokens<'a>,
+    is_stopped: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Kitchen<'_> {
@@ -442,6 +446,9 @@ impl Kitchen<'_> {
         session: &Session,
         wanted: u64,
     ) -> Result<(Vec<Draft>, RecipeReport), DatasetError> {
+        if (self.is_stopped)() {
+            return Err(DatasetError::Stopped);
+        }
         let started = Instant::now();
         let windows = match self.recipe.weight > 0.0 {
             true => plan::windows(self.recipe, &self.census.tracks, self.config.seed, wanted)?,
@@ -487,6 +494,9 @@ impl Kitchen<'_> {
             .map(Video::for_templates)
             .collect();
         let draft = |row: FactRow| -> Result<Option<Draft>, DatasetError> {
+            if (self.is_stopped)() {
+                return Err(DatasetError::Stopped);
+            }
             let position = *positions.get(row.video_id.as_str()).ok_or_else(|| {
                 self.recipe.sql_error(&format!(
                     "column 'video_id' holds '{}', which is no video of the lake",

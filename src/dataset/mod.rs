@@ -76,6 +76,8 @@ pub enum DatasetError {
         over_token_budget: u64,
         max_tokens: u32,
     },
+    #[error("interrupted")]
+    Stopped,
     #[error("choosing examples failed: {0}")]
     Polars(#[from] polars::error::PolarsError),
 }

@@ -429,6 +429,35 @@ fn a_recipe_of_ones_own_needs_two_files() {
 }
 
 #[test]
+fn an_interrupt_ends_a_build_and_leaves_nothing() {
+    let folder = folder_with_lake();
+    recipe_folder(folder.path(), GOOD_SQL, GOOD_TEMPLATE);
+    // After the recipe `knee` comes one that never ends.
+    let endless = GOOD_SQL.replace(
+        "WHERE",
+        "WHERE (SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b, range(1000000) AS c) > 0 AND",
+    );
+    let recipes = folder.path().join("recipes");
+    fs::write(recipes.join("later.sql"), endless).expect("a file");
+    fs::write(recipes.join("later.jinja"), GOOD_TEMPLATE).expect("a file");
+    let mut child = command(folder.path())
+        .args(["dataset", "build", "--name", "gait", "--recipes", "recipes"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let told = std::io::BufReader::new(child.stderr.take().expect("a pipe"));
+    let first = std::io::BufRead::lines(told).next();
+    let first = first.expect("a line").expect("text");
+    assert!(first.starts_with("knee: "), "{first}");
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill").success());
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    assert!(!folder.path().join("llm_training_data").exists());
+}
+
+#[test]
 fn broken_recipes_are_named_with_file_line_and_column() {
     let sql = |from: &str, to: &str| (GOOD_SQL.replace(from, to), GOOD_TEMPLATE.to_owned());
     let template = |from: &str, to: &str| (GOOD_SQL.to_owned(), GOOD_TEMPLATE.replace(from, to));
