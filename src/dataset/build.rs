@@ -112,6 +112,10 @@ struct Video {
 /// The videos of a snapshot with the people in them.
 struct Census {
     videos: Vec<Video>,
+    /// Positions of the videos by their ids.
+    positions: HashMap<String, usize>,
+    /// The number of each video's sport, in the order of the videos.
+    sports: Vec<u32>,
     tracks: Vec<Track>,
 }
 
@@ -333,11 +337,14 @@ impl Census {
                 subject: row[9].as_str().map(str::to_owned),
             })
             .collect();
-        let sports = plan::numbered(videos.iter().map(|video| video.sport.as_str()));
-        let positions: HashMap<&str, u32> = videos
+        let numbers = plan::numbered(videos.iter().map(|video| video.sport.as_str()));
+        let sports: Vec<u32> = (videos.iter())
+            .map(|video| numbers[video.sport.as_str()])
+            .collect();
+        let positions: HashMap<String, usize> = videos
             .iter()
-            .zip(0..)
-            .map(|(video, position)| (video.video_id.as_str(), position))
+            .enumerate()
+            .map(|(position, video)| (video.video_id.clone(), position))
             .collect();
         let tracks = rows_of(
             session,
@@ -346,20 +353,24 @@ impl Census {
         )?;
         let tracks = tracks.into_iter().filter_map(|row| {
             let video_id = row[0].to_string();
-            let position = *positions.get(video_id.as_str())?;
-            let video = &videos[position as usize];
+            let position = *positions.get(&video_id)?;
             Some(Track {
-                video: position,
-                sport: sports[video.sport.as_str()],
+                video: position as u32,
+                sport: sports[position],
                 video_id,
                 person: integer(&row[1]) as u16,
-                fps: video.fps,
+                fps: videos[position].fps,
                 first_frame: integer(&row[2]),
                 last_frame: integer(&row[3]),
             })
         });
         let tracks = tracks.collect();
-        Ok(Self { videos, tracks })
+        Ok(Self {
+            videos,
+            positions,
+            sports,
+            tracks,
+        })
     }
 }
 
@@ -478,14 +489,6 @@ impl Kitchen<'_> {
 
     /// Finds the words of each row on all cores; rows above the token budget are left out.
     fn drafts(&self, rows: Vec<FactRow>) -> Result<Vec<Draft>, DatasetError> {
-        let positions: HashMap<&str, usize> = self
-            .census
-            .videos
-            .iter()
-            .enumerate()
-            .map(|(position, video)| (video.video_id.as_str(), position))
-            .collect();
-        let sports = plan::numbered(self.census.videos.iter().map(|video| video.sport.as_str()));
         let params = self.recipe.params();
         let videos: Vec<Value> = self
             .census
@@ -497,7 +500,7 @@ impl Kitchen<'_> {
             if (self.is_stopped)() {
                 return Err(DatasetError::Stopped);
             }
-            let position = *positions.get(row.video_id.as_str()).ok_or_else(|| {
+            let position = *self.census.positions.get(&row.video_id).ok_or_else(|| {
                 self.recipe.sql_error(&format!(
                     "column 'video_id' holds '{}', which is no video of the lake",
                     row.video_id
@@ -509,7 +512,7 @@ impl Kitchen<'_> {
             let candidate = Candidate {
                 task: self.task as u32,
                 video: position as u32,
-                sport: sports[self.census.videos[position].sport.as_str()],
+                sport: self.census.sports[position],
                 frame_start: row.frame_start,
                 ticket: plan::scramble(ticket),
                 content: content(&words),

@@ -83,11 +83,6 @@ pub struct SynthReport {
 }
 
 impl SynthReport {
-    /// Whether the dataset has what was wanted.
-    pub fn is_complete(&self) -> bool {
-        self.end == RoundEnd::Reached
-    }
-
     /// The end in words, with what to do.
     pub fn end_in_words(&self) -> String {
         let missing = self
