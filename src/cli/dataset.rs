@@ -10,7 +10,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::annotate::check_source;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, logs, print_result,
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, human_bytes, interrupt_queries, logs, print_result,
 };
 use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
@@ -235,7 +235,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         &|messages| count_tokens(&tokenizer, messages),
         |session| {
             // Without a handler, Ctrl-C ends the process, and nothing has been written yet.
-            let _ = handle_interrupts(move || session.interrupt());
+            let _ = interrupt_queries(session);
         },
         &|| INTERRUPTED.load(Ordering::Relaxed),
         |recipe| {

@@ -26,6 +26,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -315,6 +316,21 @@ fn handle_interrupts(on_interrupt: impl Fn() + Send + 'static) -> anyhow::Result
         on_interrupt();
     })?;
     Ok(())
+}
+
+/// Makes Ctrl-C end a session's queries: the one that runs and those that begin later. A single
+/// interrupt would be lost if it came between two of them.
+fn interrupt_queries(session: Arc<duckdb::InterruptHandle>) -> anyhow::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    handle_interrupts(move || {
+        let session = Arc::clone(&session);
+        std::thread::spawn(move || {
+            loop {
+                session.interrupt();
+                std::thread::sleep(PAUSE);
+            }
+        });
+    })
 }
 
 /// Prints a result and a line's end to standard output. Whoever closed it has seen enough.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs};
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, interrupt_queries, logs};
 use crate::query::{Destination, ExternalAccess, Format, Query, Session};
 use crate::resources::Resources;
 
@@ -63,8 +63,7 @@ impl SourceArgs {
         };
         let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
         let session = Session::open(lake, self.at, access)?;
-        let interrupt = session.interrupt_handle();
-        handle_interrupts(move || interrupt.interrupt())?;
+        interrupt_queries(session.interrupt_handle())?;
         Ok(session)
     }
 }
