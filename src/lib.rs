@@ -35,4 +35,6 @@ pub mod dataset;
 
 pub mod synth;
 
+pub mod llama;
+
 pub mod cli;

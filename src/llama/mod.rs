@@ -1,0 +1,88 @@
+//! Llama-architecture language models: their weights, low-rank adapters (LoRA), how they compute,
+//! forwards and backwards.
+//!
+//! Two implementations share the weights: [`composed`] is made of candle's operations, which run on
+//! every device; the engine in [`engine`] has kernels of its own for CPUs and is what trains there.
+
+pub mod adapter;
+pub mod batch;
+pub mod config;
+pub mod matrix;
+pub mod weights;
+
+use std::path::PathBuf;
+
+pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
+pub use batch::Batch;
+pub use config::LlamaConfig;
+pub use matrix::Matrix;
+pub use weights::{LayerWeights, Precision, Weights};
+
+/// What a trainer needs of a model whose weights are frozen.
+pub trait Trainable: Send {
+    fn config(&self) -> &LlamaConfig;
+
+    /// Adds the gradients of `loss_scale` times the summed negative log-likelihood (nats) of a
+    /// batch's targets to `gradients`, which are laid out as the adapter's pairs. Gives the sum
+    /// itself, not scaled. `dropout_seed` chooses which inputs of the adapter are dropped, and
+    /// nothing else does.
+    ///
+    /// # Errors
+    /// When the batch has no targets or a token that the model does not know.
+    fn accumulate_gradients(
+        &mut self,
+        adapter: &Adapter,
+        batch: &Batch,
+        loss_scale: f32,
+        dropout_seed: u64,
+        gradients: &mut [LoraPair],
+    ) -> Result<f64, LlamaError>;
+
+    /// The negative log-likelihood (nats) of each target, in the batch's order; without dropout.
+    ///
+    /// # Errors
+    /// As [`Self::accumulate_gradients`].
+    fn target_nlls(
+        &mut self,
+        adapter: Option<&Adapter>,
+        batch: &Batch,
+    ) -> Result<Vec<f32>, LlamaError>;
+}
+
+/// What can be wrong with a language model.
+#[derive(Debug, thiserror::Error)]
+pub enum LlamaError {
+    #[error("cannot read the model: {reason}: {path}")]
+    Read { path: PathBuf, reason: String },
+    #[error("cannot write: {reason}: {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error(
+        "the model's architecture is '{found}', and only Llama's is known; take another base model: {path}"
+    )]
+    Architecture { path: PathBuf, found: String },
+    #[error("the model's configuration is not usable: {reason}: {path}")]
+    Config { path: PathBuf, reason: String },
+    #[error("the model has no tensor '{name}'; is the file whole? {path}")]
+    NoTensor { path: PathBuf, name: String },
+    #[error(
+        "tensor '{name}' has the shape {found:?}, and the model's configuration asks for {wanted:?}: {path}"
+    )]
+    Shape {
+        path: PathBuf,
+        name: String,
+        found: Vec<usize>,
+        wanted: Vec<usize>,
+    },
+    #[error("the adapter is not usable: {reason}: {path}")]
+    Adapter { path: PathBuf, reason: String },
+    #[error(
+        "token {id} is beyond the model's vocabulary of {vocab_size}; does the tokenizer belong to the model?"
+    )]
+    UnknownToken { id: u32, vocab_size: usize },
+    #[error("the text has {tokens} tokens, and the model takes {max_positions} at most")]
+    TooLong { tokens: usize, max_positions: usize },
+    #[error("nothing in the batch is to be learnt: no token is in the loss")]
+    NoTargets,
+    #[error("the computation failed: {0}")]
+    Candle(#[from] candle_core::Error),
+}
