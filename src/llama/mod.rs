@@ -7,6 +7,10 @@
 pub mod adapter;
 pub mod batch;
 pub mod config;
+pub mod decoder;
+pub mod dropout;
+pub mod engine;
+pub mod kernels;
 pub mod matrix;
 pub mod weights;
 
@@ -15,6 +19,8 @@ use std::path::PathBuf;
 pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
 pub use batch::Batch;
 pub use config::LlamaConfig;
+pub use decoder::Decoder;
+pub use engine::{Checkpointing, Engine, EngineOptions};
 pub use matrix::Matrix;
 pub use weights::{LayerWeights, Precision, Weights};
 

@@ -1,0 +1,624 @@
+//! The model on CPUs: forward and backward passes written out, on kernels of their own. Gradients
+//! are computed for the adapter and for what lies between, never for frozen weights.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::dropout::Dropout;
+use super::kernels::attention::{Attention, Heads, attend, attention_gradients};
+use super::kernels::elementwise::{
+    Rotations, Turn, add_rms_norm_gradient, rms_norm, rms_norm_with, swiglu, swiglu_gradients,
+};
+use super::kernels::gemm::{Left, Output, add_outer, multiply};
+use super::kernels::loss::{self, CHUNK_TOKENS};
+use super::kernels::panels::{LANES, Panels};
+use super::matrix::Values;
+use super::{
+    Adapter, Batch, LayerWeights, LlamaConfig, LlamaError, LoraPair, Matrix, Projection, Trainable,
+    Weights,
+};
+
+/// What is kept of a forward pass for the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpointing {
+    /// All that is needed.
+    Off,
+    /// Each layer's input only; the rest is computed again (Chen et al. 2016). A third more work,
+    /// for a tenth of the memory.
+    Layers,
+}
+
+/// Settings of an [`Engine`].
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    pub checkpointing: Checkpointing,
+}
+
+/// A model that trains on the CPU.
+pub struct Engine {
+    weights: Arc<Weights>,
+    options: EngineOptions,
+    frequencies: Vec<f32>,
+}
+
+/// A pass over one batch.
+struct Pass<'a> {
+    weights: &'a Weights,
+    adapter: Option<&'a Adapter>,
+    rotations: Rotations,
+    texts: Vec<Range<usize>>,
+    /// `None`: nothing is dropped.
+    dropout: Option<Dropout>,
+}
+
+/// What the backward pass needs of a layer.
+struct Saved {
+    input: Panels,
+    input_inverse_rms: Vec<f32>,
+    q: Panels,
+    k: Panels,
+    v: Panels,
+    attention: Attention,
+    middle: Panels,
+    middle_inverse_rms: Vec<f32>,
+    gate: Panels,
+    up: Panels,
+    /// `A x` of each projection with an adapter.
+    low_rank: [Option<Panels>; 7],
+}
+
+/// Whose derivatives are wanted of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    AdapterAndInput,
+    AdapterOnly,
+}
+
+impl Engine {
+    pub fn new(weights: Arc<Weights>, options: EngineOptions) -> Self {
+        Self {
+            frequencies: weights.config.rope_frequencies(),
+            weights,
+            options,
+        }
+    }
+
+    /// The logits that follow each token of a text: shape [tokens][vocabulary].
+    ///
+    /// # Errors
+    /// When a token is unknown.
+    pub fn logits(
+        &self,
+        adapter: Option<&Adapter>,
+        ids: &[u32],
+    ) -> Result<Vec<Vec<f32>>, LlamaError> {
+        let mut batch = Batch::new();
+        batch.push(ids, |_| true);
+        let pass = self.pass(adapter, &batch, None)?;
+        let (mut x, _) = pass.forward(pass.embed(&batch.ids)?, Keep::Nothing)?;
+        let config = &self.weights.config;
+        (x, _) = rms_norm(&x, &self.weights.final_norm, config.rms_norm_eps);
+        let mut logits = Panels::zeros(config.vocab_size, x.tokens);
+        apply(self.weights.output(), &x, &mut logits, Output::Replace)?;
+        Ok((0..ids.len()).map(|token| logits.token(token)).collect())
+    }
+
+    /// Computes a text; `look` is given each layer's keys and values. Gives the last layer's output
+    /// for the last token, shape [hidden].
+    ///
+    /// # Errors
+    /// When a token is unknown or the text is too long.
+    pub(super) fn fill(
+        &self,
+        adapter: Option<&Adapter>,
+        ids: &[u32],
+        mut look: impl FnMut(usize, &Panels, &Panels),
+    ) -> Result<Vec<f32>, LlamaError> {
+        let mut batch = Batch::new();
+        batch.push(ids, |_| false);
+        let pass = self.pass(adapter, &batch, None)?;
+        let mut x = pass.embed(ids)?;
+        for layer in 0..self.weights.layers.len() {
+            let saved;
+            (x, saved) = pass.layer(layer, x)?;
+            look(layer, &saved.k, &saved.v);
+        }
+        Ok(x.token(ids.len() - 1))
+    }
+
+    fn pass<'a>(
+        &'a self,
+        adapter: Option<&'a Adapter>,
+        batch: &Batch,
+        dropout: Option<Dropout>,
+    ) -> Result<Pass<'a>, LlamaError> {
+        let config = &self.weights.config;
+        let vocab_size = config.vocab_size;
+        if let Some(id) = batch.ids.iter().find(|id| **id as usize >= vocab_size) {
+            return Err(LlamaError::UnknownToken {
+                id: *id,
+                vocab_size,
+            });
+        }
+        let texts: Vec<Range<usize>> = batch.texts().collect();
+        let longest = texts.iter().map(Range::len).max().unwrap_or(0);
+        if longest > config.max_positions {
+            return Err(LlamaError::TooLong {
+                tokens: longest,
+                max_positions: config.max_positions,
+            });
+        }
+        let positions: Vec<usize> = texts.iter().flat_map(|text| 0..text.len()).collect();
+        Ok(Pass {
+            weights: &self.weights,
+            adapter,
+            rotations: Rotations::new(&self.frequencies, &positions),
+            texts,
+            dropout,
+        })
+    }
+}
+
+impl Trainable for Engine {
+    fn config(&self) -> &LlamaConfig {
+        &self.weights.config
+    }
+
+    fn accumulate_gradients(
+        &mut self,
+        adapter: &Adapter,
+        batch: &Batch,
+        loss_scale: f32,
+        dropout_seed: u64,
+        gradients: &mut [LoraPair],
+    ) -> Result<f64, LlamaError> {
+        if batch.targets.is_empty() {
+            return Err(LlamaError::NoTargets);
+        }
+        let dropout = Dropout::new(dropout_seed, adapter.config.dropout);
+        let pass = self.pass(Some(adapter), batch, dropout)?;
+        let keep = match self.options.checkpointing {
+            Checkpointing::Off => Keep::Layers,
+            Checkpointing::Layers => Keep::Inputs,
+        };
+        let (x, mut kept) = pass.forward(pass.embed(&batch.ids)?, keep)?;
+        let (sum, mut dx) = pass.loss_and_gradient(&x, batch, loss_scale)?;
+        drop(x);
+        for layer in (0..self.weights.layers.len()).rev() {
+            let saved = match kept.pop() {
+                Some(Kept::Layer(saved)) => *saved,
+                Some(Kept::Input(input)) => pass.layer(layer, input)?.1,
+                None => break,
+            };
+            dx = pass.layer_gradients(layer, saved, dx, gradients)?;
+        }
+        Ok(sum)
+    }
+
+    fn target_nlls(
+        &mut self,
+        adapter: Option<&Adapter>,
+        batch: &Batch,
+    ) -> Result<Vec<f32>, LlamaError> {
+        if batch.targets.is_empty() {
+            return Err(LlamaError::NoTargets);
+        }
+        let pass = self.pass(adapter, batch, None)?;
+        let (x, _) = pass.forward(pass.embed(&batch.ids)?, Keep::Nothing)?;
+        pass.nlls(&x, batch)
+    }
+}
+
+/// How much of a forward pass stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    Nothing,
+    Inputs,
+    Layers,
+}
+
+enum Kept {
+    Input(Panels),
+    Layer(Box<Saved>),
+}
+
+impl Pass<'_> {
+    fn config(&self) -> &LlamaConfig {
+        &self.weights.config
+    }
+
+    fn heads(&self) -> Heads {
+        let config = self.config();
+        Heads {
+            queries: config.num_heads,
+            keys: config.num_kv_heads,
+            head_dim: config.head_dim,
+        }
+    }
+
+    fn embed(&self, ids: &[u32]) -> Result<Panels, LlamaError> {
+        let hidden = self.config().hidden_size;
+        let mut x = Panels::zeros(hidden, ids.len());
+        let mut row = vec![0.0; hidden];
+        for (token, id) in ids.iter().enumerate() {
+            self.weights.embedding.read_rows(*id as usize, &mut row)?;
+            x.set_token(token, &row);
+        }
+        Ok(x)
+    }
+
+    fn forward(&self, mut x: Panels, keep: Keep) -> Result<(Panels, Vec<Kept>), LlamaError> {
+        let mut kept = Vec::new();
+        for layer in 0..self.weights.layers.len() {
+            if keep == Keep::Inputs {
+                kept.push(Kept::Input(x.clone()));
+            }
+            let (next, saved) = self.layer(layer, x)?;
+            if keep == Keep::Layers {
+                kept.push(Kept::Layer(Box::new(saved)));
+            }
+            x = next;
+        }
+        Ok((x, kept))
+    }
+
+    /// One layer forwards.
+    fn layer(&self, layer: usize, input: Panels) -> Result<(Panels, Saved), LlamaError> {
+        let config = self.config();
+        let weights = &self.weights.layers[layer];
+        let tokens = input.tokens;
+        let mut low_rank: [Option<Panels>; 7] = Default::default();
+        let mut linear = |projection: Projection, x: &Panels| -> Result<Panels, LlamaError> {
+            let (features, _) = projection.shape(config);
+            let mut out = Panels::zeros(features, tokens);
+            low_rank[projection as usize] = self.linear(layer, projection, x, &mut out)?;
+            Ok(out)
+        };
+        let (normed, input_inverse_rms) =
+            rms_norm(&input, &weights.input_norm, config.rms_norm_eps);
+        let mut q = linear(Projection::Q, &normed)?;
+        let mut k = linear(Projection::K, &normed)?;
+        let v = linear(Projection::V, &normed)?;
+        drop(normed);
+        self.rotations.apply(&mut q, Turn::Forwards);
+        self.rotations.apply(&mut k, Turn::Forwards);
+        let attention = attend(&q, &k, &v, &self.texts, self.heads());
+        let mut middle = linear(Projection::O, &attention.out)?;
+        add(&mut middle, &input);
+        let (normed, middle_inverse_rms) =
+            rms_norm(&middle, &weights.post_attention_norm, config.rms_norm_eps);
+        let gate = linear(Projection::Gate, &normed)?;
+        let up = linear(Projection::Up, &normed)?;
+        drop(normed);
+        let mut out = linear(Projection::Down, &swiglu(&gate, &up))?;
+        add(&mut out, &middle);
+        let saved = Saved {
+            input,
+            input_inverse_rms,
+            q,
+            k,
+            v,
+            attention,
+            middle,
+            middle_inverse_rms,
+            gate,
+            up,
+            low_rank,
+        };
+        Ok((out, saved))
+    }
+
+    /// `W x + scaling B A x` into `out`; gives `A x`.
+    fn linear(
+        &self,
+        layer: usize,
+        projection: Projection,
+        x: &Panels,
+        out: &mut Panels,
+    ) -> Result<Option<Panels>, LlamaError> {
+        let matrix = self.weights.layers[layer].projection(projection);
+        apply(matrix, x, out, Output::Replace)?;
+        let Some((adapter, pair)) = self.pair(layer, projection) else {
+            return Ok(None);
+        };
+        let rank = adapter.config.rank;
+        let mut low_rank = Panels::zeros(rank, x.tokens);
+        let left = Left::plain(&pair.a, rank, matrix.columns);
+        let x = self.dropped(layer, projection, x);
+        multiply(left, &x, &mut low_rank, Output::Replace);
+        let scaled = scaled(&low_rank, adapter.config.scaling());
+        let left = Left::plain(&pair.b, matrix.rows, rank);
+        multiply(left, &scaled, out, Output::Add);
+        Ok(Some(low_rank))
+    }
+
+    fn pair(&self, layer: usize, projection: Projection) -> Option<(&Adapter, &LoraPair)> {
+        let adapter = self.adapter?;
+        Some((adapter, adapter.pair(layer, projection)?))
+    }
+
+    /// The input of an adapter after dropout.
+    fn dropped<'x>(&self, layer: usize, projection: Projection, x: &'x Panels) -> Cow<'x, Panels> {
+        match self.dropout {
+            Some(dropout) => {
+                let mut x = x.clone();
+                drop_some(&mut x, dropout, layer, projection);
+                Cow::Owned(x)
+            }
+            None => Cow::Borrowed(x),
+        }
+    }
+
+    /// Adds the derivatives of a linear layer: of the adapter to `gradients`, of the input to `dx`.
+    /// `x` is needed where there is an adapter.
+    #[expect(clippy::too_many_arguments)]
+    fn linear_gradients(
+        &self,
+        layer: usize,
+        projection: Projection,
+        dy: &Panels,
+        x: &Panels,
+        low_rank: Option<&Panels>,
+        wanted: Wanted,
+        dx: &mut Panels,
+        gradients: &mut [LoraPair],
+    ) -> Result<(), LlamaError> {
+        let matrix = self.weights.layers[layer].projection(projection);
+        if wanted == Wanted::AdapterAndInput {
+            apply_transposed(matrix, dy, dx, Output::Add)?;
+        }
+        let Some((adapter, pair)) = self.pair(layer, projection) else {
+            return Ok(());
+        };
+        let (Some(index), Some(low_rank)) = (adapter.index(layer, projection), low_rank) else {
+            return Ok(());
+        };
+        let rank = adapter.config.rank;
+        let scaling = adapter.config.scaling();
+        let gradient = &mut gradients[index];
+        add_outer(dy, low_rank, scaling, &mut gradient.b);
+        let mut d_low_rank = Panels::zeros(rank, dy.tokens);
+        let left = Left::transposed(&pair.b, rank, matrix.rows);
+        multiply(left, dy, &mut d_low_rank, Output::Replace);
+        let d_low_rank = scaled(&d_low_rank, scaling);
+        let x = self.dropped(layer, projection, x);
+        add_outer(&d_low_rank, &x, 1.0, &mut gradient.a);
+        if wanted == Wanted::AdapterAndInput {
+            let left = Left::transposed(&pair.a, matrix.columns, rank);
+            match x {
+                Cow::Borrowed(_) => multiply(left, &d_low_rank, dx, Output::Add),
+                Cow::Owned(_) => {
+                    let mut through = Panels::zeros(dx.features, dx.tokens);
+                    multiply(left, &d_low_rank, &mut through, Output::Replace);
+                    let through = self.dropped(layer, projection, &through);
+                    add(dx, &through);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One layer backwards: from the gradient of its output to that of its input.
+    fn layer_gradients(
+        &self,
+        layer: usize,
+        saved: Saved,
+        mut dx: Panels,
+        gradients: &mut [LoraPair],
+    ) -> Result<Panels, LlamaError> {
+        let config = self.config();
+        let weights: &LayerWeights = &self.weights.layers[layer];
+        let (hidden, tokens) = (config.hidden_size, dx.tokens);
+        let Saved {
+            input,
+            input_inverse_rms,
+            q,
+            k,
+            v,
+            attention,
+            middle,
+            middle_inverse_rms,
+            mut gate,
+            mut up,
+            low_rank,
+        } = saved;
+        // Nothing lies before the first layer that is trained.
+        let wanted = match layer {
+            0 => Wanted::AdapterOnly,
+            _ => Wanted::AdapterAndInput,
+        };
+        let mut linear_gradients =
+            |projection: Projection, dy: &Panels, x: &Panels, wanted: Wanted, dx: &mut Panels| {
+                let low_rank = low_rank[projection as usize].as_ref();
+                self.linear_gradients(layer, projection, dy, x, low_rank, wanted, dx, gradients)
+            };
+        let has_pair = |projection: Projection| self.pair(layer, projection).is_some();
+
+        let mut d_activation = Panels::zeros(config.intermediate_size, tokens);
+        let activation = match has_pair(Projection::Down) {
+            true => swiglu(&gate, &up),
+            false => Panels::default(),
+        };
+        linear_gradients(
+            Projection::Down,
+            &dx,
+            &activation,
+            Wanted::AdapterAndInput,
+            &mut d_activation,
+        )?;
+        drop(activation);
+        swiglu_gradients(&d_activation, &mut gate, &mut up);
+        drop(d_activation);
+        let normed = match has_pair(Projection::Gate) || has_pair(Projection::Up) {
+            true => rms_norm_with(&middle, &weights.post_attention_norm, &middle_inverse_rms),
+            false => Panels::default(),
+        };
+        let mut d_normed = Panels::zeros(hidden, tokens);
+        let both = Wanted::AdapterAndInput;
+        linear_gradients(Projection::Gate, &gate, &normed, both, &mut d_normed)?;
+        linear_gradients(Projection::Up, &up, &normed, both, &mut d_normed)?;
+        drop((gate, up, normed));
+        let weight = &weights.post_attention_norm;
+        add_rms_norm_gradient(&d_normed, &middle, weight, &middle_inverse_rms, &mut dx);
+
+        let mut d_attention = Panels::zeros(config.query_size(), tokens);
+        let attended = &attention.out;
+        linear_gradients(Projection::O, &dx, attended, both, &mut d_attention)?;
+        let (mut dq, mut dk, dv) = attention_gradients(
+            &d_attention,
+            &attention,
+            &q,
+            &k,
+            &v,
+            &self.texts,
+            self.heads(),
+        );
+        self.rotations.apply(&mut dq, Turn::Back);
+        self.rotations.apply(&mut dk, Turn::Back);
+        let normed = rms_norm_with(&input, &weights.input_norm, &input_inverse_rms);
+        d_normed.values.fill(0.0);
+        linear_gradients(Projection::Q, &dq, &normed, wanted, &mut d_normed)?;
+        linear_gradients(Projection::K, &dk, &normed, wanted, &mut d_normed)?;
+        linear_gradients(Projection::V, &dv, &normed, wanted, &mut d_normed)?;
+        let weight = &weights.input_norm;
+        add_rms_norm_gradient(&d_normed, &input, weight, &input_inverse_rms, &mut dx);
+        Ok(dx)
+    }
+
+    /// The places whose next tokens are predicted, and these tokens, in parts.
+    fn chunks<'b>(&self, batch: &'b Batch) -> impl Iterator<Item = (&'b [usize], Vec<u32>)> {
+        batch.targets.chunks(CHUNK_TOKENS).map(|targets| {
+            let ids = targets.iter().map(|target| batch.ids[*target]).collect();
+            (targets, ids)
+        })
+    }
+
+    /// The normalised activations before each target, and what their gradient needs.
+    fn before(&self, x: &Panels, targets: &[usize]) -> (Panels, Panels, Vec<f32>) {
+        let mut chosen = Panels::zeros(x.features, targets.len());
+        for (place, target) in targets.iter().enumerate() {
+            chosen.set_token(place, &x.token(target - 1));
+        }
+        let eps = self.config().rms_norm_eps;
+        let (normed, inverse) = rms_norm(&chosen, &self.weights.final_norm, eps);
+        (chosen, normed, inverse)
+    }
+
+    /// The summed loss, and `loss_scale` times its gradient at the last layer's output.
+    fn loss_and_gradient(
+        &self,
+        x: &Panels,
+        batch: &Batch,
+        loss_scale: f32,
+    ) -> Result<(f64, Panels), LlamaError> {
+        let mut dx = Panels::zeros(x.features, x.tokens);
+        let mut sum = 0.0;
+        let output = self.weights.output();
+        for (targets, ids) in self.chunks(batch) {
+            let (chosen, normed, inverse) = self.before(x, targets);
+            let mut logits = Panels::zeros(output.rows, targets.len());
+            apply(output, &normed, &mut logits, Output::Replace)?;
+            let nlls = loss::nlls_and_gradients(&mut logits, &ids, loss_scale);
+            sum += nlls.iter().map(|nll| f64::from(*nll)).sum::<f64>();
+            let mut d_normed = Panels::zeros(x.features, targets.len());
+            apply_transposed(output, &logits, &mut d_normed, Output::Replace)?;
+            let mut d_chosen = Panels::zeros(x.features, targets.len());
+            let weight = &self.weights.final_norm;
+            add_rms_norm_gradient(&d_normed, &chosen, weight, &inverse, &mut d_chosen);
+            for (place, target) in targets.iter().enumerate() {
+                dx.set_token(target - 1, &d_chosen.token(place));
+            }
+        }
+        Ok((sum, dx))
+    }
+
+    fn nlls(&self, x: &Panels, batch: &Batch) -> Result<Vec<f32>, LlamaError> {
+        let mut nlls = Vec::with_capacity(batch.targets.len());
+        let output = self.weights.output();
+        for (targets, ids) in self.chunks(batch) {
+            let (_, normed, _) = self.before(x, targets);
+            let mut logits = Panels::zeros(output.rows, targets.len());
+            apply(output, &normed, &mut logits, Output::Replace)?;
+            nlls.extend(loss::nlls(&logits, &ids));
+        }
+        Ok(nlls)
+    }
+}
+
+/// `W x`.
+fn apply(matrix: &Matrix, x: &Panels, out: &mut Panels, output: Output) -> Result<(), LlamaError> {
+    let values = dense(matrix)?;
+    multiply(
+        Left::plain(&values, matrix.rows, matrix.columns),
+        x,
+        out,
+        output,
+    );
+    Ok(())
+}
+
+/// `Wᵀ y`.
+fn apply_transposed(
+    matrix: &Matrix,
+    y: &Panels,
+    out: &mut Panels,
+    output: Output,
+) -> Result<(), LlamaError> {
+    let values = dense(matrix)?;
+    let left = Left::transposed(&values, matrix.columns, matrix.rows);
+    multiply(left, y, out, output);
+    Ok(())
+}
+
+/// A matrix in 32 bits: as it is, or made so for this one use.
+fn dense(matrix: &Matrix) -> Result<Cow<'_, [f32]>, LlamaError> {
+    /// Rows that a task converts.
+    const ROWS: usize = 64;
+    if let Values::F32(values) = &matrix.values {
+        return Ok(Cow::Borrowed(values));
+    }
+    let mut values = vec![0.0; matrix.rows * matrix.columns];
+    values
+        .par_chunks_mut(ROWS * matrix.columns)
+        .enumerate()
+        .try_for_each(|(part, values)| matrix.read_rows(part * ROWS, values))?;
+    Ok(Cow::Owned(values))
+}
+
+fn add(x: &mut Panels, y: &Panels) {
+    let parts = x.values.par_chunks_mut(1 << 15);
+    parts.zip(y.values.par_chunks(1 << 15)).for_each(|(x, y)| {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x += y;
+        }
+    });
+}
+
+fn scaled(x: &Panels, factor: f32) -> Panels {
+    let mut x = x.clone();
+    for value in &mut x.values {
+        *value *= factor;
+    }
+    x
+}
+
+/// Drops some numbers and raises the others, so that sums stay what they are on average.
+fn drop_some(x: &mut Panels, dropout: Dropout, layer: usize, projection: Projection) {
+    let (features, tokens) = (x.features, x.tokens);
+    let panels = x.values.par_chunks_mut((features * LANES).max(1));
+    panels.enumerate().for_each(|(panel, values)| {
+        for lane in 0..LANES.min(tokens - panel * LANES) {
+            let row = dropout.row(layer, projection, panel * LANES + lane);
+            let lanes = values[lane..].iter_mut().step_by(LANES);
+            for (feature, value) in lanes.enumerate() {
+                *value *= match row.keeps(feature) {
+                    true => dropout.scale(),
+                    false => 0.0,
+                };
+            }
+        }
+    });
+}

@@ -1,0 +1,364 @@
+//! Causal attention with grouped queries, text by text. Scores are not kept: they are computed
+//! again for the gradients from each query's log-sum-exp (Dao et al. 2022, FlashAttention).
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::elementwise::exp;
+use super::gemm::{Left, Output, multiply_panel};
+use super::panels::{LANES, Panels};
+use super::vectorised;
+
+/// The heads of an attention layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    pub queries: usize,
+    pub keys: usize,
+    pub head_dim: usize,
+}
+
+impl Heads {
+    /// The head of keys and values that serves a head of queries.
+    pub fn keys_of(self, head: usize) -> usize {
+        head / (self.queries / self.keys)
+    }
+
+    /// What scores are multiplied with.
+    pub fn scale(self) -> f32 {
+        1.0 / (self.head_dim as f32).sqrt()
+    }
+}
+
+/// One head of one text as panels of its own, so that the text begins at a panel's first lane;
+/// lanes beyond its end are zero.
+fn of_head(x: &Panels, head: usize, head_dim: usize, text: &Range<usize>) -> Panels {
+    let mut out = Panels::zeros(head_dim, text.len());
+    copy_lanes(x, head * head_dim, text.start, &mut out);
+    out
+}
+
+/// Copies the tokens from `first_token` on of the features from `first_feature` on.
+fn copy_lanes(x: &Panels, first_feature: usize, first_token: usize, out: &mut Panels) {
+    let mut token = 0;
+    while token < out.tokens {
+        // As far as neither side's panel ends.
+        let from = (first_token + token) % LANES;
+        let to = token % LANES;
+        let width = (LANES - from).min(LANES - to).min(out.tokens - token);
+        for feature in 0..out.features {
+            let source = x.index(first_feature + feature, first_token + token);
+            let target = out.index(feature, token);
+            out.values[target..target + width].copy_from_slice(&x.values[source..source + width]);
+        }
+        token += width;
+    }
+}
+
+/// Adds `x` to the features from `first_feature` on of the tokens from `first_token` on.
+fn add_lanes(x: &Panels, out: &mut Panels, first_feature: usize, first_token: usize) {
+    let mut token = 0;
+    while token < x.tokens {
+        let to = (first_token + token) % LANES;
+        let from = token % LANES;
+        let width = (LANES - from).min(LANES - to).min(x.tokens - token);
+        for feature in 0..x.features {
+            let source = x.index(feature, token);
+            let target = out.index(first_feature + feature, first_token + token);
+            let out = &mut out.values[target..target + width];
+            for (out, x) in out.iter_mut().zip(&x.values[source..source + width]) {
+                *out += x;
+            }
+        }
+        token += width;
+    }
+}
+
+/// Panels as a row-major matrix, shape [tokens of all panels, features].
+fn token_major(x: &Panels) -> Vec<f32> {
+    let mut out = vec![0.0; x.values.len()];
+    for panel in 0..x.count() {
+        let rows = &mut out[panel * x.panel_size()..][..x.panel_size()];
+        for (feature, lanes) in x.panel(panel).chunks_exact(LANES).enumerate() {
+            for (lane, value) in lanes.iter().enumerate() {
+                rows[lane * x.features + feature] = *value;
+            }
+        }
+    }
+    out
+}
+
+/// What attention gives.
+pub struct Attention {
+    /// Shape [queries x head_dim, tokens].
+    pub out: Panels,
+    /// Of each head and token the logarithm of the sum of its scores' exponentials:
+    /// [head][token].
+    pub log_sums: Vec<f32>,
+}
+
+/// Scores of a panel of queries against all keys up to the last of them: [key][lane], scaled;
+/// keys that come after a query count as minus infinity.
+#[inline(always)]
+fn scores(keys: &Panels, queries: &Panels, panel: usize, scale: f32, out: &mut [f32]) {
+    let head_dim = keys.features;
+    for (block, out) in out.chunks_exact_mut(LANES * LANES).enumerate() {
+        let left = Left::strided(keys.panel(block), LANES, head_dim, 1, LANES);
+        multiply_panel(left, queries.panel(panel), out, Output::Replace);
+    }
+    vectorised(|| {
+        let diagonal = out.len() - LANES * LANES;
+        for score in &mut out[..diagonal] {
+            *score *= scale;
+        }
+        for (key, scores) in out[diagonal..].chunks_exact_mut(LANES).enumerate() {
+            for (query, score) in scores.iter_mut().enumerate() {
+                *score = if key > query {
+                    f32::NEG_INFINITY
+                } else {
+                    *score * scale
+                };
+            }
+        }
+    });
+}
+
+/// Makes scores probabilities; gives each query's log-sum-exp.
+fn softmax(scores: &mut [f32]) -> [f32; LANES] {
+    vectorised(|| {
+        let mut maxima = [f32::NEG_INFINITY; LANES];
+        for row in scores.chunks_exact(LANES) {
+            for (maximum, score) in maxima.iter_mut().zip(row) {
+                *maximum = maximum.max(*score);
+            }
+        }
+        let mut sums = [0.0_f32; LANES];
+        for row in scores.chunks_exact_mut(LANES) {
+            for lane in 0..LANES {
+                row[lane] = exp_or_zero(row[lane] - maxima[lane]);
+                sums[lane] += row[lane];
+            }
+        }
+        let inverse = sums.map(|sum| 1.0 / sum);
+        for row in scores.chunks_exact_mut(LANES) {
+            for (probability, inverse) in row.iter_mut().zip(&inverse) {
+                *probability *= inverse;
+            }
+        }
+        std::array::from_fn(|lane| maxima[lane] + sums[lane].ln())
+    })
+}
+
+/// The exponential, with nothing left of what is masked.
+#[inline(always)]
+fn exp_or_zero(x: f32) -> f32 {
+    if x < -80.0 { 0.0 } else { exp(x) }
+}
+
+/// A product of values, [head_dim, keys] in panels of keys, with probabilities, [key][lane].
+fn weigh(values: &Panels, probabilities: &[f32], out: &mut [f32]) {
+    for (block, probabilities) in probabilities.chunks_exact(LANES * LANES).enumerate() {
+        let left = Left::strided(values.panel(block), values.features, LANES, LANES, 1);
+        let output = match block {
+            0 => Output::Replace,
+            _ => Output::Add,
+        };
+        multiply_panel(left, probabilities, out, output);
+    }
+}
+
+/// Attention of each text to itself: `softmax(q k / sqrt(head_dim)) v`, each token with those up to
+/// itself. `q` has the shape [queries x head_dim, tokens], `k` and `v` [keys x head_dim, tokens].
+pub fn attend(
+    q: &Panels,
+    k: &Panels,
+    v: &Panels,
+    texts: &[Range<usize>],
+    heads: Heads,
+) -> Attention {
+    let head_dim = heads.head_dim;
+    let work: Vec<(usize, &Range<usize>)> = (0..heads.queries)
+        .flat_map(|head| texts.iter().map(move |text| (head, text)))
+        .collect();
+    let done: Vec<(Panels, Vec<f32>)> = work
+        .par_iter()
+        .map(|(head, text)| {
+            let queries = of_head(q, *head, head_dim, text);
+            let keys = of_head(k, heads.keys_of(*head), head_dim, text);
+            let values = of_head(v, heads.keys_of(*head), head_dim, text);
+            let mut out = Panels::zeros(head_dim, text.len());
+            let mut log_sums = Vec::with_capacity(text.len().next_multiple_of(LANES));
+            let mut probabilities = vec![0.0; queries.count() * LANES * LANES];
+            for panel in 0..queries.count() {
+                let probabilities = &mut probabilities[..(panel + 1) * LANES * LANES];
+                scores(&keys, &queries, panel, heads.scale(), probabilities);
+                log_sums.extend(softmax(probabilities));
+                let size = out.panel_size();
+                weigh(
+                    &values,
+                    probabilities,
+                    &mut out.values[panel * size..][..size],
+                );
+            }
+            log_sums.truncate(text.len());
+            (out, log_sums)
+        })
+        .collect();
+    let mut out = Panels::zeros(heads.queries * head_dim, q.tokens);
+    let mut log_sums = vec![0.0; heads.queries * q.tokens];
+    for ((head, text), (part, sums)) in work.iter().zip(&done) {
+        add_lanes(part, &mut out, head * head_dim, text.start);
+        log_sums[head * q.tokens..][text.start..text.end].copy_from_slice(sums);
+    }
+    Attention { out, log_sums }
+}
+
+/// The gradients of [`attend`]'s inputs, from that of its output.
+pub fn attention_gradients(
+    d_out: &Panels,
+    attention: &Attention,
+    q: &Panels,
+    k: &Panels,
+    v: &Panels,
+    texts: &[Range<usize>],
+    heads: Heads,
+) -> (Panels, Panels, Panels) {
+    let head_dim = heads.head_dim;
+    let work: Vec<(usize, &Range<usize>)> = (0..heads.queries)
+        .flat_map(|head| texts.iter().map(move |text| (head, text)))
+        .collect();
+    let done: Vec<[Panels; 3]> = work
+        .par_iter()
+        .map(|(head, text)| {
+            let log_sums = &attention.log_sums[head * q.tokens..][text.start..text.end];
+            head_gradients(
+                &of_head(d_out, *head, head_dim, text),
+                &of_head(&attention.out, *head, head_dim, text),
+                log_sums,
+                &of_head(q, *head, head_dim, text),
+                &of_head(k, heads.keys_of(*head), head_dim, text),
+                &of_head(v, heads.keys_of(*head), head_dim, text),
+                heads.scale(),
+            )
+        })
+        .collect();
+    let mut dq = Panels::zeros(q.features, q.tokens);
+    let mut dk = Panels::zeros(k.features, k.tokens);
+    let mut dv = Panels::zeros(v.features, v.tokens);
+    for ((head, text), [q_part, k_part, v_part]) in work.iter().zip(&done) {
+        let keys_head = heads.keys_of(*head);
+        add_lanes(q_part, &mut dq, head * head_dim, text.start);
+        add_lanes(k_part, &mut dk, keys_head * head_dim, text.start);
+        add_lanes(v_part, &mut dv, keys_head * head_dim, text.start);
+    }
+    (dq, dk, dv)
+}
+
+fn head_gradients(
+    d_out: &Panels,
+    out: &Panels,
+    log_sums: &[f32],
+    queries: &Panels,
+    keys: &Panels,
+    values: &Panels,
+    scale: f32,
+) -> [Panels; 3] {
+    let head_dim = queries.features;
+    let block = LANES * LANES;
+    let mut dq = Panels::zeros(head_dim, queries.tokens);
+    // Token-major: [panel][key][feature].
+    let rows = queries.count() * LANES;
+    let mut dk = vec![0.0; rows * head_dim];
+    let mut dv = vec![0.0; rows * head_dim];
+    let query_rows = token_major(queries);
+    let d_out_rows = token_major(d_out);
+    let mut probabilities = vec![0.0; queries.count() * block];
+    let mut d_scores = vec![0.0; queries.count() * block];
+    for panel in 0..queries.count() {
+        let probabilities = &mut probabilities[..(panel + 1) * block];
+        let d_scores = &mut d_scores[..(panel + 1) * block];
+        scores(keys, queries, panel, scale, probabilities);
+        for (key_panel, d_scores) in d_scores.chunks_exact_mut(block).enumerate() {
+            let left = Left::strided(values.panel(key_panel), LANES, head_dim, 1, LANES);
+            multiply_panel(left, d_out.panel(panel), d_scores, Output::Replace);
+        }
+        vectorised(|| {
+            let mut log_sum = [f32::INFINITY; LANES];
+            for (log_sum, value) in log_sum.iter_mut().zip(&log_sums[panel * LANES..]) {
+                *log_sum = *value;
+            }
+            let mut dots = [0.0_f32; LANES];
+            let outs = out.panel(panel).chunks_exact(LANES);
+            for (out, d_out) in outs.zip(d_out.panel(panel).chunks_exact(LANES)) {
+                for lane in 0..LANES {
+                    dots[lane] += out[lane] * d_out[lane];
+                }
+            }
+            let rows = probabilities.chunks_exact_mut(LANES);
+            for (probabilities, d_scores) in rows.zip(d_scores.chunks_exact_mut(LANES)) {
+                for lane in 0..LANES {
+                    let probability = exp_or_zero(probabilities[lane] - log_sum[lane]);
+                    probabilities[lane] = probability;
+                    d_scores[lane] = probability * (d_scores[lane] - dots[lane]) * scale;
+                }
+            }
+        });
+        let size = dq.panel_size();
+        weigh(keys, d_scores, &mut dq.values[panel * size..][..size]);
+        add_rows(probabilities, &d_out_rows[panel * size..][..size], &mut dv);
+        add_rows(d_scores, &query_rows[panel * size..][..size], &mut dk);
+    }
+    [dq, feature_major(&dk, keys), feature_major(&dv, values)]
+}
+
+/// `out[key] += sum over lanes of weights[key][lane] rows[lane]`: weights are [key][lane], rows
+/// [lane][feature], out [key][feature].
+fn add_rows(weights: &[f32], rows: &[f32], out: &mut [f32]) {
+    let head_dim = rows.len() / LANES;
+    let keys = weights.len() / LANES;
+    vectorised(|| {
+        const KEYS: usize = 4;
+        const WIDTH: usize = 32;
+        for key in (0..keys).step_by(KEYS) {
+            for start in (0..head_dim).step_by(WIDTH) {
+                let width = WIDTH.min(head_dim - start);
+                let mut sums = [[0.0_f32; WIDTH]; KEYS];
+                for lane in 0..LANES {
+                    let mut row = [0.0_f32; WIDTH];
+                    if width == WIDTH {
+                        row.copy_from_slice(&rows[lane * head_dim + start..][..WIDTH]);
+                    } else {
+                        row[..width].copy_from_slice(&rows[lane * head_dim + start..][..width]);
+                    }
+                    for (offset, sums) in sums.iter_mut().enumerate() {
+                        let weight = weights[(key + offset) * LANES + lane];
+                        for (sum, row) in sums.iter_mut().zip(&row) {
+                            *sum += weight * row;
+                        }
+                    }
+                }
+                for (offset, sums) in sums.iter().enumerate() {
+                    let out = &mut out[(key + offset) * head_dim + start..][..width];
+                    for (out, sum) in out.iter_mut().zip(sums) {
+                        *out += sum;
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The reverse of [`token_major`], in the shape of `like`.
+fn feature_major(rows: &[f32], like: &Panels) -> Panels {
+    let mut out = Panels::zeros(like.features, like.tokens);
+    let size = out.panel_size();
+    for (panel, out) in out.values.chunks_exact_mut(size).enumerate() {
+        let rows = &rows[panel * size..][..size];
+        for (feature, lanes) in out.chunks_exact_mut(LANES).enumerate() {
+            for (lane, value) in lanes.iter_mut().enumerate() {
+                *value = rows[lane * like.features + feature];
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,388 @@
+//! Products of matrices for training: a frozen or small matrix from the left, activations from the
+//! right. As activations are panels of tokens, weights are read as they are, whether `W x` or
+//! `Wᵀ y` is wanted.
+
+use rayon::prelude::*;
+
+use super::panels::{LANES, Panels};
+
+/// Rows that the kernel computes at once: with two vectors of 16 lanes each, 24 sums in registers.
+const TILE_ROWS: usize = 12;
+/// Depth of a block: that of a group of panels stays in the second-level cache.
+const BLOCK_DEPTH: usize = 576;
+/// Panels that use a tile of the left matrix while it is in the first-level cache.
+const GROUP_PANELS: usize = 8;
+/// Tasks for each thread, so that none waits long for another.
+const TASKS_PER_THREAD: usize = 4;
+
+/// A matrix from the left, shape [rows, depth], somewhere in a slice.
+#[derive(Clone, Copy)]
+pub struct Left<'a, T = f32> {
+    values: &'a [T],
+    rows: usize,
+    depth: usize,
+    row_stride: usize,
+    depth_stride: usize,
+}
+
+impl<'a, T> Left<'a, T> {
+    /// A row-major matrix as it is.
+    pub fn plain(values: &'a [T], rows: usize, depth: usize) -> Self {
+        Self::strided(values, rows, depth, depth, 1)
+    }
+
+    /// The transpose of a row-major matrix of shape [depth, rows].
+    pub fn transposed(values: &'a [T], rows: usize, depth: usize) -> Self {
+        Self::strided(values, rows, depth, 1, rows)
+    }
+
+    pub fn strided(
+        values: &'a [T],
+        rows: usize,
+        depth: usize,
+        row_stride: usize,
+        depth_stride: usize,
+    ) -> Self {
+        assert!(
+            rows == 0
+                || depth == 0
+                || (rows - 1) * row_stride + (depth - 1) * depth_stride < values.len(),
+            "a matrix ends outside of its slice"
+        );
+        Self {
+            values,
+            rows,
+            depth,
+            row_stride,
+            depth_stride,
+        }
+    }
+}
+
+/// Whether a product replaces what is in its place or is added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    Replace,
+    Add,
+}
+
+/// A place that several threads write to, each in its own part.
+#[derive(Clone, Copy)]
+struct SharedOutput(*mut f32);
+
+// SAFETY: it is handed out by functions whose tasks write to parts that do not overlap.
+unsafe impl Send for SharedOutput {}
+// SAFETY: as above.
+unsafe impl Sync for SharedOutput {}
+
+impl SharedOutput {
+    fn at(self, index: usize) -> *mut f32 {
+        self.0.wrapping_add(index)
+    }
+}
+
+/// Calls `task` for parts of a product: a range of rows (of whole tiles) and a range of panels.
+fn for_each_part(
+    rows: usize,
+    panels: usize,
+    task: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>) + Sync,
+) {
+    let groups = panels.div_ceil(GROUP_PANELS);
+    let tiles = rows.div_ceil(TILE_ROWS);
+    let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(groups.max(1));
+    let rows_per_task = tiles.div_ceil(wanted).max(1) * TILE_ROWS;
+    let row_tasks = rows.div_ceil(rows_per_task);
+    (0..groups * row_tasks).into_par_iter().for_each(|part| {
+        let (group, row_task) = (part / row_tasks, part % row_tasks);
+        let first_row = row_task * rows_per_task;
+        let first_panel = group * GROUP_PANELS;
+        task(
+            first_row..rows.min(first_row + rows_per_task),
+            first_panel..panels.min(first_panel + GROUP_PANELS),
+        );
+    });
+}
+
+/// `out = left right` or `out += left right`.
+pub fn multiply(left: Left<'_>, right: &Panels, out: &mut Panels, output: Output) {
+    assert!(
+        left.depth == right.features && left.rows == out.features && right.tokens == out.tokens,
+        "shapes of a product differ"
+    );
+    let out_features = out.features;
+    let place = SharedOutput(out.values.as_mut_ptr());
+    for_each_part(left.rows, right.count(), |rows, panels| {
+        let mut depth_start = 0;
+        loop {
+            let depth = BLOCK_DEPTH.min(left.depth - depth_start);
+            let adds = output == Output::Add || depth_start > 0;
+            for row in rows.clone().step_by(TILE_ROWS) {
+                let tile_rows = TILE_ROWS.min(rows.end - row);
+                let start = row * left.row_stride + depth_start * left.depth_stride;
+                let part = Left {
+                    values: &left.values[start.min(left.values.len())..],
+                    rows: tile_rows,
+                    depth,
+                    ..left
+                };
+                for panel in panels.clone() {
+                    let right = &right.panel(panel)[depth_start * LANES..][..depth * LANES];
+                    // SAFETY: `out` has these rows of this panel, and they are this task's.
+                    let out = unsafe {
+                        std::slice::from_raw_parts_mut(
+                            place.at((panel * out_features + row) * LANES),
+                            tile_rows * LANES,
+                        )
+                    };
+                    tile(part, right, out, adds);
+                }
+            }
+            depth_start += depth;
+            if depth_start >= left.depth {
+                break;
+            }
+        }
+    });
+}
+
+/// A product with one panel, [depth][lane], on the calling thread: `out` is [row][lane].
+pub fn multiply_panel(left: Left<'_>, right: &[f32], out: &mut [f32], output: Output) {
+    assert!(right.len() == left.depth * LANES && out.len() == left.rows * LANES);
+    let mut row = 0;
+    while row < left.rows {
+        let rows = TILE_ROWS.min(left.rows - row);
+        let part = Left {
+            values: &left.values[row * left.row_stride..],
+            rows,
+            ..left
+        };
+        let out = &mut out[row * LANES..][..rows * LANES];
+        tile(part, right, out, output == Output::Add);
+        row += rows;
+    }
+}
+
+/// A few rows of a product with a panel.
+#[inline]
+fn tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
+    assert!(
+        left.rows * LANES == out.len()
+            && left.depth * LANES == right.len()
+            && (left.depth == 0
+                || (left.rows - 1) * left.row_stride + (left.depth - 1) * left.depth_stride
+                    < left.values.len())
+    );
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has AVX-512, and the assertion above holds what is read and
+            // written inside the slices.
+            unsafe {
+                match left.rows {
+                    12 => avx512::tile::<12>(left, right, out, adds),
+                    8.. => avx512::rows::<8>(left, right, out, adds),
+                    4.. => avx512::rows::<4>(left, right, out, adds),
+                    _ => avx512::rows::<1>(left, right, out, adds),
+                }
+            }
+            return;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2 and FMA.
+            unsafe { portable_avx2(left, right, out, adds) };
+            return;
+        }
+    }
+    portable(left, right, out, adds);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn portable_avx2(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
+    portable(left, right, out, adds);
+}
+
+/// Rows and lanes that the portable kernel keeps in registers.
+const PORTABLE_ROWS: usize = 6;
+const PORTABLE_LANES: usize = 16;
+
+#[inline(always)]
+fn portable(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
+    for row in (0..left.rows).step_by(PORTABLE_ROWS) {
+        let rows = PORTABLE_ROWS.min(left.rows - row);
+        for lane in (0..LANES).step_by(PORTABLE_LANES) {
+            let mut sums = [[0.0_f32; PORTABLE_LANES]; PORTABLE_ROWS];
+            for (depth, right) in right.chunks_exact(LANES).enumerate() {
+                let right = &right[lane..lane + PORTABLE_LANES];
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    // Rows beyond the last repeat it; they are not written.
+                    let r = row + r.min(rows - 1);
+                    let left = left.values[r * left.row_stride + depth * left.depth_stride];
+                    for (sum, right) in sums.iter_mut().zip(right) {
+                        *sum = if cfg!(target_feature = "fma") {
+                            left.mul_add(*right, *sum)
+                        } else {
+                            *sum + left * right
+                        };
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate().take(rows) {
+                let start = (row + r) * LANES + lane;
+                for (out, sum) in out[start..start + PORTABLE_LANES].iter_mut().zip(sums) {
+                    *out = if adds { *out + sum } else { *sum };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::{
+        __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
+    };
+
+    use super::{LANES, Left};
+
+    /// Rows in groups of `ROWS` and, at last, one by one.
+    ///
+    /// # Safety
+    /// The processor has AVX-512, and what `left` names lies inside its slice.
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn rows<const ROWS: usize>(
+        left: Left<'_>,
+        right: &[f32],
+        out: &mut [f32],
+        adds: bool,
+    ) {
+        let mut row = 0;
+        while row < left.rows {
+            let part = Left {
+                values: &left.values[row * left.row_stride..],
+                ..left
+            };
+            let out = &mut out[row * LANES..];
+            // SAFETY: these rows are among those of `left`.
+            unsafe {
+                if row + ROWS <= left.rows {
+                    tile::<ROWS>(part, right, out, adds);
+                    row += ROWS;
+                } else {
+                    tile::<1>(part, right, out, adds);
+                    row += 1;
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`rows`]; `left` and `out` have `ROWS` rows.
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn tile<const ROWS: usize>(
+        left: Left<'_>,
+        right: &[f32],
+        out: &mut [f32],
+        adds: bool,
+    ) {
+        let mut sums: [[__m512; 2]; ROWS] = [[_mm512_setzero_ps(); 2]; ROWS];
+        let mut values = left.values.as_ptr();
+        let mut right = right.as_ptr();
+        for _ in 0..left.depth {
+            // SAFETY: the caller says that these rows and this depth are inside the slices.
+            unsafe {
+                let low = _mm512_loadu_ps(right);
+                let high = _mm512_loadu_ps(right.add(16));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let left = _mm512_set1_ps(*values.add(row * left.row_stride));
+                    sums[0] = _mm512_fmadd_ps(left, low, sums[0]);
+                    sums[1] = _mm512_fmadd_ps(left, high, sums[1]);
+                }
+                values = values.wrapping_add(left.depth_stride);
+                right = right.add(LANES);
+            }
+        }
+        let out = out.as_mut_ptr();
+        for (row, sums) in sums.iter().enumerate() {
+            for (half, sum) in sums.iter().enumerate() {
+                // SAFETY: `out` has these rows.
+                unsafe {
+                    let out = out.add(row * LANES + 16 * half);
+                    let sum = match adds {
+                        true => _mm512_add_ps(*sum, _mm512_loadu_ps(out)),
+                        false => *sum,
+                    };
+                    _mm512_storeu_ps(out, sum);
+                }
+            }
+        }
+    }
+}
+
+/// `out[row][column] += scale * sum over tokens of left[row] right[column]`: the gradient of a
+/// small matrix; `out` is row-major, shape [features of left, features of right].
+pub fn add_outer(left: &Panels, right: &Panels, scale: f32, out: &mut [f32]) {
+    let columns = right.features;
+    assert!(left.tokens == right.tokens && out.len() == left.features * columns);
+    const ROWS: usize = 4;
+    let rows_per_task = left
+        .features
+        .div_ceil(TASKS_PER_THREAD * rayon::current_num_threads())
+        .next_multiple_of(ROWS);
+    out.par_chunks_mut(rows_per_task * columns)
+        .enumerate()
+        .for_each(|(task, out)| {
+            let first = task * rows_per_task;
+            super::vectorised(|| {
+                for (tile, out) in out.chunks_mut(ROWS * columns).enumerate() {
+                    let rows = out.len() / columns;
+                    for column in (0..columns).step_by(ROWS) {
+                        let width = ROWS.min(columns - column);
+                        let dots = dots(left, first + tile * ROWS, rows, right, column, width);
+                        for row in 0..rows {
+                            for place in 0..width {
+                                out[row * columns + column + place] += scale * dots[row][place];
+                            }
+                        }
+                    }
+                }
+            });
+        });
+}
+
+/// Sums over tokens of the products of up to 4 by 4 features.
+#[inline(always)]
+fn dots(
+    left: &Panels,
+    first_row: usize,
+    rows: usize,
+    right: &Panels,
+    first_column: usize,
+    columns: usize,
+) -> [[f32; 4]; 4] {
+    const WIDTH: usize = 16;
+    let mut sums = [[[0.0_f32; WIDTH]; 4]; 4];
+    for panel in 0..left.count() {
+        let (left, right) = (left.panel(panel), right.panel(panel));
+        for lane in (0..LANES).step_by(WIDTH) {
+            // Features beyond the last repeat it; nobody reads their sums.
+            let of = |panel: &[f32], feature: usize| -> [f32; WIDTH] {
+                let mut vector = [0.0; WIDTH];
+                vector.copy_from_slice(&panel[feature * LANES + lane..][..WIDTH]);
+                vector
+            };
+            let rights: [[f32; WIDTH]; 4] =
+                std::array::from_fn(|c| of(right, first_column + c.min(columns - 1)));
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let left = of(left, first_row + r.min(rows - 1));
+                for (sums, right) in sums.iter_mut().zip(&rights) {
+                    for ((sum, left), right) in sums.iter_mut().zip(&left).zip(right) {
+                        *sum += left * right;
+                    }
+                }
+            }
+        }
+    }
+    sums.map(|sums| sums.map(|sums| sums.iter().sum()))
+}
