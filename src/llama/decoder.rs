@@ -150,12 +150,7 @@ impl Decoder {
             }
             let normed = rms_norm(&x, &layer.post_attention_norm, config.rms_norm_eps);
             let outs = linears(&[Projection::Gate, Projection::Up], &normed)?;
-            let activation: Vec<f32> = vectorised(|| {
-                let pairs = outs[0].iter().zip(&outs[1]);
-                pairs
-                    .map(|(gate, up)| gate * up / (1.0 + exp(-gate)))
-                    .collect()
-            });
+            let activation = swiglu(&outs[0], &outs[1]);
             for out in linears(&[Projection::Down], &activation)? {
                 add(&mut x, &out);
             }
@@ -183,13 +178,11 @@ impl Decoder {
             for (projection, out) in projections.iter().zip(&mut outs) {
                 if let Some(pair) = adapter.pair(layer, *projection) {
                     let (rank, scaling) = (adapter.config.rank, adapter.config.scaling());
-                    vectorised(|| {
-                        let rows = pair.a.chunks_exact(x.len());
-                        let low: Vec<f32> = rows.map(|row| dot(row, x, |value| value)).collect();
-                        for (out, row) in out.iter_mut().zip(pair.b.chunks_exact(rank)) {
-                            *out += scaling * dot(row, &low, |value| value);
-                        }
-                    });
+                    let rows = pair.a.chunks_exact(x.len());
+                    let low: Vec<f32> = rows.map(|row| dot(row, x)).collect();
+                    for (out, row) in out.iter_mut().zip(pair.b.chunks_exact(rank)) {
+                        *out += scaling * dot(row, &low);
+                    }
                 }
             }
         }
@@ -240,32 +233,39 @@ impl Cache {
             .with_min_len(4)
             .for_each(|(head, (out, q))| {
                 let head = heads.keys_of(head);
-                vectorised(|| {
-                    let keys = self.keys[head].chunks_exact(head_dim);
-                    let mut weights: Vec<f32> = keys
-                        .map(|key| dot(key, q, |value| value) * heads.scale())
-                        .collect();
-                    let maximum = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                    let mut sum = 0.0;
-                    for weight in &mut weights {
-                        *weight = exp(*weight - maximum);
-                        sum += *weight;
-                    }
-                    let values = self.values[head].chunks_exact(head_dim);
-                    for (weight, value) in weights.iter().zip(values) {
-                        let weight = weight / sum;
-                        for (out, value) in out.iter_mut().zip(value) {
-                            *out += weight * value;
-                        }
-                    }
-                });
+                attend_head(&self.keys[head], &self.values[head], q, heads.scale(), out);
             });
         out
     }
 }
 
+vectorised! {
+    fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
+        let pairs = gate.iter().zip(up);
+        pairs.map(|(gate, up)| gate * up / (1.0 + exp(-gate))).collect()
+    }
+
+    /// Attention of one query to all positions; `out` begins with zeros.
+    fn attend_head(keys: &[f32], values: &[f32], q: &[f32], scale: f32, out: &mut [f32]) {
+        let keys = keys.chunks_exact(q.len());
+        let mut weights: Vec<f32> = keys.map(|key| dot(key, q) * scale).collect();
+        let maximum = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut sum = 0.0;
+        for weight in &mut weights {
+            *weight = exp(*weight - maximum);
+            sum += *weight;
+        }
+        for (weight, value) in weights.iter().zip(values.chunks_exact(q.len())) {
+            let weight = weight / sum;
+            for (out, value) in out.iter_mut().zip(value) {
+                *out += weight * value;
+            }
+        }
+    }
+}
+
 fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    let mean_square = vectorised(|| dot(x, x, |value| value)) / x.len() as f32;
+    let mean_square = dot(x, x) / x.len() as f32;
     let inverse = 1.0 / (mean_square + eps).sqrt();
     let pairs = x.iter().zip(weight);
     pairs.map(|(x, weight)| x * inverse * weight).collect()

@@ -12,8 +12,10 @@ use super::kernels::attention::{Attention, Heads, attend, attention_gradients};
 use super::kernels::elementwise::{
     Rotations, Turn, add_rms_norm_gradient, rms_norm, rms_norm_with, swiglu, swiglu_gradients,
 };
-use super::kernels::gemm::{Left, Output, add_outer, multiply};
+use super::kernels::gemm::{Left, Output, add_outer, add_outer_transposed, multiply};
+use super::kernels::gemm_bf16;
 use super::kernels::loss::{self, CHUNK_TOKENS};
+use super::kernels::memory::keep_freed_memory;
 use super::kernels::panels::{LANES, Panels};
 use super::matrix::Values;
 use super::{
@@ -79,6 +81,7 @@ enum Wanted {
 
 impl Engine {
     pub fn new(weights: Arc<Weights>, options: EngineOptions) -> Self {
+        keep_freed_memory();
         Self {
             frequencies: weights.config.rope_frequencies(),
             weights,
@@ -385,7 +388,7 @@ impl Pass<'_> {
         multiply(left, dy, &mut d_low_rank, Output::Replace);
         let d_low_rank = scaled(&d_low_rank, scaling);
         let x = self.dropped(layer, projection, x);
-        add_outer(&d_low_rank, &x, 1.0, &mut gradient.a);
+        add_outer_transposed(&x, &d_low_rank, 1.0, &mut gradient.a);
         if wanted == Wanted::AdapterAndInput {
             let left = Left::transposed(&pair.a, matrix.columns, rank);
             match x {
@@ -550,13 +553,14 @@ impl Pass<'_> {
 
 /// `W x`.
 fn apply(matrix: &Matrix, x: &Panels, out: &mut Panels, output: Output) -> Result<(), LlamaError> {
-    let values = dense(matrix)?;
-    multiply(
-        Left::plain(&values, matrix.rows, matrix.columns),
-        x,
-        out,
-        output,
-    );
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    if let Values::Bf16(values) = &matrix.values {
+        let left = Left::plain(values, rows, columns);
+        if gemm_bf16::multiply(left, x, out, output) {
+            return Ok(());
+        }
+    }
+    multiply(Left::plain(&dense(matrix)?, rows, columns), x, out, output);
     Ok(())
 }
 
@@ -567,9 +571,19 @@ fn apply_transposed(
     out: &mut Panels,
     output: Output,
 ) -> Result<(), LlamaError> {
-    let values = dense(matrix)?;
-    let left = Left::transposed(&values, matrix.columns, matrix.rows);
-    multiply(left, y, out, output);
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    if let Values::Bf16(values) = &matrix.values {
+        let left = Left::transposed(values, columns, rows);
+        if gemm_bf16::multiply(left, y, out, output) {
+            return Ok(());
+        }
+    }
+    multiply(
+        Left::transposed(&dense(matrix)?, columns, rows),
+        y,
+        out,
+        output,
+    );
     Ok(())
 }
 

@@ -74,20 +74,6 @@ fn add_lanes(x: &Panels, out: &mut Panels, first_feature: usize, first_token: us
     }
 }
 
-/// Panels as a row-major matrix, shape [tokens of all panels, features].
-fn token_major(x: &Panels) -> Vec<f32> {
-    let mut out = vec![0.0; x.values.len()];
-    for panel in 0..x.count() {
-        let rows = &mut out[panel * x.panel_size()..][..x.panel_size()];
-        for (feature, lanes) in x.panel(panel).chunks_exact(LANES).enumerate() {
-            for (lane, value) in lanes.iter().enumerate() {
-                rows[lane * x.features + feature] = *value;
-            }
-        }
-    }
-    out
-}
-
 /// What attention gives.
 pub struct Attention {
     /// Shape [queries x head_dim, tokens].
@@ -99,19 +85,22 @@ pub struct Attention {
 
 /// Scores of a panel of queries against all keys up to the last of them: [key][lane], scaled;
 /// keys that come after a query count as minus infinity.
-#[inline(always)]
 fn scores(keys: &Panels, queries: &Panels, panel: usize, scale: f32, out: &mut [f32]) {
     let head_dim = keys.features;
     for (block, out) in out.chunks_exact_mut(LANES * LANES).enumerate() {
         let left = Left::strided(keys.panel(block), LANES, head_dim, 1, LANES);
         multiply_panel(left, queries.panel(panel), out, Output::Replace);
     }
-    vectorised(|| {
-        let diagonal = out.len() - LANES * LANES;
-        for score in &mut out[..diagonal] {
+    scale_and_mask(out, scale);
+}
+
+vectorised! {
+    fn scale_and_mask(scores: &mut [f32], scale: f32) {
+        let diagonal = scores.len() - LANES * LANES;
+        for score in &mut scores[..diagonal] {
             *score *= scale;
         }
-        for (key, scores) in out[diagonal..].chunks_exact_mut(LANES).enumerate() {
+        for (key, scores) in scores[diagonal..].chunks_exact_mut(LANES).enumerate() {
             for (query, score) in scores.iter_mut().enumerate() {
                 *score = if key > query {
                     f32::NEG_INFINITY
@@ -120,12 +109,10 @@ fn scores(keys: &Panels, queries: &Panels, panel: usize, scale: f32, out: &mut [
                 };
             }
         }
-    });
-}
+    }
 
-/// Makes scores probabilities; gives each query's log-sum-exp.
-fn softmax(scores: &mut [f32]) -> [f32; LANES] {
-    vectorised(|| {
+    /// Makes scores probabilities; gives each query's log-sum-exp.
+    fn softmax(scores: &mut [f32]) -> [f32; LANES] {
         let mut maxima = [f32::NEG_INFINITY; LANES];
         for row in scores.chunks_exact(LANES) {
             for (maximum, score) in maxima.iter_mut().zip(row) {
@@ -146,7 +133,26 @@ fn softmax(scores: &mut [f32]) -> [f32; LANES] {
             }
         }
         std::array::from_fn(|lane| maxima[lane] + sums[lane].ln())
-    })
+    }
+
+    /// Makes scores probabilities and gradients of probabilities gradients of scores. `dots` are
+    /// the products of each query's output with its gradient.
+    fn score_gradients(
+        scores: &mut [f32],
+        gradients: &mut [f32],
+        log_sums: &[f32; LANES],
+        dots: &[f32; LANES],
+        scale: f32,
+    ) {
+        let rows = scores.chunks_exact_mut(LANES);
+        for (scores, gradients) in rows.zip(gradients.chunks_exact_mut(LANES)) {
+            for lane in 0..LANES {
+                let probability = exp_or_zero(scores[lane] - log_sums[lane]);
+                scores[lane] = probability;
+                gradients[lane] = probability * (gradients[lane] - dots[lane]) * scale;
+            }
+        }
+    }
 }
 
 /// The exponential, with nothing left of what is masked.
@@ -266,12 +272,11 @@ fn head_gradients(
     let head_dim = queries.features;
     let block = LANES * LANES;
     let mut dq = Panels::zeros(head_dim, queries.tokens);
-    // Token-major: [panel][key][feature].
-    let rows = queries.count() * LANES;
-    let mut dk = vec![0.0; rows * head_dim];
-    let mut dv = vec![0.0; rows * head_dim];
-    let query_rows = token_major(queries);
-    let d_out_rows = token_major(d_out);
+    // Keys as features, and the elements of a head as tokens.
+    let mut dk = Panels::zeros(queries.count() * LANES, head_dim);
+    let mut dv = dk.clone();
+    let query_rows = queries.transposed();
+    let d_out_rows = d_out.transposed();
     let mut probabilities = vec![0.0; queries.count() * block];
     let mut d_scores = vec![0.0; queries.count() * block];
     for panel in 0..queries.count() {
@@ -282,83 +287,45 @@ fn head_gradients(
             let left = Left::strided(values.panel(key_panel), LANES, head_dim, 1, LANES);
             multiply_panel(left, d_out.panel(panel), d_scores, Output::Replace);
         }
-        vectorised(|| {
-            let mut log_sum = [f32::INFINITY; LANES];
-            for (log_sum, value) in log_sum.iter_mut().zip(&log_sums[panel * LANES..]) {
-                *log_sum = *value;
+        let mut of_lanes = [f32::INFINITY; LANES];
+        for (lane, log_sum) in of_lanes.iter_mut().zip(&log_sums[panel * LANES..]) {
+            *lane = *log_sum;
+        }
+        let mut dots = [0.0_f32; LANES];
+        let outs = out.panel(panel).chunks_exact(LANES);
+        for (out, d_out) in outs.zip(d_out.panel(panel).chunks_exact(LANES)) {
+            for lane in 0..LANES {
+                dots[lane] += out[lane] * d_out[lane];
             }
-            let mut dots = [0.0_f32; LANES];
-            let outs = out.panel(panel).chunks_exact(LANES);
-            for (out, d_out) in outs.zip(d_out.panel(panel).chunks_exact(LANES)) {
-                for lane in 0..LANES {
-                    dots[lane] += out[lane] * d_out[lane];
-                }
-            }
-            let rows = probabilities.chunks_exact_mut(LANES);
-            for (probabilities, d_scores) in rows.zip(d_scores.chunks_exact_mut(LANES)) {
-                for lane in 0..LANES {
-                    let probability = exp_or_zero(probabilities[lane] - log_sum[lane]);
-                    probabilities[lane] = probability;
-                    d_scores[lane] = probability * (d_scores[lane] - dots[lane]) * scale;
-                }
-            }
-        });
+        }
+        score_gradients(probabilities, d_scores, &of_lanes, &dots, scale);
         let size = dq.panel_size();
         weigh(keys, d_scores, &mut dq.values[panel * size..][..size]);
-        add_rows(probabilities, &d_out_rows[panel * size..][..size], &mut dv);
-        add_rows(d_scores, &query_rows[panel * size..][..size], &mut dk);
+        add_rows(probabilities, &d_out_rows, panel, &mut dv);
+        add_rows(d_scores, &query_rows, panel, &mut dk);
     }
-    [dq, feature_major(&dk, keys), feature_major(&dv, values)]
+    [dq, of_tokens(&dk, keys.tokens), of_tokens(&dv, keys.tokens)]
 }
 
-/// `out[key] += sum over lanes of weights[key][lane] rows[lane]`: weights are [key][lane], rows
-/// [lane][feature], out [key][feature].
-fn add_rows(weights: &[f32], rows: &[f32], out: &mut [f32]) {
-    let head_dim = rows.len() / LANES;
-    let keys = weights.len() / LANES;
-    vectorised(|| {
-        const KEYS: usize = 4;
-        const WIDTH: usize = 32;
-        for key in (0..keys).step_by(KEYS) {
-            for start in (0..head_dim).step_by(WIDTH) {
-                let width = WIDTH.min(head_dim - start);
-                let mut sums = [[0.0_f32; WIDTH]; KEYS];
-                for lane in 0..LANES {
-                    let mut row = [0.0_f32; WIDTH];
-                    if width == WIDTH {
-                        row.copy_from_slice(&rows[lane * head_dim + start..][..WIDTH]);
-                    } else {
-                        row[..width].copy_from_slice(&rows[lane * head_dim + start..][..width]);
-                    }
-                    for (offset, sums) in sums.iter_mut().enumerate() {
-                        let weight = weights[(key + offset) * LANES + lane];
-                        for (sum, row) in sums.iter_mut().zip(&row) {
-                            *sum += weight * row;
-                        }
-                    }
-                }
-                for (offset, sums) in sums.iter().enumerate() {
-                    let out = &mut out[(key + offset) * head_dim + start..][..width];
-                    for (out, sum) in out.iter_mut().zip(sums) {
-                        *out += sum;
-                    }
-                }
-            }
-        }
-    });
-}
-
-/// The reverse of [`token_major`], in the shape of `like`.
-fn feature_major(rows: &[f32], like: &Panels) -> Panels {
-    let mut out = Panels::zeros(like.features, like.tokens);
+/// `out[key] += sum over lanes of weights[key][lane] rows[lane]`, with the rows of one panel of
+/// tokens.
+fn add_rows(weights: &[f32], rows: &Panels, panel: usize, out: &mut Panels) {
+    let left = Left::plain(weights, weights.len() / LANES, LANES);
     let size = out.panel_size();
-    for (panel, out) in out.values.chunks_exact_mut(size).enumerate() {
-        let rows = &rows[panel * size..][..size];
-        for (feature, lanes) in out.chunks_exact_mut(LANES).enumerate() {
-            for (lane, value) in lanes.iter_mut().enumerate() {
-                *value = rows[lane * like.features + feature];
-            }
-        }
+    for (elements, out) in out.values.chunks_exact_mut(size).enumerate() {
+        let rows = &rows.panel(elements)[panel * LANES * LANES..][..LANES * LANES];
+        multiply_panel(left, rows, &mut out[..weights.len()], Output::Add);
     }
-    out
+}
+
+/// Gradients by keys as those of a head's tokens.
+fn of_tokens(by_keys: &Panels, tokens: usize) -> Panels {
+    let out = by_keys.transposed();
+    // The head's elements were filled up to whole panels.
+    let mut cut = Panels::zeros(by_keys.tokens, tokens);
+    let (from, to) = (out.panel_size(), cut.panel_size());
+    for (panel, out) in out.values.chunks_exact(from).enumerate().take(cut.count()) {
+        cut.values[panel * to..][..to].copy_from_slice(&out[..to]);
+    }
+    cut
 }

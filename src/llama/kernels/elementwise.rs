@@ -38,10 +38,8 @@ pub fn exp(x: f32) -> f32 {
 /// Calls `work` with the number of each panel and its part of `out`, on all threads.
 fn for_each_panel(out: &mut Panels, work: impl Fn(usize, &mut [f32]) + Sync) {
     let size = out.panel_size().max(1);
-    out.values
-        .par_chunks_mut(size)
-        .enumerate()
-        .for_each(|(panel, out)| vectorised(|| work(panel, out)));
+    let panels = out.values.par_chunks_mut(size).enumerate();
+    panels.for_each(|(panel, out)| work(panel, out));
 }
 
 /// A row of lanes.
@@ -55,44 +53,22 @@ fn lanes(panel: &[f32], feature: usize) -> &[f32; LANES] {
 /// RMS normalisation (Zhang and Sennrich 2019): each token's features over their root mean square,
 /// times `weight`. Gives also the inverse root mean squares, one per lane.
 pub fn rms_norm(x: &Panels, weight: &[f32], eps: f32) -> (Panels, Vec<f32>) {
-    let inverse = inverse_rms(x, eps);
-    (rms_norm_with(x, weight, &inverse), inverse)
-}
-
-fn inverse_rms(x: &Panels, eps: f32) -> Vec<f32> {
     let mut inverse = vec![0.0; x.count() * LANES];
-    inverse
-        .par_chunks_mut(LANES)
-        .enumerate()
-        .for_each(|(panel, inverse)| {
-            vectorised(|| {
-                let panel = x.panel(panel);
-                let mut sums = [0.0_f32; LANES];
-                for feature in 0..x.features {
-                    for (sum, x) in sums.iter_mut().zip(lanes(panel, feature)) {
-                        *sum += x * x;
-                    }
-                }
-                for (inverse, sum) in inverse.iter_mut().zip(sums) {
-                    *inverse = 1.0 / (sum / x.features as f32 + eps).sqrt();
-                }
-            });
-        });
-    inverse
+    let panels = inverse.par_chunks_mut(LANES).enumerate();
+    panels.for_each(|(panel, inverse)| inverse_rms_of_panel(x.panel(panel), eps, inverse));
+    (rms_norm_with(x, weight, &inverse), inverse)
 }
 
 /// As [`rms_norm`], with inverse root mean squares that are known.
 pub fn rms_norm_with(x: &Panels, weight: &[f32], inverse: &[f32]) -> Panels {
     let mut out = Panels::zeros(x.features, x.tokens);
     for_each_panel(&mut out, |panel, out| {
-        let inverse = &inverse[panel * LANES..][..LANES];
-        let x = x.panel(panel);
-        for (feature, out) in out.chunks_exact_mut(LANES).enumerate() {
-            let weight = weight[feature];
-            for ((out, x), inverse) in out.iter_mut().zip(lanes(x, feature)).zip(inverse) {
-                *out = x * inverse * weight;
-            }
-        }
+        norm_panel(
+            x.panel(panel),
+            weight,
+            &inverse[panel * LANES..][..LANES],
+            out,
+        );
     });
     out
 }
@@ -105,10 +81,42 @@ pub fn add_rms_norm_gradient(
     inverse: &[f32],
     dx: &mut Panels,
 ) {
-    let features = x.features;
     for_each_panel(dx, |panel, dx| {
         let inverse = &inverse[panel * LANES..][..LANES];
-        let (dy, x) = (dy.panel(panel), x.panel(panel));
+        add_norm_gradient_of_panel(dy.panel(panel), x.panel(panel), weight, inverse, dx);
+    });
+}
+
+vectorised! {
+    fn inverse_rms_of_panel(x: &[f32], eps: f32, inverse: &mut [f32]) {
+        let mut sums = [0.0_f32; LANES];
+        for row in x.chunks_exact(LANES) {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += x * x;
+            }
+        }
+        let features = (x.len() / LANES) as f32;
+        for (inverse, sum) in inverse.iter_mut().zip(sums) {
+            *inverse = 1.0 / (sum / features + eps).sqrt();
+        }
+    }
+
+    fn norm_panel(x: &[f32], weight: &[f32], inverse: &[f32], out: &mut [f32]) {
+        for (feature, out) in out.chunks_exact_mut(LANES).enumerate() {
+            let weight = weight[feature];
+            for ((out, x), inverse) in out.iter_mut().zip(lanes(x, feature)).zip(inverse) {
+                *out = x * inverse * weight;
+            }
+        }
+    }
+
+    fn add_norm_gradient_of_panel(
+        dy: &[f32],
+        x: &[f32],
+        weight: &[f32],
+        inverse: &[f32],
+        dx: &mut [f32],
+    ) {
         let mut dots = [0.0_f32; LANES];
         for (feature, weight) in weight.iter().enumerate() {
             let (dy, x) = (lanes(dy, feature), lanes(x, feature));
@@ -117,16 +125,43 @@ pub fn add_rms_norm_gradient(
             }
         }
         for (dot, inverse) in dots.iter_mut().zip(inverse) {
-            *dot *= inverse * inverse * inverse / features as f32;
+            *dot *= inverse * inverse * inverse / weight.len() as f32;
         }
+        let mut inverses = [0.0_f32; LANES];
+        inverses.copy_from_slice(inverse);
         for (feature, dx) in dx.chunks_exact_mut(LANES).enumerate() {
             let weight = weight[feature];
             let (dy, x) = (lanes(dy, feature), lanes(x, feature));
             for lane in 0..LANES {
-                dx[lane] += dy[lane] * weight * inverse[lane] - x[lane] * dots[lane];
+                dx[lane] += dy[lane] * weight * inverses[lane] - x[lane] * dots[lane];
             }
         }
-    });
+    }
+
+    /// Turns the two halves of a head by angles of these cosines and sines.
+    fn turn_head(first: &mut [f32], second: &mut [f32], cos: &[f32], sin: &[f32]) {
+        let pairs = first.iter_mut().zip(second).zip(cos.iter().zip(sin));
+        for ((first, second), (cos, sin)) in pairs {
+            let (a, b) = (*first, *second);
+            *first = a * cos - b * sin;
+            *second = b * cos + a * sin;
+        }
+    }
+
+    fn swiglu_panel(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gate * up / (1.0 + exp(-gate));
+        }
+    }
+
+    fn swiglu_gradients_of_panel(dy: &[f32], gate: &mut [f32], up: &mut [f32]) {
+        for ((gate, up), dy) in gate.iter_mut().zip(up.iter_mut()).zip(dy) {
+            let sigmoid = 1.0 / (1.0 + exp(-*gate));
+            let silu = *gate * sigmoid;
+            let slope = sigmoid + silu * (1.0 - sigmoid);
+            (*gate, *up) = (dy * *up * slope, dy * silu);
+        }
+    }
 }
 
 /// Cosines and sines of the angles by which positions turn each pair of a head's elements; both of
@@ -134,6 +169,7 @@ pub fn add_rms_norm_gradient(
 pub struct Rotations {
     cos: Panels,
     sin: Panels,
+    sin_back: Panels,
 }
 
 /// Which way rotary embeddings turn: forwards, or, for gradients, back.
@@ -148,34 +184,31 @@ impl Rotations {
     pub fn new(frequencies: &[f32], positions: &[usize]) -> Self {
         let mut cos = Panels::zeros(frequencies.len(), positions.len());
         let mut sin = cos.clone();
+        let mut sin_back = cos.clone();
         for (token, position) in positions.iter().enumerate() {
             for (pair, frequency) in frequencies.iter().enumerate() {
                 let (sine, cosine) = (*position as f32 * frequency).sin_cos();
                 let index = cos.index(pair, token);
                 cos.values[index] = cosine;
                 sin.values[index] = sine;
+                sin_back.values[index] = -sine;
             }
         }
-        Self { cos, sin }
+        Self { cos, sin, sin_back }
     }
 
     /// Turns all heads of queries or keys (Su et al. 2021): element `i` of a head together with
     /// element `i + head_dim / 2`.
     pub fn apply(&self, x: &mut Panels, turn: Turn) {
-        let half = self.cos.features;
+        let half = self.cos.panel_size();
+        let sin = match turn {
+            Turn::Forwards => &self.sin,
+            Turn::Back => &self.sin_back,
+        };
         for_each_panel(x, |panel, x| {
-            let (cos, sin) = (self.cos.panel(panel), self.sin.panel(panel));
-            for head in x.chunks_exact_mut(2 * half * LANES) {
-                let (first, second) = head.split_at_mut(half * LANES);
-                for index in 0..half * LANES {
-                    let (a, b) = (first[index], second[index]);
-                    let (cos, sin) = match turn {
-                        Turn::Forwards => (cos[index], sin[index]),
-                        Turn::Back => (cos[index], -sin[index]),
-                    };
-                    first[index] = a * cos - b * sin;
-                    second[index] = b * cos + a * sin;
-                }
+            for head in x.chunks_exact_mut(2 * half) {
+                let (first, second) = head.split_at_mut(half);
+                turn_head(first, second, self.cos.panel(panel), sin.panel(panel));
             }
         });
     }
@@ -185,10 +218,7 @@ impl Rotations {
 pub fn swiglu(gate: &Panels, up: &Panels) -> Panels {
     let mut out = Panels::zeros(gate.features, gate.tokens);
     for_each_panel(&mut out, |panel, out| {
-        let (gate, up) = (gate.panel(panel), up.panel(panel));
-        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-            *out = gate * up / (1.0 + exp(-gate));
-        }
+        swiglu_panel(gate.panel(panel), up.panel(panel), out);
     });
     out
 }
@@ -197,19 +227,6 @@ pub fn swiglu(gate: &Panels, up: &Panels) -> Panels {
 pub fn swiglu_gradients(dy: &Panels, gate: &mut Panels, up: &mut Panels) {
     let size = gate.panel_size().max(1);
     let ups = up.values.par_chunks_mut(size);
-    gate.values
-        .par_chunks_mut(size)
-        .zip(ups)
-        .enumerate()
-        .for_each(|(panel, (gate, up))| {
-            vectorised(|| {
-                let dy = dy.panel(panel);
-                for ((gate, up), dy) in gate.iter_mut().zip(up.iter_mut()).zip(dy) {
-                    let sigmoid = 1.0 / (1.0 + exp(-*gate));
-                    let silu = *gate * sigmoid;
-                    let slope = sigmoid + silu * (1.0 - sigmoid);
-                    (*gate, *up) = (dy * *up * slope, dy * silu);
-                }
-            });
-        });
+    let pairs = gate.values.par_chunks_mut(size).zip(ups).enumerate();
+    pairs.for_each(|(panel, (gate, up))| swiglu_gradients_of_panel(dy.panel(panel), gate, up));
 }

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use super::panels::{LANES, Panels};
 
 /// Rows that the kernel computes at once: with two vectors of 16 lanes each, 24 sums in registers.
-const TILE_ROWS: usize = 12;
+pub(super) const TILE_ROWS: usize = 12;
 /// Depth of a block: that of a group of panels stays in the second-level cache.
-const BLOCK_DEPTH: usize = 576;
+pub(super) const BLOCK_DEPTH: usize = 576;
 /// Panels that use a tile of the left matrix while it is in the first-level cache.
 const GROUP_PANELS: usize = 8;
 /// Tasks for each thread, so that none waits long for another.
@@ -59,6 +59,25 @@ impl<'a, T> Left<'a, T> {
     }
 }
 
+impl<'a, T> Left<'a, T> {
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// From row to row, and from one place of the depth to the next.
+    pub fn strides(&self) -> (usize, usize) {
+        (self.row_stride, self.depth_stride)
+    }
+
+    pub fn values(&self) -> &'a [T] {
+        self.values
+    }
+}
+
 /// Whether a product replaces what is in its place or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -68,21 +87,29 @@ pub enum Output {
 
 /// A place that several threads write to, each in its own part.
 #[derive(Clone, Copy)]
-struct SharedOutput(*mut f32);
+pub(super) struct SharedOutput(*mut f32);
 
-// SAFETY: it is handed out by functions whose tasks write to parts that do not overlap.
+// SAFETY: whoever takes a part promises that no other thread has it.
 unsafe impl Send for SharedOutput {}
 // SAFETY: as above.
 unsafe impl Sync for SharedOutput {}
 
 impl SharedOutput {
-    fn at(self, index: usize) -> *mut f32 {
-        self.0.wrapping_add(index)
+    pub fn new(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
+    /// # Safety
+    /// The part lies in the slice, which is still borrowed, and nobody else uses the part meanwhile.
+    #[expect(clippy::mut_from_ref)]
+    pub unsafe fn part(&self, start: usize, length: usize) -> &mut [f32] {
+        // SAFETY: as the caller says.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), length) }
     }
 }
 
 /// Calls `task` for parts of a product: a range of rows (of whole tiles) and a range of panels.
-fn for_each_part(
+pub(super) fn for_each_part(
     rows: usize,
     panels: usize,
     task: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>) + Sync,
@@ -110,7 +137,7 @@ pub fn multiply(left: Left<'_>, right: &Panels, out: &mut Panels, output: Output
         "shapes of a product differ"
     );
     let out_features = out.features;
-    let place = SharedOutput(out.values.as_mut_ptr());
+    let place = SharedOutput::new(&mut out.values);
     for_each_part(left.rows, right.count(), |rows, panels| {
         let mut depth_start = 0;
         loop {
@@ -129,10 +156,7 @@ pub fn multiply(left: Left<'_>, right: &Panels, out: &mut Panels, output: Output
                     let right = &right.panel(panel)[depth_start * LANES..][..depth * LANES];
                     // SAFETY: `out` has these rows of this panel, and they are this task's.
                     let out = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            place.at((panel * out_features + row) * LANES),
-                            tile_rows * LANES,
-                        )
+                        place.part((panel * out_features + row) * LANES, tile_rows * LANES)
                     };
                     tile(part, right, out, adds);
                 }
@@ -320,69 +344,66 @@ mod avx512 {
     }
 }
 
-/// `out[row][column] += scale * sum over tokens of left[row] right[column]`: the gradient of a
-/// small matrix; `out` is row-major, shape [features of left, features of right].
-pub fn add_outer(left: &Panels, right: &Panels, scale: f32, out: &mut [f32]) {
-    let columns = right.features;
-    assert!(left.tokens == right.tokens && out.len() == left.features * columns);
-    const ROWS: usize = 4;
-    let rows_per_task = left
-        .features
-        .div_ceil(TASKS_PER_THREAD * rayon::current_num_threads())
-        .next_multiple_of(ROWS);
-    out.par_chunks_mut(rows_per_task * columns)
-        .enumerate()
-        .for_each(|(task, out)| {
-            let first = task * rows_per_task;
-            super::vectorised(|| {
-                for (tile, out) in out.chunks_mut(ROWS * columns).enumerate() {
-                    let rows = out.len() / columns;
-                    for column in (0..columns).step_by(ROWS) {
-                        let width = ROWS.min(columns - column);
-                        let dots = dots(left, first + tile * ROWS, rows, right, column, width);
-                        for row in 0..rows {
-                            for place in 0..width {
-                                out[row * columns + column + place] += scale * dots[row][place];
-                            }
-                        }
-                    }
-                }
-            });
-        });
-}
-
-/// Sums over tokens of the products of up to 4 by 4 features.
-#[inline(always)]
-fn dots(
+/// Calls `add(row, column, sum)` with the sums over tokens of `left[row] right[column]`: what the
+/// gradient of a small matrix is made of. `right` has few features; sums come by rows.
+fn for_each_outer_sum(
     left: &Panels,
-    first_row: usize,
-    rows: usize,
     right: &Panels,
-    first_column: usize,
-    columns: usize,
-) -> [[f32; 4]; 4] {
-    const WIDTH: usize = 16;
-    let mut sums = [[[0.0_f32; WIDTH]; 4]; 4];
-    for panel in 0..left.count() {
-        let (left, right) = (left.panel(panel), right.panel(panel));
-        for lane in (0..LANES).step_by(WIDTH) {
-            // Features beyond the last repeat it; nobody reads their sums.
-            let of = |panel: &[f32], feature: usize| -> [f32; WIDTH] {
-                let mut vector = [0.0; WIDTH];
-                vector.copy_from_slice(&panel[feature * LANES + lane..][..WIDTH]);
-                vector
-            };
-            let rights: [[f32; WIDTH]; 4] =
-                std::array::from_fn(|c| of(right, first_column + c.min(columns - 1)));
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let left = of(left, first_row + r.min(rows - 1));
-                for (sums, right) in sums.iter_mut().zip(&rights) {
-                    for ((sum, left), right) in sums.iter_mut().zip(&left).zip(right) {
-                        *sum += left * right;
-                    }
+    rows: std::ops::Range<usize>,
+    mut add: impl FnMut(usize, usize, f32),
+) {
+    let mut sums = [0.0_f32; TILE_ROWS * LANES];
+    for first in rows.clone().step_by(TILE_ROWS) {
+        let tile_rows = TILE_ROWS.min(rows.end - first);
+        // `right` is transposed: its rows are tokens, its lanes features.
+        for columns in 0..right.count() {
+            let sums = &mut sums[..tile_rows * LANES];
+            for tokens in 0..left.count() {
+                let values = &left.panel(tokens)[first * LANES..];
+                let part = Left::strided(values, tile_rows, LANES, LANES, 1);
+                let right = &right.panel(columns)[tokens * LANES * LANES..][..LANES * LANES];
+                tile(part, right, sums, tokens > 0);
+            }
+            let width = LANES.min(right.tokens - columns * LANES);
+            for (row, sums) in sums.chunks_exact(LANES).enumerate() {
+                for (lane, sum) in sums.iter().enumerate().take(width) {
+                    add(first + row, columns * LANES + lane, *sum);
                 }
             }
         }
     }
-    sums.map(|sums| sums.map(|sums| sums.iter().sum()))
+}
+
+/// `out += scale left rightᵀ`, summed over tokens; `out` is row-major, shape [features of left,
+/// features of right]. Of both, `right` is to be the one with fewer features.
+pub fn add_outer(left: &Panels, right: &Panels, scale: f32, out: &mut [f32]) {
+    let columns = right.features;
+    assert!(left.tokens == right.tokens && out.len() == left.features * columns);
+    let right = right.transposed();
+    let rows_per_task = outer_rows_per_task(left.features);
+    let tasks = out.par_chunks_mut(rows_per_task * columns).enumerate();
+    tasks.for_each(|(task, out)| {
+        let first = task * rows_per_task;
+        let rows = first..first + out.len() / columns;
+        for_each_outer_sum(left, &right, rows, |row, column, sum| {
+            out[(row - first) * columns + column] += scale * sum;
+        });
+    });
+}
+
+/// As [`add_outer`], for `out` of shape [features of right, features of left].
+pub fn add_outer_transposed(left: &Panels, right: &Panels, scale: f32, out: &mut [f32]) {
+    let columns = right.features;
+    let mut transposed = vec![0.0; out.len()];
+    add_outer(left, right, scale, &mut transposed);
+    for (row, sums) in transposed.chunks_exact(columns).enumerate() {
+        for (column, sum) in sums.iter().enumerate() {
+            out[column * left.features + row] += sum;
+        }
+    }
+}
+
+fn outer_rows_per_task(rows: usize) -> usize {
+    let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
+    rows.div_ceil(tasks).next_multiple_of(TILE_ROWS)
 }

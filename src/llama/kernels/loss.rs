@@ -47,17 +47,8 @@ pub fn nlls_and_gradients(logits: &mut Panels, targets: &[u32], scale: f32) -> V
                 }
             });
             let log_sums: &[f32] = &log_sums[panel * LANES..][..LANES];
-            values
-                .par_chunks_mut(ROWS_PER_TASK * LANES)
-                .for_each(|rows| {
-                    vectorised(|| {
-                        for row in rows.chunks_exact_mut(LANES) {
-                            for lane in 0..LANES {
-                                row[lane] = exp(row[lane] - log_sums[lane]) * scales[lane];
-                            }
-                        }
-                    });
-                });
+            let rows = values.par_chunks_mut(ROWS_PER_TASK * LANES);
+            rows.for_each(|rows| scaled_probabilities(rows, log_sums, &scales));
         });
     for (token, target) in targets.iter().enumerate() {
         let index = logits.index(*target as usize, token);
@@ -72,7 +63,7 @@ fn log_sums(logits: &Panels) -> Vec<f32> {
     let sums = panels.flat_map_iter(|panel| {
         let blocks: Vec<([f32; LANES], [f32; LANES])> = panel
             .par_chunks(ROWS_PER_TASK * LANES)
-            .map(|rows| vectorised(|| maxima_and_sums(rows)))
+            .map(|rows| maxima_and_sums(rows))
             .collect();
         (0..LANES).map(move |lane| {
             let maxima = blocks.iter().map(|(maxima, _)| maxima[lane]);
@@ -86,20 +77,29 @@ fn log_sums(logits: &Panels) -> Vec<f32> {
     sums.collect()
 }
 
-/// Of each lane the largest logit, and the sum of exponentials relative to it.
-#[inline(always)]
-fn maxima_and_sums(rows: &[f32]) -> ([f32; LANES], [f32; LANES]) {
-    let mut maxima = [f32::NEG_INFINITY; LANES];
-    for row in rows.chunks_exact(LANES) {
-        for (maximum, logit) in maxima.iter_mut().zip(row) {
-            *maximum = maximum.max(*logit);
+vectorised! {
+    /// Of each lane the largest logit, and the sum of exponentials relative to it.
+    fn maxima_and_sums(rows: &[f32]) -> ([f32; LANES], [f32; LANES]) {
+        let mut maxima = [f32::NEG_INFINITY; LANES];
+        for row in rows.chunks_exact(LANES) {
+            for (maximum, logit) in maxima.iter_mut().zip(row) {
+                *maximum = maximum.max(*logit);
+            }
+        }
+        let mut sums = [0.0_f32; LANES];
+        for row in rows.chunks_exact(LANES) {
+            for lane in 0..LANES {
+                sums[lane] += exp(row[lane] - maxima[lane]);
+            }
+        }
+        (maxima, sums)
+    }
+
+    fn scaled_probabilities(rows: &mut [f32], log_sums: &[f32], scales: &[f32; LANES]) {
+        for row in rows.chunks_exact_mut(LANES) {
+            for lane in 0..LANES {
+                row[lane] = exp(row[lane] - log_sums[lane]) * scales[lane];
+            }
         }
     }
-    let mut sums = [0.0_f32; LANES];
-    for row in rows.chunks_exact(LANES) {
-        for lane in 0..LANES {
-            sums[lane] += exp(row[lane] - maxima[lane]);
-        }
-    }
-    (maxima, sums)
 }

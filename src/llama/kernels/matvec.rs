@@ -54,40 +54,20 @@ fn rows_times(
 ) -> candle_core::Result<()> {
     let columns = matrix.columns;
     match &matrix.values {
-        Values::F32(values) => vectorised(|| {
-            for (row, out) in values[first * columns..].chunks_exact(columns).zip(out) {
-                *out = dot(row, x, |value| value);
-            }
-        }),
-        Values::Bf16(values) => vectorised(|| {
-            for (row, out) in values[first * columns..].chunks_exact(columns).zip(out) {
-                *out = dot(row, x, widened);
-            }
-        }),
+        Values::F32(values) => f32_rows(&values[first * columns..], x, out),
+        Values::Bf16(values) => bf16_rows(&values[first * columns..], x, out),
         Values::Quantised { kind, bytes } => {
             let row_bytes = columns / kind.block_size() * kind.type_size();
-            let rows = bytes[first * row_bytes..].chunks_exact(row_bytes);
+            let rows = &bytes[first * row_bytes..];
             match kind {
-                GgmlDType::Q4_0 => vectorised(|| {
-                    for (row, out) in rows.zip(out) {
-                        *out = dot_q4_0(row, x, block_sums);
-                    }
-                }),
-                GgmlDType::Q4_1 => vectorised(|| {
-                    for (row, out) in rows.zip(out) {
-                        *out = dot_q4_1(row, x, block_sums);
-                    }
-                }),
-                GgmlDType::Q8_0 => vectorised(|| {
-                    for (row, out) in rows.zip(out) {
-                        *out = dot_q8_0(row, x);
-                    }
-                }),
+                GgmlDType::Q4_0 => q4_0_rows(rows, x, block_sums, out),
+                GgmlDType::Q4_1 => q4_1_rows(rows, x, block_sums, out),
+                GgmlDType::Q8_0 => q8_0_rows(rows, x, out),
                 _ => {
                     let mut row = vec![0.0; columns];
                     for (place, out) in out.iter_mut().enumerate() {
                         matrix.read_rows(first + place, &mut row)?;
-                        *out = vectorised(|| dot(&row, x, |value| value));
+                        *out = dot(&row, x);
                     }
                 }
             }
@@ -96,14 +76,50 @@ fn rows_times(
     Ok(())
 }
 
+vectorised! {
+    /// The product of two vectors.
+    pub fn dot(row: &[f32], x: &[f32]) -> f32 {
+        dot_as_f32(row, x, |value| value)
+    }
+
+    fn f32_rows(rows: &[f32], x: &[f32], out: &mut [f32]) {
+        for (row, out) in rows.chunks_exact(x.len()).zip(out) {
+            *out = dot_as_f32(row, x, |value| value);
+        }
+    }
+
+    fn bf16_rows(rows: &[bf16], x: &[f32], out: &mut [f32]) {
+        for (row, out) in rows.chunks_exact(x.len()).zip(out) {
+            *out = dot_as_f32(row, x, widened);
+        }
+    }
+
+    fn q4_0_rows(rows: &[u8], x: &[f32], block_sums: &[f32], out: &mut [f32]) {
+        for (row, out) in rows.chunks_exact(x.len() / BLOCK * 18).zip(out) {
+            *out = dot_q4_0(row, x, block_sums);
+        }
+    }
+
+    fn q4_1_rows(rows: &[u8], x: &[f32], block_sums: &[f32], out: &mut [f32]) {
+        for (row, out) in rows.chunks_exact(x.len() / BLOCK * 20).zip(out) {
+            *out = dot_q4_1(row, x, block_sums);
+        }
+    }
+
+    fn q8_0_rows(rows: &[u8], x: &[f32], out: &mut [f32]) {
+        for (row, out) in rows.chunks_exact(x.len() / BLOCK * 34).zip(out) {
+            *out = dot_q8_0(row, x);
+        }
+    }
+}
+
 #[inline(always)]
 fn widened(value: bf16) -> f32 {
     f32::from_bits(u32::from(value.to_bits()) << 16)
 }
 
-/// The product of two vectors; also serves attention.
 #[inline(always)]
-pub fn dot<T: Copy>(row: &[T], x: &[f32], to_f32: impl Fn(T) -> f32) -> f32 {
+fn dot_as_f32<T: Copy>(row: &[T], x: &[f32], to_f32: impl Fn(T) -> f32) -> f32 {
     let mut sums = [0.0_f32; WIDTH];
     let rows = row.chunks_exact(WIDTH);
     let xs = x.chunks_exact(WIDTH);

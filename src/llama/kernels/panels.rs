@@ -57,4 +57,21 @@ impl Panels {
         let lanes = self.values[start..].iter().step_by(LANES);
         lanes.take(self.features).copied().collect()
     }
+
+    /// Features as tokens and tokens as features; these are filled up with zeros to whole panels.
+    pub fn transposed(&self) -> Self {
+        let mut out = Self::zeros(self.count() * LANES, self.features);
+        let size = out.panel_size();
+        for (panel, out) in out.values.chunks_exact_mut(size.max(1)).enumerate() {
+            let width = LANES.min(self.features - panel * LANES);
+            for (token, out) in out.chunks_exact_mut(LANES).enumerate() {
+                let start = self.index(panel * LANES, token);
+                let lanes = self.values[start..].iter().step_by(LANES);
+                for (out, value) in out[..width].iter_mut().zip(lanes) {
+                    *out = *value;
+                }
+            }
+        }
+        out
+    }
 }
