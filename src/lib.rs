@@ -37,4 +37,6 @@ pub mod synth;
 
 pub mod llama;
 
+pub mod evaluate;
+
 pub mod cli;

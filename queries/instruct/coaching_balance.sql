@@ -6,6 +6,7 @@
 -- recipe weight = 0.5
 -- recipe window = 1 s, 1.5 s, 2 s
 -- recipe rows = 30
+-- recipe answer = text
 -- param sports text = balance,balancing,standing,yoga,stability,rehab,physiotherapy,pilates : sports that these limits are for, with commas between
 -- param lean_deg integer = 20 : the trunk leans too far from this mean on, in degrees
 -- param sway_deg integer = 15 : the trunk sways from this spread of the lean on, in degrees

@@ -6,6 +6,7 @@
 -- recipe weight = 0.5
 -- recipe window = 1 s, 1.5 s, 2 s
 -- recipe rows = 30
+-- recipe answer = text
 -- param other_sports text = running,run,jogging,sprint,sprinting,treadmill,track,balance,balancing,standing,yoga,stability,rehab,physiotherapy,pilates : sports that have their own recipe, with commas between
 -- param uneven_deg integer = 15 : left and right move unevenly where their ranges differ by this, in degrees
 -- param lean_deg integer = 30 : the trunk leans far from this mean on, in degrees

@@ -5,6 +5,7 @@
 -- recipe weight = 0.5
 -- recipe window = 1 s, 1.5 s, 2 s
 -- recipe rows = 30
+-- recipe answer = text
 -- param sports text = running,run,jogging,sprint,sprinting,treadmill,track : sports that these limits are for, with commas between
 -- param lean_deg integer = 15 : the trunk leans too far from this mean on, in degrees
 -- param elbow_deg integer = 110 : an elbow is carried too straight from this mean on, in degrees

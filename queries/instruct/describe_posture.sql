@@ -5,6 +5,7 @@
 --
 -- recipe weight = 1
 -- recipe window = frame
+-- recipe answer = text
 -- param upright_deg integer = 10 : a trunk that leans less is upright, in degrees
 -- param strong_lean_deg integer = 30 : a trunk that leans at least this far leans strongly, in degrees
 -- param straight_deg integer = 165 : a knee or elbow with at least this angle is straight, in degrees

@@ -6,6 +6,7 @@
 -- recipe weight = 1
 -- recipe window = 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 8
+-- recipe answer = list
 -- param whole_share integer = 6 : one in so many windows without a missing value is taken
 WITH asked AS (
     SELECT

@@ -3,6 +3,7 @@
 -- recipe weight = 1
 -- recipe window = 0.5 s, 1 s, 2 s
 -- recipe rows = 4
+-- recipe answer = text
 WITH asked AS (
     SELECT
         *,

@@ -5,6 +5,7 @@
 --
 -- recipe weight = 1
 -- recipe window = clip
+-- recipe answer = text
 -- param upright_deg integer = 15 : a trunk that leans less nearly all the time is upright, in degrees
 -- param alike_deg integer = 10 : ranges of left and right that differ by less are alike, in degrees
 WITH asked AS (

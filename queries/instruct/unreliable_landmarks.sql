@@ -7,6 +7,7 @@
 -- recipe weight = 1
 -- recipe window = 0.5 s, 1 s
 -- recipe rows = 4
+-- recipe answer = list
 -- param reliable_visibility number = 0.5 : a landmark that is less visible is unreliable, 0 to 1
 -- param whole_share integer = 4 : one in so many windows without an unreliable landmark is taken
 WITH frames_shown AS (

@@ -13,6 +13,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::card::card;
 use super::format::{write_jsonl, write_parquet};
+use super::recipe::{self, AnswerKind};
 use super::{DatasetError, Example, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats};
 use crate::files::{folder_of, sync_folder};
 use crate::lake::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, Lake, example_batch};
@@ -153,6 +154,12 @@ impl Dataset {
     pub fn of_split(&self, split: Split) -> Vec<&Example> {
         let examples = self.examples.iter();
         examples.filter(|example| example.split == split).collect()
+    }
+
+    /// What the answers of an example's recipe are judged by, if the recipe says so.
+    pub fn answer_kind(&self, example: &Example) -> Option<AnswerKind> {
+        let sql = self.recipe_files.get(&format!("{}.sql", example.recipe()));
+        recipe::answer_kind(sql?)
     }
 
     fn write_files(&self, folder: &Path) -> io::Result<()> {

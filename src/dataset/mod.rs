@@ -23,6 +23,7 @@ pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split}
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
+pub use recipe::AnswerKind;
 pub use stats::Stats;
 
 use crate::lake::LakeError;

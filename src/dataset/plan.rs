@@ -466,6 +466,7 @@ mod tests {
             weight: 1.0,
             window,
             max_rows: 16,
+            answer: None,
         }
     }
 

@@ -2,13 +2,16 @@
 //!
 //! The SQL's leading comment says what the task is and holds the settings, a line each:
 //! `-- recipe weight = 2`, `-- recipe window = 0.5 s, 1 s` (or `frame`, or `clip`),
-//! `-- recipe rows = 16`, and parameters as all queries have them (`-- param NAME TYPE = DEFAULT`).
+//! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), and parameters as all
+//! queries have them (`-- param NAME TYPE = DEFAULT`).
 //! The template's blocks are `system`, `data`, `user_1`, `user_2` ... and `assistant` (or
 //! `assistant_1`, `assistant_2` ...).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use super::DatasetError;
 use super::template::Templates;
@@ -31,6 +34,30 @@ pub enum WindowKind {
     Clip,
 }
 
+/// What an answer is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerKind {
+    /// The numbers that it gives.
+    Number,
+    /// Which rows of the table it names.
+    List,
+    /// Its words.
+    Text,
+}
+
+impl AnswerKind {
+    pub const ALL: [Self; 3] = [Self::Number, Self::List, Self::Text];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::List => "list",
+            Self::Text => "text",
+        }
+    }
+}
+
 /// A recipe, read and checked as far as that is possible without a lake.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -46,6 +73,8 @@ pub struct Recipe {
     pub window: WindowKind,
     /// Most rows of a window that a prompt shows.
     pub max_rows: u32,
+    /// What its answers are judged by; `None` leaves it to the answer.
+    pub answer: Option<AnswerKind>,
 }
 
 /// The recipes of a folder, in the order of their names, with the templates they share.
@@ -136,19 +165,32 @@ fn read(sql_path: &Path, task: &str) -> Result<Recipe, DatasetError> {
         weight: DEFAULT_WEIGHT,
         window: WindowKind::Frame,
         max_rows: DEFAULT_ROWS,
+        answer: None,
         sql: String::new(),
     };
-    for (index, line) in sql.lines().enumerate() {
-        if let Some(setting) = line.trim().strip_prefix(SETTING) {
-            set(&mut recipe, setting).map_err(|reason| DatasetError::Recipe {
-                path: sql_path.into(),
-                line: index + 1,
-                reason,
-            })?;
-        }
+    for (index, setting) in settings(&sql) {
+        set(&mut recipe, setting).map_err(|reason| DatasetError::Recipe {
+            path: sql_path.into(),
+            line: index + 1,
+            reason,
+        })?;
     }
     recipe.sql = sql;
     Ok(recipe)
+}
+
+/// The settings of a recipe's SQL, with the positions of their lines.
+fn settings(sql: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = sql.lines().enumerate();
+    lines.filter_map(|(index, line)| Some((index, line.trim().strip_prefix(SETTING)?)))
+}
+
+/// What the answers of a recipe are judged by, as its SQL says.
+pub fn answer_kind(sql: &str) -> Option<AnswerKind> {
+    settings(sql).find_map(|(_, setting)| match setting.split_once('=')? {
+        (key, value) if key.trim() == "answer" => answer(value.trim()).ok(),
+        _ => None,
+    })
 }
 
 /// The first sentence of the leading comment.
@@ -174,13 +216,20 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
                 .ok_or_else(|| format!("rows is a whole number from 2, not '{value}'"))?;
         }
         "window" => recipe.window = window(value)?,
+        "answer" => recipe.answer = Some(answer(value)?),
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, window, rows"
+                "unknown setting '{key}'; known are weight, window, rows, answer"
             ));
         }
     }
     Ok(())
+}
+
+fn answer(value: &str) -> Result<AnswerKind, String> {
+    let mut kinds = AnswerKind::ALL.into_iter();
+    let kind = kinds.find(|kind| kind.name() == value);
+    kind.ok_or_else(|| format!("answer is `number`, `list` or `text`, not '{value}'"))
 }
 
 fn window(value: &str) -> Result<WindowKind, String> {
@@ -240,12 +289,15 @@ mod tests {
 
     #[test]
     fn settings_come_from_the_comment() {
-        let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\nSELECT 1";
+        let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\n-- recipe answer = list\nSELECT 1";
+        assert_eq!(answer_kind(sql), Some(AnswerKind::List));
+        assert_eq!(answer_kind("-- x\nSELECT 1"), None);
         let folder = folder(&[("a.sql", sql), ("a.jinja", TEMPLATE)]);
         let (recipes, _) = load(folder.path()).expect("a recipe");
         let recipe = &recipes[0];
         assert_eq!(recipe.about, "Reads a value.");
         assert_eq!((recipe.weight, recipe.max_rows), (2.5, 8));
+        assert_eq!(recipe.answer, Some(AnswerKind::List));
         assert_eq!(recipe.window, WindowKind::Secs(vec![0.5, 2.0]));
     }
 
@@ -255,6 +307,7 @@ mod tests {
             ("-- x\n-- recipe weight = heavy", "weight is a number"),
             ("-- x\n-- recipe window = soon", "window is `frame`"),
             ("-- x\n-- recipe rows = 1", "rows is a whole number"),
+            ("-- x\n-- recipe answer = 42", "answer is `number`"),
             ("-- x\n-- recipe colour = red", "unknown setting 'colour'"),
         ];
         for (sql, expected) in cases {

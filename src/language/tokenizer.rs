@@ -301,6 +301,28 @@ impl ChatTokenizer {
         Ok(encoding.map_err(token_error)?.len())
     }
 
+    /// Tokens that end an answer: the one that ends a text, and the one with which the chat
+    /// template ends the assistant's turn.
+    ///
+    /// # Errors
+    /// When the model has no template, or it refuses a plain chat.
+    pub fn end_ids(&self) -> Result<Vec<u32>, LanguageError> {
+        let chat = [
+            Message::new(Role::User, "?"),
+            Message::new(Role::Assistant, "!"),
+        ];
+        let encoded = self.encode(&chat)?;
+        let last = encoded.in_loss.iter().rposition(|in_loss| *in_loss);
+        let mark = last.map(|place| encoded.ids[place]);
+        let template = self.template.as_ref();
+        let end = template.and_then(|template| template.special_tokens().eos_token.as_deref());
+        let end = end.and_then(|token| self.tokenizer.token_to_id(token));
+        let marks = mark.filter(|id| self.special_ids.contains(id)).into_iter();
+        let mut ids: Vec<u32> = marks.chain(end).collect();
+        ids.dedup();
+        Ok(ids)
+    }
+
     /// The text of tokens, special ones included.
     ///
     /// # Errors

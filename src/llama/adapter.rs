@@ -84,6 +84,12 @@ impl LoraConfig {
             false => self.alpha / self.rank as f32,
         }
     }
+
+    /// Where the pair of a linear layer is among an adapter's pairs, if it has one there.
+    pub fn index(&self, layer: usize, projection: Projection) -> Option<usize> {
+        let place = self.projections.iter().position(|own| *own == projection)?;
+        Some(layer * self.projections.len() + place)
+    }
 }
 
 /// A and B of one linear layer (or their gradients). Rows of B are in the order of the hub's
@@ -148,9 +154,7 @@ impl Adapter {
 
     /// Where the pair of a linear layer is among the pairs.
     pub fn index(&self, layer: usize, projection: Projection) -> Option<usize> {
-        let projections = &self.config.projections;
-        let place = projections.iter().position(|own| *own == projection)?;
-        Some(layer * projections.len() + place)
+        self.config.index(layer, projection)
     }
 
     /// Numbers that are trained.

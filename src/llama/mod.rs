@@ -6,10 +6,12 @@
 
 pub mod adapter;
 pub mod batch;
+pub mod composed;
 pub mod config;
 pub mod decoder;
 pub mod dropout;
 pub mod engine;
+pub mod generate;
 pub mod kernels;
 pub mod matrix;
 pub mod weights;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 
 pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
 pub use batch::Batch;
+pub use composed::Composed;
 pub use config::LlamaConfig;
 pub use decoder::Decoder;
 pub use engine::{Checkpointing, Engine, EngineOptions};

@@ -4,6 +4,7 @@ mod analysis;
 mod annotated;
 mod bad_input;
 mod biomechanics;
+mod composed;
 mod dataset;
 mod export;
 mod fake_provider;

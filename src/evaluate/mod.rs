@@ -1,0 +1,3 @@
+//! How well a model answers.
+
+pub mod score;
