@@ -5,10 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
-/// Temporary files are private; finished ones are as public as files usually are.
+/// Temporary files and folders are private; finished ones are as public as they usually are.
 const FILE_MODE: u32 = 0o644;
+const FOLDER_MODE: u32 = 0o755;
 
 /// Makes `bytes` the content of `path`, and the folder around it if need be.
 ///
@@ -60,6 +61,55 @@ pub fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
 /// When the folder cannot be opened or the disk fails.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
+}
+
+/// A hidden folder that is to take the place of `path`, beside it. Dropped before it is persisted,
+/// it is deleted with all that is in it.
+///
+/// # Errors
+/// When the folder, or the one around it, cannot be made.
+pub fn temporary_folder_beside(path: &Path) -> io::Result<TempDir> {
+    let parent = folder_of(path);
+    fs::create_dir_all(&parent)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".part")
+        .tempdir_in(parent)
+}
+
+/// Puts a finished temporary folder in the place of `path` in one step; what was there is deleted.
+///
+/// # Errors
+/// When it cannot be renamed or the disk fails.
+pub fn persist_folder(new: TempDir, path: &Path) -> io::Result<()> {
+    fs::set_permissions(new.path(), fs::Permissions::from_mode(FOLDER_MODE))?;
+    sync_folder(new.path())?;
+    let is_full = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    if is_full {
+        // What was there goes with the temporary name.
+        exchange(new.path(), path)?;
+    } else {
+        // An empty folder may be in the way, and gives way.
+        fs::rename(new.path(), path)?;
+        let _ = new.keep();
+    }
+    sync_folder(&folder_of(path))
+}
+
+/// Gives two folders each other's names.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        // Some network filesystems cannot; there is a moment without the folder then.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            let aside = new.with_extension("old");
+            fs::rename(old, &aside)?;
+            fs::rename(new, old)?;
+            fs::rename(&aside, new)
+        }
+        exchanged => Ok(exchanged?),
+    }
 }
 
 /// A file that is written bit by bit and has its name only when it is finished; dropped before

@@ -18,7 +18,7 @@ use crate::dataset::{
 };
 use crate::lake::{Lake, VideoRecord};
 use crate::language::chat::Message;
-use crate::language::{ChatTokenizer, LanguageError, bases};
+use crate::language::{ChatTokenizer, LanguageError, Needs, bases};
 use crate::resources::{Resources, peak_resident_bytes};
 use crate::video::cut_clip;
 
@@ -213,7 +213,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         human_bytes(needed_bytes),
         human_bytes(limit_bytes)
     );
-    let tokenizer = bases::find(&global.store()?, &args.base)?.tokenizer()?;
+    let tokenizer = bases::find(&global.store()?, &args.base, Needs::Tokenizer)?.tokenizer()?;
     let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
     let config = BuildConfig {
         name: args.name.clone(),
@@ -352,7 +352,7 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         return Ok(Ending::AllGood);
     }
     let base = &dataset.manifest.base;
-    let tokenizer = bases::find(&global.store()?, base)?.tokenizer()?;
+    let tokenizer = bases::find(&global.store()?, base, Needs::Tokenizer)?.tokenizer()?;
     let marks = match std::io::stdout().is_terminal() {
         true => ("\x1b[32m", "\x1b[0m"),
         false => ("[[", "]]"),

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::dataset::count_tokens;
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::dataset::{Dataset, Example};
-use crate::language::{ChatTokenizer, bases};
+use crate::language::{ChatTokenizer, Needs, bases};
 use crate::resources::Resources;
 use crate::synth::cost::Prices;
 use crate::synth::limits::Limits;
@@ -234,7 +234,7 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
 /// The tokenizer that the dataset was counted with.
 fn tokenizer_of(dataset: &Dataset, global: &GlobalArgs) -> anyhow::Result<ChatTokenizer> {
     let manifest = &dataset.manifest;
-    let tokenizer = bases::find(&global.store()?, &manifest.base)?.tokenizer()?;
+    let tokenizer = bases::find(&global.store()?, &manifest.base, Needs::Tokenizer)?.tokenizer()?;
     ensure!(
         tokenizer.blake3() == manifest.tokenizer_blake3,
         "the tokenizer of {} is not the one that the dataset was built with; build the dataset again",

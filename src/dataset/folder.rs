@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use parquet::arrow::ArrowWriter;
@@ -15,7 +14,7 @@ use super::card::card;
 use super::format::{write_jsonl, write_parquet};
 use super::recipe::{self, AnswerKind};
 use super::{DatasetError, Example, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats};
-use crate::files::{folder_of, sync_folder};
+use crate::files::{persist_folder, sync_folder, temporary_folder_beside};
 use crate::lake::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, Lake, example_batch};
 
 /// The file that makes a folder a dataset.
@@ -23,8 +22,6 @@ pub const DATASET_FILE: &str = "dataset.json";
 const EXAMPLES_FILE: &str = "examples.parquet";
 const RECIPES_FOLDER: &str = "recipes";
 const ROWS_PER_BATCH: usize = 8_192;
-/// Temporary folders are private; finished ones are as public as folders usually are.
-const FOLDER_MODE: u32 = 0o755;
 
 /// A dataset, whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,27 +82,10 @@ impl Dataset {
             path: folder.into(),
             reason: e.to_string(),
         };
-        let parent = folder_of(folder);
-        let is_there = holds_dataset(folder)?;
-        fs::create_dir_all(&parent).map_err(write_error)?;
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let new = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".part")
-            .tempdir_in(&parent)
-            .map_err(write_error)?;
+        check_replaceable(folder)?;
+        let new = temporary_folder_beside(folder).map_err(write_error)?;
         self.write_files(new.path()).map_err(write_error)?;
-        let mode = fs::Permissions::from_mode(FOLDER_MODE);
-        fs::set_permissions(new.path(), mode).map_err(write_error)?;
-        if is_there {
-            exchange(new.path(), folder).map_err(write_error)?;
-            // What was there goes with the temporary name.
-        } else {
-            // An empty folder may be in the way, and gives way.
-            fs::rename(new.path(), folder).map_err(write_error)?;
-            let _ = new.keep();
-        }
-        sync_folder(&parent).map_err(write_error)
+        persist_folder(new, folder).map_err(write_error)
     }
 
     /// Puts the dataset into the lake's tables `datasets` and `examples`.
@@ -196,37 +176,19 @@ impl Dataset {
     }
 }
 
-/// Whether a folder is there that may be replaced.
-fn holds_dataset(folder: &Path) -> Result<bool, DatasetError> {
+/// A folder that holds something else than a dataset is not replaced.
+fn check_replaceable(folder: &Path) -> Result<(), DatasetError> {
     let mut entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(unreadable(folder, &e)),
     };
-    if folder.join(DATASET_FILE).exists() {
-        return Ok(true);
+    if folder.join(DATASET_FILE).exists() || entries.next().is_none() {
+        return Ok(());
     }
-    match entries.next() {
-        None => Ok(false),
-        Some(_) => Err(DatasetError::NotADataset {
-            path: folder.into(),
-        }),
-    }
-}
-
-/// Gives two folders each other's names.
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-        // Some network filesystems cannot; there is a moment without the folder then.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            let aside = new.with_extension("old");
-            fs::rename(old, &aside)?;
-            fs::rename(new, old)?;
-            fs::rename(&aside, new)
-        }
-        exchanged => Ok(exchanged?),
-    }
+    Err(DatasetError::NotADataset {
+        path: folder.into(),
+    })
 }
 
 fn write_whole(

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tokenizer::TOKENIZER_FILE;
-use super::{ChatTokenizer, Hub, LanguageError, gguf};
+use super::files::TOKENIZER_FILE;
+use super::{ChatTokenizer, Hub, LanguageError, Needs, gguf};
 use crate::models::{ModelStore, NamedBase};
 
 /// What a base model consists of.
@@ -45,34 +45,39 @@ impl Base {
 
 /// Finds a base model: a name of `models/models.toml`, a GGUF file, a model's folder, a
 /// `tokenizer.json`, or a repository of the Hugging Face hub. What the hub has is taken from its
-/// cache, or fetched.
+/// cache, or fetched, as far as it is needed.
 ///
 /// # Errors
 /// When there is nothing of that name, or it is not installed, or cannot be fetched.
-pub fn find(store: &ModelStore, name_or_path: &str) -> Result<Base, LanguageError> {
-    find_with(store, &Hub::from_environment(), name_or_path)
+pub fn find(store: &ModelStore, name_or_path: &str, needs: Needs) -> Result<Base, LanguageError> {
+    find_with(store, &Hub::from_environment(), name_or_path, needs)
 }
 
 /// As [`find`], with a hub of one's own.
 ///
 /// # Errors
 /// As [`find`].
-pub fn find_with(store: &ModelStore, hub: &Hub, name_or_path: &str) -> Result<Base, LanguageError> {
+pub fn find_with(
+    store: &ModelStore,
+    hub: &Hub,
+    name_or_path: &str,
+    needs: Needs,
+) -> Result<Base, LanguageError> {
     let files = match named(store, name_or_path) {
-        Some(base) => files_of_named(store, hub, base)?,
+        Some(base) => files_of_named(store, hub, base, needs)?,
         None => {
             let path = Path::new(name_or_path);
             match files_at(path)? {
                 Some(files) => files,
                 None if is_repository(name_or_path) => {
-                    files_of_repository(store, hub, name_or_path)?
+                    files_of_repository(store, hub, name_or_path, needs)?
                 }
                 None => {
                     let known = store.bases().iter().map(|base| base.name.as_str());
                     return Err(LanguageError::UnknownBase {
                         name: name_or_path.into(),
                         known: known.collect::<Vec<_>>().join(", "),
-                        installed: installed(store, hub),
+                        installed: installed(store, hub, needs),
                     });
                 }
             }
@@ -92,27 +97,28 @@ fn files_of_named(
     store: &ModelStore,
     hub: &Hub,
     base: &NamedBase,
+    needs: Needs,
 ) -> Result<BaseFiles, LanguageError> {
-    if let Some(files) = present(store, hub, base) {
+    if let Some(files) = present(store, hub, base, needs) {
         return Ok(files);
     }
     match &base.asset {
         Some(asset) => Err(LanguageError::NotInstalled {
             name: base.name.clone(),
             asset: asset.clone(),
-            installed: installed(store, hub),
+            installed: installed(store, hub, needs),
         }),
-        None => files_of_repository(store, hub, &base.repository),
+        None => files_of_repository(store, hub, &base.repository, needs),
     }
 }
 
 /// The files of a named base, if they are there without a download.
-fn present(store: &ModelStore, hub: &Hub, base: &NamedBase) -> Option<BaseFiles> {
+fn present(store: &ModelStore, hub: &Hub, base: &NamedBase, needs: Needs) -> Option<BaseFiles> {
     let asset = base.asset.as_deref();
     let file = asset.and_then(|asset| store.path(asset).ok());
     match file.filter(|file| file.is_file()) {
         Some(file) => Some(BaseFiles::Gguf(file)),
-        None => hub.cached(&base.repository).map(BaseFiles::Folder),
+        None => hub.cached(&base.repository, needs).map(BaseFiles::Folder),
     }
 }
 
@@ -120,14 +126,18 @@ fn files_of_repository(
     store: &ModelStore,
     hub: &Hub,
     repository: &str,
+    needs: Needs,
 ) -> Result<BaseFiles, LanguageError> {
-    let folder = match hub.cached(repository) {
+    let folder = match hub.cached(repository, needs) {
         Some(folder) => folder,
-        None => hub.fetch(repository).map_err(|reason| LanguageError::Hub {
-            repository: repository.into(),
-            reason,
-            installed: installed(store, hub),
-        })?,
+        None => {
+            let fetched = hub.fetch(repository, needs);
+            fetched.map_err(|reason| LanguageError::Hub {
+                repository: repository.into(),
+                reason,
+                installed: installed(store, hub, needs),
+            })?
+        }
     };
     Ok(BaseFiles::Folder(folder))
 }
@@ -163,10 +173,10 @@ fn is_repository(name: &str) -> bool {
 }
 
 /// Names of the bases that are there without a download, for error messages.
-fn installed(store: &ModelStore, hub: &Hub) -> String {
+fn installed(store: &ModelStore, hub: &Hub, needs: Needs) -> String {
     let bases = store.bases().iter();
     let names: Vec<&str> = bases
-        .filter(|base| present(store, hub, base).is_some())
+        .filter(|base| present(store, hub, base, needs).is_some())
         .map(|base| base.name.as_str())
         .collect();
     if names.is_empty() {

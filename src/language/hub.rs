@@ -1,12 +1,14 @@
-//! The Hugging Face hub as far as tokenizers go: the cache that all its tools share, and downloads
-//! into it.
+//! The Hugging Face hub: the cache that all its tools share, and downloads of models into it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use hf_hub::{HFClient, HFError, HFRepositorySync, HFResult};
 
-use super::tokenizer::{TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
+use super::files::{
+    CONFIG_FILE, GENERATION_CONFIG_FILE, INDEX_FILE, TEMPLATE_FILE, TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE, WEIGHTS_FILE, WeightsIndex,
+};
 
 /// Set to anything but 0 or nothing, it forbids the network (as in huggingface_hub).
 const OFFLINE_VARIABLE: &str = "HF_HUB_OFFLINE";
@@ -19,6 +21,14 @@ const MAX_RETRIES: usize = 2;
 pub enum Network {
     Allowed,
     Forbidden,
+}
+
+/// What of a model is needed. Weights are large, and counting tokens needs none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    Tokenizer,
+    /// The tokenizer, the configuration and the weights.
+    Weights,
 }
 
 /// Where repositories of models are kept and fetched from.
@@ -58,9 +68,9 @@ impl Hub {
         }
     }
 
-    /// The folder of a repository's tokenizer in the cache: the revision `main` where it is there,
-    /// or else any.
-    pub fn cached(&self, repository: &str) -> Option<PathBuf> {
+    /// The folder of a repository in the cache that has what is needed: the revision `main` where it
+    /// is there, or else any.
+    pub fn cached(&self, repository: &str, needs: Needs) -> Option<PathBuf> {
         let folder = self
             .cache
             .join(format!("models--{}", repository.replace('/', "--")));
@@ -70,26 +80,33 @@ impl Hub {
         let others = fs::read_dir(&snapshots).into_iter().flatten().flatten();
         let mut others: Vec<PathBuf> = others.map(|entry| entry.path()).collect();
         others.sort();
-        main.into_iter()
-            .chain(others)
-            .find(|snapshot| snapshot.join(TOKENIZER_FILE).is_file())
-    }
-
-    /// Fetches a repository's tokenizer into the cache; the folder that it is in then.
-    ///
-    /// # Errors
-    /// A reason for people: the network is forbidden or fails, or the hub refuses.
-    pub(super) fn fetch(&self, repository: &str) -> Result<PathBuf, String> {
-        if self.network == Network::Forbidden {
-            return Err(format!("{OFFLINE_VARIABLE} forbids the network"));
-        }
-        self.download(repository).map_err(|e| match e {
-            HFError::Request { .. } => format!("no network, or no answer: {}", with_sources(&e)),
-            other => with_sources(&other),
+        main.into_iter().chain(others).find(|snapshot| match needs {
+            Needs::Tokenizer => snapshot.join(TOKENIZER_FILE).is_file(),
+            Needs::Weights => is_whole(snapshot),
         })
     }
 
-    fn download(&self, repository: &str) -> HFResult<PathBuf> {
+    /// Fetches what is needed of a repository into the cache; the folder that it is in then.
+    ///
+    /// # Errors
+    /// A reason for people: the network is forbidden or fails, the hub refuses, or the weights are
+    /// not in safetensors files.
+    pub(super) fn fetch(&self, repository: &str, needs: Needs) -> Result<PathBuf, String> {
+        if self.network == Network::Forbidden {
+            return Err(format!("{OFFLINE_VARIABLE} forbids the network"));
+        }
+        let repository = self.repository(repository).map_err(|e| reason(&e))?;
+        let tokenizer = download(&repository, TOKENIZER_FILE)?;
+        let tokenizer = tokenizer.ok_or_else(|| format!("it has no {TOKENIZER_FILE}"))?;
+        download(&repository, TOKENIZER_CONFIG_FILE)?;
+        download(&repository, TEMPLATE_FILE)?;
+        if needs == Needs::Weights {
+            download_weights(&repository)?;
+        }
+        Ok(tokenizer.parent().unwrap_or(Path::new("")).into())
+    }
+
+    fn repository(&self, repository: &str) -> HFResult<Repository> {
         let mut client = HFClient::builder()
             .cache_dir(&self.cache)
             .retry_max_attempts(MAX_RETRIES);
@@ -97,23 +114,66 @@ impl Hub {
             client = client.endpoint(endpoint);
         }
         let (owner, name) = hf_hub::split_id(repository);
-        let repository = client.build_sync()?.model(owner, name);
-        let tokenizer = download_file(&repository, TOKENIZER_FILE)?;
-        for optional in [TOKENIZER_CONFIG_FILE, TEMPLATE_FILE] {
-            match download_file(&repository, optional) {
-                Ok(_) | Err(HFError::EntryNotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(tokenizer.parent().unwrap_or(Path::new("")).into())
+        Ok(client.build_sync()?.model(owner, name))
     }
 }
 
-fn download_file(
-    repository: &HFRepositorySync<hf_hub::RepoTypeModel>,
-    name: &str,
-) -> HFResult<PathBuf> {
-    repository.download_file().filename(name).send()
+type Repository = HFRepositorySync<hf_hub::RepoTypeModel>;
+
+/// Fetches the configuration and the weights.
+fn download_weights(repository: &Repository) -> Result<(), String> {
+    let config = download(repository, CONFIG_FILE)?;
+    config.ok_or_else(|| format!("it has no {CONFIG_FILE}"))?;
+    download(repository, GENERATION_CONFIG_FILE)?;
+    if download(repository, WEIGHTS_FILE)?.is_some() {
+        return Ok(());
+    }
+    let index = download(repository, INDEX_FILE)?.ok_or_else(|| {
+        format!(
+            "it has no {WEIGHTS_FILE}, and pickled weights are never loaded: reading a pickle can run any program"
+        )
+    })?;
+    for shard in shards(&index)? {
+        let shard_path = download(repository, &shard)?;
+        shard_path.ok_or_else(|| format!("{INDEX_FILE} names {shard}, which is not there"))?;
+    }
+    Ok(())
+}
+
+/// Whether a folder has all that computing with a model takes.
+fn is_whole(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).is_file();
+    let has_weights = || match has(WEIGHTS_FILE) {
+        true => true,
+        false => {
+            shards(&folder.join(INDEX_FILE)).is_ok_and(|shards| shards.iter().all(|name| has(name)))
+        }
+    };
+    has(TOKENIZER_FILE) && has(CONFIG_FILE) && has_weights()
+}
+
+/// The files that an index names.
+fn shards(index: &Path) -> Result<Vec<String>, String> {
+    let json = fs::read(index).map_err(|e| e.to_string())?;
+    WeightsIndex::parse(&json)
+        .and_then(|index| index.shards())
+        .map_err(|reason| format!("{INDEX_FILE} is wrong: {reason}"))
+}
+
+/// Fetches a file; `None`: the repository has none of that name.
+fn download(repository: &Repository, name: &str) -> Result<Option<PathBuf>, String> {
+    match repository.download_file().filename(name).send() {
+        Ok(path) => Ok(Some(path)),
+        Err(HFError::EntryNotFound { .. }) => Ok(None),
+        Err(error) => Err(reason(&error)),
+    }
+}
+
+fn reason(error: &HFError) -> String {
+    match error {
+        HFError::Request { .. } => format!("no network, or no answer: {}", with_sources(error)),
+        other => with_sources(other),
+    }
 }
 
 /// An error with all that lies behind it: only there it says what failed.

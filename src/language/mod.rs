@@ -1,9 +1,11 @@
 //! Language models as far as texts are concerned: where their files are, chat templates, tokens.
-//! Weights are left to others.
+//! Weights are fetched here, and read by others.
 
 pub mod bases;
 pub mod chat;
+pub mod files;
 pub mod gguf;
+mod gguf_tokenizer;
 mod hub;
 mod template;
 mod tokenizer;
@@ -11,7 +13,7 @@ mod tokenizer;
 use std::path::PathBuf;
 
 use crate::models::ModelsError;
-pub use hub::{Hub, Network};
+pub use hub::{Hub, Needs, Network};
 pub use template::{ChatTemplate, NextTurn, SpecialTokens};
 pub use tokenizer::{ChatTokenizer, EncodedChat};
 
@@ -59,6 +61,12 @@ pub enum LanguageError {
         "the chat has no answer that the model could learn from; each chat needs a message of the assistant that is not empty"
     )]
     NothingToLearn,
+    #[error(
+        "the tokenizer cannot be kept in a GGUF file ({reason}); use the merged safetensors model: {path}"
+    )]
+    NotForGguf { path: PathBuf, reason: String },
+    #[error("cannot write: {reason}: {path}")]
+    Write { path: PathBuf, reason: String },
     #[error("{name} is not installed; run `posedata models add {asset}` (installed: {installed})")]
     NotInstalled {
         name: String,

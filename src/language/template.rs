@@ -36,6 +36,18 @@ pub struct SpecialTokens {
     pub pad_token: Option<String>,
 }
 
+impl SpecialTokens {
+    /// The tokens with the names that `tokenizer_config.json` has for them.
+    pub fn named(&self) -> [(&'static str, Option<&str>); 4] {
+        [
+            ("bos_token", self.bos_token.as_deref()),
+            ("eos_token", self.eos_token.as_deref()),
+            ("unk_token", self.unk_token.as_deref()),
+            ("pad_token", self.pad_token.as_deref()),
+        ]
+    }
+}
+
 /// The variables that a template sees. Tools and documents are there, and nothing: templates ask
 /// whether they are none.
 #[derive(Serialize)]

@@ -15,21 +15,18 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::chat::{Message, Role};
+use super::files::{TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 use super::gguf::{self, GgufMetadata};
 use super::{ChatTemplate, LanguageError, NextTurn, SpecialTokens};
-
-/// Files of a model's folder, as the Hugging Face hub has them.
-pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
-pub(super) const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
-pub(super) const TEMPLATE_FILE: &str = "chat_template.jinja";
+use crate::files::write_atomically;
 
 /// Name of the template to take where `tokenizer_config.json` has several.
 const DEFAULT_TEMPLATE: &str = "default";
 
 /// Kinds of tokens in GGUF (`llama_token_type` of llama.cpp).
 const UNKNOWN_TOKEN: u64 = 2;
-const CONTROL_TOKEN: u64 = 3;
-const USER_DEFINED_TOKEN: u64 = 4;
+pub(super) const CONTROL_TOKEN: u64 = 3;
+pub(super) const USER_DEFINED_TOKEN: u64 = 4;
 
 /// A chat as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +42,7 @@ pub struct EncodedChat {
 pub struct ChatTokenizer {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    special_tokens: SpecialTokens,
     special_ids: HashSet<u32>,
     blake3: String,
     path: PathBuf,
@@ -183,12 +181,13 @@ impl ChatTokenizer {
         let end = special_tokens.eos_token.as_deref();
         special_ids.extend(end.and_then(|token| tokenizer.token_to_id(token)));
         let template = template
-            .map(|source| ChatTemplate::new(source, special_tokens))
+            .map(|source| ChatTemplate::new(source, special_tokens.clone()))
             .transpose()?;
         let blake3 = hash(&tokenizer, template.as_ref()).map_err(|e| bad_tokenizer(path, e))?;
         Ok(Self {
             tokenizer,
             template,
+            special_tokens,
             special_ids,
             blake3,
             path: path.into(),
@@ -198,6 +197,50 @@ impl ChatTokenizer {
     /// The chat template, where the model has one.
     pub fn template(&self) -> Option<&ChatTemplate> {
         self.template.as_ref()
+    }
+
+    /// The texts of tokens that have a meaning of their own.
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.special_tokens
+    }
+
+    pub(super) fn inner(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the tokenizer as the hub's tools read it: `tokenizer.json`,
+    /// `tokenizer_config.json`, and `chat_template.jinja` where there is a template.
+    ///
+    /// # Errors
+    /// When the disk does not take them.
+    pub fn save(&self, folder: &Path) -> Result<(), LanguageError> {
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            write_atomically(&path, text.as_bytes()).map_err(|e| LanguageError::Write {
+                path,
+                reason: e.to_string(),
+            })
+        };
+        let tokenizer = self.tokenizer.to_string(true).map_err(token_error)?;
+        write(TOKENIZER_FILE, tokenizer)?;
+        let mut config = serde_json::json!({
+            "clean_up_tokenization_spaces": false,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        });
+        for (name, token) in self.special_tokens.named() {
+            if let Some(token) = token {
+                config[name] = token.into();
+            }
+        }
+        write(TOKENIZER_CONFIG_FILE, format!("{config:#}\n"))?;
+        match &self.template {
+            Some(template) => write(TEMPLATE_FILE, template.source().into()),
+            None => Ok(()),
+        }
     }
 
     /// The text of a chat as the model's template lays it out.
@@ -349,13 +392,8 @@ fn hash(tokenizer: &Tokenizer, template: Option<&ChatTemplate>) -> tokenizers::R
     if let Some(template) = template {
         let tokens = template.special_tokens();
         add(template.source());
-        for token in [
-            &tokens.bos_token,
-            &tokens.eos_token,
-            &tokens.unk_token,
-            &tokens.pad_token,
-        ] {
-            add(token.as_deref().unwrap_or_default());
+        for (_, token) in tokens.named() {
+            add(token.unwrap_or_default());
         }
     }
     Ok(hasher.finalize().to_hex().to_string())

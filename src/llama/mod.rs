@@ -11,6 +11,7 @@ pub mod config;
 pub mod decoder;
 pub mod dropout;
 pub mod engine;
+pub mod files;
 pub mod generate;
 pub mod kernels;
 pub mod matrix;
@@ -18,12 +19,14 @@ pub mod weights;
 
 use std::path::PathBuf;
 
+use crate::language::LanguageError;
 pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
 pub use batch::Batch;
 pub use composed::Composed;
 pub use config::LlamaConfig;
 pub use decoder::Decoder;
 pub use engine::{Checkpointing, Engine, EngineOptions};
+pub use files::export;
 pub use matrix::Matrix;
 pub use weights::{LayerWeights, Precision, Weights};
 
@@ -71,8 +74,24 @@ pub enum LlamaError {
     Architecture { path: PathBuf, found: String },
     #[error("the model's configuration is not usable: {reason}: {path}")]
     Config { path: PathBuf, reason: String },
+    #[error(
+        "there are no weights here; give a GGUF file, or a folder with config.json and model.safetensors: {path}"
+    )]
+    NoWeights { path: PathBuf },
+    #[error(
+        "the model's weights are pickled ({file}), and reading a pickle can run any program, so posedata never does; take a model with model.safetensors, or convert this one with transformers' save_pretrained: {path}"
+    )]
+    Pickled { path: PathBuf, file: String },
     #[error("the model has no tensor '{name}'; is the file whole? {path}")]
     NoTensor { path: PathBuf, name: String },
+    #[error(
+        "the model has a tensor '{name}', which a Llama model has no place for; take another base model: {path}"
+    )]
+    Surplus { path: PathBuf, name: String },
+    #[error(
+        "rows of {columns} elements are no multiple of {block}, as quantised weights need; choose another precision"
+    )]
+    Blocks { columns: usize, block: usize },
     #[error(
         "tensor '{name}' has the shape {found:?}, and the model's configuration asks for {wanted:?}: {path}"
     )]
@@ -92,6 +111,8 @@ pub enum LlamaError {
     TooLong { tokens: usize, max_positions: usize },
     #[error("nothing in the batch is to be learnt: no token is in the loss")]
     NoTargets,
+    #[error(transparent)]
+    Language(#[from] LanguageError),
     #[error("the computation failed: {0}")]
     Candle(#[from] candle_core::Error),
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use candle_core::quantized::gguf_file::{self, Value as GgufValue};
 use posedata::language::bases::{self, BaseFiles};
 use posedata::language::chat::{Message, Role};
-use posedata::language::{ChatTokenizer, Hub, LanguageError, Network, NextTurn};
+use posedata::language::{ChatTokenizer, Hub, LanguageError, Needs, Network, NextTurn};
 use posedata::models::ModelStore;
 use serde::Deserialize;
 use serde_json::json;
@@ -299,7 +299,13 @@ fn empty_store(folder: &Path) -> ModelStore {
 #[test]
 fn an_installed_base_is_found_by_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    let base = bases::find_with(&store(), &no_hub(folder.path()), "smollm2").expect("a base");
+    let base = bases::find_with(
+        &store(),
+        &no_hub(folder.path()),
+        "smollm2",
+        Needs::Tokenizer,
+    )
+    .expect("a base");
     assert_eq!(base.name, "smollm2");
     assert_eq!(base.files, BaseFiles::Gguf(installed("smollm2")));
     let tokenizer = base.tokenizer().expect("a tokenizer");
@@ -311,7 +317,7 @@ fn a_base_that_is_not_there_is_an_error_that_helps() {
     let folder = tempfile::tempdir().expect("a folder");
     let hub = no_hub(folder.path());
     let find = |store: &ModelStore, name: &str| {
-        bases::find_with(store, &hub, name)
+        bases::find_with(store, &hub, name, Needs::Tokenizer)
             .expect_err("nothing")
             .to_string()
     };
@@ -343,7 +349,7 @@ fn a_base_may_be_a_file_or_a_folder() {
     fs::write(&text, "words").expect("a file");
     let find = |path: &Path| {
         let name = path.to_str().expect("a path");
-        bases::find_with(&store(), &hub, name).map(|base| base.files)
+        bases::find_with(&store(), &hub, name, Needs::Tokenizer).map(|base| base.files)
     };
     let gguf = installed("smollm2");
     assert_eq!(find(&gguf).expect("a base"), BaseFiles::Gguf(gguf));
@@ -376,9 +382,14 @@ fn the_cache_of_the_hub_is_used_main_before_others() {
     // A revision of which only weights were fetched.
     fs::create_dir_all(snapshot("0000")).expect("a folder");
     let find = || {
-        bases::find_with(&empty_store(folder.path()), &hub, "tinyllama")
-            .expect("a base")
-            .files
+        bases::find_with(
+            &empty_store(folder.path()),
+            &hub,
+            "tinyllama",
+            Needs::Tokenizer,
+        )
+        .expect("a base")
+        .files
     };
     assert_eq!(find(), BaseFiles::Folder(snapshot("aaaa")));
     fs::create_dir(repository.join("refs")).expect("a folder");
@@ -465,7 +476,7 @@ fn a_repository_of_the_hub_is_fetched_once() {
         Network::Allowed,
     );
     let store = empty_store(folder.path());
-    let base = bases::find_with(&store, &hub, "tests/tiny").expect("a base");
+    let base = bases::find_with(&store, &hub, "tests/tiny", Needs::Tokenizer).expect("a base");
     let snapshot = cache.join("models--tests--tiny/snapshots").join(COMMIT);
     assert_eq!(base.files, BaseFiles::Folder(snapshot));
     let tokenizer = base.tokenizer().expect("a tokenizer");
@@ -475,11 +486,12 @@ fn a_repository_of_the_hub_is_fetched_once() {
     let get = "GET /tests/tiny/resolve/main/tokenizer.json".to_owned();
     assert!(requests.contains(&get), "{requests:?}");
 
-    let again = bases::find_with(&store, &hub, "tests/tiny").expect("a base");
+    let again = bases::find_with(&store, &hub, "tests/tiny", Needs::Tokenizer).expect("a base");
     assert_eq!(again, base);
     assert_eq!(server.requests(), requests, "the cache was not used");
 
-    let error = bases::find_with(&store, &hub, "tests/none").expect_err("nothing");
+    let error =
+        bases::find_with(&store, &hub, "tests/none", Needs::Tokenizer).expect_err("nothing");
     let error = error.to_string();
     assert!(error.contains("tests/none"), "{error}");
     assert!(error.contains("tokenizer.json"), "{error}");
@@ -497,7 +509,8 @@ fn no_network_is_said_with_what_is_installed() {
         Some(format!("http://{address}")),
         Network::Allowed,
     );
-    let error = bases::find_with(&store(), &hub, "tests/tiny").expect_err("no network");
+    let error =
+        bases::find_with(&store(), &hub, "tests/tiny", Needs::Tokenizer).expect_err("no network");
     let error = error.to_string();
     assert!(error.contains("no network"), "{error}");
     assert!(error.contains("(installed: smollm2)"), "{error}");
