@@ -64,6 +64,11 @@ pub struct FolderArgs {
 }
 
 impl FolderArgs {
+    /// The folder of all datasets.
+    pub fn folder(&self) -> &Path {
+        &self.llm_data
+    }
+
     /// The folder of a dataset.
     pub fn of(&self, name: &str) -> PathBuf {
         self.llm_data.join(name)
@@ -172,7 +177,7 @@ fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
-fn split(text: &str) -> Result<Split, String> {
+pub fn split(text: &str) -> Result<Split, String> {
     let found = Split::ALL.into_iter().find(|split| split.name() == text);
     found.ok_or_else(|| "expected train or valid".into())
 }

@@ -5,13 +5,17 @@
 
 mod analyze;
 mod annotate;
+mod ask;
 mod command_line;
 mod dataset;
+mod eval;
 mod export;
 mod ingest;
 mod lake;
+mod language_model;
 mod logs;
 mod metrics;
+mod model_card;
 mod models;
 mod plot;
 mod progress;
@@ -206,6 +210,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     Dataset(dataset::DatasetArgs),
     Run(run::RunArgs),
+    Ask(ask::AskArgs),
+    Eval(eval::EvalArgs),
     Synth(synth::SynthArgs),
     Tag(tag::TagArgs),
     Models(models::ModelsArgs),
@@ -273,6 +279,8 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::Analyze(args) => analyze::run(args, &global),
         Command::Dataset(args) => dataset::run(args, &global),
         Command::Run(args) => run::run(args, &global),
+        Command::Ask(args) => ask::run(args, &global),
+        Command::Eval(args) => eval::run(args, &global),
         Command::Synth(args) => synth::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
         Command::Models(args) => models::run(args, &global),

@@ -1,23 +1,31 @@
 //! `posedata run`: all stages in turn, each of which is a command of its own.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 use clap::Args;
 
+use super::dataset::FolderArgs;
+use super::eval::EVAL_FILE;
+use super::model_card::read;
 use super::{Ending, GlobalArgs, Verbosity, handle_interrupts, logs};
+use crate::dataset::Dataset;
+use crate::evaluate::Evaluation;
 
-/// From videos to a dataset in one command: ingest, dataset build, synth
+/// From videos to a model in one command: ingest, dataset build, synth, train, eval
 #[derive(Args)]
 #[command(after_help = "Examples:
   posedata run public
   posedata run public --name gait --sport-type running --use-claude --max-cost 2.00
+  posedata run public --name gait --train-llm --base smollm2 --epochs 3
 
-Runs `posedata ingest`, `posedata dataset build` and, with --use-openai or --use-claude,
-`posedata synth`, and tells each command before it runs. What is done already is not done again:
-videos that are in the lake are skipped, and nothing is paid for twice.")]
+Runs `posedata ingest`, `posedata dataset build`, with --use-openai or --use-claude `posedata synth`,
+and with --train-llm `posedata train` and `posedata eval`; tells each command before it runs. What is
+done already is not done again: videos that are in the lake are skipped, nothing is paid for twice,
+and training goes on from its last checkpoint, unless the dataset has changed.")]
 pub struct RunArgs {
     /// Video files, and folders that are searched for videos with all below them
     #[arg(required = true, value_name = "FILE|DIR")]
@@ -42,9 +50,8 @@ pub struct RunArgs {
     /// Folder of recipes
     #[arg(long, value_name = "DIR")]
     recipes: Option<PathBuf>,
-    /// Folder of datasets
-    #[arg(long, visible_alias = "llm_data", value_name = "DIR")]
-    llm_data: Option<PathBuf>,
+    #[command(flatten)]
+    folder: FolderArgs,
     /// Share of the frames whose videos validate
     #[arg(long, value_name = "FRACTION")]
     valid: Option<f64>,
@@ -63,6 +70,27 @@ pub struct RunArgs {
     /// Never spend more with each provider, in US dollars
     #[arg(long, value_name = "USD")]
     max_cost: Option<f64>,
+    /// Train a language model on the dataset, and examine it
+    #[arg(long, visible_alias = "train_llm")]
+    train_llm: bool,
+    /// Base model: smollm2, tinyllama, a GGUF file, a model's folder, OWNER/NAME on the Hugging
+    /// Face hub
+    #[arg(long, value_name = "MODEL")]
+    base: Option<String>,
+    /// Folder of trained models
+    #[arg(
+        long,
+        visible_alias = "llm_models",
+        value_name = "DIR",
+        default_value = "llm_models"
+    )]
+    llm_models: PathBuf,
+    /// How often the model sees each example
+    #[arg(long, value_name = "N", requires = "train_llm")]
+    epochs: Option<u32>,
+    /// Most steps of the training
+    #[arg(long, value_name = "N", requires = "train_llm")]
+    max_steps: Option<u64>,
 }
 
 pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
@@ -70,7 +98,11 @@ pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     handle_interrupts(|| ())?;
     let mut ending = Ending::AllGood;
     for stage in stages(&args) {
-        match run_stage(stage, global)? {
+        // What a stage has to do may depend on what the stages before it did.
+        let Some(command) = stage.command(&args)? else {
+            continue;
+        };
+        match run_stage(command, global)? {
             Some(0) => {}
             // Some videos failed; the others make a dataset all the same.
             Some(2) => ending = Ending::SomeVideosFailed,
@@ -81,14 +113,37 @@ pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     Ok(ending)
 }
 
-/// Arguments of each stage's command.
-fn stages(args: &RunArgs) -> Vec<Vec<OsString>> {
-    let mut stages = vec![ingest(args), build(args)];
+#[derive(Clone, Copy)]
+enum Stage {
+    Ingest,
+    Build,
+    Synth { provider: &'static str },
+    Train,
+    Eval,
+}
+
+fn stages(args: &RunArgs) -> Vec<Stage> {
+    let mut stages = vec![Stage::Ingest, Stage::Build];
     let providers = [("openai", args.use_openai), ("claude", args.use_claude)];
-    for (provider, _) in providers.into_iter().filter(|(_, is_used)| *is_used) {
-        stages.push(synth(args, provider));
+    let used = providers.into_iter().filter(|(_, is_used)| *is_used);
+    stages.extend(used.map(|(provider, _)| Stage::Synth { provider }));
+    if args.train_llm {
+        stages.extend([Stage::Train, Stage::Eval]);
     }
     stages
+}
+
+impl Stage {
+    /// Arguments of the stage's command; `None` when there is nothing to do.
+    fn command(self, args: &RunArgs) -> anyhow::Result<Option<Vec<OsString>>> {
+        Ok(match self {
+            Self::Ingest => Some(ingest(args)),
+            Self::Build => Some(build(args)),
+            Self::Synth { provider } => Some(synth(args, provider)),
+            Self::Train => Some(train(args)?),
+            Self::Eval => eval(args)?,
+        })
+    }
 }
 
 fn ingest(args: &RunArgs) -> Vec<OsString> {
@@ -107,7 +162,8 @@ fn ingest(args: &RunArgs) -> Vec<OsString> {
 fn build(args: &RunArgs) -> Vec<OsString> {
     let mut stage = command(&["dataset", "build", "--name", &args.name]);
     option(&mut stage, "--recipes", args.recipes.as_ref());
-    option(&mut stage, "--llm-data", args.llm_data.as_ref());
+    option(&mut stage, "--llm-data", Some(args.folder.folder()));
+    option(&mut stage, "--base", args.base.as_ref());
     option(&mut stage, "--valid", args.valid.map(|f| f.to_string()));
     option(&mut stage, "--seed", args.seed.map(|n| n.to_string()));
     stage
@@ -125,7 +181,7 @@ fn synth(args: &RunArgs, provider: &str) -> Vec<OsString> {
         &n,
     ];
     let mut stage = command(&words);
-    option(&mut stage, "--llm-data", args.llm_data.as_ref());
+    option(&mut stage, "--llm-data", Some(args.folder.folder()));
     option(
         &mut stage,
         "--max-cost",
@@ -133,6 +189,56 @@ fn synth(args: &RunArgs, provider: &str) -> Vec<OsString> {
     );
     option(&mut stage, "--seed", args.seed.map(|n| n.to_string()));
     stage
+}
+
+/// Goes on with a run on the same data; a run on other data is replaced, as the dataset was.
+fn train(args: &RunArgs) -> anyhow::Result<Vec<OsString>> {
+    let mut stage = command(&["train", "--dataset", &args.name, "--name", &args.name]);
+    models_and_data(&mut stage, args);
+    stage.extend(["--llm-models".into(), OsString::from(&args.llm_models)]);
+    option(&mut stage, "--epochs", args.epochs.map(|n| n.to_string()));
+    let max_steps = args.max_steps.map(|n| n.to_string());
+    option(&mut stage, "--max-steps", max_steps);
+    option(&mut stage, "--seed", args.seed.map(|n| n.to_string()));
+    let config = args.adapter().join("train_config.json");
+    if let Ok(config) = fs::read_to_string(&config) {
+        let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
+        stage.push(match config.contains(&data) {
+            true => "--resume".into(),
+            false => "--overwrite".into(),
+        });
+    }
+    Ok(stage)
+}
+
+/// `None` when this adapter has been asked these questions.
+fn eval(args: &RunArgs) -> anyhow::Result<Option<Vec<OsString>>> {
+    let adapter = args.adapter();
+    let result = adapter.join(EVAL_FILE);
+    let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    if changed(&result) > changed(&adapter.join("adapter_model.safetensors")) {
+        let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
+        let known = read::<Evaluation>(&result)?;
+        if known.is_some_and(|known| known.dataset_blake3 == data) {
+            return Ok(None);
+        }
+    }
+    let mut stage = command(&["eval", "--dataset", &args.name]);
+    stage.extend(["--adapter".into(), adapter.into()]);
+    models_and_data(&mut stage, args);
+    Ok(Some(stage))
+}
+
+fn models_and_data(stage: &mut Vec<OsString>, args: &RunArgs) {
+    option(stage, "--base", args.base.as_ref());
+    option(stage, "--llm-data", Some(args.folder.folder()));
+}
+
+impl RunArgs {
+    /// Folder of the adapter that is trained.
+    fn adapter(&self) -> PathBuf {
+        self.llm_models.join(&self.name)
+    }
 }
 
 fn command(words: &[&str]) -> Vec<OsString> {

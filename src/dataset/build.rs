@@ -110,13 +110,13 @@ struct Video {
 }
 
 /// The videos of a snapshot with the people in them.
-struct Census {
+pub(super) struct Census {
     videos: Vec<Video>,
     /// Positions of the videos by their ids.
     positions: HashMap<String, usize>,
     /// The number of each video's sport, in the order of the videos.
     sports: Vec<u32>,
-    tracks: Vec<Track>,
+    pub(super) tracks: Vec<Track>,
 }
 
 /// An example before it has a number.
@@ -302,7 +302,13 @@ impl Video {
 }
 
 impl Census {
-    fn of(session: &Session) -> Result<Self, DatasetError> {
+    /// What templates see of a video.
+    pub(super) fn for_templates(&self, video_id: &str) -> Option<Value> {
+        let position = *self.positions.get(video_id)?;
+        Some(self.videos[position].for_templates())
+    }
+
+    pub(super) fn of(session: &Session) -> Result<Self, DatasetError> {
         // Lakes had no subjects at first, and snapshots of then still have none.
         let has_subjects = !rows_of(
             session,
@@ -379,7 +385,7 @@ fn integer(value: &Value) -> u64 {
     u64::try_from(value.clone()).unwrap_or(0)
 }
 
-fn rows_of(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, DatasetError> {
+pub(super) fn rows_of(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, DatasetError> {
     session.read(&Query::new(sql.into(), Vec::new()), |_, batches| {
         let rows = batches.flat_map(|batch| {
             let rows = 0..batch.num_rows();
@@ -392,7 +398,7 @@ fn rows_of(session: &Session, sql: &str) -> Result<Vec<Vec<Value>>, DatasetError
 
 /// Runs a recipe's SQL over its windows; `check` is given the names of the columns first. The rows
 /// come in an order that does not depend on the database's threads.
-fn fact_rows(
+pub(super) fn fact_rows(
     session: &Session,
     recipe: &Recipe,
     census: &Census,

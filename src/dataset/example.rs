@@ -109,7 +109,7 @@ fn user_turn(question: &str, data: &str) -> String {
 }
 
 /// A chat up to its answer; without a system message where there is nothing to say.
-pub(super) fn prompt(system: &str, question: &str, data: &str) -> Vec<Message> {
+pub fn prompt(system: &str, question: &str, data: &str) -> Vec<Message> {
     let user = Message::new(Role::User, user_turn(question, data));
     match system.is_empty() {
         true => vec![user],

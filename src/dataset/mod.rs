@@ -12,6 +12,7 @@ mod format;
 mod manifest;
 mod plan;
 mod recipe;
+mod scene;
 pub mod similarity;
 mod stats;
 mod template;
@@ -19,11 +20,12 @@ mod template;
 use std::path::PathBuf;
 
 pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, facts_at};
-pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split};
+pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
 pub use recipe::AnswerKind;
+pub use scene::{Scene, SceneTable, scene_table};
 pub use stats::Stats;
 
 use crate::lake::LakeError;
@@ -77,6 +79,24 @@ pub enum DatasetError {
         over_token_budget: u64,
         max_tokens: u32,
     },
+    #[error("there is no recipe {name}; there are {known}")]
+    NoSuchRecipe { name: String, known: String },
+    #[error("person {person} is never seen in the video")]
+    NotSeen { person: u16 },
+    #[error(
+        "the time from {from_secs} s to {to_secs} s is not in the video, where person {person} is seen from {first_secs:.2} s to {last_secs:.2} s; change --from and --to"
+    )]
+    OutsideTheVideo {
+        person: u16,
+        first_secs: f64,
+        last_secs: f64,
+        from_secs: f64,
+        to_secs: f64,
+    },
+    #[error(
+        "no recipe finds anything to show in frames {frame_start} to {frame_end}; widen --from and --to, or choose another --recipe"
+    )]
+    NothingToShow { frame_start: u64, frame_end: u64 },
     #[error("interrupted")]
     Stopped,
     #[error("choosing examples failed: {0}")]

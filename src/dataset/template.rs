@@ -184,6 +184,11 @@ impl Templates {
         }
     }
 
+    /// How many questions a recipe's template has: tickets below that choose each of them once.
+    pub fn questions(&self, recipe: &Recipe) -> u64 {
+        self.blocks[&recipe.task].questions.len() as u64
+    }
+
     fn template(&self, recipe: &Recipe) -> Result<minijinja::Template<'_, '_>, DatasetError> {
         let name = &self.blocks[&recipe.task].template;
         let template = self.environment.get_template(name);

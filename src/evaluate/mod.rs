@@ -1,3 +1,367 @@
-//! How well a model answers.
+//! How well a model answers the questions of a dataset, with its adapter and without.
+//!
+//! Both answer the same examples, greedily; every answer is judged by [`score`]. The loss is that
+//! of the known answers' tokens, end marks included.
 
+pub mod card;
 pub mod score;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{AnswerKind, Dataset, Example, Split};
+use crate::language::{ChatTokenizer, NextTurn};
+use crate::llama::generate::{Choice, GenerateError, Limits, NextToken, generate};
+use crate::llama::{Batch, LlamaError};
+use score::Question;
+
+/// A model may use this many times the tokens of the known answer, and some more: whoever says more
+/// than that does not answer what was asked.
+const TOKENS_PER_KNOWN_TOKEN: usize = 2;
+const SPARE_TOKENS: usize = 16;
+
+/// A model that is examined.
+pub trait Subject {
+    /// Begins a text of at most `max_tokens` tokens.
+    ///
+    /// # Errors
+    /// When there is no room.
+    fn begin(&mut self, max_tokens: usize) -> Result<Box<dyn NextToken + '_>, LlamaError>;
+
+    /// The negative log-likelihood (nats) of each target.
+    ///
+    /// # Errors
+    /// As [`crate::llama::Trainable::target_nlls`].
+    fn target_nlls(&mut self, batch: &Batch) -> Result<Vec<f32>, LlamaError>;
+}
+
+/// What the two models that are compared have in common.
+pub struct Exam<'a> {
+    pub tokenizer: &'a ChatTokenizer,
+    /// Most tokens of a prompt and its answer.
+    pub max_positions: usize,
+    /// Tokens that end an answer.
+    pub end_ids: Vec<u32>,
+}
+
+/// Which examples are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    pub split: Split,
+    /// Most examples of a task.
+    pub per_task: usize,
+    pub seed: u64,
+}
+
+impl Sample {
+    /// The examples, in the dataset's order: of each task at most as many as wanted, by chance.
+    pub fn of(self, dataset: &Dataset) -> Vec<&Example> {
+        let mut tasks: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (place, example) in dataset.examples.iter().enumerate() {
+            if example.split == self.split {
+                tasks.entry(&example.task).or_default().push(place);
+            }
+        }
+        let mut random = StdRng::seed_from_u64(self.seed);
+        let mut chosen: Vec<usize> = Vec::new();
+        for places in tasks.values() {
+            chosen.extend(places.choose_multiple(&mut random, self.per_task));
+        }
+        chosen.sort_unstable();
+        let examples = chosen.into_iter().map(|place| &dataset.examples[place]);
+        examples.collect()
+    }
+}
+
+/// A model's answer to an example.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    pub text: String,
+    pub is_right: bool,
+    pub f1: f64,
+    pub is_identical: bool,
+    /// Summed negative log-likelihood of the known answer, in nats.
+    pub nll: f64,
+}
+
+/// An example with what both models make of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    pub id: String,
+    pub task: String,
+    pub kind: AnswerKind,
+    pub question: String,
+    pub known_answer: String,
+    /// Tokens of the known answer, with its end mark.
+    pub known_tokens: usize,
+    pub base: Answer,
+    pub adapter: Answer,
+}
+
+/// One model's results over some examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Marks {
+    pub right: usize,
+    /// Answers that are the known ones word by word.
+    pub identical: usize,
+    pub mean_f1: f64,
+    /// Nats for each token of the known answers.
+    pub loss: f64,
+    pub perplexity: f64,
+}
+
+impl Marks {
+    fn of<'a>(answers: impl Iterator<Item = (&'a Answer, usize)> + Clone) -> Self {
+        let count = answers.clone().count().max(1) as f64;
+        let tokens: usize = answers.clone().map(|(_, tokens)| tokens).sum();
+        let nll: f64 = answers.clone().map(|(answer, _)| answer.nll).sum();
+        let loss = nll / tokens.max(1) as f64;
+        let f1: f64 = answers.clone().map(|(answer, _)| answer.f1).sum();
+        let number = |is: fn(&Answer) -> bool| answers.clone().filter(|(a, _)| is(a)).count();
+        Self {
+            right: number(|answer| answer.is_right),
+            identical: number(|answer| answer.is_identical),
+            mean_f1: f1 / count,
+            loss,
+            perplexity: loss.exp(),
+        }
+    }
+}
+
+/// Both models' results over some examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub asked: usize,
+    pub base: Marks,
+    pub adapter: Marks,
+}
+
+impl Comparison {
+    fn of<'a>(answered: impl Iterator<Item = &'a Answered> + Clone) -> Self {
+        Self {
+            asked: answered.clone().count(),
+            base: Marks::of(answered.clone().map(|a| (&a.base, a.known_tokens))),
+            adapter: Marks::of(answered.map(|a| (&a.adapter, a.known_tokens))),
+        }
+    }
+
+    /// How many times as often the adapter is right; `None` when the base never is.
+    pub fn ratio(&self) -> Option<f64> {
+        (self.base.right > 0).then(|| self.adapter.right as f64 / self.base.right as f64)
+    }
+
+    /// The comparison in a few words.
+    pub fn in_words(&self) -> String {
+        let Self {
+            asked,
+            base,
+            adapter,
+        } = self;
+        let times = match self.ratio() {
+            Some(ratio) => format!(", {ratio:.1} times as many"),
+            None => String::new(),
+        };
+        format!(
+            "{} of {asked} right with the adapter, {} of {asked} without{times}",
+            adapter.right, base.right
+        )
+    }
+}
+
+/// The result of an examination: what `eval.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub base: String,
+    pub adapter: String,
+    pub dataset: String,
+    pub dataset_blake3: String,
+    pub lake_snapshot: u64,
+    #[serde(flatten)]
+    pub sample: Sample,
+    /// How the base's weights were kept.
+    pub precision: String,
+    /// All questions.
+    pub all: Comparison,
+    /// Questions whose answers are judged by their numbers.
+    pub numeric: Comparison,
+    pub tasks: BTreeMap<String, Comparison>,
+    pub elapsed_secs: f64,
+    pub posedata_version: String,
+    pub answers: Vec<Answered>,
+}
+
+/// What was examined, for the record.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub base: String,
+    pub adapter: String,
+    pub precision: String,
+    pub sample: Sample,
+}
+
+impl Evaluation {
+    /// Sums answers up.
+    pub fn new(
+        setting: Setting,
+        dataset: &str,
+        dataset_blake3: &str,
+        lake_snapshot: u64,
+        answers: Vec<Answered>,
+        elapsed_secs: f64,
+    ) -> Self {
+        let mut tasks: BTreeMap<String, Comparison> = BTreeMap::new();
+        for answered in &answers {
+            let of_task = answers.iter().filter(|a| a.task == answered.task);
+            tasks
+                .entry(answered.task.clone())
+                .or_insert_with(|| Comparison::of(of_task));
+        }
+        let numeric = answers.iter().filter(|a| a.kind == AnswerKind::Number);
+        Self {
+            base: setting.base,
+            adapter: setting.adapter,
+            dataset: dataset.into(),
+            dataset_blake3: dataset_blake3.into(),
+            lake_snapshot,
+            sample: setting.sample,
+            precision: setting.precision,
+            all: Comparison::of(answers.iter()),
+            numeric: Comparison::of(numeric),
+            tasks,
+            elapsed_secs,
+            posedata_version: env!("CARGO_PKG_VERSION").into(),
+            answers,
+        }
+    }
+
+    /// Names of the table's columns, for [`Self::rows`].
+    pub const COLUMNS: [&str; 8] = [
+        "task",
+        "asked",
+        "right, base",
+        "right, adapter",
+        "F1, base",
+        "F1, adapter",
+        "perplexity, base",
+        "perplexity, adapter",
+    ];
+
+    /// The results as a table: a row for each task, then the sums.
+    pub fn rows(&self) -> Vec<[String; 8]> {
+        let sums = [("all", &self.all), ("numeric questions", &self.numeric)];
+        let tasks = self
+            .tasks
+            .iter()
+            .map(|(task, marks)| (task.as_str(), marks));
+        let rows = tasks.chain(sums).map(|(name, marks)| {
+            [
+                name.to_owned(),
+                marks.asked.to_string(),
+                marks.base.right.to_string(),
+                marks.adapter.right.to_string(),
+                format!("{:.2}", marks.base.mean_f1),
+                format!("{:.2}", marks.adapter.mean_f1),
+                format!("{:.2}", marks.base.perplexity),
+                format!("{:.2}", marks.adapter.perplexity),
+            ]
+        });
+        rows.collect()
+    }
+}
+
+/// What can go wrong with an examination.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    #[error(
+        "the dataset has no examples in its {split} split; build it with more videos, or look at another split"
+    )]
+    NothingToAsk { split: &'static str },
+    #[error("example {id}: {source}")]
+    Example { id: String, source: GenerateError },
+}
+
+/// Asks both models all examples. `done` is told how many have been answered, and says whether to
+/// go on; `None` when not.
+///
+/// # Errors
+/// When a prompt is longer than the model takes, or the computation fails.
+pub fn examine(
+    exam: &Exam<'_>,
+    dataset: &Dataset,
+    examples: &[&Example],
+    base: &mut dyn Subject,
+    adapter: &mut dyn Subject,
+    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<Vec<Answered>>, EvaluateError> {
+    let mut answered = Vec::with_capacity(examples.len());
+    for example in examples {
+        let of_example = exam
+            .ask_both(dataset, example, base, adapter)
+            .map_err(|source| EvaluateError::Example {
+                id: example.id.clone(),
+                source,
+            })?;
+        answered.push(of_example);
+        if done(answered.len()).is_break() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(answered))
+}
+
+impl Exam<'_> {
+    fn ask_both(
+        &self,
+        dataset: &Dataset,
+        example: &Example,
+        base: &mut dyn Subject,
+        adapter: &mut dyn Subject,
+    ) -> Result<Answered, GenerateError> {
+        let question = Question {
+            question: &example.question,
+            data: &example.data,
+            answer: &example.answer,
+            declared: dataset.answer_kind(example),
+        };
+        let batch = Batch::of_chats([&self.tokenizer.encode(&example.messages())?]);
+        let prompt = self
+            .tokenizer
+            .render(&example.prompt(), NextTurn::Assistant)?;
+        let prompt = self.tokenizer.tokens(&prompt)?;
+        let limits = Limits {
+            choice: Choice::Greedy,
+            max_tokens: TOKENS_PER_KNOWN_TOKEN * batch.targets.len() + SPARE_TOKENS,
+            max_positions: self.max_positions,
+            end_ids: self.end_ids.clone(),
+        };
+        let ask = |subject: &mut dyn Subject| -> Result<Answer, GenerateError> {
+            let nlls = subject.target_nlls(&batch)?;
+            let mut text = subject.begin(prompt.len() + limits.max_tokens)?;
+            let ignore = &mut |_: &str| ControlFlow::Continue(());
+            let generated = generate(&mut *text, self.tokenizer, &prompt, &limits, ignore)?;
+            let mark = question.mark(&generated.text);
+            Ok(Answer {
+                text: generated.text,
+                is_right: mark.is_right,
+                f1: mark.f1,
+                is_identical: mark.is_identical,
+                nll: nlls.iter().map(|nll| f64::from(*nll)).sum(),
+            })
+        };
+        Ok(Answered {
+            id: example.id.clone(),
+            task: example.task.clone(),
+            kind: question.kind(),
+            question: example.question.clone(),
+            known_answer: example.answer.clone(),
+            known_tokens: batch.targets.len(),
+            base: ask(base)?,
+            adapter: ask(adapter)?,
+        })
+    }
+}

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use candle_transformers::generation::{LogitsProcessor, Sampling};
 use serde::{Deserialize, Serialize};
 
-use super::LlamaError;
+use super::{Decoder, LlamaError};
 use crate::language::{ChatTokenizer, LanguageError};
 
 /// A text in a model's head, which goes on with it.
@@ -18,6 +18,12 @@ pub trait NextToken {
     /// # Errors
     /// When the text becomes too long or holds a token that the model does not know.
     fn feed(&mut self, ids: &[u32]) -> Result<Vec<f32>, LlamaError>;
+}
+
+impl NextToken for Decoder {
+    fn feed(&mut self, ids: &[u32]) -> Result<Vec<f32>, LlamaError> {
+        Self::feed(self, ids)
+    }
 }
 
 /// How the next token is chosen.
