@@ -2,10 +2,10 @@
 //! of all kinds, good and bad, and the Hugging Face hub.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Cursor, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Cursor;
+use std::net::TcpListener;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use candle_core::quantized::gguf_file::{self, Value as GgufValue};
 use posedata::language::bases::{self, BaseFiles};
@@ -15,6 +15,7 @@ use posedata::models::ModelStore;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::hub_server::{COMMIT, HubServer};
 use crate::support::{installed, store};
 
 #[derive(Deserialize)]
@@ -123,7 +124,7 @@ fn the_hash_depends_on_the_template() {
 }
 
 /// A tokenizer of 256 bytes and two special tokens, cut and padded as for batches.
-fn tokenizer_json() -> serde_json::Value {
+pub fn tokenizer_json() -> serde_json::Value {
     // Bytes that are no visible characters are written as others, in the order of the bytes.
     let is_visible = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let mut others = (256_u32..).filter_map(char::from_u32);
@@ -288,11 +289,11 @@ fn write_gguf(path: &Path, metadata: &[(&str, GgufValue)]) {
 }
 
 /// A cache without anything, and no network.
-fn no_hub(folder: &Path) -> Hub {
+pub fn no_hub(folder: &Path) -> Hub {
     Hub::new(folder.join("hub"), None, Network::Forbidden)
 }
 
-fn empty_store(folder: &Path) -> ModelStore {
+pub fn empty_store(folder: &Path) -> ModelStore {
     ModelStore::new(Some(folder.join("models"))).expect("a store")
 }
 
@@ -397,77 +398,14 @@ fn the_cache_of_the_hub_is_used_main_before_others() {
     assert_eq!(find(), BaseFiles::Folder(snapshot("bbbb")));
 }
 
-/// A server that speaks as much of the hub's protocol as downloads of small files need.
-struct HubServer {
-    endpoint: String,
-    /// Method and path of each request, in their order.
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-
-impl HubServer {
-    /// Serves `files`: names under `/tests/tiny/resolve/main/`, and contents.
-    fn start(files: Vec<(&'static str, String)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        // The thread ends with the tests' process.
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                answer(stream, &files, &seen);
-            }
-        });
-        Self {
-            endpoint: format!("http://{address}"),
-            requests,
-        }
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().expect("requests").clone()
-    }
-}
-
-fn answer(mut stream: TcpStream, files: &[(&str, String)], requests: &Mutex<Vec<String>>) {
-    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
-    let Some(request) = lines.next() else {
-        return;
-    };
-    // The headers, up to the empty line.
-    lines.find(String::is_empty);
-    let mut words = request.split(' ');
-    let (Some(method), Some(path)) = (words.next(), words.next()) else {
-        return;
-    };
-    let mut requests = requests.lock().expect("requests");
-    requests.push(format!("{method} {path}"));
-    let name = path.strip_prefix("/tests/tiny/resolve/main/");
-    let file = files.iter().find(|(file, _)| Some(*file) == name);
-    let response = match file {
-        Some((name, content)) => {
-            let body = if method == "HEAD" { "" } else { content };
-            format!(
-                "HTTP/1.1 200 OK\r\nETag: \"etag-{name}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                content.len()
-            )
-        }
-        None => format!(
-            "HTTP/1.1 404 Not Found\r\nX-Error-Code: EntryNotFound\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        ),
-    };
-    // A client that has gone away is no matter of the server.
-    let _ = stream.write_all(response.as_bytes());
-}
-
 #[test]
 fn a_repository_of_the_hub_is_fetched_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = json!({ "eos_token": "</s>", "chat_template": "{{ eos_token }}" });
+    let file = |name: &str, content: serde_json::Value| (name.into(), content.to_string().into());
     let server = HubServer::start(vec![
-        ("tokenizer.json", tokenizer_json().to_string()),
-        ("tokenizer_config.json", config.to_string()),
+        file("tokenizer.json", tokenizer_json()),
+        file("tokenizer_config.json", config),
     ]);
     let cache = folder.path().join("hub");
     let hub = Hub::new(
