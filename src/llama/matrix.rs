@@ -4,6 +4,8 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use half::bf16;
 
+use super::kernels::blocks;
+
 /// How the elements of a [`Matrix`] are kept.
 #[derive(Clone, Debug)]
 pub enum Values {
@@ -63,9 +65,17 @@ impl Matrix {
                 let blocks = out.len() / kind.block_size();
                 let bytes =
                     &bytes[first_block * bytes_per_block..(first_block + blocks) * bytes_per_block];
-                let storage = QStorage::from_data(bytes.into(), &Device::Cpu, *kind)?;
-                let tensor = QTensor::new(storage, out.len())?.dequantize(&Device::Cpu)?;
-                out.copy_from_slice(&tensor.to_vec1::<f32>()?);
+                match kind {
+                    GgmlDType::Q4_0 => blocks::q4_0_numbers(bytes, out),
+                    GgmlDType::Q4_1 => blocks::q4_1_numbers(bytes, out),
+                    GgmlDType::Q8_0 => blocks::q8_0_numbers(bytes, out),
+                    _ => {
+                        let storage = QStorage::from_data(bytes.into(), &Device::Cpu, *kind)?;
+                        let tensor = QTensor::new(storage, out.len())?;
+                        let tensor = tensor.dequantize(&Device::Cpu)?;
+                        out.copy_from_slice(&tensor.to_vec1::<f32>()?);
+                    }
+                }
             }
         }
         Ok(())

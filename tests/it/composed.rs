@@ -18,16 +18,16 @@ use serde::Deserialize;
 use crate::support::installed;
 
 #[derive(Deserialize)]
-struct Golden {
-    name: String,
-    ids: Vec<u32>,
-    top10_ids: Vec<usize>,
-    top10_logits: Vec<f32>,
-    mean_nll: f64,
-    greedy32_ids: Vec<u32>,
+pub struct Golden {
+    pub name: String,
+    pub ids: Vec<u32>,
+    pub top10_ids: Vec<usize>,
+    pub top10_logits: Vec<f32>,
+    pub mean_nll: f64,
+    pub greedy32_ids: Vec<u32>,
 }
 
-static GOLDENS: LazyLock<Vec<Golden>> = LazyLock::new(|| {
+pub static GOLDENS: LazyLock<Vec<Golden>> = LazyLock::new(|| {
     let text = include_str!("../goldens/smollm2_forward.json");
     serde_json::from_str(text).expect("goldens")
 });
@@ -153,7 +153,7 @@ fn lora(projections: &[Projection], dropout: f32) -> LoraConfig {
 }
 
 /// An adapter that changes something already.
-fn random_adapter(config: LoraConfig, model: &LlamaConfig) -> Adapter {
+pub fn random_adapter(config: LoraConfig, model: &LlamaConfig) -> Adapter {
     let mut adapter = Adapter::new(config, model, 5);
     let mut random = StdRng::seed_from_u64(6);
     for pair in &mut adapter.pairs {

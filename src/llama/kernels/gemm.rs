@@ -407,3 +407,25 @@ fn outer_rows_per_task(rows: usize) -> usize {
     let tasks = TASKS_PER_THREAD * rayon::current_num_threads();
     rows.div_ceil(tasks).next_multiple_of(TILE_ROWS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_for_all_processors_agree() {
+        for (rows, depth) in [(1, 1), (5, 40), (7, 3), (11, 100), (12, 33)] {
+            let values: Vec<f32> = (0..rows * depth).map(|n| (n % 17) as f32 - 8.0).collect();
+            let right: Vec<f32> = (0..depth * LANES).map(|n| (n % 23) as f32 - 11.0).collect();
+            let left = Left::plain(&values, rows, depth);
+            for adds in [false, true] {
+                let mut fast = vec![1.0; rows * LANES];
+                let mut plain = fast.clone();
+                tile(left, &right, &mut fast, adds);
+                portable(left, &right, &mut plain, adds);
+                // Whole numbers: exact in any order.
+                assert_eq!(fast, plain, "{rows} {depth} {adds}");
+            }
+        }
+    }
+}

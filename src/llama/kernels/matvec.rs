@@ -5,14 +5,12 @@ use candle_core::quantized::GgmlDType;
 use half::bf16;
 use rayon::prelude::*;
 
-use super::vectorised;
+use super::{blocks, vectorised};
 use crate::llama::Matrix;
 use crate::llama::matrix::Values;
 
 /// Numbers that are summed side by side.
 const WIDTH: usize = 32;
-/// Numbers in a block of GGUF's simple kinds.
-const BLOCK: usize = 32;
 
 /// `W x`.
 ///
@@ -31,7 +29,10 @@ pub fn matvec(matrix: &Matrix, x: &[f32]) -> candle_core::Result<Vec<f32>> {
 pub fn matvecs(work: &mut [(&Matrix, &mut Vec<f32>)], x: &[f32]) -> candle_core::Result<()> {
     let rows: usize = work.iter().map(|(matrix, _)| matrix.rows).sum();
     // Sums over blocks serve the kinds whose blocks have an offset.
-    let block_sums: Vec<f32> = x.chunks(BLOCK).map(|block| block.iter().sum()).collect();
+    let block_sums: Vec<f32> = x
+        .chunks(blocks::SIZE)
+        .map(|block| block.iter().sum())
+        .collect();
     let rows_per_task = rows.div_ceil(2 * rayon::current_num_threads()).max(16);
     let tasks = work.iter_mut().flat_map(|(matrix, out)| {
         let matrix: &Matrix = matrix;
@@ -60,9 +61,9 @@ fn rows_times(
             let row_bytes = columns / kind.block_size() * kind.type_size();
             let rows = &bytes[first * row_bytes..];
             match kind {
-                GgmlDType::Q4_0 => q4_0_rows(rows, x, block_sums, out),
-                GgmlDType::Q4_1 => q4_1_rows(rows, x, block_sums, out),
-                GgmlDType::Q8_0 => q8_0_rows(rows, x, out),
+                GgmlDType::Q4_0 => blocks::q4_0_rows(rows, x, block_sums, out),
+                GgmlDType::Q4_1 => blocks::q4_1_rows(rows, x, block_sums, out),
+                GgmlDType::Q8_0 => blocks::q8_0_rows(rows, x, out),
                 _ => {
                     let mut row = vec![0.0; columns];
                     for (place, out) in out.iter_mut().enumerate() {
@@ -93,24 +94,6 @@ vectorised! {
             *out = dot_as_f32(row, x, widened);
         }
     }
-
-    fn q4_0_rows(rows: &[u8], x: &[f32], block_sums: &[f32], out: &mut [f32]) {
-        for (row, out) in rows.chunks_exact(x.len() / BLOCK * 18).zip(out) {
-            *out = dot_q4_0(row, x, block_sums);
-        }
-    }
-
-    fn q4_1_rows(rows: &[u8], x: &[f32], block_sums: &[f32], out: &mut [f32]) {
-        for (row, out) in rows.chunks_exact(x.len() / BLOCK * 20).zip(out) {
-            *out = dot_q4_1(row, x, block_sums);
-        }
-    }
-
-    fn q8_0_rows(rows: &[u8], x: &[f32], out: &mut [f32]) {
-        for (row, out) in rows.chunks_exact(x.len() / BLOCK * 34).zip(out) {
-            *out = dot_q8_0(row, x);
-        }
-    }
 }
 
 #[inline(always)]
@@ -135,66 +118,4 @@ fn dot_as_f32<T: Copy>(row: &[T], x: &[f32], to_f32: impl Fn(T) -> f32) -> f32 {
         }
     }
     sums.iter().sum::<f32>() + rest
-}
-
-/// A half-precision number that is finite.
-#[inline(always)]
-fn from_f16(bytes: [u8; 2]) -> f32 {
-    let bits = u32::from(u16::from_le_bytes(bytes));
-    // The exponent's bias differs by 112; the product also makes subnormal numbers right.
-    let magnitude = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits((127 + 112) << 23);
-    f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
-}
-
-/// Sums of a block's 4-bit numbers times `x`: the low halves of its bytes come first.
-#[inline(always)]
-fn add_nibbles(nibbles: &[u8], x: &[f32], scale: f32, sums: &mut [f32; 16]) {
-    let (low, high) = x.split_at(16);
-    for lane in 0..16 {
-        let byte = nibbles[lane];
-        let product = f32::from(byte & 15) * low[lane] + f32::from(byte >> 4) * high[lane];
-        sums[lane] += scale * product;
-    }
-}
-
-/// Blocks of a scale (16 bits) and 32 numbers from -8 to 7 (4 bits each).
-#[inline(always)]
-fn dot_q4_0(row: &[u8], x: &[f32], block_sums: &[f32]) -> f32 {
-    let mut sums = [0.0; 16];
-    let mut offsets = 0.0;
-    let blocks = row.chunks_exact(18).zip(x.chunks_exact(BLOCK));
-    for ((block, x), block_sum) in blocks.zip(block_sums) {
-        let scale = from_f16([block[0], block[1]]);
-        offsets -= 8.0 * scale * block_sum;
-        add_nibbles(&block[2..18], x, scale, &mut sums);
-    }
-    sums.iter().sum::<f32>() + offsets
-}
-
-/// Blocks of a scale, an offset (16 bits each) and 32 numbers from 0 to 15 (4 bits each).
-#[inline(always)]
-fn dot_q4_1(row: &[u8], x: &[f32], block_sums: &[f32]) -> f32 {
-    let mut sums = [0.0; 16];
-    let mut offsets = 0.0;
-    let blocks = row.chunks_exact(20).zip(x.chunks_exact(BLOCK));
-    for ((block, x), block_sum) in blocks.zip(block_sums) {
-        let scale = from_f16([block[0], block[1]]);
-        offsets += from_f16([block[2], block[3]]) * block_sum;
-        add_nibbles(&block[4..20], x, scale, &mut sums);
-    }
-    sums.iter().sum::<f32>() + offsets
-}
-
-/// Blocks of a scale (16 bits) and 32 numbers of 8 bits.
-#[inline(always)]
-fn dot_q8_0(row: &[u8], x: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; BLOCK];
-    for (block, x) in row.chunks_exact(34).zip(x.chunks_exact(BLOCK)) {
-        let scale = from_f16([block[0], block[1]]);
-        let block = &block[2..34];
-        for lane in 0..BLOCK {
-            sums[lane] += scale * (f32::from(block[lane] as i8) * x[lane]);
-        }
-    }
-    sums.iter().sum()
 }

@@ -2,6 +2,7 @@
 //! element, on the processor's widest vectors. Tokens lie side by side in vectors.
 
 pub mod attention;
+pub mod blocks;
 pub mod elementwise;
 pub mod gemm;
 pub mod gemm_bf16;
@@ -9,6 +10,8 @@ pub mod loss;
 pub mod matvec;
 pub mod memory;
 pub mod panels;
+#[cfg(test)]
+mod tests;
 
 /// Functions that are compiled for several widths of vectors; the widest that the processor has is
 /// called. Their bodies are plain loops over lanes that become vector instructions.
