@@ -9,6 +9,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 /// Temporary files and folders are private; finished ones are as public as they usually are.
 const FILE_MODE: u32 = 0o644;
+/// How names of temporary files and folders end.
+const TEMPORARY_SUFFIX: &str = ".part";
 const FOLDER_MODE: u32 = 0o755;
 
 /// Makes `bytes` the content of `path`, and the folder around it if need be.
@@ -33,7 +35,7 @@ pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     tempfile::Builder::new()
         .prefix(&format!(".{}.", name.to_string_lossy()))
-        .suffix(".part")
+        .suffix(TEMPORARY_SUFFIX)
         .tempfile_in(folder)
 }
 
@@ -74,8 +76,14 @@ pub fn temporary_folder_beside(path: &Path) -> io::Result<TempDir> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     tempfile::Builder::new()
         .prefix(&format!(".{name}."))
-        .suffix(".part")
+        .suffix(TEMPORARY_SUFFIX)
         .tempdir_in(parent)
+}
+
+/// Whether a name is that of a temporary file or folder which is to become `name`.
+pub fn is_temporary(candidate: &str, name: &str) -> bool {
+    let middle = candidate.strip_prefix(&format!(".{name}."));
+    middle.is_some_and(|middle| middle.ends_with(TEMPORARY_SUFFIX))
 }
 
 /// Puts a finished temporary folder in the place of `path` in one step; what was there is deleted.

@@ -39,4 +39,6 @@ pub mod llama;
 
 pub mod evaluate;
 
+pub mod train;
+
 pub mod cli;

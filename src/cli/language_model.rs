@@ -23,15 +23,17 @@ pub struct ModelArgs {
     precision: PrecisionArg,
 }
 
+/// How weights are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PrecisionArg {
+pub enum PrecisionArg {
     F32,
     Bf16,
+    #[value(alias = "quantized")]
     Quantised,
 }
 
 impl PrecisionArg {
-    fn precision(self) -> Precision {
+    pub fn precision(self) -> Precision {
         match self {
             Self::F32 => Precision::F32,
             Self::Bf16 => Precision::Bf16,
@@ -39,7 +41,7 @@ impl PrecisionArg {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",

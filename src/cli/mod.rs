@@ -25,6 +25,7 @@ mod run;
 mod run_report;
 mod synth;
 mod tag;
+mod train;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -214,6 +215,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Synth(synth::SynthArgs),
     Tag(tag::TagArgs),
+    Train(train::TrainArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
     Metrics(metrics::MetricsArgs),
@@ -283,6 +285,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
         Command::Eval(args) => eval::run(args, &global),
         Command::Synth(args) => synth::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
+        Command::Train(args) => train::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
         Command::Metrics(args) => metrics::run(args, &global),

@@ -273,7 +273,11 @@ fn windows_wanted(recipe: &Recipe, all: &[Recipe], max_examples: u64) -> u64 {
     (max_examples as f64 * share * SPARE) as u64 + MIN_WINDOWS
 }
 
-fn check_name(name: &str) -> Result<(), DatasetError> {
+/// Whether a name can be that of a dataset's folder, or of an adapter's.
+///
+/// # Errors
+/// When it has other characters than letters, digits, - and _.
+pub fn check_name(name: &str) -> Result<(), DatasetError> {
     let is_good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match !name.is_empty() && name.chars().all(is_good) {
         true => Ok(()),

@@ -263,7 +263,7 @@ fn array(format: Format, column: Column, rows: &[&Example]) -> ArrayRef {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use arrow::array::{Array, AsArray};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use serde_json::{Value, json};
@@ -306,7 +306,7 @@ mod tests {
         }
     }
 
-    fn examples(count: usize) -> Vec<Example> {
+    pub fn examples(count: usize) -> Vec<Example> {
         (0..count).map(example).collect()
     }
 

@@ -11,6 +11,7 @@ mod folder;
 mod format;
 mod manifest;
 mod plan;
+mod read;
 mod recipe;
 mod scene;
 pub mod similarity;
@@ -19,11 +20,12 @@ mod template;
 
 use std::path::PathBuf;
 
-pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, facts_at};
+pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, check_name, facts_at};
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
+pub use read::{ChatRecord, read_jsonl};
 pub use recipe::AnswerKind;
 pub use scene::{Scene, SceneTable, scene_table};
 pub use stats::Stats;
@@ -69,6 +71,12 @@ pub enum DatasetError {
         "the dataset is damaged ({reason}); build it again with `posedata dataset build`: {path}"
     )]
     Damaged { path: PathBuf, reason: String },
+    #[error("line {line} is no chat: {reason}: {path}")]
+    Line {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
     #[error("the folder holds something else than a dataset; give another name or folder: {path}")]
     NotADataset { path: PathBuf },
     #[error(

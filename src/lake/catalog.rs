@@ -24,7 +24,7 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 15] = [
+pub(super) const SCHEMA: [&str; 16] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
     include_str!("../../schemas/persons.sql"),
@@ -40,6 +40,7 @@ pub(super) const SCHEMA: [&str; 15] = [
     include_str!("../../schemas/subjects.sql"),
     include_str!("../../schemas/datasets.sql"),
     include_str!("../../schemas/examples.sql"),
+    include_str!("../../schemas/training_runs.sql"),
 ];
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.

@@ -36,7 +36,7 @@ pub const EXAMPLE_COLUMNS: [&str; 17] = [
 /// Rows of a row group; some 20 MB are resident at most.
 const ROWS_PER_GROUP: usize = 8_192;
 /// Tables that say what was done with the lake, but nothing of what is in videos.
-const BOOKKEEPING_TABLES: [&str; 4] = ["runs", "files", "datasets", "examples"];
+const BOOKKEEPING_TABLES: [&str; 5] = ["runs", "files", "datasets", "examples", "training_runs"];
 
 /// A row of the table `datasets`; its columns' comments say what the values mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub struct ExampleRow<'a> {
 
 impl Lake {
     /// The newest snapshot in which something of the videos changed: the tables that only keep
-    /// books of runs and datasets do not count.
+    /// books of runs, datasets and training do not count.
     ///
     /// # Errors
     /// When the lake cannot be read.

@@ -17,6 +17,7 @@ mod resolution;
 mod runs;
 mod schema;
 mod staged;
+mod training;
 mod writer;
 
 pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
@@ -34,8 +35,9 @@ pub use maintenance::{
 pub use persons::PersonRecord;
 pub use poses::{FrameReader, VideoFrame};
 pub use resolution::to_lake_resolution;
-pub use runs::{RunError, RunOutcome, RunRecord, UtcTime};
+pub use runs::{RunError, RunOutcome, RunRecord, UtcTime, run_id};
 pub use staged::StagedFile;
+pub use training::{TrainingRecord, TrainingResult};
 pub use writer::{
     PersonRow, StagedVideo, Storage, TableFile, VideoWriter, metrics_of_frames, storage_by_type,
 };
@@ -47,7 +49,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 3;
+pub const FORMAT_VERSION: i32 = 4;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.

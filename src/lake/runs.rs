@@ -1,5 +1,6 @@
 //! The history of runs: what was run on the lake, when, with what, and what became of it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,10 +32,24 @@ impl UtcTime {
     }
 }
 
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    }
+}
+
 impl Serialize for UtcTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+        serializer.collect_str(self)
     }
+}
+
+/// An identity for a run that starts now; identities are in the order of their runs' starts.
+pub fn run_id(started_at: UtcTime) -> String {
+    let seed = format!("{}-{}", started_at.0, std::process::id());
+    let hash = blake3::hash(seed.as_bytes()).to_hex();
+    let second = started_at.format("%Y%m%dT%H%M%SZ");
+    format!("{second}-{}", &hash[..ID_DIGITS])
 }
 
 /// How a run ended.
@@ -95,11 +110,8 @@ impl RunRecord {
     /// A run that has just started and done nothing yet.
     pub fn start(command: &str, command_line: String, config: serde_json::Value) -> Self {
         let started_at = UtcTime::now();
-        let seed = format!("{}-{}", started_at.0, std::process::id());
-        let hash = blake3::hash(seed.as_bytes()).to_hex();
-        let second = started_at.format("%Y%m%dT%H%M%SZ");
         Self {
-            run_id: format!("{second}-{}", &hash[..ID_DIGITS]),
+            run_id: run_id(started_at),
             command: command.into(),
             command_line,
             started_at,

@@ -6,7 +6,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use half::bf16;
 
-use super::files::{Part, weights_of_folder, weights_of_gguf};
+use super::files::{Part, config_of_folder, config_of_gguf, weights_of_folder, weights_of_gguf};
 use super::matrix::Values;
 use super::{LlamaConfig, LlamaError, Matrix, Projection};
 use crate::language::bases::{Base, BaseFiles};
@@ -72,6 +72,18 @@ impl Weights {
         match &base.files {
             BaseFiles::Gguf(path) => weights_of_gguf(path, precision),
             BaseFiles::Folder(path) => weights_of_folder(path, precision),
+            BaseFiles::TokenizerJson(path) => Err(LlamaError::NoWeights { path: path.into() }),
+        }
+    }
+
+    /// The shape of a base model, without its weights.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn config(base: &Base) -> Result<LlamaConfig, LlamaError> {
+        match &base.files {
+            BaseFiles::Gguf(path) => config_of_gguf(path),
+            BaseFiles::Folder(path) => config_of_folder(path),
             BaseFiles::TokenizerJson(path) => Err(LlamaError::NoWeights { path: path.into() }),
         }
     }

@@ -184,6 +184,19 @@ impl Columns {
     }
 }
 
+/// How a line is drawn beside others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    #[default]
+    Usual,
+    /// No point is marked.
+    Plain,
+    /// Thin, in a lighter shade of the next line's colour.
+    Pale,
+    /// Each point is marked.
+    Dots,
+}
+
 /// A line with its place in the legend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlotLine {
@@ -192,6 +205,7 @@ pub struct PlotLine {
     pub column: Quantity,
     /// Runs of points without a gap.
     pub pieces: Vec<Vec<(f64, f64)>>,
+    pub look: Look,
 }
 
 impl PlotLine {
@@ -399,6 +413,7 @@ impl Collector {
                         series: label.clone(),
                         column: quantity.clone(),
                         pieces,
+                        look: Look::Usual,
                     });
                 }
             }

@@ -14,7 +14,7 @@ use plotters::style::{
 };
 
 use super::canvas::{BASE_LINE_EM, FONT_SIZE_PER_EM, UNITS_PER_PX, drawing_error};
-use super::data::{Panel, PlotData, PlotLine};
+use super::data::{Look, Panel, PlotData, PlotLine};
 use super::ticks::{Axis, Scale};
 use super::units::{Quantity, with_unit, x_title};
 use super::{PlotError, PlotOptions, text};
@@ -76,6 +76,7 @@ struct Pen {
 enum Stroke {
     Solid,
     Dashed,
+    Thin,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -335,7 +336,12 @@ impl<'a> Figure<'a> {
             .and_then(|p| p.first())
             .zip(line.pieces.last().and_then(|p| p.last()));
         let length = first_and_last.map_or(0.0, |(first, last)| place(last).0 - place(first).0);
-        let is_marked = length > MARKER_DISTANCE * self.em * count as f64;
+        let is_sparse = length > MARKER_DISTANCE * self.em * count as f64;
+        let is_marked = match line.look {
+            Look::Usual => is_sparse,
+            Look::Plain | Look::Pale => false,
+            Look::Dots => true,
+        };
         for piece in &line.pieces {
             let points: Vec<(f64, f64)> = piece.iter().map(&place).collect();
             if points.len() > 1 {
@@ -376,6 +382,9 @@ fn pens(panel: &Panel) -> Vec<Pen> {
         colour: COLOURS[colour % COLOURS.len()],
         stroke,
     };
+    if panel.lines.iter().any(|line| line.look != Look::Usual) {
+        return pens_by_look(panel);
+    }
     let parts: Vec<(Option<Side>, String)> = panel.lines.iter().map(side_and_rest).collect();
     let mut things: Vec<&String> = Vec::new();
     for (_, rest) in &parts {
@@ -437,6 +446,34 @@ fn pens(panel: &Panel) -> Vec<Pen> {
         }
     };
     (0..panel.lines.len()).map(|i| pen(i, stroke(i))).collect()
+}
+
+/// One colour for each line, of which pale lines have a lighter shade of the next one's.
+fn pens_by_look(panel: &Panel) -> Vec<Pen> {
+    let mut colours = COLOURS.into_iter().cycle().peekable();
+    let mut pens = Vec::new();
+    for line in &panel.lines {
+        let next = colours.peek().copied().unwrap_or(INK);
+        pens.push(match line.look {
+            Look::Pale => Pen {
+                colour: lighter(next),
+                stroke: Stroke::Thin,
+            },
+            Look::Usual | Look::Plain | Look::Dots => {
+                colours.next();
+                Pen {
+                    colour: next,
+                    stroke: Stroke::Solid,
+                }
+            }
+        });
+    }
+    pens
+}
+
+fn lighter(colour: RGBColor) -> RGBColor {
+    let lighter = |part: u8| 255 - ((255 - u16::from(part)) * 2 / 5) as u8;
+    RGBColor(lighter(colour.0), lighter(colour.1), lighter(colour.2))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -584,6 +621,7 @@ impl<DB: DrawingBackend> Paper<'_, DB> {
     fn stroke(&self, points: &[(f64, f64)], pen: Pen, width_em: f64) -> Result<(), PlotError> {
         match pen.stroke {
             Stroke::Solid => self.line(points, pen.colour, width_em),
+            Stroke::Thin => self.line(points, pen.colour, width_em * THIN_STROKE / STROKE),
             Stroke::Dashed => {
                 let points: Vec<(i32, i32)> = points.iter().copied().map(place).collect();
                 let [dash, gap] = [DASH, DASH_GAP].map(|length| units(length * self.em));
@@ -650,6 +688,7 @@ mod tests {
                 series: (*series).into(),
                 column: column.clone(),
                 pieces: vec![vec![(0.0, 0.0), (1.0, 10.0)]],
+                look: Look::Usual,
             })
         });
         Panel {

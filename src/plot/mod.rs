@@ -2,6 +2,7 @@
 //!
 //! `data` reads the rows, `thin` keeps what a picture can show, `units` knows what columns' names
 //! mean, `ticks` labels axes, `draw` lays out and draws, `canvas` makes the two formats of it.
+//! `losses` is about training runs instead of queries.
 //!
 //! What is resident does not grow with the series' length but by the database's own result: each of
 //! the lines shown takes at most a kilobyte per pixel of the picture's width.
@@ -9,6 +10,7 @@
 mod canvas;
 mod data;
 mod draw;
+mod losses;
 mod text;
 mod thin;
 mod ticks;
@@ -19,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::query::{Query, QueryError, Session};
 use data::{Collector, PlotData};
+pub use losses::{Losses, losses_svg};
 
 /// More lines in one panel cannot be told apart: seven colours, drawn through and dashed.
 pub const MAX_LINES: usize = 12;

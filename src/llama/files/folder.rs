@@ -159,7 +159,11 @@ impl TokenIds {
     }
 }
 
-fn config_of_folder(folder: &Path) -> Result<LlamaConfig, LlamaError> {
+/// What a folder's files say of the model's shape.
+///
+/// # Errors
+/// When they are missing, damaged, or describe another architecture.
+pub fn config_of_folder(folder: &Path) -> Result<LlamaConfig, LlamaError> {
     let path = folder.join(CONFIG_FILE);
     let config: ModelConfig = read_json(&path)?;
     let generation = folder.join(GENERATION_CONFIG_FILE);

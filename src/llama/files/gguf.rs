@@ -50,6 +50,17 @@ pub fn weights_of_gguf(path: &Path, precision: Precision) -> Result<Weights, Lla
     }
 }
 
+/// What a GGUF file says of the model's shape.
+///
+/// # Errors
+/// When the file is damaged or is of another architecture.
+pub fn config_of_gguf(path: &Path) -> Result<LlamaConfig, LlamaError> {
+    let mut file = GgufFile::open(path)?;
+    let mut config = file.config()?;
+    config.rope_scaling = file.rope_scaling(&config)?;
+    Ok(config)
+}
+
 /// Where GGUF files keep a row of q or k: the hub's rows are for rotary embeddings that turn the
 /// halves of a head, GGUF's for those that turn neighbours.
 fn row_of_neighbours(row: usize, head_dim: usize) -> usize {

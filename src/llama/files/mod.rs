@@ -6,8 +6,8 @@ mod gguf;
 mod peft;
 mod tensors;
 
-pub(super) use folder::weights_of_folder;
-pub(super) use gguf::weights_of_gguf;
+pub(super) use folder::{config_of_folder, weights_of_folder};
+pub(super) use gguf::{config_of_gguf, weights_of_gguf};
 
 use std::path::Path;
 

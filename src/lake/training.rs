@@ -1,0 +1,98 @@
+//! The history of training: which adapters were trained, on what, with what result.
+
+use duckdb::params;
+
+use super::catalog::{Access, in_transaction};
+use super::{Lake, LakeError, UtcTime};
+
+/// A row of the table `training_runs`; the columns' comments in `schemas/training_runs.sql` say
+/// what they mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingRecord {
+    pub run_id: String,
+    pub name: String,
+    /// RFC 3339.
+    pub started_at: String,
+    pub outcome: String,
+    pub error: Option<String>,
+    pub base: String,
+    pub dataset: String,
+    pub dataset_snapshot: Option<u64>,
+    pub data_blake3: String,
+    /// JSON
+    pub settings: String,
+    pub train_examples: u64,
+    pub valid_examples: u64,
+    /// `None` where the run failed.
+    pub result: Option<TrainingResult>,
+    pub peak_memory_bytes: Option<u64>,
+    pub folder: String,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingResult {
+    pub parameters: u64,
+    pub steps: u64,
+    pub epochs: f64,
+    pub tokens: u64,
+    pub first_train_loss: Option<f64>,
+    pub last_train_loss: Option<f64>,
+    pub first_valid_loss: Option<f64>,
+    pub last_valid_loss: Option<f64>,
+    pub best_valid_loss: Option<f64>,
+    pub best_step: Option<u64>,
+    pub training_secs: f64,
+    pub tokens_per_sec: f64,
+}
+
+impl Lake {
+    /// Adds a training run to the lake's history, in place of what it knows of the same run.
+    ///
+    /// # Errors
+    /// When the lake cannot be written.
+    pub fn record_training(&self, run: &TrainingRecord) -> Result<(), LakeError> {
+        let ended_at = UtcTime::now().to_string();
+        let result = run.result.as_ref();
+        let loss = |of: fn(&TrainingResult) -> Option<f64>| result.and_then(of);
+        self.attached(Access::ReadWrite, |connection| {
+            in_transaction(connection, || {
+                connection.execute("DELETE FROM training_runs WHERE run_id = ?", [&run.run_id])?;
+                connection.execute(
+                    "INSERT INTO training_runs VALUES (?, ?, ?::TIMESTAMP, ?::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    params![
+                        run.run_id,
+                        run.name,
+                        run.started_at,
+                        ended_at,
+                        run.outcome,
+                        run.error,
+                        env!("CARGO_PKG_VERSION"),
+                        run.base,
+                        run.dataset,
+                        run.dataset_snapshot,
+                        run.data_blake3,
+                        run.settings,
+                        run.train_examples,
+                        run.valid_examples,
+                        result.map(|result| result.parameters),
+                        result.map(|result| result.steps),
+                        result.map(|result| result.epochs),
+                        result.map(|result| result.tokens),
+                        loss(|result| result.first_train_loss),
+                        loss(|result| result.last_train_loss),
+                        loss(|result| result.first_valid_loss),
+                        loss(|result| result.last_valid_loss),
+                        loss(|result| result.best_valid_loss),
+                        result.and_then(|result| result.best_step),
+                        result.map(|result| result.training_secs),
+                        result.map(|result| result.tokens_per_sec),
+                        run.peak_memory_bytes,
+                        run.folder,
+                    ],
+                )?;
+                Ok(())
+            })
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! How much memory a run will need, told before it begins.
+
+use serde::Serialize;
+
+use crate::llama::{Checkpointing, LlamaConfig, LoraConfig, Precision, Projection};
+
+const BYTES_PER_FLOAT: u64 = 4;
+/// The program itself, its tokenizer and what the allocator keeps.
+const PROGRAM_BYTES: u64 = 150 << 20;
+/// Places of a batch whose scores over the vocabulary are in memory at once, with their gradients.
+const LOGIT_PLACES: u64 = 64;
+/// Adapter, gradients and the optimiser's two means.
+const COPIES_OF_ADAPTER: u64 = 4;
+
+/// Bytes that a run needs, by what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryEstimate {
+    pub weights_bytes: u64,
+    pub adapter_bytes: u64,
+    /// Of the largest batch.
+    pub activation_bytes: u64,
+    pub batch_tokens: usize,
+    pub other_bytes: u64,
+}
+
+impl MemoryEstimate {
+    /// `batch_tokens` are those of the largest batch.
+    pub fn new(
+        model: &LlamaConfig,
+        lora: &LoraConfig,
+        weights_bytes: u64,
+        checkpointing: Checkpointing,
+        batch_tokens: usize,
+    ) -> Self {
+        let adapter_floats: usize = lora
+            .projections
+            .iter()
+            .map(|projection| {
+                let (output, input) = projection.shape(model);
+                lora.rank * (output + input) * model.num_layers
+            })
+            .sum();
+        let logits = LOGIT_PLACES * model.vocab_size as u64 * BYTES_PER_FLOAT * 2;
+        Self {
+            weights_bytes,
+            adapter_bytes: COPIES_OF_ADAPTER * BYTES_PER_FLOAT * adapter_floats as u64,
+            activation_bytes: activation_bytes(model, lora, checkpointing, batch_tokens),
+            batch_tokens,
+            other_bytes: PROGRAM_BYTES + logits,
+        }
+    }
+
+    pub fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.adapter_bytes + self.activation_bytes + self.other_bytes
+    }
+}
+
+/// Of each token and layer are kept: the inputs of both halves of the layer, queries, keys, values,
+/// the attention's output with its normaliser, both halves of the gated product, and what went
+/// through each adapter's A.
+fn activation_bytes(
+    model: &LlamaConfig,
+    lora: &LoraConfig,
+    checkpointing: Checkpointing,
+    tokens: usize,
+) -> u64 {
+    let hidden = model.hidden_size;
+    let in_layer = 2 * hidden
+        + 2 * model.query_size()
+        + 2 * model.kv_size()
+        + 2 * model.intermediate_size
+        + model.num_heads
+        + lora.rank * lora.projections.len();
+    // Gradients on their way through a layer.
+    let working = 3 * hidden + 2 * model.query_size() + 3 * model.intermediate_size;
+    let floats_per_token = match checkpointing {
+        Checkpointing::Off => model.num_layers * in_layer + working,
+        Checkpointing::Layers => model.num_layers * hidden + in_layer + working,
+    };
+    tokens as u64 * floats_per_token as u64 * BYTES_PER_FLOAT
+}
+
+/// Bytes of a model's weights. Those of quantised ones are as many as their file has.
+pub fn weights_bytes(model: &LlamaConfig, precision: Precision, file_bytes: u64) -> u64 {
+    let in_layers: usize = Projection::ALL
+        .into_iter()
+        .map(|projection| {
+            let (output, input) = projection.shape(model);
+            output * input * model.num_layers
+        })
+        .sum();
+    let vocabularies = if model.is_tied { 1 } else { 2 };
+    let floats = in_layers + vocabularies * model.vocab_size * model.hidden_size;
+    match precision {
+        Precision::F32 => floats as u64 * BYTES_PER_FLOAT,
+        Precision::Bf16 => floats as u64 * 2,
+        Precision::Quantised => file_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SmolLM2-135M's shape.
+    fn smollm2() -> LlamaConfig {
+        LlamaConfig {
+            vocab_size: 49_152,
+            hidden_size: 576,
+            intermediate_size: 1_536,
+            num_layers: 30,
+            num_heads: 9,
+            num_kv_heads: 3,
+            head_dim: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: 100_000.0,
+            rope_scaling: None,
+            max_positions: 8_192,
+            is_tied: true,
+            eos_token_ids: vec![2],
+        }
+    }
+
+    fn lora() -> LoraConfig {
+        LoraConfig {
+            rank: 8,
+            alpha: 16.0,
+            dropout: 0.0,
+            projections: Projection::ATTENTION.into(),
+            uses_rslora: false,
+        }
+    }
+
+    #[test]
+    fn weights_and_adapter_are_counted_as_they_are() {
+        let model = smollm2();
+        // 134,515,008 parameters, of which 61 norms of 576 are not in matrices.
+        let floats = 134_515_008 - 61 * 576;
+        assert_eq!(weights_bytes(&model, Precision::F32, 1), 4 * floats);
+        assert_eq!(weights_bytes(&model, Precision::Bf16, 1), 2 * floats);
+        assert_eq!(weights_bytes(&model, Precision::Quantised, 98), 98);
+        let estimate = MemoryEstimate::new(&model, &lora(), 0, Checkpointing::Off, 256);
+        // 921,600 parameters.
+        assert_eq!(estimate.adapter_bytes, 4 * 4 * 921_600);
+    }
+
+    #[test]
+    fn recomputing_layers_keeps_a_fraction_and_tokens_count_in_proportion() {
+        let bytes = |checkpointing, tokens| {
+            MemoryEstimate::new(&smollm2(), &lora(), 0, checkpointing, tokens).activation_bytes
+        };
+        let kept = bytes(Checkpointing::Off, 1024);
+        assert_eq!(bytes(Checkpointing::Off, 2048), 2 * kept);
+        assert!(bytes(Checkpointing::Layers, 1024) < kept / 4);
+    }
+}

@@ -1,0 +1,213 @@
+//! Training of low-rank adapters: from chats to an adapter, in steps that can be watched, stopped
+//! and gone on with.
+//!
+//! `data` makes tokens and batches, `schedule` and `adamw` say how a step changes the adapter, `run`
+//! does the steps, `checkpoint` keeps what they lead to, `log` and `tensorboard` tell of them,
+//! `folder` is where all of it lies, `memory` says beforehand what it takes.
+//!
+//! Nothing here knows what a model computes: [`run::train`] is given a [`Trainable`].
+//!
+//! [`Trainable`]: crate::llama::Trainable
+
+pub mod adamw;
+pub mod checkpoint;
+pub mod data;
+pub mod folder;
+pub mod log;
+pub mod memory;
+pub mod run;
+pub mod schedule;
+pub mod tensorboard;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::DatasetError;
+use crate::language::LanguageError;
+use crate::llama::{LlamaError, LoraConfig};
+
+pub use adamw::AdamWConfig;
+pub use data::{Chats, DataSource, Order, TrainData};
+pub use folder::{OnExisting, RunFolder, Settings};
+pub use log::{Evaluation, Measurement, Step};
+pub use memory::{MemoryEstimate, weights_bytes};
+pub use run::{Run, Start, TrainObserver, TrainReport, train};
+pub use schedule::{Decay, Schedule, Warmup};
+
+/// Epochs of a run that is not told how long it is to be.
+pub const DEFAULT_EPOCHS: u64 = 3;
+
+/// How long a run is: what comes first ends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Length {
+    /// How often everything is learned; `None`: [`DEFAULT_EPOCHS`], or as often as `max_steps` asks
+    /// for.
+    pub epochs: Option<u64>,
+    pub max_steps: Option<u64>,
+    /// The schedule is hurried so that the run ends in this time, all sittings together.
+    pub time_limit_secs: Option<f64>,
+}
+
+impl Length {
+    /// Steps of a run without a time limit.
+    pub fn total_steps(&self, steps_per_epoch: u64) -> u64 {
+        let of_epochs = |epochs: u64| epochs.saturating_mul(steps_per_epoch);
+        match (self.epochs, self.max_steps) {
+            (Some(epochs), Some(max_steps)) => of_epochs(epochs).min(max_steps),
+            (Some(epochs), None) => of_epochs(epochs),
+            (None, Some(max_steps)) => max_steps,
+            (None, None) => of_epochs(DEFAULT_EPOCHS),
+        }
+    }
+}
+
+/// Settings of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    pub lora: LoraConfig,
+    pub adamw: AdamWConfig,
+    pub schedule: Schedule,
+    pub length: Length,
+    /// Texts of a batch, which is cut further where it has more than `batch_tokens`.
+    pub batch_texts: usize,
+    /// Batches whose gradients make one step.
+    pub accumulation: usize,
+    /// Most tokens that go through the model at once; a longer text goes alone.
+    pub batch_tokens: usize,
+    /// Longer gradients are shortened to this length (L2 of all of them).
+    pub max_gradient_norm: Option<f64>,
+    pub order: Order,
+    pub seed: u64,
+    /// Steps between evaluations; `None`: a tenth of all.
+    pub eval_every: Option<u64>,
+    /// Most texts of the valid split that an evaluation looks at; `None`: all.
+    pub eval_texts: Option<usize>,
+    /// Steps between checkpoints, which each evaluation makes too.
+    pub save_every: Option<u64>,
+    /// The run ends when so many evaluations in a row are no better than the best.
+    pub patience: Option<u32>,
+}
+
+impl TrainConfig {
+    /// Texts of a step.
+    pub fn step_texts(&self) -> usize {
+        self.batch_texts * self.accumulation
+    }
+
+    /// Steps of an epoch of `texts`; the last one may have fewer texts than the others.
+    pub fn steps_per_epoch(&self, texts: usize) -> u64 {
+        texts.div_ceil(self.step_texts()) as u64
+    }
+
+    pub fn total_steps(&self, texts: usize) -> u64 {
+        self.length.total_steps(self.steps_per_epoch(texts))
+    }
+
+    /// What decides about a run's numbers, under the names of the command's options. Missing are
+    /// settings that only change in which order sums are made.
+    pub fn settings(&self) -> Settings {
+        let lora = &self.lora;
+        let modules: Vec<&str> = lora.projections.iter().map(|p| p.name()).collect();
+        let json = serde_json::json!({
+            "lora_r": lora.rank,
+            "lora_alpha": lora.alpha,
+            "lora_dropout": lora.dropout,
+            "target_modules": modules.join(","),
+            "rslora": lora.uses_rslora,
+            "lr": self.schedule.peak,
+            "schedule": self.schedule.decay,
+            "warmup": self.schedule.warmup,
+            "weight_decay": self.adamw.weight_decay,
+            "epochs": self.length.epochs,
+            "max_steps": self.length.max_steps,
+            "batch_size": self.batch_texts,
+            "gradient_accumulation": self.accumulation,
+            "max_gradient_norm": self.max_gradient_norm,
+            "order": self.order,
+            "seed": self.seed,
+            "eval_every": self.eval_every,
+            "eval_examples": self.eval_texts,
+            "patience": self.patience,
+        });
+        json.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// All steps were done.
+    Finished,
+    /// Evaluations became no better.
+    StoppedEarly,
+    /// The time limit was reached.
+    OutOfTime,
+    Interrupted,
+}
+
+impl End {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::StoppedEarly => "stopped_early",
+            Self::OutOfTime => "out_of_time",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What can go wrong with training.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Llama(#[from] LlamaError),
+    #[error(
+        "there is no dataset '{name}', and no such file or folder; build it with `posedata dataset build`, or give a .jsonl file: {path}"
+    )]
+    NoDataset { name: String, path: PathBuf },
+    #[error("example {id} cannot be learned: {error}")]
+    Example { id: String, error: LanguageError },
+    #[error(
+        "there is nothing to train on ({too_long} examples are longer than {max_tokens} tokens); raise --max-tokens, or give other data: {path}"
+    )]
+    NothingToTrain {
+        too_long: usize,
+        max_tokens: usize,
+        path: PathBuf,
+    },
+    #[error(
+        "the {what} of step {step} is {value}, so the run ends; lower --lr, or look at examples {examples}; the last checkpoint is still there"
+    )]
+    NotFinite {
+        what: &'static str,
+        step: u64,
+        value: f64,
+        examples: String,
+    },
+    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error("the checkpoint is damaged ({reason}); begin anew with --overwrite: {path}")]
+    Damaged { path: PathBuf, reason: String },
+    #[error(
+        "a run is there already ({standing}); go on with --resume, replace it with --overwrite, or give another --name: {path}"
+    )]
+    Exists { path: PathBuf, standing: String },
+    #[error(
+        "the run that is there has other settings ({differences}); give the same ones, begin anew with --overwrite, or give another --name: {path}"
+    )]
+    OtherSettings { path: PathBuf, differences: String },
+    #[error(
+        "the folder holds something else than a run; give another --name or --llm-models: {path}"
+    )]
+    NotARun { path: PathBuf },
+    #[error(
+        "another process is training there; wait for it to end, or give another --name: {path}"
+    )]
+    InUse { path: PathBuf },
+    #[error("the picture of the losses cannot be drawn: {0}")]
+    Plot(#[from] crate::plot::PlotError),
+}
