@@ -16,6 +16,7 @@ mod ingest;
 mod lake;
 mod language;
 mod llama_files;
+mod llama_interop;
 mod logs;
 mod maintenance;
 mod memory;

@@ -36,7 +36,9 @@ impl TinyLlama {
         let mut tensors = BTreeMap::new();
         let mut add = |name: String, shape: &[usize]| {
             let count = shape.iter().product();
-            let values = (0..count).map(|_| random.random_range(-0.25..0.25));
+            // Norms are near 1, as in models that were trained.
+            let middle = if shape.len() == 1 { 1.0 } else { 0.0 };
+            let values = (0..count).map(|_| middle + random.random_range(-0.25..0.25));
             tensors.insert(name, (shape.to_vec(), values.collect()));
         };
         add("model.embed_tokens.weight".into(), &[258, hidden]);
