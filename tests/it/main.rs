@@ -6,6 +6,7 @@ mod bad_input;
 mod biomechanics;
 mod composed;
 mod dataset;
+mod engine;
 mod export;
 mod fake_provider;
 mod faults;
