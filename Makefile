@@ -32,14 +32,21 @@ demo: setup ## Ingest the demo video and query it
 INTEROP := $(TARGET_DIR)/interop
 # The providers' own libraries talk to the tests' server.
 SDKS := $(INTEROP)/sdks/.ready
+TENSORBOARD := $(INTEROP)/tensorboard/.ready
 
-test: setup test-packages clips test-datasets $(SDKS) ## Run the whole test suite
+test: setup test-packages clips test-datasets $(SDKS) $(TENSORBOARD) ## Run the whole test suite
 	cargo test --release --locked
 
 $(SDKS): tests/interop/requirements-sdks.txt
 	@echo "fetching the libraries of OpenAI and Anthropic for the tests"
 	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
 	    --target $(@D) -r $<
+	@touch $@
+
+$(TENSORBOARD): tests/interop/requirements-tensorboard.txt
+	@echo "fetching TensorBoard's reader for the tests"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --no-deps --target $(@D) -r $<
 	@touch $@
 
 $(INTEROP)/venv/.ready: tests/interop/requirements.txt | test-packages

@@ -23,8 +23,8 @@ use crate::lake::{TrainingRecord, TrainingResult, UtcTime, run_id};
 use crate::language::bases::{self, Base, BaseFiles};
 use crate::language::{ChatTokenizer, Needs};
 use crate::llama::{
-    Adapter, Checkpointing, Composed, Engine, EngineOptions, LlamaConfig, LoraConfig,
-    Projection, Trainable, Weights, export,
+    Adapter, Checkpointing, Composed, Engine, EngineOptions, LlamaConfig, LoraConfig, Projection,
+    Trainable, Weights, export,
 };
 use crate::models::ModelStore;
 use crate::resources::{Resources, peak_resident_bytes};
@@ -360,7 +360,7 @@ struct Plan {
 
 pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let plan = plan(&args, global)?;
-    tell_left_out(&plan.data, &args, global);
+    tell_left_out(&plan.data, global);
     check_memory(&args, &plan, global.memory_limit_bytes())?;
     let folder = args.llm_models.join(&plan.name);
     let folder = RunFolder::open(&folder, &plan.settings, args.on_existing())?;
@@ -394,7 +394,15 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         print_report(&report, &plan, folder.path(), &[], global)?;
         return Ok(Ending::Interrupted);
     }
-    let outputs = write_outputs(&adapter, &report, &weights, &plan, folder.path(), &args, global)?;
+    let outputs = write_outputs(
+        &adapter,
+        &report,
+        &weights,
+        &plan,
+        folder.path(),
+        &args,
+        global,
+    )?;
     record(Some(&report), None);
     print_report(&report, &plan, folder.path(), &outputs, global)?;
     Ok(Ending::AllGood)
@@ -522,7 +530,7 @@ fn open_model(
     Ok(Box::new(Composed::new(weights, device)?))
 }
 
-fn tell_left_out(data: &TrainData, args: &TrainArgs, global: &GlobalArgs) {
+fn tell_left_out(data: &TrainData, global: &GlobalArgs) {
     let count = data.too_long.len();
     if count == 0 || global.verbosity() == Verbosity::Quiet {
         return;
@@ -537,14 +545,11 @@ fn tell_left_out(data: &TrainData, args: &TrainArgs, global: &GlobalArgs) {
         0 => "",
         _ => ", …",
     };
-    let max_tokens = match args.max_tokens {
-        Some(max_tokens) => format!("--max-tokens {max_tokens}"),
-        None => "--max-tokens allows".into(),
+    let what = match count {
+        1 => "1 example is longer than --max-tokens allows, and is left out",
+        _ => &format!("{count} examples are longer than --max-tokens allows, and are left out"),
     };
-    logs::note(format_args!(
-        "{count} examples are longer than {max_tokens}, and are left out: {}{more}",
-        ids.join(", ")
-    ));
+    logs::note(format_args!("{what}: {}{more}", ids.join(", ")));
 }
 
 /// Tokens of the largest batch that can come up.
@@ -803,7 +808,7 @@ fn print_report(
         End::Interrupted => "interrupted",
     };
     print_result(format_args!(
-        "{end} after {} of {} steps ({:.1} epochs, {} tokens) in {:.0} s, {:.0} tokens/s",
+        "{end} after {} of {} steps ({:.2} epochs, {} tokens) in {:.0} s, {:.0} tokens/s",
         report.steps,
         report.total_steps,
         report.epochs,

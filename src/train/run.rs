@@ -967,7 +967,11 @@ pub(super) mod tests {
         let all: usize = data().valid.iter().map(Text::targets).sum();
         assert_eq!(targets(&run(&config())), all as u64);
         assert!(targets(&some) < all as u64 / 2);
-        assert!(some.evaluations.iter().all(|(e, _)| e.targets == targets(&some)));
+        assert!(
+            some.evaluations
+                .iter()
+                .all(|(e, _)| e.targets == targets(&some))
+        );
     }
 
     #[test]

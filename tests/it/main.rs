@@ -34,4 +34,5 @@ mod setup;
 mod support;
 mod synth;
 mod tiny_llama;
+mod train;
 mod video;

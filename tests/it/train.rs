@@ -1,0 +1,410 @@
+//! `posedata train`: a tiny model learns, is killed, goes on; what is refused; what others read.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use posedata::lake::LakePaths;
+use posedata::llama::{Adapter, Precision, Weights};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+
+use crate::lake::open_lake;
+use crate::support::{command, posedata, stderr, stdout};
+use crate::tiny_llama::{TinyLlama, base_of};
+
+/// Questions with answers that follow from them, and a model that knows nothing.
+fn workspace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    TinyLlama::new().write(&folder.path().join("base"), Dtype::F32);
+    write_data(&folder.path().join("data.jsonl"), "after");
+    folder
+}
+
+fn write_data(path: &Path, word: &str) {
+    let line = |i: usize| {
+        let (question, answer) = (format!("{word} {i}?"), format!("{}", i + 1));
+        json!({"id": format!("q{i}"), "messages": [
+            {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+        ]})
+        .to_string()
+            + "\n"
+    };
+    fs::write(path, (0..40).map(line).collect::<String>()).expect("a file");
+}
+
+/// Arguments of a short run with a high learning rate.
+fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let always = [
+        "train",
+        "--base",
+        "base",
+        "--dataset",
+        "data.jsonl",
+        "--name",
+        "tiny",
+        "--lr",
+        "0.01",
+        "--lora-dropout",
+        "0.1",
+        "--tokens-per-microbatch",
+        "100",
+    ];
+    [&always[..], more].concat()
+}
+
+fn train(folder: &Path, more: &[&str]) -> Output {
+    posedata(folder, &arguments(more))
+}
+
+fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", stderr(output));
+    serde_json::from_str(&stdout(output)).expect("JSON")
+}
+
+fn run_folder(folder: &Path) -> PathBuf {
+    folder.join("llm_models/tiny")
+}
+
+/// The lines of metrics.jsonl without times.
+fn numbers(folder: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run_folder(folder).join("metrics.jsonl")).expect("a file");
+    let lines = text.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        let fields = line.as_object_mut().expect("an object");
+        fields.retain(|name, _| !name.ends_with("secs") && !name.ends_with("per_sec"));
+        line
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_tiny_model_learns_and_its_folder_holds_what_others_read() {
+    let folder = workspace();
+    let folder = folder.path();
+    let output = train(
+        folder,
+        &[
+            "--epochs",
+            "12",
+            "--target-modules",
+            "all-linear",
+            "--merge",
+            "--json",
+        ],
+    );
+    let told = json_of(&output);
+    let report = &told["report"];
+    assert_eq!(report["end"], "finished");
+    // A tenth of 40 validates; 36 texts, 8 to a step, are 5 steps an epoch.
+    assert_eq!(
+        (&report["valid_examples"], &report["steps"]),
+        (&json!(4), &json!(60))
+    );
+    let loss = |name: &str| report[name].as_f64().expect("a loss");
+    assert!(
+        loss("best_valid_loss") < 0.5 * loss("first_valid_loss"),
+        "{report}"
+    );
+    let run = run_folder(folder);
+    for file in [
+        "README.md",
+        "train_config.json",
+        "train_report.json",
+        "metrics.jsonl",
+        "loss.svg",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "checkpoints/last/state.safetensors",
+        "checkpoints/best/adapter.safetensors",
+    ] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let base = base_of(&folder.join("base"));
+    let weights = Weights::open(&base, Precision::F32).expect("a model");
+    let adapter = Adapter::load(&run, &weights.config).expect("an adapter");
+    assert_eq!(report["parameters"], adapter.parameters());
+    assert!(
+        adapter
+            .pairs
+            .iter()
+            .all(|pair| pair.b.iter().any(|b| *b != 0.0))
+    );
+    Weights::open(&base_of(&run.join("merged")), Precision::F32).expect("a merged model");
+    let evaluations = numbers(folder);
+    let evaluations = evaluations
+        .iter()
+        .filter(|line| line["kind"] == "evaluation");
+    assert_eq!(evaluations.count(), 11);
+    let svg = fs::read_to_string(run.join("loss.svg")).expect("a picture");
+    assert!(svg.contains("loss (nats per token)") && svg.contains("validation"));
+}
+
+fn event_files(run: &Path) -> usize {
+    let entries = fs::read_dir(run).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("events.")).count()
+}
+
+/// A run in the background; `None` when it ended before it had written `lines` of metrics.
+fn start_until(folder: &Path, more: &[&str], lines: usize) -> Option<Child> {
+    let begun = event_files(&run_folder(folder));
+    let mut child = command(folder)
+        .args(arguments(more))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let run = run_folder(folder);
+    loop {
+        // Each sitting has an event file of its own, begun when older lines that do not count are
+        // gone.
+        let written = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+        if event_files(&run) > begun && written.lines().count() >= lines {
+            return Some(child);
+        }
+        if child.try_wait().expect("a child").is_some() {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+}
+
+const LONG: [&str; 6] = ["--epochs", "40", "--save-every", "7", "--eval-every", "10"];
+
+#[test]
+fn a_run_that_is_killed_and_interrupted_has_the_losses_of_one_that_is_not() {
+    let (whole, broken) = (workspace(), workspace());
+    let (whole, broken) = (whole.path(), broken.path());
+    let report = json_of(&train(whole, &[&LONG[..], &["--json"]].concat()));
+    let lake = LakePaths::new(broken.join("lake"));
+    let made = open_lake(&lake).and_then(|lake| lake.create_or_check());
+    made.expect("an empty lake");
+
+    let resume = [&LONG[..], &["--resume"]].concat();
+    let mut kills = 0;
+    for lines in [1, 12, 40, 41, 90] {
+        let Some(mut child) = start_until(broken, &resume, lines) else {
+            continue;
+        };
+        child.kill().expect("a signal");
+        let status = child.wait().expect("an end");
+        kills += u32::from(status.signal() == Some(9));
+    }
+    assert!(kills > 0, "no run was long enough to be killed");
+    if let Some(child) = start_until(broken, &resume, 120) {
+        let sent = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill").success());
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        assert!(stderr(&output).contains("--resume"), "{}", stderr(&output));
+        let outcome = query(broken, "select outcome from training_runs");
+        assert_eq!(outcome, "outcome\ninterrupted\n");
+    }
+    let again = json_of(&train(broken, &[&resume[..], &["--json"]].concat()));
+    assert_eq!(numbers(broken), numbers(whole));
+    for name in [
+        "steps",
+        "tokens",
+        "best_valid_loss",
+        "last_train_loss",
+        "end",
+    ] {
+        assert_eq!(again["report"][name], report["report"][name], "{name}");
+    }
+    for file in ["adapter_model.safetensors", "adapter_config.json"] {
+        let [whole, broken] = [whole, broken].map(|folder| fs::read(run_folder(folder).join(file)));
+        assert!(
+            whole.expect("a file") == broken.expect("a file"),
+            "{file} differs"
+        );
+    }
+    let left = fs::read_dir(run_folder(broken))
+        .expect("the folder")
+        .flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    let is_rest = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".part");
+    assert!(!left.iter().any(is_rest), "{left:?}");
+    // One run, however many sittings.
+    let told = query(
+        broken,
+        "select name, outcome, steps, best_valid_loss < first_valid_loss as better, error
+         from training_runs",
+    );
+    assert_eq!(
+        told,
+        "name,outcome,steps,better,error\ntiny,finished,200,true,\n"
+    );
+    check_tensorboard(&run_folder(broken), &numbers(broken));
+}
+
+fn query(folder: &Path, sql: &str) -> String {
+    let output = posedata(folder, &["query", "-e", sql, "--format", "csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+/// TensorBoard's own reader finds what metrics.jsonl has, each step once, whatever was interrupted.
+fn check_tensorboard(run: &Path, numbers: &[Value]) {
+    let target = Path::new(env!("CARGO_BIN_EXE_posedata")).ancestors().nth(2);
+    let packages = target.expect("a folder").join("interop/tensorboard");
+    assert!(
+        packages.join("tensorboard").is_dir(),
+        "TensorBoard's reader is not installed; run `make test`"
+    );
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/interop/read_tensorboard.py"
+    );
+    let output = Command::new("python3")
+        .arg(script)
+        .arg(run)
+        .env("PYTHONPATH", &packages)
+        .output()
+        .expect("Python");
+    let found = json_of(&output);
+    for (tag, kind, field) in [
+        ("train/loss", "step", "loss"),
+        ("train/learning_rate", "step", "learning_rate"),
+        ("train/gradient_norm", "step", "gradient_norm"),
+        ("valid/loss", "evaluation", "loss"),
+    ] {
+        let of_kind = numbers.iter().filter(|line| line["kind"] == kind);
+        let wanted: Vec<(u64, f32)> = of_kind
+            .map(|line| {
+                let value = line[field].as_f64().expect("a number");
+                (line["step"].as_u64().expect("a step"), value as f32)
+            })
+            .collect();
+        let found: Vec<(u64, f32)> = serde_json::from_value(found[tag].clone()).expect("scalars");
+        assert_eq!(found, wanted, "{tag}");
+    }
+    let speeds = found["train/tokens_per_s"].as_array().expect("scalars");
+    assert_eq!(speeds.len(), 200);
+}
+
+#[test]
+fn a_run_that_is_there_is_neither_replaced_nor_mixed_with_another() {
+    let folder = workspace();
+    let folder = folder.path();
+    let few = ["--max-steps", "2", "--quiet"];
+    let with = |more: &[&str]| train(folder, &[&few[..], more].concat());
+    assert!(with(&[]).status.success());
+    let kept = numbers(folder);
+    let refused = |output: Output, reason: &str| {
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+        assert_eq!(numbers(folder), kept);
+    };
+    refused(with(&[]), "finished after 2 steps");
+    refused(
+        with(&["--resume", "--seed", "1"]),
+        "seed was 0, now it is 1",
+    );
+    write_data(&folder.join("data.jsonl"), "before");
+    refused(with(&["--resume"]), "data_blake3 was");
+    write_data(&folder.join("data.jsonl"), "after");
+    // What only decides about speed may change; a finished run stays as it is.
+    assert!(with(&["--resume", "--checkpointing"]).status.success());
+    assert_eq!(numbers(folder), kept);
+    assert!(with(&["--overwrite", "--seed", "1"]).status.success());
+    assert_ne!(numbers(folder), kept);
+}
+
+#[test]
+fn losses_that_are_no_numbers_end_the_run_and_are_recorded() {
+    let folder = workspace();
+    let folder = folder.path();
+    let lake = LakePaths::new(folder.join("lake"));
+    let made = open_lake(&lake).and_then(|lake| lake.create_or_check());
+    made.expect("an empty lake");
+    let output = posedata(
+        folder,
+        &[
+            "train",
+            "--base",
+            "base",
+            "--dataset",
+            "data.jsonl",
+            "--lr",
+            "1e30",
+            "--warmup",
+            "0",
+            "--eval-every",
+            "50",
+            "--name",
+            "tiny",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(
+        told.contains("of step 2 is") && told.contains("look at examples q"),
+        "{told}"
+    );
+    assert!(
+        run_folder(folder)
+            .join("checkpoints/last/state.json")
+            .is_file()
+    );
+    let rows = query(
+        folder,
+        "select outcome, steps, contains(error, 'step 2') as named from training_runs",
+    );
+    assert_eq!(rows, "outcome,steps,named\nfailed,,true\n");
+}
+
+#[test]
+fn what_cannot_be_trained_is_told_before_anything_is_written() {
+    let folder = workspace();
+    let folder = folder.path();
+    let fails = |more: &[&str], reasons: &[&str]| {
+        let output = train(folder, more);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        for reason in reasons {
+            assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+        }
+        assert!(!run_folder(folder).exists());
+    };
+    fails(&["--device", "cuda"], &["--features cuda", "--device cpu"]);
+    fails(
+        &["--memory-limit", "100MiB"],
+        &["training needs about", "the memory limit is 100.00 MiB"],
+    );
+    fails(
+        &["--max-tokens", "5"],
+        &["40 examples are longer than 5 tokens"],
+    );
+    fails(&["--max-tokens", "1000"], &["256 tokens at most"]);
+    let output = posedata(folder, &["train", "--dataset", "nothing", "--name", "tiny"]);
+    assert!(stderr(&output).contains("there is no dataset 'nothing'"));
+    let silent = r#"{"id": "mute", "messages": [{"role": "user", "content": "a"}]}"#;
+    fs::write(folder.join("data.jsonl"), silent).expect("a file");
+    fails(&[], &["example mute cannot be learned", "no answer"]);
+}
+
+#[test]
+fn examples_that_are_too_long_are_left_out_and_named() {
+    let folder = workspace();
+    let folder = folder.path();
+    let path = folder.join("data.jsonl");
+    let long = json!({"id": "long", "prompt": "a".repeat(300), "completion": "b"});
+    let data = fs::read_to_string(&path).expect("a file");
+    fs::write(&path, format!("{data}{long}\n")).expect("a file");
+    let output = train(folder, &["--max-steps", "1"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(
+        told.contains("1 example is longer") && told.contains("left out: long"),
+        "{told}"
+    );
+    assert!(told.contains("there is no lake here"), "{told}");
+    assert!(
+        stdout(&output).contains("validation loss:"),
+        "{}",
+        stdout(&output)
+    );
+}
