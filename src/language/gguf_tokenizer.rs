@@ -75,6 +75,9 @@ impl ChatTokenizer {
         if json.normalizer.is_some() {
             return Err("texts are normalised before they are split".into());
         }
+        if json.model.merges.is_empty() {
+            return Err("it merges no bytes, and llama.cpp reads no such tokenizer".into());
+        }
         let pre = pre_tokenizer_name(json.pre_tokenizer.as_ref())?;
 
         let mut tokens: Vec<(String, u64)> = (0..vocab_size)
@@ -94,6 +97,9 @@ impl ChatTokenizer {
             let place = place.ok_or_else(|| {
                 format!("token {id} is beyond the model's vocabulary of {vocab_size}")
             })?;
+            if place.1 != UNUSED_TOKEN && place.0 != content {
+                return Err(format!("'{}' and '{content}' are both token {id}", place.0));
+            }
             *place = (content, kind);
         }
         let merges = json.model.merges.into_iter().map(|merge| match merge {

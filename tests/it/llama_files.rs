@@ -132,7 +132,7 @@ fn floats_of_all_types_and_shards_are_read() {
         }
         let config = &weights.config;
         let expected = LlamaConfig {
-            vocab_size: 258,
+            vocab_size: 260,
             hidden_size: 64,
             intermediate_size: 96,
             num_layers: 2,
@@ -977,10 +977,18 @@ fn tokenizers_that_gguf_files_cannot_hold_are_named() {
     assert!(error.contains("normalised"), "{error}");
     let error = refusal(&|tokenizer| tokenizer["pre_tokenizer"] = json!({ "type": "Whitespace" }));
     assert!(error.contains("how texts are split"), "{error}");
+    // An added token that the vocabulary lacks is given the vocabulary's length as its number.
+    let error = refusal(&|tokenizer| {
+        let vocabulary = tokenizer["model"]["vocab"].as_object_mut();
+        vocabulary.expect("a vocabulary").remove("</s>");
+    });
+    assert!(error.contains("both token 258"), "{error}");
+    let error = refusal(&|tokenizer| tokenizer["model"]["merges"] = json!([]));
+    assert!(error.contains("merges"), "{error}");
     fs::write(&path, whole.to_string()).expect("a file");
     let mut smaller = weights.clone();
-    smaller.config.vocab_size = 257;
+    smaller.config.vocab_size = 258;
     let error = export::merged_gguf(&base, &smaller, &adapter, &file).expect_err("too many");
-    assert!(error.to_string().contains("token 257 is beyond"), "{error}");
+    assert!(error.to_string().contains("token 258 is beyond"), "{error}");
     assert!(!file.exists());
 }

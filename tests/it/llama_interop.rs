@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use posedata::language::ChatTokenizer;
+use posedata::language::NextTurn;
 use posedata::language::bases::Base;
 use posedata::language::chat::{Message, Role};
 use posedata::llama::{
@@ -80,7 +80,7 @@ fn assert_close(found: &[f32], wanted: &[f32], tolerance: f32) {
 /// Writes the adapter, the merged folder and the merged GGUF file, and what they compute.
 fn write_and_compare(base: &Base, config: LoraConfig, folder: &Path) {
     let path = |name: &str| folder.join(name);
-    let tokenizer: ChatTokenizer = base.tokenizer().expect("a tokenizer");
+    let tokenizer = base.tokenizer().expect("a tokenizer");
     let encoded = tokenizer.encode(&chat()).expect("tokens");
     let weights = Arc::new(Weights::open(base, Precision::F32).expect("weights"));
     let mut adapter = Adapter::new(config, &weights.config, 1);
@@ -116,6 +116,9 @@ fn write_and_compare(base: &Base, config: LoraConfig, folder: &Path) {
     );
 
     let text = tokenizer.decode(ids).expect("a text");
+    let prompt = tokenizer.render(&chat()[..1], NextTurn::Assistant);
+    let prompt = prompt.expect("a text");
+    let prompt_ids = tokenizer.tokens(&prompt).expect("tokens");
     let numbers: Value = json!({
         "base": std::path::absolute(base.files.path()).expect("a path"),
         "messages": chat(),
@@ -124,7 +127,8 @@ fn write_and_compare(base: &Base, config: LoraConfig, folder: &Path) {
         "base_logits": plain, "base_nll": plain_nll,
         "adapter_logits": adapted, "adapter_nll": adapted_nll,
         "gguf_logits": in_gguf,
-        "gguf_answer": write_greedily(&gguf, ids),
+        "prompt": prompt,
+        "gguf_answer": write_greedily(&gguf, &prompt_ids),
     });
     fs::write(path("numbers.json"), numbers.to_string()).expect("a file");
 }

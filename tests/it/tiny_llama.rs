@@ -25,7 +25,7 @@ pub struct TinyLlama {
 }
 
 impl TinyLlama {
-    /// Vocabulary 258, width 64, 4 heads of 16 elements, 2 of keys and values, MLP 96.
+    /// Vocabulary 260 (bytes, two special tokens, a pair, one unused), width 64, 4 heads of 16 elements, 2 of keys and values, MLP 96.
     pub fn new() -> Self {
         Self::of_width(64)
     }
@@ -41,8 +41,8 @@ impl TinyLlama {
             let values = (0..count).map(|_| middle + random.random_range(-0.25..0.25));
             tensors.insert(name, (shape.to_vec(), values.collect()));
         };
-        add("model.embed_tokens.weight".into(), &[258, hidden]);
-        add("lm_head.weight".into(), &[258, hidden]);
+        add("model.embed_tokens.weight".into(), &[260, hidden]);
+        add("lm_head.weight".into(), &[260, hidden]);
         add("model.norm.weight".into(), &[hidden]);
         for layer in 0..2 {
             let mut in_layer = |name: &str, shape: &[usize]| {
@@ -59,7 +59,7 @@ impl TinyLlama {
             in_layer("mlp.down_proj", &[hidden, 96]);
         }
         let config = json!({
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 258,
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 260,
             "hidden_size": hidden, "intermediate_size": 96, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_act": "silu",
             "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "rope_scaling": null,
@@ -109,6 +109,15 @@ impl TinyLlama {
             folder.path(),
             json!({ "bos_token": "<s>", "eos_token": "</s>", "chat_template": TEMPLATE }),
         );
+        // llama.cpp reads no tokenizer that never merges.
+        let path = folder.path().join("tokenizer.json");
+        let mut tokenizer: Value =
+            serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+        for (token, id) in [("<s>", 256), ("</s>", 257), ("th", 258)] {
+            tokenizer["model"]["vocab"][token] = id.into();
+        }
+        tokenizer["model"]["merges"] = json!([["t", "h"]]);
+        fs::write(&path, tokenizer.to_string()).expect("a file");
         let mut files = vec![("config.json".into(), self.config.to_string().into())];
         for name in ["tokenizer.json", "tokenizer_config.json"] {
             let bytes = fs::read(folder.path().join(name)).expect("a file");
