@@ -15,7 +15,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv
 
-.PHONY: help setup system-packages test-packages build models clips demo test test-datasets test-interop lint fmt bench bench-dataset bench-peers
+.PHONY: help setup system-packages test-packages build models clips demo test test-datasets test-adapters test-interop lint fmt bench bench-dataset bench-train bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,21 @@ $(INTEROP)/venv/.ready: tests/interop/requirements.txt | test-packages
 	@$(INTEROP)/venv/bin/pip install --quiet -r $<
 	@touch $@
 
-test-interop: setup clips $(INTEROP)/venv/.ready test-datasets ## Read exported files and datasets with OpenSim, pandas, datasets, TRL (from PyPI)
+PEFT_VENV := $(INTEROP)/peft-venv
+PEFT_FILES := $(abspath $(INTEROP))/peft
+
+$(PEFT_VENV)/.ready: tests/interop/requirements-peft.txt | test-packages
+	@echo "fetching PyTorch, PEFT, transformers and llama.cpp (several GB)"
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+test-adapters: setup $(PEFT_VENV)/.ready ## Load adapters and merged models with PEFT, transformers, llama.cpp (from PyPI)
+	@rm -rf $(PEFT_FILES)
+	POSEDATA_PEFT_FILES=$(PEFT_FILES) cargo test --release --locked --test it -- llama_interop::
+	$(PEFT_VENV)/bin/python tests/interop/read_adapters.py $(PEFT_FILES)
+
+test-interop: setup clips $(INTEROP)/venv/.ready test-datasets test-adapters ## Read exported files, datasets and models with other people's tools (from PyPI)
 	@rm -rf $(INTEROP)/lake $(INTEROP)/output
 	$(POSEDATA) ingest "$$($(POSEDATA) models path demo)" --lake $(INTEROP)/lake --output $(INTEROP)/output
 	cd $(INTEROP) && venv/bin/python $(CURDIR)/tests/interop/read_exports.py \
@@ -123,6 +137,11 @@ bench: setup test-packages clips ## Measure ingest against its roofline
 
 bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
 	cargo bench --locked --bench dataset
+
+# With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
+bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)
+	@python=$(abspath $(PEFT_VENV))/bin/python; test -e $(PEFT_VENV)/.ready || python=; \
+	    POSEDATA_PEFT_PYTHON=$${POSEDATA_PEFT_PYTHON-$$python} cargo bench --locked --bench train
 
 PEERS := $(TARGET_DIR)/peers
 
