@@ -92,7 +92,7 @@ pub enum DatasetError {
     #[error("person {person} is never seen in the video")]
     NotSeen { person: u16 },
     #[error(
-        "the time from {from_secs} s to {to_secs} s is not in the video, where person {person} is seen from {first_secs:.2} s to {last_secs:.2} s; change --from and --to"
+        "the time from {from_secs:.2} s to {to_secs:.2} s is not in the video, where person {person} is seen from {first_secs:.2} s to {last_secs:.2} s; change --from and --to"
     )]
     OutsideTheVideo {
         person: u16,

@@ -92,8 +92,13 @@ pub fn scene_table(
             }
         }
     }
-    let questions = candidates.iter().map(|(.., words)| words.question.as_str());
-    let Some(nearest) = nearest(question, questions) else {
+    // Of equally near questions the one with the smallest table is taken.
+    candidates.sort_by_key(|(.., words)| words.data.len());
+    let choices = candidates.iter().map(|(.., words)| Candidate {
+        question: &words.question,
+        data: &words.data,
+    });
+    let Some(nearest) = nearest(question, &choices.collect::<Vec<_>>()) else {
         return Err(DatasetError::NothingToShow {
             frame_start,
             frame_end,
@@ -190,27 +195,41 @@ fn windows(recipe: &Recipe, track: u32, frame_start: u64, frame_end: u64) -> Vec
     (0..TRIES).map(window).collect()
 }
 
-/// The text that shares most with `question`: words in both over words in either, each counted by
-/// how few of the texts have it (inverse document frequency). The first of equals.
-fn nearest<'a>(question: &str, texts: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
-    let mut frequencies: HashMap<String, f64> = HashMap::new();
-    let mut count = 0.0;
-    for text in texts.clone() {
-        count += 1.0;
-        for word in words(text) {
-            *frequencies.entry(word).or_default() += 1.0;
-        }
+/// A question of a recipe, with the table that it is about.
+struct Candidate<'a> {
+    question: &'a str,
+    data: &'a str,
+}
+
+/// The candidate that is nearest to `question`: its table or its question has most of the joints,
+/// sides and other names that `question` takes from tables, and the questions share most words.
+/// That is words in both over words in either, each counted by how few of the candidates have it
+/// (inverse document frequency). The first of equals.
+fn nearest(question: &str, candidates: &[Candidate<'_>]) -> Option<usize> {
+    let texts: Vec<BTreeSet<String>> = candidates.iter().map(|c| words(c.question)).collect();
+    let tables: Vec<BTreeSet<String>> = candidates.iter().map(|c| words(c.data)).collect();
+    let mut frequencies: HashMap<&str, f64> = HashMap::new();
+    for word in texts.iter().flatten() {
+        *frequencies.entry(word).or_default() += 1.0;
     }
-    let weight = |word: &String| (1.0 + count / frequencies.get(word).unwrap_or(&1.0)).ln();
-    let asked = words(question);
-    let alike = |text: &str| -> f64 {
-        let text = words(text);
-        let both: f64 = asked.intersection(&text).map(weight).sum();
-        let either: f64 = asked.union(&text).map(weight).sum();
-        both / either.max(f64::MIN_POSITIVE)
+    let weight = |word: &String| {
+        let frequency = frequencies.get(word.as_str()).unwrap_or(&1.0);
+        (1.0 + candidates.len() as f64 / frequency).ln()
     };
-    let scored = texts.map(alike).enumerate();
-    let best = scored.reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let asked = words(question);
+    let named = |word: &&String| tables.iter().any(|table| table.contains(*word));
+    let names: Vec<&String> = asked.iter().filter(named).collect();
+    let score = |(text, table): (&BTreeSet<String>, &BTreeSet<String>)| {
+        let is_there = |name: &&&String| text.contains(**name) || table.contains(**name);
+        let both: f64 = asked.intersection(text).map(weight).sum();
+        let either: f64 = asked.union(text).map(weight).sum();
+        (
+            names.iter().filter(is_there).count(),
+            both / either.max(f64::MIN_POSITIVE),
+        )
+    };
+    let scores = texts.iter().zip(&tables).map(score).enumerate();
+    let best = scores.reduce(|best, next| if next.1 > best.1 { next } else { best });
     best.map(|(index, _)| index)
 }
 
@@ -230,19 +249,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rare_words_decide_which_text_is_nearest() {
-        let texts = [
-            "What is the left knee angle at 0.52 s?",
-            "What is the right knee angle at 0.52 s?",
-            "What is the range of motion of the left knee?",
-            "Find the largest value of left_elbow_deg and its time.",
+    fn names_and_then_rare_words_decide_which_question_is_nearest() {
+        let candidate = |question, data| Candidate { question, data };
+        let candidates = [
+            candidate(
+                "What is the left knee angle at 0.52 s?",
+                "time_secs,left_knee_deg\n0.52,98",
+            ),
+            candidate(
+                "What is the right knee angle at 0.52 s?",
+                "time_secs,right_knee_deg",
+            ),
+            candidate(
+                "What is the range of motion of the left knee?",
+                "time_secs,left_knee_deg",
+            ),
+            candidate(
+                "What is the range of motion of the left hip?",
+                "time_secs,left_hip_deg",
+            ),
+            candidate(
+                "Find the largest value and its time.",
+                "time_secs,left_elbow_deg",
+            ),
         ];
-        let nearest = |question: &str| nearest(question, texts.iter().copied());
+        let nearest = |question: &str| nearest(question, &candidates);
         assert_eq!(nearest("How large is my right knee's angle?"), Some(1));
-        assert_eq!(nearest("the range of the knees"), Some(2));
-        assert_eq!(nearest("When is the left elbow largest?"), Some(3));
+        assert_eq!(nearest("the range of the left knee"), Some(2));
+        // A table of the wrong joint is worse than another recipe's of the right one.
+        assert_eq!(
+            nearest("What is the range of motion of the right knee?"),
+            Some(1)
+        );
+        assert_eq!(
+            nearest("What is the left elbow's range of motion?"),
+            Some(4)
+        );
         // What shares nothing with any of them goes to the first.
         assert_eq!(nearest("Hello"), Some(0));
-        assert_eq!(super::nearest("Hello", std::iter::empty()), None);
+        assert_eq!(super::nearest("Hello", &[]), None);
     }
 }

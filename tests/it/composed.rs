@@ -13,8 +13,11 @@ use posedata::llama::{
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use safetensors::SafeTensors;
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::numpy_random::NumpyRandom;
 use crate::support::installed;
 
 #[derive(Deserialize)]
@@ -92,6 +95,93 @@ fn smollm2_writes_what_transformers_writes() {
     assert_eq!(streamed, generated.text);
     let text = tokenizer.decode(&generated.ids).expect("a text");
     assert_eq!(generated.text, text);
+}
+
+/// The replay's adapter before its first step.
+fn replays_adapter(replay: &Value, model: &LlamaConfig) -> Adapter {
+    let told = |key: &str| {
+        let text = replay["init_a"][key].as_str().expect("a number");
+        text.parse().expect("a number")
+    };
+    let mut random = NumpyRandom::new(told("state"), told("increment"));
+    let config = LoraConfig {
+        rank: 8,
+        alpha: 16.0,
+        dropout: 0.0,
+        projections: Projection::ATTENTION.to_vec(),
+        uses_rslora: false,
+    };
+    let mut adapter = Adapter::new(config, model, 0);
+    for pair in &mut adapter.pairs {
+        let bound = 1.0 / (pair.a.len() as f64 / 8.0).sqrt();
+        pair.a.fill_with(|| random.uniform(-bound, bound) as f32);
+    }
+    adapter
+}
+
+#[test]
+fn the_replays_first_step_is_pefts() {
+    let text = include_str!("../goldens/lora_replay.json");
+    let replay: Value = serde_json::from_str(text).expect("goldens");
+    let expected = include_bytes!("../goldens/lora_replay_gradients.safetensors");
+    let expected = SafeTensors::deserialize(expected).expect("goldens");
+    let mut model = smollm2();
+    let adapter = replays_adapter(&replay, model.config());
+    let chat = &replay["data"][0];
+    let ids: Vec<u32> = serde_json::from_value(chat["input_ids"].clone()).expect("ids");
+    let labels: Vec<i64> = serde_json::from_value(chat["labels"].clone()).expect("labels");
+    let mut batch = Batch::new();
+    batch.push(&ids, |place| labels[place] >= 0);
+    let mut gradients = Adapter::zeros(&adapter.config, model.config());
+    let scale = 1.0 / batch.targets.len() as f32;
+    let total = model.accumulate_gradients(&adapter, &batch, scale, 0, &mut gradients);
+    let loss = total.expect("a loss") / batch.targets.len() as f64;
+    let step = &replay["steps"][0];
+    assert!(
+        (loss - step["loss"].as_f64().expect("a loss")).abs() < 1e-4,
+        "{loss}"
+    );
+    let squares = gradients
+        .iter()
+        .flat_map(|pair| pair.a.iter().chain(&pair.b));
+    let norm = squares.map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+    let expected_norm = step["grad_norm"].as_f64().expect("a norm");
+    assert!((norm / expected_norm - 1.0).abs() < 1e-3, "{norm}");
+    let mut compared = 0;
+    for pair in &gradients {
+        // A has no gradient while B is zero.
+        assert!(pair.a.iter().all(|g| *g == 0.0));
+        let part = format!(
+            "layers.{}.self_attn.{}.",
+            pair.layer,
+            pair.projection.name()
+        );
+        let name = expected
+            .names()
+            .into_iter()
+            .find(|name| name.contains(&part));
+        let Some(name) = name else {
+            continue;
+        };
+        let tensor = expected.tensor(name).expect("a tensor");
+        let values = tensor
+            .data()
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes")));
+        let values: Vec<f32> = values.collect();
+        let largest = values
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
+        assert_eq!(values.len(), pair.b.len());
+        for (gradient, value) in pair.b.iter().zip(values) {
+            assert!(
+                (gradient - value).abs() < 1e-3 * largest,
+                "{name}: {gradient} {value}"
+            );
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 12);
 }
 
 fn sum(values: &[f32]) -> f64 {

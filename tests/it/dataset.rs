@@ -48,7 +48,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn shipped_recipes() -> String {
+pub fn shipped_recipes() -> String {
     format!("{}/queries/instruct", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -67,7 +67,7 @@ pub fn build(folder: &Path, more: &[&str]) -> Value {
 }
 
 #[track_caller]
-fn query(folder: &Path, sql: &str) -> Vec<Value> {
+pub fn query(folder: &Path, sql: &str) -> Vec<Value> {
     let output = posedata(folder, &["query", "--json", "-e", sql]);
     assert!(output.status.success(), "{}", stderr(&output));
     let rows: Value = serde_json::from_str(&stdout(&output)).expect("JSON");

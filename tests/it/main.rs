@@ -2,11 +2,13 @@
 
 mod analysis;
 mod annotated;
+mod ask;
 mod bad_input;
 mod biomechanics;
 mod composed;
 mod dataset;
 mod engine;
+mod eval;
 mod export;
 mod fake_provider;
 mod faults;
