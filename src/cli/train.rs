@@ -349,6 +349,8 @@ impl Started {
 /// All that a run is made of, validated, before anything large is read.
 struct Plan {
     base: Base,
+    /// What other tools call the base: its repository on the hub, or its path.
+    base_model_name: String,
     shape: LlamaConfig,
     source: DataSource,
     data: TrainData,
@@ -434,6 +436,7 @@ fn plan(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<Plan> {
     let settings = settings(args, &config, &base, &tokenizer, &data)?;
     let Chats { source, .. } = chats;
     Ok(Plan {
+        base_model_name: base_model_name(&base, &store),
         base,
         shape,
         source,
@@ -654,6 +657,7 @@ fn train_in(
     };
     let progress = Progress::new(global);
     let run = Run {
+        base: &plan.base_model_name,
         config,
         data: &plan.data,
         folder: folder.path(),
@@ -677,7 +681,7 @@ fn write_outputs(
     global: &GlobalArgs,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let store = global.store()?;
-    adapter.save(folder, &base_model_name(&plan.base, &store))?;
+    adapter.save(folder, &plan.base_model_name)?;
     export::tokenizer_files(&plan.base, folder)?;
     let mut bytes = serde_json::to_vec_pretty(report)?;
     bytes.push(b'\n');
@@ -699,7 +703,6 @@ fn write_outputs(
     Ok(outputs)
 }
 
-/// What other tools call the base: its repository on the hub, or its path.
 fn base_model_name(base: &Base, store: &ModelStore) -> String {
     let named = store.bases().iter().find(|named| named.name == base.name);
     named.map_or_else(|| base.name.clone(), |named| named.repository.clone())

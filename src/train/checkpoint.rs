@@ -1,7 +1,7 @@
 //! What a run needs to go on where it was: adapter, optimiser, position, what was best so far.
 //!
-//! The folder `checkpoints` holds the newest state in `last` and the best adapter in `best`. It is
-//! written beside the one that is there and takes its place in one step, so that both always belong
+//! The folder `checkpoints` holds the newest state in `last` and the best adapter, as PEFT reads it,
+//! in `best`. It is written beside the one that is there and takes its place in one step, so that both always belong
 //! together, whenever the process is killed.
 
 use std::borrow::Cow;
@@ -22,7 +22,6 @@ const LAST_FOLDER: &str = "last";
 const BEST_FOLDER: &str = "best";
 const STATE_FILE: &str = "state.json";
 const TENSORS_FILE: &str = "state.safetensors";
-const ADAPTER_FILE: &str = "adapter.safetensors";
 const ADAPTER: &str = "adapter";
 const MEANS: &str = "means";
 const SQUARES: &str = "squares";
@@ -83,20 +82,20 @@ pub enum Standing {
 }
 
 impl Checkpoint {
-    /// Writes the state into the run's folder.
+    /// Writes the state into the run's folder; `base` is what other tools call the base model.
     ///
     /// # Errors
     /// When the disk does not take it; the checkpoint that was there is there still.
-    pub fn save(&self, run: &Path, standing: Standing) -> Result<(), TrainError> {
+    pub fn save(&self, run: &Path, base: &str, standing: Standing) -> Result<(), TrainError> {
         let checkpoints = run.join(CHECKPOINTS_FOLDER);
-        self.write(&checkpoints, standing)
+        self.write(&checkpoints, base, standing)
             .map_err(|e| TrainError::Write {
                 path: checkpoints,
                 reason: e.to_string(),
             })
     }
 
-    fn write(&self, checkpoints: &Path, standing: Standing) -> io::Result<()> {
+    fn write(&self, checkpoints: &Path, base: &str, standing: Standing) -> io::Result<()> {
         let new = temporary_folder_beside(checkpoints)?;
         let last = new.path().join(LAST_FOLDER);
         fs::create_dir(&last)?;
@@ -112,18 +111,13 @@ impl Checkpoint {
         state.sync_all()?;
         sync_folder(&last)?;
         let best = new.path().join(BEST_FOLDER);
-        let best_before = checkpoints.join(BEST_FOLDER).join(ADAPTER_FILE);
-        let is_best = standing == Standing::Best;
-        if is_best || best_before.exists() {
-            fs::create_dir(&best)?;
-            let file = best.join(ADAPTER_FILE);
-            if is_best {
-                write_pairs(&file, &[(ADAPTER, &self.adapter.pairs)])?;
-            } else if fs::hard_link(&best_before, &file).is_err() {
-                // Not every filesystem has links.
-                fs::copy(&best_before, &file)?;
-                File::open(&file)?.sync_all()?;
-            }
+        let best_before = checkpoints.join(BEST_FOLDER);
+        match standing {
+            Standing::Best => self.adapter.save(&best, base).map_err(io::Error::other)?,
+            Standing::NotBest if best_before.exists() => link_files(&best_before, &best)?,
+            Standing::NotBest => {}
+        }
+        if best.exists() {
             sync_folder(&best)?;
         }
         persist_folder(new, checkpoints)
@@ -192,29 +186,31 @@ impl Position {
     }
 }
 
+/// Gives the files of a folder to a new one too.
+fn link_files(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let file = to.join(entry.file_name());
+        // Not every filesystem has links.
+        if fs::hard_link(entry.path(), &file).is_err() {
+            fs::copy(entry.path(), &file)?;
+            File::open(&file)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
 /// The best adapter of a run so far; `None` when no evaluation has been saved.
 ///
 /// # Errors
 /// When it is damaged.
-pub fn best_adapter(
-    run: &Path,
-    lora: &LoraConfig,
-    model: &LlamaConfig,
-) -> Result<Option<Adapter>, TrainError> {
-    let path = run.join(CHECKPOINTS_FOLDER).join(BEST_FOLDER);
-    let path = path.join(ADAPTER_FILE);
-    if !path.exists() {
-        return Ok(None);
+pub fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, TrainError> {
+    let best = run.join(CHECKPOINTS_FOLDER).join(BEST_FOLDER);
+    match best.exists() {
+        true => Ok(Some(Adapter::load(&best, model)?)),
+        false => Ok(None),
     }
-    let read = read_pairs(&path, &[ADAPTER], &Adapter::zeros(lora, model));
-    let mut read = read.map_err(|reason| TrainError::Damaged {
-        path: path.clone(),
-        reason,
-    })?;
-    Ok(read.pop().map(|pairs| Adapter {
-        config: lora.clone(),
-        pairs,
-    }))
 }
 
 /// Deletes what a killed process left of a checkpoint that it was writing. Nobody else may be
@@ -349,11 +345,13 @@ mod tests {
         let run = tempfile::tempdir().expect("a folder");
         let run = run.path();
         assert_eq!(load(run), None);
-        let best = |run| best_adapter(run, &lora(), &shape()).expect("an adapter");
-        checkpoint(1).save(run, Standing::NotBest).expect("saved");
+        let best = |run| best_adapter(run, &shape()).expect("an adapter");
+        checkpoint(1)
+            .save(run, "base", Standing::NotBest)
+            .expect("saved");
         assert_eq!(best(run), None);
         for (step, standing) in [(2, Standing::Best), (3, Standing::NotBest)] {
-            checkpoint(step).save(run, standing).expect("saved");
+            checkpoint(step).save(run, "base", standing).expect("saved");
             assert_eq!(load(run), Some(checkpoint(step)));
             assert_eq!(best(run), Some(checkpoint(2).adapter));
         }
@@ -365,7 +363,9 @@ mod tests {
     fn whatever_is_left_of_a_killed_writer_changes_nothing_and_goes() {
         let run = tempfile::tempdir().expect("a folder");
         let run = run.path();
-        checkpoint(1).save(run, Standing::Best).expect("saved");
+        checkpoint(1)
+            .save(run, "base", Standing::Best)
+            .expect("saved");
         // A checkpoint is files in a temporary folder until it is whole: any prefix of the writing.
         let half = temporary_folder_beside(&run.join(CHECKPOINTS_FOLDER)).expect("a folder");
         let half = half.keep();
@@ -375,7 +375,9 @@ mod tests {
         assert_eq!(load(run), Some(checkpoint(1)));
         clear_rests(run).expect("cleared");
         assert!(!half.exists());
-        checkpoint(2).save(run, Standing::NotBest).expect("saved");
+        checkpoint(2)
+            .save(run, "base", Standing::NotBest)
+            .expect("saved");
         assert_eq!(load(run), Some(checkpoint(2)));
     }
 
@@ -383,7 +385,9 @@ mod tests {
     fn damage_is_told_and_never_loaded() {
         let run = tempfile::tempdir().expect("a folder");
         let run = run.path();
-        checkpoint(1).save(run, Standing::Best).expect("saved");
+        checkpoint(1)
+            .save(run, "base", Standing::Best)
+            .expect("saved");
         let last = run.join(CHECKPOINTS_FOLDER).join(LAST_FOLDER);
         let bytes = fs::read(last.join(TENSORS_FILE)).expect("a file");
         fs::write(last.join(TENSORS_FILE), &bytes[..bytes.len() - 4]).expect("a file");

@@ -39,6 +39,8 @@ pub struct Run<'a> {
     pub data: &'a TrainData,
     /// Where checkpoints and logs go.
     pub folder: &'a Path,
+    /// What other tools call the base model.
+    pub base: &'a str,
     /// Above the picture of the losses.
     pub title: &'a str,
     pub observer: &'a dyn TrainObserver,
@@ -95,7 +97,7 @@ pub fn train(
     let mut sitting = Sitting::new(model, run, start)?;
     sitting.work()?;
     let report = sitting.report();
-    let best = best_adapter(run.folder, &run.config.lora, sitting.model.config())?;
+    let best = best_adapter(run.folder, sitting.model.config())?;
     Ok((report, best.unwrap_or(sitting.state.adapter)))
 }
 
@@ -216,6 +218,15 @@ impl<'a> Sitting<'a> {
         of_steps.max(of_time).min(1.0)
     }
 
+    /// The step whose learning rate is due: the next one, or one further on where time is short.
+    fn place_in_schedule(&self) -> f64 {
+        let step = self.state.position.step as f64;
+        match self.run.config.length.time_limit_secs {
+            Some(_) => step.max(self.progress() * self.total_steps as f64),
+            None => step,
+        }
+    }
+
     /// Why the run is over now, if it is.
     fn end(&self) -> Option<End> {
         let Position {
@@ -318,7 +329,7 @@ impl<'a> Sitting<'a> {
 
     fn save(&mut self, standing: Standing) -> Result<(), TrainError> {
         self.state.position.elapsed_secs = self.elapsed_secs();
-        self.state.save(self.run.folder, standing)?;
+        self.state.save(self.run.folder, self.run.base, standing)?;
         self.run.observer.saved(self.state.position.step);
         Ok(())
     }
@@ -392,8 +403,9 @@ impl<'a> Sitting<'a> {
         {
             adamw::scale(&mut self.gradients, factor);
         }
-        let position = self.progress() * self.total_steps as f64;
-        let learning_rate = config.schedule.learning_rate(position, self.total_steps);
+        let learning_rate = config
+            .schedule
+            .learning_rate(self.place_in_schedule(), self.total_steps);
         let Checkpoint {
             optimiser, adapter, ..
         } = &mut self.state;
@@ -709,6 +721,7 @@ pub(super) mod tests {
             config,
             data,
             folder,
+            base: "bigrams",
             title: "bigrams",
             observer: &observer,
             stop: &stop,
@@ -763,7 +776,10 @@ pub(super) mod tests {
             steps.iter().copied().eq((0..=40).step_by(4).chain([42])),
             "{steps:?}"
         );
-        assert!((outcome.steps[0].learning_rate - 0.1 / 4.0).abs() < 1e-12);
+        for (step, told) in outcome.steps.iter().enumerate() {
+            let wanted = config().schedule.learning_rate(step as f64, 42);
+            assert_eq!(told.learning_rate, wanted, "{step}");
+        }
     }
 
     #[test]
