@@ -48,7 +48,7 @@ const SECS_PER_MINUTE: f64 = 60.0;
 #[derive(Args)]
 #[command(after_help = "Examples:
   posedata train --base smollm2 --dataset gait
-  posedata train --base tinyllama --dataset gait --precision bf16 --checkpointing
+  posedata train --base tinyllama --precision bf16 --checkpointing
   posedata train --base ./my-llama --dataset data.jsonl --lora-r 16 --lora-alpha 32 --target-modules all-linear --merge --resume
 
 A dataset is one of `posedata dataset build`, its folder, or a file of JSON Lines whose lines hold
@@ -65,9 +65,9 @@ pub struct TrainArgs {
     /// Face hub
     #[arg(long, value_name = "MODEL", default_value = "smollm2")]
     base: String,
-    /// Name or folder of a dataset, or a .jsonl file
+    /// Name or folder of a dataset, or a .jsonl file [default: the only dataset that there is]
     #[arg(long, value_name = "NAME|DIR|FILE")]
-    dataset: String,
+    dataset: Option<String>,
     /// Name of the adapter: letters, digits, - and _ [default: the dataset's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -122,7 +122,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Length")]
     eval_every: Option<u64>,
     /// Most examples of the valid split that an evaluation looks at, drawn by the seed
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Length")]
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Length")]
     eval_examples: u32,
     /// Steps between checkpoints; each evaluation makes one too
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Length")]
@@ -410,11 +410,32 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     Ok(Ending::AllGood)
 }
 
+/// The name of the one dataset in a folder of datasets.
+fn only_dataset(llm_data: &Path) -> anyhow::Result<String> {
+    let mut names = data::names(llm_data)?;
+    match names.as_slice() {
+        [_] => Ok(names.remove(0)),
+        [] => bail!(
+            "there is no dataset in {}; make one with `posedata dataset build --name NAME`, or give --dataset FILE.jsonl",
+            llm_data.display()
+        ),
+        _ => bail!(
+            "there are several datasets in {}; choose one with --dataset: {}",
+            llm_data.display(),
+            names.join(", ")
+        ),
+    }
+}
+
 fn plan(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<Plan> {
     let device = open_device(args.device)?;
     let store = global.store()?;
     // The data is looked at first: weights may have to be fetched.
-    let chats = data::open(&args.dataset, &args.llm_data, args.valid_share, args.seed)?;
+    let dataset = match &args.dataset {
+        Some(dataset) => dataset.clone(),
+        None => only_dataset(&args.llm_data)?,
+    };
+    let chats = data::open(&dataset, &args.llm_data, args.valid_share, args.seed)?;
     let name = args.name.clone().unwrap_or_else(|| chats.source.name());
     check_name(&name).context("give a --name for the adapter")?;
     let base = bases::find(&store, &args.base, Needs::Weights)?;

@@ -15,6 +15,27 @@ use crate::llama::Batch;
 const TRAIN_FILE: &str = "train.jsonl";
 const VALID_FILE: &str = "valid.jsonl";
 
+/// Names of the datasets in a folder of datasets, in order.
+///
+/// # Errors
+/// When the folder is there and cannot be read.
+pub fn names(llm_data: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(llm_data) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().join(DATASET_FILE).is_file() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// The chats of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chats {
