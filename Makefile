@@ -140,8 +140,9 @@ bench-dataset: setup clips ## Measure datasets from a lake of two million frames
 
 # With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
 bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)
-	@python=$(abspath $(PEFT_VENV))/bin/python; test -e $(PEFT_VENV)/.ready || python=; \
-	    POSEDATA_PEFT_PYTHON=$${POSEDATA_PEFT_PYTHON-$$python} cargo bench --locked --bench train
+	@test ! -e $(PEFT_VENV)/.ready || \
+	    export POSEDATA_PEFT_PYTHON=$${POSEDATA_PEFT_PYTHON:-$(abspath $(PEFT_VENV))/bin/python}; \
+	    cargo bench --locked --bench train
 
 PEERS := $(TARGET_DIR)/peers
 

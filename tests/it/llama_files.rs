@@ -829,6 +829,15 @@ fn a_merged_folder_is_base_plus_adapter() {
     let config: Value = serde_json::from_str(&config).expect("JSON");
     assert_eq!(config["torch_dtype"], "float32");
 
+    let before = fs::read(base.files.path().join("model.safetensors")).expect("a file");
+    for place in [base.files.path(), folder.path()] {
+        let error = export::merged_safetensors(&base, &weights, &adapter, place);
+        let error = error.expect_err("the base's place").to_string();
+        assert!(error.contains("the base model is here"), "{error}");
+    }
+    let after = fs::read(base.files.path().join("model.safetensors")).expect("a file");
+    assert!(before == after);
+
     let strange = folder.path().join("strange");
     fs::create_dir(&strange).expect("a folder");
     fs::write(strange.join("notes.txt"), "mine").expect("a file");

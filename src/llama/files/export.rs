@@ -102,6 +102,7 @@ pub fn sharded_safetensors(
     folder: &Path,
     max_shard_bytes: usize,
 ) -> Result<(), LlamaError> {
+    check_not_base(base, folder)?;
     let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
     if !is_empty && !folder.join(CONFIG_FILE).is_file() {
         let reason = "the folder holds something else than a model; give another, or empty it";
@@ -123,6 +124,21 @@ pub fn sharded_safetensors(
         write_json(new.path(), GENERATION_CONFIG_FILE, &generation)?;
     }
     persist_folder(new, folder).map_err(|e| write_error(folder, e))
+}
+
+/// The merged model never takes the place of the model that it is made of.
+fn check_not_base(base: &Base, path: &Path) -> Result<(), LlamaError> {
+    let is_base = match (fs::canonicalize(base.files.path()), fs::canonicalize(path)) {
+        (Ok(base), Ok(path)) => base.starts_with(path),
+        _ => false,
+    };
+    match is_base {
+        true => Err(write_error(
+            path,
+            "the base model is here; give another place",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn write_weights(
@@ -331,6 +347,7 @@ pub fn merged_gguf(
     adapter: &Adapter,
     file: &Path,
 ) -> Result<(), LlamaError> {
+    check_not_base(base, file)?;
     let metadata = gguf_metadata(base, weights)?;
     let mut tensors = Vec::new();
     for part in Part::all(&weights.config) {
