@@ -1,5 +1,6 @@
 //! `posedata eval`: asks a model the questions of a dataset, with its adapter and without.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,7 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let setting = Setting {
         base: args.model.base().into(),
         adapter: args.adapter.display().to_string(),
+        adapter_blake3: adapter_blake3(&args.adapter)?,
         precision: args.model.precision_name().into(),
         sample,
     };
@@ -127,6 +129,13 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         tell(&evaluation, &args.adapter, global)?;
     }
     Ok(Ending::AllGood)
+}
+
+/// BLAKE3 of an adapter's weights, 64 hex digits.
+pub fn adapter_blake3(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join("adapter_model.safetensors");
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 
 /// A model under examination.

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::dataset::FolderArgs;
-use super::eval::EVAL_FILE;
+use super::eval::{EVAL_FILE, adapter_blake3};
 use super::model_card::read;
 use super::{Ending, GlobalArgs, Verbosity, handle_interrupts, logs};
 use crate::dataset::Dataset;
@@ -214,12 +214,9 @@ fn train(args: &RunArgs) -> anyhow::Result<Vec<OsString>> {
 /// `None` when this adapter has been asked these questions.
 fn eval(args: &RunArgs) -> anyhow::Result<Option<Vec<OsString>>> {
     let adapter = args.adapter();
-    let result = adapter.join(EVAL_FILE);
-    let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-    if changed(&result) > changed(&adapter.join("adapter_model.safetensors")) {
+    if let Some(known) = read::<Evaluation>(&adapter.join(EVAL_FILE))? {
         let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
-        let known = read::<Evaluation>(&result)?;
-        if known.is_some_and(|known| known.dataset_blake3 == data) {
+        if known.dataset_blake3 == data && known.adapter_blake3 == adapter_blake3(&adapter)? {
             return Ok(None);
         }
     }

@@ -227,6 +227,7 @@ mod tests {
         let setting = Setting {
             base: "smollm2".into(),
             adapter: "gait".into(),
+            adapter_blake3: "cd34".into(),
             precision: "f32".into(),
             sample: Sample {
                 split: Split::Valid,

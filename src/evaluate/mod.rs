@@ -178,6 +178,8 @@ impl Comparison {
 pub struct Evaluation {
     pub base: String,
     pub adapter: String,
+    /// Of the adapter's weights.
+    pub adapter_blake3: String,
     pub dataset: String,
     pub dataset_blake3: String,
     pub lake_snapshot: u64,
@@ -200,6 +202,7 @@ pub struct Evaluation {
 pub struct Setting {
     pub base: String,
     pub adapter: String,
+    pub adapter_blake3: String,
     pub precision: String,
     pub sample: Sample,
 }
@@ -225,6 +228,7 @@ impl Evaluation {
         Self {
             base: setting.base,
             adapter: setting.adapter,
+            adapter_blake3: setting.adapter_blake3,
             dataset: dataset.into(),
             dataset_blake3: dataset_blake3.into(),
             lake_snapshot,

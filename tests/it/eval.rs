@@ -14,7 +14,7 @@ use posedata::llama::{Batch, LlamaError};
 use serde_json::{Value, json};
 
 use crate::ask::write_models;
-use crate::dataset::{build, folder_with_lake};
+use crate::dataset::{build, folder_with_lake, shipped_recipes};
 use crate::support::{installed, posedata, stderr, stdout};
 
 const VALID_OPTIONS: [&str; 6] = ["--valid", "0.3", "--seed", "7", "--examples", "600"];
@@ -112,6 +112,7 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
     let setting = Setting {
         base: "base".into(),
         adapter: "adapter".into(),
+        adapter_blake3: String::new(),
         precision: "f32".into(),
         sample,
     };
@@ -203,6 +204,59 @@ fn an_adapter_that_changes_nothing_is_as_good_as_its_base() {
     ] {
         assert!(card.contains(part), "{part}\n{card}");
     }
+}
+
+#[test]
+fn one_command_goes_from_videos_to_a_model_and_does_nothing_twice() {
+    let folder = folder_with_lake();
+    write_models(folder.path(), |_| 0.0);
+    fs::create_dir(folder.path().join("few")).expect("a folder");
+    for file in [
+        "_shared.jinja",
+        "range_of_motion.sql",
+        "range_of_motion.jinja",
+    ] {
+        let shipped = Path::new(&shipped_recipes()).join(file);
+        fs::copy(shipped, folder.path().join("few").join(file)).expect("a copy");
+    }
+    let demo = installed("demo");
+    let demo = demo.to_str().expect("a plain path");
+    let run = |seed: &str| {
+        let data = [
+            "run",
+            demo,
+            "--no-video",
+            "--name",
+            "gait",
+            "--sport-type",
+            "running",
+        ];
+        let recipes = ["--recipes", "few", "--valid", "0.3", "--seed", seed];
+        let model = ["--train-llm", "--base", "./base", "--max-steps", "2"];
+        let output = posedata(folder.path(), &[&data[..], &recipes, &model].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let told = run("7");
+    for stage in ["ingest", "dataset build", "train", "eval"] {
+        assert!(told.contains(&format!("posedata {stage} ")), "{told}");
+    }
+    let adapter = folder.path().join("llm_models/gait");
+    assert!(adapter.join("adapter_model.safetensors").is_file());
+    let card = fs::read_to_string(adapter.join("README.md")).expect("a card");
+    assert!(card.contains("**Numeric questions: "), "{card}");
+    let evaluation = fs::read(adapter.join("eval.json")).expect("a file");
+
+    let told = run("7");
+    assert!(told.contains("--resume"), "{told}");
+    assert!(!told.contains("posedata eval"), "{told}");
+    let again = fs::read(adapter.join("eval.json")).expect("a file");
+    assert_eq!(again, evaluation);
+
+    // Other data make another model.
+    let told = run("8");
+    assert!(told.contains("--overwrite"), "{told}");
+    assert!(told.contains("posedata eval"), "{told}");
 }
 
 #[test]
