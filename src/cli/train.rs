@@ -673,7 +673,7 @@ fn train_in(
         None => None,
     };
     let start = match saved {
-        Some(state) => Start::Resumed(state),
+        Some(state) => Start::Resumed(Box::new(state)),
         None => Start::New(Adapter::new(config.lora.clone(), &shape, config.seed)),
     };
     let progress = Progress::new(global);

@@ -51,7 +51,7 @@ pub struct Run<'a> {
 /// Where a run begins.
 pub enum Start {
     New(Adapter),
-    Resumed(Checkpoint),
+    Resumed(Box<Checkpoint>),
 }
 
 /// What became of a run.
@@ -146,7 +146,7 @@ impl<'a> Sitting<'a> {
             }
             Start::Resumed(state) => {
                 let step = state.position.step;
-                (state, Some(step))
+                (*state, Some(step))
             }
         };
         if state.position.end == Some(End::Interrupted) {
@@ -586,7 +586,8 @@ pub(super) mod tests {
             let rank = adapter.config.rank;
             let mut sum = 0.0;
             for (i, (token, next)) in Self::bigrams(batch).enumerate() {
-                let drop = (dropout_seed >> (i % 64)) % 8 == 0 && adapter.config.dropout > 0.0;
+                let drop =
+                    (dropout_seed >> (i % 64)).is_multiple_of(8) && adapter.config.dropout > 0.0;
                 let (inner, probabilities) = Self::forward(adapter, token);
                 sum -= probabilities[next as usize].ln();
                 if drop {
@@ -595,9 +596,9 @@ pub(super) mod tests {
                 for (row, probability) in probabilities.iter().enumerate() {
                     let is_next = f64::from(row == next as usize);
                     let error = (probability - is_next) * f64::from(loss_scale);
-                    for r in 0..rank {
+                    for (r, inner) in inner.iter().enumerate() {
                         let b = f64::from(adapter.pairs[0].b[row * rank + r]);
-                        gradients[0].b[row * rank + r] += (error * inner[r]) as f32;
+                        gradients[0].b[row * rank + r] += (error * inner) as f32;
                         gradients[0].a[r * VOCAB + token as usize] += (error * b) as f32;
                     }
                 }
@@ -714,7 +715,7 @@ pub(super) mod tests {
         };
         let resumed = Checkpoint::load(folder, &config.lora, &shape(), config.adamw);
         let start = match resumed.expect("no damage") {
-            Some(state) => Start::Resumed(state),
+            Some(state) => Start::Resumed(Box::new(state)),
             None => Start::New(Adapter::new(config.lora.clone(), &shape(), config.seed)),
         };
         let run = Run {
