@@ -305,7 +305,8 @@ fn files_that_are_no_whole_model_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let model = TinyLlama::new();
-    let case = |name: &str, change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    type Files = Vec<(String, Vec<u8>)>;
+    let case = |name: &str, change: &dyn Fn(&mut Files)| {
         let mut files = model.files(Dtype::F32);
         change(&mut files);
         refusal(&write_files(&path(name), files))

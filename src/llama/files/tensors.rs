@@ -214,11 +214,14 @@ pub(super) fn write_tensors(
     out.finish().map_err(error)
 }
 
-/// All tensors of a small file: names with types, shapes and elements.
+/// A tensor's name, shape and elements.
+pub(super) type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// All tensors of a small file.
 ///
 /// # Errors
 /// A reason for people: the file is damaged, or elements are of an unknown type.
-pub(super) fn read_all(bytes: &[u8]) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, String> {
+pub(super) fn read_all(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let tensors = file.iter().map(|(name, view)| {
         let values = floats(view.dtype(), view.data());

@@ -75,7 +75,7 @@ mod x86 {
                                 TILE_ROWS => tile::<TILE_ROWS>(pairs_left, paired, out, adds),
                                 _ => {
                                     for (row, out) in out.chunks_exact_mut(LANES).enumerate() {
-                                        tile::<1>(pairs_left.from_row(row), paired, out, adds);
+                                        tile::<1>(pairs_left.beginning_at(row), paired, out, adds);
                                     }
                                 }
                             }
@@ -96,7 +96,7 @@ mod x86 {
     }
 
     impl Pairs {
-        fn from_row(self, row: usize) -> Self {
+        fn beginning_at(self, row: usize) -> Self {
             Self {
                 first: self.first.wrapping_add(row * self.row_stride),
                 ..self

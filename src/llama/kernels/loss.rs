@@ -63,7 +63,7 @@ fn log_sums(logits: &Panels) -> Vec<f32> {
     let sums = panels.flat_map_iter(|panel| {
         let blocks: Vec<([f32; LANES], [f32; LANES])> = panel
             .par_chunks(ROWS_PER_TASK * LANES)
-            .map(|rows| maxima_and_sums(rows))
+            .map(maxima_and_sums)
             .collect();
         (0..LANES).map(move |lane| {
             let maxima = blocks.iter().map(|(maxima, _)| maxima[lane]);
