@@ -1,7 +1,6 @@
 //! `posedata eval`: asks a model the questions of a dataset, with its adapter and without.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +10,12 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::{FolderArgs, split};
 use super::language_model::{LoadedModel, ModelArgs};
 use super::model_card::write_card;
+use super::progress::bar_target;
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::dataset::{Dataset, Split};
 use crate::evaluate::{EvaluateError, Evaluation, Exam, Sample, Setting, Subject, examine};
@@ -167,17 +167,10 @@ impl Subject for Examined<'_> {
 }
 
 fn progress(questions: usize, verbosity: Verbosity) -> ProgressBar {
-    let is_shown = verbosity > Verbosity::Quiet
-        && logs::allows_progress_bars()
-        && std::io::stderr().is_terminal();
-    let target = match is_shown {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
     let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} questions  ETA {eta}")
         .expect("the template is a constant")
         .progress_chars("=> ");
-    ProgressBar::with_draw_target(Some(questions as u64), target).with_style(style)
+    ProgressBar::with_draw_target(Some(questions as u64), bar_target(verbosity)).with_style(style)
 }
 
 fn save(evaluation: &Evaluation, adapter: &Path, global: &GlobalArgs) -> anyhow::Result<()> {

@@ -18,6 +18,17 @@ use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 /// How often a bar is drawn at most.
 const REFRESHES_PER_SEC: u8 = 10;
 
+/// Where bars are drawn: on standard error where it is a terminal, otherwise nowhere.
+pub fn bar_target(verbosity: Verbosity) -> ProgressDrawTarget {
+    let is_shown = verbosity > Verbosity::Quiet
+        && logs::allows_progress_bars()
+        && std::io::stderr().is_terminal();
+    match is_shown {
+        true => ProgressDrawTarget::stderr_with_hz(REFRESHES_PER_SEC),
+        false => ProgressDrawTarget::hidden(),
+    }
+}
+
 pub struct Progress {
     verbosity: Verbosity,
     started: Instant,
@@ -46,15 +57,7 @@ impl VideoBar {
 impl Progress {
     /// Bars are drawn only where standard error is a terminal.
     pub fn new(verbosity: Verbosity) -> Self {
-        let is_shown = verbosity > Verbosity::Quiet
-            && logs::allows_progress_bars()
-            && std::io::stderr().is_terminal();
-        let target = if is_shown {
-            ProgressDrawTarget::stderr_with_hz(REFRESHES_PER_SEC)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bars = MultiProgress::with_draw_target(target);
+        let bars = MultiProgress::with_draw_target(bar_target(verbosity));
         let total = ProgressBar::new(0)
             .with_style(style("total [{bar:30}] {percent:>3} %  {msg}  ETA {eta}"));
         Self {

@@ -1,15 +1,15 @@
 //! `posedata synth`: a provider's model writes further examples of a dataset.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::count_tokens;
+use super::progress::bar_target;
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::dataset::{Dataset, Example};
 use crate::language::{ChatTokenizer, Needs, bases};
@@ -280,14 +280,7 @@ struct Progress {
 
 impl Progress {
     fn new(wanted: usize, verbosity: Verbosity) -> Self {
-        let is_shown = verbosity > Verbosity::Quiet
-            && logs::allows_progress_bars()
-            && std::io::stderr().is_terminal();
-        let target = if is_shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target = bar_target(verbosity);
         let style =
             ProgressStyle::with_template("[{bar:30}] {pos}/{len} accepted  {msg}  ETA {eta}")
                 .expect("the template is a constant")

@@ -1,7 +1,6 @@
 //! `posedata train`: fine-tunes a language model on a dataset, with a low-rank adapter.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use candle_core::Device;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::language_model::PrecisionArg;
 use super::model_card::{TRAIN_REPORT_FILE, write_card};
+use super::progress::bar_target;
 use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, logs, print_result,
 };
@@ -888,17 +888,10 @@ struct Progress {
 impl Progress {
     fn new(global: &GlobalArgs) -> Self {
         let verbosity = global.verbosity();
-        let is_shown = verbosity > Verbosity::Quiet
-            && logs::allows_progress_bars()
-            && std::io::stderr().is_terminal();
-        let target = match is_shown {
-            true => ProgressDrawTarget::stderr(),
-            false => ProgressDrawTarget::hidden(),
-        };
         let style = ProgressStyle::with_template("[{bar:30}] step {pos}/{len}  {msg}  ETA {eta}")
             .expect("the template is a constant")
             .progress_chars("=> ");
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
+        let bar = ProgressBar::with_draw_target(None, bar_target(verbosity)).with_style(style);
         Self {
             bar,
             tells: verbosity > Verbosity::Quiet && !global.json,

@@ -212,7 +212,7 @@ impl Composed {
         lora: Option<&Lora>,
         first_place: usize,
     ) -> Result<Tensor, LlamaError> {
-        self.check(ids)?;
+        self.config.check_text(ids)?;
         let rotation = self.rotation(ids.len())?;
         let mask = self.causal_mask(ids.len())?;
         let ids = Tensor::new(ids, &self.device)?;
@@ -241,23 +241,6 @@ impl Composed {
             x = (x + linear(&gated, Projection::Down)?)?;
         }
         Ok(self.rms_norm(&x, &self.final_norm)?)
-    }
-
-    fn check(&self, ids: &[u32]) -> Result<(), LlamaError> {
-        let (vocab_size, max_positions) = (self.config.vocab_size, self.config.max_positions);
-        if ids.len() > max_positions {
-            return Err(LlamaError::TooLong {
-                tokens: ids.len(),
-                max_positions,
-            });
-        }
-        match ids.iter().find(|id| **id as usize >= vocab_size) {
-            Some(id) => Err(LlamaError::UnknownToken {
-                id: *id,
-                vocab_size,
-            }),
-            None => Ok(()),
-        }
     }
 
     fn rotation(&self, tokens: usize) -> candle_core::Result<Rotation> {

@@ -1,5 +1,7 @@
 //! What a model's files say of its shape.
 
+use super::LlamaError;
+
 /// Llama 3's stretching of rotary embeddings for long texts (`rope_scaling` of type `llama3`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeScaling {
@@ -32,6 +34,26 @@ pub struct LlamaConfig {
 }
 
 impl LlamaConfig {
+    /// Whether the model takes a text.
+    ///
+    /// # Errors
+    /// When it is too long, or has a token that is none of the vocabulary.
+    pub fn check_text(&self, ids: &[u32]) -> Result<(), LlamaError> {
+        if ids.len() > self.max_positions {
+            return Err(LlamaError::TooLong {
+                tokens: ids.len(),
+                max_positions: self.max_positions,
+            });
+        }
+        match ids.iter().find(|id| **id as usize >= self.vocab_size) {
+            Some(id) => Err(LlamaError::UnknownToken {
+                id: *id,
+                vocab_size: self.vocab_size,
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Width of all heads of queries together.
     pub fn query_size(&self) -> usize {
         self.num_heads * self.head_dim

@@ -70,13 +70,7 @@ impl Decoder {
     /// # Errors
     /// When a token is unknown, none is given, or the text becomes too long.
     pub fn feed(&mut self, ids: &[u32]) -> Result<Vec<f32>, LlamaError> {
-        let vocab_size = self.weights.config.vocab_size;
-        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
-            return Err(LlamaError::UnknownToken {
-                id: *id,
-                vocab_size,
-            });
-        }
+        self.weights.config.check_text(ids)?;
         let tokens = self.position + ids.len();
         if tokens > self.max_tokens {
             return Err(LlamaError::TooLong {

@@ -139,20 +139,9 @@ impl Engine {
         dropout: Option<Dropout>,
     ) -> Result<Pass<'a>, LlamaError> {
         let config = &self.weights.config;
-        let vocab_size = config.vocab_size;
-        if let Some(id) = batch.ids.iter().find(|id| **id as usize >= vocab_size) {
-            return Err(LlamaError::UnknownToken {
-                id: *id,
-                vocab_size,
-            });
-        }
         let texts: Vec<Range<usize>> = batch.texts().collect();
-        let longest = texts.iter().map(Range::len).max().unwrap_or(0);
-        if longest > config.max_positions {
-            return Err(LlamaError::TooLong {
-                tokens: longest,
-                max_positions: config.max_positions,
-            });
+        for text in &texts {
+            config.check_text(&batch.ids[text.clone()])?;
         }
         let positions: Vec<usize> = texts.iter().flat_map(|text| 0..text.len()).collect();
         Ok(Pass {

@@ -40,12 +40,14 @@ fn smollm2() -> Composed {
     Composed::new(&weights, &Device::Cpu).expect("a model")
 }
 
-#[test]
-fn smollm2_computes_what_transformers_computes() {
-    let mut model = smollm2();
+/// Checks a model of SmolLM2's weights against transformers.
+pub fn check_goldens<M: Trainable>(
+    model: &mut M,
+    logits: impl Fn(&M, &[u32]) -> Result<Vec<Vec<f32>>, LlamaError>,
+) {
     assert_eq!(GOLDENS.len(), 3);
     for golden in GOLDENS.iter() {
-        let logits = model.logits(None, &golden.ids).expect("logits");
+        let logits = logits(model, &golden.ids).expect("logits");
         assert_eq!(logits.len(), golden.ids.len());
         let last = logits.last().expect("a row");
         let mut ranked: Vec<usize> = (0..last.len()).collect();
@@ -62,6 +64,11 @@ fn smollm2_computes_what_transformers_computes() {
         let mean = sum(&nlls) / nlls.len() as f64;
         assert!((mean - golden.mean_nll).abs() < 1e-4, "{mean}");
     }
+}
+
+#[test]
+fn smollm2_computes_what_transformers_computes() {
+    check_goldens(&mut smollm2(), |model, ids| model.logits(None, ids));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-use crate::composed::{GOLDENS, random_adapter, tiny_weights};
+use crate::composed::{GOLDENS, check_goldens, random_adapter, tiny_weights};
 use crate::numpy_random::NumpyRandom;
 use crate::support::installed;
 
@@ -42,25 +42,8 @@ fn likeliest(logits: &[f32]) -> u32 {
 
 #[test]
 fn smollm2_computes_what_transformers_computes() {
-    let weights = smollm2(Precision::F32);
-    let mut engine = engine(&weights);
-    for golden in GOLDENS.iter() {
-        let logits = engine.logits(None, &golden.ids).expect("logits");
-        let last = logits.last().expect("a row");
-        let mut ranked: Vec<usize> = (0..last.len()).collect();
-        ranked.sort_by(|a, b| last[*b].total_cmp(&last[*a]));
-        assert_eq!(ranked[..10], golden.top10_ids, "{}", golden.name);
-        for (id, expected) in golden.top10_ids.iter().zip(&golden.top10_logits) {
-            let difference = (last[*id] - expected).abs();
-            assert!(difference < 1e-3, "{} {id}: {difference}", golden.name);
-        }
-        let mut batch = Batch::new();
-        batch.push(&golden.ids, |_| true);
-        let nlls = engine.target_nlls(None, &batch).expect("losses");
-        assert_eq!(nlls.len(), golden.ids.len() - 1);
-        let nll = mean(&nlls);
-        assert!((nll - golden.mean_nll).abs() < 1e-4, "{nll}");
-    }
+    let mut engine = engine(&smollm2(Precision::F32));
+    check_goldens(&mut engine, |engine, ids| engine.logits(None, ids));
 }
 
 #[test]

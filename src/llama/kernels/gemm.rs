@@ -262,7 +262,7 @@ fn portable(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod avx512 {
+pub(super) mod avx512 {
     use std::arch::x86_64::{
         __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
         _mm512_storeu_ps,
@@ -327,6 +327,21 @@ mod avx512 {
                 right = right.add(LANES);
             }
         }
+        // SAFETY: `out` has these rows.
+        unsafe { store(&sums, out, adds) };
+    }
+
+    /// Writes or adds the sums of a tile.
+    ///
+    /// # Safety
+    /// The processor has AVX-512, and `out` has `ROWS` rows.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub unsafe fn store<const ROWS: usize>(
+        sums: &[[__m512; 2]; ROWS],
+        out: &mut [f32],
+        adds: bool,
+    ) {
         let out = out.as_mut_ptr();
         for (row, sums) in sums.iter().enumerate() {
             for (half, sum) in sums.iter().enumerate() {

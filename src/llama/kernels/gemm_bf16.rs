@@ -24,13 +24,14 @@ pub fn multiply(left: Left<'_, bf16>, right: &Panels, out: &mut Panels, output: 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps,
-        _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_set1_epi32,
+        _mm512_setzero_ps,
     };
 
     use half::bf16;
     use rayon::prelude::*;
 
+    use super::super::gemm::avx512::store;
     use super::super::gemm::{BLOCK_DEPTH, Left, Output, SharedOutput, TILE_ROWS, for_each_part};
     use super::super::panels::{LANES, Panels};
     use super::super::vectorised;
@@ -200,20 +201,8 @@ mod x86 {
             first = first.wrapping_add(left.pair_stride);
             right = right.wrapping_add(LANES);
         }
-        let out = out.as_mut_ptr();
-        for (row, sums) in sums.iter().enumerate() {
-            for (half, sum) in sums.iter().enumerate() {
-                // SAFETY: `out` has these rows.
-                unsafe {
-                    let out = out.add(row * LANES + 16 * half);
-                    let sum = match adds {
-                        true => _mm512_add_ps(*sum, _mm512_loadu_ps(out)),
-                        false => *sum,
-                    };
-                    _mm512_storeu_ps(out, sum);
-                }
-            }
-        }
+        // SAFETY: `out` has these rows.
+        unsafe { store(&sums, out, adds) };
     }
 
     #[inline(always)]
