@@ -168,7 +168,10 @@ impl AskArgs {
         table: Option<&SceneTable>,
         global: &GlobalArgs,
     ) -> anyhow::Result<Generated> {
-        let adapter = self.adapter.as_ref().map(|folder| model.adapter(folder));
+        let adapter = self
+            .adapter
+            .as_ref()
+            .map(|folder| model.adapter(folder, global));
         let adapter = adapter.transpose()?;
         let (system, data) = table.map_or(("", ""), |table| (&table.system, &table.data));
         let messages = prompt(system, &self.question, data);

@@ -80,7 +80,7 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         }
     );
     let model = args.model.load(global)?;
-    let adapter = model.adapter(&args.adapter)?;
+    let adapter = model.adapter(&args.adapter, global)?;
     handle_interrupts(|| logs::note("interrupted: finishing this question"))?;
     let exam = Exam {
         tokenizer: &model.tokenizer,

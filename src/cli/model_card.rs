@@ -46,7 +46,7 @@ pub fn write_card(folder: &Path, base: &str, store: &ModelStore) -> anyhow::Resu
 }
 
 /// Where the Hugging Face hub has a base model; `None` for files of one's own.
-fn repository(base: &str, store: &ModelStore) -> Option<String> {
+pub fn repository(base: &str, store: &ModelStore) -> Option<String> {
     let named = store.bases().iter().find(|named| named.name == base);
     let is_repository = || base.split('/').count() == 2 && !base.starts_with('.');
     match named {

@@ -1,6 +1,7 @@
 //! `posedata ask`, with a tiny model of random weights: what it says is nonsense, but what it is
 //! shown is not.
 
+use std::fs;
 use std::path::Path;
 
 use posedata::llama::{Adapter, LlamaConfig, LoraConfig, Precision, Projection, Weights};
@@ -162,6 +163,17 @@ fn adapters_precision_and_chance_decide_about_the_answer() {
     let base = answer(&[]);
     assert_eq!(base, answer(&[]));
     assert_ne!(base, answer(&["--adapter", "adapter"]));
+    // An adapter that may be of another model of the same shape is taken, and told of.
+    let told = || stderr(&ask(folder.path(), "Well?", &["--adapter", "adapter"]));
+    assert!(!told().contains("was made for"));
+    let config = folder.path().join("adapter/adapter_config.json");
+    let text = fs::read_to_string(&config).expect("a file");
+    fs::write(&config, text.replace("\"base\"", "\"./other\"")).expect("a file");
+    let told = told();
+    assert!(
+        told.contains("hint: the adapter was made for ./other"),
+        "{told}"
+    );
     for precision in ["bf16", "quantised"] {
         let output = ask(folder.path(), "Well?", &["--precision", precision]);
         assert!(output.status.success(), "{}", stderr(&output));
@@ -207,6 +219,10 @@ fn what_cannot_be_asked_is_an_error_that_helps() {
         (
             &["--base", "./nothing"],
             "there is no model called './nothing'",
+        ),
+        (
+            &["--memory-limit", "1000B"],
+            "take --precision bf16 or quantised",
         ),
         (&["--temperature", "0"], "a number above 0"),
     ] {
