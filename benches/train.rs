@@ -26,10 +26,10 @@ const PEFT_PYTHON: &str = "POSEDATA_PEFT_PYTHON";
 const BASE: &str = "smollm2";
 const RANK: usize = 8;
 const ALPHA: f32 = 16.0;
-const WARMUP_STEPS: usize = 2;
-const STEPS: usize = 6;
+const WARMUP_STEPS: usize = 1;
+const STEPS: usize = 5;
 /// Runs of each program, in turn; the best of each counts.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 1;
 /// Texts by tokens of each.
 const SHAPES: [(usize, usize); 3] = [(1, 256), (4, 256), (4, 512)];
 const WRITTEN_TOKENS: usize = 64;

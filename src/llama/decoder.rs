@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::engine::{Checkpointing, Engine, EngineOptions};
+use super::engine::{Checkpointing, Engine, EngineOptions, on_the_pool};
 use super::kernels::attention::Heads;
 use super::kernels::elementwise::exp;
 use super::kernels::matvec::{dot, matvec, matvecs};
@@ -71,6 +71,10 @@ impl Decoder {
     /// When a token is unknown, none is given, or the text becomes too long.
     pub fn feed(&mut self, ids: &[u32]) -> Result<Vec<f32>, LlamaError> {
         self.weights.config.check_text(ids)?;
+        on_the_pool(|| self.feed_checked(ids))
+    }
+
+    fn feed_checked(&mut self, ids: &[u32]) -> Result<Vec<f32>, LlamaError> {
         let tokens = self.position + ids.len();
         if tokens > self.max_tokens {
             return Err(LlamaError::TooLong {

@@ -172,22 +172,8 @@ impl Trainable for Engine {
         }
         let dropout = Dropout::new(dropout_seed, adapter.config.dropout);
         let pass = self.pass(Some(adapter), batch, dropout)?;
-        let keep = match self.options.checkpointing {
-            Checkpointing::Off => Keep::Layers,
-            Checkpointing::Layers => Keep::Inputs,
-        };
-        let (x, mut kept) = pass.forward(pass.embed(&batch.ids)?, keep)?;
-        let (sum, mut dx) = pass.loss_and_gradient(&x, batch, loss_scale)?;
-        drop(x);
-        for layer in (0..self.weights.layers.len()).rev() {
-            let saved = match kept.pop() {
-                Some(Kept::Layer(saved)) => *saved,
-                Some(Kept::Input(input)) => pass.layer(layer, input)?.1,
-                None => break,
-            };
-            dx = pass.layer_gradients(layer, saved, dx, gradients)?;
-        }
-        Ok(sum)
+        let checkpointing = self.options.checkpointing;
+        on_the_pool(|| pass.gradients(batch, loss_scale, checkpointing, gradients))
     }
 
     fn target_nlls(
@@ -199,9 +185,17 @@ impl Trainable for Engine {
             return Err(LlamaError::NoTargets);
         }
         let pass = self.pass(adapter, batch, None)?;
-        let (x, _) = pass.forward(pass.embed(&batch.ids)?, Keep::Nothing)?;
-        pass.nlls(&x, batch)
+        on_the_pool(|| {
+            let (x, _) = pass.forward(pass.embed(&batch.ids)?, Keep::Nothing)?;
+            pass.nlls(&x, batch)
+        })
     }
+}
+
+/// Does work on a thread of the pool, where its many small parts need not be handed over and waited
+/// for one by one.
+pub(super) fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 /// How much of a forward pass stays.
@@ -229,6 +223,32 @@ impl Pass<'_> {
             keys: config.num_kv_heads,
             head_dim: config.head_dim,
         }
+    }
+
+    /// Forwards and backwards; gives the summed loss.
+    fn gradients(
+        &self,
+        batch: &Batch,
+        loss_scale: f32,
+        checkpointing: Checkpointing,
+        gradients: &mut [LoraPair],
+    ) -> Result<f64, LlamaError> {
+        let keep = match checkpointing {
+            Checkpointing::Off => Keep::Layers,
+            Checkpointing::Layers => Keep::Inputs,
+        };
+        let (x, mut kept) = self.forward(self.embed(&batch.ids)?, keep)?;
+        let (sum, mut dx) = self.loss_and_gradient(&x, batch, loss_scale)?;
+        drop(x);
+        for layer in (0..self.weights.layers.len()).rev() {
+            let saved = match kept.pop() {
+                Some(Kept::Layer(saved)) => *saved,
+                Some(Kept::Input(input)) => self.layer(layer, input)?.1,
+                None => break,
+            };
+            dx = self.layer_gradients(layer, saved, dx, gradients)?;
+        }
+        Ok(sum)
     }
 
     fn embed(&self, ids: &[u32]) -> Result<Panels, LlamaError> {
