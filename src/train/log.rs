@@ -98,7 +98,8 @@ impl Log {
             folder: folder.into(),
             title: title.into(),
             metrics: File::options().append(true).open(&path)?,
-            events: EventFile::create(folder, steps_done.unwrap_or(0))?,
+            // Where nothing counts, not even an evaluation before the first step does.
+            events: EventFile::create(folder, steps_done.map_or(0, |steps| steps + 1))?,
             losses: Losses::default(),
         };
         for line in kept.lines() {

@@ -71,17 +71,17 @@ pub struct EventFile {
 
 impl EventFile {
     /// Begins a file in `folder`, with a name that none there has. Of files that are there already,
-    /// TensorBoard forgets what comes after `steps_done`.
+    /// TensorBoard forgets what is of `first_step` or later.
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn create(folder: &Path, steps_done: u64) -> io::Result<Self> {
+    pub fn create(folder: &Path, first_step: u64) -> io::Result<Self> {
         let mut events = Self {
             file: new_file(folder)?,
         };
         events.write(0, What::FileVersion(FILE_VERSION.into()))?;
         let status = SessionStatus::Start.into();
-        events.write(steps_done + 1, What::SessionLog(SessionLog { status }))?;
+        events.write(first_step, What::SessionLog(SessionLog { status }))?;
         Ok(events)
     }
 
@@ -198,11 +198,11 @@ mod tests {
     #[test]
     fn values_are_written_in_order_and_a_second_file_follows_the_first() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut first = EventFile::create(folder.path(), 0).expect("a file");
+        let mut first = EventFile::create(folder.path(), 1).expect("a file");
         first
             .scalars(3, &[("train/loss", 0.5), ("train/learning_rate", 0.25)])
             .expect("a record");
-        EventFile::create(folder.path(), 2).expect("a second file");
+        EventFile::create(folder.path(), 3).expect("a second file");
         let files = event_files(folder.path()).expect("the folder");
         assert_eq!(files.len(), 2);
         let events: Vec<Vec<Event>> = files
