@@ -167,9 +167,20 @@ mod x86 {
             packed: &mut [u32],
         ) {
             for (pair, packed) in packed.chunks_exact_mut(TILE_ROWS).enumerate() {
-                let first = values[2 * pair * depth_stride..].iter().step_by(row_stride);
-                let second = values[(2 * pair + 1) * depth_stride..].iter().step_by(row_stride);
-                let pairs = first.zip(second).take(rows);
+                let first = &values[2 * pair * depth_stride..];
+                let second = &values[(2 * pair + 1) * depth_stride..];
+                if row_stride == 1 && rows == TILE_ROWS {
+                    // Of constant length, the loop becomes a few vector instructions.
+                    let whole = first.first_chunk::<TILE_ROWS>();
+                    if let Some((first, second)) = whole.zip(second.first_chunk::<TILE_ROWS>()) {
+                        for row in 0..TILE_ROWS {
+                            packed[row] = joined(first[row], second[row]);
+                        }
+                        continue;
+                    }
+                }
+                let pairs = first.iter().step_by(row_stride);
+                let pairs = pairs.zip(second.iter().step_by(row_stride)).take(rows);
                 for (packed, (first, second)) in packed.iter_mut().zip(pairs) {
                     *packed = joined(*first, *second);
                 }
