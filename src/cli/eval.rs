@@ -23,6 +23,7 @@ use crate::files::write_atomically;
 use crate::llama::generate::NextToken;
 use crate::llama::{
     Adapter, Batch, Checkpointing, Decoder, Engine, EngineOptions, LlamaError, Trainable, Weights,
+    keep_freed_memory,
 };
 
 /// Nothing is computed backwards here.
@@ -66,6 +67,7 @@ pub struct EvalArgs {
 }
 
 pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    keep_freed_memory();
     let dataset = Dataset::open(&args.folder.of(&args.dataset))?;
     let sample = Sample {
         split: args.split,

@@ -24,7 +24,7 @@ use crate::language::bases::{self, Base, BaseFiles};
 use crate::language::{ChatTokenizer, Needs};
 use crate::llama::{
     Adapter, Checkpointing, Composed, Engine, EngineOptions, LlamaConfig, LoraConfig, Projection,
-    Trainable, Weights, export,
+    Trainable, Weights, export, keep_freed_memory,
 };
 use crate::models::ModelStore;
 use crate::resources::{Resources, peak_resident_bytes};
@@ -361,6 +361,7 @@ struct Plan {
 }
 
 pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+    keep_freed_memory();
     let plan = plan(&args, global)?;
     tell_left_out(&plan.data, global);
     check_memory(&args, &plan, global.memory_limit_bytes())?;

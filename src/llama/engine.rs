@@ -12,7 +12,7 @@ use super::kernels::attention::{Attention, Heads, attend, attention_gradients};
 use super::kernels::elementwise::{
     Rotations, Turn, add_rms_norm_gradient, rms_norm, rms_norm_with, swiglu, swiglu_gradients,
 };
-use super::kernels::gemm::{Left, Output, add_outer, add_outer_transposed, multiply};
+use super::kernels::gemm::{Left, add_outer, add_outer_transposed, add_product, product};
 use super::kernels::gemm_bf16;
 use super::kernels::loss::{self, CHUNK_TOKENS};
 use super::kernels::memory::keep_freed_memory;
@@ -72,13 +72,6 @@ struct Saved {
     low_rank: [Option<Panels>; 7],
 }
 
-/// Whose derivatives are wanted of a linear layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    AdapterAndInput,
-    AdapterOnly,
-}
-
 impl Engine {
     pub fn new(weights: Arc<Weights>, options: EngineOptions) -> Self {
         keep_freed_memory();
@@ -104,8 +97,7 @@ impl Engine {
         let (mut x, _) = pass.forward(pass.embed(&batch.ids)?, Keep::Nothing)?;
         let config = &self.weights.config;
         (x, _) = rms_norm(&x, &self.weights.final_norm, config.rms_norm_eps);
-        let mut logits = Panels::zeros(config.vocab_size, x.tokens);
-        apply(self.weights.output(), &x, &mut logits, Output::Replace)?;
+        let logits = apply(self.weights.output(), &x)?;
         Ok((0..ids.len()).map(|token| logits.token(token)).collect())
     }
 
@@ -281,12 +273,10 @@ impl Pass<'_> {
     fn layer(&self, layer: usize, input: Panels) -> Result<(Panels, Saved), LlamaError> {
         let config = self.config();
         let weights = &self.weights.layers[layer];
-        let tokens = input.tokens;
         let mut low_rank: [Option<Panels>; 7] = Default::default();
         let mut linear = |projection: Projection, x: &Panels| -> Result<Panels, LlamaError> {
-            let (features, _) = projection.shape(config);
-            let mut out = Panels::zeros(features, tokens);
-            low_rank[projection as usize] = self.linear(layer, projection, x, &mut out)?;
+            let out;
+            (out, low_rank[projection as usize]) = self.linear(layer, projection, x)?;
             Ok(out)
         };
         let (normed, input_inverse_rms) =
@@ -323,28 +313,24 @@ impl Pass<'_> {
         Ok((out, saved))
     }
 
-    /// `W x + scaling B A x` into `out`; gives `A x`.
+    /// `W x + scaling B A x` and `A x`.
     fn linear(
         &self,
         layer: usize,
         projection: Projection,
         x: &Panels,
-        out: &mut Panels,
-    ) -> Result<Option<Panels>, LlamaError> {
+    ) -> Result<(Panels, Option<Panels>), LlamaError> {
         let matrix = self.weights.layers[layer].projection(projection);
-        apply(matrix, x, out, Output::Replace)?;
+        let mut out = apply(matrix, x)?;
         let Some((adapter, pair)) = self.pair(layer, projection) else {
-            return Ok(None);
+            return Ok((out, None));
         };
         let rank = adapter.config.rank;
-        let mut low_rank = Panels::zeros(rank, x.tokens);
         let left = Left::plain(&pair.a, rank, matrix.columns);
-        let x = self.dropped(layer, projection, x);
-        multiply(left, &x, &mut low_rank, Output::Replace);
+        let low_rank = product(left, &self.dropped(layer, projection, x));
         let scaled = scaled(&low_rank, adapter.config.scaling());
-        let left = Left::plain(&pair.b, matrix.rows, rank);
-        multiply(left, &scaled, out, Output::Add);
-        Ok(Some(low_rank))
+        add_product(Left::plain(&pair.b, matrix.rows, rank), &scaled, &mut out);
+        Ok((out, Some(low_rank)))
     }
 
     fn pair(&self, layer: usize, projection: Projection) -> Option<(&Adapter, &LoraPair)> {
@@ -364,8 +350,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Adds the derivatives of a linear layer: of the adapter to `gradients`, of the input to `dx`.
-    /// `x` is needed where there is an adapter.
+    /// Adds the derivatives of a linear layer: of the adapter to `gradients`, of the input to the
+    /// sum `dx`, which is begun where there is none yet. `x` is needed where there is an adapter.
     #[expect(clippy::too_many_arguments)]
     fn linear_gradients(
         &self,
@@ -374,43 +360,44 @@ impl Pass<'_> {
         dy: &Panels,
         x: &Panels,
         low_rank: Option<&Panels>,
-        wanted: Wanted,
-        dx: &mut Panels,
+        dx: Option<Panels>,
         gradients: &mut [LoraPair],
-    ) -> Result<(), LlamaError> {
+    ) -> Result<Panels, LlamaError> {
         let matrix = self.weights.layers[layer].projection(projection);
-        if wanted == Wanted::AdapterAndInput {
-            apply_transposed(matrix, dy, dx, Output::Add)?;
-        }
-        let Some((adapter, pair)) = self.pair(layer, projection) else {
-            return Ok(());
-        };
-        let (Some(index), Some(low_rank)) = (adapter.index(layer, projection), low_rank) else {
-            return Ok(());
-        };
-        let rank = adapter.config.rank;
-        let scaling = adapter.config.scaling();
-        let gradient = &mut gradients[index];
-        add_outer(dy, low_rank, scaling, &mut gradient.b);
-        let mut d_low_rank = Panels::zeros(rank, dy.tokens);
-        let left = Left::transposed(&pair.b, rank, matrix.rows);
-        multiply(left, dy, &mut d_low_rank, Output::Replace);
-        let d_low_rank = scaled(&d_low_rank, scaling);
-        let x = self.dropped(layer, projection, x);
-        add_outer_transposed(&x, &d_low_rank, 1.0, &mut gradient.a);
-        if wanted == Wanted::AdapterAndInput {
-            let left = Left::transposed(&pair.a, matrix.columns, rank);
-            match x {
-                Cow::Borrowed(_) => multiply(left, &d_low_rank, dx, Output::Add),
-                Cow::Owned(_) => {
-                    let mut through = Panels::zeros(dx.features, dx.tokens);
-                    multiply(left, &d_low_rank, &mut through, Output::Replace);
-                    let through = self.dropped(layer, projection, &through);
-                    add(dx, &through);
+        let mut dx = apply_transposed(matrix, dy, dx)?;
+        let d_low_rank = self.adapter_gradients(layer, projection, dy, x, low_rank, gradients);
+        if let Some((d_low_rank, (adapter, pair))) = d_low_rank.zip(self.pair(layer, projection)) {
+            let left = Left::transposed(&pair.a, matrix.columns, adapter.config.rank);
+            match self.dropout {
+                None => add_product(left, &d_low_rank, &mut dx),
+                Some(_) => {
+                    let through = product(left, &d_low_rank);
+                    add(&mut dx, &self.dropped(layer, projection, &through));
                 }
             }
         }
-        Ok(())
+        Ok(dx)
+    }
+
+    /// Adds the derivatives of a linear layer's adapter, where it has one, and gives that of `A x`.
+    fn adapter_gradients(
+        &self,
+        layer: usize,
+        projection: Projection,
+        dy: &Panels,
+        x: &Panels,
+        low_rank: Option<&Panels>,
+        gradients: &mut [LoraPair],
+    ) -> Option<Panels> {
+        let (adapter, pair) = self.pair(layer, projection)?;
+        let gradient = &mut gradients[adapter.index(layer, projection)?];
+        let scaling = adapter.config.scaling();
+        add_outer(dy, low_rank?, scaling, &mut gradient.b);
+        let left = Left::transposed(&pair.b, adapter.config.rank, dy.features);
+        let d_low_rank = scaled(&product(left, dy), scaling);
+        let x = self.dropped(layer, projection, x);
+        add_outer_transposed(&x, &d_low_rank, 1.0, &mut gradient.a);
+        Some(d_low_rank)
     }
 
     /// One layer backwards: from the gradient of its output to that of its input.
@@ -421,9 +408,7 @@ impl Pass<'_> {
         mut dx: Panels,
         gradients: &mut [LoraPair],
     ) -> Result<Panels, LlamaError> {
-        let config = self.config();
         let weights: &LayerWeights = &self.weights.layers[layer];
-        let (hidden, tokens) = (config.hidden_size, dx.tokens);
         let Saved {
             input,
             input_inverse_rms,
@@ -437,30 +422,19 @@ impl Pass<'_> {
             mut up,
             low_rank,
         } = saved;
-        // Nothing lies before the first layer that is trained.
-        let wanted = match layer {
-            0 => Wanted::AdapterOnly,
-            _ => Wanted::AdapterAndInput,
-        };
+        let low_rank = |projection: Projection| low_rank[projection as usize].as_ref();
         let mut linear_gradients =
-            |projection: Projection, dy: &Panels, x: &Panels, wanted: Wanted, dx: &mut Panels| {
-                let low_rank = low_rank[projection as usize].as_ref();
-                self.linear_gradients(layer, projection, dy, x, low_rank, wanted, dx, gradients)
+            |projection: Projection, dy: &Panels, x: &Panels, dx: Option<Panels>| {
+                let low_rank = low_rank(projection);
+                self.linear_gradients(layer, projection, dy, x, low_rank, dx, gradients)
             };
         let has_pair = |projection: Projection| self.pair(layer, projection).is_some();
 
-        let mut d_activation = Panels::zeros(config.intermediate_size, tokens);
         let activation = match has_pair(Projection::Down) {
             true => swiglu(&gate, &up),
             false => Panels::default(),
         };
-        linear_gradients(
-            Projection::Down,
-            &dx,
-            &activation,
-            Wanted::AdapterAndInput,
-            &mut d_activation,
-        )?;
+        let d_activation = linear_gradients(Projection::Down, &dx, &activation, None)?;
         drop(activation);
         swiglu_gradients(&d_activation, &mut gate, &mut up);
         drop(d_activation);
@@ -468,35 +442,41 @@ impl Pass<'_> {
             true => rms_norm_with(&middle, &weights.post_attention_norm, &middle_inverse_rms),
             false => Panels::default(),
         };
-        let mut d_normed = Panels::zeros(hidden, tokens);
-        let both = Wanted::AdapterAndInput;
-        linear_gradients(Projection::Gate, &gate, &normed, both, &mut d_normed)?;
-        linear_gradients(Projection::Up, &up, &normed, both, &mut d_normed)?;
+        let d_normed = linear_gradients(Projection::Gate, &gate, &normed, None)?;
+        let d_normed = linear_gradients(Projection::Up, &up, &normed, Some(d_normed))?;
         drop((gate, up, normed));
         let weight = &weights.post_attention_norm;
         add_rms_norm_gradient(&d_normed, &middle, weight, &middle_inverse_rms, &mut dx);
+        drop(d_normed);
 
-        let mut d_attention = Panels::zeros(config.query_size(), tokens);
-        let attended = &attention.out;
-        linear_gradients(Projection::O, &dx, attended, both, &mut d_attention)?;
-        let (mut dq, mut dk, dv) = attention_gradients(
-            &d_attention,
-            &attention,
-            &q,
-            &k,
-            &v,
-            &self.texts,
-            self.heads(),
-        );
+        let d_attention = linear_gradients(Projection::O, &dx, &attention.out, None)?;
+        let heads = self.heads();
+        let (mut dq, mut dk, dv) =
+            attention_gradients(&d_attention, &attention, &q, &k, &v, &self.texts, heads);
         self.rotations.apply(&mut dq, Turn::Back);
         self.rotations.apply(&mut dk, Turn::Back);
         let normed = rms_norm_with(&input, &weights.input_norm, &input_inverse_rms);
-        d_normed.values.fill(0.0);
-        linear_gradients(Projection::Q, &dq, &normed, wanted, &mut d_normed)?;
-        linear_gradients(Projection::K, &dk, &normed, wanted, &mut d_normed)?;
-        linear_gradients(Projection::V, &dv, &normed, wanted, &mut d_normed)?;
-        let weight = &weights.input_norm;
-        add_rms_norm_gradient(&d_normed, &input, weight, &input_inverse_rms, &mut dx);
+        let inputs = [
+            (Projection::Q, &dq),
+            (Projection::K, &dk),
+            (Projection::V, &dv),
+        ];
+        if layer == 0 {
+            // Nothing lies before it that is trained.
+            for (projection, dy) in inputs {
+                let low_rank = low_rank(projection);
+                self.adapter_gradients(layer, projection, dy, &normed, low_rank, gradients);
+            }
+            return Ok(dx);
+        }
+        let mut d_normed = None;
+        for (projection, dy) in inputs {
+            d_normed = Some(linear_gradients(projection, dy, &normed, d_normed)?);
+        }
+        if let Some(d_normed) = d_normed {
+            let weight = &weights.input_norm;
+            add_rms_norm_gradient(&d_normed, &input, weight, &input_inverse_rms, &mut dx);
+        }
         Ok(dx)
     }
 
@@ -510,10 +490,16 @@ impl Pass<'_> {
 
     /// The normalised activations before each target, and what their gradient needs.
     fn before(&self, x: &Panels, targets: &[usize]) -> (Panels, Panels, Vec<f32>) {
-        let mut chosen = Panels::zeros(x.features, targets.len());
-        for (place, target) in targets.iter().enumerate() {
-            chosen.set_token(place, &x.token(target - 1));
-        }
+        let chosen = Panels::from_fn(x.features, targets.len(), |panel, out| {
+            let targets = &targets[panel * LANES..];
+            for (lane, target) in targets.iter().take(LANES).enumerate() {
+                let start = x.index(0, target - 1);
+                let lanes = out[lane..].iter_mut().step_by(LANES);
+                for (out, x) in lanes.zip(x.values[start..].iter().step_by(LANES)) {
+                    *out = *x;
+                }
+            }
+        });
         let eps = self.config().rms_norm_eps;
         let (normed, inverse) = rms_norm(&chosen, &self.weights.final_norm, eps);
         (chosen, normed, inverse)
@@ -531,12 +517,10 @@ impl Pass<'_> {
         let output = self.weights.output();
         for (targets, ids) in self.chunks(batch) {
             let (chosen, normed, inverse) = self.before(x, targets);
-            let mut logits = Panels::zeros(output.rows, targets.len());
-            apply(output, &normed, &mut logits, Output::Replace)?;
+            let mut logits = apply(output, &normed)?;
             let nlls = loss::nlls_and_gradients(&mut logits, &ids, loss_scale);
             sum += nlls.iter().map(|nll| f64::from(*nll)).sum::<f64>();
-            let mut d_normed = Panels::zeros(x.features, targets.len());
-            apply_transposed(output, &logits, &mut d_normed, Output::Replace)?;
+            let d_normed = apply_transposed(output, &logits, None)?;
             let mut d_chosen = Panels::zeros(x.features, targets.len());
             let weight = &self.weights.final_norm;
             add_rms_norm_gradient(&d_normed, &chosen, weight, &inverse, &mut d_chosen);
@@ -552,8 +536,7 @@ impl Pass<'_> {
         let output = self.weights.output();
         for (targets, ids) in self.chunks(batch) {
             let (_, normed, _) = self.before(x, targets);
-            let mut logits = Panels::zeros(output.rows, targets.len());
-            apply(output, &normed, &mut logits, Output::Replace)?;
+            let logits = apply(output, &normed)?;
             nlls.extend(loss::nlls(&logits, &ids));
         }
         Ok(nlls)
@@ -561,39 +544,45 @@ impl Pass<'_> {
 }
 
 /// `W x`.
-fn apply(matrix: &Matrix, x: &Panels, out: &mut Panels, output: Output) -> Result<(), LlamaError> {
+fn apply(matrix: &Matrix, x: &Panels) -> Result<Panels, LlamaError> {
     let (rows, columns) = (matrix.rows, matrix.columns);
     if let Values::Bf16(values) = &matrix.values {
         let left = Left::plain(values, rows, columns);
-        if gemm_bf16::multiply(left, x, out, output) {
-            return Ok(());
+        if gemm_bf16::multiplies(left) {
+            return Ok(gemm_bf16::product(left, x));
         }
     }
-    multiply(Left::plain(&dense(matrix)?, rows, columns), x, out, output);
-    Ok(())
+    Ok(product(Left::plain(&dense(matrix)?, rows, columns), x))
 }
 
-/// `Wᵀ y`.
+/// `sum + Wᵀ y`, or `Wᵀ y` where there is no sum yet.
 fn apply_transposed(
     matrix: &Matrix,
     y: &Panels,
-    out: &mut Panels,
-    output: Output,
-) -> Result<(), LlamaError> {
+    sum: Option<Panels>,
+) -> Result<Panels, LlamaError> {
     let (rows, columns) = (matrix.rows, matrix.columns);
     if let Values::Bf16(values) = &matrix.values {
         let left = Left::transposed(values, columns, rows);
-        if gemm_bf16::multiply(left, y, out, output) {
-            return Ok(());
+        if gemm_bf16::multiplies(left) {
+            return Ok(match sum {
+                Some(mut sum) => {
+                    gemm_bf16::add_product(left, y, &mut sum);
+                    sum
+                }
+                None => gemm_bf16::product(left, y),
+            });
         }
     }
-    multiply(
-        Left::transposed(&dense(matrix)?, columns, rows),
-        y,
-        out,
-        output,
-    );
-    Ok(())
+    let dense = dense(matrix)?;
+    let left = Left::transposed(&dense, columns, rows);
+    Ok(match sum {
+        Some(mut sum) => {
+            add_product(left, y, &mut sum);
+            sum
+        }
+        None => product(left, y),
+    })
 }
 
 /// A matrix in 32 bits: as it is, or made so for this one use.

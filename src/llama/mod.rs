@@ -27,6 +27,7 @@ pub use config::LlamaConfig;
 pub use decoder::Decoder;
 pub use engine::{Checkpointing, Engine, EngineOptions};
 pub use files::export;
+pub use kernels::memory::keep_freed_memory;
 pub use matrix::Matrix;
 pub use weights::{LayerWeights, Precision, Weights};
 

@@ -55,22 +55,42 @@ fn copy_lanes(x: &Panels, first_feature: usize, first_token: usize, out: &mut Pa
     }
 }
 
-/// Adds `x` to the features from `first_feature` on of the tokens from `first_token` on.
-fn add_lanes(x: &Panels, out: &mut Panels, first_feature: usize, first_token: usize) {
-    let mut token = 0;
-    while token < x.tokens {
-        let to = (first_token + token) % LANES;
-        let from = token % LANES;
-        let width = (LANES - from).min(LANES - to).min(x.tokens - token);
-        for feature in 0..x.features {
-            let source = x.index(feature, token);
-            let target = out.index(first_feature + feature, first_token + token);
-            let out = &mut out.values[target..target + width];
-            for (out, x) in out.iter_mut().zip(&x.values[source..source + width]) {
-                *out += x;
-            }
+/// What was computed of one text: of the features from a number on.
+struct Part<'a> {
+    first_feature: usize,
+    text: &'a Range<usize>,
+    values: &'a Panels,
+}
+
+/// The sum of parts that overlap or do not.
+fn sum_of_parts(features: usize, tokens: usize, parts: &[Part<'_>]) -> Panels {
+    Panels::from_fn(features, tokens, |panel, out| {
+        for part in parts {
+            part.add_to(panel, out);
         }
-        token += width;
+    })
+}
+
+impl Part<'_> {
+    /// Adds what lies in a panel of the whole.
+    fn add_to(&self, panel: usize, out: &mut [f32]) {
+        let lanes = panel * LANES..(panel + 1) * LANES;
+        let mut token = self.text.start.max(lanes.start);
+        let end = self.text.end.min(lanes.end);
+        while token < end {
+            // As far as neither side's panel ends.
+            let from = token - self.text.start;
+            let width = (LANES - from % LANES).min(end - token);
+            for feature in 0..self.values.features {
+                let source = self.values.index(feature, from);
+                let target = (self.first_feature + feature) * LANES + token - lanes.start;
+                let values = &self.values.values[source..source + width];
+                for (out, value) in out[target..target + width].iter_mut().zip(values) {
+                    *out += value;
+                }
+            }
+            token += width;
+        }
     }
 }
 
@@ -210,12 +230,17 @@ pub fn attend(
             (out, log_sums)
         })
         .collect();
-    let mut out = Panels::zeros(heads.queries * head_dim, q.tokens);
+    let mut parts = Vec::with_capacity(work.len());
     let mut log_sums = vec![0.0; heads.queries * q.tokens];
-    for ((head, text), (part, sums)) in work.iter().zip(&done) {
-        add_lanes(part, &mut out, head * head_dim, text.start);
+    for ((head, text), (values, sums)) in work.iter().zip(&done) {
         log_sums[head * q.tokens..][text.start..text.end].copy_from_slice(sums);
+        parts.push(Part {
+            first_feature: head * head_dim,
+            text,
+            values,
+        });
     }
+    let out = sum_of_parts(heads.queries * head_dim, q.tokens, &parts);
     Attention { out, log_sums }
 }
 
@@ -248,16 +273,20 @@ pub fn attention_gradients(
             )
         })
         .collect();
-    let mut dq = Panels::zeros(q.features, q.tokens);
-    let mut dk = Panels::zeros(k.features, k.tokens);
-    let mut dv = Panels::zeros(v.features, v.tokens);
-    for ((head, text), [q_part, k_part, v_part]) in work.iter().zip(&done) {
-        let keys_head = heads.keys_of(*head);
-        add_lanes(q_part, &mut dq, head * head_dim, text.start);
-        add_lanes(k_part, &mut dk, keys_head * head_dim, text.start);
-        add_lanes(v_part, &mut dv, keys_head * head_dim, text.start);
-    }
-    (dq, dk, dv)
+    let sum = |of: &Panels, which: usize, head_of: &dyn Fn(usize) -> usize| {
+        let parts = work.iter().zip(&done).map(|((head, text), done)| Part {
+            first_feature: head_of(*head) * head_dim,
+            text,
+            values: &done[which],
+        });
+        sum_of_parts(of.features, of.tokens, &parts.collect::<Vec<_>>())
+    };
+    let keys_of = |head| heads.keys_of(head);
+    (
+        sum(q, 0, &|head| head),
+        sum(k, 1, &keys_of),
+        sum(v, 2, &keys_of),
+    )
 }
 
 fn head_gradients(

@@ -61,16 +61,10 @@ pub fn rms_norm(x: &Panels, weight: &[f32], eps: f32) -> (Panels, Vec<f32>) {
 
 /// As [`rms_norm`], with inverse root mean squares that are known.
 pub fn rms_norm_with(x: &Panels, weight: &[f32], inverse: &[f32]) -> Panels {
-    let mut out = Panels::zeros(x.features, x.tokens);
-    for_each_panel(&mut out, |panel, out| {
-        norm_panel(
-            x.panel(panel),
-            weight,
-            &inverse[panel * LANES..][..LANES],
-            out,
-        );
-    });
-    out
+    Panels::from_fn(x.features, x.tokens, |panel, out| {
+        let inverse = &inverse[panel * LANES..][..LANES];
+        norm_panel(x.panel(panel), weight, inverse, out);
+    })
 }
 
 /// Adds the gradient of [`rms_norm`]'s input to `dx`.
@@ -216,11 +210,9 @@ impl Rotations {
 
 /// SwiGLU (Shazeer 2020): `silu(gate) up`, with `silu(x) = x / (1 + e^-x)`.
 pub fn swiglu(gate: &Panels, up: &Panels) -> Panels {
-    let mut out = Panels::zeros(gate.features, gate.tokens);
-    for_each_panel(&mut out, |panel, out| {
+    Panels::from_fn(gate.features, gate.tokens, |panel, out| {
         swiglu_panel(gate.panel(panel), up.panel(panel), out);
-    });
-    out
+    })
 }
 
 /// The gradients of [`swiglu`]'s inputs, in their places.

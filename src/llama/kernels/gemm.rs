@@ -2,6 +2,9 @@
 //! right. As activations are panels of tokens, weights are read as they are, whether `W x` or
 //! `Wᵀ y` is wanted.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::panels::{LANES, Panels};
@@ -13,7 +16,12 @@ pub(super) const BLOCK_DEPTH: usize = 576;
 /// Panels that use a tile of the left matrix while it is in the first-level cache.
 const GROUP_PANELS: usize = 8;
 /// Tasks for each thread, so that none waits long for another.
-const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 16;
+/// A product that is this many times deeper than it has rows is computed in parts of its depth: the
+/// gradient of what goes into the vocabulary's projection is.
+const DEEP: usize = 8;
+/// How many parts: not a matter of threads, for sums in other orders are not the same to the bit.
+const DEPTH_PARTS: usize = 16;
 
 /// A matrix from the left, shape [rows, depth], somewhere in a slice.
 #[derive(Clone, Copy)]
@@ -99,21 +107,47 @@ impl SharedOutput {
         Self(values.as_mut_ptr())
     }
 
+    /// Of values that are still to be made.
+    pub fn of_spare(values: &mut [MaybeUninit<f32>]) -> Self {
+        Self(values.as_mut_ptr().cast())
+    }
+
+    /// Some rows of a panel; zeros, unless what is there is added to.
+    ///
     /// # Safety
-    /// The part lies in the slice, which is still borrowed, and nobody else uses the part meanwhile.
+    /// The rows lie in the slice, which is still borrowed, and nobody else uses them meanwhile.
+    /// What is added to is there.
     #[expect(clippy::mut_from_ref)]
-    pub unsafe fn part(&self, start: usize, length: usize) -> &mut [f32] {
+    pub unsafe fn rows(
+        &self,
+        features: usize,
+        panel: usize,
+        first: usize,
+        rows: usize,
+        adds: bool,
+    ) -> &mut [f32] {
         // SAFETY: as the caller says.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), length) }
+        unsafe {
+            let start = self.0.add((panel * features + first) * LANES);
+            if !adds {
+                start.write_bytes(0, rows * LANES);
+            }
+            std::slice::from_raw_parts_mut(start, rows * LANES)
+        }
     }
 }
 
-/// Calls `task` for parts of a product: a range of rows (of whole tiles) and a range of panels.
-pub(super) fn for_each_part(
-    rows: usize,
-    panels: usize,
-    task: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>) + Sync,
-) {
+/// A part of a product that one task computes: some rows (of whole tiles) of some panels, and what
+/// some of the depth adds to them.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub rows: Range<usize>,
+    pub panels: Range<usize>,
+    pub depths: Range<usize>,
+}
+
+/// Has `compute` compute all of a product of `rows` rows in parts, on all threads.
+fn in_parts(rows: usize, depth: usize, panels: usize, compute: impl Fn(Part) + Sync) {
     let groups = panels.div_ceil(GROUP_PANELS);
     let tiles = rows.div_ceil(TILE_ROWS);
     let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(groups.max(1));
@@ -123,50 +157,134 @@ pub(super) fn for_each_part(
         let (group, row_task) = (part / row_tasks, part % row_tasks);
         let first_row = row_task * rows_per_task;
         let first_panel = group * GROUP_PANELS;
-        task(
-            first_row..rows.min(first_row + rows_per_task),
-            first_panel..panels.min(first_panel + GROUP_PANELS),
-        );
+        compute(Part {
+            rows: first_row..rows.min(first_row + rows_per_task),
+            panels: first_panel..panels.min(first_panel + GROUP_PANELS),
+            depths: 0..depth,
+        });
     });
 }
 
-/// `out = left right` or `out += left right`.
-pub fn multiply(left: Left<'_>, right: &Panels, out: &mut Panels, output: Output) {
-    assert!(
-        left.depth == right.features && left.rows == out.features && right.tokens == out.tokens,
-        "shapes of a product differ"
-    );
-    let out_features = out.features;
-    let place = SharedOutput::new(&mut out.values);
-    for_each_part(left.rows, right.count(), |rows, panels| {
-        let mut depth_start = 0;
-        loop {
-            let depth = BLOCK_DEPTH.min(left.depth - depth_start);
-            let adds = output == Output::Add || depth_start > 0;
-            for row in rows.clone().step_by(TILE_ROWS) {
-                let tile_rows = TILE_ROWS.min(rows.end - row);
-                let start = row * left.row_stride + depth_start * left.depth_stride;
-                let part = Left {
-                    values: &left.values[start.min(left.values.len())..],
-                    rows: tile_rows,
-                    depth,
-                    ..left
-                };
-                for panel in panels.clone() {
-                    let right = &right.panel(panel)[depth_start * LANES..][..depth * LANES];
-                    // SAFETY: `out` has these rows of this panel, and they are this task's.
-                    let out = unsafe {
-                        place.part((panel * out_features + row) * LANES, tile_rows * LANES)
+/// A product of `rows` rows whose parts `compute` computes, given where and how to write them.
+pub(super) fn product_of_parts(
+    rows: usize,
+    depth: usize,
+    tokens: usize,
+    compute: impl Fn(Part, SharedOutput, Output) + Sync,
+) -> Panels {
+    let panels = tokens.div_ceil(LANES);
+    if depth < DEEP * rows {
+        return made(rows, tokens, |place| {
+            in_parts(rows, depth, panels, |part| {
+                compute(part, place, Output::Replace);
+            });
+        });
+    }
+    // Tasks for some rows each would all read the whole matrix, a little of each line of memory.
+    let depth_per_part = depth.div_ceil(DEPTH_PARTS).next_multiple_of(BLOCK_DEPTH);
+    let starts: Vec<usize> = (0..depth).step_by(depth_per_part).collect();
+    let sums: Vec<Panels> = starts
+        .into_par_iter()
+        .map(|start| {
+            made(rows, tokens, |place| {
+                for first in (0..panels).step_by(GROUP_PANELS) {
+                    let part = Part {
+                        rows: 0..rows,
+                        panels: first..panels.min(first + GROUP_PANELS),
+                        depths: start..depth.min(start + depth_per_part),
                     };
-                    tile(part, right, out, adds);
+                    compute(part, place, Output::Replace);
                 }
-            }
-            depth_start += depth;
-            if depth_start >= left.depth {
-                break;
+            })
+        })
+        .collect();
+    Panels::from_fn(rows, tokens, |panel, out| {
+        for sum in &sums {
+            for (out, sum) in out.iter_mut().zip(sum.panel(panel)) {
+                *out += sum;
             }
         }
+    })
+}
+
+/// Adds a product whose parts `compute` computes.
+pub(super) fn add_product_of_parts(
+    out: &mut Panels,
+    depth: usize,
+    compute: impl Fn(Part, SharedOutput, Output) + Sync,
+) {
+    let place = SharedOutput::new(&mut out.values);
+    let panels = out.tokens.div_ceil(LANES);
+    in_parts(out.features, depth, panels, |part| {
+        compute(part, place, Output::Add);
     });
+}
+
+/// Panels that `work` makes, given their place: all rows of all panels.
+fn made(features: usize, tokens: usize, work: impl FnOnce(SharedOutput)) -> Panels {
+    let length = tokens.div_ceil(LANES) * features * LANES;
+    let mut values = Vec::with_capacity(length);
+    let place = SharedOutput::of_spare(&mut values.spare_capacity_mut()[..length]);
+    work(place);
+    // SAFETY: all of it was written.
+    unsafe { values.set_len(length) };
+    Panels {
+        features,
+        tokens,
+        values,
+    }
+}
+
+/// `left right`.
+pub fn product(left: Left<'_>, right: &Panels) -> Panels {
+    assert_eq!(left.depth, right.features, "shapes of a product differ");
+    product_of_parts(
+        left.rows,
+        left.depth,
+        right.tokens,
+        |part, place, output| {
+            multiply(left, right, part, place, output);
+        },
+    )
+}
+
+/// `out += left right`.
+pub fn add_product(left: Left<'_>, right: &Panels, out: &mut Panels) {
+    assert!(
+        left.depth == right.features && left.rows == out.features && right.tokens == out.tokens,
+        "shapes of a product and of its sum differ"
+    );
+    add_product_of_parts(out, left.depth, |part, place, output| {
+        multiply(left, right, part, place, output);
+    });
+}
+
+fn multiply(left: Left<'_>, right: &Panels, part: Part, place: SharedOutput, output: Output) {
+    let mut depth_start = part.depths.start;
+    loop {
+        let depth = BLOCK_DEPTH.min(part.depths.end - depth_start);
+        let adds = output == Output::Add || depth_start > part.depths.start;
+        for row in part.rows.clone().step_by(TILE_ROWS) {
+            let tile_rows = TILE_ROWS.min(part.rows.end - row);
+            let start = row * left.row_stride + depth_start * left.depth_stride;
+            let tile_left = Left {
+                values: &left.values[start.min(left.values.len())..],
+                rows: tile_rows,
+                depth,
+                ..left
+            };
+            for panel in part.panels.clone() {
+                let right = &right.panel(panel)[depth_start * LANES..][..depth * LANES];
+                // SAFETY: the place has these rows of this panel, and they are this task's.
+                let out = unsafe { place.rows(left.rows, panel, row, tile_rows, adds) };
+                tile(tile_left, right, out, adds);
+            }
+        }
+        depth_start += depth;
+        if depth_start >= part.depths.end {
+            break;
+        }
+    }
 }
 
 /// A product with one panel, [depth][lane], on the calling thread: `out` is [row][lane].
@@ -364,7 +482,7 @@ pub(super) mod avx512 {
 fn for_each_outer_sum(
     left: &Panels,
     right: &Panels,
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
     mut add: impl FnMut(usize, usize, f32),
 ) {
     let mut sums = [0.0_f32; TILE_ROWS * LANES];

@@ -3,22 +3,92 @@
 
 use half::bf16;
 
-use super::gemm::{Left, Output};
-use super::panels::Panels;
+use super::gemm::{Left, Output, Part, SharedOutput, add_product_of_parts, product_of_parts};
+use super::panels::{LANES, Panels, filled_in_parts};
+use super::vectorised;
 
-/// `out = left right` or `out += left right`. Gives `false`, and does nothing, where the processor
-/// lacks the instructions or the depth is odd.
-pub fn multiply(left: Left<'_, bf16>, right: &Panels, out: &mut Panels, output: Output) -> bool {
+/// Whether there are such products: the processor has the instructions, and the depth is even.
+pub fn multiplies(left: Left<'_, bf16>) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bf16")
-        && left.depth().is_multiple_of(2)
-    {
-        x86::multiply(left, right, out, output);
-        return true;
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+        return left.depth() > 0 && left.depth().is_multiple_of(2);
     }
-    let _ = (left, right, out, output);
+    let _ = left;
     false
+}
+
+/// `left right`, where [`multiplies`] says so.
+pub fn product(left: Left<'_, bf16>, right: &Panels) -> Panels {
+    let right = Paired::new(left, right);
+    product_of_parts(
+        left.rows(),
+        left.depth(),
+        right.tokens,
+        |part, place, output| {
+            right.multiply(left, part, place, output);
+        },
+    )
+}
+
+/// `out += left right`, where [`multiplies`] says so.
+pub fn add_product(left: Left<'_, bf16>, right: &Panels, out: &mut Panels) {
+    assert!(
+        left.rows() == out.features && right.tokens == out.tokens,
+        "shapes of a product and of its sum differ"
+    );
+    let right = Paired::new(left, right);
+    add_product_of_parts(out, left.depth(), |part, place, output| {
+        right.multiply(left, part, place, output);
+    });
+}
+
+/// Activations in 16 bits, two of neighbouring features together: [panel][pair][lane].
+struct Paired {
+    tokens: usize,
+    values: Vec<u32>,
+}
+
+impl Paired {
+    /// Of what `left` is to be multiplied with.
+    fn new(left: Left<'_, bf16>, right: &Panels) -> Self {
+        assert!(multiplies(left), "this processor has no 16-bit products");
+        assert_eq!(left.depth(), right.features, "shapes of a product differ");
+        let size = right.panel_size() / 2;
+        let values = filled_in_parts(right.count(), size, |panel, paired: &mut [u32]| {
+            pair_rows(right.panel(panel), paired);
+        });
+        Self {
+            tokens: right.tokens,
+            values,
+        }
+    }
+
+    fn multiply(&self, left: Left<'_, bf16>, part: Part, place: SharedOutput, output: Output) {
+        #[cfg(target_arch = "x86_64")]
+        x86::multiply(left, &self.values, part, place, output);
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (left, part, place, output, &self.values);
+    }
+}
+
+vectorised! {
+    /// Rounds two rows at a time to 16 bits and puts them together: [pair][lane].
+    fn pair_rows(panel: &[f32], paired: &mut [u32]) {
+        let rows = panel.chunks_exact(2 * LANES);
+        for (rows, out) in rows.zip(paired.chunks_exact_mut(LANES)) {
+            let (first, second) = rows.split_at(LANES);
+            for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
+                *out = rounded(*first) >> 16 | rounded(*second) & 0xffff_0000;
+            }
+        }
+    }
+}
+
+/// Bits of a finite number whose upper half is the nearest of 16 bits, even in doubt.
+#[inline(always)]
+fn rounded(value: f32) -> u32 {
+    let bits = value.to_bits();
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -28,63 +98,52 @@ mod x86 {
         _mm512_setzero_ps,
     };
 
-    use half::bf16;
-    use rayon::prelude::*;
-
     use super::super::gemm::avx512::store;
-    use super::super::gemm::{BLOCK_DEPTH, Left, Output, SharedOutput, TILE_ROWS, for_each_part};
-    use super::super::panels::{LANES, Panels};
+    use super::super::gemm::{BLOCK_DEPTH, Left, Output, Part, SharedOutput, TILE_ROWS};
+    use super::super::panels::LANES;
     use super::super::vectorised;
+    use half::bf16;
 
     /// Pairs of a block of the depth.
     const BLOCK_PAIRS: usize = BLOCK_DEPTH / 2;
 
-    pub fn multiply(left: Left<'_, bf16>, right: &Panels, out: &mut Panels, output: Output) {
-        assert!(
-            left.depth() == right.features
-                && left.rows() == out.features
-                && right.tokens == out.tokens,
-            "shapes of a product differ"
-        );
+    /// Computes a part of a product with `paired`, [panel][pair][lane].
+    pub fn multiply(
+        left: Left<'_, bf16>,
+        paired: &[u32],
+        part: Part,
+        place: SharedOutput,
+        output: Output,
+    ) {
         let pairs = left.depth() / 2;
-        let mut paired = vec![0_u32; right.count() * pairs * LANES];
-        paired
-            .par_chunks_mut((pairs * LANES).max(1))
-            .enumerate()
-            .for_each(|(panel, paired)| pair_rows(right.panel(panel), paired));
-        let out_features = out.features;
-        let place = SharedOutput::new(&mut out.values);
-        for_each_part(left.rows(), right.count(), |rows, panels| {
-            let mut packed = [0_u32; TILE_ROWS * BLOCK_PAIRS];
-            for start in (0..pairs).step_by(BLOCK_PAIRS) {
-                let depth = BLOCK_PAIRS.min(pairs - start);
-                let adds = output == Output::Add || start > 0;
-                for row in rows.clone().step_by(TILE_ROWS) {
-                    let tile_rows = TILE_ROWS.min(rows.end - row);
-                    let packed = &mut packed[..depth * TILE_ROWS];
-                    let pairs_left = pairs_of(left, row, tile_rows, 2 * start, packed);
-                    for panel in panels.clone() {
-                        let paired = &paired[(panel * pairs + start) * LANES..][..depth * LANES];
-                        // SAFETY: `out` has these rows of this panel, and they are this task's.
-                        let out = unsafe {
-                            place.part((panel * out_features + row) * LANES, tile_rows * LANES)
-                        };
-                        // SAFETY: the caller saw that the processor has the instructions; the
-                        // pairs are as many as the tile needs.
-                        unsafe {
-                            match tile_rows {
-                                TILE_ROWS => tile::<TILE_ROWS>(pairs_left, paired, out, adds),
-                                _ => {
-                                    for (row, out) in out.chunks_exact_mut(LANES).enumerate() {
-                                        tile::<1>(pairs_left.beginning_at(row), paired, out, adds);
-                                    }
+        let mut packed = [0_u32; TILE_ROWS * BLOCK_PAIRS];
+        let depths = part.depths.start / 2..part.depths.end / 2;
+        for start in depths.clone().step_by(BLOCK_PAIRS) {
+            let depth = BLOCK_PAIRS.min(depths.end - start);
+            let adds = output == Output::Add || start > depths.start;
+            for row in part.rows.clone().step_by(TILE_ROWS) {
+                let tile_rows = TILE_ROWS.min(part.rows.end - row);
+                let packed = &mut packed[..depth * TILE_ROWS];
+                let pairs_left = pairs_of(left, row, tile_rows, 2 * start, packed);
+                for panel in part.panels.clone() {
+                    let paired = &paired[(panel * pairs + start) * LANES..][..depth * LANES];
+                    // SAFETY: the place has these rows of this panel, and they are this task's. The
+                    // processor has the instructions, or there would be no pairs; these are as many
+                    // as the tile needs.
+                    unsafe {
+                        let out = place.rows(left.rows(), panel, row, tile_rows, adds);
+                        match tile_rows {
+                            TILE_ROWS => tile::<TILE_ROWS>(pairs_left, paired, out, adds),
+                            _ => {
+                                for (row, out) in out.chunks_exact_mut(LANES).enumerate() {
+                                    tile::<1>(pairs_left.beginning_at(row), paired, out, adds);
                                 }
                             }
                         }
                     }
                 }
             }
-        });
+        }
     }
 
     /// Pairs of the left matrix: neighbours of the depth.
@@ -103,26 +162,6 @@ mod x86 {
                 ..self
             }
         }
-    }
-
-    vectorised! {
-        /// Rounds two rows at a time to 16 bits and puts them together: [pair][lane].
-        fn pair_rows(panel: &[f32], paired: &mut [u32]) {
-            let rows = panel.chunks_exact(2 * LANES);
-            for (rows, out) in rows.zip(paired.chunks_exact_mut(LANES)) {
-                let (first, second) = rows.split_at(LANES);
-                for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
-                    *out = rounded(*first) >> 16 | rounded(*second) & 0xffff_0000;
-                }
-            }
-        }
-    }
-
-    /// Bits of a finite number whose upper half is the nearest of 16 bits, even in doubt.
-    #[inline(always)]
-    fn rounded(value: f32) -> u32 {
-        let bits = value.to_bits();
-        bits.wrapping_add(0x7fff + (bits >> 16 & 1))
     }
 
     /// Pairs of some rows of the left matrix from place `start` of its depth on: where they are, if

@@ -1,5 +1,9 @@
 //! Activations as the kernels have them.
 
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
 /// Tokens side by side in a panel.
 pub const LANES: usize = 32;
 
@@ -19,6 +23,20 @@ impl Panels {
             features,
             tokens,
             values: vec![0.0; tokens.div_ceil(LANES) * features * LANES],
+        }
+    }
+
+    /// Panels that `fill` makes: it is given each panel's number and its zeros, on all threads.
+    pub fn from_fn(
+        features: usize,
+        tokens: usize,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let values = filled_in_parts(tokens.div_ceil(LANES), features * LANES, fill);
+        Self {
+            features,
+            tokens,
+            values,
         }
     }
 
@@ -74,4 +92,26 @@ impl Panels {
         }
         out
     }
+}
+
+/// As many parts of `size` values each; `fill` is given each part's number and its zeros, on all
+/// threads. One thread alone would take as long for the zeros of a large vector as two for a small
+/// product.
+pub(super) fn filled_in_parts<T: Copy + Default + Send>(
+    parts: usize,
+    size: usize,
+    fill: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let length = parts * size;
+    let mut values = Vec::with_capacity(length);
+    let spare = &mut values.spare_capacity_mut()[..length];
+    let spare = spare.par_chunks_mut(size.max(1)).enumerate();
+    spare.for_each(|(part, spare)| {
+        spare.fill(MaybeUninit::new(T::default()));
+        // SAFETY: it was filled just now.
+        fill(part, unsafe { spare.assume_init_mut() });
+    });
+    // SAFETY: so were all parts, which together are as long.
+    unsafe { values.set_len(length) };
+    values
 }

@@ -9,7 +9,7 @@ use super::attention::{Heads, attend, attention_gradients};
 use super::elementwise::{
     Rotations, Turn, add_rms_norm_gradient, exp, rms_norm, swiglu, swiglu_gradients,
 };
-use super::gemm::{Left, Output, add_outer, add_outer_transposed, multiply};
+use super::gemm::{Left, add_outer, add_outer_transposed, add_product, product};
 use super::panels::Panels;
 use super::{gemm_bf16, loss};
 
@@ -297,6 +297,9 @@ fn products_of_all_shapes() {
         (23, 600, 5),
         (100, 1200, 300),
         (5, 2, 64),
+        // Deep enough for parts of the depth, and too shallow for all of these.
+        (3, 12_000, 40),
+        (2, 700, 33),
     ] {
         let matrix = random(rows_out * depth, 14);
         let right = panels(depth, tokens, 15);
@@ -306,10 +309,9 @@ fn products_of_all_shapes() {
             Left::plain(&matrix, rows_out, depth),
             Left::transposed(&flipped, rows_out, depth),
         ] {
-            let mut out = panels(rows_out, tokens, 16);
-            multiply(left, &right, &mut out, Output::Replace);
+            let mut out = product(left, &right);
             assert_near(&rows(&out), &expected, 1e-5);
-            multiply(left, &right, &mut out, Output::Add);
+            add_product(left, &right, &mut out);
             let twice: Vec<f32> = expected.iter().map(|value| 2.0 * value).collect();
             assert_near(&rows(&out), &twice, 1e-5);
         }
@@ -321,10 +323,10 @@ fn products_of_all_shapes() {
             Left::plain(&matrix, rows_out, depth),
             Left::transposed(&flipped, rows_out, depth),
         ] {
-            let mut out = panels(rows_out, tokens, 17);
-            if gemm_bf16::multiply(left, &right, &mut out, Output::Replace) {
+            if gemm_bf16::multiplies(left) {
+                let mut out = gemm_bf16::product(left, &right);
                 assert_near(&rows(&out), &expected, 1e-2);
-                gemm_bf16::multiply(left, &right, &mut out, Output::Add);
+                gemm_bf16::add_product(left, &right, &mut out);
                 let twice: Vec<f32> = expected.iter().map(|value| 2.0 * value).collect();
                 assert_near(&rows(&out), &twice, 1e-2);
             }
