@@ -5,6 +5,7 @@
 //! configuration runs in a process of its own, so that its peak memory is its own.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +15,7 @@ use std::time::Instant;
 use posedata::language::bases;
 use posedata::llama::{
     Adapter, Batch, Checkpointing, Decoder, Engine, EngineOptions, LoraConfig, Precision,
-    Projection, Trainable, Weights, export,
+    Projection, Trainable, Weights, export, keep_freed_memory,
 };
 use posedata::models::ModelStore;
 use posedata::resources::peak_resident_bytes;
@@ -29,7 +30,7 @@ const ALPHA: f32 = 16.0;
 const WARMUP_STEPS: usize = 1;
 const STEPS: usize = 5;
 /// Runs of each program, in turn; the best of each counts.
-const ROUNDS: usize = 1;
+const ROUNDS: usize = 2;
 /// Texts by tokens of each.
 const SHAPES: [(usize, usize); 3] = [(1, 256), (4, 256), (4, 512)];
 const WRITTEN_TOKENS: usize = 64;
@@ -125,14 +126,44 @@ fn main() {
     println!(
         "\nwriting with one text at a time: tokens/s of {PROMPT_TOKENS} read, of {WRITTEN_TOKENS} written"
     );
-    for precision in ["f32", "bf16", "quantised"] {
-        let report = in_process(&json!({ "task": "write", "precision": precision }));
+    let own = ["f32", "bf16", "quantised"].map(|precision| {
+        let configuration = json!({ "task": "write", "precision": precision });
+        (precision, Writing::of(&in_process(&configuration)))
+    });
+    let others = peft.map(|peft| ["f32", "bf16"].map(|mode| peft.write(mode)));
+    for (place, (precision, writing)) in own.iter().enumerate() {
+        print!("{precision:<10}{writing}");
+        if let Some(others) = &others {
+            // Quantised weights stand beside those of 32 bits.
+            let other = &others[place % 2];
+            print!(
+                "   transformers {other}, {:.2}",
+                writing.written / other.written
+            );
+        }
+        println!();
+    }
+}
+
+/// Tokens per second of reading a prompt and of writing.
+struct Writing {
+    read: f64,
+    written: f64,
+}
+
+impl Writing {
+    fn of(report: &Value) -> Self {
         let number = |name: &str| report[name].as_f64().expect("a number");
-        println!(
-            "{precision:<10}{:>8.0}{:>8.1}",
-            number("read"),
-            number("written")
-        );
+        Self {
+            read: number("read"),
+            written: number("written"),
+        }
+    }
+}
+
+impl fmt::Display for Writing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>8.0}{:>8.1}", self.read, self.written)
     }
 }
 
@@ -163,6 +194,7 @@ fn train_in_process(precision: &str, texts: usize, length: usize, share: Share) 
 }
 
 fn measure(configuration: &Value) -> Value {
+    keep_freed_memory();
     let precision = match configuration["precision"].as_str() {
         Some("bf16") => Precision::Bf16,
         Some("quantised") => Precision::Quantised,
@@ -294,6 +326,30 @@ impl Peft {
             json!({ "input_ids": ids, "labels": labels })
         });
         let rows: Vec<Value> = rows.collect();
+        let report = self.run(
+            &rows,
+            &[
+                "--mode",
+                mode,
+                "--batch",
+                &texts.to_string(),
+                "--warmup",
+                &WARMUP_STEPS.to_string(),
+                "--steps",
+                &STEPS.to_string(),
+            ],
+        );
+        let number = |name: &str| report[name].as_f64().expect("a number");
+        (number("tokens_per_sec"), number("peak_rss_bytes"))
+    }
+
+    fn write(&self, mode: &str) -> Writing {
+        let rows = [json!({ "input_ids": ids(0, PROMPT_TOKENS + WRITTEN_TOKENS) })];
+        let count = WRITTEN_TOKENS.to_string();
+        Writing::of(&self.run(&rows, &["--mode", mode, "--write", &count]))
+    }
+
+    fn run(&self, rows: &[Value], arguments: &[&str]) -> Value {
         let data = self.scratch.join("rows.json");
         fs::write(&data, Value::from(rows).to_string()).expect("room on the disk");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/peft_lora.py");
@@ -303,19 +359,11 @@ impl Peft {
             .arg(self.scratch.join("base"))
             .arg("--data")
             .arg(data)
-            .args(["--mode", mode, "--batch", &texts.to_string()])
-            .args([
-                "--warmup",
-                &WARMUP_STEPS.to_string(),
-                "--steps",
-                &STEPS.to_string(),
-            ])
+            .args(arguments)
             .output()
             .expect("Python starts");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");
-        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let number = |name: &str| report[name].as_f64().expect("a number");
-        (number("tokens_per_sec"), number("peak_rss_bytes"))
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 }

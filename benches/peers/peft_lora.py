@@ -1,6 +1,7 @@
-"""Times LoRA with PEFT on the files and tokens that posedata trains on.
+"""Times LoRA with PEFT on the files and tokens that posedata trains on, and writing with transformers.
 
     python benches/peers/peft_lora.py --model FOLDER --data ROWS.json --batch 4 --mode f32
+    python benches/peers/peft_lora.py --model FOLDER --data ROWS.json --write 64 --mode f32
 
 FOLDER is the base model as safetensors, as posedata's merged export writes it with an adapter
 that changes nothing. ROWS.json is a list of {"input_ids": [...], "labels": [...]}; a label is -100
@@ -12,6 +13,8 @@ place. Step i trains on rows i*batch to (i+1)*batch, from the beginning again af
 --mode bf16    the base model in bfloat16 (PEFT keeps the adapter in f32)
 --compile      torch.compile around the model
 --adapter DIR  begins with this adapter in place of PEFT's own random one
+--write N      trains nothing: reads the first row but for its last N tokens, then these one by one
+               with the cache of keys and values, and prints the tokens per second of both
 
 Prints one JSON object: tokens_per_sec (all tokens of a step over its median duration, after the
 warm-up), losses (the mean over the tokens in the loss, before each update), peak_rss_bytes.
@@ -37,6 +40,7 @@ def arguments():
     parser.add_argument("--mode", choices=["f32", "medium", "bf16"], default="f32")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--adapter")
+    parser.add_argument("--write", type=int, metavar="N")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--alpha", type=float, default=16)
     parser.add_argument("--targets", default="q_proj,k_proj,v_proj,o_proj")
@@ -58,6 +62,11 @@ def main():
     torch.manual_seed(0)
     dtype = torch.bfloat16 if args.mode == "bf16" else torch.float32
     base = transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype)
+    if args.write:
+        with open(args.data) as file:
+            ids = json.load(file)[0]["input_ids"]
+        print(json.dumps(write(torch, base, ids, args.write)))
+        return
     if args.adapter:
         model = peft.PeftModel.from_pretrained(base, args.adapter, is_trainable=True)
     else:
@@ -118,6 +127,22 @@ def main():
         "versions": {m.__name__: m.__version__ for m in (torch, transformers, peft)},
     }
     print(json.dumps(report))
+
+
+def write(torch, model, ids, count):
+    """Tokens per second of reading all but the last `count` ids, and of these one by one."""
+    model.eval()
+    with torch.inference_mode():
+        model(input_ids=torch.tensor([ids[:32]]))
+        start = time.perf_counter()
+        out = model(input_ids=torch.tensor([ids[:-count]]), use_cache=True, logits_to_keep=1)
+        read_secs = time.perf_counter() - start
+        start = time.perf_counter()
+        for token in ids[-count:]:
+            cache = out.past_key_values
+            out = model(input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True)
+        written_secs = time.perf_counter() - start
+    return {"read": (len(ids) - count) / read_secs, "written": count / written_secs}
 
 
 if __name__ == "__main__":
