@@ -7,6 +7,7 @@
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5
 -- recipe answer = text
+-- recipe ask = no
 WITH choices AS (
     SELECT
         *,

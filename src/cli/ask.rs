@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::language_model::{LoadedModel, ModelArgs};
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
-use crate::dataset::{Scene, SceneTable, prompt, scene_table};
+use crate::dataset::{Scene, SceneTable, Span, prompt, scene_table};
 use crate::language::NextTurn;
 use crate::llama::Decoder;
 use crate::llama::generate::{Choice, End, Generated, Limits, generate};
@@ -40,10 +40,12 @@ pub struct AskArgs {
     /// Video of the lake that the question is about: its file name, path or id
     #[arg(long, value_name = "VIDEO")]
     video: Option<String>,
-    /// From when on, in seconds [default: when the person is first seen]
+    /// From when on, in seconds [default: the time that the question names, such as "at 1.5 s", or
+    /// when the person is first seen]
     #[arg(long, value_name = "SECS", requires = "video")]
     from: Option<f64>,
-    /// Until when, in seconds [default: when the person is last seen]
+    /// Until when, in seconds [default: the last time that the question names, a second after the
+    /// only one, or when the person is last seen]
     #[arg(long, value_name = "SECS", requires = "video")]
     to: Option<f64>,
     /// Number of the person [default: the video's main person]
@@ -145,11 +147,14 @@ impl AskArgs {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
+        let span = match (self.from, self.to) {
+            (None, None) => Span::AsAsked,
+            (from, to) => Span::Secs { from, to },
+        };
         let scene = Scene {
             video_id: video.video_id,
             person,
-            from_secs: self.from,
-            to_secs: self.to,
+            span,
         };
         let table = scene_table(
             &lake,

@@ -27,7 +27,7 @@ pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
 pub use read::{ChatRecord, read_jsonl};
 pub use recipe::AnswerKind;
-pub use scene::{Scene, SceneTable, scene_table};
+pub use scene::{Scene, SceneTable, Span, scene_table};
 pub use stats::Stats;
 
 use crate::lake::LakeError;

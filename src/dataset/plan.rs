@@ -467,6 +467,7 @@ mod tests {
             window,
             max_rows: 16,
             answer: None,
+            may_serve_questions: true,
         }
     }
 

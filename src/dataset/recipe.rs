@@ -2,8 +2,8 @@
 //!
 //! The SQL's leading comment says what the task is and holds the settings, a line each:
 //! `-- recipe weight = 2`, `-- recipe window = 0.5 s, 1 s` (or `frame`, or `clip`),
-//! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), and parameters as all
-//! queries have them (`-- param NAME TYPE = DEFAULT`).
+//! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), `-- recipe ask = no`
+//! (or `yes`), and parameters as all queries have them (`-- param NAME TYPE = DEFAULT`).
 //! The template's blocks are `system`, `data`, `user_1`, `user_2` ... and `assistant` (or
 //! `assistant_1`, `assistant_2` ...).
 
@@ -75,6 +75,9 @@ pub struct Recipe {
     pub max_rows: u32,
     /// What its answers are judged by; `None` leaves it to the answer.
     pub answer: Option<AnswerKind>,
+    /// Whether a question that somebody asks may get its table: not if that lacks, on purpose, what
+    /// the recipe's questions are about.
+    pub may_serve_questions: bool,
 }
 
 /// The recipes of a folder, in the order of their names, with the templates they share.
@@ -166,6 +169,7 @@ fn read(sql_path: &Path, task: &str) -> Result<Recipe, DatasetError> {
         window: WindowKind::Frame,
         max_rows: DEFAULT_ROWS,
         answer: None,
+        may_serve_questions: true,
         sql: String::new(),
     };
     for (index, setting) in settings(&sql) {
@@ -217,9 +221,16 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         }
         "window" => recipe.window = window(value)?,
         "answer" => recipe.answer = Some(answer(value)?),
+        "ask" => {
+            recipe.may_serve_questions = match value {
+                "yes" => true,
+                "no" => false,
+                _ => return Err(format!("ask is `yes` or `no`, not '{value}'")),
+            };
+        }
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, window, rows, answer"
+                "unknown setting '{key}'; known are weight, window, rows, answer, ask"
             ));
         }
     }
@@ -289,7 +300,7 @@ mod tests {
 
     #[test]
     fn settings_come_from_the_comment() {
-        let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\n-- recipe answer = list\nSELECT 1";
+        let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\n-- recipe answer = list\n-- recipe ask = no\nSELECT 1";
         assert_eq!(answer_kind(sql), Some(AnswerKind::List));
         assert_eq!(answer_kind("-- x\nSELECT 1"), None);
         let folder = folder(&[("a.sql", sql), ("a.jinja", TEMPLATE)]);
@@ -298,6 +309,7 @@ mod tests {
         assert_eq!(recipe.about, "Reads a value.");
         assert_eq!((recipe.weight, recipe.max_rows), (2.5, 8));
         assert_eq!(recipe.answer, Some(AnswerKind::List));
+        assert!(!recipe.may_serve_questions);
         assert_eq!(recipe.window, WindowKind::Secs(vec![0.5, 2.0]));
     }
 
@@ -308,6 +320,7 @@ mod tests {
             ("-- x\n-- recipe window = soon", "window is `frame`"),
             ("-- x\n-- recipe rows = 1", "rows is a whole number"),
             ("-- x\n-- recipe answer = 42", "answer is `number`"),
+            ("-- x\n-- recipe ask = me", "ask is `yes` or `no`"),
             ("-- x\n-- recipe colour = red", "unknown setting 'colour'"),
         ];
         for (sql, expected) in cases {

@@ -16,15 +16,31 @@ use crate::query::{ExternalAccess, Session};
 /// rarest choice comes up in one of fifty.
 const TRIES: u64 = 256;
 
+/// How long a table goes on after the one time that a question names, or before it at the end of a
+/// video.
+const NEAR_SECS: f64 = 1.0;
+/// Rows that a table keeps when it is made to end with the scene's last frame.
+const FEWEST_ROWS: u64 = 4;
+
 /// Some time of a video, in which one person is looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scene {
     pub video_id: String,
     pub person: u16,
-    /// `None`: from when the person is first seen.
-    pub from_secs: Option<f64>,
-    /// `None`: until the person is last seen.
-    pub to_secs: Option<f64>,
+    pub span: Span,
+}
+
+/// The time of a [`Scene`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Span {
+    /// That of the times that the question names, or all that the person is seen.
+    AsAsked,
+    Secs {
+        /// `None`: from when the person is first seen.
+        from: Option<f64>,
+        /// `None`: until the person is last seen.
+        to: Option<f64>,
+    },
 }
 
 /// What a model is shown of a scene.
@@ -54,15 +70,18 @@ pub fn scene_table(
     task: Option<&str>,
 ) -> Result<SceneTable, DatasetError> {
     let (mut recipes, templates) = recipe::load(recipes)?;
-    if let Some(task) = task {
-        let names = recipes.iter().map(|recipe| recipe.task.as_str());
-        let known = names.collect::<Vec<_>>().join(", ");
-        recipes.retain(|recipe| recipe.task == task);
-        if recipes.is_empty() {
-            return Err(DatasetError::NoSuchRecipe {
-                name: task.into(),
-                known,
-            });
+    match task {
+        None => recipes.retain(|recipe| recipe.may_serve_questions),
+        Some(task) => {
+            let names = recipes.iter().map(|recipe| recipe.task.as_str());
+            let known = names.collect::<Vec<_>>().join(", ");
+            recipes.retain(|recipe| recipe.task == task);
+            if recipes.is_empty() {
+                return Err(DatasetError::NoSuchRecipe {
+                    name: task.into(),
+                    known,
+                });
+            }
         }
     }
     let session = Session::open(lake.try_clone()?, None, ExternalAccess::Denied)?;
@@ -73,7 +92,7 @@ pub fn scene_table(
         .ok_or(DatasetError::NotSeen {
             person: scene.person,
         })?;
-    let (frame_start, frame_end) = scene.frames(&session)?;
+    let (frame_start, frame_end) = scene.frames(&session, question)?;
     let mut candidates = Vec::new();
     for recipe in &recipes {
         let windows = windows(recipe, track as u32, frame_start, frame_end);
@@ -123,55 +142,82 @@ pub fn scene_table(
 
 impl Scene {
     /// The first and the last frame of the scene: those nearest to its times.
-    fn frames(&self, session: &Session) -> Result<(u64, u64), DatasetError> {
-        let secs = |secs: Option<f64>, otherwise: &str| match secs {
-            Some(secs) => secs.to_string(),
-            None => otherwise.to_owned(),
+    fn frames(&self, session: &Session, question: &str) -> Result<(u64, u64), DatasetError> {
+        let unseen = || DatasetError::NotSeen {
+            person: self.person,
         };
         // Ids are of hexadecimal digits; nothing else comes here from the lake.
-        let sql = format!(
-            "WITH seen AS (
-                 SELECT frame, time_secs FROM metrics
-                 WHERE video_id = '{}' AND person = {} AND quality <> 'no_pose'
-             )
-             SELECT count(*), min(time_secs)::DOUBLE, max(time_secs)::DOUBLE,
-                 arg_min(frame, abs(time_secs - {})), arg_min(frame, abs(time_secs - {}))
-             FROM seen",
+        let seen = format!(
+            "FROM metrics WHERE video_id = '{}' AND person = {} AND quality <> 'no_pose'",
             self.video_id.replace('\'', ""),
             self.person,
-            secs(self.from_secs, "(SELECT min(time_secs) FROM seen)"),
-            secs(self.to_secs, "(SELECT max(time_secs) FROM seen)"),
         );
-        let rows = rows_of(session, &sql)?;
-        let numbers: Vec<Option<f64>> = rows.iter().flatten().cloned().map(number).collect();
-        let [
-            Some(_),
-            Some(first_secs),
-            Some(last_secs),
-            Some(start),
-            Some(end),
-        ] = numbers[..]
-        else {
-            return Err(DatasetError::NotSeen {
-                person: self.person,
-            });
+        let numbers = |columns: &str| -> Result<Vec<f64>, DatasetError> {
+            let rows = rows_of(session, &format!("SELECT {columns} {seen}"))?;
+            let numbers = rows.iter().flatten().cloned().map(number);
+            numbers.collect::<Option<_>>().ok_or_else(unseen)
         };
-        let (from, to) = (
-            self.from_secs.unwrap_or(first_secs),
-            self.to_secs.unwrap_or(last_secs),
-        );
+        let limits = numbers("min(time_secs)::DOUBLE, max(time_secs)::DOUBLE")?;
+        let [first_secs, last_secs] = limits[..] else {
+            return Err(unseen());
+        };
+        let (from, to) = match self.span {
+            Span::AsAsked => span_of(question, first_secs, last_secs),
+            Span::Secs { from, to } => (from.unwrap_or(first_secs), to.unwrap_or(last_secs)),
+        };
         // The last frame of a clip of 2.5 s begins before 2.5 s.
-        match from > last_secs || to < first_secs || to < from {
-            true => Err(DatasetError::OutsideTheVideo {
+        if from > last_secs || to < first_secs || to < from {
+            return Err(DatasetError::OutsideTheVideo {
                 person: self.person,
                 first_secs,
                 last_secs,
                 from_secs: from,
                 to_secs: to,
-            }),
-            false => Ok((start as u64, end as u64)),
+            });
+        }
+        let frames = numbers(&format!(
+            "arg_min(frame, abs(time_secs - {from})), arg_min(frame, abs(time_secs - {to}))"
+        ))?;
+        match frames[..] {
+            [start, end] => Ok((start as u64, end as u64)),
+            _ => Err(unseen()),
         }
     }
+}
+
+/// From when to when a table must reach for a question: over the times that it names, as far as the
+/// person is seen then, or over all of the video.
+fn span_of(question: &str, first_secs: f64, last_secs: f64) -> (f64, f64) {
+    let mut times = times_secs(question);
+    times.retain(|secs| (first_secs..=last_secs).contains(secs));
+    times.sort_by(f64::total_cmp);
+    match times[..] {
+        [] => (first_secs, last_secs),
+        [from, .., to] if from < to => (from, to),
+        [secs, ..] if secs + NEAR_SECS <= last_secs => (secs, secs + NEAR_SECS),
+        [secs, ..] => ((secs - NEAR_SECS).max(first_secs), secs),
+    }
+}
+
+/// The times that a text names: numbers before a unit of seconds.
+fn times_secs(text: &str) -> Vec<f64> {
+    const UNITS: [&str; 5] = ["s", "sec", "secs", "second", "seconds"];
+    let mut times = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        rest = &rest[start..];
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let (digits, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        let unit = after.trim_start();
+        let end = unit
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(unit.len());
+        if UNITS.contains(&&unit[..end]) {
+            times.extend(digits.trim_end_matches('.').parse::<f64>());
+        }
+    }
+    times
 }
 
 fn number(value: minijinja::Value) -> Option<f64> {
@@ -185,11 +231,15 @@ fn windows(recipe: &Recipe, track: u32, frame_start: u64, frame_end: u64) -> Vec
         WindowKind::Secs(_) | WindowKind::Clip => frame_end,
     };
     let length = frame_end - frame_start;
+    let step = length.div_ceil(u64::from(recipe.max_rows) - 1).max(1);
+    // A question may be about the last frame: with these steps there is a row of it.
+    let mut reaching = (step..).take_while(|step| length / step + 1 >= FEWEST_ROWS);
+    let step = reaching.find(|step| length % step == 0).unwrap_or(step);
     let window = |ticket: u64| Window {
         track,
         frame_start,
         frame_end,
-        step: length.div_ceil(u64::from(recipe.max_rows) - 1).max(1),
+        step,
         ticket: scramble(ticket),
     };
     (0..TRIES).map(window).collect()
@@ -247,6 +297,35 @@ fn words(text: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_numbers_of_seconds() {
+        let cases: [(&str, &[f64]); 7] = [
+            ("What is it at 1.50 s?", &[1.5]),
+            ("between 1 s and 2.25 seconds", &[1.0, 2.25]),
+            ("At 3s.", &[3.0]),
+            ("after 0.5 sec. it is 98 deg", &[0.5]),
+            ("below 90 deg for 3 steps", &[]),
+            ("the top 3 sides", &[]),
+            ("1.2.3 s, 7", &[]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(times_secs(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_reaches_over_the_times_that_are_asked_for() {
+        let span = |question| span_of(question, 0.5, 8.0);
+        assert_eq!(span("How far does it move?"), (0.5, 8.0));
+        assert_eq!(span("from 4 s to 2 s"), (2.0, 4.0));
+        assert_eq!(span("at 2.5 s"), (2.5, 3.5));
+        assert_eq!(span("at 7.5 s"), (6.5, 7.5));
+        // What is not seen is left out.
+        assert_eq!(span("at 0.2 s or at 3 s"), (3.0, 4.0));
+        assert_eq!(span("at 12 s"), (0.5, 8.0));
+        assert_eq!(span_of("at 0.9 s", 0.5, 1.0), (0.5, 0.9));
+    }
 
     #[test]
     fn names_and_then_rare_words_decide_which_question_is_nearest() {

@@ -137,6 +137,25 @@ fn the_question_chooses_the_table() {
 }
 
 #[test]
+fn a_time_that_the_question_names_has_a_row() {
+    let folder = folder();
+    let video = ["--video", "demo.mp4"];
+    for question in [
+        "What is the left knee angle at 1.50 s?",
+        "What is the left knee angle at 6.80 s?",
+    ] {
+        let table = &ask_json(folder.path(), question, &video)["table"];
+        // Not the recipe whose tables lack what it asks for.
+        assert_eq!(table["recipe"], "read_value", "{question}");
+        let data = table["data"].as_str().expect("a table");
+        let (header, lines) = data.split_once('\n').expect("rows");
+        assert!(header.contains("left_knee_deg"), "{data}");
+        let mut times = lines.lines().filter_map(|line| line.split(',').next());
+        assert!(times.any(|secs| question.contains(secs)), "{data}");
+    }
+}
+
+#[test]
 fn the_answer_goes_to_standard_output_and_the_rest_elsewhere() {
     let folder = folder();
     let question = "What is the range of motion of the left knee?";
