@@ -273,29 +273,44 @@ impl Pass<'_> {
     fn layer(&self, layer: usize, input: Panels) -> Result<(Panels, Saved), LlamaError> {
         let config = self.config();
         let weights = &self.weights.layers[layer];
+        let linear = |projection, x: &Panels| self.linear(layer, projection, x);
         let mut low_rank: [Option<Panels>; 7] = Default::default();
-        let mut linear = |projection: Projection, x: &Panels| -> Result<Panels, LlamaError> {
-            let out;
-            (out, low_rank[projection as usize]) = self.linear(layer, projection, x)?;
-            Ok(out)
+        let mut keep = |projection: Projection, (out, part): (Panels, Option<Panels>)| {
+            low_rank[projection as usize] = part;
+            out
         };
         let (normed, input_inverse_rms) =
             rms_norm(&input, &weights.input_norm, config.rms_norm_eps);
-        let mut q = linear(Projection::Q, &normed)?;
-        let mut k = linear(Projection::K, &normed)?;
-        let v = linear(Projection::V, &normed)?;
+        // Side by side, for no thread to wait while another does what cannot be divided.
+        let (q, (k, v)) = rayon::join(
+            || linear(Projection::Q, &normed),
+            || {
+                rayon::join(
+                    || linear(Projection::K, &normed),
+                    || linear(Projection::V, &normed),
+                )
+            },
+        );
         drop(normed);
+        let mut q = keep(Projection::Q, q?);
+        let mut k = keep(Projection::K, k?);
+        let v = keep(Projection::V, v?);
         self.rotations.apply(&mut q, Turn::Forwards);
         self.rotations.apply(&mut k, Turn::Forwards);
         let attention = attend(&q, &k, &v, &self.texts, self.heads());
-        let mut middle = linear(Projection::O, &attention.out)?;
+        let mut middle = keep(Projection::O, linear(Projection::O, &attention.out)?);
         add(&mut middle, &input);
         let (normed, middle_inverse_rms) =
             rms_norm(&middle, &weights.post_attention_norm, config.rms_norm_eps);
-        let gate = linear(Projection::Gate, &normed)?;
-        let up = linear(Projection::Up, &normed)?;
+        let (gate, up) = rayon::join(
+            || linear(Projection::Gate, &normed),
+            || linear(Projection::Up, &normed),
+        );
         drop(normed);
-        let mut out = linear(Projection::Down, &swiglu(&gate, &up))?;
+        let gate = keep(Projection::Gate, gate?);
+        let up = keep(Projection::Up, up?);
+        let out = linear(Projection::Down, &swiglu(&gate, &up))?;
+        let mut out = keep(Projection::Down, out);
         add(&mut out, &middle);
         let saved = Saved {
             input,
@@ -321,14 +336,20 @@ impl Pass<'_> {
         x: &Panels,
     ) -> Result<(Panels, Option<Panels>), LlamaError> {
         let matrix = self.weights.layers[layer].projection(projection);
-        let mut out = apply(matrix, x)?;
         let Some((adapter, pair)) = self.pair(layer, projection) else {
-            return Ok((out, None));
+            return Ok((apply(matrix, x)?, None));
         };
         let rank = adapter.config.rank;
-        let left = Left::plain(&pair.a, rank, matrix.columns);
-        let low_rank = product(left, &self.dropped(layer, projection, x));
-        let scaled = scaled(&low_rank, adapter.config.scaling());
+        let (out, (low_rank, scaled)) = rayon::join(
+            || apply(matrix, x),
+            || {
+                let left = Left::plain(&pair.a, rank, matrix.columns);
+                let low_rank = product(left, &self.dropped(layer, projection, x));
+                let scaled = scaled(&low_rank, adapter.config.scaling());
+                (low_rank, scaled)
+            },
+        );
+        let mut out = out?;
         add_product(Left::plain(&pair.b, matrix.rows, rank), &scaled, &mut out);
         Ok((out, Some(low_rank)))
     }
@@ -364,8 +385,11 @@ impl Pass<'_> {
         gradients: &mut [LoraPair],
     ) -> Result<Panels, LlamaError> {
         let matrix = self.weights.layers[layer].projection(projection);
-        let mut dx = apply_transposed(matrix, dy, dx)?;
-        let d_low_rank = self.adapter_gradients(layer, projection, dy, x, low_rank, gradients);
+        let (dx, d_low_rank) = rayon::join(
+            || apply_transposed(matrix, dy, dx),
+            || self.adapter_gradients(layer, projection, dy, x, low_rank, gradients),
+        );
+        let mut dx = dx?;
         if let Some((d_low_rank, (adapter, pair))) = d_low_rank.zip(self.pair(layer, projection)) {
             let left = Left::transposed(&pair.a, matrix.columns, adapter.config.rank);
             match self.dropout {

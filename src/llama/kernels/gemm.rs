@@ -13,12 +13,12 @@ use super::panels::{LANES, Panels};
 pub(super) const TILE_ROWS: usize = 12;
 /// Depth of a block: that of a group of panels stays in the second-level cache.
 pub(super) const BLOCK_DEPTH: usize = 576;
-/// Panels that use a tile of the left matrix while it is in the first-level cache.
+/// Most panels that use a tile of the left matrix while it is in the first-level cache.
 const GROUP_PANELS: usize = 8;
 /// Tasks for each thread, so that none waits long for another.
 const TASKS_PER_THREAD: usize = 16;
-/// A product that is this many times deeper than it has rows is computed in parts of its depth: the
-/// gradient of what goes into the vocabulary's projection is.
+/// A product that is this many times deeper than it has rows, and deep enough for as many parts, is
+/// computed in parts of its depth: the gradient of what goes into the vocabulary's projection is.
 const DEEP: usize = 8;
 /// How many parts: not a matter of threads, for sums in other orders are not the same to the bit.
 const DEPTH_PARTS: usize = 16;
@@ -64,6 +64,20 @@ impl<'a, T> Left<'a, T> {
             row_stride,
             depth_stride,
         }
+    }
+}
+
+impl Left<'_> {
+    /// Panics unless all that a tile reads and writes is inside of its slices.
+    #[inline]
+    fn check(&self, right: &[f32], out: &[f32]) {
+        assert!(
+            self.rows * LANES == out.len()
+                && self.depth * LANES == right.len()
+                && (self.depth == 0
+                    || (self.rows - 1) * self.row_stride + (self.depth - 1) * self.depth_stride
+                        < self.values.len())
+        );
     }
 }
 
@@ -148,18 +162,19 @@ pub(super) struct Part {
 
 /// Has `compute` compute all of a product of `rows` rows in parts, on all threads.
 fn in_parts(rows: usize, depth: usize, panels: usize, compute: impl Fn(Part) + Sync) {
-    let groups = panels.div_ceil(GROUP_PANELS);
     let tiles = rows.div_ceil(TILE_ROWS);
-    let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil(groups.max(1));
-    let rows_per_task = tiles.div_ceil(wanted).max(1) * TILE_ROWS;
+    let wanted = TASKS_PER_THREAD * rayon::current_num_threads();
+    let panels_per_task = (panels * tiles / wanted).clamp(1, GROUP_PANELS);
+    let groups = panels.div_ceil(panels_per_task);
+    let rows_per_task = tiles.div_ceil(wanted.div_ceil(groups.max(1))).max(1) * TILE_ROWS;
     let row_tasks = rows.div_ceil(rows_per_task);
     (0..groups * row_tasks).into_par_iter().for_each(|part| {
         let (group, row_task) = (part / row_tasks, part % row_tasks);
         let first_row = row_task * rows_per_task;
-        let first_panel = group * GROUP_PANELS;
+        let first_panel = group * panels_per_task;
         compute(Part {
             rows: first_row..rows.min(first_row + rows_per_task),
-            panels: first_panel..panels.min(first_panel + GROUP_PANELS),
+            panels: first_panel..panels.min(first_panel + panels_per_task),
             depths: 0..depth,
         });
     });
@@ -173,7 +188,7 @@ pub(super) fn product_of_parts(
     compute: impl Fn(Part, SharedOutput, Output) + Sync,
 ) -> Panels {
     let panels = tokens.div_ceil(LANES);
-    if depth < DEEP * rows {
+    if depth < DEEP * rows || depth < DEPTH_PARTS * BLOCK_DEPTH {
         return made(rows, tokens, |place| {
             in_parts(rows, depth, panels, |part| {
                 compute(part, place, Output::Replace);
@@ -307,21 +322,14 @@ pub fn multiply_panel(left: Left<'_>, right: &[f32], out: &mut [f32], output: Ou
 /// A few rows of a product with a panel.
 #[inline]
 fn tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
-    assert!(
-        left.rows * LANES == out.len()
-            && left.depth * LANES == right.len()
-            && (left.depth == 0
-                || (left.rows - 1) * left.row_stride + (left.depth - 1) * left.depth_stride
-                    < left.values.len())
-    );
+    left.check(right, out);
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512, and the assertion above holds what is read and
-            // written inside the slices.
+            // SAFETY: the processor has AVX-512, and what is read and written was checked.
             unsafe {
                 match left.rows {
-                    12 => avx512::tile::<12>(left, right, out, adds),
+                    12 => avx512::tile::<12, 2>(left, right, out, adds),
                     8.. => avx512::rows::<8>(left, right, out, adds),
                     4.. => avx512::rows::<4>(left, right, out, adds),
                     _ => avx512::rows::<1>(left, right, out, adds),
@@ -336,6 +344,19 @@ fn tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
         }
     }
     portable(left, right, out, adds);
+}
+
+/// As [`tile`], where nobody needs more than the first half of the lanes.
+#[inline]
+fn half_tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if left.rows == TILE_ROWS && is_x86_feature_detected!("avx512f") {
+        left.check(right, out);
+        // SAFETY: the processor has AVX-512, and what is read and written was checked.
+        unsafe { avx512::tile::<TILE_ROWS, 1>(left, right, out, adds) };
+        return;
+    }
+    tile(left, right, out, adds);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -409,37 +430,42 @@ pub(super) mod avx512 {
             // SAFETY: these rows are among those of `left`.
             unsafe {
                 if row + ROWS <= left.rows {
-                    tile::<ROWS>(part, right, out, adds);
+                    tile::<ROWS, 2>(part, right, out, adds);
                     row += ROWS;
                 } else {
-                    tile::<1>(part, right, out, adds);
+                    tile::<1, 2>(part, right, out, adds);
                     row += 1;
                 }
             }
         }
     }
 
+    /// `HALVES` of the lanes are computed.
+    ///
     /// # Safety
     /// As [`rows`]; `left` and `out` have `ROWS` rows.
     #[target_feature(enable = "avx512f")]
-    pub unsafe fn tile<const ROWS: usize>(
+    pub unsafe fn tile<const ROWS: usize, const HALVES: usize>(
         left: Left<'_>,
         right: &[f32],
         out: &mut [f32],
         adds: bool,
     ) {
-        let mut sums: [[__m512; 2]; ROWS] = [[_mm512_setzero_ps(); 2]; ROWS];
+        let mut sums: [[__m512; HALVES]; ROWS] = [[_mm512_setzero_ps(); HALVES]; ROWS];
         let mut values = left.values.as_ptr();
         let mut right = right.as_ptr();
         for _ in 0..left.depth {
             // SAFETY: the caller says that these rows and this depth are inside the slices.
             unsafe {
-                let low = _mm512_loadu_ps(right);
-                let high = _mm512_loadu_ps(right.add(16));
+                let mut rights = [_mm512_setzero_ps(); HALVES];
+                for (half, value) in rights.iter_mut().enumerate() {
+                    *value = _mm512_loadu_ps(right.add(16 * half));
+                }
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let left = _mm512_set1_ps(*values.add(row * left.row_stride));
-                    sums[0] = _mm512_fmadd_ps(left, low, sums[0]);
-                    sums[1] = _mm512_fmadd_ps(left, high, sums[1]);
+                    for (sum, right) in sums.iter_mut().zip(rights) {
+                        *sum = _mm512_fmadd_ps(left, right, *sum);
+                    }
                 }
                 values = values.wrapping_add(left.depth_stride);
                 right = right.add(LANES);
@@ -455,8 +481,8 @@ pub(super) mod avx512 {
     /// The processor has AVX-512, and `out` has `ROWS` rows.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    pub unsafe fn store<const ROWS: usize>(
-        sums: &[[__m512; 2]; ROWS],
+    pub unsafe fn store<const ROWS: usize, const HALVES: usize>(
+        sums: &[[__m512; HALVES]; ROWS],
         out: &mut [f32],
         adds: bool,
     ) {
@@ -491,13 +517,16 @@ fn for_each_outer_sum(
         // `right` is transposed: its rows are tokens, its lanes features.
         for columns in 0..right.count() {
             let sums = &mut sums[..tile_rows * LANES];
+            let width = LANES.min(right.tokens - columns * LANES);
             for tokens in 0..left.count() {
                 let values = &left.panel(tokens)[first * LANES..];
                 let part = Left::strided(values, tile_rows, LANES, LANES, 1);
                 let right = &right.panel(columns)[tokens * LANES * LANES..][..LANES * LANES];
-                tile(part, right, sums, tokens > 0);
+                match width <= LANES / 2 {
+                    true => half_tile(part, right, sums, tokens > 0),
+                    false => tile(part, right, sums, tokens > 0),
+                }
             }
-            let width = LANES.min(right.tokens - columns * LANES);
             for (row, sums) in sums.chunks_exact(LANES).enumerate() {
                 for (lane, sum) in sums.iter().enumerate().take(width) {
                     add(first + row, columns * LANES + lane, *sum);
@@ -529,11 +558,13 @@ pub fn add_outer_transposed(left: &Panels, right: &Panels, scale: f32, out: &mut
     let columns = right.features;
     let mut transposed = vec![0.0; out.len()];
     add_outer(left, right, scale, &mut transposed);
-    for (row, sums) in transposed.chunks_exact(columns).enumerate() {
-        for (column, sum) in sums.iter().enumerate() {
-            out[column * left.features + row] += sum;
+    let rows = out.par_chunks_exact_mut(left.features).enumerate();
+    rows.for_each(|(column, out)| {
+        let sums = transposed[column..].iter().step_by(columns);
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out += sum;
         }
-    }
+    });
 }
 
 fn outer_rows_per_task(rows: usize) -> usize {
