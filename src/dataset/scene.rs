@@ -234,7 +234,9 @@ fn windows(recipe: &Recipe, track: u32, frame_start: u64, frame_end: u64) -> Vec
     let step = length.div_ceil(u64::from(recipe.max_rows) - 1).max(1);
     // A question may be about the last frame: with these steps there is a row of it.
     let mut reaching = (step..).take_while(|step| length / step + 1 >= FEWEST_ROWS);
-    let step = reaching.find(|step| length % step == 0).unwrap_or(step);
+    let step = reaching
+        .find(|step| length.is_multiple_of(*step))
+        .unwrap_or(step);
     let window = |ticket: u64| Window {
         track,
         frame_start,
