@@ -6,21 +6,27 @@ SHELL := /bin/bash
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 POSEDATA := $(TARGET_DIR)/release/posedata
-SOURCES := $(shell find src schemas models -type f) Cargo.toml Cargo.lock
+SOURCES := $(shell find src schemas models queries -type f) Cargo.toml Cargo.lock build.rs
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-# OpenCV's headers and libraries, what the opencv crate's generator of bindings needs, a C++
-# compiler for DuckDB, an assembler that makes the H.264 encoder four times faster, pip for what `posedata models` fetches.
+# Where `make install` puts things; DESTDIR is put before it, for packages.
+PREFIX ?= $(HOME)/.local
+DESTDIR ?=
+
+# OpenCV's headers and libraries, what the opencv crate's generator of bindings needs, a compiler
+# for C and C++, an assembler that makes the H.264 encoder four times faster, pip for what
+# `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
     libopencv-imgcodecs-dev libopencv-videoio-dev nasm python3 python3-pip ca-certificates
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv
 
-.PHONY: help setup system-packages test-packages build models clips demo test test-datasets test-adapters test-interop lint fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build models clips demo install uninstall dist test-dist check test test-datasets test-adapters test-interop lint fmt bench bench-dataset bench-train bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: system-packages build ## Install system packages, build, fetch models; nothing the second time
+setup: system-packages duckdb build ## Install system packages, build, fetch models; nothing the second time
 	@$(POSEDATA) models add base
 
 demo: setup ## Ingest the demo video and query it
@@ -33,6 +39,11 @@ INTEROP := $(TARGET_DIR)/interop
 # The providers' own libraries talk to the tests' server.
 SDKS := $(INTEROP)/sdks/.ready
 TENSORBOARD := $(INTEROP)/tensorboard/.ready
+
+check: system-packages duckdb ## Check quickly: formatting, lints, unit tests
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo test --release --locked --lib
 
 test: setup test-packages clips test-datasets $(SDKS) $(TENSORBOARD) ## Run the whole test suite
 	cargo test --release --locked
@@ -99,12 +110,47 @@ clips: build ## Fetch the test clips
 models: build ## Fetch the lite and heavy pose models (needs npm)
 	@$(POSEDATA) models add models
 
-build: $(POSEDATA) ## Build posedata
+duckdb: ## Fetch DuckDB's library, prebuilt (from npm)
+	@scripts/fetch-duckdb.sh libs
 
-$(POSEDATA): $(SOURCES)
-	@echo "building posedata (the first time takes an hour or more: DuckDB, OpenCV's bindings, Arrow, Polars)"
+build: duckdb $(POSEDATA) ## Build posedata
+
+$(POSEDATA): $(SOURCES) | duckdb
+	@echo "building posedata (the first time takes a quarter of an hour: OpenCV's bindings, Arrow, Polars)"
 	cargo build --release --locked
 	@touch $@
+
+SHARE := $(DESTDIR)$(PREFIX)/share
+COMPLETIONS := bash:bash-completion/completions/posedata zsh:zsh/site-functions/_posedata \
+    fish:fish/vendor_completions.d/posedata.fish
+
+install: build ## Install program, library, completions, man pages (PREFIX=~/.local)
+	install -Dm755 $(POSEDATA) $(DESTDIR)$(PREFIX)/bin/posedata
+	install -Dm644 libs/libduckdb.so $(DESTDIR)$(PREFIX)/lib/posedata/libduckdb.so
+	@for completion in $(COMPLETIONS); do \
+	    file=$(SHARE)/$${completion#*:}; mkdir -p "$$(dirname "$$file")" && \
+	    $(POSEDATA) completions $${completion%%:*} > "$$file" || exit 1; \
+	done
+	@mkdir -p $(SHARE)/man/man1 && $(POSEDATA) man $(SHARE)/man/man1
+	@install -Dm644 -t $(SHARE)/doc/posedata README.md LICENSE-APACHE LICENSE-MIT THIRD-PARTY.md libs/LICENSE-duckdb
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "hint: put $(PREFIX)/bin on your PATH" ;; esac
+
+uninstall: ## Take away what `make install` put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/posedata $(SHARE)/man/man1/posedata.1 $(SHARE)/man/man1/posedata-*.1
+	rm -rf $(DESTDIR)$(PREFIX)/lib/posedata $(SHARE)/doc/posedata
+	rm -f $(foreach completion,$(COMPLETIONS),$(SHARE)/$(lastword $(subst :, ,$(completion))))
+
+DIST_STAGE := $(abspath $(TARGET_DIR))/dist-stage
+
+dist: build ## Make a Debian package and a tarball in dist/
+	@rm -rf $(DIST_STAGE)
+	@$(MAKE) --no-print-directory install DESTDIR=$(DIST_STAGE) PREFIX=/usr >/dev/null
+	@scripts/dist.sh $(DIST_STAGE) $(VERSION) dist
+
+# Not part of `make test`: it needs root and fetches a Debian.
+test-dist: dist ## Install the package in a fresh Debian and use it (needs root)
+	$(call install,debootstrap)
+	tests/install/chroot.sh dist/posedata_$(VERSION)_*.deb
 
 # $(call install,PACKAGES) installs what is missing with apt.
 define install

@@ -6,6 +6,7 @@
 pub mod files;
 pub mod image;
 pub mod resources;
+pub mod shipped;
 
 pub mod video;
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
 use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs,
@@ -84,6 +85,9 @@ pub struct IngestArgs {
     /// Ingest again what is in the lake already
     #[arg(long)]
     force: bool,
+    /// Fetch models that are needed and not installed, without asking
+    #[arg(short, long)]
+    yes: bool,
     /// Write a report of the run as JSON: videos, errors, seconds per stage, settings, machine
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -177,6 +181,11 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     );
     let store = global.store()?;
     let model = args.pose_model.name();
+    let consent = match args.yes {
+        true => Consent::Given,
+        false => Consent::Ask,
+    };
+    provide_for_ingest(&store, model, consent, global)?;
     let files = store.pose_files(model)?;
     let tracker = TrackerConfig {
         min_detection_confidence: args.min_detection_confidence,

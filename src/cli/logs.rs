@@ -205,6 +205,16 @@ pub fn note(line: impl std::fmt::Display) {
     tracing::info!(target: TOLD, "{line}");
 }
 
+/// Asks people something; their answer is to follow on the same line.
+///
+/// # Errors
+/// When standard error is closed.
+pub fn ask(question: &str) -> std::io::Result<()> {
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question}")?;
+    stderr.flush()
+}
+
 /// Tells why the program ends.
 pub fn tell_error(error: &anyhow::Error) {
     tell_people(format_args!("{} {error:#}", styled_error_label()));

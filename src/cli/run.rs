@@ -44,6 +44,9 @@ pub struct RunArgs {
     /// Write no annotated videos
     #[arg(long, visible_alias = "no_video")]
     no_video: bool,
+    /// Fetch models that are needed and not installed, without asking
+    #[arg(short, long)]
+    yes: bool,
     /// Name of the dataset
     #[arg(long, value_name = "NAME", default_value = "dataset")]
     name: String,
@@ -152,6 +155,9 @@ fn ingest(args: &RunArgs) -> Vec<OsString> {
     option(&mut stage, "--output", args.output.as_ref());
     if args.no_video {
         stage.push("--no-video".into());
+    }
+    if args.yes {
+        stage.push("--yes".into());
     }
     // A file's name may begin with a dash.
     stage.push("--".into());

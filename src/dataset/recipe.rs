@@ -8,6 +8,7 @@
 //! `assistant_1`, `assistant_2` ...).
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::DatasetError;
 use super::template::Templates;
 use crate::query::parameters;
+use crate::shipped;
 
 /// Share of the examples, relative to other recipes, unless the recipe says otherwise.
 const DEFAULT_WEIGHT: f64 = 1.0;
@@ -80,24 +82,104 @@ pub struct Recipe {
     pub may_serve_questions: bool,
 }
 
-/// The recipes of a folder, in the order of their names, with the templates they share.
+/// The files of a folder of recipes: on the disk, or, where there is no such folder, those that are
+/// part of the program.
+struct RecipeFiles {
+    folder: PathBuf,
+    /// Names and texts of the SQL files and templates, in the order of the names.
+    texts: BTreeMap<String, String>,
+}
+
+impl RecipeFiles {
+    fn read(folder: &Path) -> Result<Self, DatasetError> {
+        let unreadable = |path: &Path, e: &std::io::Error| DatasetError::Unreadable {
+            path: path.into(),
+            reason: e.to_string(),
+        };
+        let mut texts = BTreeMap::new();
+        match fs::read_dir(folder) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry.map_err(|e| unreadable(folder, &e))?.path();
+                    let is_of_recipe = ["sql", "jinja"].map(OsStr::new);
+                    if path.extension().is_some_and(|e| is_of_recipe.contains(&e)) {
+                        let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
+                        let name = path.file_name().unwrap_or_default();
+                        texts.insert(name.to_string_lossy().into_owned(), text);
+                    }
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let shipped = shipped::folder(folder).into_iter();
+                texts.extend(shipped.map(|file| (file.name().to_owned(), file.text.to_owned())));
+            }
+            Err(e) => return Err(unreadable(folder, &e)),
+        }
+        Ok(Self {
+            folder: folder.into(),
+            texts,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The recipe whose SQL is in the file `TASK.sql`.
+    fn recipe(&self, task: &str, sql: &str) -> Result<Recipe, DatasetError> {
+        let sql_path = self.path(&format!("{task}.sql"));
+        let template_name = format!("{task}.jinja");
+        let template_path = self.path(&template_name);
+        let Some(template) = self.texts.get(&template_name) else {
+            return Err(DatasetError::NoTemplate {
+                path: template_path,
+            });
+        };
+        let mut recipe = Recipe {
+            task: task.into(),
+            about: about(sql),
+            sql_path,
+            template_path,
+            template: template.clone(),
+            weight: DEFAULT_WEIGHT,
+            window: WindowKind::Frame,
+            max_rows: DEFAULT_ROWS,
+            answer: None,
+            may_serve_questions: true,
+            sql: String::new(),
+        };
+        for (index, setting) in settings(sql) {
+            set(&mut recipe, setting).map_err(|reason| DatasetError::Recipe {
+                path: recipe.sql_path.clone(),
+                line: index + 1,
+                reason,
+            })?;
+        }
+        recipe.sql = sql.into();
+        Ok(recipe)
+    }
+}
+
+/// The recipes of a folder, in the order of their names, with the templates they share. Where there
+/// is no such folder, but one of that name is part of the program, its recipes.
 ///
 /// # Errors
 /// When the folder holds no recipe, or one of them is broken: the error names file and line.
 pub fn load(folder: &Path) -> Result<(Vec<Recipe>, Templates), DatasetError> {
+    let files = RecipeFiles::read(folder)?;
     let mut recipes = Vec::new();
-    let mut lonely_templates = Vec::new();
-    for path in files_of(folder)? {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("sql") => recipes.push(read(&path, &stem)?),
-            Some("jinja") if !stem.starts_with('_') && !path.with_extension("sql").exists() => {
-                lonely_templates.push(path.clone());
-            }
-            _ => {}
+    for (name, text) in &files.texts {
+        if let Some(task) = name.strip_suffix(".sql") {
+            recipes.push(files.recipe(task, text)?);
         }
     }
-    if let Some(path) = lonely_templates.into_iter().next() {
+    let mut templates = files.texts.keys();
+    let lonely_template = templates.find(|name| {
+        let task = name.strip_suffix(".jinja").filter(|t| !t.starts_with('_'));
+        task.is_some_and(|task| !files.texts.contains_key(&format!("{task}.sql")))
+    });
+    if let Some(name) = lonely_template {
+        let path = files.path(name);
         return Err(DatasetError::NoSql { path });
     }
     if recipes.is_empty() {
@@ -105,7 +187,7 @@ pub fn load(folder: &Path) -> Result<(Vec<Recipe>, Templates), DatasetError> {
             path: folder.into(),
         });
     }
-    let templates = Templates::new(folder, &recipes)?;
+    let templates = Templates::new(files.texts, &recipes)?;
     Ok((recipes, templates))
 }
 
@@ -114,73 +196,9 @@ pub fn load(folder: &Path) -> Result<(Vec<Recipe>, Templates), DatasetError> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn shared_templates(folder: &Path) -> Result<BTreeMap<String, String>, DatasetError> {
-    let mut templates = BTreeMap::new();
-    for path in files_of(folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('_') && name.ends_with(".jinja") {
-            templates.insert(name.clone().into_owned(), read_text(&path)?);
-        }
-    }
+    let mut templates = RecipeFiles::read(folder)?.texts;
+    templates.retain(|name, _| name.starts_with('_') && name.ends_with(".jinja"));
     Ok(templates)
-}
-
-fn read_text(path: &Path) -> Result<String, DatasetError> {
-    fs::read_to_string(path).map_err(|e| DatasetError::Unreadable {
-        path: path.into(),
-        reason: e.to_string(),
-    })
-}
-
-fn files_of(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let unreadable = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => DatasetError::NoRecipes {
-            path: folder.into(),
-        },
-        _ => DatasetError::Unreadable {
-            path: folder.into(),
-            reason: e.to_string(),
-        },
-    };
-    let entries = fs::read_dir(folder).map_err(unreadable)?;
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable)?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn read(sql_path: &Path, task: &str) -> Result<Recipe, DatasetError> {
-    let template_path = sql_path.with_extension("jinja");
-    if !template_path.exists() {
-        return Err(DatasetError::NoTemplate {
-            path: template_path,
-        });
-    }
-    let sql = read_text(sql_path)?;
-    let template = read_text(&template_path)?;
-    let mut recipe = Recipe {
-        task: task.into(),
-        about: about(&sql),
-        sql_path: sql_path.into(),
-        template_path,
-        template,
-        weight: DEFAULT_WEIGHT,
-        window: WindowKind::Frame,
-        max_rows: DEFAULT_ROWS,
-        answer: None,
-        may_serve_questions: true,
-        sql: String::new(),
-    };
-    for (index, setting) in settings(&sql) {
-        set(&mut recipe, setting).map_err(|reason| DatasetError::Recipe {
-            path: sql_path.into(),
-            line: index + 1,
-            reason,
-        })?;
-    }
-    recipe.sql = sql;
-    Ok(recipe)
 }
 
 /// The settings of a recipe's SQL, with the positions of their lines.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, path_loader};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::DatasetError;
 use super::example::prompt;
@@ -70,11 +70,12 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// Compiles the templates of `recipes`; others in `folder` may be imported by them.
+    /// Compiles the templates of `recipes`; they may import any of `files`, which are texts by their
+    /// files' names.
     ///
     /// # Errors
     /// When a template is wrong or lacks a block.
-    pub fn new(folder: &Path, recipes: &[Recipe]) -> Result<Self, DatasetError> {
+    pub fn new(files: BTreeMap<String, String>, recipes: &[Recipe]) -> Result<Self, DatasetError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         // Errors name the variable and whoever imported the template.
@@ -86,7 +87,7 @@ impl Templates {
             .build()
             .expect("the usual delimiters");
         environment.set_syntax(syntax);
-        environment.set_loader(path_loader(folder));
+        environment.set_loader(move |name| Ok(files.get(name).cloned()));
         environment
             .add_template(EMPTY_TEMPLATE, "")
             .expect("an empty template");

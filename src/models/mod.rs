@@ -227,6 +227,29 @@ impl ModelStore {
         })
     }
 
+    /// The names of what pose estimation with a landmark model and the lake need, but is not there.
+    /// Only looks whether the files exist: this is asked at every start.
+    ///
+    /// # Errors
+    /// When nothing has the landmark model's name.
+    pub fn missing_for_ingest(&self, landmarker: &str) -> Result<Vec<String>, ModelsError> {
+        let mut missing = Vec::new();
+        for name in ["detector", landmarker, "onnxruntime", "ducklake"] {
+            let asset = self.asset(name)?;
+            let file = match &asset.onnx {
+                Some(onnx) => self.folder.join(&onnx.file),
+                None if name == "onnxruntime" => self.onnx_runtime()?,
+                None => self.folder.join(&asset.file),
+            };
+            // The user's own library is the user's to find.
+            let is_own = name == "onnxruntime" && std::env::var_os(RUNTIME_VARIABLE).is_some();
+            if !is_own && !file.is_file() {
+                missing.push(name.to_owned());
+            }
+        }
+        Ok(missing)
+    }
+
     /// Every asset with its state; reads and hashes what is installed, on all cores.
     pub fn status(&self) -> Vec<AssetStatus> {
         let assets = self.manifest.assets.par_iter();

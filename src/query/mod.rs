@@ -7,6 +7,7 @@ mod guard;
 mod output;
 mod params;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -14,6 +15,7 @@ use arrow::datatypes::Schema;
 use duckdb::types::Value;
 
 use crate::lake::{Lake, LakeError, LakeReader, database_message};
+use crate::shipped;
 pub use output::Format;
 pub use params::{Parameter, parameters};
 
@@ -60,14 +62,24 @@ impl Query {
         Self { sql, values }
     }
 
-    /// Reads SQL from a file.
+    /// Reads SQL from a file; where there is none at that path, the shipped query of that path or
+    /// name is taken.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn from_file(path: &Path, values: Vec<(String, String)>) -> Result<Self, QueryError> {
-        let sql = std::fs::read_to_string(path).map_err(|e| QueryError::Unreadable {
+        let sql = match std::fs::read_to_string(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => match shipped::find(path) {
+                Some(file) => Ok(file.text.to_owned()),
+                None => Err(format!(
+                    "{e}; `posedata queries` lists those that are there always"
+                )),
+            },
+            read => read.map_err(|e| e.to_string()),
+        };
+        let sql = sql.map_err(|reason| QueryError::Unreadable {
             path: path.into(),
-            reason: e.to_string(),
+            reason,
         })?;
         Ok(Self::new(sql, values))
     }

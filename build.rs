@@ -1,0 +1,113 @@
+//! Lists the files that become part of the program, and lays DuckDB's library where the program
+//! looks for it: in `../lib/posedata`, seen from the folder of the program. So that path is the same
+//! for `target/release/posedata`, for tests and benchmarks, and for what `make install` puts
+//! elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io, process};
+
+const LIBRARY: &str = "libduckdb.so";
+const LIBRARY_FOLDER: &str = "lib/posedata";
+/// Folders whose files are part of the program, see `src/shipped.rs`.
+const SHIPPED_FOLDERS: [&str; 2] = ["queries", "schemas"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
+    if let Err(reason) = list_shipped_files() {
+        println!("cargo::error={reason}");
+        process::exit(1);
+    }
+    if env::var_os("CARGO_FEATURE_BUNDLED").is_some() {
+        return;
+    }
+    if let Err(reason) = lay_out() {
+        println!(
+            "cargo::error={reason}; run `make duckdb`, or build with `--features bundled`, which compiles DuckDB (20 minutes)"
+        );
+        process::exit(1);
+    }
+}
+
+/// Writes `shipped.rs`, which `src/shipped.rs` includes.
+fn list_shipped_files() -> Result<(), String> {
+    let variable = |name| env::var_os(name).ok_or(format!("{name} is not set"));
+    let top = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let mut paths = Vec::new();
+    for folder in SHIPPED_FOLDERS {
+        println!("cargo::rerun-if-changed={folder}");
+        files_below(&top, Path::new(folder), &mut paths)
+            .map_err(|e| format!("cannot list {folder} ({e})"))?;
+    }
+    paths.sort();
+    let entries = paths.iter().map(|path| {
+        let whole = top.join(path);
+        format!("    ShippedFile {{ path: {path:?}, text: include_str!({whole:?}) }},\n")
+    });
+    let list = format!(
+        "const SHIPPED: &[ShippedFile] = &[\n{}];\n",
+        entries.collect::<String>()
+    );
+    let out = PathBuf::from(variable("OUT_DIR")?).join("shipped.rs");
+    fs::write(&out, list).map_err(|e| format!("cannot write ({e}): {}", out.display()))
+}
+
+fn files_below(top: &Path, folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(top.join(folder))? {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            files_below(top, &path, paths)?;
+        } else if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn lay_out() -> Result<(), String> {
+    let source = env::var_os("DUCKDB_LIB_DIR").ok_or("DUCKDB_LIB_DIR is not set")?;
+    let source = PathBuf::from(source).join(LIBRARY);
+    println!("cargo::rerun-if-changed={}", source.display());
+    if !source.is_file() {
+        return Err(format!(
+            "DuckDB's library is not there: {}",
+            source.display()
+        ));
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    // target/release/build/posedata-HASH/out
+    let profile = out
+        .ancestors()
+        .nth(3)
+        .ok_or("OUT_DIR is not in a target folder")?;
+    let target = profile.parent().unwrap_or(profile);
+    // Programs lie in target/release; tests, benchmarks and examples one folder below it.
+    for folder in [target, profile].map(|folder| folder.join(LIBRARY_FOLDER)) {
+        link(&source, &folder).map_err(|e| {
+            format!(
+                "cannot lay out DuckDB's library ({e}): {}",
+                folder.display()
+            )
+        })?;
+    }
+    println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../{LIBRARY_FOLDER}");
+    // Cargo adds folders of the target folder to the search path of documentation tests, which get
+    // no link arguments.
+    let beside_tests = profile.join(LIBRARY_FOLDER);
+    println!("cargo::rustc-link-search=native={}", beside_tests.display());
+    Ok(())
+}
+
+/// Gives the library a second name in `folder`, or copies it where that is not possible.
+fn link(source: &Path, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let new = folder.join(format!("{LIBRARY}.{}", process::id()));
+    fs::hard_link(source, &new).or_else(|_| fs::copy(source, &new).map(drop))?;
+    fs::rename(&new, folder.join(LIBRARY))?;
+    // Renaming one name of a file to another of its names does nothing.
+    match fs::remove_file(&new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}

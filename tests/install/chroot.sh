@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs the package as somebody would who has nothing: tests/install/chroot.sh PACKAGE.deb [FOLDER]
+#
+# Makes a Debian without compilers in FOLDER (a temporary one by default), installs the package with
+# apt, fetches models, ingests the demo video and asks for speeds. Needs root, debootstrap and the
+# package sources that this machine uses. Prints the time that each step took.
+set -euo pipefail
+
+package=$(realpath "${1:?usage: tests/install/chroot.sh PACKAGE.deb [FOLDER]}")
+if [ -n "${2:-}" ]; then
+    root=$2
+else
+    root=$(mktemp -d)
+    trap 'rm -rf "$root"' EXIT
+fi
+
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+mirror=$(apt-get indextargets --format '$(SITE)' "Created-By: Packages" "Codename: $suite" | head -n 1)
+debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || {
+    tail -n 5 "$root.log" >&2
+    exit 1
+}
+
+# Whatever makes this machine reach its package sources makes the new one reach them.
+rm -f "$root"/etc/apt/sources.list
+cp -a /etc/apt/. "$root/etc/apt/"
+cp -aL /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
+mkdir -p "$root/etc/ssl" "$root/usr/local/share/ca-certificates"
+cp -aL /etc/ssl/certs "$root/etc/ssl/"
+for file in /etc/pip.conf /root/.config/pip/pip.conf /root/.pip/pip.conf /root/.npmrc; do
+    if [ -e "$file" ]; then
+        mkdir -p "$root$(dirname "$file")"
+        cp -a "$file" "$root$file"
+    fi
+done
+cp "$package" "$root/root/"
+
+# run COMMAND...: inside the new machine, with its time.
+run() {
+    echo "\$ $*"
+    local started=$SECONDS
+    chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+        ${PIP_CERT:+PIP_CERT=$PIP_CERT} ${PIP_INDEX_URL:+PIP_INDEX_URL=$PIP_INDEX_URL} \
+        ${http_proxy:+http_proxy=$http_proxy} ${https_proxy:+https_proxy=$https_proxy} \
+        DEBIAN_FRONTEND=noninteractive bash -c "cd /root && $*"
+    echo "($((SECONDS - started)) s)"
+}
+
+started=$SECONDS
+run "apt-get update -qq && apt-get install -y -qq --no-install-recommends ./$(basename "$package") >/root/apt.log 2>&1 || { tail -n 20 /root/apt.log; exit 1; }"
+run "! command -v gcc && ! command -v cargo"
+run "posedata models add base demo"
+run 'mkdir public && cp "$(posedata models path demo)" public/ && posedata ingest public'
+run "posedata query queries/velocity.sql --format csv | head -n 8"
+echo "all of it: $((SECONDS - started)) s"
