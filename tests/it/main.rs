@@ -33,6 +33,7 @@ mod query;
 mod recompute;
 mod runs;
 mod setup;
+mod shipped;
 mod support;
 mod synth;
 mod tiny_llama;
