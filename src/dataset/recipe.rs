@@ -3,7 +3,8 @@
 //! The SQL's leading comment says what the task is and holds the settings, a line each:
 //! `-- recipe weight = 2`, `-- recipe window = 0.5 s, 1 s` (or `frame`, or `clip`),
 //! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), `-- recipe ask = no`
-//! (or `yes`), `-- recipe language = en`, and parameters as all queries have them (`-- param NAME TYPE = DEFAULT`).
+//! (or `yes`), `-- recipe language = en`, and parameters as all queries have them
+//! (`-- param NAME TYPE = DEFAULT`).
 //! The template's blocks are `system`, `data`, `user_1`, `user_2` ... and `assistant` (or
 //! `assistant_1`, `assistant_2` ...).
 
