@@ -136,6 +136,7 @@ install: build ## Install program, library, completions, man pages (PREFIX=~/.lo
 	done
 	@mkdir -p $(SHARE)/man/man1 && $(POSEDATA) man $(SHARE)/man/man1
 	@install -Dm644 -t $(SHARE)/doc/posedata README.md LICENSE-APACHE LICENSE-MIT THIRD-PARTY.md libs/LICENSE-duckdb
+	@scripts/crate-licences.py | gzip -9n > $(SHARE)/doc/posedata/CRATES.txt.gz
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "hint: put $(PREFIX)/bin on your PATH" ;; esac
 
 uninstall: ## Take away what `make install` put there
