@@ -241,7 +241,10 @@ fn write_tables(out: &mut String, tables: &[TableDescription]) -> std::fmt::Resu
         if table.columns.is_empty() {
             continue;
         }
-        writeln!(out, "| column | type | NULL | meaning |\n| --- | --- | --- | --- |")?;
+        writeln!(
+            out,
+            "| column | type | NULL | meaning |\n| --- | --- | --- | --- |"
+        )?;
         for column in &table.columns {
             let nullable = if column.is_nullable { "yes" } else { "never" };
             writeln!(

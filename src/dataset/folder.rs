@@ -13,7 +13,9 @@ use parquet::file::properties::WriterProperties;
 use super::card::{CARD_FILE, card};
 use super::format::{write_jsonl, write_parquet};
 use super::recipe::{self, AnswerKind};
-use super::{DatasetError, Example, FORMAT_VERSION, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats};
+use super::{
+    DatasetError, Example, FORMAT_VERSION, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats,
+};
 use crate::files::{persist_folder, sync_folder, temporary_folder_beside};
 use crate::lake::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, Lake, example_batch};
 

@@ -256,7 +256,9 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
             let is_code = (2..=3).contains(&value.len())
                 && value.bytes().all(|byte| byte.is_ascii_lowercase());
             if !is_code {
-                return Err(format!("language is an ISO 639 code like `en`, not '{value}'"));
+                return Err(format!(
+                    "language is an ISO 639 code like `en`, not '{value}'"
+                ));
             }
             recipe.language = value.into();
         }
@@ -354,7 +356,10 @@ mod tests {
             ("-- x\n-- recipe rows = 1", "rows is a whole number"),
             ("-- x\n-- recipe answer = 42", "answer is `number`"),
             ("-- x\n-- recipe ask = me", "ask is `yes` or `no`"),
-            ("-- x\n-- recipe language = German", "language is an ISO 639"),
+            (
+                "-- x\n-- recipe language = German",
+                "language is an ISO 639",
+            ),
             ("-- x\n-- recipe colour = red", "unknown setting 'colour'"),
         ];
         for (sql, expected) in cases {

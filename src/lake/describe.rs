@@ -118,12 +118,7 @@ mod tests {
         for table in &tables {
             assert!(!table.comment.is_empty(), "{}", table.name);
             for column in &table.columns {
-                assert!(
-                    !column.comment.is_empty(),
-                    "{}.{}",
-                    table.name,
-                    column.name
-                );
+                assert!(!column.comment.is_empty(), "{}.{}", table.name, column.name);
             }
         }
     }

@@ -127,7 +127,10 @@ fn every_shipped_recipe_finds_something_in_real_clips() {
         .sum();
     assert_eq!(stats["examples"], in_bins);
     let card = fs::read_to_string(dataset.join("README.md")).expect("a card");
-    assert_eq!(front_matter(&card), [("train", "train"), ("validation", "valid")]);
+    assert_eq!(
+        front_matter(&card),
+        [("train", "train"), ("validation", "valid")]
+    );
     for recipe in recipes {
         let task = recipe["task"].as_str().expect("a name");
         assert!(
@@ -681,7 +684,10 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     let fields = manifest.as_object_mut().expect("an object");
     fields.remove("format_version");
     for recipe in fields["recipes"].as_array_mut().expect("recipes") {
-        recipe.as_object_mut().expect("an object").remove("language");
+        recipe
+            .as_object_mut()
+            .expect("an object")
+            .remove("language");
     }
     fs::write(&file, manifest.to_string()).expect("room");
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
@@ -691,7 +697,10 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
     assert_eq!(shown.status.code(), Some(1));
     let told = stderr(&shown);
-    assert!(told.contains("format 3") && told.contains("newer posedata"), "{told}");
+    assert!(
+        told.contains("format 3") && told.contains("newer posedata"),
+        "{told}"
+    );
 }
 
 #[test]

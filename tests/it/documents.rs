@@ -13,7 +13,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn documents() -> Vec<PathBuf> {
     let folders = ["", "docs", "tests/goldens", "tests/fixtures"];
     let folders = folders.map(|folder| Path::new(ROOT).join(folder));
-    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok());
+    let entries = folders
+        .iter()
+        .filter_map(|folder| fs::read_dir(folder).ok());
     let mut documents: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.expect("an entry").path())
@@ -90,8 +92,8 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
                 "" => path.clone(),
                 _ => folder.join(file),
             };
-            let leads = target.exists()
-                && (anchor.is_empty() || anchors(&read(&target)).contains(anchor));
+            let leads =
+                target.exists() && (anchor.is_empty() || anchors(&read(&target)).contains(anchor));
             if !leads {
                 broken.push(format!("{}: {link}", path.display()));
             }
@@ -136,7 +138,9 @@ fn the_lakes_tables_are_what_the_schemas_say() {
 #[test]
 fn the_reference_has_every_option_of_every_command() {
     let text = document("docs/reference.md");
-    let names = text.lines().filter_map(|line| line.strip_prefix("## posedata "));
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## posedata "));
     let names: Vec<&str> = names.collect();
     assert!(names.len() > 15, "{names:?}");
     let (_, of_all) = text
@@ -204,7 +208,9 @@ fn what_the_documents_say_of_make_exists() {
 fn the_architecture_names_files_that_exist_and_all_folders() {
     let text = document("ARCHITECTURE.md");
     let source = Path::new(ROOT).join("src");
-    let folders = ["src", "tests", "queries", "schemas", "models", "benches", "scripts"];
+    let folders = [
+        "src", "tests", "queries", "schemas", "models", "benches", "scripts",
+    ];
     let mut paths = vec![Path::new(ROOT).join("build.rs")];
     for folder in folders {
         let entries = walkdir::WalkDir::new(Path::new(ROOT).join(folder)).into_iter();
