@@ -68,8 +68,8 @@ fn write_card(
     write_examples(out, examples)
 }
 
-/// Each kind of file is a configuration of its own; Parquet is what `load_dataset` takes unless told
-/// otherwise. A split without examples is left out: `datasets` refuses files without rows.
+/// `load_dataset` reads all configurations of a folder as one kind of file, so there is only that of
+/// Parquet. A split without examples is left out: `datasets` refuses files without rows.
 fn write_front_matter(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fmt::Result {
     // Any text of JSON is one of YAML.
     let name = serde_json::Value::from(manifest.name.as_str());
@@ -101,18 +101,12 @@ fn write_front_matter(out: &mut String, manifest: &Manifest, stats: &Stats) -> s
     let splits = HUB_SPLITS
         .iter()
         .filter(|(split, _)| stats.by_split.get(split.name()).is_some_and(|n| *n > 0));
-    if splits.clone().next().is_some() {
-        writeln!(out, "configs:")?;
-        for (config, extension) in [("default", "parquet"), ("jsonl", "jsonl")] {
-            writeln!(out, "- config_name: {config}\n  data_files:")?;
-            for (split, hub_name) in splits.clone() {
-                writeln!(
-                    out,
-                    "  - split: {hub_name}\n    path: {}.{extension}",
-                    split.name()
-                )?;
-            }
+    for (index, (split, hub_name)) in splits.enumerate() {
+        if index == 0 {
+            writeln!(out, "configs:\n- config_name: default\n  data_files:")?;
         }
+        let file = format!("{}.parquet", split.name());
+        writeln!(out, "  - split: {hub_name}\n    path: {file}")?;
     }
     writeln!(out, "---\n")
 }

@@ -137,10 +137,9 @@ def check_card(folder, rows, cache):
         check(data.get(key), f"{folder}: no {key} in the card")
     check(all(isinstance(language, str) for language in data["language"]), f"{folder}: a language that is no text")
     wanted = {HUB_SPLITS[split]: of_split for split, of_split in rows.items() if of_split}
-    for config in ("default", "jsonl"):
-        loaded = load_dataset(str(folder), config, cache_dir=cache)
-        found = {split: table.to_list() for split, table in loaded.items()}
-        check(found == wanted, f"{folder}: {config}: {list(found)} instead of {list(wanted)}, or other rows")
+    loaded = load_dataset(str(folder), cache_dir=cache)
+    found = {split: table.to_list() for split, table in loaded.items()}
+    check(found == wanted, f"{folder}: {list(found)} instead of {list(wanted)}, or other rows")
 
 
 def main():
@@ -152,8 +151,10 @@ def main():
     disable_progress_bars()
     tokenizer = chatml_tokenizer() if trl else None
     chats = {}
-    with tempfile.TemporaryDirectory() as cache:
-        for folder in arguments.folders:
+    with tempfile.TemporaryDirectory() as caches:
+        for number, folder in enumerate(arguments.folders):
+            # `datasets` takes folders of the same name for the same dataset.
+            cache = str(Path(caches) / str(number))
             manifest = json.loads((folder / "dataset.json").read_text())
             dataset_format = manifest["format"]
             schema_file = SCHEMAS / f"dataset_{dataset_format.replace('-', '_')}.schema.json"

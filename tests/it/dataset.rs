@@ -162,21 +162,16 @@ fn front_matter(card: &str) -> Vec<(&str, &str)> {
     ];
     assert_eq!(keys, wanted);
     assert!(text.contains("language:\n- \"en\"\n"), "{text}");
-    let mut splits = Vec::new();
-    let configs = text.split("- config_name: ").skip(1);
-    for (config, extension) in configs.clone().zip([".parquet", ".jsonl"]) {
-        let files = config.split("  - split: ").skip(1);
-        let of_config: Vec<(&str, &str)> = files
-            .map(|file| {
-                let (split, path) = file.trim_end().split_once("\n    path: ").expect("a path");
-                (split, path.strip_suffix(extension).expect("an extension"))
-            })
-            .collect();
-        assert!(splits.is_empty() || splits == of_config, "{text}");
-        splits = of_config;
-    }
-    assert_eq!(configs.count(), 2);
-    splits
+    let (_, files) = text
+        .split_once("configs:\n- config_name: default\n  data_files:\n")
+        .expect("files");
+    let files = files.split("  - split: ").skip(1);
+    files
+        .map(|file| {
+            let (split, path) = file.trim_end().split_once("\n    path: ").expect("a path");
+            (split, path.strip_suffix(".parquet").expect("an extension"))
+        })
+        .collect()
 }
 
 #[test]
