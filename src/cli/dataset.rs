@@ -80,10 +80,11 @@ impl FolderArgs {
 #[command(after_help = "Example:
   posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
 
-A recipe is a pair of files, NAME.sql and NAME.jinja; README.md says how to write one.
+A recipe is a pair of files, NAME.sql and NAME.jinja; docs/recipes.md says how to write one.
 
-The folder DIR/NAME gets train and valid as JSONL and Parquet, dataset_card.md, stats.json,
-dataset.json, examples.parquet (everything, with lineage) and the recipes as they were used.
+The folder DIR/NAME gets train and valid as JSONL and Parquet, README.md (the card, as the Hugging
+Face hub reads it), stats.json, dataset.json, examples.parquet (everything, with lineage) and the
+recipes as they were used.
 Whole videos validate, and all videos of a subject (`posedata tag`) stay together. The same
 snapshot of the lake, recipes and seed give the same bytes.")]
 struct BuildArgs {

@@ -21,6 +21,7 @@ mod plot;
 mod progress;
 mod queries;
 mod query;
+mod reference;
 mod remove;
 mod run;
 mod run_report;
@@ -235,6 +236,8 @@ enum Command {
         /// Folder that gets them
         folder: PathBuf,
     },
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
 }
 
 /// Runs the program.
@@ -311,6 +314,7 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
                 .with_context(|| format!("cannot write man pages: {}", folder.display()))?;
             Ok(Ending::AllGood)
         }
+        Command::Reference(args) => reference::run(&args, Cli::command()),
     }
 }
 

@@ -18,8 +18,8 @@ use super::recipe::{self, Recipe};
 use super::similarity::{SimilarityIndex, fact_shingles};
 use super::template::{Templates, Words};
 use super::{
-    Dataset, DatasetError, Example, Format, Funnel, Manifest, RECIPE_ORIGIN, RecipeRecord, Split,
-    VideoRecord,
+    Dataset, DatasetError, Example, FORMAT_VERSION, Format, Funnel, Manifest, RECIPE_ORIGIN,
+    RecipeRecord, Split, VideoRecord,
 };
 use crate::lake::Lake;
 use crate::language::LanguageError;
@@ -647,6 +647,7 @@ fn manifest(
             task: recipe.task.clone(),
             about: recipe.about.clone(),
             weight: recipe.weight,
+            language: recipe.language.clone(),
             sql_blake3: blake3(&recipe.sql),
             template_blake3: blake3(&recipe.template),
             funnel: report.funnel.clone(),
@@ -669,6 +670,7 @@ fn manifest(
     Manifest {
         name: config.name.clone(),
         posedata_version: env!("CARGO_PKG_VERSION").into(),
+        format_version: FORMAT_VERSION,
         format: config.format,
         lake_snapshot,
         seed: config.seed,

@@ -1,7 +1,10 @@
-//! The dataset card: what a dataset holds and where it comes from, for people.
+//! The dataset card: what a dataset holds and where it comes from, for people. The front matter is
+//! that of dataset cards on the Hugging Face hub, which loads the files that it names.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::recipe::DEFAULT_LANGUAGE;
 use super::stats::Bin;
 use super::{Example, Manifest, RECIPE_ORIGIN, Split, Stats};
 
@@ -10,7 +13,23 @@ const BAR_WIDTH: u64 = 40;
 /// Hex digits of hashes that the card shows.
 const HASH_DIGITS: usize = 16;
 
-/// The file `dataset_card.md`.
+/// The file of a dataset's folder that holds the card, by the name that the hub knows.
+pub const CARD_FILE: &str = "README.md";
+
+/// Classes of size as the hub names them: the least number of examples, the name.
+const SIZE_CATEGORIES: [(u64, &str); 6] = [
+    (0, "n<1K"),
+    (1_000, "1K<n<10K"),
+    (10_000, "10K<n<100K"),
+    (100_000, "100K<n<1M"),
+    (1_000_000, "1M<n<10M"),
+    (10_000_000, "10M<n<100M"),
+];
+
+/// What the hub calls the splits, by ours.
+const HUB_SPLITS: [(Split, &str); 2] = [(Split::Train, "train"), (Split::Valid, "validation")];
+
+/// The file `README.md`.
 pub fn card(manifest: &Manifest, examples: &[Example], stats: &Stats) -> String {
     let mut card = String::new();
     // Writing to a string cannot fail.
@@ -24,6 +43,7 @@ fn write_card(
     examples: &[Example],
     stats: &Stats,
 ) -> std::fmt::Result {
+    write_front_matter(out, manifest, stats)?;
     writeln!(out, "# {}\n", manifest.name)?;
     writeln!(
         out,
@@ -46,6 +66,49 @@ fn write_card(
     write_sources(out, manifest, stats)?;
     write_limits(out, manifest, stats)?;
     write_examples(out, examples)
+}
+
+/// `load_dataset` reads all configurations of a folder as one kind of file, so there is only that of
+/// Parquet. A split without examples is left out: `datasets` refuses files without rows.
+fn write_front_matter(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fmt::Result {
+    // Any text of JSON is one of YAML.
+    let name = serde_json::Value::from(manifest.name.as_str());
+    let mut classes = SIZE_CATEGORIES.iter().rev();
+    let class = classes.find(|(least, _)| stats.examples >= *least);
+    let size = class.map_or(SIZE_CATEGORIES[0].1, |(_, name)| *name);
+    let is_synthetic = stats.by_origin.keys().any(|origin| origin != RECIPE_ORIGIN);
+    let written = manifest.recipes.iter().filter(|r| r.funnel.kept > 0);
+    let mut languages: BTreeSet<&str> = written.map(|r| r.language.as_str()).collect();
+    if is_synthetic {
+        // Answers of providers in other languages are rejected.
+        languages.insert(DEFAULT_LANGUAGE);
+    }
+    writeln!(out, "---\npretty_name: {name}\nlicense: unknown")?;
+    if !languages.is_empty() {
+        writeln!(out, "language:")?;
+    }
+    for language in languages {
+        // Quoted, because YAML takes the Norwegian `no` for a truth value.
+        writeln!(out, "- \"{language}\"")?;
+    }
+    writeln!(
+        out,
+        "task_categories:\n- table-question-answering\n- text-generation\nsize_categories:\n- {size}\ntags:\n- pose-estimation\n- biomechanics\n- posedata"
+    )?;
+    if is_synthetic {
+        writeln!(out, "- synthetic")?;
+    }
+    let splits = HUB_SPLITS
+        .iter()
+        .filter(|(split, _)| stats.by_split.get(split.name()).is_some_and(|n| *n > 0));
+    for (index, (split, hub_name)) in splits.enumerate() {
+        if index == 0 {
+            writeln!(out, "configs:\n- config_name: default\n  data_files:")?;
+        }
+        let file = format!("{}.parquet", split.name());
+        writeln!(out, "  - split: {hub_name}\n    path: {file}")?;
+    }
+    writeln!(out, "---\n")
 }
 
 fn write_counts(

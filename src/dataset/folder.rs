@@ -10,10 +10,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::card::card;
+use super::card::{CARD_FILE, card};
 use super::format::{write_jsonl, write_parquet};
 use super::recipe::{self, AnswerKind};
-use super::{DatasetError, Example, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats};
+use super::{
+    DatasetError, Example, FORMAT_VERSION, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats,
+};
 use crate::files::{persist_folder, sync_folder, temporary_folder_beside};
 use crate::lake::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, Lake, example_batch};
 
@@ -52,8 +54,18 @@ impl Dataset {
             path: folder.join(file),
             reason: reason.to_string(),
         };
-        let manifest: Manifest =
+        let manifest: serde_json::Value =
             serde_json::from_slice(&manifest).map_err(|e| damaged(DATASET_FILE, &e))?;
+        let version = manifest["format_version"].as_u64();
+        if let Some(found) = version.filter(|found| *found > u64::from(FORMAT_VERSION)) {
+            return Err(DatasetError::Newer {
+                path: folder.into(),
+                found,
+                known: FORMAT_VERSION,
+            });
+        }
+        let manifest: Manifest =
+            serde_json::from_value(manifest).map_err(|e| damaged(DATASET_FILE, &e))?;
         let examples = read_examples(&folder.join(EXAMPLES_FILE))
             .map_err(|reason| damaged(EXAMPLES_FILE, &reason))?;
         let mut recipe_files = BTreeMap::new();
@@ -144,7 +156,12 @@ impl Dataset {
 
     fn write_files(&self, folder: &Path) -> io::Result<()> {
         let stats = Stats::of(&self.examples);
-        let manifest = serde_json::to_string_pretty(&self.manifest).map_err(io::Error::other)?;
+        // Whatever version was read, this one is written.
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            ..self.manifest.clone()
+        };
+        let manifest = serde_json::to_string_pretty(&manifest).map_err(io::Error::other)?;
         let statistics = serde_json::to_string_pretty(&stats).map_err(io::Error::other)?;
         write_whole(&folder.join(DATASET_FILE), |out| {
             writeln!(out, "{manifest}")
@@ -153,7 +170,7 @@ impl Dataset {
             writeln!(out, "{statistics}")
         })?;
         let card = card(&self.manifest, &self.examples, &stats);
-        write_whole(&folder.join("dataset_card.md"), |out| {
+        write_whole(&folder.join(CARD_FILE), |out| {
             out.write_all(card.as_bytes())
         })?;
         write_examples(&folder.join(EXAMPLES_FILE), &self.examples)?;

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recipe::DEFAULT_LANGUAGE;
 use super::{Format, Split};
+
+/// Version of a dataset's folder, docs/dataset-format.md; grows with every change of its files. The
+/// first had its card in dataset_card.md and did not tell its version.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The file `dataset.json` of a dataset's folder. It holds no times, so that the same lake, seed
 /// and recipes give the same bytes.
@@ -10,6 +15,9 @@ use super::{Format, Split};
 pub struct Manifest {
     pub name: String,
     pub posedata_version: String,
+    /// Version of the folder's layout, see [`FORMAT_VERSION`].
+    #[serde(default = "first_version")]
+    pub format_version: u32,
     pub format: Format,
     /// The lake's snapshot that the facts were read from.
     pub lake_snapshot: u64,
@@ -41,9 +49,21 @@ pub struct RecipeRecord {
     /// The first line of the SQL file's comment.
     pub about: String,
     pub weight: f64,
+    /// Language of what it writes, as an ISO 639 code.
+    #[serde(default = "default_language")]
+    pub language: String,
     pub sql_blake3: String,
     pub template_blake3: String,
     pub funnel: Funnel,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+/// Datasets from before recipes told their language were written by English ones.
+fn default_language() -> String {
+    DEFAULT_LANGUAGE.into()
 }
 
 /// What became of a recipe's rows, stage by stage.

@@ -24,7 +24,7 @@ pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, check
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
-pub use manifest::{Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
+pub use manifest::{FORMAT_VERSION, Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
 pub use read::{ChatRecord, read_jsonl};
 pub use recipe::AnswerKind;
 pub use scene::{Scene, SceneTable, Span, scene_table};
@@ -71,6 +71,14 @@ pub enum DatasetError {
         "the dataset is damaged ({reason}); build it again with `posedata dataset build`: {path}"
     )]
     Damaged { path: PathBuf, reason: String },
+    #[error(
+        "the dataset has format {found}, this posedata knows {known}; install the newer posedata: {path}"
+    )]
+    Newer {
+        path: PathBuf,
+        found: u64,
+        known: u32,
+    },
     #[error("line {line} is no chat: {reason}: {path}")]
     Line {
         path: PathBuf,

@@ -3,7 +3,8 @@
 //! The SQL's leading comment says what the task is and holds the settings, a line each:
 //! `-- recipe weight = 2`, `-- recipe window = 0.5 s, 1 s` (or `frame`, or `clip`),
 //! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), `-- recipe ask = no`
-//! (or `yes`), and parameters as all queries have them (`-- param NAME TYPE = DEFAULT`).
+//! (or `yes`), `-- recipe language = en`, and parameters as all queries have them
+//! (`-- param NAME TYPE = DEFAULT`).
 //! The template's blocks are `system`, `data`, `user_1`, `user_2` ... and `assistant` (or
 //! `assistant_1`, `assistant_2` ...).
 
@@ -23,6 +24,8 @@ use crate::shipped;
 const DEFAULT_WEIGHT: f64 = 1.0;
 /// Rows of a window's table, unless the recipe says otherwise.
 const DEFAULT_ROWS: u32 = 16;
+/// Language of what a recipe writes, unless it says otherwise.
+pub const DEFAULT_LANGUAGE: &str = "en";
 const SETTING: &str = "-- recipe ";
 
 /// What the rows of the table `windows` are.
@@ -80,6 +83,8 @@ pub struct Recipe {
     /// Whether a question that somebody asks may get its table: not if that lacks, on purpose, what
     /// the recipe's questions are about.
     pub may_serve_questions: bool,
+    /// Language of what it writes, as an ISO 639 code.
+    pub language: String,
 }
 
 /// The files of a folder of recipes: on the disk, or, where there is no such folder, those that are
@@ -146,6 +151,7 @@ impl RecipeFiles {
             max_rows: DEFAULT_ROWS,
             answer: None,
             may_serve_questions: true,
+            language: DEFAULT_LANGUAGE.into(),
             sql: String::new(),
         };
         for (index, setting) in settings(sql) {
@@ -246,9 +252,19 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
                 _ => return Err(format!("ask is `yes` or `no`, not '{value}'")),
             };
         }
+        "language" => {
+            let is_code = (2..=3).contains(&value.len())
+                && value.bytes().all(|byte| byte.is_ascii_lowercase());
+            if !is_code {
+                return Err(format!(
+                    "language is an ISO 639 code like `en`, not '{value}'"
+                ));
+            }
+            recipe.language = value.into();
+        }
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, window, rows, answer, ask"
+                "unknown setting '{key}'; known are weight, window, rows, answer, ask, language"
             ));
         }
     }
@@ -318,7 +334,7 @@ mod tests {
 
     #[test]
     fn settings_come_from_the_comment() {
-        let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\n-- recipe answer = list\n-- recipe ask = no\nSELECT 1";
+        let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\n-- recipe answer = list\n-- recipe ask = no\n-- recipe language = de\nSELECT 1";
         assert_eq!(answer_kind(sql), Some(AnswerKind::List));
         assert_eq!(answer_kind("-- x\nSELECT 1"), None);
         let folder = folder(&[("a.sql", sql), ("a.jinja", TEMPLATE)]);
@@ -328,6 +344,7 @@ mod tests {
         assert_eq!((recipe.weight, recipe.max_rows), (2.5, 8));
         assert_eq!(recipe.answer, Some(AnswerKind::List));
         assert!(!recipe.may_serve_questions);
+        assert_eq!(recipe.language, "de");
         assert_eq!(recipe.window, WindowKind::Secs(vec![0.5, 2.0]));
     }
 
@@ -339,6 +356,10 @@ mod tests {
             ("-- x\n-- recipe rows = 1", "rows is a whole number"),
             ("-- x\n-- recipe answer = 42", "answer is `number`"),
             ("-- x\n-- recipe ask = me", "ask is `yes` or `no`"),
+            (
+                "-- x\n-- recipe language = German",
+                "language is an ISO 639",
+            ),
             ("-- x\n-- recipe colour = red", "unknown setting 'colour'"),
         ];
         for (sql, expected) in cases {

@@ -9,6 +9,7 @@ mod catalog;
 mod check;
 mod datasets;
 mod derived;
+mod describe;
 mod inventory;
 mod maintenance;
 mod persons;
@@ -28,6 +29,7 @@ pub use catalog::{
 pub use check::{CheckReport, Finding, Severity};
 pub use datasets::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, example_batch};
 pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
+pub use describe::{ColumnDescription, TableDescription, describe_tables};
 pub use maintenance::{
     CompactReport, CompactedTable, Execution, ExpireReport, RemoveReport, RemovedRows, Retention,
     VacuumReport,

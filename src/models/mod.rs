@@ -46,6 +46,8 @@ pub enum ModelsError {
     },
     #[error("{package} does not hold {member}")]
     NoMember { package: String, member: String },
+    #[error("{package} cannot be read ({reason}); try again, or report it")]
+    Archive { package: String, reason: String },
     #[error("cannot convert {name} to ONNX: {reason}")]
     Convert { name: String, reason: String },
     #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
@@ -58,6 +60,15 @@ pub enum ModelsError {
 enum Registry {
     Pypi,
     Npm,
+}
+
+impl Registry {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pypi => "PyPI",
+            Self::Npm => "npm",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -260,10 +271,7 @@ impl ModelStore {
         let version = self.manifest.packages.get(&asset.package);
         let source = match version {
             Some(package) => {
-                let registry = match package.registry {
-                    Registry::Pypi => "PyPI",
-                    Registry::Npm => "npm",
-                };
+                let registry = package.registry.name();
                 format!("{registry} {} {}", asset.package, package.version)
             }
             None => asset.package.clone(),

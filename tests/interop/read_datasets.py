@@ -23,6 +23,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import jsonschema
 import pyarrow.parquet
 from datasets import disable_progress_bars, load_dataset
+from huggingface_hub import DatasetCard
 
 try:
     from tokenizers import Tokenizer
@@ -34,6 +35,7 @@ except ImportError:
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 SPLITS = ("train", "valid")
+HUB_SPLITS = {"train": "train", "valid": "validation"}
 COLUMNS = {
     "messages": ["id", "task", "messages"],
     "alpaca": ["id", "task", "system", "instruction", "input", "output"],
@@ -128,6 +130,18 @@ def read_split(folder, split, dataset_format, cache):
     return rows
 
 
+def check_card(folder, rows, cache):
+    """The card as the hub parses it, and the whole folder as `load_dataset` takes it by the card."""
+    data = DatasetCard.load(folder / "README.md", ignore_metadata_errors=False).data.to_dict()
+    for key in ("pretty_name", "license", "language", "task_categories", "size_categories", "tags", "configs"):
+        check(data.get(key), f"{folder}: no {key} in the card")
+    check(all(isinstance(language, str) for language in data["language"]), f"{folder}: a language that is no text")
+    wanted = {HUB_SPLITS[split]: of_split for split, of_split in rows.items() if of_split}
+    loaded = load_dataset(str(folder), cache_dir=cache)
+    found = {split: table.to_list() for split, table in loaded.items()}
+    check(found == wanted, f"{folder}: {list(found)} instead of {list(wanted)}, or other rows")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of datasets")
@@ -137,15 +151,18 @@ def main():
     disable_progress_bars()
     tokenizer = chatml_tokenizer() if trl else None
     chats = {}
-    with tempfile.TemporaryDirectory() as cache:
-        for folder in arguments.folders:
+    with tempfile.TemporaryDirectory() as caches:
+        for number, folder in enumerate(arguments.folders):
+            # `datasets` takes folders of the same name for the same dataset.
+            cache = str(Path(caches) / str(number))
             manifest = json.loads((folder / "dataset.json").read_text())
             dataset_format = manifest["format"]
             schema_file = SCHEMAS / f"dataset_{dataset_format.replace('-', '_')}.schema.json"
             schema = jsonschema.Draft202012Validator(json.loads(schema_file.read_text()))
             counts = {}
-            for split in SPLITS:
-                rows = read_split(folder, split, dataset_format, cache)
+            rows_of = {split: read_split(folder, split, dataset_format, cache) for split in SPLITS}
+            check_card(folder, rows_of, cache)
+            for split, rows in rows_of.items():
                 counts[split] = len(rows)
                 for row in rows:
                     what = f"{folder}: {split} example {row['id']}"

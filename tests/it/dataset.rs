@@ -126,7 +126,11 @@ fn every_shipped_recipe_finds_something_in_real_clips() {
         .filter_map(|bin| bin["examples"].as_u64())
         .sum();
     assert_eq!(stats["examples"], in_bins);
-    let card = fs::read_to_string(dataset.join("dataset_card.md")).expect("a card");
+    let card = fs::read_to_string(dataset.join("README.md")).expect("a card");
+    assert_eq!(
+        front_matter(&card),
+        [("train", "train"), ("validation", "valid")]
+    );
     for recipe in recipes {
         let task = recipe["task"].as_str().expect("a name");
         assert!(
@@ -134,6 +138,50 @@ fn every_shipped_recipe_finds_something_in_real_clips() {
             "no example of {task} in the card"
         );
     }
+}
+
+/// Checks the front matter of a card, key by key, and gives the splits that it names, each with the
+/// name of its files.
+#[track_caller]
+fn front_matter(card: &str) -> Vec<(&str, &str)> {
+    let text = card.strip_prefix("---\n").expect("front matter");
+    let (text, _) = text.split_once("\n---\n").expect("its end");
+    let keys: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with([' ', '-']))
+        .map(|line| line.split_once(':').expect("a key").0)
+        .collect();
+    let wanted = [
+        "pretty_name",
+        "license",
+        "language",
+        "task_categories",
+        "size_categories",
+        "tags",
+        "configs",
+    ];
+    assert_eq!(keys, wanted);
+    assert!(text.contains("language:\n- \"en\"\n"), "{text}");
+    let (_, files) = text
+        .split_once("configs:\n- config_name: default\n  data_files:\n")
+        .expect("files");
+    let files = files.split("  - split: ").skip(1);
+    files
+        .map(|file| {
+            let (split, path) = file.trim_end().split_once("\n    path: ").expect("a path");
+            (split, path.strip_suffix(".parquet").expect("an extension"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_split_without_examples_is_not_in_the_cards_front_matter() {
+    let folder = folder_with_lake();
+    let report = build(folder.path(), &["--valid", "0", "--examples", "20"]);
+    assert_eq!(report["report"]["valid"], 0);
+    let card = folder.path().join("llm_training_data/gait/README.md");
+    let card = fs::read_to_string(card).expect("a card");
+    assert_eq!(front_matter(&card), [("train", "train")]);
 }
 
 #[test]
@@ -620,6 +668,37 @@ fn a_dataset_that_was_cut_off_or_tampered_with_is_refused() {
 }
 
 #[test]
+fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
+    let folder = folder_with_lake();
+    build(folder.path(), &["--examples", "20"]);
+    let file = folder.path().join("llm_training_data/gait/dataset.json");
+    let text = fs::read_to_string(&file).expect("a manifest");
+    let mut manifest: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(manifest["format_version"], 2);
+    // The first format told neither its version nor the recipes' languages.
+    let fields = manifest.as_object_mut().expect("an object");
+    fields.remove("format_version");
+    for recipe in fields["recipes"].as_array_mut().expect("recipes") {
+        recipe
+            .as_object_mut()
+            .expect("an object")
+            .remove("language");
+    }
+    fs::write(&file, manifest.to_string()).expect("room");
+    let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
+    assert!(shown.status.success(), "{}", stderr(&shown));
+    manifest["format_version"] = 3.into();
+    fs::write(&file, manifest.to_string()).expect("room");
+    let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
+    assert_eq!(shown.status.code(), Some(1));
+    let told = stderr(&shown);
+    assert!(
+        told.contains("format 3") && told.contains("newer posedata"),
+        "{told}"
+    );
+}
+
+#[test]
 fn paraphrases_vary_and_prompts_do_not_hold_their_answers() {
     let folder = folder_with_lake();
     build(folder.path(), &["--examples", "1000"]);
@@ -688,7 +767,7 @@ fn the_old_name_of_the_folder_works_too() {
         .output()
         .expect("the program starts");
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(folder.path().join("elsewhere/g/dataset_card.md").exists());
+    assert!(folder.path().join("elsewhere/g/README.md").exists());
 }
 
 #[test]

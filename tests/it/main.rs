@@ -7,6 +7,7 @@ mod bad_input;
 mod biomechanics;
 mod composed;
 mod dataset;
+mod documents;
 mod engine;
 mod eval;
 mod export;

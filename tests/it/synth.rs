@@ -90,6 +90,7 @@ fn folder_with_dataset() -> tempfile::TempDir {
         manifest: Manifest {
             name: "gait".into(),
             posedata_version: env!("CARGO_PKG_VERSION").into(),
+            format_version: posedata::dataset::FORMAT_VERSION,
             format: Format::Messages,
             lake_snapshot: 1,
             seed: 7,
