@@ -11,7 +11,7 @@ use std::ptr;
 
 use ffmpeg_the_third as ffmpeg;
 use ffmpeg_the_third::codec::{Context, decoder::Opened, threading};
-use ffmpeg_the_third::packet::Ref;
+use ffmpeg_the_third::packet::{Mut, Ref};
 use ffmpeg_the_third::{Dictionary, Error, Packet, ffi, format};
 
 use super::track::Track;
@@ -47,8 +47,9 @@ pub struct TrackTimes {
     pub mean_rate_hz: Option<f64>,
     pub base_rate_hz: Option<f64>,
     pub frame_count: Option<u64>,
-    /// Of the whole file.
+    /// Of the track.
     pub duration_secs: Option<f64>,
+    pub file_duration_secs: Option<f64>,
 }
 
 impl Demuxer {
@@ -170,8 +171,29 @@ impl Demuxer {
             mean_rate_hz: rate(guessed),
             base_rate_hz: rate(stream.r_frame_rate),
             frame_count: u64::try_from(stream.nb_frames).ok().filter(|n| *n > 0),
-            duration_secs: stream_secs.or(file_secs),
+            duration_secs: stream_secs
+                .or_else(|| self.tagged_secs(track))
+                .or(file_secs.filter(|_| self.input.nb_streams() == 1)),
+            file_duration_secs: file_secs,
         }
+    }
+
+    /// Matroska's statistics: hours, minutes, seconds.
+    fn tagged_secs(&self, track: usize) -> Option<f64> {
+        // SAFETY: the stream's dictionary and its entry live as long as the stream.
+        let text = unsafe {
+            let entry = ffi::av_dict_get(
+                self.stream(track).metadata,
+                c"DURATION".as_ptr(),
+                ptr::null(),
+                0,
+            );
+            CStr::from_ptr(entry.as_ref()?.value).to_str().ok()?
+        };
+        let mut parts = text.split(':').map(|part| part.parse::<f64>().ok());
+        let mut part = || parts.next().flatten();
+        let (hours, minutes, secs) = (part()?, part()?, part()?);
+        Some(hours * 3600.0 + minutes * 60.0 + secs)
     }
 
     /// The display matrix of a track, if the container has one.
@@ -226,6 +248,8 @@ impl Demuxer {
     /// The track's next packet; `None` at the end of what can be read.
     fn next_packet(&mut self, track: usize) -> Option<&Packet> {
         loop {
+            // SAFETY: gives the data of the last packet back, which nobody looks at any more.
+            unsafe { ffi::av_packet_unref(self.packet.as_mut_ptr()) };
             match self.packet.read(&mut self.input) {
                 Ok(()) if self.packet.stream() == track => return Some(&self.packet),
                 Ok(()) => {}
@@ -283,8 +307,11 @@ pub struct Decoder {
     track: usize,
     matrix: Option<[i32; 9]>,
     container_colors: Colors,
-    /// Times of packets that the demuxer calls damaged.
+    /// The codec's decoder tells of damage itself, picture by picture.
+    reports_damage: bool,
+    /// Times of packets that may be damaged, for the decoders that do not tell.
     damaged_ticks: Vec<i64>,
+    follows_damage: bool,
     is_at_end: bool,
     has_given_pictures: bool,
     /// Pictures that could not be decoded at all, since the first that could.
@@ -340,6 +367,22 @@ impl Colors {
         // SAFETY: as above.
         (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
     }
+}
+
+/// Where streams were joined, demuxers call whole packets damaged, so the decoder's word counts
+/// more; not all decoders give it.
+fn reports_damage(codec: ffi::AVCodecID) -> bool {
+    use ffi::AVCodecID as Id;
+    [
+        Id::H264,
+        Id::MPEG1VIDEO,
+        Id::MPEG2VIDEO,
+        Id::MPEG4,
+        Id::H263,
+        Id::VC1,
+        Id::WMV3,
+    ]
+    .contains(&codec)
 }
 
 /// A decoded picture; its memory is the decoder's.
@@ -423,7 +466,9 @@ impl Decoder {
             track,
             matrix,
             container_colors,
+            reports_damage: reports_damage(codec_id),
             damaged_ticks: Vec::new(),
+            follows_damage: false,
             is_at_end: false,
             has_given_pictures: false,
             lost_pictures: 0,
@@ -469,8 +514,13 @@ impl Decoder {
         }
         let sent = match self.demuxer.next_packet(self.track) {
             Some(packet) => {
-                if packet.is_corrupt() {
-                    self.damaged_ticks.extend(packet.pts().or(packet.dts()));
+                if !self.reports_damage {
+                    // What transport streams lack is missed only when the next packet has begun.
+                    let is_damaged = packet.is_corrupt();
+                    if is_damaged || self.follows_damage {
+                        self.damaged_ticks.extend(packet.pts().or(packet.dts()));
+                    }
+                    self.follows_damage = is_damaged;
                 }
                 self.opened.send_packet(packet)
             }

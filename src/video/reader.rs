@@ -132,7 +132,7 @@ struct Running {
     picture: Picture,
     converter: Converter,
     clock: FrameClock,
-    duration_secs: Option<f64>,
+    times: TrackTimes,
     /// The last picture as it is stored, and where it went.
     last: StoredPicture,
     placement: Placement,
@@ -178,13 +178,16 @@ impl VideoReader {
         }
         let has_no_clock = container.is_some_and(Container::has_no_clock);
         let nominal_fps = if has_no_clock {
-            let assumed = || {
-                warnings.push(format!(
-                    "the stream has no times and states no rate; {ASSUMED_RATE_HZ} frames/s are assumed"
-                ));
-                ASSUMED_RATE_HZ
+            let rate_hz = stream_rate_hz.unwrap_or(ASSUMED_RATE_HZ);
+            let shown_hz = (rate_hz * 1000.0).round() / 1000.0;
+            let source = match stream_rate_hz {
+                Some(_) => "as it states",
+                None => "as it states no rate",
             };
-            Some(stream_rate_hz.unwrap_or_else(assumed))
+            warnings.push(format!(
+                "the stream has no times; {shown_hz} frames/s are assumed throughout, {source}"
+            ));
+            Some(rate_hz)
         } else {
             times.mean_rate_hz
         };
@@ -315,7 +318,7 @@ impl VideoReader {
             picture: Picture::empty(),
             converter: Converter::new(threads),
             clock,
-            duration_secs: times.duration_secs,
+            times,
             last: self.first,
             placement: Placement::new(&self.first, (self.info.width, self.info.height)),
         })
@@ -344,22 +347,30 @@ impl VideoReader {
             }
             None => Extent::Whole,
         };
-        let missing_secs = running
-            .duration_secs
-            .map_or(0.0, |secs| secs - self.last_time.as_secs());
+        let last_secs = self.last_time.as_secs();
+        let times = &running.times;
+        let missing_secs = |end_secs: Option<f64>| end_secs.map_or(0.0, |end| end - last_secs);
         let is_cut_off = match extent {
             Extent::Whole => false,
             Extent::CutOff => true,
-            Extent::EndMissing => missing_secs > TOLERATED_END_SECS,
+            Extent::EndMissing => {
+                let end_secs = times.duration_secs.or(times.file_duration_secs);
+                missing_secs(end_secs) > TOLERATED_END_SECS
+            }
         };
         if is_cut_off {
             return Err(VideoError::Truncated {
                 path: self.path.clone(),
                 frames_read: self.frames_read,
                 frames_expected: self.info.frame_count_hint.unwrap_or(self.frames_read),
-                last_secs: self.last_time.as_secs(),
+                last_secs,
             });
         }
+        // An index says it better, and knows a last frame that stays on the screen.
+        let has_index = self.container == Some(Container::IsoMedia);
+        let unread_from = (!has_index && missing_secs(times.duration_secs) > TOLERATED_END_SECS)
+            .then_some(times.duration_secs)
+            .flatten();
         let damaged = self.summary.corrupt_frames;
         self.summary.corrupt_frames += lost;
         let warnings = &mut self.summary.warnings;
@@ -371,8 +382,12 @@ impl VideoReader {
                 "the decoder reports {damaged} damaged frames; they get no pose"
             ));
         }
-        let is_mp4 = self.container == Some(Container::IsoMedia);
-        let undecoded = match is_mp4 {
+        if let Some(end_secs) = unread_from {
+            warnings.push(format!(
+                "the last frame that can be read is at {last_secs:.2} s, but the video is said to end at {end_secs:.2} s"
+            ));
+        }
+        let undecoded = match has_index {
             true => lost.max(indexed.saturating_sub(self.frames_read)),
             false => lost,
         };
@@ -443,7 +458,7 @@ fn grid(
 /// A recorder that died, or wrote to a pipe, leaves nonsense where the number of frames belongs.
 fn frame_count_hint(path: &Path, times: &TrackTimes, rate_hz: Option<f64>) -> Option<u64> {
     let by_duration = || {
-        let frames = times.duration_secs? * rate_hz?;
+        let frames = times.duration_secs.or(times.file_duration_secs)? * rate_hz?;
         (frames >= 0.5).then_some(frames.round() as u64)
     };
     // No codec makes a frame of less than a byte.

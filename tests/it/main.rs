@@ -30,6 +30,7 @@ mod people;
 mod plot;
 mod poses;
 mod query;
+mod real_files;
 mod recompute;
 mod runs;
 mod setup;
