@@ -105,7 +105,7 @@ fn holds(picture: &Picture, size: Size) -> bool {
     };
     // SAFETY: a decoded picture has the format that it says, and buffers behind all of its planes.
     unsafe {
-        let format = ffi::AVPixelFormat(frame.format as _);
+        let format = ffi::AVPixelFormat(frame.format);
         let Some(description) = ffi::av_pix_fmt_desc_get(format).as_ref() else {
             return false;
         };
@@ -151,6 +151,7 @@ fn to_bgr(
     let side = |side: u32| i32::try_from(side).map_err(|_| "it is too large".to_owned());
     let (from, to) = ((side(from.0)?, side(from.1)?), (side(to.0)?, side(to.1)?));
     make_bgr(&mut bgr.frame, to)?;
+    let target = bgr.raw();
     // SAFETY: the source holds `from` (its own size, or what `holds` has checked), the target was
     // made for `to`, and the state belongs to both formats or is null.
     let rows = unsafe {
@@ -158,11 +159,11 @@ fn to_bgr(
             scaler.0,
             from.0,
             from.1,
-            ffi::AVPixelFormat(source.format as _),
+            ffi::AVPixelFormat(source.format),
             to.0,
             to.1,
             ffi::AVPixelFormat::BGR24,
-            ffi::SWS_BICUBIC as i32,
+            ffi::SWS_BICUBIC,
             std::ptr::null_mut(),
             std::ptr::null_mut(),
             std::ptr::null(),
@@ -170,15 +171,14 @@ fn to_bgr(
         if scaler.0.is_null() {
             return Err("its pixel format cannot be converted".into());
         }
-        let target = bgr.frame.as_mut_ptr();
         ffi::sws_scale(
             scaler.0,
             source.data.as_ptr().cast(),
             source.linesize.as_ptr(),
             0,
             from.1,
-            (*target).data.as_ptr(),
-            (*target).linesize.as_ptr(),
+            target.data.as_ptr(),
+            target.linesize.as_ptr(),
         )
     };
     if rows == to.1 {
@@ -199,7 +199,7 @@ fn make_bgr(frame: &mut Frame, (width, height): (i32, i32)) -> Result<(), String
             return Ok(());
         }
         ffi::av_frame_unref(raw);
-        (*raw).format = ffi::AVPixelFormat::BGR24.0 as i32;
+        (*raw).format = ffi::AVPixelFormat::BGR24.0;
         (*raw).width = width;
         (*raw).height = height;
         ffi::av_frame_get_buffer(raw, ALIGNMENT_BYTES)

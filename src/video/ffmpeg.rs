@@ -361,7 +361,7 @@ impl Colors {
         if self.transfer == UNSPECIFIED {
             return None;
         }
-        let value = ffi::AVColorTransferCharacteristic(self.transfer as _);
+        let value = ffi::AVColorTransferCharacteristic(self.transfer);
         // SAFETY: gives a constant string, or null for a number without a name.
         let name = unsafe { ffi::av_color_transfer_name(value) };
         // SAFETY: as above.
@@ -425,9 +425,9 @@ impl Decoder {
         let matrix = demuxer.matrix(track);
         let parameters = demuxer.parameters(track);
         let container_colors = Colors {
-            primaries: parameters.color_primaries.0 as u32,
-            transfer: parameters.color_trc.0 as u32,
-            matrix: parameters.color_space.0 as u32,
+            primaries: parameters.color_primaries.0,
+            transfer: parameters.color_trc.0,
+            matrix: parameters.color_space.0,
         };
         let time_base = demuxer.stream(track).time_base;
         let mut context = Context::new();
@@ -593,9 +593,9 @@ impl Decoder {
             size
         };
         let colors = Colors {
-            primaries: frame.color_primaries.0 as u32,
-            transfer: frame.color_trc.0 as u32,
-            matrix: frame.colorspace.0 as u32,
+            primaries: frame.color_primaries.0,
+            transfer: frame.color_trc.0,
+            matrix: frame.colorspace.0,
         };
         PictureFacts {
             width: size.0,

@@ -127,7 +127,7 @@ impl ToneMapper {
         // SAFETY: both filters live as long as the graph. The source takes a reference of its own
         // to the picture, which stays as it is; the sink fills a picture that was emptied before.
         unsafe {
-            let flags = ffi::AV_BUFFERSRC_FLAG_KEEP_REF as i32;
+            let flags = ffi::AV_BUFFERSRC_FLAG_KEEP_REF.0 as i32;
             let taken = ffi::av_buffersrc_add_frame_flags(
                 source.as_ptr(),
                 picture.frame.as_ptr().cast_mut(),
