@@ -490,8 +490,9 @@ impl<'a> Estimation<'a> {
                 coded_height_px: Some(info.coded_height),
                 mirrored: Some(info.is_mirrored),
                 color_transfer: info.colors.transfer_name(),
-                size_changes: (!read.size_changes.is_empty())
-                    .then(|| serde_json::json!(read.size_changes).to_string()),
+                size_changes: (!read.size_changes.is_empty()).then(|| {
+                    serde_json::to_string(&read.size_changes).expect("plain structs of numbers")
+                }),
                 corrupt_frame_count: read.corrupt_frames,
             },
         })

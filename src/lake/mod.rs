@@ -22,8 +22,8 @@ mod writer;
 
 pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
 pub use catalog::{
-    CommitOutcome, IngestedVideo, LOCK_TIMEOUT, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo,
-    PictureRecord, TableInfo, VideoRecord,
+    CommitOutcome, IngestedVideo, LOCK_TIMEOUT, Lake, LakeInfo, LakeReader, PictureRecord, Replace,
+    SnapshotInfo, TableInfo, VideoRecord,
 };
 pub use check::{CheckReport, Finding, Severity};
 pub use datasets::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, example_batch};

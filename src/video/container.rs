@@ -277,7 +277,10 @@ mod tests {
         // An icon with one picture, MPEG-4 video, a program stream.
         check(&[&[0, 0, 1, 0, 1, 0, 16, 16]], None);
         check(&[&[0, 0, 1, 0xb0, 1]], None);
-        check(&[&[0, 0, 1, 0xba, 0x44]], Some(Container::MpegProgramStream));
+        check(
+            &[&[0, 0, 1, 0xba, 0x44]],
+            Some(Container::MpegProgramStream),
+        );
     }
 
     #[test]
@@ -287,7 +290,10 @@ mod tests {
         check("#EXTM3U\n#EXT-X-VERSION:3\n", hls);
         check("\u{feff}\r\n #EXTM3U8\n", hls);
         let dash = Content::Playlist("a DASH manifest (MPD)");
-        check("<?xml version=\"1.0\"?>\n<!-- x -->\n<MPD xmlns=\"urn\">", dash);
+        check(
+            "<?xml version=\"1.0\"?>\n<!-- x -->\n<MPD xmlns=\"urn\">",
+            dash,
+        );
         check("<?xml version=\"1.0\"?><svg/>", Content::Unknown);
         check("EXTM3U", Content::Unknown);
     }

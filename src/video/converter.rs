@@ -57,12 +57,30 @@ impl Converter {
             let mapped =
                 ToneMapper::map(&mut self.tone_mapper, picture, facts.colors, self.threads)
                     .map_err(|e| format!("high dynamic range cannot be brought down: {e}"))?;
-            to_bgr(&mut self.scaler, mapped, size, placement.scaled, &mut self.bgr)?;
+            to_bgr(
+                &mut self.scaler,
+                mapped,
+                size,
+                placement.scaled,
+                &mut self.bgr,
+            )?;
         } else if is_plain && holds(picture, facts.coded) {
             // Chroma at the lower and right edge is interpolated with what the codec stores beyond.
-            to_bgr(&mut self.scaler, picture, facts.coded, facts.coded, &mut self.bgr)?;
+            to_bgr(
+                &mut self.scaler,
+                picture,
+                facts.coded,
+                facts.coded,
+                &mut self.bgr,
+            )?;
         } else {
-            to_bgr(&mut self.scaler, picture, size, placement.scaled, &mut self.bgr)?;
+            to_bgr(
+                &mut self.scaler,
+                picture,
+                size,
+                placement.scaled,
+                &mut self.bgr,
+            )?;
         }
         // SAFETY: `lay` reads it, and it goes at the end of this function.
         let stored = unsafe { as_mat(&self.bgr, placement.scaled)? };

@@ -16,8 +16,8 @@ use openh264::encoder::{
 use openh264::formats::YUVSlices;
 use tempfile::NamedTempFile;
 
-use super::mp4::{Mp4Track, ParameterSets, PictureKind};
 use super::ffmpeg::Colors;
+use super::mp4::{Mp4Track, ParameterSets, PictureKind};
 use super::{Frame, MediaTime};
 use crate::files;
 
@@ -296,9 +296,15 @@ fn description(colors: Colors) -> VuiConfig {
         Matrix::Bt2020Ncl,
         Matrix::Bt2020Cl,
     ];
-    let primaries = primaries.into_iter().find(|p| u32::from(p.as_u8()) == colors.primaries);
-    let transfer = transfers.into_iter().find(|t| u32::from(t.as_u8()) == colors.transfer);
-    let matrix = matrices.into_iter().find(|m| u32::from(m.as_u8()) == colors.matrix);
+    let primaries = primaries
+        .into_iter()
+        .find(|p| u32::from(p.as_u8()) == colors.primaries);
+    let transfer = transfers
+        .into_iter()
+        .find(|t| u32::from(t.as_u8()) == colors.transfer);
+    let matrix = matrices
+        .into_iter()
+        .find(|m| u32::from(m.as_u8()) == colors.matrix);
     VuiConfig::bt709()
         .color_primaries(primaries.unwrap_or(Primaries::Unspecified))
         .transfer_characteristics(transfer.unwrap_or(Transfer::Unspecified))

@@ -163,9 +163,7 @@ fn ebml_element(file: &mut File, at: u64) -> io::Result<Option<(u32, Element)>> 
     }
     let unknown = (1 << (7 * size_bytes)) - 1;
     let start = at + id_bytes + size_bytes;
-    let end = (size != unknown)
-        .then(|| start.checked_add(size))
-        .flatten();
+    let end = (size != unknown).then(|| start.checked_add(size)).flatten();
     Ok(Some((id, Element { start, end })))
 }
 

@@ -73,12 +73,8 @@ impl Demuxer {
                 Some(name) => ffi::av_find_input_format(name.as_ptr()),
                 None => ptr::null(),
             };
-            let opened = ffi::avformat_open_input(
-                &mut context,
-                url.as_ptr(),
-                format,
-                options.as_mut_ptr(),
-            );
+            let opened =
+                ffi::avformat_open_input(&mut context, url.as_ptr(), format, options.as_mut_ptr());
             if opened < 0 {
                 return Err(Error::from(opened));
             }
@@ -112,8 +108,8 @@ impl Demuxer {
             | ffi::AV_DISPOSITION_TIMED_THUMBNAILS
             | ffi::AV_DISPOSITION_STILL_IMAGE;
         let indices = 0..self.input.nb_streams() as usize;
-        let pictures = indices
-            .filter(|i| self.parameters(*i).codec_type == ffi::AVMediaType::VIDEO);
+        let pictures =
+            indices.filter(|i| self.parameters(*i).codec_type == ffi::AVMediaType::VIDEO);
         pictures
             .map(|index| {
                 let (stream, parameters) = (self.stream(index), self.parameters(index));
@@ -365,7 +361,11 @@ impl Colors {
         // SAFETY: gives a constant string, or null for a number without a name.
         let name = unsafe { ffi::av_color_transfer_name(value) };
         // SAFETY: as above.
-        (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+        (!name.is_null()).then(|| {
+            unsafe { CStr::from_ptr(name) }
+                .to_string_lossy()
+                .into_owned()
+        })
     }
 }
 
@@ -558,10 +558,7 @@ impl Decoder {
         };
         // SAFETY: the side data belong to the picture, and are as long as they say.
         let own_matrix = unsafe {
-            let data = ffi::av_frame_get_side_data(
-                frame,
-                ffi::AVFrameSideDataType::DISPLAYMATRIX,
-            );
+            let data = ffi::av_frame_get_side_data(frame, ffi::AVFrameSideDataType::DISPLAYMATRIX);
             data.as_ref()
                 .and_then(|data| read_matrix(data.data, data.size))
         };

@@ -158,7 +158,17 @@ mod tests {
         let turned = |deg: f64| {
             let (sin, cos) = deg.to_radians().sin_cos();
             let fixed = |v: f64| (v * f64::from(ONE)).round() as i32;
-            let matrix = [fixed(cos), fixed(sin), 0, fixed(-sin), fixed(cos), 0, 0, 0, 1 << 30];
+            let matrix = [
+                fixed(cos),
+                fixed(sin),
+                0,
+                fixed(-sin),
+                fixed(cos),
+                0,
+                0,
+                0,
+                1 << 30,
+            ];
             Orientation::of_matrix(&matrix)
         };
         assert_eq!(turned(90.4).orientation.rotation_deg, 90);

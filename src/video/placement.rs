@@ -130,14 +130,21 @@ mod tests {
         ] {
             assert_eq!(picture(size, aspect, 0).square_size(), square, "{aspect:?}");
         }
-        assert_eq!(picture((720, 576), (64, 45), 90).displayed_size(), (576, 1024));
+        assert_eq!(
+            picture((720, 576), (64, 45), 90).displayed_size(),
+            (576, 1024)
+        );
     }
 
     #[test]
     fn later_pictures_fill_the_frame_or_are_fitted_between_borders() {
         let check = |size, rotation_deg, scaled, offset| {
             let placement = Placement::new(&picture(size, (1, 1), rotation_deg), (640, 480));
-            assert_eq!((placement.scaled, placement.offset), (scaled, offset), "{size:?}");
+            assert_eq!(
+                (placement.scaled, placement.offset),
+                (scaled, offset),
+                "{size:?}"
+            );
             assert_eq!(placement.has_borders(), offset != (0, 0));
         };
         check((640, 480), 0, (640, 480), (0, 0));

@@ -170,7 +170,10 @@ impl VideoReader {
 
         let mut warnings: Vec<String> = track::note_on_others(&tracks, track).into_iter().collect();
         let first = stored_picture(&facts);
-        if let Some(deg) = facts.matrix.and_then(|m| Orientation::of_matrix(&m).uneven_angle_deg) {
+        if let Some(deg) = facts
+            .matrix
+            .and_then(|m| Orientation::of_matrix(&m).uneven_angle_deg)
+        {
             warnings.push(format!(
                 "the display matrix turns the picture by {deg:.1} degrees; {} are used",
                 first.orientation.rotation_deg
@@ -337,14 +340,12 @@ impl VideoReader {
         let lost = running.decoder.lost_pictures;
         let (last_picture_end, indexed) = running.decoder.demuxer().indexed(self.track);
         let extent = match self.container {
-            Some(container) => {
-                extent(&self.path, container, last_picture_end).map_err(|e| {
-                    VideoError::Unreadable {
-                        path: self.path.clone(),
-                        reason: e.to_string(),
-                    }
-                })?
-            }
+            Some(container) => extent(&self.path, container, last_picture_end).map_err(|e| {
+                VideoError::Unreadable {
+                    path: self.path.clone(),
+                    reason: e.to_string(),
+                }
+            })?,
             None => Extent::Whole,
         };
         let last_secs = self.last_time.as_secs();

@@ -51,7 +51,9 @@ impl FrameGrid {
         let slowest_hz = steps / ((span_ticks + 1.0) * tick_secs);
         let fastest_hz = steps / ((span_ticks - 1.0).max(0.5) * tick_secs);
         let usual = usual_rate_between(slowest_hz, fastest_hz);
-        let stated = stated_rates_hz.iter().map(|rate_hz| nearest_usual(*rate_hz));
+        let stated = stated_rates_hz
+            .iter()
+            .map(|rate_hz| nearest_usual(*rate_hz));
         let gapless = stated.clone().chain(usual).chain([mean_rate_hz]);
         let gapless = gapless.map(|rate_hz| (rate_hz, true));
         // With less than two ticks to a frame, the place of a frame cannot be told from its time.
@@ -243,7 +245,16 @@ mod tests {
 
     #[test]
     fn even_rates_are_found_behind_a_clock_of_milliseconds() {
-        for rate_hz in [59.94005994, 60.0, 100.0, 119.88011988, 120.0, 240.0, 1000.0, 2000.0] {
+        for rate_hz in [
+            59.94005994,
+            60.0,
+            100.0,
+            119.88011988,
+            120.0,
+            240.0,
+            1000.0,
+            2000.0,
+        ] {
             let ticks = rounded(rate_hz, 0..60);
             for stated in [vec![], vec![rate_hz], vec![25.0]] {
                 let grid = FrameGrid::behind(&ticks, MILLISECOND, &stated).expect("a grid");
@@ -251,7 +262,11 @@ mod tests {
                     let secs = grid.time_secs(n.into(), ticks[n as usize] as f64 * MILLISECOND);
                     let right = f64::from(n) / rate_hz;
                     // Without a stated rate 60 frames do not tell 59.94 from 60.
-                    let tolerance = if stated == [rate_hz] { 1e-6 } else { MILLISECOND };
+                    let tolerance = if stated == [rate_hz] {
+                        1e-6
+                    } else {
+                        MILLISECOND
+                    };
                     assert!((secs - right).abs() < tolerance, "{rate_hz} {n}: {secs}");
                 }
                 assert!((grid.rate_hz / rate_hz - 1.0).abs() < 0.01, "{grid:?}");

@@ -39,8 +39,9 @@ struct Kind {
     colors: Colors,
 }
 
-const SOURCE: &str = "source";
-const SINK: &str = "sink";
+/// What the ends of a chain are called where it does not name them.
+const SOURCE: &str = "in";
+const SINK: &str = "out";
 
 impl Kind {
     fn of(picture: &Picture, colors: Colors) -> Self {
@@ -84,9 +85,8 @@ impl ToneMapper {
         // SAFETY: sets a plain number before the graph is configured.
         unsafe { (*graph.as_mut_ptr()).nb_threads = threads.max(1) as i32 };
         let find = |name| filter::find(name).ok_or(Error::FilterNotFound);
-        let source = format!(
-            "video_size={width}x{height}:pix_fmt={format}:time_base=1/1:pixel_aspect=1/1"
-        );
+        let source =
+            format!("video_size={width}x{height}:pix_fmt={format}:time_base=1/1:pixel_aspect=1/1");
         graph.add(&find("buffer")?, SOURCE, &source)?;
         graph.add(&find("buffersink")?, SINK, "")?;
         // What the stream leaves open is what comes with these curves.
@@ -119,7 +119,8 @@ impl ToneMapper {
         let named = |graph: &mut Graph, name: &str| {
             let name = CString::new(name).map_err(|_| Error::FilterNotFound)?;
             // SAFETY: looks a filter up that the graph owns.
-            let found = unsafe { ffi::avfilter_graph_get_filter(graph.as_mut_ptr(), name.as_ptr()) };
+            let found =
+                unsafe { ffi::avfilter_graph_get_filter(graph.as_mut_ptr(), name.as_ptr()) };
             ptr::NonNull::new(found).ok_or(Error::FilterNotFound)
         };
         let source = named(&mut self.graph, SOURCE)?;

@@ -41,7 +41,13 @@ pub fn choose(tracks: &[Track]) -> Option<&Track> {
     let moving = tracks
         .iter()
         .filter(|track| !track.is_still && track.has_decoder && track.pixels() > 0);
-    moving.max_by_key(|track| (track.is_default, track.pixels(), std::cmp::Reverse(track.index)))
+    moving.max_by_key(|track| {
+        (
+            track.is_default,
+            track.pixels(),
+            std::cmp::Reverse(track.index),
+        )
+    })
 }
 
 /// What to tell of the moving pictures that were left out.
@@ -93,8 +99,14 @@ mod tests {
             ..track(8, 8000, true)
         };
         assert_eq!(chosen(&[track(0, 64, false), track(1, 432, true)]), Some(1));
-        assert_eq!(chosen(&[track(0, 432, true), track(1, 640, false)]), Some(0));
-        assert_eq!(chosen(&[track(0, 64, false), track(2, 432, false)]), Some(2));
+        assert_eq!(
+            chosen(&[track(0, 432, true), track(1, 640, false)]),
+            Some(0)
+        );
+        assert_eq!(
+            chosen(&[track(0, 64, false), track(2, 432, false)]),
+            Some(2)
+        );
         assert_eq!(chosen(&[track(1, 64, true), track(2, 64, true)]), Some(1));
         let all = [cover.clone(), unknown, track(1, 64, false)];
         assert_eq!(chosen(&all), Some(1));

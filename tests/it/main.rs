@@ -39,3 +39,4 @@ mod synth;
 mod tiny_llama;
 mod train;
 mod video;
+mod zz_dump;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use posedata::lake::{
-    FrameReader, Lake, LakeError, LakePaths, PersonRow, PictureRecord, Replace, VideoFrame, VideoRecord,
-    VideoWriter,
+    FrameReader, Lake, LakeError, LakePaths, PersonRow, PictureRecord, Replace, VideoFrame,
+    VideoRecord, VideoWriter,
 };
 use posedata::metrics::{FrameMetrics, Measurer, Quality};
 use posedata::pose::landmark::LANDMARK_COUNT;
