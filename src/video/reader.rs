@@ -367,11 +367,11 @@ impl VideoReader {
                 last_secs,
             });
         }
-        // An index says it better, and knows a last frame that stays on the screen.
-        let has_index = self.container == Some(Container::IsoMedia);
-        let unread_from = (!has_index && missing_secs(times.duration_secs) > TOLERATED_END_SECS)
-            .then_some(times.duration_secs)
-            .flatten();
+        // Other containers have an index that says it better, or a length that may be nonsense.
+        let unread_from = times.duration_secs.filter(|_| {
+            self.container == Some(Container::Matroska)
+                && missing_secs(times.duration_secs) > TOLERATED_END_SECS
+        });
         let damaged = self.summary.corrupt_frames;
         self.summary.corrupt_frames += lost;
         let warnings = &mut self.summary.warnings;
@@ -388,6 +388,7 @@ impl VideoReader {
                 "the last frame that can be read is at {last_secs:.2} s, but the video is said to end at {end_secs:.2} s"
             ));
         }
+        let has_index = self.container == Some(Container::IsoMedia);
         let undecoded = match has_index {
             true => lost.max(indexed.saturating_sub(self.frames_read)),
             false => lost,
@@ -395,16 +396,14 @@ impl VideoReader {
         if undecoded > 0 {
             warnings.push(format!("{undecoded} pictures could not be decoded"));
         }
-        if let Some(change) = self.summary.size_changes.first() {
-            let size = (self.info.width, self.info.height);
+        if let [first, more @ ..] = &self.summary.size_changes[..] {
+            let more = match more.len() {
+                0 => String::new(),
+                n => format!(" (and {n} more changes)"),
+            };
             warnings.push(format!(
-                "the picture changes from frame {} on ({}x{}; {} changes in all); it is scaled to {}x{}",
-                change.frame,
-                change.width_px,
-                change.height_px,
-                self.summary.size_changes.len(),
-                size.0,
-                size.1,
+                "from frame {} on the picture is {}x{}{more}; it is scaled to {}x{}",
+                first.frame, first.width_px, first.height_px, self.info.width, self.info.height,
             ));
         }
         Ok(())
