@@ -13,11 +13,12 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 PREFIX ?= $(HOME)/.local
 DESTDIR ?=
 
-# OpenCV's headers and libraries, what the opencv crate's generator of bindings needs, a compiler
-# for C and C++, an assembler that makes the H.264 encoder four times faster, pip for what
+# Headers and libraries of FFmpeg and OpenCV, what their crates' generators of bindings need, a
+# compiler for C and C++, an assembler that makes the H.264 encoder four times faster, pip for what
 # `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
-    libopencv-imgcodecs-dev libopencv-videoio-dev nasm python3 python3-pip ca-certificates
+    libopencv-imgcodecs-dev libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
+    libswscale-dev nasm python3 python3-pip ca-certificates
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv
 

@@ -21,14 +21,15 @@ CREATE MACRO angle_deg(x1, y1, z1, x2, y2, z2, x3, y3, z3) AS
 
 -- One landmark's path with its speed, per frame: x_px, y_px, speed_px_per_sec. The speed is the
 -- distance to the same landmark `span` frames before over the true time between the two frames;
--- NULL where that frame has no pose.
+-- NULL where that frame has no pose, and where no time passed between the two.
 CREATE MACRO landmark_speed(name, span := 1) AS TABLE
     SELECT
         p.*,
         CASE
             WHEN p.frame - lag(p.frame, span) OVER path = span
+                AND p.time_secs > lag(p.time_secs, span) OVER path
             THEN sqrt((p.x_px - lag(p.x_px, span) OVER path) ** 2 + (p.y_px - lag(p.y_px, span) OVER path) ** 2)
-                / nullif(p.time_secs - lag(p.time_secs, span) OVER path, 0)
+                / (p.time_secs - lag(p.time_secs, span) OVER path)
         END AS speed_px_per_sec
     FROM (
         SELECT

@@ -19,7 +19,13 @@ CREATE TABLE videos (
     config_hash VARCHAR NOT NULL,
     posedata_version VARCHAR NOT NULL,
     ingested_at TIMESTAMP NOT NULL,
-    main_person SMALLINT
+    main_person SMALLINT,
+    coded_width_px INTEGER,
+    coded_height_px INTEGER,
+    mirrored BOOLEAN,
+    color_transfer VARCHAR,
+    size_changes JSON,
+    corrupt_frame_count BIGINT
 );
 
 COMMENT ON TABLE videos IS 'One row per ingested video.';
@@ -28,9 +34,9 @@ COMMENT ON COLUMN videos.sport IS 'Sport or activity given at ingest (--sport-ty
 COMMENT ON COLUMN videos.file_name IS 'Name of the file without its folder.';
 COMMENT ON COLUMN videos.path IS 'Absolute path of the file when it was ingested.';
 COMMENT ON COLUMN videos.file_bytes IS 'Size of the file in bytes.';
-COMMENT ON COLUMN videos.width_px IS 'Width of the picture as displayed, after rotation, in pixels.';
-COMMENT ON COLUMN videos.height_px IS 'Height of the picture as displayed, after rotation, in pixels.';
-COMMENT ON COLUMN videos.rotation_deg IS 'Clockwise turn from the stored to the displayed picture: 0, 90, 180 or 270 degrees.';
+COMMENT ON COLUMN videos.width_px IS 'Width of the picture as displayed, with square pixels and after rotation, in pixels; of the first picture, to whose size later ones are scaled.';
+COMMENT ON COLUMN videos.height_px IS 'Height of the picture as displayed, with square pixels and after rotation, in pixels; of the first picture, to whose size later ones are scaled.';
+COMMENT ON COLUMN videos.rotation_deg IS 'Clockwise turn from the stored (and, where mirrored, mirrored) to the displayed picture: 0, 90, 180 or 270 degrees; the nearest of these where the file states another angle.';
 COMMENT ON COLUMN videos.codec IS 'Codec tag (FOURCC) of the video stream.';
 COMMENT ON COLUMN videos.fps IS 'Mean frames per second over the whole video, from the true timestamps; NULL for a single frame.';
 COMMENT ON COLUMN videos.frame_count IS 'Frames decoded, with or without a pose.';
@@ -43,3 +49,9 @@ COMMENT ON COLUMN videos.config_hash IS 'BLAKE3 of config (32 hex digits); an in
 COMMENT ON COLUMN videos.posedata_version IS 'Version of posedata that wrote the rows.';
 COMMENT ON COLUMN videos.ingested_at IS 'Time of the commit, UTC.';
 COMMENT ON COLUMN videos.main_person IS 'Number of the person whom exports, plots and annotations show unless told otherwise (--pick), see persons; NULL where nobody was found, and in rows from before there was this column.';
+COMMENT ON COLUMN videos.coded_width_px IS 'Width of the first picture as it is stored, before pixels are made square and before rotation; NULL in rows from before there was this column.';
+COMMENT ON COLUMN videos.coded_height_px IS 'Height of the first picture as it is stored, before pixels are made square and before rotation; NULL in rows from before there was this column.';
+COMMENT ON COLUMN videos.mirrored IS 'Whether the stored picture is mirrored, left to right, before it is turned by rotation_deg to be displayed, as the file''s display matrix says; NULL in rows from before there was this column.';
+COMMENT ON COLUMN videos.color_transfer IS 'Transfer characteristics of the stored pictures by FFmpeg''s name; arib-std-b67 (HLG) and smpte2084 (PQ) are brought down to BT.709 before poses are estimated; NULL where the file does not say.';
+COMMENT ON COLUMN videos.size_changes IS 'JSON list of the frames from which on the picture has another size, shape or orientation (frame, width_px, height_px as displayed; the first 1000); such pictures are scaled to width_px x height_px, those of another shape fitted in whole and centred between black borders. NULL where nothing changes.';
+COMMENT ON COLUMN videos.corrupt_frame_count IS 'Frames that the decoder reports as damaged, and pictures that it could not decode at all. A damaged frame keeps its row in metrics with its time, but has no pose; what could not be decoded has no row. NULL in rows from before there was this column.';

@@ -157,10 +157,17 @@ impl IngestObserver for Progress {
                     0 | 1 => String::new(),
                     n => format!(", {n} people"),
                 };
+                let damaged = match report.corrupt_frame_count {
+                    0 => String::new(),
+                    n => format!(", {n} damaged"),
+                };
                 self.say(&format!(
-                    "{path}: {} frames, {} with a pose{people}",
+                    "{path}: {} frames, {} with a pose{people}{damaged}",
                     report.frame_count, report.pose_frame_count
                 ));
+                for warning in &report.warnings {
+                    self.say(&format!("note: {warning}: {path}"));
+                }
             }
             VideoOutcome::Skipped => {
                 if self.verbosity == Verbosity::Verbose {
@@ -207,6 +214,8 @@ fn log_video(video: usize, report: &VideoReport) {
                 %path,
                 video_id,
                 frames = report.frame_count,
+                corrupt_frames = report.corrupt_frame_count,
+                warnings = ?report.warnings,
                 pose_frames = report.pose_frame_count,
                 lake_bytes = report.lake_bytes,
                 is_replacement = matches!(report.outcome, VideoOutcome::Replaced),

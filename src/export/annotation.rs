@@ -91,7 +91,13 @@ impl Annotator {
     /// When no file can be made there.
     pub fn create(path: &Path, info: &VideoInfo, sport: &str) -> Result<Self, EncodeError> {
         Ok(Self {
-            encoder: VideoEncoder::create(path, info.width, info.height, info.nominal_fps)?,
+            encoder: VideoEncoder::create(
+                path,
+                info.width,
+                info.height,
+                info.nominal_fps,
+                info.frame_colors(),
+            )?,
             sport: sport.into(),
         })
     }

@@ -33,6 +33,11 @@ const DECODED_PIXEL_BITS: u64 = 20;
 const REFERENCE_PICTURES: u64 = 6;
 /// FFmpeg decodes a picture per thread, on at most this many.
 const MAX_DECODER_THREADS: usize = 16;
+/// Bytes per pixel of the picture that a decoded one is converted into before it is turned.
+const CONVERTED_PIXEL_BYTES: u64 = 3;
+/// Bytes per pixel that pictures of high dynamic range take while they are brought down: three
+/// times three planes of floats, and the result.
+const TONE_MAPPED_PIXEL_BYTES: u64 = 38;
 /// Bytes per pixel that the H.264 encoder takes with its conversions; measured at 11.
 const ENCODER_PIXEL_BYTES: u64 = 12;
 /// Less room than this holds no video worth the name.
@@ -170,8 +175,15 @@ impl FramePool {
         path: &Path,
     ) -> Result<Self, MemoryError> {
         let pixels = u64::from(info.width) * u64::from(info.height);
+        let coded_pixels = u64::from(info.coded_width) * u64::from(info.coded_height);
         let decoder_pictures = REFERENCE_PICTURES + cores.min(MAX_DECODER_THREADS) as u64;
-        let decoder_bytes = decoder_pictures * pixels * DECODED_PIXEL_BITS / 8;
+        let converter_bytes = CONVERTED_PIXEL_BYTES * pixels
+            + match info.is_tone_mapped {
+                true => TONE_MAPPED_PIXEL_BYTES * coded_pixels,
+                false => 0,
+            };
+        let decoder_bytes =
+            decoder_pictures * coded_pixels * DECODED_PIXEL_BITS / 8 + converter_bytes;
         let (encoder_bytes, more_buffers) = match annotated {
             AnnotatedVideo::On => (ENCODER_PIXEL_BYTES * pixels, MORE_BUFFERS_WITH_VIDEO),
             AnnotatedVideo::Off => (0, 0),
@@ -224,10 +236,9 @@ mod tests {
         VideoInfo {
             width,
             height,
-            rotation_deg: 0,
-            codec: "test".into(),
-            nominal_fps: None,
-            frame_count_hint: None,
+            coded_width: width,
+            coded_height: height,
+            ..VideoInfo::default()
         }
     }
 

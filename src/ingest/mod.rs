@@ -155,8 +155,12 @@ pub struct VideoReport {
     pub video_id: Option<String>,
     pub frame_count: u64,
     pub pose_frame_count: u64,
+    /// Frames and pictures that the decoder reported as damaged.
+    pub corrupt_frame_count: u64,
     pub person_count: u64,
     pub lake_bytes: u64,
+    /// What is odd about the file, and how it was read all the same.
+    pub warnings: Vec<String>,
     /// Files beside the lake that were written.
     pub outputs: Vec<PathBuf>,
     /// Files beside the lake that an earlier ingest did not write, or that are gone.
@@ -172,8 +176,10 @@ impl VideoReport {
             video_id: None,
             frame_count: 0,
             pose_frame_count: 0,
+            corrupt_frame_count: 0,
             person_count: 0,
             lake_bytes: 0,
+            warnings: Vec::new(),
             outputs: Vec::new(),
             missing_outputs: Vec::new(),
             stages: StageTimes::default(),
@@ -490,8 +496,10 @@ impl Run<'_> {
             video_id: Some(video_id),
             frame_count: done.record.frame_count,
             pose_frame_count: done.record.pose_frame_count,
+            corrupt_frame_count: done.record.picture.corrupt_frame_count,
             person_count: done.persons.len() as u64,
             lake_bytes,
+            warnings: done.warnings,
             outputs: outputs.paths(),
             missing_outputs: Vec::new(),
             stages,

@@ -18,12 +18,12 @@ use super::{AnnotatedVideo, RowConfig, secs};
 use crate::export::annotation::{AnnotationError, Annotator};
 use crate::export::{ExportError, PoseJsonWriter};
 use crate::lake::{
-    LakeError, LakePaths, PersonRecord, PersonRow, StagedVideo, VideoRecord, VideoWriter,
-    to_lake_resolution,
+    LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
+    VideoWriter, to_lake_resolution,
 };
 use crate::metrics::Measurer;
 use crate::pose::{PersonPose, PoseBackend, PoseError, PoseTimings};
-use crate::video::{Frame, MediaTime, VideoError, VideoInfo, VideoReader};
+use crate::video::{Frame, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader};
 
 /// Frames with their poses that wait to be drawn on.
 const QUEUED_ESTIMATES: usize = 2;
@@ -110,6 +110,8 @@ pub struct Processed {
     pub persons: Vec<PersonRecord>,
     pub staged: StagedVideo,
     pub stages: StageTimes,
+    /// What is odd about the file.
+    pub warnings: Vec<String>,
 }
 
 /// A video's identity: the BLAKE3 hash of its bytes.
@@ -205,11 +207,13 @@ pub fn process<'b>(
             stages.annotate_secs = secs(draw_time + finishing.elapsed());
         }
         stages.write_secs = secs(write_time);
+        let ReadSummary { warnings, .. } = &decoded.summary;
         Ok(Processed {
-            record: estimation.record(&info)?,
+            record: estimation.record(&info, &decoded.summary)?,
             persons: estimation.persons.finish(job.rows.pick),
             staged,
             stages: estimation.stages,
+            warnings: info.warnings.iter().chain(warnings).cloned().collect(),
         })
     })
 }
@@ -219,10 +223,11 @@ fn joined<T>(result: std::thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// How long decoding took, and how long it waited.
+/// How long decoding took, how long it waited, and what it found.
 struct Decoded {
     busy: Duration,
     waiting: Duration,
+    summary: ReadSummary,
 }
 
 /// Decodes the whole video; hands frames on in batches, or fewer when no buffer is free.
@@ -236,6 +241,7 @@ fn decode(
     let mut decoded = Decoded {
         busy: Duration::ZERO,
         waiting: Duration::ZERO,
+        summary: ReadSummary::default(),
     };
     let mut batch = Vec::new();
     loop {
@@ -257,6 +263,7 @@ fn decode(
         let is_frame = reader.read(&mut frame)?;
         decoded.busy += started.elapsed();
         if !is_frame {
+            decoded.summary = reader.summary().clone();
             if !batch.is_empty() {
                 // A worker that gave up needs no frames.
                 let _ = frames.send(batch);
@@ -333,7 +340,8 @@ struct Estimation<'a> {
     image_width_px: f64,
     image_height_px: f64,
     measurer: Measurer,
-    before_secs: f64,
+    /// Of the latest frame so far.
+    last_secs: f64,
     frame_count: u64,
     pose_frame_count: u64,
     persons: PersonStatistics,
@@ -348,7 +356,7 @@ impl<'a> Estimation<'a> {
             image_width_px: f64::from(info.width),
             image_height_px: f64::from(info.height),
             measurer: Measurer::new(),
-            before_secs: 0.0,
+            last_secs: 0.0,
             frame_count: 0,
             pose_frame_count: 0,
             persons: PersonStatistics::default(),
@@ -414,7 +422,11 @@ impl<'a> Estimation<'a> {
             reason: "a frame has no pixels".into(),
         })?;
         (self.image_width_px, self.image_height_px) = (view.width() as f64, view.height() as f64);
-        let poses = backend.estimate(view)?;
+        // What is missing or made up in a damaged picture would be measured as if it were there.
+        let poses = match frame.is_corrupt {
+            true => Vec::new(),
+            false => backend.estimate(view)?,
+        };
         let started = Instant::now();
         let time_secs = frame.time.as_secs();
         let poses: Vec<PersonPose> = poses.into_iter().map(to_lake_resolution).collect();
@@ -429,10 +441,11 @@ impl<'a> Estimation<'a> {
             .collect();
         self.frame_count += 1;
         self.pose_frame_count += u64::from(!persons.is_empty());
-        if self.frame_count > 1 {
-            self.last_step_secs = time_secs - self.before_secs;
+        // Times may be the same twice, or go back.
+        if self.frame_count > 1 && time_secs > self.last_secs {
+            self.last_step_secs = time_secs - self.last_secs;
         }
-        self.before_secs = time_secs;
+        self.last_secs = self.last_secs.max(time_secs);
         self.stages.metrics_secs += secs(started.elapsed());
         Ok(persons)
     }
@@ -445,7 +458,7 @@ impl<'a> Estimation<'a> {
         self.stages.tracking_secs = between(|t| t.tracking);
     }
 
-    fn record(&self, info: &VideoInfo) -> Result<VideoRecord, VideoError> {
+    fn record(&self, info: &VideoInfo, read: &ReadSummary) -> Result<VideoRecord, VideoError> {
         let path = self.job.path;
         let metadata = fs::metadata(path).map_err(|e| VideoError::Unreadable {
             path: path.into(),
@@ -453,7 +466,7 @@ impl<'a> Estimation<'a> {
         })?;
         let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let file_name = path.file_name().unwrap_or(path.as_os_str());
-        let last_frame_secs = self.before_secs;
+        let last_frame_secs = self.last_secs;
         Ok(VideoRecord {
             video_id: self.job.video_id.into(),
             sport: self.job.rows.sport.clone(),
@@ -472,6 +485,16 @@ impl<'a> Estimation<'a> {
             pose_model_sha256: self.job.rows.pose_model_sha256.clone(),
             config: self.job.config_json.into(),
             config_hash: self.job.config_hash.into(),
+            picture: PictureRecord {
+                coded_width_px: Some(info.coded_width),
+                coded_height_px: Some(info.coded_height),
+                mirrored: Some(info.is_mirrored),
+                color_transfer: info.colors.transfer_name(),
+                size_changes: (!read.size_changes.is_empty()).then(|| {
+                    serde_json::to_string(&read.size_changes).expect("plain structs of numbers")
+                }),
+                corrupt_frame_count: read.corrupt_frames,
+            },
         })
     }
 }

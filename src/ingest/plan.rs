@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::video::{VideoError, sniff};
+use crate::video::{Content, VideoError, sniff};
 
 /// Suffixes by which people call something a video: in a folder, a file so named that is no video
 /// is reported rather than passed over.
-const VIDEO_SUFFIXES: [&str; 24] = [
-    "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "h264", "h265", "hevc", "m2ts", "m4v",
-    "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "webm", "wmv",
+const VIDEO_SUFFIXES: [&str; 29] = [
+    "264", "265", "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "h264", "h265",
+    "hevc", "ivf", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv",
+    "ts", "webm", "wmv",
 ];
 /// Suffixes of sound and still pictures that share a video container's first bytes.
 const OTHER_SUFFIXES: [&str; 15] = [
@@ -104,7 +105,7 @@ fn candidate(entry: &DirEntry) -> Option<Candidate> {
         || entry.file_type().is_file()
             && !has_suffix(path, &OTHER_SUFFIXES)
             // What cannot be read and is not named a video is not known to be one.
-            && sniff(path).is_ok_and(|container| container.is_some());
+            && sniff(path).is_ok_and(|content| matches!(content, Content::Video(_)));
     is_video.then(|| Candidate::Video(path.into()))
 }
 

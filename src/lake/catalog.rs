@@ -124,6 +124,19 @@ pub struct VideoRecord {
     /// JSON
     pub config: String,
     pub config_hash: String,
+    pub picture: PictureRecord,
+}
+
+/// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PictureRecord {
+    pub coded_width_px: Option<u32>,
+    pub coded_height_px: Option<u32>,
+    pub mirrored: Option<bool>,
+    pub color_transfer: Option<String>,
+    /// JSON
+    pub size_changes: Option<String>,
+    pub corrupt_frame_count: u64,
 }
 
 /// What is known of a video in the lake before it is looked at again.
@@ -804,12 +817,18 @@ fn add_video(
     }
     let main_person = persons.iter().find(|person| person.is_main);
     let main_person = main_person.map(|person| person.person);
+    let picture = &video.picture;
     connection.execute(
         "INSERT INTO videos (
             video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg, codec,
             fps, frame_count, duration_secs, pose_frame_count, pose_model, pose_model_sha256,
-            config, config_hash, posedata_version, ingested_at, main_person
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP, ?)",
+            config, config_hash, posedata_version, ingested_at, main_person,
+            coded_width_px, coded_height_px, mirrored, color_transfer, size_changes,
+            corrupt_frame_count
+        ) VALUES (
+            ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP, ?,
+            ?, ?, ?, ?, ?, ?
+        )",
         params![
             video.video_id,
             video.sport,
@@ -830,6 +849,12 @@ fn add_video(
             video.config_hash,
             env!("CARGO_PKG_VERSION"),
             main_person,
+            picture.coded_width_px,
+            picture.coded_height_px,
+            picture.mirrored,
+            picture.color_transfer,
+            picture.size_changes,
+            picture.corrupt_frame_count,
         ],
     )?;
     insert_persons(connection, &video.video_id, &video.sport, persons)?;

@@ -23,8 +23,8 @@ mod writer;
 
 pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
 pub use catalog::{
-    CommitOutcome, IngestedVideo, LOCK_TIMEOUT, Lake, LakeInfo, LakeReader, Replace, SnapshotInfo,
-    TableInfo, VideoRecord,
+    CommitOutcome, IngestedVideo, LOCK_TIMEOUT, Lake, LakeInfo, LakeReader, PictureRecord, Replace,
+    SnapshotInfo, TableInfo, VideoRecord,
 };
 pub use check::{CheckReport, Finding, Severity};
 pub use datasets::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, example_batch};
@@ -51,11 +51,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 4;
+pub const FORMAT_VERSION: i32 = 5;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.
-pub const ROWS_VERSION: i32 = 2;
+pub const ROWS_VERSION: i32 = 3;
 
 /// Name under which the lake is attached.
 pub const LAKE_NAME: &str = "lake";

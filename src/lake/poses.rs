@@ -15,7 +15,7 @@ use arrow::array::{
 use duckdb::Connection;
 
 use super::catalog::{Access, quoted_text};
-use super::{Lake, LakeError, PersonRow, VideoRecord};
+use super::{Lake, LakeError, PersonRow, PictureRecord, VideoRecord};
 use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
@@ -133,7 +133,9 @@ fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRe
     let sql = format!(
         "SELECT video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg,
              codec, fps, frame_count, duration_secs, pose_frame_count, pose_model,
-             pose_model_sha256, config, config_hash
+             pose_model_sha256, config, config_hash,
+             coded_width_px, coded_height_px, mirrored, color_transfer, size_changes,
+             corrupt_frame_count
          FROM videos WHERE {condition} ORDER BY file_name, video_id"
     );
     let mut statement = connection.prepare(&sql)?;
@@ -156,6 +158,14 @@ fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRe
             pose_model_sha256: row.get(14)?,
             config: row.get(15)?,
             config_hash: row.get(16)?,
+            picture: PictureRecord {
+                coded_width_px: row.get(17)?,
+                coded_height_px: row.get(18)?,
+                mirrored: row.get(19)?,
+                color_transfer: row.get(20)?,
+                size_changes: row.get(21)?,
+                corrupt_frame_count: row.get::<_, Option<u64>>(22)?.unwrap_or(0),
+            },
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)

@@ -26,7 +26,7 @@ pub fn cut_clip(path: &Path, frames: RangeInclusive<u64>, clip: &Path) -> Result
     let mut reader = VideoReader::open(path)?;
     let info = reader.info();
     let (width, height, fps) = (info.width, info.height, info.nominal_fps);
-    let mut encoder = VideoEncoder::create(clip, width, height, fps)?;
+    let mut encoder = VideoEncoder::create(clip, width, height, fps, info.frame_colors())?;
     let mut frame = Frame::default();
     let mut first_time: Option<MediaTime> = None;
     while reader.read(&mut frame)? {

@@ -1,7 +1,7 @@
-//! Recognises video containers by their first bytes, and tells whether a file was cut off.
+//! Recognises video containers by their first bytes.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::Path;
 
 /// A container that can hold video.
@@ -14,17 +14,31 @@ pub enum Container {
     Avi,
     MpegTransportStream,
     MpegProgramStream,
+    /// MPEG-1 or MPEG-2 video without a container.
+    MpegVideo,
     Asf,
     FlashVideo,
     Ogg,
     Mxf,
     Yuv4Mpeg,
-    /// H.264 or H.265 without a container.
-    ElementaryStream,
+    /// H.264 without a container.
+    H264,
+    /// H.265 without a container.
+    H265,
 }
 
-/// Bytes that recognition looks at: three transport stream packets and a little more.
-const HEAD_BYTES: u64 = 1024;
+/// What a file is by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Video(Container),
+    /// A text that names other files: the name of its kind.
+    Playlist(&'static str),
+    Unknown,
+}
+
+/// Bytes that recognition looks at. An encoder's description of itself may stand before the first
+/// parameter set of a stream, and takes hundreds of bytes.
+const HEAD_BYTES: u64 = 4096;
 
 impl Container {
     /// The name that users know it by.
@@ -35,13 +49,44 @@ impl Container {
             Self::Avi => "AVI",
             Self::MpegTransportStream => "MPEG transport stream",
             Self::MpegProgramStream => "MPEG program stream",
+            Self::MpegVideo => "MPEG video stream",
             Self::Asf => "ASF/WMV",
             Self::FlashVideo => "Flash video",
             Self::Ogg => "Ogg",
             Self::Mxf => "MXF",
             Self::Yuv4Mpeg => "YUV4MPEG",
-            Self::ElementaryStream => "H.264/H.265 stream",
+            Self::H264 => "H.264 stream",
+            Self::H265 => "H.265 stream",
         }
+    }
+
+    /// FFmpeg's name for what reads it.
+    pub(super) fn demuxer(self) -> &'static str {
+        match self {
+            Self::IsoMedia => "mov",
+            Self::Matroska => "matroska",
+            Self::Avi => "avi",
+            Self::MpegTransportStream => "mpegts",
+            Self::MpegProgramStream => "mpeg",
+            Self::MpegVideo => "mpegvideo",
+            Self::Asf => "asf",
+            Self::FlashVideo => "flv",
+            Self::Ogg => "ogg",
+            Self::Mxf => "mxf",
+            Self::Yuv4Mpeg => "yuv4mpegpipe",
+            Self::H264 => "h264",
+            Self::H265 => "hevc",
+        }
+    }
+
+    /// Pictures follow each other without times.
+    pub(super) fn has_no_clock(self) -> bool {
+        matches!(self, Self::H264 | Self::H265 | Self::MpegVideo)
+    }
+
+    /// Such streams are cut and joined anywhere, and their clocks may start anew.
+    pub(super) fn may_restart(self) -> bool {
+        matches!(self, Self::MpegTransportStream | Self::MpegProgramStream)
     }
 
     fn of_head(head: &[u8]) -> Option<Self> {
@@ -70,143 +115,117 @@ impl Container {
             Some(Self::Mxf)
         } else if at(0, b"YUV4MPEG2 ") {
             Some(Self::Yuv4Mpeg)
-        } else if at(0, &[0, 0, 1, 0xba]) || at(0, &[0, 0, 1, 0xb3]) {
+        } else if at(0, &[0, 0, 1, 0xba]) {
             Some(Self::MpegProgramStream)
-        } else if at(0, &[0, 0, 0, 1, 0x67])
-            || at(0, &[0, 0, 0, 1, 0x09])
-            || at(0, &[0, 0, 0, 1, 0x40])
-        {
-            Some(Self::ElementaryStream)
+        } else if at(0, &[0, 0, 1, 0xb3]) {
+            Some(Self::MpegVideo)
         } else if has_sync_bytes(0, 188) || has_sync_bytes(4, 192) {
             Some(Self::MpegTransportStream)
         } else {
-            None
+            of_units(head)
         }
     }
 }
 
-/// Recognises a regular file's container by its content; `None` when it is none of the known.
+/// Recognises bare H.264 and H.265 by their NAL units: what may come before the first parameter
+/// set, then that set (ITU-T H.264, 7.3.1 and table 7-1; H.265, 7.3.1.2 and table 7-1).
+fn of_units(head: &[u8]) -> Option<Container> {
+    let begins_with_unit = head.starts_with(&[0, 0, 1]) || head.starts_with(&[0, 0, 0, 1]);
+    if !begins_with_unit {
+        return None;
+    }
+    let is_h264 = || {
+        for unit in units(head) {
+            let [header, payload @ ..] = unit else {
+                return false;
+            };
+            let (forbidden, reference, kind) = (header >> 7, header >> 5 & 3, header & 0x1f);
+            match (forbidden, kind, reference) {
+                // A sequence parameter set is always for reference, and begins with its profile.
+                (0, 7, 1..) => return payload.first().is_some_and(|p| H264_PROFILES.contains(p)),
+                // Descriptions (SEI), access unit delimiters and filler are never for reference.
+                (0, 6 | 9 | 12, 0) => {}
+                _ => return false,
+            }
+        }
+        false
+    };
+    let is_h265 = || {
+        for unit in units(head) {
+            let [first, second, ..] = unit else {
+                return false;
+            };
+            let (forbidden, kind) = (first >> 7, first >> 1 & 0x3f);
+            // Parameter sets belong to the first layer, and to its lowest sublayer (plus 1).
+            let is_base = first & 1 == 0 && *second == 1;
+            match (forbidden, kind, is_base) {
+                // Video and sequence parameter sets.
+                (0, 32 | 33, true) => return true,
+                // Access unit delimiters, filler, descriptions (SEI).
+                (0, 35 | 38 | 39, _) => {}
+                _ => return false,
+            }
+        }
+        false
+    };
+    if is_h264() {
+        Some(Container::H264)
+    } else if is_h265() {
+        Some(Container::H265)
+    } else {
+        None
+    }
+}
+
+/// Values of profile_idc that exist (ITU-T H.264, annexes A, F, G, H, I).
+const H264_PROFILES: [u8; 17] = [
+    44, 66, 77, 83, 86, 88, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244,
+];
+
+/// The bytes between start codes; the last one is cut off where `stream` ends.
+fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let start_after = |from: usize| {
+        let rest = stream.get(from..)?;
+        let code = rest.windows(3).position(|three| three == [0, 0, 1])?;
+        Some(from + code + 3)
+    };
+    let mut next = start_after(0);
+    std::iter::from_fn(move || {
+        let start = next?;
+        next = start_after(start);
+        // Whatever zeros stand before the next start code do not matter to who looks at the front.
+        let end = next.map_or(stream.len(), |next| next - 3);
+        stream.get(start..end)
+    })
+}
+
+impl Content {
+    fn of_head(head: &[u8]) -> Self {
+        if let Some(container) = Container::of_head(head) {
+            return Self::Video(container);
+        }
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+        let text = text.trim_ascii_start();
+        let contains = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+        if text.starts_with(b"#EXTM3U") {
+            Self::Playlist("an HLS playlist (M3U)")
+        } else if text.starts_with(b"<MPD") || (text.starts_with(b"<?xml") && contains(b"<MPD")) {
+            Self::Playlist("a DASH manifest (MPD)")
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// Recognises a regular file by its content.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn sniff(path: &Path) -> io::Result<Option<Container>> {
+pub fn sniff(path: &Path) -> io::Result<Content> {
     let mut head = Vec::new();
     File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
-    Ok(Container::of_head(&head))
-}
-
-/// Whether the container says that it is longer than the file is.
-///
-/// Only containers that state their length can tell; the others are never called cut off here.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn is_cut_off(path: &Path, container: Container) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    let file_bytes = file.metadata()?.len();
-    let declared_bytes = match container {
-        Container::IsoMedia => iso_media_bytes(&mut file, file_bytes)?,
-        Container::Matroska => matroska_bytes(&mut file)?,
-        Container::Avi => riff_bytes(&mut file, file_bytes)?,
-        _ => None,
-    };
-    Ok(declared_bytes.is_some_and(|declared| declared > file_bytes))
-}
-
-fn read_at<const N: usize>(file: &mut File, at: u64) -> io::Result<Option<[u8; N]>> {
-    let mut bytes = [0; N];
-    file.seek(SeekFrom::Start(at))?;
-    match file.read_exact(&mut bytes) {
-        Ok(()) => Ok(Some(bytes)),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-/// Where the last top-level box ends (ISO/IEC 14496-12, 4.2). Trailing bytes that are no box, as
-/// some cameras leave them, do not count.
-fn iso_media_bytes(file: &mut File, file_bytes: u64) -> io::Result<Option<u64>> {
-    let mut at = 0;
-    while at < file_bytes {
-        let Some(header) = read_at::<8>(file, at)? else {
-            break;
-        };
-        let [a, b, c, d, name @ ..] = header;
-        if !name
-            .iter()
-            .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
-        {
-            break;
-        }
-        let size = match u32::from_be_bytes([a, b, c, d]) {
-            // To the end of the file.
-            0 => return Ok(None),
-            1 => match read_at::<8>(file, at + 8)? {
-                Some(large) => u64::from_be_bytes(large),
-                None => return Ok(Some(at + 16)),
-            },
-            size => u64::from(size),
-        };
-        if size < 8 {
-            break;
-        }
-        at = at.saturating_add(size);
-    }
-    Ok(Some(at))
-}
-
-/// Where the Matroska segment ends (RFC 8794 and RFC 9559); `None` when it does not say.
-fn matroska_bytes(file: &mut File) -> io::Result<Option<u64>> {
-    const SEGMENT_ID: [u8; 4] = [0x18, 0x53, 0x80, 0x67];
-    let Some((header_bytes, header_size)) = ebml_size(file, 4)? else {
-        return Ok(None);
-    };
-    let segment_at = 4 + header_bytes + header_size;
-    if read_at::<4>(file, segment_at)? != Some(SEGMENT_ID) {
-        return Ok(None);
-    }
-    let size = ebml_size(file, segment_at + 4)?;
-    Ok(size.map(|(size_bytes, size)| segment_at + 4 + size_bytes + size))
-}
-
-/// An EBML length as (bytes that it takes, value); `None` for "unknown".
-fn ebml_size(file: &mut File, at: u64) -> io::Result<Option<(u64, u64)>> {
-    let Some([first]) = read_at::<1>(file, at)? else {
-        return Ok(None);
-    };
-    let size_bytes = u64::from(first.leading_zeros()) + 1;
-    if size_bytes > 8 {
-        return Ok(None);
-    }
-    let mut value = u64::from(first) & ((1 << (8 - size_bytes)) - 1);
-    for i in 1..size_bytes {
-        let Some([byte]) = read_at::<1>(file, at + i)? else {
-            return Ok(None);
-        };
-        value = value << 8 | u64::from(byte);
-    }
-    let unknown = (1 << (7 * size_bytes)) - 1;
-    Ok((value != unknown).then_some((size_bytes, value)))
-}
-
-/// Where the last RIFF chunk ends; large AVI files are a chain of them.
-fn riff_bytes(file: &mut File, file_bytes: u64) -> io::Result<Option<u64>> {
-    let mut at = 0;
-    while at < file_bytes {
-        match read_at::<8>(file, at)? {
-            Some([b'R', b'I', b'F', b'F', size @ ..]) => {
-                let size = u64::from(u32::from_le_bytes(size));
-                // A recorder that died before it filled the size in.
-                if size == 0 {
-                    return Ok(None);
-                }
-                at += 8 + size + size % 2;
-            }
-            _ => break,
-        }
-    }
-    // The padding byte behind an odd chunk may be missing at the end.
-    Ok(Some(at.saturating_sub(1)))
+    Ok(Content::of_head(&head))
 }
 
 #[cfg(test)]
@@ -227,5 +246,55 @@ mod tests {
             stream[i * 188] = 0x47;
         }
         check(&stream, Some(Container::MpegTransportStream));
+    }
+
+    #[test]
+    fn bare_streams_are_known_by_their_units() {
+        const LONG: [u8; 4] = [0, 0, 0, 1];
+        const SHORT: [u8; 3] = [0, 0, 1];
+        let check = |parts: &[&[u8]], expected| {
+            assert_eq!(Container::of_head(&parts.concat()), expected, "{parts:x?}");
+        };
+        for code in [&LONG[..], &SHORT] {
+            let h264 = Some(Container::H264);
+            // All three ways to say that a set is for reference.
+            for header in [0x27, 0x47, 0x67] {
+                check(&[code, &[header, 100, 0, 31, 0xac]], h264);
+            }
+            check(&[code, &[9, 0xf0], code, &[0x67, 66, 0xc0, 30]], h264);
+            let long_description = [6; 900];
+            check(&[code, &long_description, code, &[0x27, 77, 0, 30]], h264);
+            let h265 = Some(Container::H265);
+            check(&[code, &[0x40, 1, 12]], h265);
+            check(&[code, &[0x42, 1, 1]], h265);
+            check(&[code, &[0x46, 1, 0x50], code, &[0x40, 1, 12]], h265);
+            check(&[code, &[0x4e, 1, 5, 7], code, &[0x40, 1, 12]], h265);
+            // No such profile; a slice alone; the parameter set never comes.
+            check(&[code, &[0x67, 1, 0, 0]], None);
+            check(&[code, &[0x65, 0x88, 0x84]], None);
+            check(&[code, &[9, 0xf0]], None);
+        }
+        // An icon with one picture, MPEG-4 video, a program stream.
+        check(&[&[0, 0, 1, 0, 1, 0, 16, 16]], None);
+        check(&[&[0, 0, 1, 0xb0, 1]], None);
+        check(
+            &[&[0, 0, 1, 0xba, 0x44]],
+            Some(Container::MpegProgramStream),
+        );
+    }
+
+    #[test]
+    fn playlists_are_known_by_their_first_line() {
+        let check = |text: &str, expected| assert_eq!(Content::of_head(text.as_bytes()), expected);
+        let hls = Content::Playlist("an HLS playlist (M3U)");
+        check("#EXTM3U\n#EXT-X-VERSION:3\n", hls);
+        check("\u{feff}\r\n #EXTM3U8\n", hls);
+        let dash = Content::Playlist("a DASH manifest (MPD)");
+        check(
+            "<?xml version=\"1.0\"?>\n<!-- x -->\n<MPD xmlns=\"urn\">",
+            dash,
+        );
+        check("<?xml version=\"1.0\"?><svg/>", Content::Unknown);
+        check("EXTM3U", Content::Unknown);
     }
 }

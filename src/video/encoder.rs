@@ -9,12 +9,14 @@ use opencv::core::{self, Mat, MatTraitConst, MatTraitConstManual, Scalar, Size};
 use opencv::imgproc;
 use openh264::OpenH264API;
 use openh264::encoder::{
-    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, QpRange,
-    RateControlMode, UsageType,
+    BitRate, ColorPrimaries, Complexity, Encoder, EncoderConfig, FrameRate, FrameType,
+    IntraFramePeriod, MatrixCoefficients, QpRange, RateControlMode, TransferCharacteristics,
+    UsageType, VuiConfig,
 };
 use openh264::formats::YUVSlices;
 use tempfile::NamedTempFile;
 
+use super::ffmpeg::Colors;
 use super::mp4::{Mp4Track, ParameterSets, PictureKind};
 use super::{Frame, MediaTime};
 use crate::files;
@@ -65,6 +67,7 @@ impl VideoEncoder {
     /// Starts a video of `width` x `height` pictures at `path`.
     ///
     /// Odd sides grow by one pixel; pictures larger than 3840x2160 (or 2160x3840) are made smaller.
+    /// `colors` are told to players.
     ///
     /// # Errors
     /// When no file can be made there.
@@ -73,6 +76,7 @@ impl VideoEncoder {
         width: u32,
         height: u32,
         nominal_fps: Option<f64>,
+        colors: Colors,
     ) -> Result<Self, EncodeError> {
         let write_error = |e: std::io::Error| EncodeError::Write {
             path: path.into(),
@@ -94,6 +98,11 @@ impl VideoEncoder {
             .skip_frames(false)
             .scene_change_detect(false)
             .num_threads(1);
+        let colors = encoded_colors(colors);
+        let config = match colors {
+            Some(colors) => config.vui(description(colors)),
+            None => config,
+        };
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config);
         let encoder = encoder.map_err(|e| EncodeError::Encode {
             path: path.into(),
@@ -104,6 +113,7 @@ impl VideoEncoder {
             &files::folder_of(path),
             size.width as u16,
             size.height as u16,
+            colors,
         )
         .map_err(write_error)?;
         Ok(Self {
@@ -192,7 +202,7 @@ impl VideoEncoder {
     ///
     /// Decoding went from those planes to BGR with the coefficients of BT.601, whatever the
     /// source's were; the way back with the same ones restores the source's planes, so that
-    /// players show its colours.
+    /// players show its colours when they are told what the source's colours are.
     fn convert(&mut self, picture: &Mat) -> opencv::Result<()> {
         let size = picture.size()?;
         let fitted = if size == self.size {
@@ -236,6 +246,69 @@ impl VideoEncoder {
             reason: error.to_string(),
         }
     }
+}
+
+/// What the encoded planes are, as far as the source says what its own are.
+fn encoded_colors(source: Colors) -> Option<Colors> {
+    /// H.273 code points: pixels that were stored as red, green and blue, and BT.601.
+    const RGB: u32 = 0;
+    const BT601: u32 = 6;
+    let matrix = match source.matrix {
+        RGB => BT601,
+        matrix => matrix,
+    };
+    let colors = Colors { matrix, ..source };
+    (colors != Colors::default()).then_some(colors)
+}
+
+/// What the stream says of its colours; the range is always the limited one.
+fn description(colors: Colors) -> VuiConfig {
+    use ColorPrimaries as Primaries;
+    use MatrixCoefficients as Matrix;
+    use TransferCharacteristics as Transfer;
+    let primaries = [
+        Primaries::Bt709,
+        Primaries::Bt470M,
+        Primaries::Bt470BG,
+        Primaries::Smpte170M,
+        Primaries::Smpte240M,
+        Primaries::Film,
+        Primaries::Bt2020,
+    ];
+    let transfers = [
+        Transfer::Bt709,
+        Transfer::Bt470M,
+        Transfer::Bt470Bg,
+        Transfer::Smpte170M,
+        Transfer::Smpte240M,
+        Transfer::Linear,
+        Transfer::Srgb,
+        Transfer::Bt2020_10,
+        Transfer::Bt2020_12,
+    ];
+    let matrices = [
+        Matrix::Bt709,
+        Matrix::Fcc,
+        Matrix::Bt470Bg,
+        Matrix::Smpte170M,
+        Matrix::Smpte240M,
+        Matrix::Ycgco,
+        Matrix::Bt2020Ncl,
+        Matrix::Bt2020Cl,
+    ];
+    let primaries = primaries
+        .into_iter()
+        .find(|p| u32::from(p.as_u8()) == colors.primaries);
+    let transfer = transfers
+        .into_iter()
+        .find(|t| u32::from(t.as_u8()) == colors.transfer);
+    let matrix = matrices
+        .into_iter()
+        .find(|m| u32::from(m.as_u8()) == colors.matrix);
+    VuiConfig::bt709()
+        .color_primaries(primaries.unwrap_or(Primaries::Unspecified))
+        .transfer_characteristics(transfer.unwrap_or(Transfer::Unspecified))
+        .matrix_coefficients(matrix.unwrap_or(Matrix::Unspecified))
 }
 
 /// The encoder gives each unit behind its start code, 00 00 01 or 00 00 00 01.

@@ -1,24 +1,46 @@
 //! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
-//! OpenCV is known to this module alone; it knows nothing of poses.
+//! FFmpeg and OpenCV are known to this module alone; it knows nothing of poses. FFmpeg demuxes,
+//! decodes and converts (`ffmpeg`, `converter`, `tone`), OpenCV turns, draws and encodes stills.
 
 mod canvas;
 mod clip;
 mod container;
+mod converter;
 mod encoder;
+mod extent;
+mod ffmpeg;
 mod mp4;
+mod orientation;
+mod placement;
 mod reader;
 mod sheet;
 mod timestamps;
+mod tone;
+mod track;
 
 pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use clip::{ClipError, cut_clip};
-pub use container::{Container, sniff};
+pub use container::{Container, Content, sniff};
 pub use encoder::{EncodeError, VideoEncoder};
-pub use reader::{Frame, VideoInfo, VideoReader, check_file, silence_decoder_logs};
+pub use ffmpeg::Colors;
+pub use reader::{Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file};
 pub use sheet::{ContactSheet, ImageFormat};
 
 use std::path::PathBuf;
+
+/// Keeps FFmpeg and OpenCV from writing to the terminal; errors reach users through [`VideoError`].
+///
+/// # Safety
+/// Changes environment variables, so no other thread may run yet.
+pub unsafe fn silence_decoder_logs() {
+    ffmpeg::silence_logs();
+    const OPENCV_LEVEL: &str = "OPENCV_LOG_LEVEL";
+    if std::env::var_os(OPENCV_LEVEL).is_none() {
+        // SAFETY: the caller promises that no other thread runs.
+        unsafe { std::env::set_var(OPENCV_LEVEL, "SILENT") };
+    }
+}
 
 /// A time on a video's own clock, from its first frame on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
@@ -65,8 +87,10 @@ pub enum VideoError {
     },
     #[error("no frame could be decoded; re-encode the video to H.264: {path}")]
     NoFrames { path: PathBuf },
-    #[error("the file name is not valid Unicode; rename it: {path}")]
-    NotUnicode { path: PathBuf },
+    #[error(
+        "this is {kind}, which only names videos; give the files that it names, or join them (`ffmpeg -i PLAYLIST -c copy video.mp4`): {path}"
+    )]
+    Playlist { path: PathBuf, kind: &'static str },
     #[error("decoding failed ({reason}); re-encode the video to H.264: {path}")]
     Decode { path: PathBuf, reason: String },
 }

@@ -9,12 +9,13 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use mp4_atom::{
-    Avc1, Avcc, Co64, Dinf, Dref, Edts, Elst, ElstEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd, Mdia,
-    Minf, Moov, Mvhd, Stbl, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tkhd,
-    Trak, Url, Visual, Vmhd,
+    Avc1, Avcc, Co64, Colr, Dinf, Dref, Edts, Elst, ElstEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd,
+    Mdia, Minf, Moov, Mvhd, Stbl, Stsc, StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry,
+    Tkhd, Trak, Url, Visual, Vmhd,
 };
 
 use super::MediaTime;
+use super::ffmpeg::Colors;
 
 /// Ticks per second: a multiple of most frame rates, and the usual clock of video.
 const TICKS_PER_SEC: u32 = 90_000;
@@ -47,6 +48,7 @@ struct Sample {
 pub struct Mp4Track {
     width_px: u16,
     height_px: u16,
+    colors: Option<Colors>,
     pictures: BufWriter<File>,
     samples: Vec<Sample>,
     /// Numbers of key pictures, from 1.
@@ -58,10 +60,16 @@ impl Mp4Track {
     ///
     /// # Errors
     /// When no file can be made there.
-    pub fn new(folder: &Path, width_px: u16, height_px: u16) -> io::Result<Self> {
+    pub fn new(
+        folder: &Path,
+        width_px: u16,
+        height_px: u16,
+        colors: Option<Colors>,
+    ) -> io::Result<Self> {
         Ok(Self {
             width_px,
             height_px,
+            colors,
             pictures: BufWriter::new(tempfile::tempfile_in(folder)?),
             samples: Vec::new(),
             keys: Vec::new(),
@@ -162,7 +170,7 @@ impl Mp4Track {
                         },
                         avcc,
                         btrt: None,
-                        colr: None,
+                        colr: self.colors.map(color_box),
                         pasp: None,
                         taic: None,
                         fiel: None,
@@ -261,6 +269,16 @@ impl Mp4Track {
             }
         }
         Ok(Stts { entries })
+    }
+}
+
+/// Colours in the limited range.
+fn color_box(colors: Colors) -> Colr {
+    Colr::Nclx {
+        colour_primaries: colors.primaries as u16,
+        transfer_characteristics: colors.transfer as u16,
+        matrix_coefficients: colors.matrix as u16,
+        full_range_flag: false,
     }
 }
 

@@ -1,31 +1,85 @@
-//! Reads a video's frames in order, upright, each with its presentation time.
+//! Reads a video's frames in order: upright, with square pixels, each with its presentation time.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Vector};
-use opencv::videoio::{self, VideoCapture, VideoCaptureTrait, VideoCaptureTraitConst};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
-use super::container::{Container, is_cut_off, sniff};
-use super::timestamps::ContainerTimes;
-use super::{MediaTime, VideoError};
+use super::container::{Container, Content, sniff};
+use super::converter::Converter;
+use super::extent::{Extent, extent};
+use super::ffmpeg::{
+    Colors, Decoder, Demuxer, MAX_DECODER_THREADS, Picture, PictureFacts, TrackTimes,
+};
+use super::orientation::Orientation;
+use super::placement::{Placement, StoredPicture};
+use super::timestamps::{FrameClock, FrameGrid, is_coarse};
+use super::{MediaTime, VideoError, tone, track};
 use crate::image::BgrView;
 
-/// What a video's header says.
-#[derive(Clone, Debug, PartialEq)]
+/// Rate of streams that have no times and state no rate.
+const ASSUMED_RATE_HZ: f64 = 30.0;
+/// A container's end may be later than that of its last frame by so much before frames are missed.
+const TOLERATED_END_SECS: f64 = 0.5;
+/// Changes of size that are listed one by one.
+const MAX_LISTED_CHANGES: usize = 1000;
+
+/// What is known of a video before it is read.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VideoInfo {
-    /// As displayed, after rotation.
+    /// As displayed: with square pixels, after turning.
     pub width: u32,
     pub height: u32,
+    /// As stored.
+    pub coded_width: u32,
+    pub coded_height: u32,
     /// How far the stored pictures are turned clockwise to be displayed: 0, 90, 180 or 270.
     pub rotation_deg: u16,
-    /// FOURCC or the decoder's tag.
+    /// The stored pictures are mirrored, left to right, before they are turned.
+    pub is_mirrored: bool,
+    /// FOURCC or the codec's name.
     pub codec: String,
+    /// Of the source, as it is stored.
+    pub colors: Colors,
+    /// The pictures are of high dynamic range, and are brought down to the ordinary.
+    pub is_tone_mapped: bool,
     /// Average rate that the container states, or `None`.
     pub nominal_fps: Option<f64>,
     /// Frames that the container states or suggests; a reader may find a few more or less.
     pub frame_count_hint: Option<u64>,
+    /// What users should know of how the file is read.
+    pub warnings: Vec<String>,
+}
+
+impl VideoInfo {
+    /// Colours of the frames, seen as planes of BT.601's coefficients: those of the source, which
+    /// is decoded with the same, or what high dynamic range was brought down to.
+    pub fn frame_colors(&self) -> Colors {
+        if self.is_tone_mapped {
+            Colors::BT709
+        } else {
+            self.colors
+        }
+    }
+}
+
+/// From this frame on the stored pictures have another size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SizeChange {
+    pub frame: u64,
+    /// As displayed, were it not for the size of the frames before.
+    pub width_px: u32,
+    pub height_px: u32,
+}
+
+/// What is known of a video when it was read to its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadSummary {
+    pub size_changes: Vec<SizeChange>,
+    /// Frames that the decoder called damaged, and pictures that it could not decode at all.
+    pub corrupt_frames: u64,
+    pub warnings: Vec<String>,
 }
 
 /// One decoded picture. Its memory is used again when it is handed back to the reader.
@@ -34,6 +88,8 @@ pub struct Frame {
     /// Counts from 0.
     pub index: u64,
     pub time: MediaTime,
+    /// The decoder reports that parts of it are missing or made up.
+    pub is_corrupt: bool,
     pub(super) picture: Mat,
 }
 
@@ -52,52 +108,43 @@ impl Frame {
     }
 }
 
-/// Keeps FFmpeg and OpenCV from writing to the terminal; errors reach users through [`VideoError`].
-///
-/// # Safety
-/// Changes environment variables, so no other thread may run yet.
-pub unsafe fn silence_decoder_logs() {
-    const QUIET: &str = "-8";
-    for (name, value) in [
-        ("OPENCV_FFMPEG_LOGLEVEL", QUIET),
-        ("OPENCV_LOG_LEVEL", "SILENT"),
-    ] {
-        if std::env::var_os(name).is_none() {
-            // SAFETY: the caller promises that no other thread runs.
-            unsafe { std::env::set_var(name, value) };
-        }
-    }
-}
-
 /// An open video.
 pub struct VideoReader {
     path: PathBuf,
     container: Option<Container>,
-    capture: VideoCapture,
+    track: usize,
     info: VideoInfo,
+    /// The first picture as it is stored.
+    first: StoredPicture,
+    grid: Option<FrameGrid>,
+    /// Decoding starts with the first frame that is asked for: a video that waits for its turn
+    /// holds no pictures.
+    running: Option<Running>,
+    is_at_end: bool,
     frames_read: u64,
     last_time: MediaTime,
-    last_step_secs: f64,
-    /// Read when the first frame without a time comes.
-    container_times: Option<Option<ContainerTimes>>,
+    summary: ReadSummary,
+}
+
+/// A video that is being decoded.
+struct Running {
+    decoder: Decoder,
+    picture: Picture,
+    converter: Converter,
+    clock: FrameClock,
+    times: TrackTimes,
+    /// The last picture as it is stored, and where it went.
+    last: StoredPicture,
+    placement: Placement,
 }
 
 impl VideoReader {
-    /// Opens a video file.
+    /// Opens a video file: chooses its track, and looks at the first picture.
     ///
     /// # Errors
     /// When it is not a regular file, cannot be read, or holds no video that can be decoded.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         let container = check_file(path)?;
-        let unreadable = |e: &dyn std::fmt::Display| VideoError::Unreadable {
-            path: path.into(),
-            reason: e.to_string(),
-        };
-        // An absolute path is never taken for a URL or a protocol, whatever the name holds.
-        let absolute = fs::canonicalize(path).map_err(|e| unreadable(&e))?;
-        let name = absolute
-            .to_str()
-            .ok_or_else(|| VideoError::NotUnicode { path: path.into() })?;
         let no_video = || match container {
             Some(container) => VideoError::NoVideoStream {
                 path: path.into(),
@@ -105,23 +152,80 @@ impl VideoReader {
             },
             None => VideoError::NotAVideo { path: path.into() },
         };
-        let capture = open_capture(name).map_err(|_| no_video())?;
-        if !capture.is_opened().unwrap_or(false) {
-            return Err(no_video());
+        let demuxer = open_demuxer(path, container).map_err(|_| no_video())?;
+        let tracks = demuxer.tracks();
+        let chosen = track::choose(&tracks).ok_or_else(no_video)?;
+        let track = chosen.index;
+        let times = demuxer.times(track);
+        let codec = demuxer.codec_tag(track);
+        // One thread: whoever waits for memory shall not have taken much.
+        let mut decoder = Decoder::start(demuxer, track, 1).map_err(|_| no_video())?;
+        let mut picture = Picture::empty();
+        if !decoder.next(&mut picture) {
+            return Err(VideoError::NoFrames { path: path.into() });
         }
-        let info = read_info(&capture);
-        if info.width == 0 || info.height == 0 {
-            return Err(no_video());
+        let facts = decoder.facts(&picture);
+        let stream_rate_hz = decoder.stream_rate_hz();
+        drop((picture, decoder));
+
+        let mut warnings: Vec<String> = track::note_on_others(&tracks, track).into_iter().collect();
+        let first = stored_picture(&facts);
+        if let Some(deg) = facts
+            .matrix
+            .and_then(|m| Orientation::of_matrix(&m).uneven_angle_deg)
+        {
+            warnings.push(format!(
+                "the display matrix turns the picture by {deg:.1} degrees; {} are used",
+                first.orientation.rotation_deg
+            ));
         }
+        let has_no_clock = container.is_some_and(Container::has_no_clock);
+        let nominal_fps = if has_no_clock {
+            let rate_hz = stream_rate_hz.unwrap_or(ASSUMED_RATE_HZ);
+            let shown_hz = (rate_hz * 1000.0).round() / 1000.0;
+            let source = match stream_rate_hz {
+                Some(_) => "as it states",
+                None => "as it states no rate",
+            };
+            warnings.push(format!(
+                "the stream has no times; {shown_hz} frames/s are assumed throughout, {source}"
+            ));
+            Some(rate_hz)
+        } else {
+            times.mean_rate_hz
+        };
+        let grid = if has_no_clock {
+            None
+        } else {
+            grid(path, container, track, &times)
+        };
+        let (width, height) = first.displayed_size();
+        let info = VideoInfo {
+            width,
+            height,
+            coded_width: facts.width,
+            coded_height: facts.height,
+            rotation_deg: first.orientation.rotation_deg,
+            is_mirrored: first.orientation.mirrored,
+            codec,
+            colors: facts.colors,
+            is_tone_mapped: tone::is_high_dynamic_range(facts.colors),
+            nominal_fps,
+            frame_count_hint: frame_count_hint(path, &times, nominal_fps),
+            warnings,
+        };
         Ok(Self {
             path: path.into(),
             container,
-            capture,
-            last_step_secs: info.nominal_fps.map_or(0.0, |fps| 1.0 / fps),
+            track,
             info,
+            first,
+            grid,
+            running: None,
+            is_at_end: false,
             frames_read: 0,
             last_time: MediaTime::default(),
-            container_times: None,
+            summary: ReadSummary::default(),
         })
     }
 
@@ -129,97 +233,238 @@ impl VideoReader {
         &self.info
     }
 
+    /// What was found on the way; complete when the last frame was read.
+    pub fn summary(&self) -> &ReadSummary {
+        &self.summary
+    }
+
     /// Reads the next frame into `frame`; `false` at the end of the video.
     ///
     /// # Errors
-    /// When the video ends before it should, or a picture is not an 8-bit colour picture.
+    /// When the video ends before it should, or a picture cannot be converted.
     pub fn read(&mut self, frame: &mut Frame) -> Result<bool, VideoError> {
-        let decode_error = |e: opencv::Error| VideoError::Decode {
-            path: self.path.clone(),
-            reason: e.message,
-        };
-        if !self
-            .capture
-            .read(&mut frame.picture)
-            .map_err(decode_error)?
-        {
-            self.check_complete()?;
+        if self.is_at_end {
             return Ok(false);
         }
-        frame.index = self.frames_read;
-        frame.time = self.frame_time();
-        self.frames_read += 1;
-        if frame.picture.typ() != opencv::core::CV_8UC3 || frame.view().is_none() {
-            return Err(VideoError::Decode {
-                path: self.path.clone(),
-                reason: "it does not decode to 8-bit colour pictures".into(),
-            });
+        if self.running.is_none() {
+            self.running = Some(self.start()?);
         }
+        let Some(running) = &mut self.running else {
+            return Ok(false);
+        };
+        if !running.decoder.next(&mut running.picture) {
+            self.is_at_end = true;
+            self.finish()?;
+            return Ok(false);
+        }
+        let facts = running.decoder.facts(&running.picture);
+        let stored = stored_picture(&facts);
+        if stored != running.last {
+            running.last = stored;
+            running.placement = Placement::new(&stored, (self.info.width, self.info.height));
+            let (width_px, height_px) = stored.displayed_size();
+            let changes = &mut self.summary.size_changes;
+            if changes.len() < MAX_LISTED_CHANGES {
+                changes.push(SizeChange {
+                    frame: self.frames_read,
+                    width_px,
+                    height_px,
+                });
+            }
+        }
+        running
+            .converter
+            .convert(
+                &running.picture,
+                &facts,
+                &running.placement,
+                &mut frame.picture,
+            )
+            .map_err(|reason| VideoError::Decode {
+                path: self.path.clone(),
+                reason,
+            })?;
+        frame.index = self.frames_read;
+        let secs = running.clock.time_secs(self.frames_read, facts.ticks);
+        frame.time = MediaTime::from_secs(secs);
+        frame.is_corrupt = facts.is_damaged;
+        self.summary.corrupt_frames += u64::from(facts.is_damaged);
+        self.last_time = frame.time;
+        self.frames_read += 1;
         Ok(true)
     }
 
-    /// The presentation time of the frame just read.
-    ///
-    /// Where OpenCV gives none, the container's own is looked up; containers that do not list
-    /// their times continue at the last known distance.
-    fn frame_time(&mut self) -> MediaTime {
-        let reported_secs = self
-            .capture
-            .get(videoio::CAP_PROP_POS_MSEC)
-            .map_or(0.0, |ms| ms / 1000.0);
-        let last_secs = self.last_time.as_secs();
-        let secs = if self.frames_read == 0 {
-            reported_secs.max(0.0)
-        } else if reported_secs > last_secs {
-            reported_secs
-        } else {
-            self.lost_time_secs()
-                .unwrap_or(last_secs + self.last_step_secs)
+    fn start(&self) -> Result<Running, VideoError> {
+        let failed = |e: ffmpeg_the_third::Error| VideoError::Decode {
+            path: self.path.clone(),
+            reason: e.to_string(),
         };
-        if self.frames_read > 0 {
-            self.last_step_secs = secs - last_secs;
-        }
-        self.last_time = MediaTime::from_secs(secs);
-        self.last_time
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.min(MAX_DECODER_THREADS);
+        let demuxer = open_demuxer(&self.path, self.container).map_err(failed)?;
+        let times = demuxer.times(self.track);
+        let decoder = Decoder::start(demuxer, self.track, threads).map_err(failed)?;
+        let has_no_clock = self.container.is_some_and(Container::has_no_clock);
+        // Without times, frames follow each other at the stream's rate.
+        let clock = match self.info.nominal_fps.filter(|_| has_no_clock) {
+            Some(rate_hz) => FrameClock::without_times(rate_hz),
+            None => FrameClock::new(
+                times.tick_secs,
+                times.start_ticks,
+                self.container.is_some_and(Container::may_restart),
+                self.info.nominal_fps,
+                self.grid,
+            ),
+        };
+        Ok(Running {
+            decoder,
+            picture: Picture::empty(),
+            converter: Converter::new(threads),
+            clock,
+            times,
+            last: self.first,
+            placement: Placement::new(&self.first, (self.info.width, self.info.height)),
+        })
     }
 
-    /// The time of the frame just read, from the container.
-    fn lost_time_secs(&mut self) -> Option<f64> {
-        let (path, container) = (&self.path, self.container?);
-        let times = self
-            .container_times
-            .get_or_insert_with(|| ContainerTimes::read(path, container));
-        let frame = usize::try_from(self.frames_read).ok()?;
-        let last_secs = self.last_time.as_secs();
-        let secs = times.as_ref()?.time_of(frame, frame - 1, last_secs)?;
-        (secs > last_secs).then_some(secs)
-    }
-
-    fn check_complete(&self) -> Result<(), VideoError> {
+    /// Looks whether the video is whole, and what is to be told.
+    fn finish(&mut self) -> Result<(), VideoError> {
         if self.frames_read == 0 {
             return Err(VideoError::NoFrames {
                 path: self.path.clone(),
             });
         }
-        let cut_off = match self.container {
-            Some(container) => {
-                is_cut_off(&self.path, container).map_err(|e| VideoError::Unreadable {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let lost = running.decoder.lost_pictures;
+        let (last_picture_end, indexed) = running.decoder.demuxer().indexed(self.track);
+        let extent = match self.container {
+            Some(container) => extent(&self.path, container, last_picture_end).map_err(|e| {
+                VideoError::Unreadable {
                     path: self.path.clone(),
                     reason: e.to_string(),
-                })?
-            }
-            None => false,
+                }
+            })?,
+            None => Extent::Whole,
         };
-        if cut_off {
+        let last_secs = self.last_time.as_secs();
+        let times = &running.times;
+        let missing_secs = |end_secs: Option<f64>| end_secs.map_or(0.0, |end| end - last_secs);
+        let is_cut_off = match extent {
+            Extent::Whole => false,
+            Extent::CutOff => true,
+            Extent::EndMissing => {
+                let end_secs = times.duration_secs.or(times.file_duration_secs);
+                missing_secs(end_secs) > TOLERATED_END_SECS
+            }
+        };
+        if is_cut_off {
             return Err(VideoError::Truncated {
                 path: self.path.clone(),
                 frames_read: self.frames_read,
                 frames_expected: self.info.frame_count_hint.unwrap_or(self.frames_read),
-                last_secs: self.last_time.as_secs(),
+                last_secs,
             });
+        }
+        // Other containers have an index that says it better, or a length that may be nonsense.
+        let unread_from = times.duration_secs.filter(|_| {
+            self.container == Some(Container::Matroska)
+                && missing_secs(times.duration_secs) > TOLERATED_END_SECS
+        });
+        let damaged = self.summary.corrupt_frames;
+        self.summary.corrupt_frames += lost;
+        let warnings = &mut self.summary.warnings;
+        if extent == Extent::EndMissing {
+            warnings.push("the file's end is missing, but no frame is".into());
+        }
+        if damaged > 0 {
+            warnings.push(format!(
+                "the decoder reports {damaged} damaged frames; they get no pose"
+            ));
+        }
+        if let Some(end_secs) = unread_from {
+            warnings.push(format!(
+                "the last frame that can be read is at {last_secs:.2} s, but the video is said to end at {end_secs:.2} s"
+            ));
+        }
+        let has_index = self.container == Some(Container::IsoMedia);
+        let undecoded = match has_index {
+            true => lost.max(indexed.saturating_sub(self.frames_read)),
+            false => lost,
+        };
+        if undecoded > 0 {
+            warnings.push(format!("{undecoded} pictures could not be decoded"));
+        }
+        if let [first, more @ ..] = &self.summary.size_changes[..] {
+            let more = match more.len() {
+                0 => String::new(),
+                n => format!(" (and {n} more changes)"),
+            };
+            warnings.push(format!(
+                "from frame {} on the picture is {}x{}{more}; it is scaled to {}x{}",
+                first.frame, first.width_px, first.height_px, self.info.width, self.info.height,
+            ));
         }
         Ok(())
     }
+}
+
+fn open_demuxer(
+    path: &Path,
+    container: Option<Container>,
+) -> Result<Demuxer, ffmpeg_the_third::Error> {
+    Demuxer::open(path, container.map(Container::demuxer))
+}
+
+fn stored_picture(facts: &PictureFacts) -> StoredPicture {
+    let stored = StoredPicture {
+        size: (facts.width, facts.height),
+        pixel_aspect: facts.pixel_aspect,
+        orientation: facts.matrix.map_or_else(Orientation::default, |matrix| {
+            Orientation::of_matrix(&matrix).orientation
+        }),
+    };
+    if stored.square_size() == stored.size {
+        // Pixels that are square by default and those that are said to be are the same.
+        const SQUARE: (i32, i32) = (1, 1);
+        return StoredPicture {
+            pixel_aspect: SQUARE,
+            ..stored
+        };
+    }
+    stored
+}
+
+/// The even grid behind a clock that is too coarse for the video's rate. Reads the whole file.
+fn grid(
+    path: &Path,
+    container: Option<Container>,
+    track: usize,
+    times: &TrackTimes,
+) -> Option<FrameGrid> {
+    let rates_hz: Vec<f64> = [times.mean_rate_hz, times.base_rate_hz]
+        .into_iter()
+        .flatten()
+        .collect();
+    let fastest_hz = rates_hz.iter().copied().reduce(f64::max)?;
+    if !is_coarse(times.tick_secs, fastest_hz) {
+        return None;
+    }
+    let ticks = open_demuxer(path, container).ok()?.all_times(track);
+    FrameGrid::behind(&ticks, times.tick_secs, &rates_hz)
+}
+
+/// A recorder that died, or wrote to a pipe, leaves nonsense where the number of frames belongs.
+fn frame_count_hint(path: &Path, times: &TrackTimes, rate_hz: Option<f64>) -> Option<u64> {
+    let by_duration = || {
+        let frames = times.duration_secs.or(times.file_duration_secs)? * rate_hz?;
+        (frames >= 0.5).then_some(frames.round() as u64)
+    };
+    // No codec makes a frame of less than a byte.
+    let most = fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
+    let is_sensible = |frames: &u64| *frames > 0 && *frames <= most;
+    (times.frame_count.filter(is_sensible)).or_else(|| by_duration().filter(is_sensible))
 }
 
 /// Refuses what must not be opened as a video, and recognises the rest. A FIFO or a device would
@@ -252,38 +497,12 @@ pub fn check_file(path: &Path) -> Result<Option<Container>, VideoError> {
     if metadata.len() == 0 {
         return Err(VideoError::Empty { path: path.into() });
     }
-    sniff(path).map_err(unreadable)
-}
-
-fn open_capture(name: &str) -> opencv::Result<VideoCapture> {
-    let params: Vector<i32> = Vector::new();
-    VideoCapture::from_file_with_params(name, videoio::CAP_FFMPEG, &params)
-}
-
-fn read_info(capture: &VideoCapture) -> VideoInfo {
-    let number = |property: i32| {
-        let value = capture.get(property).unwrap_or(0.0);
-        if value.is_finite() { value } else { 0.0 }
-    };
-    let fourcc = number(videoio::CAP_PROP_FOURCC) as i64 as u32;
-    let codec: String = fourcc
-        .to_le_bytes()
-        .iter()
-        .map(|byte| char::from(*byte))
-        .filter(|c| c.is_ascii_graphic())
-        .collect();
-    let fps = number(videoio::CAP_PROP_FPS);
-    let frame_count = number(videoio::CAP_PROP_FRAME_COUNT);
-    VideoInfo {
-        width: number(videoio::CAP_PROP_FRAME_WIDTH) as u32,
-        height: number(videoio::CAP_PROP_FRAME_HEIGHT) as u32,
-        rotation_deg: (number(videoio::CAP_PROP_ORIENTATION_META) as i32).rem_euclid(360) as u16,
-        codec: if codec.is_empty() {
-            "unknown".into()
-        } else {
-            codec
-        },
-        nominal_fps: (fps > 0.0).then_some(fps),
-        frame_count_hint: (frame_count >= 1.0).then_some(frame_count as u64),
+    match sniff(path).map_err(unreadable)? {
+        Content::Video(container) => Ok(Some(container)),
+        Content::Unknown => Ok(None),
+        Content::Playlist(kind) => Err(VideoError::Playlist {
+            path: path.into(),
+            kind,
+        }),
     }
 }

@@ -62,6 +62,7 @@ impl ContactSheet {
         let mut tile = Frame {
             index: frame.index,
             time: frame.time,
+            is_corrupt: frame.is_corrupt,
             picture: Mat::default(),
         };
         imgproc::resize(

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use posedata::lake::{
-    FrameReader, Lake, LakeError, LakePaths, PersonRow, Replace, VideoFrame, VideoRecord,
-    VideoWriter,
+    FrameReader, Lake, LakeError, LakePaths, PersonRow, PictureRecord, Replace, VideoFrame,
+    VideoRecord, VideoWriter,
 };
 use posedata::metrics::{FrameMetrics, Measurer, Quality};
 use posedata::pose::landmark::LANDMARK_COUNT;
@@ -47,6 +47,7 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         pose_model_sha256: "0".repeat(64),
         config: "{}".into(),
         config_hash: "0".repeat(32),
+        picture: PictureRecord::default(),
     }
 }
 

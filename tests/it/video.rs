@@ -5,6 +5,7 @@ use std::process::Command;
 
 use posedata::video::{Frame, VideoReader};
 
+use crate::real_files::set_matrix;
 use crate::support::{for_each_frame, installed, make_clip};
 
 /// Presentation times of all frames from the first on, as FFmpeg sees them.
@@ -92,16 +93,19 @@ fn a_variable_frame_rate_is_kept() {
     }
 }
 
-/// A clip whose stored picture is red at the left and blue at the right.
-fn two_coloured(path: &Path, rotation_deg: &str) {
-    let plain = path.with_extension("plain.mp4");
+/// A clip whose stored picture is red at the left and blue at the right, turned clockwise.
+fn two_coloured(path: &Path, rotation_deg: u16) {
     let graph = "color=red:size=64x96:rate=10:duration=0.5[l];color=blue:size=64x96:rate=10:duration=0.5[r];[l][r]hstack";
-    make_clip(&plain, &["-filter_complex", graph]);
-    let plain = plain.to_str().expect("a name").to_owned();
-    let rotate = format!("rotate={rotation_deg}");
-    make_clip(
+    make_clip(path, &["-filter_complex", graph]);
+    // FFmpeg's versions do not agree on which way its option `rotate` turns, so the matrix of
+    // ISO/IEC 14496-12, 6.2.2, is written here.
+    set_matrix(
         path,
-        &["-i", &plain, "-c", "copy", "-metadata:s:v:0", &rotate],
+        match rotation_deg {
+            90 => [0, 1, -1, 0],
+            180 => [-1, 0, 0, -1],
+            _ => [0, -1, 1, 0],
+        },
     );
 }
 
@@ -110,16 +114,16 @@ fn rotation_is_honoured() {
     let folder = tempfile::tempdir().expect("a folder");
     // Turned clockwise, the left edge comes to the top.
     for (rotation, width, height, red_at) in [
-        ("90", 96, 128, (48, 10)),
-        ("180", 128, 96, (118, 48)),
-        ("270", 96, 128, (48, 118)),
+        (90, 96, 128, (48, 10)),
+        (180, 128, 96, (118, 48)),
+        (270, 96, 128, (48, 118)),
     ] {
         let path = folder.path().join(format!("{rotation}.mp4"));
         two_coloured(&path, rotation);
         let mut reader = VideoReader::open(&path).expect("a video");
         let info = reader.info().clone();
         assert_eq!((info.width, info.height), (width, height), "{rotation}");
-        assert_eq!(info.rotation_deg.to_string(), rotation);
+        assert_eq!(info.rotation_deg, rotation);
         let mut frame = Frame::default();
         assert!(reader.read(&mut frame).expect("a frame"));
         let view = frame.view().expect("pixels");
