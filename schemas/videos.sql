@@ -19,7 +19,9 @@ CREATE TABLE videos (
     config_hash VARCHAR NOT NULL,
     posedata_version VARCHAR NOT NULL,
     ingested_at TIMESTAMP NOT NULL,
-    main_person SMALLINT
+    main_person SMALLINT,
+    slow_motion_factor DOUBLE,
+    capture_fps DOUBLE
 );
 
 COMMENT ON TABLE videos IS 'One row per ingested video.';
@@ -32,7 +34,7 @@ COMMENT ON COLUMN videos.width_px IS 'Width of the picture as displayed, after r
 COMMENT ON COLUMN videos.height_px IS 'Height of the picture as displayed, after rotation, in pixels.';
 COMMENT ON COLUMN videos.rotation_deg IS 'Clockwise turn from the stored to the displayed picture: 0, 90, 180 or 270 degrees.';
 COMMENT ON COLUMN videos.codec IS 'Codec tag (FOURCC) of the video stream.';
-COMMENT ON COLUMN videos.fps IS 'Mean frames per second over the whole video, from the true timestamps; NULL for a single frame.';
+COMMENT ON COLUMN videos.fps IS 'Mean frames per second while pictures were taken, from the true timestamps: pauses are left out; NULL where no time passes.';
 COMMENT ON COLUMN videos.frame_count IS 'Frames decoded, with or without a pose.';
 COMMENT ON COLUMN videos.duration_secs IS 'Time from the first frame to the end of the last, in seconds.';
 COMMENT ON COLUMN videos.pose_frame_count IS 'Frames with at least one pose.';
@@ -43,3 +45,5 @@ COMMENT ON COLUMN videos.config_hash IS 'BLAKE3 of config (32 hex digits); an in
 COMMENT ON COLUMN videos.posedata_version IS 'Version of posedata that wrote the rows.';
 COMMENT ON COLUMN videos.ingested_at IS 'Time of the commit, UTC.';
 COMMENT ON COLUMN videos.main_person IS 'Number of the person whom exports, plots and annotations show unless told otherwise (--pick), see persons; NULL where nobody was found, and in rows from before there was this column.';
+COMMENT ON COLUMN videos.slow_motion_factor IS 'How many times slower the file plays than things happened (--slow-motion, --capture-fps), > 0: every time, speed and rate in the lake is in real seconds, the file''s divided by this. Below 1 for a time lapse. NULL where the file''s times were taken as they are, and in rows from before there was this column.';
+COMMENT ON COLUMN videos.capture_fps IS 'Frames per second at which the pictures were taken, as --capture-fps or the camera''s tag in the file says (com.android.capture.fps), > 0; recorded whether or not times follow it, see slow_motion_factor. NULL where neither says so, and in rows from before there was this column.';

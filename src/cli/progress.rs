@@ -161,6 +161,9 @@ impl IngestObserver for Progress {
                     "{path}: {} frames, {} with a pose{people}",
                     report.frame_count, report.pose_frame_count
                 ));
+                for note in &report.notes {
+                    self.say(&format!("{note}: {path}"));
+                }
             }
             VideoOutcome::Skipped => {
                 if self.verbosity == Verbosity::Verbose {

@@ -124,6 +124,10 @@ pub struct VideoRecord {
     /// JSON
     pub config: String,
     pub config_hash: String,
+    /// How many times slower the file plays than things happened; `None` where its times are real.
+    pub slow_motion_factor: Option<f64>,
+    /// Rate at which the pictures were taken, as the camera or the user says.
+    pub capture_fps: Option<f64>,
 }
 
 /// What is known of a video in the lake before it is looked at again.
@@ -808,8 +812,9 @@ fn add_video(
         "INSERT INTO videos (
             video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg, codec,
             fps, frame_count, duration_secs, pose_frame_count, pose_model, pose_model_sha256,
-            config, config_hash, posedata_version, ingested_at, main_person
-        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP, ?)",
+            config, config_hash, posedata_version, ingested_at, main_person,
+            slow_motion_factor, capture_fps
+        ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP, ?, ?, ?)",
         params![
             video.video_id,
             video.sport,
@@ -830,6 +835,8 @@ fn add_video(
             video.config_hash,
             env!("CARGO_PKG_VERSION"),
             main_person,
+            video.slow_motion_factor,
+            video.capture_fps,
         ],
     )?;
     insert_persons(connection, &video.video_id, &video.sport, persons)?;

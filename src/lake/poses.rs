@@ -98,6 +98,24 @@ impl Lake {
         })
     }
 
+    /// The times of a video's frames, in their order.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn times_secs(&self, video: &VideoRecord) -> Result<Vec<f64>, LakeError> {
+        let sql = format!(
+            "SELECT any_value(time_secs) FROM metrics
+             WHERE video_id = {} AND sport = {} GROUP BY frame ORDER BY frame",
+            quoted_text(&video.video_id),
+            quoted_text(&video.sport),
+        );
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let times = statement.query_map([], |row| row.get(0))?;
+            Ok(times.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Begins to read a video's frames, in their order.
     ///
     /// # Errors
@@ -130,10 +148,11 @@ fn changed(video: &VideoRecord) -> LakeError {
 
 /// All columns of the videos that fulfil a condition, ordered by file name.
 fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRecord>, LakeError> {
+    let timing = timing_columns(connection)?;
     let sql = format!(
         "SELECT video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg,
              codec, fps, frame_count, duration_secs, pose_frame_count, pose_model,
-             pose_model_sha256, config, config_hash
+             pose_model_sha256, config, config_hash, {timing}
          FROM videos WHERE {condition} ORDER BY file_name, video_id"
     );
     let mut statement = connection.prepare(&sql)?;
@@ -156,9 +175,23 @@ fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRe
             pose_model_sha256: row.get(14)?,
             config: row.get(15)?,
             config_hash: row.get(16)?,
+            slow_motion_factor: row.get(17)?,
+            capture_fps: row.get(18)?,
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// The columns of `videos` about slow motion; NULL in a lake of an older format that is only read.
+fn timing_columns(connection: &Connection) -> Result<&'static str, LakeError> {
+    let sql = "SELECT count(*) FROM information_schema.columns
+         WHERE table_catalog = current_database() AND table_name = 'videos'
+             AND column_name IN ('slow_motion_factor', 'capture_fps')";
+    let count: u32 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(match count {
+        2 => "slow_motion_factor, capture_fps",
+        _ => "NULL::DOUBLE, NULL::DOUBLE",
+    })
 }
 
 /// The one video that a selector names. Ids come first, then paths, then file names: whoever is

@@ -3,6 +3,7 @@
 //! OpenCV is known to this module alone; it knows nothing of poses.
 
 mod canvas;
+mod capture_rate;
 mod clip;
 mod container;
 mod encoder;
@@ -12,6 +13,7 @@ mod sheet;
 mod timestamps;
 
 pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
+pub use capture_rate::{CaptureTags, capture_tags};
 pub use clip::{ClipError, cut_clip};
 pub use container::{Container, sniff};
 pub use encoder::{EncodeError, VideoEncoder};

@@ -35,6 +35,7 @@ mod runs;
 mod setup;
 mod support;
 mod synth;
+mod times;
 mod tiny_llama;
 mod train;
 mod video;

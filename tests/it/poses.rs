@@ -47,6 +47,8 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         pose_model_sha256: "0".repeat(64),
         config: "{}".into(),
         config_hash: "0".repeat(32),
+        slow_motion_factor: None,
+        capture_fps: None,
     }
 }
 
