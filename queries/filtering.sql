@@ -2,12 +2,13 @@
 --
 -- Per video, person and landmark: positions in landmarks_filtered, how many of them fill gaps, how
 -- far the filter moved the measured ones (root mean square, pixels), and the jitter before and
--- after: the mean size of the second difference from frame to frame, pixels.
+-- after: the mean size of the second difference from frame to frame, pixels, of frames without a
+-- pause of the recording between them.
 --
 -- param video text = % : file name of the video, with SQL wildcards
 WITH paths AS (
     SELECT
-        v.file_name, f.video_id, f.person, f.landmark, f.landmark_index, f.frame, f.interpolated,
+        v.file_name, f.video_id, f.person, f.landmark, f.landmark_index, f.frame, f.time_secs, f.interpolated,
         f.cutoff_hz,
         f.x::DOUBLE * v.width_px AS x_px,
         f.y::DOUBLE * v.height_px AS y_px,
@@ -23,7 +24,12 @@ WITH paths AS (
 bends AS (
     SELECT
         *,
-        lag(frame, 2) OVER path = frame - 2 AS is_whole,
+        lag(frame, 2) OVER path = frame - 2
+            AND greatest(time_secs - lag(time_secs) OVER path, lag(time_secs) OVER path - lag(time_secs, 2) OVER path)
+            <= greatest(
+                5 * least(time_secs - lag(time_secs) OVER path, lag(time_secs) OVER path - lag(time_secs, 2) OVER path),
+                0.1
+            ) AS is_whole,
         x_px - 2 * lag(x_px) OVER path + lag(x_px, 2) OVER path AS bend_x_px,
         y_px - 2 * lag(y_px) OVER path + lag(y_px, 2) OVER path AS bend_y_px,
         raw_x_px - 2 * lag(raw_x_px) OVER path + lag(raw_x_px, 2) OVER path AS raw_bend_x_px,

@@ -19,7 +19,7 @@ COMMENT ON TABLE analysis IS 'Outputs of custom models (ONNX) that were run over
 COMMENT ON COLUMN analysis.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN analysis.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN analysis.frame IS 'Frame number within the video, from 0, in display order; of a window, its last frame.';
-COMMENT ON COLUMN analysis.time_secs IS 'Presentation time of the frame in seconds from the first frame.';
+COMMENT ON COLUMN analysis.time_secs IS 'Presentation time of the frame in seconds from the first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN analysis.model_sha256 IS 'SHA-256 of the model''s file; tells the rows of several models apart.';
 COMMENT ON COLUMN analysis.window_frames IS 'Frames that the value was computed from: this one and those directly before it; 1 for models of single frames.';
 COMMENT ON COLUMN analysis.output IS 'Name of the model''s output.';

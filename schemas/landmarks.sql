@@ -24,7 +24,7 @@ COMMENT ON TABLE landmarks IS 'The 33 body landmarks of each person in each fram
 COMMENT ON COLUMN landmarks.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN landmarks.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN landmarks.frame IS 'Frame number within the video, from 0, in display order.';
-COMMENT ON COLUMN landmarks.time_secs IS 'Presentation time of the frame in seconds from the first frame.';
+COMMENT ON COLUMN landmarks.time_secs IS 'Presentation time of the frame in seconds from the first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN landmarks.landmark IS 'Name of the landmark, such as left_wrist; left and right are the person''s.';
 COMMENT ON COLUMN landmarks.landmark_index IS 'BlazePose index of the landmark, 0 to 32.';
 COMMENT ON COLUMN landmarks.x IS 'Horizontal position as a fraction of the picture''s width, 0 at the left edge; may lie outside 0..1. Stored in steps of 2^-18.';

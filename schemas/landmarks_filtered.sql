@@ -25,7 +25,7 @@ COMMENT ON TABLE landmarks_filtered IS 'The landmarks without noise: a zero-phas
 COMMENT ON COLUMN landmarks_filtered.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN landmarks_filtered.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN landmarks_filtered.frame IS 'Frame number within the video, from 0, in display order.';
-COMMENT ON COLUMN landmarks_filtered.time_secs IS 'Presentation time of the frame in seconds from the first frame.';
+COMMENT ON COLUMN landmarks_filtered.time_secs IS 'Presentation time of the frame in seconds from the first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN landmarks_filtered.landmark IS 'Name of the landmark, such as left_wrist; left and right are the person''s.';
 COMMENT ON COLUMN landmarks_filtered.landmark_index IS 'BlazePose index of the landmark, 0 to 32.';
 COMMENT ON COLUMN landmarks_filtered.x IS 'Horizontal position as a fraction of the picture''s width, 0 at the left edge. Stored in steps of 2^-18.';

@@ -59,7 +59,7 @@ COMMENT ON TABLE metrics IS 'What each frame says about each person: widths, ang
 COMMENT ON COLUMN metrics.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN metrics.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN metrics.frame IS 'Frame number within the video, from 0, in display order.';
-COMMENT ON COLUMN metrics.time_secs IS 'Presentation time of the frame in seconds from the first frame.';
+COMMENT ON COLUMN metrics.time_secs IS 'Presentation time of the frame in seconds from the first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN metrics.quality IS 'good: shoulders, hips, elbows, wrists, knees and ankles all visible; partial: shoulders and hips visible; poor: not even those; no_pose: nobody found.';
 COMMENT ON COLUMN metrics.pose_probability IS 'Probability, 0..1, that the tracked region shows a person.';
 COMMENT ON COLUMN metrics.mean_visibility IS 'Mean visibility of the 33 landmarks, 0..1.';
@@ -83,9 +83,9 @@ COMMENT ON COLUMN metrics.right_shoulder_deg IS 'Angle right_hip - right_shoulde
 COMMENT ON COLUMN metrics.left_wrist_deg IS 'Angle left_elbow - left_wrist - left_index, world landmarks, 0..180 degrees, 180 = straight.';
 COMMENT ON COLUMN metrics.right_wrist_deg IS 'Angle right_elbow - right_wrist - right_index, world landmarks, 0..180 degrees, 180 = straight.';
 COMMENT ON COLUMN metrics.trunk_lean_deg IS 'Angle between the trunk (middle of hips to middle of shoulders) and the picture''s vertical, world landmarks, 0..180 degrees, 0 = upright.';
-COMMENT ON COLUMN metrics.center_speed_px_per_sec IS 'Speed of the middle of the hips since the frame before, pixels per second; NULL after a frame without a pose.';
+COMMENT ON COLUMN metrics.center_speed_px_per_sec IS 'Speed of the middle of the hips since the frame before, pixels per second; NULL after a frame without a pose, over a pause of the recording, and where no time has passed.';
 COMMENT ON COLUMN metrics.center_speed_torso_per_sec IS 'The same in this frame''s torso lengths per second.';
-COMMENT ON COLUMN metrics.peak_landmark_speed_px_per_sec IS 'Speed of the fastest visible landmark since the frame before, pixels per second.';
+COMMENT ON COLUMN metrics.peak_landmark_speed_px_per_sec IS 'Speed of the fastest visible landmark since the frame before, pixels per second; NULL where center_speed_px_per_sec is for want of time or of a frame before.';
 COMMENT ON COLUMN metrics.peak_landmark_speed_torso_per_sec IS 'The same in this frame''s torso lengths per second.';
 COMMENT ON COLUMN metrics.peak_landmark IS 'Name of that fastest landmark.';
 COMMENT ON COLUMN metrics.facing IS 'Which way of the picture the person faces, right or left: where the visible feet point (heel to foot_index); it changes when they point the other way by a quarter of their length; NULL before a foot was visible. In front and back views it means little.';

@@ -24,8 +24,8 @@ COMMENT ON COLUMN persons.is_main IS 'Whether this is the main person, see video
 COMMENT ON COLUMN persons.first_frame IS 'First frame in which the person is seen.';
 COMMENT ON COLUMN persons.last_frame IS 'Last frame in which the person is seen.';
 COMMENT ON COLUMN persons.frame_count IS 'Frames in which the person is seen; fewer than last_frame - first_frame + 1 where the person was lost and found again.';
-COMMENT ON COLUMN persons.first_time_secs IS 'Presentation time of first_frame in seconds from the video''s first frame.';
-COMMENT ON COLUMN persons.last_time_secs IS 'Presentation time of last_frame in seconds from the video''s first frame.';
+COMMENT ON COLUMN persons.first_time_secs IS 'Presentation time of first_frame in seconds from the video''s first frame; real seconds where the video has a slow_motion_factor.';
+COMMENT ON COLUMN persons.last_time_secs IS 'Presentation time of last_frame in seconds from the video''s first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN persons.mean_probability IS 'Mean probability, 0..1, that the tracked region shows a person.';
 COMMENT ON COLUMN persons.mean_visibility IS 'Mean visibility of the 33 landmarks, 0..1.';
 COMMENT ON COLUMN persons.mean_center_x IS 'Mean horizontal position of the middle of the hips as a fraction of the picture''s width, 0 at the left edge.';

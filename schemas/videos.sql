@@ -25,7 +25,9 @@ CREATE TABLE videos (
     mirrored BOOLEAN,
     color_transfer VARCHAR,
     size_changes JSON,
-    corrupt_frame_count BIGINT
+    corrupt_frame_count BIGINT,
+    slow_motion_factor DOUBLE,
+    capture_fps DOUBLE
 );
 
 COMMENT ON TABLE videos IS 'One row per ingested video.';
@@ -38,7 +40,7 @@ COMMENT ON COLUMN videos.width_px IS 'Width of the picture as displayed, with sq
 COMMENT ON COLUMN videos.height_px IS 'Height of the picture as displayed, with square pixels and after rotation, in pixels; of the first picture, to whose size later ones are scaled.';
 COMMENT ON COLUMN videos.rotation_deg IS 'Clockwise turn from the stored (and, where mirrored, mirrored) to the displayed picture: 0, 90, 180 or 270 degrees; the nearest of these where the file states another angle.';
 COMMENT ON COLUMN videos.codec IS 'Codec tag (FOURCC) of the video stream.';
-COMMENT ON COLUMN videos.fps IS 'Mean frames per second over the whole video, from the true timestamps; NULL for a single frame.';
+COMMENT ON COLUMN videos.fps IS 'Mean frames per second while pictures were taken, from the true timestamps: pauses are left out; NULL where no time passes.';
 COMMENT ON COLUMN videos.frame_count IS 'Frames decoded, with or without a pose.';
 COMMENT ON COLUMN videos.duration_secs IS 'Time from the first frame to the end of the last, in seconds.';
 COMMENT ON COLUMN videos.pose_frame_count IS 'Frames with at least one pose.';
@@ -55,3 +57,5 @@ COMMENT ON COLUMN videos.mirrored IS 'Whether the stored picture is mirrored, le
 COMMENT ON COLUMN videos.color_transfer IS 'Transfer characteristics of the stored pictures by FFmpeg''s name; arib-std-b67 (HLG) and smpte2084 (PQ) are brought down to BT.709 before poses are estimated; NULL where the file does not say.';
 COMMENT ON COLUMN videos.size_changes IS 'JSON list of the frames from which on the picture has another size, shape or orientation (frame, width_px, height_px as displayed; the first 1000); such pictures are scaled to width_px x height_px, those of another shape fitted in whole and centred between black borders. NULL where nothing changes.';
 COMMENT ON COLUMN videos.corrupt_frame_count IS 'Frames that the decoder reports as damaged, and pictures that it could not decode at all. A damaged frame keeps its row in metrics with its time, but has no pose; what could not be decoded has no row. NULL in rows from before there was this column.';
+COMMENT ON COLUMN videos.slow_motion_factor IS 'How many times slower the file plays than things happened (--slow-motion, --capture-fps), > 0: every time, speed and rate in the lake is in real seconds, the file''s divided by this. Below 1 for a time lapse. NULL where the file''s times were taken as they are, and in rows from before there was this column.';
+COMMENT ON COLUMN videos.capture_fps IS 'Frames per second at which the pictures were taken, as --capture-fps or the camera''s tag in the file says (com.android.capture.fps), > 0; recorded whether or not times follow it, see slow_motion_factor. NULL where neither says so, and in rows from before there was this column.';

@@ -6,8 +6,8 @@
 //!
 //! A landmark that is less visible than 0.5 counts as not seen, like one in a frame without the
 //! person: its guessed position would spread over the frames around. Where a person is suddenly
-//! somewhere else (see [`is_jump`]), all of its paths end and begin anew. Measured landmarks stay in
-//! the lake as they are.
+//! somewhere else (see [`is_jump`]), and where the recording was paused ([`crate::metrics::timing`]),
+//! all of its paths end and begin anew. Measured landmarks stay in the lake as they are.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -50,17 +50,30 @@ pub struct RecomputeReport {
     pub landmark_count: u64,
     /// Those of them that fill gaps.
     pub interpolated_count: u64,
-    /// Those of them whose path was too short to be filtered.
+    /// Those of them whose path was too short, or whose stretch too slow, to be filtered.
     pub unfiltered_count: u64,
     /// Measured landmarks that were not visible enough and lie in no short gap.
     pub left_out_count: u64,
     /// Where somebody was suddenly somewhere else, so that paths end and begin anew.
     pub jump_count: u64,
+    /// What lies between the pauses of the recording, each filtered at its own rate.
+    pub stretches: Vec<FilteredStretch>,
     /// Height of the person whose height was given.
     pub height_px: Option<f64>,
     pub meters_per_px: Option<f64>,
     /// Whether `metrics` was written by an older version and has been brought up to date.
     pub metrics_renewed: bool,
+}
+
+/// Frames that were taken without a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FilteredStretch {
+    pub first_frame: usize,
+    pub last_frame: usize,
+    /// `None` for a single frame, or when no time passes.
+    pub rate_hz: Option<f64>,
+    /// Whether it is long and fast enough for the filter.
+    pub is_filtered: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +94,7 @@ pub enum RecomputeError {
 /// rows of the video in these tables are replaced.
 ///
 /// # Errors
-/// When the cut-off does not fit the frame rate, the height cannot be told, or the lake cannot be
+/// When the cut-off fits no stretch's frame rate, the height cannot be told, or the lake cannot be
 /// read or written. The lake is as it was then.
 pub fn recompute(
     lake: &Lake,
@@ -99,11 +112,20 @@ pub fn recompute(
         unfiltered_count: 0,
         left_out_count: 0,
         jump_count: 0,
+        stretches: Vec::new(),
         height_px: None,
         meters_per_px: None,
         metrics_renewed: poses.is_outdated,
     };
     let filter = PathFilter::new(config.filter, &poses.times_secs)?;
+    report.stretches = (filter.stretches().iter())
+        .map(|stretch| FilteredStretch {
+            first_frame: stretch.frames.start,
+            last_frame: stretch.frames.end - 1,
+            rate_hz: stretch.rate_hz,
+            is_filtered: filter.takes(stretch),
+        })
+        .collect();
     for path in poses.people.values_mut() {
         path.filter(&filter, &mut report);
         report.jump_count += path.jumps.len() as u64;
@@ -210,7 +232,7 @@ struct PathFrame {
     measured: Option<MeasuredPose>,
     /// A bit for each landmark that is interpolated.
     interpolated: u64,
-    /// A bit for each landmark whose path was too short to be filtered.
+    /// A bit for each landmark whose path was too short or too slow to be filtered.
     unfiltered: u64,
 }
 

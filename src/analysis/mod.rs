@@ -4,8 +4,8 @@
 //! A model has one input, f32, of shape [n, 33, 4] (frames) or [n, t, 33, 4] (windows of t frames
 //! that follow one another): x, y, z and visibility of the 33 landmarks, as the `landmarks` table
 //! holds them. Each output is f32, f64 or i64 with n as its first dimension. Windows move by one
-//! frame; one with a frame in which the person was not found is left out, and what a window gives
-//! belongs to its last frame.
+//! frame; one with a frame in which the person was not found, or with a pause of the recording
+//! ([`crate::metrics::timing`]), is left out, and what a window gives belongs to its last frame.
 //!
 //! Resident are a batch of at most [`BATCH_BYTES`] (or a single window, or the model's own fixed
 //! batch, where those are larger), a window per person, and the writer's row group: nothing grows
@@ -21,6 +21,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 
 use crate::lake::{AnalysisKey, AnalysisRow, AnalysisWriter, Lake, LakeError, VideoRecord};
+use crate::metrics::timing::FrameClock;
 use crate::models::sha256_of_file;
 use crate::pose::landmark::LANDMARK_COUNT;
 use crate::pose::{PersonPose, PoseError, load_runtime};
@@ -375,11 +376,16 @@ pub fn analyze(
             values: 0,
         },
     };
+    let mut clock = FrameClock::default();
     for frame in lake.frames(video)? {
         if is_stopped() {
             return Err(AnalysisError::Stopped);
         }
         let frame = frame?;
+        if clock.advance(frame.time.as_secs()).is_pause {
+            // No window reaches over a pause of the recording.
+            analysis.windows.clear();
+        }
         for person in &frame.persons {
             analysis.push(frame.frame, frame.time.as_secs(), &person.pose)?;
         }
@@ -398,7 +404,7 @@ struct InputRow {
     person: u16,
 }
 
-/// The latest frames of a person that follow one another.
+/// The latest frames of a person that follow one another, without a pause of the recording.
 #[derive(Default)]
 struct Window {
     last_frame: Option<u64>,

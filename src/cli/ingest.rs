@@ -18,7 +18,7 @@ use super::{
 };
 use crate::ingest::{
     self, AnnotatedVideo, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson, RowConfig,
-    StageTimes, VideoOutcome,
+    SlowMotion, StageTimes, VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
 use crate::pose::{
@@ -37,7 +37,13 @@ const DATABASE_THREADS: usize = 1;
   posedata ingest clip.mov other/ --sport-type running --pose-model heavy --lake ~/lake
 
 A video whose rows are in the lake already, made with the same settings, is skipped.
-Other settings replace its rows. Each video is committed as a whole or not at all.")]
+Other settings replace its rows. Each video is committed as a whole or not at all.
+
+Slow motion: phones with Android store 120 frames a second as 30, so that everything looks four
+times slower. With --slow-motion or --capture-fps all times, speeds and rates in the lake are in real
+seconds, and so is --cutoff of `metrics recompute`. `auto` goes by the tag com.android.capture.fps;
+Apple's cameras store real times, so there is nothing to do unless an editor has slowed the video
+down. Annotated videos play as their files do.")]
 pub struct IngestArgs {
     /// Video files, and folders that are searched for videos with all below them
     #[arg(required = true, value_name = "FILE|DIR")]
@@ -67,6 +73,8 @@ pub struct IngestArgs {
     /// Frames between two looks for more people, with --max-persons of 2 and more
     #[arg(long, value_name = "FRAMES", default_value_t = DEFAULT_DETECT_EVERY)]
     detect_every: NonZeroU16,
+    #[command(flatten)]
+    slow_motion: SlowMotionArgs,
     /// Folder of annotated videos and pose files
     #[arg(long, value_name = "DIR", default_value = "output")]
     output: PathBuf,
@@ -97,6 +105,61 @@ pub struct IngestArgs {
     /// Frames of a window, for analysis models that take any number
     #[arg(long, value_name = "N", requires = "analysis_model")]
     analysis_window: Option<NonZeroUsize>,
+}
+
+/// At what rate the pictures were really taken.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct SlowMotionArgs {
+    /// How many times slower the videos play than things happened (below 1: a time lapse, which
+    /// plays faster), or `auto`: as the camera's tag says
+    #[arg(long, value_name = "FACTOR|auto", value_parser = slow_motion, conflicts_with = "capture_fps")]
+    slow_motion: Option<SlowMotion>,
+    /// Frames per second at which the pictures were taken, whatever the videos play at
+    #[arg(long, value_name = "N", value_parser = capture_fps)]
+    capture_fps: Option<f64>,
+}
+
+impl SlowMotionArgs {
+    fn config(self) -> SlowMotion {
+        let by_rate = self.capture_fps.map(SlowMotion::CaptureFps);
+        self.slow_motion.or(by_rate).unwrap_or_default()
+    }
+
+    /// The arguments again, for a command that is run with them.
+    pub fn words(self) -> Vec<String> {
+        match self.config() {
+            SlowMotion::Auto => vec!["--slow-motion".into(), "auto".into()],
+            SlowMotion::Factor(factor) => vec!["--slow-motion".into(), factor.to_string()],
+            SlowMotion::CaptureFps(fps) => vec!["--capture-fps".into(), fps.to_string()],
+            SlowMotion::Off | SlowMotion::TaggedCaptureFps(_) => Vec::new(),
+        }
+    }
+}
+
+fn slow_motion(text: &str) -> Result<SlowMotion, String> {
+    if text == "auto" {
+        return Ok(SlowMotion::Auto);
+    }
+    match text.parse::<f64>() {
+        Ok(factor) if ingest::FACTORS.contains(&factor) => Ok(SlowMotion::Factor(factor)),
+        _ => Err(format!(
+            "expected auto or a factor between {} and {}, such as 4 for 120 frames/s stored as 30",
+            ingest::FACTORS.start(),
+            ingest::FACTORS.end()
+        )),
+    }
+}
+
+/// Fastest camera whose videos are looked at; beyond are pictures of bullets.
+const MAX_CAPTURE_FPS: f64 = 1e5;
+
+fn capture_fps(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(fps) if fps > 0.0 && fps <= MAX_CAPTURE_FPS => Ok(fps),
+        _ => Err(format!(
+            "expected frames per second above 0, up to {MAX_CAPTURE_FPS}, such as 120"
+        )),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -212,7 +275,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         persons => 1 + persons.min(cores),
     };
     let model_file_bytes = fs::metadata(&files.landmarker).map_or(0, |metadata| metadata.len());
-    let worker_bytes = ingest::worker_bytes(model_file_bytes, sessions);
+    let worker_bytes = ingest::worker_bytes(model_file_bytes, sessions, args.max_persons.get());
     let config = IngestConfig {
         inputs: args.inputs,
         lake: global.lake_paths()?,
@@ -222,7 +285,8 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             store.sha256(model)?.into(),
             store.sha256("detector")?.into(),
             &tracker,
-        ),
+        )
+        .with_slow_motion(args.slow_motion.config()),
         outputs: Outputs {
             folder: args.output,
             annotated_video: if args.no_video {

@@ -9,7 +9,7 @@ use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_error, print_result,
 };
 use crate::metrics::filter::FilterConfig;
-use crate::recompute::{KnownHeight, RecomputeConfig, RecomputeReport, recompute};
+use crate::recompute::{FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute};
 use crate::resources::Resources;
 
 /// Share of the memory that the database may use.
@@ -44,6 +44,11 @@ replaced, its measured landmarks stay as they are. The filter is the Butterworth
 Pose2Sim and Sports2D: order 4 over both passes, without delay. As there, --cutoff is not
 corrected for the second pass: it is where the amplitude is halved (-6 dB); -3 dB is at about
 0.8 of it. 3 to 6 Hz suit walking, 6 to 15 Hz running.
+
+A video is filtered stretch by stretch where the recording was paused, each at its own frame rate;
+nothing is filled in over a pause. A stretch of 9 frames or fewer, or one whose frame rate is not above
+twice the cut-off, stays as it is, and is told. A pause is a step between two frames of more than
+0.1 s that is longer than five times the steps around it (their median).
 
 --height-m adds speeds and positions in metres, as long as the person moves across the picture.")]
 struct RecomputeArgs {
@@ -184,7 +189,7 @@ fn in_words(report: &RecomputeReport) -> String {
     );
     if report.unfiltered_count > 0 {
         words += &format!(
-            ", {} unfiltered (on paths of 9 frames or fewer)",
+            ", {} unfiltered (on paths of 9 frames or fewer, or of a rate too low for the cut-off)",
             report.unfiltered_count
         );
     }
@@ -197,6 +202,17 @@ fn in_words(report: &RecomputeReport) -> String {
             counted(report.jump_count as usize, "jump")
         );
     }
+    if let pauses @ 1.. = report.stretches.len().saturating_sub(1) {
+        words += &format!(", {} not bridged", counted(pauses, "pause"));
+        let unfiltered = report.stretches.iter().filter(|s| !s.is_filtered);
+        let unfiltered: Vec<String> = unfiltered.map(in_words_stretch).collect();
+        if !unfiltered.is_empty() {
+            words += &format!(
+                "; too short or too slow to filter: {}",
+                unfiltered.join(", ")
+            );
+        }
+    }
     if let (Some(height_px), Some(meters_per_px)) = (report.height_px, report.meters_per_px) {
         words += &format!("; {height_px:.0} px tall, {:.2} mm/px", meters_per_px * 1e3);
     }
@@ -204,6 +220,17 @@ fn in_words(report: &RecomputeReport) -> String {
         words += "; metrics of an older version renewed";
     }
     words
+}
+
+fn in_words_stretch(stretch: &FilteredStretch) -> String {
+    let frames = match stretch.last_frame - stretch.first_frame {
+        0 => format!("frame {}", stretch.first_frame),
+        _ => format!("frames {} to {}", stretch.first_frame, stretch.last_frame),
+    };
+    match stretch.rate_hz {
+        Some(rate_hz) => format!("{frames} ({rate_hz:.2} Hz)"),
+        None => frames,
+    }
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -165,8 +165,8 @@ impl IngestObserver for Progress {
                     "{path}: {} frames, {} with a pose{people}{damaged}",
                     report.frame_count, report.pose_frame_count
                 ));
-                for warning in &report.warnings {
-                    self.say(&format!("note: {warning}: {path}"));
+                for note in &report.notes {
+                    self.say(&format!("{note}: {path}"));
                 }
             }
             VideoOutcome::Skipped => {
@@ -215,7 +215,7 @@ fn log_video(video: usize, report: &VideoReport) {
                 video_id,
                 frames = report.frame_count,
                 corrupt_frames = report.corrupt_frame_count,
-                warnings = ?report.warnings,
+                notes = ?report.notes,
                 pose_frames = report.pose_frame_count,
                 lake_bytes = report.lake_bytes,
                 is_replacement = matches!(report.outcome, VideoOutcome::Replaced),

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::dataset::FolderArgs;
 use super::eval::{EVAL_FILE, adapter_blake3};
+use super::ingest::SlowMotionArgs;
 use super::model_card::read;
 use super::{Ending, GlobalArgs, Verbosity, handle_interrupts, logs};
 use crate::dataset::Dataset;
@@ -38,6 +39,8 @@ pub struct RunArgs {
         value_name = "NAME"
     )]
     sport_type: Option<String>,
+    #[command(flatten)]
+    slow_motion: SlowMotionArgs,
     /// Folder of annotated videos and pose files
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -152,6 +155,7 @@ impl Stage {
 fn ingest(args: &RunArgs) -> Vec<OsString> {
     let mut stage = command(&["ingest"]);
     option(&mut stage, "--sport-type", args.sport_type.as_ref());
+    stage.extend(args.slow_motion.words().into_iter().map(OsString::from));
     option(&mut stage, "--output", args.output.as_ref());
     if args.no_video {
         stage.push("--no-video".into());

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::array::AsArray;
+use arrow::datatypes::Float64Type;
 use duckdb::types::Value as SqlValue;
 use minijinja::Value;
 use rayon::prelude::*;
 
 use super::facts::{self, FactRow};
-use super::plan::{self, Candidate, SplitVideo, Track, Window};
+use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
 use super::recipe::{self, Recipe};
 use super::similarity::{SimilarityIndex, fact_shingles};
 use super::template::{Templates, Words};
@@ -24,6 +26,7 @@ use super::{
 use crate::lake::Lake;
 use crate::language::LanguageError;
 use crate::language::chat::Message;
+use crate::metrics::timing::rate_between_pauses_hz;
 use crate::query::{ExternalAccess, Query, QueryError, Session};
 
 /// Windows looked at for each example that a recipe is to give: some have no answer, and some
@@ -332,7 +335,9 @@ impl Census {
                  FROM videos {subjects} ORDER BY video_id"
             ),
         )?;
-        let videos: Vec<Video> = videos
+        let times = times_of_videos(session)?;
+        let times_of = |video_id: &str| times.get(video_id).cloned().unwrap_or_default();
+        let mut videos: Vec<Video> = videos
             .into_iter()
             .map(|row| Video {
                 video_id: row[0].to_string(),
@@ -347,6 +352,12 @@ impl Census {
                 subject: row[9].as_str().map(str::to_owned),
             })
             .collect();
+        // Older posedata counted the pauses of a recording in.
+        for video in &mut videos {
+            video.fps = times_of(&video.video_id)
+                .rate_between_pauses_hz
+                .or(video.fps);
+        }
         let numbers = plan::numbered(videos.iter().map(|video| video.sport.as_str()));
         let sports: Vec<u32> = (videos.iter())
             .map(|video| numbers[video.sport.as_str()])
@@ -367,9 +378,9 @@ impl Census {
             Some(Track {
                 video: position as u32,
                 sport: sports[position],
+                times: times_of(&video_id).times,
                 video_id,
                 person: integer(&row[1]) as u16,
-                fps: videos[position].fps,
                 first_frame: integer(&row[2]),
                 last_frame: integer(&row[3]),
             })
@@ -382,6 +393,55 @@ impl Census {
             tracks,
         })
     }
+}
+
+/// When a video's frames were taken.
+#[derive(Clone, Default)]
+struct TimesOfVideo {
+    times: Arc<VideoTimes>,
+    /// Only for a recording that was paused.
+    rate_between_pauses_hz: Option<f64>,
+}
+
+impl TimesOfVideo {
+    fn new(times_secs: Vec<f64>) -> Self {
+        let rate_hz = rate_between_pauses_hz(&times_secs);
+        let times = VideoTimes::new(times_secs);
+        Self {
+            rate_between_pauses_hz: rate_hz.filter(|_| times.has_pauses()),
+            times: Arc::new(times),
+        }
+    }
+}
+
+/// The times of all videos' frames, by the videos' ids. The times of one video are in memory as
+/// they are, and afterwards only of those whose frames are unevenly spaced.
+fn times_of_videos(session: &Session) -> Result<HashMap<String, TimesOfVideo>, DatasetError> {
+    let sql = "SELECT video_id::VARCHAR AS video_id, frame::INTEGER AS frame,
+             any_value(time_secs)::DOUBLE AS time_secs
+         FROM metrics GROUP BY ALL ORDER BY ALL";
+    session.read(&Query::new(sql.into(), Vec::new()), |_, batches| {
+        let mut videos = HashMap::new();
+        let mut current: Option<(String, Vec<f64>)> = None;
+        for batch in batches {
+            let ids = batch.column(0).as_string::<i32>();
+            let times = batch.column(2).as_primitive::<Float64Type>();
+            for row in 0..batch.num_rows() {
+                match &mut current {
+                    Some((video_id, secs)) if video_id == ids.value(row) => {
+                        secs.push(times.value(row));
+                    }
+                    _ => {
+                        let next = (ids.value(row).to_owned(), vec![times.value(row)]);
+                        let done = current.replace(next);
+                        videos.extend(done.map(|(id, secs)| (id, TimesOfVideo::new(secs))));
+                    }
+                }
+            }
+        }
+        videos.extend(current.map(|(id, secs)| (id, TimesOfVideo::new(secs))));
+        Ok(videos)
+    })
 }
 
 /// Whole numbers of the lake are never negative here.

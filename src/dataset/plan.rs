@@ -4,11 +4,13 @@
 //! of the seed and of what it stands for gives, and tickets decide.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use polars::prelude::*;
 
 use super::Split;
 use super::recipe::{Recipe, WindowKind};
+use crate::metrics::timing;
 
 /// Windows that are thought of for each one that is wanted, before they are balanced.
 const OVERSAMPLING: u64 = 4;
@@ -24,10 +26,59 @@ pub struct Track {
     pub sport: u32,
     pub video_id: String,
     pub person: u16,
-    /// `None` for single frames.
-    pub fps: Option<f64>,
+    /// When the video's frames were taken.
+    pub times: Arc<VideoTimes>,
     pub first_frame: u64,
     pub last_frame: u64,
+}
+
+/// When the frames of a video were taken, as far as windows need to know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VideoTimes {
+    /// Between pauses of the recording.
+    stretches: Vec<timing::Stretch>,
+    /// Of all frames; empty where each stretch has an even rate, as most videos have.
+    secs: Vec<f64>,
+}
+
+impl VideoTimes {
+    pub fn new(secs: Vec<f64>) -> Self {
+        let stretches = timing::stretches(&secs);
+        let is_even = |stretch: &timing::Stretch| {
+            let rate_hz = stretch.rate_hz;
+            rate_hz.is_none_or(|rate| timing::is_even(&secs[stretch.frames.clone()], rate))
+        };
+        let secs = match stretches.iter().all(is_even) {
+            true => Vec::new(),
+            false => secs,
+        };
+        Self { stretches, secs }
+    }
+
+    /// Whether the recording was paused.
+    pub fn has_pauses(&self) -> bool {
+        self.stretches.len() > 1
+    }
+
+    /// The frame that is `secs` after `start`, not behind `last`, if one is, within a frame's time:
+    /// the one that the rate of the stretch says, or, where frames are unevenly spaced, the nearest.
+    fn frame_after(&self, start: u64, secs: f64, last: u64) -> Option<u64> {
+        let (frame, last) = (start as usize, last as usize);
+        let stretch = (self.stretches.iter()).find(|s| s.frames.contains(&frame))?;
+        let step_secs = 1.0 / stretch.rate_hz?;
+        let last = last.min(stretch.frames.end - 1);
+        if self.secs.is_empty() {
+            let by_rate = frame + (secs / step_secs).round() as usize;
+            // The last picture is shown for a frame's time too.
+            return (by_rate <= last + 1).then_some(by_rate.min(last) as u64);
+        }
+        let error_secs = |end: usize| (self.secs[end] - self.secs[frame] - secs).abs();
+        let ends = (frame + 1..=last)
+            .take_while(|end| self.secs[*end] - self.secs[frame] <= secs + step_secs);
+        let nearest = ends.min_by(|a, b| error_secs(*a).total_cmp(&error_secs(*b)))?;
+        // A frame's time may be rounded.
+        (error_secs(nearest) <= step_secs * (1.0 + 1e-6)).then_some(nearest as u64)
+    }
 }
 
 /// Frames of a track that a recipe is to look at.
@@ -43,11 +94,15 @@ pub struct Window {
     pub ticket: u64,
 }
 
-/// Windows of one length in one track.
+/// Windows of one length in one track, or in what lies between two pauses of it.
 struct Stretch {
     track: u32,
-    /// Frames from the first to the last.
+    first_frame: u64,
+    last_frame: u64,
+    /// Frames from the first to the last of a window; where frames are unevenly spaced, about that.
     length: u64,
+    /// What the windows are to last; `None` where frames count.
+    secs: Option<f64>,
     /// Frames between the beginnings of windows.
     stride: u64,
 }
@@ -95,17 +150,21 @@ pub fn windows(
             column("track", &|s| u64::from(s.track)),
             column("video", &|s| u64::from(track(s).video)),
             column("sport", &|s| u64::from(track(s).sport)),
-            column("first", &|s| track(s).first_frame),
-            column("last_start", &|s| track(s).last_frame - s.length),
+            column("first", &|s| s.first_frame),
+            column("last_start", &|s| s.last_frame - s.length),
             column("length", &|s| s.length),
             column("stride", &|s| s.stride),
-            column("count", &|s| {
-                (track(s).last_frame - track(s).first_frame - s.length) / s.stride + 1
-            }),
+            column("count", &Stretch::count),
             column("key", &|s| {
                 let track = track(s);
                 let (person, length) = (track.person.to_string(), s.length.to_string());
-                ticket(seed, &[&recipe.task, &track.video_id, &person, &length])
+                let first_frame = s.first_frame.to_string();
+                let mut parts = vec![&*recipe.task, &track.video_id, &person, &length];
+                // Behind a pause.
+                if s.first_frame != track.first_frame {
+                    parts.push(&first_frame);
+                }
+                ticket(seed, &parts)
             }),
         ],
     )?;
@@ -140,57 +199,92 @@ pub fn windows(
             UniqueKeepStrategy::First,
         );
     let chosen = in_turns(all, &[])?
-        .limit(IdxSize::try_from(wanted).unwrap_or(IdxSize::MAX))
-        .select([col("track"), col("start"), col("length"), col("ticket")])
+        .select([
+            col("stretch").cast(DataType::UInt64),
+            col("start"),
+            col("ticket"),
+        ])
         .collect()?;
     let numbers = |name: &str| -> PolarsResult<Vec<u64>> {
         Ok(chosen.column(name)?.u64()?.into_no_null_iter().collect())
     };
-    let (starts, lengths, tickets) = (numbers("start")?, numbers("length")?, numbers("ticket")?);
-    let windows = numbers("track")?
-        .into_iter()
-        .zip(starts)
-        .zip(lengths)
-        .zip(tickets);
-    Ok(windows
-        .map(|(((track, frame_start), length), ticket)| Window {
-            track: track as u32,
+    let (starts, tickets) = (numbers("start")?, numbers("ticket")?);
+    let chosen = numbers("stretch")?.into_iter().zip(starts).zip(tickets);
+    let windows = chosen.filter_map(|((stretch, frame_start), ticket)| {
+        let stretch = &stretches[stretch as usize];
+        let frame_end = match stretch.secs {
+            None => frame_start + stretch.length,
+            // Late frames may be missing where they are unevenly spaced.
+            Some(secs) => {
+                let times = &track(stretch).times;
+                times.frame_after(frame_start, secs, stretch.last_frame)?
+            }
+        };
+        let length = frame_end - frame_start;
+        Some(Window {
+            track: stretch.track,
             frame_start,
-            frame_end: frame_start + length,
+            frame_end,
             step: length.div_ceil(u64::from(recipe.max_rows) - 1).max(1),
             ticket,
         })
+    });
+    Ok(windows
+        .take(usize::try_from(wanted).unwrap_or(usize::MAX))
         .collect())
 }
 
+impl Stretch {
+    /// How many windows there are.
+    fn count(&self) -> u64 {
+        (self.last_frame - self.first_frame - self.length) / self.stride + 1
+    }
+}
+
 /// The lengths that fit into each track, with beginnings so far apart that there are not far more
-/// windows than wanted.
+/// windows than wanted. Windows of seconds lie between pauses.
 fn stretches(recipe: &Recipe, tracks: &[Track], wanted: u64) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     for (index, track) in tracks.iter().enumerate() {
-        let whole = track.last_frame - track.first_frame;
-        let lengths: Vec<u64> = match &recipe.window {
-            WindowKind::Frame => vec![0],
-            WindowKind::Clip => vec![whole],
-            WindowKind::Secs(lengths) => {
-                let fps = track.fps.unwrap_or(0.0);
-                let frames = lengths.iter().map(|secs| (secs * fps).round() as u64);
-                frames
-                    .filter(|length| *length > 0 && *length <= whole)
-                    .collect()
-            }
+        let whole = (track.first_frame, track.last_frame);
+        let mut add = |(first_frame, last_frame): (u64, u64), length: u64, secs: Option<f64>| {
+            stretches.push(Stretch {
+                track: index as u32,
+                first_frame,
+                last_frame,
+                length,
+                secs,
+                stride: (length / STARTS_PER_LENGTH).max(1),
+            });
         };
-        stretches.extend(lengths.into_iter().map(|length| Stretch {
-            track: index as u32,
-            length,
-            stride: (length / STARTS_PER_LENGTH).max(1),
-        }));
+        match &recipe.window {
+            WindowKind::Frame => add(whole, 0, None),
+            WindowKind::Clip => add(whole, track.last_frame - track.first_frame, None),
+            WindowKind::Secs(lengths) => {
+                for stretch in &track.times.stretches {
+                    let first_frame = whole.0.max(stretch.frames.start as u64);
+                    let last_frame = whole.1.min(stretch.frames.end as u64 - 1);
+                    let Some(rate_hz) = stretch.rate_hz.filter(|_| first_frame <= last_frame)
+                    else {
+                        continue;
+                    };
+                    for secs in lengths {
+                        let length = (secs * rate_hz).round() as u64;
+                        // Thirty pictures at 30 Hz last a second: the last is shown as long too.
+                        let frames = last_frame - first_frame + 1;
+                        if length > 0 && length <= frames && frames > 1 {
+                            add(
+                                (first_frame, last_frame),
+                                length.min(frames - 1),
+                                Some(*secs),
+                            );
+                        }
+                    }
+                }
+            }
+        }
     }
-    let count = |stretch: &Stretch| {
-        let track = &tracks[stretch.track as usize];
-        (track.last_frame - track.first_frame - stretch.length) / stretch.stride + 1
-    };
-    let counts: Vec<u64> = stretches.iter().map(count).collect();
+    let counts: Vec<u64> = stretches.iter().map(Stretch::count).collect();
     let most = most_of_each(&counts, OVERSAMPLING * wanted.max(1));
     for (stretch, count) in stretches.iter_mut().zip(counts) {
         stretch.stride *= count.div_ceil(most);
@@ -477,7 +571,9 @@ mod tests {
             sport,
             video_id: format!("video{video}"),
             person: 0,
-            fps: Some(30.0),
+            times: Arc::new(VideoTimes::new(
+                (0..10 + frames).map(|i| i as f64 / 30.0).collect(),
+            )),
             first_frame: 10,
             last_frame: 9 + frames,
         }
@@ -501,6 +597,80 @@ mod tests {
         let starts: std::collections::HashSet<_> =
             windows.iter().map(|w| (w.track, w.frame_start)).collect();
         assert_eq!(starts.len(), windows.len());
+    }
+
+    /// Windows of a second of a single track of a video whose frames have these times.
+    fn windows_of_a_second(times_secs: &[f64]) -> Vec<Window> {
+        let track = Track {
+            times: Arc::new(VideoTimes::new(times_secs.to_vec())),
+            first_frame: 0,
+            last_frame: times_secs.len() as u64 - 1,
+            ..track(0, 0, 1)
+        };
+        let recipe = recipe(WindowKind::Secs(vec![1.0]));
+        windows(&recipe, &[track], 7, 1000).expect("windows")
+    }
+
+    #[test]
+    fn windows_of_a_second_last_a_second_and_never_reach_over_a_pause() {
+        // 40 frames at 30 Hz, 20 s nothing, 80 frames at 60 Hz, 5 s nothing, 20 frames.
+        let rates = [(0.0, 40, 30.0), (21.0, 80, 60.0), (27.0, 20, 30.0)];
+        let times_secs: Vec<f64> = rates
+            .into_iter()
+            .flat_map(|(start, count, rate)| (0..count).map(move |i| start + f64::from(i) / rate))
+            .collect();
+        let windows = windows_of_a_second(&times_secs);
+        for window in &windows {
+            let [from, to] = [window.frame_start, window.frame_end].map(|i| times_secs[i as usize]);
+            assert!((to - from - 1.0).abs() < 1e-9, "{window:?}: {from} to {to}");
+        }
+        for frames in [0..40, 40..120] {
+            let count = windows
+                .iter()
+                .filter(|w| frames.contains(&w.frame_start))
+                .count();
+            assert!(count > 1, "{count} in {frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_stretch_of_just_a_second_is_a_window() {
+        // 30 frames at 30 Hz, 20 s nothing, 30 frames.
+        let stretch = |start: f64| (0..30).map(move |i| start + f64::from(i) / 30.0);
+        let times_secs: Vec<f64> = stretch(0.0).chain(stretch(21.0)).collect();
+        let mut windows: Vec<_> = windows_of_a_second(&times_secs)
+            .iter()
+            .map(|w| (w.frame_start, w.frame_end))
+            .collect();
+        windows.sort_unstable();
+        assert_eq!(windows, [(0, 29), (30, 59)]);
+    }
+
+    #[test]
+    fn windows_of_uneven_frames_last_what_is_asked_for_too() {
+        // Half of the time a frame takes twice as long; the mean rate is 20 Hz.
+        let mut time_secs = 0.0;
+        let times_secs: Vec<f64> = (0..300)
+            .map(|i| {
+                time_secs += if i / 50 % 2 == 0 { 1.0 } else { 2.0 } / 30.0;
+                time_secs
+            })
+            .collect();
+        let windows = windows_of_a_second(&times_secs);
+        assert!(windows.len() > 20, "{}", windows.len());
+        for window in &windows {
+            let [from, to] = [window.frame_start, window.frame_end].map(|i| times_secs[i as usize]);
+            assert!(
+                (to - from - 1.0).abs() < 1.0 / 29.0,
+                "{window:?}: {from} to {to}"
+            );
+        }
+        let lengths = windows.iter().map(|w| w.frame_end - w.frame_start);
+        let lengths: std::collections::BTreeSet<u64> = lengths.collect();
+        assert!(
+            lengths.contains(&30) && lengths.contains(&15),
+            "{lengths:?}"
+        );
     }
 
     #[test]

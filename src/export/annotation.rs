@@ -78,10 +78,43 @@ pub enum AnnotationError {
     Encode(#[from] EncodeError),
 }
 
+/// What the panel says of the video as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caption {
+    sport: String,
+    slow_motion_factor: Option<f64>,
+}
+
+impl Caption {
+    /// `slow_motion_factor` is that of the `videos` table: pictures keep the file's own times, so
+    /// that the annotated video plays as the file does, and the panel tells real seconds.
+    pub fn new(sport: &str, slow_motion_factor: Option<f64>) -> Self {
+        Self {
+            sport: sport.into(),
+            slow_motion_factor,
+        }
+    }
+
+    fn title(&self, index: u64, file_secs: f64) -> String {
+        let real_secs = file_secs / self.slow_motion_factor.unwrap_or(1.0);
+        let title = format!("frame {index}   {real_secs:.3} s   {}", self.sport);
+        match self.slow_motion_factor {
+            None => title,
+            Some(factor) if factor >= 1.0 => format!("{title}   {} x slower", short(factor)),
+            Some(factor) => format!("{title}   {} x faster", short(1.0 / factor)),
+        }
+    }
+}
+
+/// With two decimals at most, and none of them in vain.
+fn short(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
 /// An annotated video in the making.
 pub struct Annotator {
     encoder: VideoEncoder,
-    sport: String,
+    caption: Caption,
 }
 
 impl Annotator {
@@ -89,7 +122,7 @@ impl Annotator {
     ///
     /// # Errors
     /// When no file can be made there.
-    pub fn create(path: &Path, info: &VideoInfo, sport: &str) -> Result<Self, EncodeError> {
+    pub fn create(path: &Path, info: &VideoInfo, caption: Caption) -> Result<Self, EncodeError> {
         Ok(Self {
             encoder: VideoEncoder::create(
                 path,
@@ -98,7 +131,7 @@ impl Annotator {
                 info.nominal_fps,
                 info.frame_colors(),
             )?,
-            sport: sport.into(),
+            caption,
         })
     }
 
@@ -111,7 +144,7 @@ impl Annotator {
         frame: &mut Frame,
         persons: &[PersonRow],
     ) -> Result<(), AnnotationError> {
-        draw(frame, persons, &self.sport)?;
+        draw(frame, persons, &self.caption)?;
         Ok(self.encoder.push(frame)?)
     }
 
@@ -155,14 +188,13 @@ impl Style {
 ///
 /// # Errors
 /// When OpenCV fails.
-pub fn draw(frame: &mut Frame, persons: &[PersonRow], sport: &str) -> Result<(), DrawError> {
-    let (index, time_secs) = (frame.index, frame.time.as_secs());
+pub fn draw(frame: &mut Frame, persons: &[PersonRow], caption: &Caption) -> Result<(), DrawError> {
+    let title = caption.title(frame.index, frame.time.as_secs());
     let mut canvas = frame.canvas();
     let style = Style::new(canvas.width_px(), canvas.height_px());
     for row in persons {
         draw_person(&mut canvas, &row.pose, &style)?;
     }
-    let title = format!("frame {index}   {time_secs:.3} s   {sport}");
     draw_panel(&mut canvas, &title, persons, &style)
 }
 

@@ -1,6 +1,9 @@
 //! What leaves the lake, or goes beside it: annotated videos and files for other programs (pose
 //! JSON, CSV, Parquet, and OpenSim's TRC for markers and MOT for angles).
 //!
+//! Times are in real seconds, as in the lake. A pause of the recording is a step in the column of
+//! times; nothing is filled in.
+//!
 //! Everything is streamed, frame by frame, into files that appear whole or not at all. Nothing here
 //! knows how the lake stores its rows.
 
@@ -152,6 +155,10 @@ pub fn export_video(
         }
         (None, PersonsPerFile::One) => persons.iter().copied().map(Some).collect(),
     };
+    let times_secs = match format {
+        ExportFormat::Trc | ExportFormat::Mot => lake.times_secs(video)?,
+        ExportFormat::PoseJson | ExportFormat::Csv | ExportFormat::Parquet => Vec::new(),
+    };
     let mut sinks = Vec::new();
     for person in file_persons {
         let name = match person {
@@ -159,7 +166,11 @@ pub fn export_video(
             _ => stem.to_owned(),
         };
         let path = folder.join(name + format.suffix());
-        sinks.push((person, path.clone(), open(format, &path, video, person)?));
+        sinks.push((
+            person,
+            path.clone(),
+            open(format, &path, video, &times_secs, person)?,
+        ));
     }
     let mut frame_count = 0;
     for frame in lake.frames(video)? {
@@ -191,6 +202,31 @@ pub fn export_video(
     Ok(files)
 }
 
+/// Keeps the rows of a table of OpenSim to times that ascend: it refuses others. Of pictures with
+/// the same time the first stays, and pictures out of order go.
+#[derive(Default)]
+struct AscendingTimes {
+    latest_secs: Option<f64>,
+}
+
+impl AscendingTimes {
+    /// To be asked for each frame in turn.
+    fn takes(&mut self, time_secs: f64) -> bool {
+        let ascends = self.latest_secs.is_none_or(|latest| time_secs > latest);
+        if ascends {
+            self.latest_secs = Some(time_secs);
+        }
+        ascends
+    }
+
+    /// How many of a video's frames are taken.
+    fn count(times_secs: &[f64]) -> u64 {
+        let mut ascending = Self::default();
+        let taken = times_secs.iter().filter(|time| ascending.takes(**time));
+        taken.count() as u64
+    }
+}
+
 fn known_persons(persons: &[u16]) -> String {
     match persons {
         [] => "nobody".into(),
@@ -205,6 +241,7 @@ fn open(
     format: ExportFormat,
     path: &Path,
     video: &VideoRecord,
+    times_secs: &[f64],
     person: Option<u16>,
 ) -> Result<Box<dyn FrameSink>, ExportError> {
     // The number that frames without this person, or without anybody, are written for.
@@ -215,7 +252,7 @@ fn open(
         }
         ExportFormat::Csv => Box::new(CsvWriter::create(path, absent_person)?),
         ExportFormat::Parquet => Box::new(ParquetWriter::create(path, video, absent_person)?),
-        ExportFormat::Trc => Box::new(TrcWriter::create(path, video)?),
-        ExportFormat::Mot => Box::new(MotWriter::create(path, video.frame_count)?),
+        ExportFormat::Trc => Box::new(TrcWriter::create(path, times_secs)?),
+        ExportFormat::Mot => Box::new(MotWriter::create(path, times_secs)?),
     })
 }

@@ -2,7 +2,8 @@
 //!
 //! Laid out as Sports2D writes it. The columns are the angles of the lake's `metrics` table under
 //! their names there, with their zero positions and signs (see `schemas/metrics.sql`). An angle
-//! that cannot be told is `nan`.
+//! that cannot be told is `nan`. Pictures that repeat a time are left out: OpenSim refuses times that
+//! do not ascend.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type};
 
-use super::{ExportError, FrameSink};
+use super::{AscendingTimes, ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, metrics_of_frames};
 use crate::video::MediaTime;
@@ -19,10 +20,12 @@ pub struct MotWriter {
     file: AtomicFile,
     /// Positions of the angles among the metrics.
     angles: Vec<usize>,
+    ascending: AscendingTimes,
 }
 
 impl MotWriter {
-    pub fn create(path: &Path, frame_count: u64) -> Result<Self, ExportError> {
+    /// `times_secs` are the times of all frames that will come.
+    pub fn create(path: &Path, times_secs: &[f64]) -> Result<Self, ExportError> {
         let file = AtomicFile::create(path).map_err(|e| ExportError::write(path, e))?;
         let metrics = metrics_of_frames([])?.schema();
         let is_angle =
@@ -31,18 +34,22 @@ impl MotWriter {
             .filter(|(_, field)| is_angle(field.name(), field.data_type()))
             .map(|(i, field)| (i, field.name().as_str()))
             .unzip();
-        let mut writer = Self { file, angles };
-        let header = writer.write_header(frame_count, &names);
+        let mut writer = Self {
+            file,
+            angles,
+            ascending: AscendingTimes::default(),
+        };
+        let header = writer.write_header(AscendingTimes::count(times_secs), &names);
         header.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
     }
 
-    fn write_header(&mut self, frame_count: u64, names: &[&str]) -> io::Result<()> {
+    fn write_header(&mut self, row_count: u64, names: &[&str]) -> io::Result<()> {
         let out = &mut self.file;
         // OpenSim counts the time among the columns.
         writeln!(
             out,
-            "Coordinates\nversion=1\nnRows={frame_count}\nnColumns={}\ninDegrees=yes\n",
+            "Coordinates\nversion=1\nnRows={row_count}\nnColumns={}\ninDegrees=yes\n",
             names.len() + 1
         )?;
         writeln!(
@@ -73,6 +80,9 @@ impl FrameSink for MotWriter {
         time: MediaTime,
         persons: &[PersonRow],
     ) -> Result<(), ExportError> {
+        if !self.ascending.takes(time.as_secs()) {
+            return Ok(());
+        }
         let metrics = metrics_of_frames([(frame, time, persons)])?;
         let written = self.write_row(time, &metrics);
         written.map_err(|e| ExportError::write(self.file.path(), e))

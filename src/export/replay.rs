@@ -5,8 +5,8 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::annotation::{AnnotationError, Annotator, draw};
-use crate::lake::{FrameReader, LakeError, PersonRow};
+use super::annotation::{AnnotationError, Annotator, Caption, draw};
+use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
 use crate::video::{
     ContactSheet, EncodeError, Frame, ImageFormat, VideoError, VideoInfo, VideoReader,
 };
@@ -135,9 +135,9 @@ pub fn annotate(
     output: &Path,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), ReplayError> {
-    let sport = rows.video().sport.clone();
+    let caption = caption_of(rows.video());
     let replay = Replay::open(path, rows)?;
-    let mut annotator = Annotator::create(output, replay.info(), &sport)?;
+    let mut annotator = Annotator::create(output, replay.info(), caption)?;
     replay.for_each(|frame, persons| {
         if is_stopped() {
             return Err(ReplayError::Stopped);
@@ -146,6 +146,10 @@ pub fn annotate(
     })?;
     annotator.finish()?;
     Ok(())
+}
+
+fn caption_of(video: &VideoRecord) -> Caption {
+    Caption::new(&video.sport, video.slow_motion_factor)
 }
 
 /// How a contact sheet is laid out.
@@ -169,7 +173,7 @@ pub fn contact_sheet(
     format: ImageFormat,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Vec<u8>, ReplayError> {
-    let (frame_count, sport) = (rows.video().frame_count, rows.video().sport.clone());
+    let (frame_count, caption) = (rows.video().frame_count, caption_of(rows.video()));
     let places = u64::from(layout.columns) * u64::from(layout.rows);
     let shown = frame_count.min(places);
     let replay = Replay::open(path, rows)?;
@@ -186,7 +190,7 @@ pub fn contact_sheet(
         if place < shown && frame.index == frame_of(place) {
             // Drawn at its final size, so that the text can be read.
             let mut tile = sheet.tile(frame).map_err(AnnotationError::from)?;
-            draw(&mut tile, persons, &sport).map_err(AnnotationError::from)?;
+            draw(&mut tile, persons, &caption).map_err(AnnotationError::from)?;
             sheet.place(place, &tile).map_err(AnnotationError::from)?;
             place += 1;
         }

@@ -5,14 +5,17 @@
 //! OpenSim set-up files fit. Axes are those of Sports2D, which are OpenSim's for a person who goes
 //! to the picture's right: X to the right of the picture, Y up, Z towards the camera; the origin is
 //! the middle of the hips in each frame. A missing marker is `nan`: OpenSim 4 refuses rows with
-//! empty cells.
+//! empty cells, and times that do not ascend, so that pictures that repeat a time are left out.
+//!
+//! `DataRate` is the mean rate while pictures were taken, without the pauses of the recording.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{ExportError, FrameSink};
+use super::{AscendingTimes, ExportError, FrameSink};
 use crate::files::AtomicFile;
-use crate::lake::{PersonRow, VideoRecord};
+use crate::lake::PersonRow;
+use crate::metrics::timing::rate_between_pauses_hz;
 use crate::pose::landmark::LANDMARK_COUNT;
 use crate::video::MediaTime;
 
@@ -58,23 +61,28 @@ const RATE_OF_SINGLE_FRAMES: f64 = 1.0;
 
 pub struct TrcWriter {
     file: AtomicFile,
+    ascending: AscendingTimes,
 }
 
 impl TrcWriter {
-    pub fn create(path: &Path, video: &VideoRecord) -> Result<Self, ExportError> {
+    /// `times_secs` are the times of all frames that will come.
+    pub fn create(path: &Path, times_secs: &[f64]) -> Result<Self, ExportError> {
         let file = AtomicFile::create(path).map_err(|e| ExportError::write(path, e))?;
-        let mut writer = Self { file };
+        let mut writer = Self {
+            file,
+            ascending: AscendingTimes::default(),
+        };
         let name = path.file_name().unwrap_or(path.as_os_str());
-        let header = writer.write_header(&name.to_string_lossy(), video);
+        let header = writer.write_header(&name.to_string_lossy(), times_secs);
         header.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
     }
 
-    fn write_header(&mut self, file_name: &str, video: &VideoRecord) -> io::Result<()> {
+    fn write_header(&mut self, file_name: &str, times_secs: &[f64]) -> io::Result<()> {
         let out = &mut self.file;
         // The format knows one rate for all frames; the true times are in the column Time.
-        let rate = video.fps.map_or(RATE_OF_SINGLE_FRAMES, rounded_rate);
-        let frames = video.frame_count;
+        let rate = rate_between_pauses_hz(times_secs).map_or(RATE_OF_SINGLE_FRAMES, rounded_rate);
+        let frames = AscendingTimes::count(times_secs);
         writeln!(out, "PathFileType\t4\t(X/Y/Z)\t{file_name}")?;
         writeln!(
             out,
@@ -135,6 +143,9 @@ impl FrameSink for TrcWriter {
         time: MediaTime,
         persons: &[PersonRow],
     ) -> Result<(), ExportError> {
+        if !self.ascending.takes(time.as_secs()) {
+            return Ok(());
+        }
         let written = self.write_row(frame, time, persons.first());
         written.map_err(|e| ExportError::write(self.file.path(), e))
     }

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::AnnotatedVideo;
+use crate::pose::LOOKAHEAD_FRAMES;
 use crate::resources::{MemoryBudget, Permit};
 use crate::video::{Frame, VideoInfo};
 
@@ -21,6 +21,9 @@ const WORKER_BYTES: u64 = 70 << 20;
 /// anew for the processor, and room to work; 280 MiB in all were measured with the full model,
 /// 390 with the heavy one.
 const SESSION_BYTES_PER_FILE_BYTE: u64 = 3;
+/// Poses that are held back until it is certain who is in a frame: of a person in one frame, once
+/// with the tracker and once with the frame.
+const HELD_POSE_BYTES: u64 = 2 * 1200;
 /// Part of the budget that the database may use.
 const DATABASE_SHARE: f64 = 0.1;
 const MIN_DATABASE_BYTES: u64 = 64 << 20;
@@ -51,6 +54,16 @@ const MORE_BUFFERS_WITH_VIDEO: usize = 2;
 /// Buffers beyond the fourth are only made while all together take less than this.
 const USUAL_BUFFER_BYTES: u64 = 64 << 20;
 const USUAL_BUFFERS: usize = 4;
+
+/// How a video is drawn on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawing {
+    Off,
+    /// Each picture when its poses are known, which are known at once.
+    WithEstimates,
+    /// On pictures that are decoded once more, since poses are held back.
+    Again,
+}
 
 /// How the budget of a run is divided.
 #[derive(Clone, Debug)]
@@ -95,9 +108,12 @@ impl std::fmt::Display for Size {
 }
 
 /// What a worker takes that has `sessions` sessions of a landmark model whose file has
-/// `model_file_bytes`.
-pub fn worker_bytes(model_file_bytes: u64, sessions: usize) -> u64 {
-    WORKER_BYTES + SESSION_BYTES_PER_FILE_BYTE * model_file_bytes * sessions as u64
+/// `model_file_bytes`, to follow `max_persons` people.
+pub fn worker_bytes(model_file_bytes: u64, sessions: usize, max_persons: u16) -> u64 {
+    let held_poses = LOOKAHEAD_FRAMES as u64 * u64::from(max_persons);
+    WORKER_BYTES
+        + SESSION_BYTES_PER_FILE_BYTE * model_file_bytes * sessions as u64
+        + HELD_POSE_BYTES * held_poses
 }
 
 /// The database's part of a budget.
@@ -171,7 +187,7 @@ impl FramePool {
         plan: &MemoryPlan,
         info: &VideoInfo,
         cores: usize,
-        annotated: AnnotatedVideo,
+        drawing: Drawing,
         path: &Path,
     ) -> Result<Self, MemoryError> {
         let pixels = u64::from(info.width) * u64::from(info.height);
@@ -184,12 +200,15 @@ impl FramePool {
             };
         let decoder_bytes =
             decoder_pictures * coded_pixels * DECODED_PIXEL_BITS / 8 + converter_bytes;
-        let (encoder_bytes, more_buffers) = match annotated {
-            AnnotatedVideo::On => (ENCODER_PIXEL_BYTES * pixels, MORE_BUFFERS_WITH_VIDEO),
-            AnnotatedVideo::Off => (0, 0),
-        };
         let buffer_bytes = FRAME_PIXEL_BYTES * pixels;
-        let least = decoder_bytes + encoder_bytes + buffer_bytes;
+        let encoder_bytes = ENCODER_PIXEL_BYTES * pixels;
+        let (drawing_bytes, more_buffers) = match drawing {
+            Drawing::Off => (0, 0),
+            Drawing::WithEstimates => (encoder_bytes, MORE_BUFFERS_WITH_VIDEO),
+            // With a decoder and a buffer of its own.
+            Drawing::Again => (encoder_bytes + decoder_bytes + buffer_bytes, 0),
+        };
+        let least = decoder_bytes + drawing_bytes + buffer_bytes;
         let Some(permit) = plan.frames.acquire(least) else {
             return Err(MemoryError::FrameTooLarge {
                 width: info.width,
@@ -245,7 +264,7 @@ mod tests {
     #[test]
     fn workers_follow_the_budget() {
         let gib = |n: u64| n << 30;
-        let worker_bytes = worker_bytes(13 << 20, 1);
+        let worker_bytes = worker_bytes(13 << 20, 1, 1);
         let plan = |limit| MemoryPlan::new(limit, 4, worker_bytes);
         assert_eq!(plan(gib(8)).expect("room").workers, 4);
         assert_eq!(plan(500 << 20).expect("room").workers, 1);
@@ -255,13 +274,13 @@ mod tests {
 
     #[test]
     fn a_pool_gives_one_buffer_whatever_happens_and_more_while_the_budget_lasts() {
-        let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1)).expect("room");
+        let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1, 1)).expect("room");
         let reserve = |width, height| {
             FramePool::reserve(
                 &plan,
                 &info(width, height),
                 2,
-                AnnotatedVideo::On,
+                Drawing::WithEstimates,
                 Path::new("x.mp4"),
             )
         };

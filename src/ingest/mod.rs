@@ -12,6 +12,7 @@ mod outputs;
 mod persons;
 mod pipeline;
 mod plan;
+mod slow_motion;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -30,13 +31,14 @@ use crate::lake::{
     CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace,
 };
 use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
-use crate::video::{EncodeError, VideoError, check_file};
+use crate::video::{EncodeError, VideoError, capture_tags, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use outputs::VideoOutputs;
 pub use outputs::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;
+pub use slow_motion::{FACTORS, SlowMotion, in_words};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
@@ -63,7 +65,21 @@ pub struct RowConfig {
     /// The default does not show, so that it is the same ingest as before there was a choice.
     #[serde(skip_serializing_if = "is_default")]
     pub pick: Pick,
+    /// From where on people are reported, where they become certain later than they are seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people_from: Option<PeopleFrom>,
+    /// Off does not show either.
+    #[serde(skip_serializing_if = "SlowMotion::is_off")]
+    pub slow_motion: SlowMotion,
     pub format_version: i32,
+}
+
+/// From where on people are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeopleFrom {
+    /// From the first frame in which they are followed.
+    FirstFrame,
 }
 
 /// What shapes the rows of several people.
@@ -85,6 +101,7 @@ impl RowConfig {
         detector_sha256: String,
         tracker: &TrackerConfig,
     ) -> Self {
+        let is_several = tracker.max_persons > NonZeroU16::MIN;
         Self {
             sport,
             pose_model,
@@ -93,13 +110,28 @@ impl RowConfig {
             min_detection_confidence: tracker.min_detection_confidence,
             min_tracking_confidence: tracker.min_tracking_confidence,
             smoothing: tracker.smoothing,
-            people: (tracker.max_persons > NonZeroU16::MIN).then_some(PeopleConfig {
+            people: is_several.then_some(PeopleConfig {
                 max_persons: tracker.max_persons,
                 detect_every: tracker.detect_every,
             }),
             pick: tracker.pick,
+            people_from: (is_several || tracker.pick != Pick::First)
+                .then_some(PeopleFrom::FirstFrame),
+            slow_motion: SlowMotion::Off,
             format_version: ROWS_VERSION,
         }
+    }
+
+    pub fn with_slow_motion(self, slow_motion: SlowMotion) -> Self {
+        Self {
+            slow_motion,
+            ..self
+        }
+    }
+
+    /// Whether poses are held back to learn who else is in a frame.
+    fn looks_ahead(&self) -> bool {
+        self.people_from.is_some()
     }
 
     fn to_json(&self) -> String {
@@ -159,13 +191,13 @@ pub struct VideoReport {
     pub corrupt_frame_count: u64,
     pub person_count: u64,
     pub lake_bytes: u64,
-    /// What is odd about the file, and how it was read all the same.
-    pub warnings: Vec<String>,
     /// Files beside the lake that were written.
     pub outputs: Vec<PathBuf>,
     /// Files beside the lake that an earlier ingest did not write, or that are gone.
     pub missing_outputs: Vec<PathBuf>,
     pub stages: StageTimes,
+    /// What is odd about the file, and how it was read all the same.
+    pub notes: Vec<String>,
 }
 
 impl VideoReport {
@@ -179,10 +211,10 @@ impl VideoReport {
             corrupt_frame_count: 0,
             person_count: 0,
             lake_bytes: 0,
-            warnings: Vec::new(),
             outputs: Vec::new(),
             missing_outputs: Vec::new(),
             stages: StageTimes::default(),
+            notes: Vec::new(),
         }
     }
 }
@@ -410,6 +442,7 @@ impl Run<'_> {
             Err(Interruption::Memory(error)) => failed(path, &error),
             Err(Interruption::Annotation(error)) => failed(path, &error),
             Err(Interruption::Export(error)) => failed(path, &error),
+            Err(Interruption::SlowMotion(error)) => failed(path, &error),
             Err(Interruption::Pose(error)) => {
                 // Without models no video can be ingested.
                 self.abort(error);
@@ -429,7 +462,11 @@ impl Run<'_> {
         let hashing = Instant::now();
         let video_id = pipeline::video_id(path)?;
         let hash_time = hashing.elapsed();
-        let config = self.config.rows.to_json();
+        let tags = capture_tags(path);
+        let slow_motion = self.config.rows.slow_motion;
+        let rows = self.config.rows.clone();
+        let rows = rows.with_slow_motion(slow_motion.of_video(tags));
+        let config = rows.to_json();
         let config_hash = pipeline::short_hash(blake3::hash(config.as_bytes()));
         let skipped = || {
             let mut report = VideoReport::without_rows(path, VideoOutcome::Skipped);
@@ -459,7 +496,9 @@ impl Run<'_> {
             video_id: &video_id,
             config_json: &config,
             config_hash: &config_hash,
-            rows: &self.config.rows,
+            slow_motion,
+            tags,
+            rows: &rows,
             lake: &self.config.lake,
             memory: &self.config.memory,
             cores: self.config.cores,
@@ -499,10 +538,10 @@ impl Run<'_> {
             corrupt_frame_count: done.record.picture.corrupt_frame_count,
             person_count: done.persons.len() as u64,
             lake_bytes,
-            warnings: done.warnings,
             outputs: outputs.paths(),
             missing_outputs: Vec::new(),
             stages,
+            notes: done.notes,
         })
     }
 }
@@ -519,6 +558,12 @@ fn secs(duration: Duration) -> f64 {
 impl From<VideoError> for Interruption {
     fn from(error: VideoError) -> Self {
         Self::Video(error)
+    }
+}
+
+impl From<slow_motion::SlowMotionError> for Interruption {
+    fn from(error: slow_motion::SlowMotionError) -> Self {
+        Self::SlowMotion(error)
     }
 }
 

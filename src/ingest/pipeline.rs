@@ -3,6 +3,13 @@
 //!
 //! Frames travel in buffers that the video's [`FramePool`] has paid for; a buffer comes back to the
 //! decoder when the last stage that looks at it is done.
+//!
+//! Where several people are followed, some become certain only after they have been seen for a
+//! while, and are reported from their first frame on; so the poses of the latest frames are held back
+//! ([`HeldBack`]). Their pictures are not, which could be gigabytes: the thread that draws then
+//! decodes the video once more, behind the first time, and the pool has paid for that as well.
+//!
+//! Times in rows are real seconds (see [`super::slow_motion`]); pictures keep the file's times.
 
 use std::fs;
 use std::path::Path;
@@ -11,19 +18,22 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::memory::{FramePool, MemoryError, MemoryPlan};
+use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan};
 use super::outputs::VideoOutputs;
 use super::persons::PersonStatistics;
-use super::{AnnotatedVideo, RowConfig, secs};
-use crate::export::annotation::{AnnotationError, Annotator};
+use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
+use super::{RowConfig, secs};
+use crate::export::annotation::{AnnotationError, Annotator, Caption};
 use crate::export::{ExportError, PoseJsonWriter};
 use crate::lake::{
     LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
     VideoWriter, to_lake_resolution,
 };
 use crate::metrics::Measurer;
-use crate::pose::{PersonPose, PoseBackend, PoseError, PoseTimings};
-use crate::video::{Frame, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader};
+use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings};
+use crate::video::{
+    CaptureTags, Frame, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader,
+};
 
 /// Frames with their poses that wait to be drawn on.
 const QUEUED_ESTIMATES: usize = 2;
@@ -83,6 +93,7 @@ pub enum Interruption {
     Memory(MemoryError),
     Annotation(AnnotationError),
     Export(ExportError),
+    SlowMotion(SlowMotionError),
 }
 
 /// One video and everything that its processing has to know.
@@ -91,6 +102,9 @@ pub struct VideoJob<'a> {
     pub video_id: &'a str,
     pub config_json: &'a str,
     pub config_hash: &'a str,
+    /// What the user wants; `rows` has what becomes of it for this video.
+    pub slow_motion: SlowMotion,
+    pub tags: CaptureTags,
     pub rows: &'a RowConfig,
     pub lake: &'a LakePaths,
     pub memory: &'a MemoryPlan,
@@ -110,8 +124,8 @@ pub struct Processed {
     pub persons: Vec<PersonRecord>,
     pub staged: StagedVideo,
     pub stages: StageTimes,
-    /// What is odd about the file.
-    pub warnings: Vec<String>,
+    /// What the user is to be told.
+    pub notes: Vec<String>,
 }
 
 /// A video's identity: the BLAKE3 hash of its bytes.
@@ -143,13 +157,15 @@ pub fn process<'b>(
     let reader = VideoReader::open(job.path)?;
     let info = reader.info().clone();
     (job.on_start)(info.frame_count_hint);
-    let annotated = match job.outputs.annotated_video {
-        Some(_) => AnnotatedVideo::On,
-        None => AnnotatedVideo::Off,
+    let drawing = match (&job.outputs.annotated_video, job.rows.looks_ahead()) {
+        (None, _) => Drawing::Off,
+        (Some(_), false) => Drawing::WithEstimates,
+        (Some(_), true) => Drawing::Again,
     };
     let waiting = Instant::now();
-    let pool = FramePool::reserve(job.memory, &info, job.cores, annotated, job.path)?;
+    let pool = FramePool::reserve(job.memory, &info, job.cores, drawing, job.path)?;
     let wait_for_room = waiting.elapsed();
+    let times = RealTimes::of(job.path, job.slow_motion, job.rows.slow_motion, job.tags)?;
     // No channel holds more than all buffers, so that sending one never waits for itself.
     let (frame_sender, frames) = bounded(pool.capacity());
     let (used_sender, used_frames) = bounded(pool.capacity());
@@ -160,7 +176,10 @@ pub fn process<'b>(
         None => None,
     };
     let annotator = match &job.outputs.annotated_video {
-        Some(path) => Some(Annotator::create(path, &info, &job.rows.sport)?),
+        Some(path) => {
+            let caption = Caption::new(&job.rows.sport, times.lake_factor());
+            Some(Annotator::create(path, &info, caption)?)
+        }
         None => None,
     };
 
@@ -171,17 +190,24 @@ pub fn process<'b>(
         let writing = scope.spawn(move || write(writer, pose_json, &rows));
         // Each sender has one owner, so that a stage that fails is noticed by those before it.
         let (next, drawing) = match annotator {
+            Some(annotator) if drawing == Drawing::Again => {
+                let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
+                let path = job.path;
+                let drawing =
+                    scope.spawn(move || annotate_again(path, annotator, &to_draw, &row_sender));
+                (Next::Rows(used_sender, drawn_sender), Some(drawing))
+            }
             Some(annotator) => {
                 let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
                 let drawing =
                     scope.spawn(move || annotate(annotator, &estimates, &used_sender, &row_sender));
                 (Next::Draw(estimate_sender), Some(drawing))
             }
-            None => (Next::Write(used_sender, row_sender), None),
+            None => (Next::Rows(used_sender, row_sender), None),
         };
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
-            let mut estimation = Estimation::new(job, &info);
+            let mut estimation = Estimation::new(job, &info, times);
             let result = estimation.run(backend.as_mut(), &frames, &next);
             result.map(|()| estimation)
         });
@@ -207,13 +233,15 @@ pub fn process<'b>(
             stages.annotate_secs = secs(draw_time + finishing.elapsed());
         }
         stages.write_secs = secs(write_time);
-        let ReadSummary { warnings, .. } = &decoded.summary;
+        let warnings = info.warnings.iter().chain(&decoded.summary.warnings);
+        let mut notes: Vec<String> = warnings.map(|text| format!("note: {text}")).collect();
+        notes.append(&mut estimation.times.notes);
         Ok(Processed {
             record: estimation.record(&info, &decoded.summary)?,
             persons: estimation.persons.finish(job.rows.pick),
             staged,
             stages: estimation.stages,
-            warnings: info.warnings.iter().chain(warnings).cloned().collect(),
+            notes,
         })
     })
 }
@@ -280,13 +308,14 @@ fn decode(
 /// A frame with everybody in it, on its way to be drawn on.
 struct Estimate {
     frame: Frame,
-    persons: Vec<PersonRow>,
+    rows: FrameRows,
 }
 
 /// Where a frame goes when its poses are known.
 enum Next {
     Draw(Sender<Estimate>),
-    Write(Sender<Frame>, Sender<FrameRows>),
+    /// The picture back to the decoder at once, the rows to who writes them, or draws before.
+    Rows(Sender<Frame>, Sender<FrameRows>),
 }
 
 /// Draws on frames and encodes them, then lets go of them.
@@ -295,13 +324,16 @@ fn annotate(
     estimates: &Receiver<Estimate>,
     used: &Sender<Frame>,
     rows: &Sender<FrameRows>,
-) -> Result<(Annotator, Duration), AnnotationError> {
+) -> Result<(Annotator, Duration), Interruption> {
     let mut busy = Duration::ZERO;
-    for Estimate { mut frame, persons } in estimates {
+    for Estimate {
+        mut frame,
+        rows: row,
+    } in estimates
+    {
         let started = Instant::now();
-        annotator.push(&mut frame, &persons)?;
+        annotator.push(&mut frame, &row.2)?;
         busy += started.elapsed();
-        let row = (frame.index, frame.time, persons);
         // The decoder has gone when the video has ended; then nobody needs the buffer.
         let _ = used.try_send(frame);
         if rows.send(row).is_err() {
@@ -312,6 +344,35 @@ fn annotate(
     Ok((annotator, busy))
 }
 
+/// Decodes the video once more, and draws on its frames what comes later than they did.
+fn annotate_again(
+    path: &Path,
+    mut annotator: Annotator,
+    estimated: &Receiver<FrameRows>,
+    rows: &Sender<FrameRows>,
+) -> Result<(Annotator, Duration), Interruption> {
+    let mut reader = VideoReader::open(path)?;
+    let mut frame = Frame::default();
+    let mut busy = Duration::ZERO;
+    for row in estimated {
+        let started = Instant::now();
+        if !reader.read(&mut frame)? || frame.index != row.0 {
+            return Err(Interruption::Video(VideoError::Decode {
+                path: path.into(),
+                reason: format!("frame {} is not there when it is read again", row.0),
+            }));
+        }
+        annotator.push(&mut frame, &row.2)?;
+        busy += started.elapsed();
+        if rows.send(row).is_err() {
+            // The writer has failed, and its error is the one to report.
+            break;
+        }
+    }
+    Ok((annotator, busy))
+}
+
+/// A frame's number, its real time, and everybody in it.
 type FrameRows = (u64, MediaTime, Vec<PersonRow>);
 
 /// Writes the lake's files and the pose file; the latter has no name yet when this returns.
@@ -337,11 +398,12 @@ fn write(
 /// The worker's part of a video, and what it learns about it on the way.
 struct Estimation<'a> {
     job: &'a VideoJob<'a>,
+    times: RealTimes,
+    held: HeldBack<(u64, f64)>,
     image_width_px: f64,
     image_height_px: f64,
     measurer: Measurer,
-    /// Of the latest frame so far.
-    last_secs: f64,
+    latest_secs: f64,
     frame_count: u64,
     pose_frame_count: u64,
     persons: PersonStatistics,
@@ -350,17 +412,19 @@ struct Estimation<'a> {
 }
 
 impl<'a> Estimation<'a> {
-    fn new(job: &'a VideoJob<'a>, info: &VideoInfo) -> Self {
+    fn new(job: &'a VideoJob<'a>, info: &VideoInfo, times: RealTimes) -> Self {
         Self {
             job,
+            held: HeldBack::new(0),
             image_width_px: f64::from(info.width),
             image_height_px: f64::from(info.height),
             measurer: Measurer::new(),
-            last_secs: 0.0,
+            latest_secs: 0.0,
             frame_count: 0,
             pose_frame_count: 0,
             persons: PersonStatistics::default(),
-            last_step_secs: info.nominal_fps.map_or(0.0, |fps| 1.0 / fps),
+            last_step_secs: info.nominal_fps.map_or(0.0, |fps| 1.0 / fps / times.factor),
+            times,
             stages: StageTimes::default(),
         }
     }
@@ -372,6 +436,10 @@ impl<'a> Estimation<'a> {
         next: &Next,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
+        if matches!(next, Next::Rows(..)) {
+            // Frames that are drawn on where they are cannot wait.
+            self.held = HeldBack::new(backend.lookahead_frames());
+        }
         loop {
             let waiting = Instant::now();
             let Ok(batch) = frames.recv() else {
@@ -382,58 +450,80 @@ impl<'a> Estimation<'a> {
                 if (self.job.is_stopped)() {
                     return Err(Interruption::Stopped);
                 }
-                let persons = self.measure(backend, &frame)?;
-                if !self.hand_on(frame, persons, next) {
+                let poses = self.estimate(backend, &frame)?;
+                let number = (frame.index, frame.time.as_secs() / self.times.factor);
+                let ready = self.held.push(number, poses, backend.take_earlier());
+                if !self.hand_on(frame, ready, next) {
                     // Another stage has failed, and its error is the one to report.
                     return Ok(());
                 }
                 (self.job.on_frame)();
             }
         }
+        while let (Next::Rows(_, rows), Some(ready)) = (next, self.held.pop()) {
+            if rows.send(self.measure(ready)).is_err() {
+                return Ok(());
+            }
+        }
         self.add_timings(timings_before, backend.timings());
         Ok(())
     }
 
-    /// `false` when nobody takes the frame any more.
-    fn hand_on(&mut self, frame: Frame, persons: Vec<PersonRow>, next: &Next) -> bool {
+    /// Hands on the picture that was looked at, and the frame whose poses are `ready` now. `false`
+    /// when nobody takes them any more.
+    fn hand_on(
+        &mut self,
+        frame: Frame,
+        ready: Option<((u64, f64), Vec<PersonPose>)>,
+        next: &Next,
+    ) -> bool {
+        let ready = ready.map(|ready| self.measure(ready));
         match next {
             Next::Draw(estimates) => {
+                let Some(rows) = ready else {
+                    return true;
+                };
                 let waiting = Instant::now();
-                let sent = estimates.send(Estimate { frame, persons });
+                let sent = estimates.send(Estimate { frame, rows });
                 self.stages.wait_for_video_secs += secs(waiting.elapsed());
                 sent.is_ok()
             }
-            Next::Write(used, rows) => {
-                let row = (frame.index, frame.time, persons);
+            Next::Rows(used, rows) => {
                 // The decoder has gone when the video has ended; then nobody needs the buffer.
                 let _ = used.try_send(frame);
-                rows.send(row).is_ok()
+                let waiting = Instant::now();
+                let sent = ready.is_none_or(|ready| rows.send(ready).is_ok());
+                self.stages.wait_for_video_secs += secs(waiting.elapsed());
+                sent
             }
         }
     }
 
-    fn measure(
+    fn estimate(
         &mut self,
         backend: &mut dyn PoseBackend,
         frame: &Frame,
-    ) -> Result<Vec<PersonRow>, Interruption> {
+    ) -> Result<Vec<PersonPose>, Interruption> {
         let view = frame.view().ok_or_else(|| VideoError::Decode {
             path: self.job.path.into(),
             reason: "a frame has no pixels".into(),
         })?;
         (self.image_width_px, self.image_height_px) = (view.width() as f64, view.height() as f64);
         // What is missing or made up in a damaged picture would be measured as if it were there.
-        let poses = match frame.is_corrupt {
-            true => Vec::new(),
-            false => backend.estimate(view)?,
-        };
+        if frame.is_corrupt {
+            backend.skip();
+            return Ok(Vec::new());
+        }
+        Ok(backend.estimate(view)?)
+    }
+
+    /// Measures everybody in the next frame, whose number and real time come first.
+    fn measure(&mut self, ((frame, time_secs), poses): ((u64, f64), Vec<PersonPose>)) -> FrameRows {
         let started = Instant::now();
-        let time_secs = frame.time.as_secs();
         let poses: Vec<PersonPose> = poses.into_iter().map(to_lake_resolution).collect();
         let image_size_px = [self.image_width_px, self.image_height_px];
         let metrics = self.measurer.measure(&poses, time_secs, image_size_px);
-        self.persons
-            .add(frame.index, time_secs, &poses, image_size_px);
+        self.persons.add(frame, time_secs, &poses, image_size_px);
         let persons: Vec<PersonRow> = poses
             .into_iter()
             .zip(metrics)
@@ -441,13 +531,13 @@ impl<'a> Estimation<'a> {
             .collect();
         self.frame_count += 1;
         self.pose_frame_count += u64::from(!persons.is_empty());
-        // Times may be the same twice, or go back.
-        if self.frame_count > 1 && time_secs > self.last_secs {
-            self.last_step_secs = time_secs - self.last_secs;
+        let step = self.measurer.clock().last_step();
+        if step.elapsed_secs > 0.0 && !step.is_pause {
+            self.last_step_secs = step.elapsed_secs;
         }
-        self.last_secs = self.last_secs.max(time_secs);
+        self.latest_secs = self.latest_secs.max(time_secs);
         self.stages.metrics_secs += secs(started.elapsed());
-        Ok(persons)
+        (frame, MediaTime::from_secs(time_secs), persons)
     }
 
     fn add_timings(&mut self, before: PoseTimings, after: PoseTimings) {
@@ -466,7 +556,6 @@ impl<'a> Estimation<'a> {
         })?;
         let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let file_name = path.file_name().unwrap_or(path.as_os_str());
-        let last_frame_secs = self.last_secs;
         Ok(VideoRecord {
             video_id: self.job.video_id.into(),
             sport: self.job.rows.sport.clone(),
@@ -477,9 +566,9 @@ impl<'a> Estimation<'a> {
             height_px: self.image_height_px as u32,
             rotation_deg: info.rotation_deg,
             codec: info.codec.clone(),
-            fps: (last_frame_secs > 0.0).then(|| (self.frame_count - 1) as f64 / last_frame_secs),
+            fps: self.measurer.clock().rate_hz(),
             frame_count: self.frame_count,
-            duration_secs: last_frame_secs + self.last_step_secs,
+            duration_secs: self.latest_secs + self.last_step_secs,
             pose_frame_count: self.pose_frame_count,
             pose_model: self.job.rows.pose_model.clone(),
             pose_model_sha256: self.job.rows.pose_model_sha256.clone(),
@@ -495,6 +584,8 @@ impl<'a> Estimation<'a> {
                 }),
                 corrupt_frame_count: read.corrupt_frames,
             },
+            slow_motion_factor: self.times.lake_factor(),
+            capture_fps: self.times.capture_fps,
         })
     }
 }

@@ -125,6 +125,10 @@ pub struct VideoRecord {
     pub config: String,
     pub config_hash: String,
     pub picture: PictureRecord,
+    /// How many times slower the file plays than things happened; `None` where its times are real.
+    pub slow_motion_factor: Option<f64>,
+    /// Rate at which the pictures were taken, as the camera or the user says.
+    pub capture_fps: Option<f64>,
 }
 
 /// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
@@ -824,10 +828,10 @@ fn add_video(
             fps, frame_count, duration_secs, pose_frame_count, pose_model, pose_model_sha256,
             config, config_hash, posedata_version, ingested_at, main_person,
             coded_width_px, coded_height_px, mirrored, color_transfer, size_changes,
-            corrupt_frame_count
+            corrupt_frame_count, slow_motion_factor, capture_fps
         ) VALUES (
             ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now()::TIMESTAMP, ?,
-            ?, ?, ?, ?, ?, ?
+            ?, ?, ?, ?, ?, ?, ?, ?
         )",
         params![
             video.video_id,
@@ -855,6 +859,8 @@ fn add_video(
             picture.color_transfer,
             picture.size_changes,
             picture.corrupt_frame_count,
+            video.slow_motion_factor,
+            video.capture_fps,
         ],
     )?;
     insert_persons(connection, &video.video_id, &video.sport, persons)?;

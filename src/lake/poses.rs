@@ -98,6 +98,24 @@ impl Lake {
         })
     }
 
+    /// The times of a video's frames, in their order.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn times_secs(&self, video: &VideoRecord) -> Result<Vec<f64>, LakeError> {
+        let sql = format!(
+            "SELECT any_value(time_secs) FROM metrics
+             WHERE video_id = {} AND sport = {} GROUP BY frame ORDER BY frame",
+            quoted_text(&video.video_id),
+            quoted_text(&video.sport),
+        );
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let times = statement.query_map([], |row| row.get(0))?;
+            Ok(times.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Begins to read a video's frames, in their order.
     ///
     /// # Errors
@@ -130,12 +148,11 @@ fn changed(video: &VideoRecord) -> LakeError {
 
 /// All columns of the videos that fulfil a condition, ordered by file name.
 fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRecord>, LakeError> {
+    let newer = newer_columns(connection)?;
     let sql = format!(
         "SELECT video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg,
              codec, fps, frame_count, duration_secs, pose_frame_count, pose_model,
-             pose_model_sha256, config, config_hash,
-             coded_width_px, coded_height_px, mirrored, color_transfer, size_changes,
-             corrupt_frame_count
+             pose_model_sha256, config, config_hash, {newer}
          FROM videos WHERE {condition} ORDER BY file_name, video_id"
     );
     let mut statement = connection.prepare(&sql)?;
@@ -166,9 +183,37 @@ fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRe
                 size_changes: row.get(21)?,
                 corrupt_frame_count: row.get::<_, Option<u64>>(22)?.unwrap_or(0),
             },
+            slow_motion_factor: row.get(23)?,
+            capture_fps: row.get(24)?,
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// Columns of `videos` that format 5 added, with their types.
+const NEWER_COLUMNS: [(&str, &str); 8] = [
+    ("coded_width_px", "INTEGER"),
+    ("coded_height_px", "INTEGER"),
+    ("mirrored", "BOOLEAN"),
+    ("color_transfer", "VARCHAR"),
+    ("size_changes", "VARCHAR"),
+    ("corrupt_frame_count", "BIGINT"),
+    ("slow_motion_factor", "DOUBLE"),
+    ("capture_fps", "DOUBLE"),
+];
+
+/// Those columns for a SELECT; NULL in a lake of an older format that is only read.
+fn newer_columns(connection: &Connection) -> Result<String, LakeError> {
+    let sql = "SELECT column_name FROM information_schema.columns
+         WHERE table_catalog = current_database() AND table_name = 'videos'";
+    let mut statement = connection.prepare(sql)?;
+    let there = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let there = there.collect::<Result<Vec<_>, _>>()?;
+    let columns = NEWER_COLUMNS.map(|(name, kind)| match there.iter().any(|n| n == name) {
+        true => name.to_owned(),
+        false => format!("NULL::{kind}"),
+    });
+    Ok(columns.join(", "))
 }
 
 /// The one video that a selector names. Ids come first, then paths, then file names: whoever is

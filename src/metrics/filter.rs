@@ -10,21 +10,23 @@
 //! A path is the positions of one landmark over the frames of a video; where it is not seen, there
 //! is a gap. Gaps of up to `max_gap_frames` are bridged by straight lines over time, as in
 //! Sports2D; longer ones split the path into pieces, each filtered on its own, and so does a jump to
-//! somewhere else. Nothing is extrapolated. Pieces of 9 samples or fewer cannot be padded and stay as they are, as in
-//! Pose2Sim.
+//! somewhere else, and a pause of the recording ([`super::timing`]): each stretch between pauses is
+//! filtered at its own rate. Nothing is extrapolated. Pieces of 9 samples or fewer cannot be padded
+//! and stay as they are, as in Pose2Sim; so do stretches whose rate is too low for the cut-off.
 //!
 //! Samples are taken to be evenly spaced where each frame's time is within a quarter of a frame of
 //! that: containers round times, pictures are taken evenly. Where they are not (variable frame
 //! rate), the piece is laid through a natural cubic spline onto an even grid of twice the mean
-//! frame rate, filtered there, and brought back to the true times by a second spline.
+//! frame rate, filtered there, and brought back to the true times by a second spline. Pictures out
+//! of order are filtered in the order of their times, and pictures of the same time as their mean.
 
 use std::f64::consts::{PI, SQRT_2};
 use std::ops::Range;
 
+use super::timing::{Stretch, is_even, mean_rate_hz, stretches};
+
 /// Samples that are mirrored beyond either end: scipy's default for three coefficients.
 const PADDING: usize = 9;
-/// Frame times may be off an even spacing by this part of a frame.
-const MAX_JITTER_FRAMES: f64 = 0.25;
 /// A cut-off at half the rate is not let through for a rounded frame time.
 const RATE_MARGIN: f64 = 0.999;
 /// Grid steps per mean frame at a variable frame rate: splines are exact to about 1 % up to a
@@ -126,8 +128,8 @@ impl LowPass {
 pub struct PathFilter<'a> {
     config: FilterConfig,
     times_secs: &'a [f64],
-    /// Mean frame rate of the whole video; `None` when no time passes in it.
-    rate_hz: Option<f64>,
+    /// Between pauses.
+    stretches: Vec<Stretch>,
 }
 
 /// What became of a piece of a path.
@@ -139,50 +141,68 @@ pub enum PieceOutcome {
 }
 
 impl<'a> PathFilter<'a> {
-    /// `times_secs` are the times of all frames, ascending; every path has a position per frame.
+    /// `times_secs` are the times of all frames; every path has a position per frame.
     ///
     /// # Errors
-    /// When the cut-off does not lie between 0 and half the mean frame rate.
+    /// When the cut-off does not lie between 0 and half the frame rate of any stretch.
     pub fn new(config: FilterConfig, times_secs: &'a [f64]) -> Result<Self, FilterError> {
-        let rate_hz = mean_rate_hz(times_secs);
+        let stretches = stretches(times_secs);
+        let rates = stretches.iter().filter_map(|stretch| stretch.rate_hz);
         // Without a second frame there is no rate, and nothing long enough to be filtered.
-        let highest_hz = rate_hz.map_or(f64::INFINITY, |rate_hz| RATE_MARGIN * rate_hz);
-        LowPass::new(config.cutoff_hz, highest_hz).map_err(|error| match error {
-            FilterError::CutoffTooHigh { cutoff_hz, .. } => FilterError::CutoffTooHigh {
-                cutoff_hz,
-                rate_hz: rate_hz.unwrap_or(f64::INFINITY),
-            },
-            other => other,
-        })?;
+        let rate_hz = rates.max_by(f64::total_cmp).unwrap_or(f64::INFINITY);
+        low_pass_at(config.cutoff_hz, rate_hz)?;
         Ok(Self {
             config,
             times_secs,
-            rate_hz,
+            stretches,
         })
     }
 
     /// The same filter for paths that have a position in each of these frames only.
     pub fn over(&self, frames: Range<usize>) -> Self {
+        let stretches = self.stretches.iter().filter_map(|stretch| {
+            let start = stretch.frames.start.max(frames.start);
+            let end = stretch.frames.end.min(frames.end);
+            (start < end).then(|| Stretch {
+                frames: start - frames.start..end - frames.start,
+                rate_hz: stretch.rate_hz,
+            })
+        });
         Self {
             config: self.config,
+            stretches: stretches.collect(),
             times_secs: &self.times_secs[frames],
-            rate_hz: self.rate_hz,
         }
     }
 
+    /// The stretches between pauses.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// Whether a path that is seen in all frames of a stretch is filtered there.
+    pub fn takes(&self, stretch: &Stretch) -> bool {
+        let rate_hz = stretch.rate_hz.unwrap_or(f64::INFINITY);
+        stretch.frames.len() > PADDING && low_pass_at(self.config.cutoff_hz, rate_hz).is_ok()
+    }
+
     /// The pieces of a path: from seen frame to seen frame, without long gaps within, and never
-    /// over the beginning of a frame in `jumps` (ascending), where a path goes on elsewhere.
+    /// over a pause, or over the beginning of a frame in `jumps` (ascending), where a path goes on
+    /// elsewhere.
     pub fn pieces(&self, is_seen: &[bool], jumps: &[usize]) -> Vec<Range<usize>> {
         let mut pieces: Vec<Range<usize>> = Vec::new();
-        let mut jumps = jumps.iter().copied().peekable();
+        let starts = self.stretches.iter().map(|stretch| stretch.frames.start);
+        let mut borders: Vec<usize> = starts.chain(jumps.iter().copied()).collect();
+        borders.sort_unstable();
+        let mut borders = borders.into_iter().peekable();
         for (frame, _) in is_seen.iter().enumerate().filter(|(_, seen)| **seen) {
-            // Jumps since the seen frame before.
-            let mut has_jumped = false;
-            while jumps.next_if(|jump| *jump <= frame).is_some() {
-                has_jumped = true;
+            // Borders since the seen frame before.
+            let mut is_parted = false;
+            while borders.next_if(|border| *border <= frame).is_some() {
+                is_parted = true;
             }
             match pieces.last_mut() {
-                Some(piece) if frame - piece.end <= self.config.max_gap_frames && !has_jumped => {
+                Some(piece) if frame - piece.end <= self.config.max_gap_frames && !is_parted => {
                     piece.end = frame + 1;
                 }
                 _ => pieces.push(frame..frame + 1),
@@ -195,40 +215,23 @@ impl<'a> PathFilter<'a> {
     /// frames; values where nothing was seen are ignored and, within the piece, replaced.
     pub fn apply(&self, piece: Range<usize>, is_seen: &[bool], values: &mut [f64]) -> PieceOutcome {
         let times_secs = &self.times_secs[piece.clone()];
+        let stretch = (self.stretches.iter()).find(|s| s.frames.contains(&piece.start));
+        let stretch_rate_hz = stretch.and_then(|stretch| stretch.rate_hz);
         let (is_seen, values) = (&is_seen[piece.clone()], &mut values[piece]);
         fill_gaps(times_secs, is_seen, values);
-        let later = later_frames(times_secs);
-        if later.len() == times_secs.len() {
-            return self.filter(times_secs, values);
-        }
-        // Where no time passed, or it went back, there is nothing to filter: the frames that do go
-        // on are, and the others get their path's position at their times.
-        let later_secs: Vec<f64> = later.iter().map(|i| times_secs[*i]).collect();
-        let mut later_values: Vec<f64> = later.iter().map(|i| values[*i]).collect();
-        let outcome = self.filter(&later_secs, &mut later_values);
-        if outcome == PieceOutcome::Filtered {
-            for (value, secs) in values.iter_mut().zip(times_secs) {
-                *value = position_at(&later_secs, &later_values, *secs);
-            }
-        }
-        outcome
-    }
-
-    fn filter(&self, times_secs: &[f64], values: &mut [f64]) -> PieceOutcome {
-        let (Some(video_rate_hz), Some(rate_hz)) = (self.rate_hz, mean_rate_hz(times_secs)) else {
+        let Some(stretch_rate_hz) = stretch_rate_hz else {
             return PieceOutcome::Unfiltered;
         };
-        // A piece's own rate is that of a few rounded times, so the video's comes first.
-        let even_rate_hz = [video_rate_hz, rate_hz]
-            .into_iter()
-            .find(|rate_hz| is_even(times_secs, *rate_hz));
-        let is_filtered = match even_rate_hz {
-            Some(rate_hz) => LowPass::new(self.config.cutoff_hz, rate_hz)
-                .is_ok_and(|low_pass| low_pass.filter_both_ways(values)),
-            None => {
-                values.len() > PADDING
-                    && filter_on_grid(self.config.cutoff_hz, rate_hz, times_secs, values)
+        let is_filtered = if times_secs.is_sorted_by(|a, b| a < b) {
+            self.filter(times_secs, stretch_rate_hz, values)
+        } else {
+            let mut ordered = Ordered::new(times_secs, values);
+            let is_filtered =
+                self.filter(&ordered.times_secs, stretch_rate_hz, &mut ordered.values);
+            if is_filtered {
+                ordered.write_back(values);
             }
+            is_filtered
         };
         if is_filtered {
             PieceOutcome::Filtered
@@ -236,44 +239,73 @@ impl<'a> PathFilter<'a> {
             PieceOutcome::Unfiltered
         }
     }
-}
 
-/// Frames that are later than all before them; the first is one.
-fn later_frames(times_secs: &[f64]) -> Vec<usize> {
-    let mut latest_secs = f64::NEG_INFINITY;
-    let is_later = |i: &usize| {
-        let is_later = times_secs[*i] > latest_secs;
-        latest_secs = latest_secs.max(times_secs[*i]);
-        is_later
-    };
-    (0..times_secs.len()).filter(is_later).collect()
-}
-
-/// The position at a time on the straight line between the two positions around it; beyond the
-/// ends, the one at the end.
-fn position_at(times_secs: &[f64], values: &[f64], secs: f64) -> f64 {
-    let after = times_secs.partition_point(|time| *time < secs);
-    if after == 0 {
-        return values[0];
+    /// `times_secs` ascend. `false`, and nothing done, for what is too short or too slow.
+    fn filter(&self, times_secs: &[f64], stretch_rate_hz: f64, values: &mut [f64]) -> bool {
+        let cutoff_hz = self.config.cutoff_hz;
+        let Some(rate_hz) = mean_rate_hz(times_secs) else {
+            return false;
+        };
+        if low_pass_at(cutoff_hz, stretch_rate_hz).is_err() {
+            return false;
+        }
+        // A piece's own rate is that of a few rounded times, so the stretch's comes first.
+        let even_rate_hz = [stretch_rate_hz, rate_hz]
+            .into_iter()
+            .find(|rate_hz| is_even(times_secs, *rate_hz));
+        match even_rate_hz {
+            Some(rate_hz) => LowPass::new(cutoff_hz, rate_hz)
+                .is_ok_and(|low_pass| low_pass.filter_both_ways(values)),
+            None => {
+                values.len() > PADDING && filter_on_grid(cutoff_hz, rate_hz, times_secs, values)
+            }
+        }
     }
-    let (Some(after_secs), Some(after_value)) = (times_secs.get(after), values.get(after)) else {
-        return values[after - 1];
-    };
-    let before_secs = times_secs[after - 1];
-    let part = (secs - before_secs) / (after_secs - before_secs);
-    values[after - 1] + part * (after_value - values[after - 1])
 }
 
-/// `None` for fewer than two frames, or when no time passes.
-fn mean_rate_hz(times_secs: &[f64]) -> Option<f64> {
-    let elapsed_secs = times_secs.last()? - times_secs.first()?;
-    (elapsed_secs > 0.0).then(|| (times_secs.len() - 1) as f64 / elapsed_secs)
+/// The filter for a rate that is the mean of rounded times.
+fn low_pass_at(cutoff_hz: f64, rate_hz: f64) -> Result<LowPass, FilterError> {
+    LowPass::new(cutoff_hz, RATE_MARGIN * rate_hz).map_err(|error| match error {
+        FilterError::CutoffTooHigh { cutoff_hz, .. } => {
+            FilterError::CutoffTooHigh { cutoff_hz, rate_hz }
+        }
+        other => other,
+    })
 }
 
-fn is_even(times_secs: &[f64], rate_hz: f64) -> bool {
-    let frames_off = |(i, time): (usize, &f64)| ((time - times_secs[0]) * rate_hz - i as f64).abs();
-    let worst = times_secs.iter().enumerate().map(frames_off);
-    worst.fold(0.0, f64::max) <= MAX_JITTER_FRAMES
+/// Samples in the order of their times, those of the same time as one.
+struct Ordered {
+    times_secs: Vec<f64>,
+    values: Vec<f64>,
+    /// For each sample its position among them.
+    positions: Vec<usize>,
+}
+
+impl Ordered {
+    fn new(times_secs: &[f64], values: &[f64]) -> Self {
+        let mut order: Vec<usize> = (0..times_secs.len()).collect();
+        order.sort_by(|a, b| times_secs[*a].total_cmp(&times_secs[*b]));
+        let mut ordered = Self {
+            times_secs: Vec::new(),
+            values: Vec::new(),
+            positions: vec![0; times_secs.len()],
+        };
+        for same in order.chunk_by(|a, b| times_secs[*a] == times_secs[*b]) {
+            let sum: f64 = same.iter().map(|sample| values[*sample]).sum();
+            for sample in same {
+                ordered.positions[*sample] = ordered.values.len();
+            }
+            ordered.times_secs.push(times_secs[same[0]]);
+            ordered.values.push(sum / same.len() as f64);
+        }
+        ordered
+    }
+
+    fn write_back(&self, values: &mut [f64]) {
+        for (value, position) in values.iter_mut().zip(&self.positions) {
+            *value = self.values[*position];
+        }
+    }
 }
 
 /// Straight lines over time between the seen frames around each gap; the first and the last frame
@@ -514,11 +546,64 @@ mod tests {
         let mut values: Vec<f64> = (0..40).map(f64::from).collect();
         let outcome = filter.apply(0..40, &[true; 40], &mut values);
         assert_eq!(outcome, PieceOutcome::Filtered);
-        for (i, value) in values.iter().enumerate() {
-            // A straight way stays one, and who was there twice at once was there.
-            let expected = if matches!(i, 20 | 21) { 19.0 } else { i as f64 };
-            assert!((value - expected).abs() < 0.05, "frame {i}: {value}");
+        assert!(values.iter().all(|v| v.is_finite()));
+        assert!(values[19] == values[20] && values[20] == values[21]);
+    }
+
+    #[test]
+    fn a_repeated_picture_and_pictures_out_of_order_change_nothing_else() {
+        let even = times(60, RATE_HZ);
+        let path: Vec<f64> = even.iter().map(|t| (TAU * t).sin() + t).collect();
+        let expected = filtered(6.0, &even, &path);
+        // Frame 20 twice, then frames 40 and 41 exchanged.
+        let order: Vec<usize> = (0..=20)
+            .chain(20..40)
+            .chain([41, 40])
+            .chain(42..60)
+            .collect();
+        let times_secs: Vec<f64> = order.iter().map(|i| even[*i]).collect();
+        let shuffled: Vec<f64> = order.iter().map(|i| path[*i]).collect();
+        let output = filtered(6.0, &times_secs, &shuffled);
+        for (out, i) in output.iter().zip(order) {
+            assert!((out - expected[i]).abs() < 1e-12, "{out} {}", expected[i]);
         }
+    }
+
+    #[test]
+    fn a_pause_parts_paths_and_each_stretch_has_its_own_rate() {
+        // 30 frames at 30 Hz, 20 s nothing, 30 frames at 60 Hz, 20 s nothing, 30 frames at 8 Hz.
+        let stretch =
+            |start: f64, rate_hz: f64| (0..30).map(move |i| start + f64::from(i) / rate_hz);
+        let times_secs: Vec<f64> = stretch(0.0, 30.0)
+            .chain(stretch(21.0, 60.0))
+            .chain(stretch(42.0, 8.0))
+            .collect();
+        let filter = PathFilter::new(config(6.0, 10), &times_secs).expect("a filter");
+        assert_eq!(filter.pieces(&[true; 90], &[]), [0..30, 30..60, 60..90]);
+        let takes: Vec<bool> = filter.stretches().iter().map(|s| filter.takes(s)).collect();
+        assert_eq!(takes, [true, true, false], "8 Hz is too slow for 6 Hz");
+        // Nobody for a few frames on both sides of a pause is no gap to be filled.
+        let hidden: Vec<bool> = (0..90).map(|i| !(27..33).contains(&i)).collect();
+        assert_eq!(filter.pieces(&hidden, &[]), [0..27, 33..60, 60..90]);
+        let part = filter.over(20..70);
+        assert_eq!(part.pieces(&[true; 50], &[]), [0..10, 10..40, 40..50]);
+
+        let path: Vec<f64> = (0..90).map(|i| f64::from(i * i % 17)).collect();
+        let mut values = path.clone();
+        let outcomes =
+            [0..30, 30..60, 60..90].map(|piece| filter.apply(piece, &[true; 90], &mut values));
+        use PieceOutcome::{Filtered, Unfiltered};
+        assert_eq!(outcomes, [Filtered, Filtered, Unfiltered]);
+        for (piece, rate_hz) in [(0..30, 30.0), (30..60, 60.0)] {
+            let alone = filtered(6.0, &times(30, rate_hz), &path[piece.clone()]);
+            for (together, alone) in values[piece].iter().zip(alone) {
+                assert!((together - alone).abs() < 1e-9);
+            }
+        }
+        assert_eq!(values[60..], path[60..]);
+        let error = PathFilter::new(config(31.0, 10), &times_secs).map(|_| ());
+        let error = error.expect_err("too high for all").to_string();
+        assert!(error.contains("60.00 / 2 = 30.00 Hz"), "{error}");
     }
 
     /// Natural splines reproduce straight lines, and the parabola's values between knots to the

@@ -6,6 +6,7 @@
 use super::flags::{BoneLengths, Pixels, extrapolated, is_swapped};
 use super::geometry::{distance, midpoint};
 use super::segments::Facing;
+use super::timing::FrameClock;
 use super::{FrameMetrics, TimedPose, image_px, is_visible};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
@@ -18,6 +19,7 @@ const FORGET_AFTER_FRAMES: u64 = 300;
 pub struct Measurer {
     /// Number of the next frame.
     frame: u64,
+    clock: FrameClock,
     people: Vec<PersonHistory>,
 }
 
@@ -42,8 +44,9 @@ impl Measurer {
     /// Measures everybody in the video's next frame, in the order of `poses`. A frame without
     /// anybody has to be told too, with no poses.
     ///
-    /// Speeds are backward differences over the true time since the frame directly before, and
-    /// unknown for who was not in it.
+    /// Speeds are backward differences over the true time since the frame directly before. They are
+    /// unknown for who was not in it, where no time has passed since, and over a pause
+    /// ([`super::timing`]): a displacement in 20 s is no speed.
     pub fn measure(
         &mut self,
         poses: &[PersonPose],
@@ -52,6 +55,7 @@ impl Measurer {
     ) -> Vec<FrameMetrics> {
         let frame = self.frame;
         self.frame += 1;
+        let passage = self.clock.advance(time_secs);
         self.people
             .retain(|person| frame - person.last_frame <= FORGET_AFTER_FRAMES);
         let metrics = poses.iter().map(|pose| {
@@ -64,7 +68,7 @@ impl Measurer {
             let known = self.people.iter_mut();
             let known = known.into_iter().find(|p| p.last.person == pose.person);
             match known {
-                Some(history) => history.measure(frame, timed),
+                Some(history) => history.measure(frame, timed, !passage.is_pause),
                 None => {
                     let (history, metrics) = PersonHistory::start(frame, timed);
                     self.people.push(history);
@@ -73,6 +77,11 @@ impl Measurer {
             }
         });
         metrics.collect()
+    }
+
+    /// The times of the frames so far.
+    pub fn clock(&self) -> &FrameClock {
+        &self.clock
     }
 }
 
@@ -95,9 +104,10 @@ impl PersonHistory {
         (history, metrics)
     }
 
-    fn measure(&mut self, frame: u64, now: TimedPose<'_>) -> FrameMetrics {
+    /// `goes_on` says that the frame before is not behind a pause.
+    fn measure(&mut self, frame: u64, now: TimedPose<'_>, goes_on: bool) -> FrameMetrics {
         self.facing = Facing::of_feet(|landmark| image_px(now, landmark), self.facing);
-        let follows = frame == self.last_frame + 1;
+        let follows = goes_on && frame == self.last_frame + 1;
         let before = follows.then_some(TimedPose {
             pose: &self.last,
             time_secs: self.last_secs,
@@ -188,6 +198,36 @@ mod tests {
         assert_eq!(speeds(&[0, 1], 3), [None, Some(0.0)]);
         assert_eq!(speeds(&[], 4), []);
         assert_eq!(speeds(&[1, 0], 5), [None, None]);
+    }
+
+    #[test]
+    fn there_is_no_speed_over_a_pause_nor_where_no_time_passes() {
+        let mut measurer = Measurer::new();
+        let steps = std::iter::repeat_n(1.0 / 30.0, 9).chain([
+            20.0,
+            1.0 / 30.0,
+            0.0,
+            -1.0 / 30.0,
+            2.0 / 30.0,
+        ]);
+        let mut time_secs = 0.0;
+        let mut has_speed = |step: f64| {
+            time_secs += step;
+            let metrics = measurer.measure(&[pose(0)], time_secs, SIZE_PX);
+            let speeds = [
+                metrics[0].center_speed_px_per_sec,
+                metrics[0].peak_landmark_speed_px_per_sec,
+            ];
+            assert_eq!(speeds[0].is_some(), speeds[1].is_some());
+            assert_eq!(metrics[0].left_right_swap.is_some(), speeds[0].is_some());
+            speeds[0].is_some()
+        };
+        assert!(!has_speed(0.0));
+        let found: Vec<bool> = steps.map(&mut has_speed).collect();
+        let expected = [[true; 9].as_slice(), &[false, true, false, false, true]].concat();
+        assert_eq!(found, expected);
+        let rate_hz = measurer.clock().rate_hz().expect("a rate");
+        assert!((rate_hz - 30.0).abs() < 1e-6, "{rate_hz}");
     }
 
     #[test]

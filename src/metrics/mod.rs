@@ -10,6 +10,7 @@ mod flags;
 pub mod geometry;
 mod history;
 pub mod segments;
+pub mod timing;
 
 use crate::pose::PersonPose;
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};

@@ -10,6 +10,9 @@
 const SAMPLES_PER_PIXEL: usize = 4;
 /// When a line has this many bins per pixel, they are merged.
 const MAX_BINS_PER_PIXEL: usize = 8;
+/// A step from frame to frame that is so many times the usual one is a pause of the recording, as in
+/// `metrics::timing`.
+const PAUSE_STEPS: f64 = 5.0;
 
 /// A sample. `frame` is the video's frame number, where the query gives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +102,8 @@ pub struct Line {
     width_px: usize,
     /// The usual difference of neighbouring frame numbers; a larger one is a gap.
     frame_step: Option<i64>,
+    /// How far x usually goes from frame to frame; much more is a pause of the recording.
+    x_per_frame: Option<f64>,
     same_x: SameX,
 }
 
@@ -109,6 +114,7 @@ impl Line {
             items: Vec::new(),
             width_px: (width_px as usize).max(1),
             frame_step: None,
+            x_per_frame: None,
             same_x: SameX::Never,
         }
     }
@@ -153,6 +159,7 @@ impl Line {
     /// Sorts by x and learns how frames follow one another, from samples that are still single.
     fn put_in_order(&mut self) {
         self.items.sort_by(|a, b| a.x().total_cmp(&b.x()));
+        let mut x_per_frame = Vec::new();
         for pair in self.items.windows(2) {
             let [Item::Samples(a), Item::Samples(b)] = pair else {
                 continue;
@@ -168,13 +175,23 @@ impl Line {
             {
                 let step = to - from;
                 self.frame_step = Some(self.frame_step.map_or(step, |known| known.min(step)));
+                x_per_frame.push((b.first.x - a.last.x) / step as f64);
             }
+        }
+        if self.x_per_frame.is_none() && !x_per_frame.is_empty() {
+            let middle = x_per_frame.len() / 2;
+            let (_, median, _) = x_per_frame.select_nth_unstable_by(middle, f64::total_cmp);
+            self.x_per_frame = Some(*median);
         }
     }
 
     fn is_gap(&self, before: &Bin, after: &Bin) -> bool {
         match (before.last.frame, after.first.frame, self.frame_step) {
-            (Some(from), Some(to), Some(step)) => to - from > step,
+            (Some(from), Some(to), Some(step)) => {
+                let usual = (self.x_per_frame).map(|x| x * (to - from) as f64);
+                let goes_far = |usual: f64| after.first.x - before.last.x > PAUSE_STEPS * usual;
+                to - from > step || usual.is_some_and(goes_far)
+            }
             _ => false,
         }
     }
@@ -286,6 +303,20 @@ mod tests {
         assert_eq!(points[0], (0.0, 0.0));
         assert_eq!(points[points.len() - 1].0, 999_999.0);
         assert!(points.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn no_line_leads_over_a_pause_of_the_recording() {
+        let mut line = Line::new(100);
+        for frame in 0..60 {
+            let pause_secs = if frame < 30 { 0.0 } else { 20.0 };
+            // One frame is late, as busy recorders have it.
+            let late_secs = if frame == 10 { 0.02 } else { 0.0 };
+            let time_secs = frame as f64 / 30.0 + pause_secs + late_secs;
+            line.push(time_secs, Some(1.0), Some(frame));
+        }
+        let (pieces, _) = line.finish();
+        assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [30, 30]);
     }
 
     #[test]

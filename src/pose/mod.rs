@@ -5,6 +5,7 @@
 
 pub mod crop;
 pub mod detector;
+mod held_back;
 pub mod landmark;
 pub mod landmarker;
 mod people;
@@ -19,8 +20,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::image::BgrView;
+pub use held_back::{EarlierPose, HeldBack};
 use landmark::LANDMARK_COUNT;
-pub use people::MultiPersonTracker;
+pub use people::{LOOKAHEAD_FRAMES, MultiPersonTracker};
 pub use session::{
     DETECTOR_OUTPUTS, DetectorModel, LANDMARK_OUTPUTS, LandmarkModel, ModelFiles, PoseModels,
     load_runtime,
@@ -86,6 +88,20 @@ pub trait PoseBackend: Send {
     /// # Errors
     /// When a model cannot be run.
     fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError>;
+
+    /// Passes the video's next frame over, in which nobody can be measured.
+    fn skip(&mut self) {}
+
+    /// So many frames are to be held back ([`HeldBack`]) to learn who else was in them.
+    fn lookahead_frames(&self) -> usize {
+        0
+    }
+
+    /// Who became certain in the frame estimated last, as they were in the frames before it; each is
+    /// told once.
+    fn take_earlier(&mut self) -> Vec<EarlierPose> {
+        Vec::new()
+    }
 
     /// Time spent since the backend was made.
     fn timings(&self) -> PoseTimings;

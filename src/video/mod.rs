@@ -4,6 +4,7 @@
 //! decodes and converts (`ffmpeg`, `converter`, `tone`), OpenCV turns, draws and encodes stills.
 
 mod canvas;
+mod capture_rate;
 mod clip;
 mod container;
 mod converter;
@@ -20,6 +21,7 @@ mod tone;
 mod track;
 
 pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
+pub use capture_rate::{CaptureTags, capture_tags};
 pub use clip::{ClipError, cut_clip};
 pub use container::{Container, Content, sniff};
 pub use encoder::{EncodeError, VideoEncoder};

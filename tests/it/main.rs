@@ -38,6 +38,7 @@ mod setup;
 mod shipped;
 mod support;
 mod synth;
+mod times;
 mod tiny_llama;
 mod train;
 mod video;

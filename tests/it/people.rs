@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use posedata::image::BgrView;
 use posedata::pose::{
-    MultiPersonTracker, PersonPose, Pick, PoseBackend, PoseTracker, TrackerConfig, Tracking,
+    HeldBack, MultiPersonTracker, PersonPose, Pick, PoseBackend, PoseTracker, TrackerConfig,
+    Tracking,
 };
 
 use crate::support::{
@@ -29,6 +30,20 @@ fn people_tracker(config: TrackerConfig, threads: usize) -> MultiPersonTracker {
 type People = Vec<Vec<PersonPose>>;
 
 fn run(backend: &mut dyn PoseBackend, clip: &Path) -> People {
+    backend.start_video();
+    let mut people = Vec::new();
+    let mut held = HeldBack::new(backend.lookahead_frames());
+    for_each_frame(clip, |frame, _, view| {
+        let poses = backend.estimate(view).expect("models run");
+        let ready = held.push(frame, poses, backend.take_earlier());
+        people.extend(ready.map(|(_, poses)| poses));
+    });
+    people.extend(std::iter::from_fn(|| held.pop()).map(|(_, poses)| poses));
+    people
+}
+
+/// As [`run`], without what is known of earlier frames later.
+fn run_at_once(backend: &mut dyn PoseBackend, clip: &Path) -> People {
     backend.start_video();
     let mut people = Vec::new();
     for_each_frame(clip, |_, _, view| {
@@ -127,6 +142,33 @@ fn two_people_side_by_side_are_followed_as_each_would_be_alone() {
     println!("median {} px, p95 {} px", quantile(0.5), quantile(0.95));
     assert!(quantile(0.5) < 1.0, "median {} px", quantile(0.5));
     assert!(quantile(0.95) < 8.0, "p95 {} px", quantile(0.95));
+}
+
+/// People who are small in the picture pass for people only after a while.
+#[test]
+fn people_are_reported_from_the_first_frame_in_which_they_are_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let small = "[a]scale=270:-2,pad=2*iw:2*ih:iw/2:ih/2:gray";
+    let clip = cut(folder.path(), &["multi_cam01"], small, 60);
+    let mut tracker = people_tracker(config(4), 2);
+    let at_once = run_at_once(&mut tracker, &clip);
+    let people = run(&mut tracker, &clip);
+    let [late, early] = [&at_once, &people].map(|people| frames(people));
+    println!("{:?}", late.iter().map(|f| f.first()).collect::<Vec<_>>());
+    println!("{:?}", early.iter().map(|f| f.first()).collect::<Vec<_>>());
+    assert_eq!(late.len(), early.len(), "the same people");
+    assert!(
+        late.iter().any(|frames| frames[0] > 0),
+        "nobody is doubtful: {late:?}"
+    );
+    for frames in &early {
+        assert_eq!(*frames, Vec::from_iter(0..60));
+    }
+    // What was reported at once stays as it is.
+    for (before, now) in at_once.iter().zip(&people) {
+        assert!(before.iter().all(|pose| now.contains(pose)));
+        assert!(now.is_sorted_by_key(|pose| pose.person));
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         config: "{}".into(),
         config_hash: "0".repeat(32),
         picture: PictureRecord::default(),
+        slow_motion_factor: None,
+        capture_fps: None,
     }
 }
 

@@ -9,8 +9,8 @@
 //! the places of the hips and the landmarks tell.
 //!
 //! Numbers: people get them from 0 on in the order of appearance, from left to right within a
-//! frame. Someone doubtful gets one, and is reported, only after being followed for a while. Who is
-//! lost keeps the number for a while, and has it back on reappearing near the expected place, in a
+//! frame. Someone doubtful gets one only after being followed for a while, and is then reported for
+//! the frames before as well ([`LOOKAHEAD_FRAMES`]; see [`PoseBackend::take_earlier`]). Who is lost keeps the number for a while, and has it back on reappearing near the expected place, in a
 //! similar size and in the same colours, unless that could be someone else as well. After two
 //! people have been close their looks are compared with those from before, and numbers that were
 //! exchanged are set right.
@@ -18,8 +18,8 @@
 //! With one person wanted, everybody is found in the same way whenever nobody is followed, and one
 //! is chosen; that is person 0 from beginning to end.
 //!
-//! Resident: a track per person and [`MAX_LOST`] lost ones at most, a few kilobytes each, beside
-//! the models (see [`Landmarkers`]). Results do not depend on threads.
+//! Resident: a track per person and [`MAX_LOST`] lost ones at most, a few kilobytes each, with 1.1 KB
+//! a frame for who is not certain yet, beside the models (see [`Landmarkers`]). Results do not depend on threads.
 
 mod appearance;
 mod contacts;
@@ -27,6 +27,7 @@ mod cover;
 mod landmarkers;
 mod matching;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::landmarker::RawPose;
@@ -35,7 +36,7 @@ use super::session::{ModelFiles, PoseModels};
 use super::smoothing::Smoother;
 use super::stages::DetectorStage;
 use super::tracker::{FILTER_STEP_SECS, Pick, TrackerConfig, Tracking, person_pose, smoother};
-use super::{PersonPose, PoseBackend, PoseError, PoseTimings};
+use super::{EarlierPose, PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::image::BgrView;
 use appearance::Appearance;
 use contacts::{Contacts, Seen, Verdict, hide_each_other};
@@ -65,6 +66,9 @@ const CLEAR_PROOF: u32 = 4;
 /// Who appears close to others, while someone is missed, may be half hidden and not look like
 /// themselves; so many frames are waited until they can be recognised.
 const RECOGNITION_FRAMES: u64 = 60;
+/// Who becomes certain is reported for so many frames before, at most: four seconds, twice as long
+/// as anybody waits who is not nearly always read badly.
+pub const LOOKAHEAD_FRAMES: usize = 120;
 /// Weight of a frame in what someone looks like.
 const LOOK_WEIGHT: f32 = 0.1;
 /// Weight of a frame in the velocity of someone.
@@ -93,6 +97,10 @@ struct Track {
     appearance: Appearance,
     pose: RawPose,
     probability: f32,
+    /// Whether no other track is on the same body; told in frames in which there is doubt.
+    is_apart: bool,
+    /// Frames and poses since they are followed, of who has no number yet.
+    earlier: VecDeque<(u64, PersonPose)>,
 }
 
 impl Track {
@@ -101,6 +109,33 @@ impl Track {
             frame,
             roi: self.body.roi,
             velocity_px_per_frame: self.velocity_px_per_frame,
+        }
+    }
+
+    /// Remembers the pose in `frame` while there is doubt; afterwards gives what was remembered.
+    fn remember(&mut self, frame: u64, size: ImageSize, told: &mut Vec<EarlierPose>) {
+        match self.person {
+            Some(person) => {
+                let poses = self.earlier.drain(..);
+                told.extend(poses.map(|(earlier, pose)| EarlierPose {
+                    frames_ago: (frame - earlier) as usize,
+                    pose: PersonPose { person, ..pose },
+                }));
+            }
+            None => {
+                let is_old = |earlier: &u64| frame - earlier >= LOOKAHEAD_FRAMES as u64;
+                while self
+                    .earlier
+                    .front()
+                    .is_some_and(|(earlier, _)| is_old(earlier))
+                {
+                    self.earlier.pop_front();
+                }
+                if self.is_apart {
+                    let pose = person_pose(0, &self.pose, self.probability, size);
+                    self.earlier.push_back((frame, pose));
+                }
+            }
         }
     }
 
@@ -265,6 +300,8 @@ pub struct MultiPersonTracker {
     next_key: u64,
     /// Number of the frame, from 1.
     frame: u64,
+    /// Who became certain in it, in the frames before.
+    earlier: Vec<EarlierPose>,
     timings: PoseTimings,
 }
 
@@ -295,6 +332,7 @@ impl MultiPersonTracker {
             next_person: 0,
             next_key: 0,
             frame: 0,
+            earlier: Vec::new(),
             timings: PoseTimings::default(),
         })
     }
@@ -535,6 +573,8 @@ impl MultiPersonTracker {
                 appearance,
                 pose,
                 probability: newcomer.probability,
+                is_apart: true,
+                earlier: VecDeque::new(),
             });
             self.next_key += 1;
         }
@@ -565,6 +605,7 @@ impl MultiPersonTracker {
             };
             let (is_close, is_somebody_else) = (is_like(hide_each_other), is_like(is_same_body));
             let track = &mut self.tracks[i];
+            track.is_apart = !is_somebody_else;
             if let Some(lost) = lost {
                 track.person = Some(lost.person);
                 track.appearance = lost.appearance;
@@ -633,6 +674,7 @@ impl MultiPersonTracker {
     fn forget(&mut self) {
         self.tracks.clear();
         self.lost.clear();
+        self.earlier.clear();
         self.contacts.clear();
         self.search = Search::at_once();
         self.next_person = 0;
@@ -667,6 +709,10 @@ impl PoseBackend for MultiPersonTracker {
         let started = Instant::now();
         self.number(frame);
         self.learn_looks(frame);
+        self.earlier.clear();
+        for track in &mut self.tracks {
+            track.remember(self.frame, size, &mut self.earlier);
+        }
         let reported = self.tracks.iter().filter_map(|track| {
             let person = track.person?;
             Some(person_pose(person, &track.pose, track.probability, size))
@@ -675,6 +721,22 @@ impl PoseBackend for MultiPersonTracker {
         poses.sort_by_key(|pose| pose.person);
         self.timings.tracking += started.elapsed();
         Ok(poses)
+    }
+
+    fn skip(&mut self) {
+        self.frame += 1;
+        self.earlier.clear();
+    }
+
+    fn lookahead_frames(&self) -> usize {
+        match self.config.tracking {
+            Tracking::Video => LOOKAHEAD_FRAMES,
+            Tracking::Static => 0,
+        }
+    }
+
+    fn take_earlier(&mut self) -> Vec<EarlierPose> {
+        std::mem::take(&mut self.earlier)
     }
 
     fn timings(&self) -> PoseTimings {
