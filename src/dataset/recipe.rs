@@ -18,6 +18,7 @@ use super::DatasetError;
 use super::template::Templates;
 use crate::query::parameters;
 use crate::shipped;
+use crate::text::read_text;
 
 /// Share of the examples, relative to other recipes, unless the recipe says otherwise.
 const DEFAULT_WEIGHT: f64 = 1.0;
@@ -103,7 +104,9 @@ impl RecipeFiles {
                     let path = entry.map_err(|e| unreadable(folder, &e))?.path();
                     let is_of_recipe = ["sql", "jinja"].map(OsStr::new);
                     if path.extension().is_some_and(|e| is_of_recipe.contains(&e)) {
-                        let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
+                        let text = read_text(&path).map_err(|e| unreadable(&path, &e))?;
+                        // How an editor ends lines must not get into examples.
+                        let text = text.replace("\r\n", "\n");
                         let name = path.file_name().unwrap_or_default();
                         texts.insert(name.to_string_lossy().into_owned(), text);
                     }

@@ -14,6 +14,7 @@ use super::{ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, VideoRecord};
 use crate::pose::landmark::LANDMARK_COUNT;
+use crate::text::without_controls;
 use crate::video::MediaTime;
 
 /// Names of the markers, by landmark index.
@@ -65,7 +66,8 @@ impl TrcWriter {
         let file = AtomicFile::create(path).map_err(|e| ExportError::write(path, e))?;
         let mut writer = Self { file };
         let name = path.file_name().unwrap_or(path.as_os_str());
-        let header = writer.write_header(&name.to_string_lossy(), video);
+        // The header has tabs between its fields, and lines.
+        let header = writer.write_header(&without_controls(&name.to_string_lossy()), video);
         header.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
     }

@@ -48,7 +48,7 @@ pub enum ModelsError {
     NoMember { package: String, member: String },
     #[error("cannot convert {name} to ONNX: {reason}")]
     Convert { name: String, reason: String },
-    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
 }
 
