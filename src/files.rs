@@ -42,11 +42,11 @@ impl std::error::Error for WithRemedy {
 /// The same error, saying what helps where something cannot be written. All errors of writing in
 /// this program pass here, most of them within this module; one that says it already stays as it is.
 pub fn explained(error: io::Error) -> io::Error {
-    let is_explained = error.get_ref().is_some_and(|inner| inner.is::<WithRemedy>());
+    let is_explained = error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<WithRemedy>());
     match remedy(error.kind()) {
-        Some(remedy) if !is_explained => {
-            io::Error::new(error.kind(), WithRemedy { error, remedy })
-        }
+        Some(remedy) if !is_explained => io::Error::new(error.kind(), WithRemedy { error, remedy }),
         _ => error,
     }
 }
@@ -327,7 +327,10 @@ mod tests {
         assert_eq!(why_not_written(&twice), twice.to_string());
         let words = "IO Error: Could not write file \"a\": No space left on device";
         assert_eq!(with_remedy(words), format!("{words}; free some disk space"));
-        assert_eq!(with_remedy("TransactionContext Error"), "TransactionContext Error");
+        assert_eq!(
+            with_remedy("TransactionContext Error"),
+            "TransactionContext Error"
+        );
         let other = io::Error::other("odd");
         assert_eq!(explained(other).to_string(), "odd");
     }

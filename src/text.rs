@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 /// Byte order marks; that of UTF-8 says nothing, the others say that a text is not UTF-8.
 const UTF8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
@@ -128,6 +129,22 @@ pub fn beginning(text: &str, max_bytes: usize) -> &str {
     &text[..end]
 }
 
+/// The text on lines of at most so many of a terminal's columns, broken between words; a longer
+/// word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,10 +175,7 @@ mod tests {
         let name = "a\nb\tc\u{1b}[31m\u{9b}2J\u{7f}\u{202e}é";
         let line = one_line(name);
         assert!(!line.contains(is_control), "{line}");
-        assert_eq!(
-            line,
-            r"a\nb\tc\u001b[31m\u009b2J\u007f\u202eé"
-        );
+        assert_eq!(line, r"a\nb\tc\u001b[31m\u009b2J\u007f\u202eé");
         assert_eq!(lines("a\nb\u{1b}"), "a\nb\\u001b");
         let json = serde_json::to_string_pretty(&[name]).expect("JSON");
         let parsed: Vec<String> = serde_json::from_str(&lines(&json)).expect("JSON");

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::logs::{self, TOLD};
 use super::Verbosity;
+use super::logs::{self, TOLD};
 use crate::files::folder_of;
-use crate::text::{one_line, shown};
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
+use crate::text::{one_line, shown};
 
 /// How often a bar is drawn at most.
 const REFRESHES_PER_SEC: u8 = 10;

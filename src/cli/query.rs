@@ -42,7 +42,10 @@ impl SourceArgs {
     pub fn name(&self) -> String {
         let stem = self.file.as_deref().and_then(Path::file_stem);
         let stem = stem.filter(|stem| *stem != "-");
-        stem.map_or_else(|| "query".into(), |stem| stem.to_string_lossy().into_owned())
+        stem.map_or_else(
+            || "query".into(),
+            |stem| stem.to_string_lossy().into_owned(),
+        )
     }
 
     /// The query, from wherever it comes.

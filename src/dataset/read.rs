@@ -259,7 +259,10 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes()).expect("chats"), wanted, "{text:?}");
         }
-        let array = format!("\u{feff}\r\n[\n {}]\n", lines.trim_end().replace('\n', ",\n  "));
+        let array = format!(
+            "\u{feff}\r\n[\n {}]\n",
+            lines.trim_end().replace('\n', ",\n  ")
+        );
         let items = read(array.as_bytes()).expect("chats");
         let messages = |chats: &[ChatRecord]| -> Vec<Vec<Message>> {
             chats.iter().map(|chat| chat.messages.clone()).collect()
@@ -273,7 +276,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_an_array_an_object_or_an_encoding_is_told() {
         for (bytes, words) in [
-            (&b"[{\"prompt\": \"Q\", \"completion\": \"A\"}, {\"text\": 1}]"[..], "item 2: it has neither"),
+            (
+                &b"[{\"prompt\": \"Q\", \"completion\": \"A\"}, {\"text\": 1}]"[..],
+                "item 2: it has neither",
+            ),
             (b"[{\"prompt\": \"Q\"", "EOF"),
             (b"{\n \"data\": []\n}", "one JSON object over several lines"),
             (b"\xFF\xFE{\0", "UTF-16"),

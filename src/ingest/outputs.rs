@@ -109,7 +109,10 @@ mod tests {
         let id = "0123456789abcdef";
         let long = "練".repeat(82) + ".mp4";
         let stem = unique_stem(Path::new(&long), id, &[]);
-        assert!(stem.starts_with("練練") && stem.ends_with("練-01234567"), "{stem}");
+        assert!(
+            stem.starts_with("練練") && stem.ends_with("練-01234567"),
+            "{stem}"
+        );
         let outputs = Outputs {
             folder: "output".into(),
             annotated_video: AnnotatedVideo::On,
@@ -122,7 +125,10 @@ mod tests {
         assert!(format!("{stem}_person65535.parquet").len() <= MAX_NAME_BYTES);
         // The longest name that leaves room stays as it is.
         let fits = "n".repeat(MAX_STEM_BYTES);
-        assert_eq!(unique_stem(Path::new(&format!("{fits}.mp4")), id, &[]), fits);
+        assert_eq!(
+            unique_stem(Path::new(&format!("{fits}.mp4")), id, &[]),
+            fits
+        );
         let shared = [OsString::from(&fits)];
         let unique = unique_stem(Path::new(&format!("{fits}.mp4")), id, &shared);
         assert_eq!(unique.len(), MAX_STEM_BYTES);

@@ -178,9 +178,8 @@ fn select<'v>(videos: &'v [VideoRecord], selector: &str) -> Result<&'v VideoReco
         id.len() >= MIN_ID_PREFIX_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let lower = selector.to_lowercase();
     // Nothing begins every name.
-    let is_beginning = |name: &str, beginning: &str| {
-        !beginning.is_empty() && name.starts_with(beginning)
-    };
+    let is_beginning =
+        |name: &str, beginning: &str| !beginning.is_empty() && name.starts_with(beginning);
     let meanings: [&dyn Fn(&VideoRecord) -> bool; 8] = [
         &|video| video.video_id == id,
         &|video| video.path == path,
@@ -210,9 +209,7 @@ fn select<'v>(videos: &'v [VideoRecord], selector: &str) -> Result<&'v VideoReco
     let suggestion = nearest(videos, &lower);
     Err(LakeError::UnknownVideo {
         selector: selector.into(),
-        suggestion: suggestion.map_or_else(String::new, |name| {
-            format!("; did you mean {name}?")
-        }),
+        suggestion: suggestion.map_or_else(String::new, |name| format!("; did you mean {name}?")),
         known: listed(&known, |video| video.file_name.clone()),
     })
 }
@@ -232,12 +229,14 @@ fn nearest<'v>(videos: &'v [VideoRecord], lower: &str) -> Option<&'v str> {
     let wanted = lower.rsplit('/').next().unwrap_or(lower);
     let likeness = |video: &VideoRecord| {
         let name = video.file_name.to_lowercase();
-        let similar = |name: &str| strsim::normalized_damerau_levenshtein(name, wanted);
-        let alike = similar(&name)
-            .max(similar(stem(&name)))
-            .max(strsim::normalized_damerau_levenshtein(stem(&name), stem(wanted)));
+        // Suffixes make all names alike.
+        let similar = |wanted: &str| strsim::normalized_damerau_levenshtein(stem(&name), wanted);
+        let alike = similar(wanted).max(similar(stem(wanted)));
         let holds = wanted.chars().count() >= MIN_PART_CHARS && name.contains(wanted);
-        if holds { alike.max(MIN_LIKENESS) } else { alike }
+        match holds {
+            true => alike.max(MIN_LIKENESS),
+            false => alike,
+        }
     };
     let nearest = videos.iter().map(|video| (likeness(video), video));
     let nearest = nearest.max_by(|(a, _), (b, _)| a.total_cmp(b));

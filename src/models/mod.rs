@@ -134,6 +134,8 @@ pub enum AssetState {
 #[derive(Clone, Debug, Serialize)]
 pub struct AssetStatus {
     pub name: String,
+    /// What installs it together with others.
+    pub group: String,
     pub about: String,
     /// Registry, package and version.
     pub source: String,
@@ -270,6 +272,7 @@ impl ModelStore {
         };
         AssetStatus {
             name: asset.name.clone(),
+            group: asset.group.clone(),
             about: asset.about.clone(),
             source,
             licence: asset.licence.clone(),

@@ -50,7 +50,9 @@ pub fn svg(
     let text = text.replacen(&fine, &sized, 1);
     // XML 1.0 has no place for these, whatever a title holds.
     let is_legal = |c: &char| !is_control(*c) || matches!(c, '\n' | '\t');
-    let legal = text.chars().filter(|c| is_legal(c) && !matches!(c, '\u{FFFE}' | '\u{FFFF}'));
+    let legal = text
+        .chars()
+        .filter(|c| is_legal(c) && !matches!(c, '\u{FFFE}' | '\u{FFFF}'));
     Ok(legal.collect::<String>().into_bytes())
 }
 

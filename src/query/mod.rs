@@ -156,7 +156,9 @@ impl Session {
         // A statement that changes something is not run twice.
         let can_wrap = self.access == ExternalAccess::Denied;
         let refused = |statement: &Statement<'_>, passages: &[Passage]| {
-            let bad = passages.iter().position(|passage| *passage != Passage::Whole);
+            let bad = passages
+                .iter()
+                .position(|passage| *passage != Passage::Whole);
             let column = bad.unwrap_or_default();
             let name = statement.schema().field(column).name().clone();
             let kind = statement.column_logical_type(column);
@@ -176,7 +178,12 @@ impl Session {
         }
         let kinds = logical_types(&statement);
         let adaptation = Adaptation::new(&statement.schema(), &kinds, format);
-        output::write(&mut Batches::of(&statement), &adaptation, format, destination)
+        output::write(
+            &mut Batches::of(&statement),
+            &adaptation,
+            format,
+            destination,
+        )
     }
 
     /// Runs a query and hands its schema and rows to `consume`.

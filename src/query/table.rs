@@ -10,7 +10,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-use crate::text::one_line;
+use crate::text::{one_line, wrapped};
 
 /// Significant digits of floats on a terminal.
 const FLOAT_DIGITS: i32 = 6;
@@ -112,7 +112,10 @@ impl FittedTable {
         let fields = schema.fields();
         Self {
             fit,
-            names: fields.iter().map(|f| one_line(f.name()).into_owned()).collect(),
+            names: fields
+                .iter()
+                .map(|f| one_line(f.name()).into_owned())
+                .collect(),
             numbers: fields.iter().map(|f| is_number(f.data_type())).collect(),
             first: Vec::new(),
             last: VecDeque::new(),
@@ -202,7 +205,11 @@ impl FittedTable {
         match hidden {
             [] => {}
             [name] => parts.push(format!("1 more column ({name})")),
-            names => parts.push(format!("{} more columns ({})", names.len(), names.join(", "))),
+            names => parts.push(format!(
+                "{} more columns ({})",
+                names.len(),
+                names.join(", ")
+            )),
         }
         if parts.is_empty() && is_cut {
             parts.push("some texts are longer".into());
@@ -211,7 +218,7 @@ impl FittedTable {
             return None;
         }
         let note = format!("{ELLIPSIS} {}; --all shows everything", parts.join(", "));
-        Some(wrapped(&note, self.fit.width))
+        Some(wrapped(&note, self.fit.width).join("\n"))
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -220,7 +227,10 @@ impl FittedTable {
             .map(|column| Column {
                 header: vec![self.names[column].clone()],
                 cells: self.first.iter().map(|row| row[column].clone()).collect(),
-                width: widths(column).max().unwrap_or(0).max(self.names[column].width()),
+                width: widths(column)
+                    .max()
+                    .unwrap_or(0)
+                    .max(self.names[column].width()),
                 is_cut: false,
             })
             .collect();
@@ -296,11 +306,19 @@ impl Column {
     }
 
     fn header_width(&self) -> usize {
-        self.header.iter().map(|line| line.width()).max().unwrap_or(0)
+        self.header
+            .iter()
+            .map(|line| line.width())
+            .max()
+            .unwrap_or(0)
     }
 
     fn cells_width(&self) -> usize {
-        self.cells.iter().map(|cell| cell.width()).max().unwrap_or(0)
+        self.cells
+            .iter()
+            .map(|cell| cell.width())
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -342,10 +360,8 @@ fn render(
     gap_at: Option<usize>,
 ) -> String {
     let width_of = |column: &Option<usize>| column.map_or(ELLIPSIS.width(), |c| columns[c].width);
-    let inner: usize = shown.iter().map(width_of).sum::<usize>()
-        + shown.len().saturating_sub(1) * GAP
-        + EDGES
-        - 2;
+    let inner: usize =
+        shown.iter().map(width_of).sum::<usize>() + shown.len().saturating_sub(1) * GAP + EDGES - 2;
     let line = |text: &dyn Fn(usize) -> String, mark: &str| {
         let cells = shown.iter().map(|column| match column {
             None => mark.to_owned(),
@@ -378,7 +394,10 @@ fn render(
         if gap_at == Some(row) {
             out.push_str(&line(&|_| ELLIPSIS.into(), ELLIPSIS));
         }
-        out.push_str(&line(&|column| columns[column].cells[row].clone(), ELLIPSIS));
+        out.push_str(&line(
+            &|column| columns[column].cells[row].clone(),
+            ELLIPSIS,
+        ));
     }
     out.push_str(&format!("└{}┘\n", "─".repeat(inner)));
     out
@@ -410,21 +429,6 @@ fn cut(text: &str, width: usize) -> String {
     kept + ELLIPSIS
 }
 
-/// The text on lines of at most so many columns, broken between words.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.into()),
-        }
-    }
-    lines.join("\n")
-}
-
 fn float(column: &dyn Array, row: usize) -> Option<f64> {
     if column.is_null(row) {
         return None;
@@ -454,7 +458,11 @@ fn short_float(value: f64) -> String {
         return format!("{}e{exponent}", without_zeros(digits));
     }
     // A fraction's leading zeros are no significant digits.
-    let magnitude = if size > 0.0 { size.log10().floor() as i32 } else { 0 };
+    let magnitude = if size > 0.0 {
+        size.log10().floor() as i32
+    } else {
+        0
+    };
     let decimals = (FLOAT_DIGITS - 1 - magnitude).max(0) as usize;
     without_zeros(&format!("{value:.decimals$}"))
 }
@@ -535,9 +543,16 @@ mod tests {
             let expected: Vec<String> = if n <= 5 {
                 (0..n).map(|i| i.to_string()).collect()
             } else {
-                ["0", "1", "2", "…", &(n - 2).to_string(), &(n - 1).to_string()]
-                    .map(str::to_owned)
-                    .into()
+                [
+                    "0",
+                    "1",
+                    "2",
+                    "…",
+                    &(n - 2).to_string(),
+                    &(n - 1).to_string(),
+                ]
+                .map(str::to_owned)
+                .into()
             };
             assert_eq!(rows, expected, "{n} rows");
         }
@@ -569,7 +584,10 @@ mod tests {
                     let last = name.rsplit('_').next().unwrap_or_default();
                     let is_there = header.contains(&format!("_{last}")) || hidden.contains(name);
                     // Wrapped notes may break nowhere within a name.
-                    assert!(is_there, "{n} columns, {width}: {name} is not told of\n{shown}");
+                    assert!(
+                        is_there,
+                        "{n} columns, {width}: {name} is not told of\n{shown}"
+                    );
                 }
             }
         }

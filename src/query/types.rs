@@ -140,15 +140,23 @@ fn quoted(name: &str) -> String {
 
 /// The query with some of its columns as DuckDB's texts.
 pub fn with_texts(sql: &str, names: &[&str], passages: &[Passage]) -> String {
-    let columns = names.iter().zip(passages).enumerate().map(|(i, (name, passage))| {
-        let position = i + 1;
-        match passage {
-            Passage::AsText => format!("CAST(#{position} AS VARCHAR) AS {}", quoted(name)),
-            Passage::Whole | Passage::Refused => format!("#{position} AS {}", quoted(name)),
-        }
-    });
+    let columns = names
+        .iter()
+        .zip(passages)
+        .enumerate()
+        .map(|(i, (name, passage))| {
+            let position = i + 1;
+            match passage {
+                Passage::AsText => format!("CAST(#{position} AS VARCHAR) AS {}", quoted(name)),
+                Passage::Whole | Passage::Refused => format!("#{position} AS {}", quoted(name)),
+            }
+        });
     let columns: Vec<String> = columns.collect();
-    format!("SELECT {} FROM (\n{}\n)", columns.join(", "), without_end(sql))
+    format!(
+        "SELECT {} FROM (\n{}\n)",
+        columns.join(", "),
+        without_end(sql)
+    )
 }
 
 /// The statement without the semicolon, and the comments of whole lines, behind it.
@@ -202,10 +210,13 @@ impl Adaptation {
     /// # Errors
     /// When a value is too long or too large for the format; the message names its column.
     pub fn adapt(&self, batch: &RecordBatch) -> Result<RecordBatch, String> {
-        let columns = batch.columns().iter().zip(self.schema.fields()).zip(&self.unsigned);
-        let columns = columns.map(|((column, field), is_unsigned)| {
-            self.adapt_column(column, field, *is_unsigned)
-        });
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(self.schema.fields())
+            .zip(&self.unsigned);
+        let columns = columns
+            .map(|((column, field), is_unsigned)| self.adapt_column(column, field, *is_unsigned));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| e.to_string())
     }

@@ -30,6 +30,7 @@ mod people;
 mod plot;
 mod poses;
 mod query;
+mod real_files_names;
 mod recompute;
 mod runs;
 mod setup;
