@@ -2,7 +2,6 @@
 //! characters which mean something to a terminal or a file format.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -86,15 +85,8 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// A path as messages show it: on one line, without what a terminal would obey.
-pub fn shown(path: &Path) -> impl Display {
-    struct Shown<'p>(&'p Path);
-    impl Display for Shown<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&one_line(&self.0.to_string_lossy()))
-        }
-    }
-    // Made at once, so that the path may go.
-    Shown(path).to_string()
+pub fn shown(path: &Path) -> String {
+    one_line(&path.to_string_lossy()).into_owned()
 }
 
 /// The name with `_` in place of control characters, for headers and names of files.
@@ -180,7 +172,7 @@ mod tests {
         let json = serde_json::to_string_pretty(&[name]).expect("JSON");
         let parsed: Vec<String> = serde_json::from_str(&lines(&json)).expect("JSON");
         assert_eq!(parsed, [name]);
-        assert_eq!(shown(Path::new("x\ny/é")).to_string(), r"x\ny/é");
+        assert_eq!(shown(Path::new("x\ny/é")), r"x\ny/é");
         assert_eq!(without_controls("a\nb\u{1b}c"), "a_b_c");
     }
 

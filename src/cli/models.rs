@@ -151,7 +151,7 @@ fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Re
     let width = terminal::size().map_or(LIST_WIDTH, |(columns, _)| columns.min(LIST_WIDTH));
     print_result(in_groups(&assets, width).trim_end())?;
     print_result(format_args!(
-        "\n`posedata models list NAME` tells source, licence and sha256, --verbose those of all\nin {}",
+        "\ndetails: `posedata models list NAME`, or --verbose for all\nin {}",
         store.folder().display()
     ))?;
     Ok(Ending::AllGood)

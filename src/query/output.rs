@@ -180,7 +180,7 @@ fn write_to<W: Write + Send>(
             }
         }
         (Format::Table, Extent::All) => {
-            let all: Vec<RecordBatch> = batches.collect();
+            let all: Vec<RecordBatch> = batches.by_ref().collect();
             if batches.problem.is_none() && !batches.batches.has_failed() {
                 writeln!(out, "{}", table::whole(&schema, &all)?)?;
             }

@@ -163,8 +163,9 @@ fn read_error(path: &Path, reason: impl ToString) -> LlamaError {
 
 /// What is wrong with writing a file.
 fn write_error(path: &Path, reason: impl Into<Box<dyn Error + Send + Sync>>) -> LlamaError {
+    let reason: Box<dyn Error + Send + Sync> = reason.into();
     LlamaError::Write {
         path: path.into(),
-        reason: why_not_written(&*reason.into()),
+        reason: why_not_written(&*reason),
     }
 }
