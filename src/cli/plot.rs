@@ -65,7 +65,7 @@ fn size_px(text: &str) -> Result<u32, String> {
 
 pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     // Nothing is computed for a picture that cannot be written.
-    let output = match names_folder(&outputput) {
+    let output = match names_folder(&args.output) {
         true => args.output.join(format!("{}.svg", args.source.name())),
         false => args.output,
     };
