@@ -25,9 +25,10 @@ const DEFAULT_FOLDER: &str = "output";
   posedata annotate demo.mp4
   posedata annotate --output ~/annotated
 
-A VIDEO is a file, or a video of the lake by its name, a beginning of it, or its id; without any, all videos of the lake
-are annotated. No model runs: what is drawn comes from the lake, the pictures from the video file,
-which must still exist (a file that has moved is found when its new path is given).")]
+A VIDEO is a file, or a video of the lake by its name, a beginning of it, or its id; without any,
+all videos of the lake are annotated. No model runs: what is drawn comes from the lake, the
+pictures from the video file, which must still exist (a file that has moved is found when its new
+path is given).")]
 pub struct AnnotateArgs {
     /// Video files, or names, beginnings of names, or ids of videos in the lake
     #[arg(value_name = "VIDEO")]
@@ -188,9 +189,14 @@ fn sources(lake: &Lake, selectors: &[String]) -> anyhow::Result<Vec<(VideoRecord
         } else {
             selector.clone()
         };
-        for video in lake.find_videos(&[known_as]).with_context(|| {
-            format!("{selector} is not in the lake; run `posedata ingest {selector}` first")
-        })? {
+        let found = lake.find_videos(&[known_as]);
+        let found = match path.is_file() {
+            true => found.with_context(|| {
+                format!("{selector} is not in the lake; run `posedata ingest {selector}` first")
+            })?,
+            false => found?,
+        };
+        for video in found {
             let source = if path.is_file() {
                 path.to_path_buf()
             } else {

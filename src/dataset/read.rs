@@ -199,6 +199,8 @@ fn record(id: Option<Id>, name: &str, messages: Vec<Message>) -> ChatRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::dataset::format::tests::examples;
     use crate::dataset::{Example, Format, write_jsonl};

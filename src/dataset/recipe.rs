@@ -320,6 +320,43 @@ mod tests {
         "{% block user_1 %}How?{% endblock %}{% block assistant %}So.{% endblock %}";
 
     #[test]
+    fn byte_order_marks_and_line_ends_change_no_recipe() {
+        let sql = "-- Reads a value.\n-- recipe weight = 2\n-- param least number = 3 : of what\nSELECT 1\n";
+        let template = TEMPLATE.replace("How?", "How?\nSay.\n");
+        let plain = folder(&[("a.sql", sql), ("a.jinja", &template)]);
+        let (plain, _) = load(plain.path()).expect("a recipe");
+        for (mark, end) in [("\u{feff}", "\n"), ("", "\r\n"), ("\u{feff}", "\r\n")] {
+            let as_edited = |text: &str| format!("{mark}{}", text.replace('\n', end));
+            let edited = folder(&[
+                ("a.sql", &as_edited(sql)),
+                ("a.jinja", &as_edited(&template)),
+            ]);
+            let (edited, _) = load(edited.path()).expect("a recipe");
+            let parts = |recipes: &[Recipe]| {
+                let recipe = &recipes[0];
+                let texts = [&recipe.about, &recipe.sql, &recipe.template].map(String::clone);
+                (texts, recipe.weight.to_string())
+            };
+            assert_eq!(parts(&edited), parts(&plain), "{mark:?} {end:?}");
+        }
+        let utf16: Vec<u8> = [0xFEFF]
+            .into_iter()
+            .chain(sql.encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let other = folder(&[("a.jinja", TEMPLATE)]);
+        fs::write(other.path().join("a.sql"), utf16).expect("a file");
+        let error = load(other.path())
+            .map(|_| ())
+            .expect_err("another encoding")
+            .to_string();
+        assert!(
+            error.contains("UTF-16") && error.contains("a.sql"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn settings_come_from_the_comment() {
         let sql = "-- Reads a value.\n-- recipe weight = 2.5\n-- recipe window = 0.5 s, 2 s\n-- recipe rows = 8\n-- recipe answer = list\n-- recipe ask = no\nSELECT 1";
         assert_eq!(answer_kind(sql), Some(AnswerKind::List));

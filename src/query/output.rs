@@ -42,7 +42,7 @@ impl Format {
 ///
 /// Rows are written as they come, but for the table, whose columns are as wide as their widest
 /// cell; one that is fitted to a terminal holds only what it shows.
-pub fn write(
+pub(super) fn write(
     batches: &mut Batches<'_>,
     adaptation: &Adaptation,
     format: Format,

@@ -375,49 +375,6 @@ fn byte_order_marks_and_line_ends_change_no_query() {
 }
 
 #[test]
-fn recipes_with_byte_order_marks_give_the_same_examples() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let folder = folder.path();
-    let lake = LakePaths::new(folder.join("lake"));
-    // Two videos, so that there are windows to choose from.
-    let clips = ["red", "blue"].map(|tint| clip(folder, &format!("{tint}.mp4"), tint));
-    ingest(&config(clips.into(), &lake)).expect("an ingest");
-    let sql = "-- Frames of a window.\n-- recipe window = frames 10\nselect window_id, count(*) as n from frames group by all\n";
-    let template = "{% block user %}How many frames are there?\nSay a number.{% endblock %}\n{% block assistant %}{{ n }}{% endblock %}\n";
-    let mut built = Vec::new();
-    for (name, mark, end) in [("plain", "", "\n"), ("marked", "\u{feff}", "\r\n")] {
-        let recipes = folder.join(name);
-        fs::create_dir(&recipes).expect("a folder");
-        for (file, text) in [("count.sql", sql), ("count.jinja", template)] {
-            let text = format!("{mark}{}", text.replace('\n', end));
-            fs::write(recipes.join(file), text).expect("a file");
-        }
-        let output = posedata(
-            folder,
-            &[
-                "dataset",
-                "build",
-                "--name",
-                name,
-                "--recipes",
-                name,
-                "--seed",
-                "1",
-            ],
-        );
-        built.push((output.status.code(), stderr(&output)));
-        if output.status.success() {
-            let lines =
-                fs::read_to_string(folder.join(format!("llm_training_data/{name}/train.jsonl")));
-            built.push((None, lines.expect("a file")));
-        }
-    }
-    assert_eq!(built.len(), 4, "{built:?}");
-    assert_eq!(built[1], built[3]);
-    assert!(!built[1].1.contains("\\r"), "{}", built[1].1);
-}
-
-#[test]
 fn names_of_datasets_leave_room_for_what_is_named_after_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let name = "n".repeat(240);
