@@ -7,6 +7,7 @@ pub mod files;
 pub mod image;
 pub mod resources;
 pub mod shipped;
+pub mod text;
 
 pub mod video;
 

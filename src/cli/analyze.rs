@@ -35,7 +35,7 @@ pub struct AnalyzeArgs {
     /// Frames of a window, for models that take any number
     #[arg(long, alias = "analysis-window", value_name = "N")]
     window: Option<NonZeroUsize>,
-    /// Ids, paths or file names of videos [default: all videos]
+    /// Ids, paths, file names or beginnings of them [default: all videos]
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
 }

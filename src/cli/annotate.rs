@@ -11,10 +11,13 @@ use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::write_atomically;
 use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem, video_id};
 use crate::lake::{Lake, VideoRecord};
+use crate::text::shown;
 use crate::video::ImageFormat;
 
 /// Share of the memory limit for the database; the rest is for frames.
 const MEMORY_SHARE: f64 = 0.3;
+/// Where files go if nothing else is said; made where it is not there.
+const DEFAULT_FOLDER: &str = "output";
 
 /// Draw skeletons and metrics on videos that are in the lake
 #[derive(Args)]
@@ -22,29 +25,35 @@ const MEMORY_SHARE: f64 = 0.3;
   posedata annotate demo.mp4
   posedata annotate --output ~/annotated
 
-A VIDEO is a file, or a video of the lake by its name or id; without any, all videos of the lake
-are annotated. No model runs: what is drawn comes from the lake, the pictures from the video file,
-which must still exist (a file that has moved is found when its new path is given).")]
+A VIDEO is a file, or a video of the lake by its name, a beginning of it, or its id; without any,
+all videos of the lake are annotated. No model runs: what is drawn comes from the lake, the
+pictures from the video file, which must still exist (a file that has moved is found when its new
+path is given).")]
 pub struct AnnotateArgs {
-    /// Video files, or names or ids of videos in the lake
+    /// Video files, or names, beginnings of names, or ids of videos in the lake
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
     /// Folder of annotated videos
-    #[arg(long, value_name = "DIR", default_value = "output")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
     output: PathBuf,
 }
 
 /// Show evenly spaced frames of a video, annotated, in one picture
 #[derive(Args)]
 #[command(after_help = "Example:
-  posedata contact-sheet demo.mp4 --columns 4 --rows 3 --out sheet.png")]
+  posedata contact-sheet demo.mp4 --columns 4 --rows 3 --output sheet.png")]
 pub struct ContactSheetArgs {
-    /// Video file, or name or id of a video in the lake
+    /// Video file, or name, beginning of a name, or id of a video in the lake
     #[arg(value_name = "VIDEO")]
     video: String,
-    /// Picture to write: .png or .jpg [default: NAME_sheet.png in the folder `output`]
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    /// Picture to write (.png or .jpg), or a folder that is there already, which gets NAME_sheet.png
+    #[arg(
+        long,
+        visible_alias = "out",
+        value_name = "FILE|DIR",
+        default_value = DEFAULT_FOLDER
+    )]
+    output: PathBuf,
     /// Frames side by side
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     columns: u32,
@@ -83,7 +92,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
                     logs::note(format_args!(
                         "{} frames: {}",
                         video.frame_count,
-                        output.display()
+                        shown(&output)
                     ));
                 }
                 written.push(output);
@@ -112,21 +121,21 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
     let Some((video, path)) = sources(&lake, &[args.video])?.pop() else {
         anyhow::bail!("the lake holds no such video");
     };
-    let out = args.out.unwrap_or_else(|| {
-        let mut name = Path::new(&video.file_name)
-            .file_stem()
-            .unwrap_or_default()
-            .to_owned();
-        name.push("_sheet.png");
-        Path::new("output").join(name)
-    });
+    let all = lake.find_videos(&[])?;
+    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
+    let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
+    let is_folder = args.output == Path::new(DEFAULT_FOLDER) || names_folder(&args.output);
+    let out = match is_folder {
+        true => args.output.join(format!("{stem}_sheet.png")),
+        false => args.output,
+    };
     let suffix = out.extension().unwrap_or_default().to_ascii_lowercase();
     let format = match suffix.to_str() {
         Some("png") => ImageFormat::Png,
         Some("jpg" | "jpeg") => ImageFormat::Jpeg,
         _ => anyhow::bail!(
-            "a contact sheet is a .png or .jpg file; change the suffix: {}",
-            out.display()
+            "a contact sheet is a .png or .jpg file; change the suffix, or give a folder that is there: {}",
+            shown(&out)
         ),
     };
     check_source(&video, &path)?;
@@ -142,13 +151,18 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
         other => other?,
     };
     write_atomically(&out, &bytes)
-        .with_context(|| format!("cannot write the picture: {}", out.display()))?;
+        .with_context(|| format!("cannot write the picture: {}", shown(&out)))?;
     if global.json {
         print_result(serde_json::json!({ "written": [out] }))?;
     } else if global.verbosity() > Verbosity::Quiet {
-        logs::note(out.display());
+        logs::note(shown(&out));
     }
     Ok(Ending::AllGood)
+}
+
+/// Whether a path is that of a folder: one that is there, or one that ends as only folders do.
+pub(super) fn names_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 fn is_interrupted() -> bool {
@@ -175,9 +189,14 @@ fn sources(lake: &Lake, selectors: &[String]) -> anyhow::Result<Vec<(VideoRecord
         } else {
             selector.clone()
         };
-        for video in lake.find_videos(&[known_as]).with_context(|| {
-            format!("{selector} is not in the lake; run `posedata ingest {selector}` first")
-        })? {
+        let found = lake.find_videos(&[known_as]);
+        let found = match path.is_file() {
+            true => found.with_context(|| {
+                format!("{selector} is not in the lake; run `posedata ingest {selector}` first")
+            })?,
+            false => found?,
+        };
+        for video in found {
             let source = if path.is_file() {
                 path.to_path_buf()
             } else {

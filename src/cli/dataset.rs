@@ -11,6 +11,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::annotate::check_source;
 use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, human_bytes, interrupt_queries, logs, print_result,
+    print_styled,
 };
 use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
@@ -368,7 +369,7 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             print_result("")?;
         }
         print_result(heading(&dataset, example))?;
-        print_result(as_the_model_sees(&tokenizer, example, marks)?.trim_end())?;
+        print_styled(as_the_model_sees(&tokenizer, example, marks)?.trim_end())?;
     }
     let how = match std::io::stdout().is_terminal() {
         true => "in green",

@@ -21,16 +21,16 @@ const DATABASE_THREADS: usize = 1;
   posedata export trc demo.mp4 --output opensim
   posedata export pose-json e5960d33 --person 0
 
-A video is named by its id (6 digits of it at least), its path or its file name; without names all
-videos of the lake are exported. Files are named like the video: demo_pose.json, demo.csv,
+A video is named by its id (6 digits of it at least), its path, its file name or a beginning of it;
+without names all videos of the lake are exported. Files are named like the video: demo_pose.json, demo.csv,
 demo.trc, demo.mot, demo.parquet; videos that share a name have digits of their id behind it
-(demo-e5960d33.csv), files of one of several persons the person's number (demo_person1.trc).
+(demo-e5960d33.csv), and so have names that are shortened because they are too long; files of one of several persons the person's number (demo_person1.trc).
 Older files of these names are replaced.")]
 pub struct ExportArgs {
     /// What to write
     #[arg(value_enum, value_name = "FORMAT")]
     format: ExportFormat,
-    /// Ids, paths or file names of videos [default: all videos]
+    /// Ids, paths, file names or beginnings of them [default: all videos]
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
     /// Folder of the files
@@ -81,7 +81,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             args.format,
             args.person,
             &args.output,
-            &stem.to_string_lossy(),
+            &stem,
             &is_stopped,
         );
         match exported {

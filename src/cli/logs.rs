@@ -23,9 +23,12 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
 use super::{Verbosity, styled_error_label};
+use crate::text::{lines, one_line};
 
 /// Target of events that say what people have read already.
 pub const TOLD: &str = "posedata::told";
+/// What DuckDB's messages of several lines hold.
+const OF_SEVERAL_LINES: [&str; 2] = ["\nLINE ", "\nPossible solutions:"];
 /// All of this program's targets begin so; other crates' events are not ours to pass on.
 const OUR_TARGETS: &str = "posedata";
 
@@ -193,9 +196,14 @@ where
 
 /// Tells people a line about what machines are told by an event of its own.
 pub fn tell_people(line: impl std::fmt::Display) {
+    tell("", &one_line(&line.to_string()));
+}
+
+/// Tells people what is safe for a terminal.
+fn tell(label: &str, text: &str) {
     if reader() != Reader::Machine {
         // Whoever closed standard error does not want to know.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "{label}{text}");
     }
 }
 
@@ -215,8 +223,20 @@ pub fn ask(question: &str) -> std::io::Result<()> {
     stderr.flush()
 }
 
+/// Tells people of a failure that does not end the program; machines have an event of its own.
+pub fn tell_failure(line: &str) {
+    tell(&format!("{} ", styled_error_label()), &one_line(line));
+}
+
 /// Tells why the program ends.
 pub fn tell_error(error: &anyhow::Error) {
-    tell_people(format_args!("{} {error:#}", styled_error_label()));
+    let text = format!("{error:#}");
+    // The database shows the line of SQL that it is about below its message.
+    let has_lines = OF_SEVERAL_LINES.iter().any(|part| text.contains(part));
+    let shown = match has_lines {
+        true => lines(&text),
+        false => one_line(&text),
+    };
+    tell(&format!("{} ", styled_error_label()), &shown);
     tracing::error!(target: TOLD, error = format!("{error:#}"), "failed");
 }

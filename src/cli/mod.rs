@@ -27,6 +27,7 @@ mod run;
 mod run_report;
 mod synth;
 mod tag;
+mod terminal;
 mod train;
 
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::lake::{LOCK_TIMEOUT, Lake, LakePaths};
 use crate::models::ModelStore;
 use crate::resources::{MemoryLimit, Resources};
+use crate::text::lines;
 
 /// How a command ended. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,7 +366,13 @@ fn interrupt_queries(session: Arc<duckdb::InterruptHandle>) -> anyhow::Result<()
 
 /// Prints a result and a line's end to standard output. Whoever closed it has seen enough.
 fn print_result(result: impl std::fmt::Display) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{result}") {
+    // Names in it are other people's.
+    print_styled(&lines(&result.to_string()))
+}
+
+/// The same for text with colours of its own.
+fn print_styled(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }

@@ -4,15 +4,19 @@ use std::io::IsTerminal;
 
 use anyhow::ensure;
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
-use crate::models::{self, AssetState, Installed, ModelStore};
+use super::{Ending, GlobalArgs, Verbosity, logs, print_result, terminal};
+use crate::models::{self, AssetState, AssetStatus, Installed, ModelStore};
+use crate::text::wrapped;
+
+/// Lines are no longer where the terminal is wider, or there is none.
+const LIST_WIDTH: usize = 100;
 
 /// List, install and check models, libraries and test clips
 #[derive(Args)]
 #[command(after_help = "Examples:
-  posedata models                  # what is installed, from where, under which licence
+  posedata models                  # what there is, and whether it is installed
+  posedata models list full        # from where, under which licence, with which sha256
   posedata models add heavy        # one more model
   posedata models add base         # what posedata needs
   posedata models path demo        # where a file is")]
@@ -23,8 +27,11 @@ pub struct ModelsArgs {
 
 #[derive(Subcommand)]
 enum ModelsCommand {
-    /// List everything with its state (the default)
-    List,
+    /// List everything with its state (the default), or tell all of some
+    List {
+        /// Names to tell source, licence, sha256 and path of [default: all, in short]
+        names: Vec<String>,
+    },
     /// Download, check and install: names, or the groups base, models, demo, clips
     Add {
         #[arg(required = true)]
@@ -39,8 +46,11 @@ enum ModelsCommand {
 
 pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let store = global.store()?;
-    match args.command.unwrap_or(ModelsCommand::List) {
-        ModelsCommand::List => list(&store, global),
+    match args
+        .command
+        .unwrap_or(ModelsCommand::List { names: Vec::new() })
+    {
+        ModelsCommand::List { names } => list(&store, &names, global),
         ModelsCommand::Add { names, force } => {
             let installed = if force {
                 Installed::Replace
@@ -122,32 +132,120 @@ fn ask(names: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") && !answer.is_empty())
 }
 
-fn list(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    let assets = store.status();
+fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Result<Ending> {
+    for name in names {
+        // Tells of the names that there are.
+        store.path(name)?;
+    }
+    let is_wanted = |asset: &AssetStatus| names.is_empty() || names.contains(&asset.name);
+    let assets: Vec<AssetStatus> = store.status().into_iter().filter(is_wanted).collect();
     if global.json {
         print_result(serde_json::to_string_pretty(&assets)?)?;
         return Ok(Ending::AllGood);
     }
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["name", "state", "what", "source", "licence"]);
-    for asset in &assets {
-        let state = match asset.state {
-            AssetState::Good => "installed, sha256 good",
-            AssetState::WrongHash => "WRONG sha256",
-            AssetState::Missing => "not installed",
-        };
-        table.add_row([
-            &asset.name,
-            state,
-            &asset.about,
-            &asset.source,
-            &asset.licence,
-        ]);
+    if !names.is_empty() || global.verbosity() == Verbosity::Verbose {
+        let details: Vec<String> = assets.iter().map(in_detail).collect();
+        print_result(details.join("\n\n"))?;
+        return Ok(Ending::AllGood);
     }
-    print_result(table)?;
-    print_result(format_args!("in {}", store.folder().display()))?;
+    let width = terminal::size().map_or(LIST_WIDTH, |(columns, _)| columns.min(LIST_WIDTH));
+    print_result(in_groups(&assets, width).trim_end())?;
+    print_result(format_args!(
+        "\ndetails: `posedata models list NAME`, or --verbose for all\nin {}",
+        store.folder().display()
+    ))?;
     Ok(Ending::AllGood)
+}
+
+/// Groups in the order of the manifest, each with its members and their states.
+fn in_groups(assets: &[AssetStatus], width: usize) -> String {
+    let mut groups: Vec<&str> = Vec::new();
+    for asset in assets {
+        if !groups.contains(&asset.group.as_str()) {
+            groups.push(&asset.group);
+        }
+    }
+    let widest = |text: &dyn Fn(&AssetStatus) -> usize| assets.iter().map(text).max().unwrap_or(0);
+    let name_width = widest(&|asset| asset.name.len());
+    let state_width = widest(&|asset| state_in_short(asset.state).len());
+    let indent = 2 + name_width + 2 + state_width + 2;
+    let mut out = String::new();
+    for group in groups {
+        out.push_str(&format!("{group}{}\n", about_group(group)));
+        for asset in assets.iter().filter(|asset| asset.group == group) {
+            let state = state_in_short(asset.state);
+            let head = format!("  {:name_width$}  {state:state_width$}  ", asset.name);
+            let lines = wrapped(&asset.about, width.saturating_sub(indent));
+            let rest = format!("\n{}", " ".repeat(indent));
+            out.push_str(&format!("{head}{}\n", lines.join(&rest)));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn about_group(group: &str) -> &'static str {
+    match group {
+        "base" => ": what posedata needs",
+        "models" => ": more models",
+        "demo" => ": the demo video",
+        "clips" => ": clips for tests",
+        _ => "",
+    }
+}
+
+fn state_in_short(state: AssetState) -> &'static str {
+    match state {
+        AssetState::Good => "installed",
+        AssetState::WrongHash => "WRONG sha256",
+        AssetState::Missing => "-",
+    }
+}
+
+fn in_detail(asset: &AssetStatus) -> String {
+    let state = match asset.state {
+        AssetState::Good => "installed, sha256 good",
+        AssetState::WrongHash => "WRONG sha256; `posedata models add --force` installs it again",
+        AssetState::Missing => "not installed",
+    };
+    format!(
+        "{}\n  {}\n  state:    {state}\n  group:    {}\n  source:   {}\n  licence:  {}\n  sha256:   {}\n  path:     {}",
+        asset.name,
+        asset.about,
+        asset.group,
+        asset.source,
+        asset.licence,
+        asset.sha256,
+        asset.path.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_fits_and_holds_everything_in_its_group() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = ModelStore::new(Some(folder.path().into())).expect("a store");
+        let assets = store.status();
+        for width in [60, 80, 100] {
+            let list = in_groups(&assets, width);
+            for line in list.lines() {
+                assert!(line.len() <= width, "{width}: {line}");
+            }
+            let lines: Vec<&str> = list.lines().collect();
+            for asset in &assets {
+                let begins = format!("  {} ", asset.name);
+                let at = lines.iter().position(|line| line.starts_with(&begins));
+                let at = at.unwrap_or_else(|| panic!("{} is not listed", asset.name));
+                let head = lines[..at].iter().rev().find(|line| !line.starts_with(' '));
+                assert!(
+                    head.is_some_and(|head| head.starts_with(&asset.group)),
+                    "{}",
+                    asset.name
+                );
+            }
+        }
+    }
 }

@@ -6,18 +6,20 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::annotate::names_folder;
 use super::query::SourceArgs;
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, logs, print_result};
 use crate::plot::{
     self, DEFAULT_WIDTH_PX, MAX_LINES, PictureFormat, PlotOptions, PlotSummary, SIZE_RANGE_PX,
 };
+use crate::text::shown;
 
 /// Draw a query's result as time series
 #[derive(Args)]
 #[command(after_help = "Examples:
-  posedata plot queries/velocity.sql --out velocity.svg
-  posedata plot queries/velocity.sql --param landmark=left_wrist --y speed_px_per_sec --out v.png
-  posedata plot -e \"select time_secs, landmark, y from landmarks where landmark like '%_heel'\" --out heels.png
+  posedata plot queries/velocity.sql --output velocity.svg
+  posedata plot queries/velocity.sql --param landmark=left_wrist --y speed_px_per_sec --output v.png
+  posedata plot -e \"select time_secs, landmark, y from landmarks where landmark like '%_heel'\" --output heels.png
 
 Without --x, time runs along time_secs, frame or a date. Without --y, all measured columns are
 drawn, those of one unit in one panel; counts and keys are left out. Without --series, each
@@ -27,9 +29,10 @@ where the query gives frame.")]
 pub struct PlotArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// The picture; its suffix, .svg or .png, is its format
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    /// The picture, whose suffix, .svg or .png, is its format; or a folder that is there already,
+    /// which gets an .svg named like the query
+    #[arg(long, visible_alias = "out", value_name = "FILE|DIR")]
+    output: PathBuf,
     /// Column along the x axis
     #[arg(long, value_name = "COLUMN")]
     x: Option<String>,
@@ -62,7 +65,11 @@ fn size_px(text: &str) -> Result<u32, String> {
 
 pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     // Nothing is computed for a picture that cannot be written.
-    PictureFormat::of(&args.out)?;
+    let output = match names_folder(&args.output) {
+        true => args.output.join(format!("{}.svg", args.source.name())),
+        false => args.output,
+    };
+    PictureFormat::of(&output)?;
     let query = args.source.query()?;
     let options = PlotOptions {
         x: args.x,
@@ -74,7 +81,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     };
     let started = Instant::now();
     let session = args.source.open(global)?;
-    let result = plot::plot(&session, &query, &options, &args.out);
+    let result = plot::plot(&session, &query, &options, &output);
     if INTERRUPTED.load(Ordering::Relaxed) {
         return Ok(Ending::Interrupted);
     }
@@ -84,7 +91,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         rows = summary.rows,
         lines = summary.lines,
         secs = started.elapsed().as_secs_f64(),
-        path = %args.out.display(),
+        path = %shown(&output),
         "plotted"
     );
     if global.json {
@@ -93,7 +100,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     if global.verbosity() > Verbosity::Quiet {
         let rows = counted(summary.rows, "row");
         let lines = counted(summary.lines as u64, "line");
-        logs::note(format_args!("{rows}, {lines}: {}", args.out.display()));
+        logs::note(format_args!("{rows}, {lines}: {}", shown(&output)));
         for note in notes(&summary) {
             logs::note(format_args!("note: {note}"));
         }

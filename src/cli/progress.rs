@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::Verbosity;
 use super::logs::{self, TOLD};
-use super::{Verbosity, styled_error_label};
 use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
+use crate::text::{one_line, shown};
 
 /// How often a bar is drawn at most.
 const REFRESHES_PER_SEC: u8 = 10;
@@ -120,7 +121,7 @@ impl IngestObserver for Progress {
             .with_style(style(
                 "      [{bar:30}] {pos}/{len}  {rate}  ETA {eta}  {msg}",
             ))
-            .with_message(name.into_owned());
+            .with_message(one_line(&name).into_owned());
         let bar = self.bars.insert_before(&self.total, bar);
         let file_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         self.videos().insert(video, VideoBar { bar, file_bytes });
@@ -146,10 +147,11 @@ impl IngestObserver for Progress {
         });
         self.total.inc(file_bytes.saturating_sub(done));
         log_video(video, report);
-        let path = report.path.display();
+        let path = shown(&report.path);
         match &report.outcome {
             VideoOutcome::Failed { error } => {
-                self.say(&format!("{} {error}", styled_error_label()));
+                let line = format!("{error}");
+                self.bars.suspend(|| logs::tell_failure(&line));
             }
             _ if self.verbosity == Verbosity::Quiet => {}
             VideoOutcome::Ingested | VideoOutcome::Replaced => {
@@ -182,8 +184,8 @@ impl IngestObserver for Progress {
                     let folder = folder_of(output);
                     self.say(&format!(
                         "hint: it is in the lake, but not here; `posedata {command} {path} --output {}` writes it: {}",
-                        folder.display(),
-                        output.display()
+                        shown(&folder),
+                        shown(output)
                     ));
                 }
             }

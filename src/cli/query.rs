@@ -1,16 +1,17 @@
 //! `posedata query`: SQL over the lake.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, interrupt_queries, logs};
-use crate::query::{Destination, ExternalAccess, Format, Query, Session};
+use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, interrupt_queries, logs, terminal};
+use crate::query::{Destination, Extent, ExternalAccess, Format, Query, Session};
 use crate::resources::Resources;
+use crate::text::{decode, shown};
 
 /// Share of the memory limit that the database may use; the rest is for results on their way out.
 const MEMORY_SHARE: f64 = 0.9;
@@ -37,17 +38,26 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// What files made from the query are named after.
+    pub fn name(&self) -> String {
+        let stem = self.file.as_deref().and_then(Path::file_stem);
+        let stem = stem.filter(|stem| *stem != "-");
+        stem.map_or_else(
+            || "query".into(),
+            |stem| stem.to_string_lossy().into_owned(),
+        )
+    }
+
     /// The query, from wherever it comes.
     pub fn query(&self) -> anyhow::Result<Query> {
         let params = self.params.clone();
         Ok(match (&self.sql, &self.file) {
             (Some(sql), _) => Query::new(sql.clone(), params),
             (None, Some(path)) if path.as_os_str() == "-" => {
-                let mut sql = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut sql)
-                    .context("cannot read standard input")?;
-                Query::new(sql, params)
+                let mut bytes = Vec::new();
+                let read = std::io::stdin().read_to_end(&mut bytes);
+                let sql = read.and_then(|_| decode(bytes));
+                Query::new(sql.context("cannot read standard input")?, params)
             }
             (None, Some(path)) => Query::from_file(path, params)?,
             (None, None) => anyhow::bail!("give a file or -e SQL"),
@@ -80,6 +90,11 @@ Tables: videos, landmarks, metrics, runs, and, after `posedata metrics recompute
 landmarks_filtered and metrics_filtered; view: frames. `posedata query -e \"describe metrics\"`
 lists columns; schemas/*.sql say what they mean.
 
+On a terminal a table shows the first and last rows, the columns that fit, and floats with six
+digits; --all, a file or a pipe gets everything, with all digits. Values of types that a format
+does not know (intervals, bits, times with an offset) are DuckDB's text there; Parquet refuses them
+and says which cast helps.
+
 The session is read-only and sealed: SQL cannot reach other files, load extensions or change
 settings, unless --allow-external is given.")]
 pub struct QueryArgs {
@@ -88,9 +103,12 @@ pub struct QueryArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Show all rows and columns of a table, where a terminal gets the first and last ones
+    #[arg(long)]
+    all: bool,
     /// Write the result to a file
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[arg(long, visible_alias = "out", value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {
@@ -107,10 +125,11 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     };
     let started = Instant::now();
     let session = args.source.open(global)?;
-    let destination = args
-        .out
-        .clone()
-        .map_or(Destination::Stdout, Destination::File);
+    let destination = match &args.output {
+        Some(path) => Destination::File(path.clone()),
+        None if args.all => Destination::Stdout(Extent::All),
+        None => Destination::Stdout(terminal::fit().map_or(Extent::All, Extent::Fit)),
+    };
     let result = session.run(&query, format, &destination);
     if INTERRUPTED.load(Ordering::Relaxed) {
         return Ok(Ending::Interrupted);
@@ -118,10 +137,10 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let rows = result?;
     let secs = started.elapsed().as_secs_f64();
     tracing::info!(target: "posedata::query", rows, secs, "query finished");
-    if let Some(path) = args.out
+    if let Some(path) = args.output
         && global.verbosity() > Verbosity::Quiet
     {
-        logs::note(format_args!("{rows} rows: {}", path.display()));
+        logs::note(format_args!("{rows} rows: {}", shown(&path)));
     }
     Ok(Ending::AllGood)
 }

@@ -19,7 +19,7 @@ The rows go from all tables in one transaction; the video files themselves are n
 `posedata query --at` still finds the rows in older snapshots. To delete them for good:
   posedata lake expire --keep 1 && posedata lake vacuum")]
 pub struct RemoveArgs {
-    /// Videos: the beginning of an id, a file name, or a path
+    /// Videos: ids, file names, beginnings of them, or paths
     #[arg(required = true, value_name = "VIDEO")]
     videos: Vec<String>,
 }

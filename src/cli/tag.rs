@@ -15,7 +15,7 @@ const MEMORY_SHARE: f64 = 0.25;
   posedata tag demo.mp4 --no-subject
   posedata query -e \"select file_name, subject from videos left join subjects using (video_id)\"")]
 pub struct TagArgs {
-    /// Videos: the beginning of an id, a file name, or a path
+    /// Videos: ids, file names, beginnings of them, or paths
     #[arg(required = true, value_name = "VIDEO")]
     videos: Vec<String>,
     /// Any text that stands for the person or group filmed

@@ -36,6 +36,7 @@ const SPARE: f64 = 1.5;
 const MIN_WINDOWS: u64 = 32;
 /// Fewest digits of an example's id.
 const MIN_ID_DIGITS: usize = 4;
+const MAX_NAME_LENGTH: usize = 100;
 /// Columns of the table `windows`.
 const WINDOW_COLUMNS: &str = "window_id BIGINT, video_id VARCHAR, sport VARCHAR, person SMALLINT, \
      fps DOUBLE, frame_start INTEGER, frame_end INTEGER, step INTEGER, pick UBIGINT";
@@ -282,7 +283,9 @@ fn windows_wanted(recipe: &Recipe, all: &[Recipe], max_examples: u64) -> u64 {
 /// When it has other characters than letters, digits, - and _.
 pub fn check_name(name: &str) -> Result<(), DatasetError> {
     let is_good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match !name.is_empty() && name.chars().all(is_good) {
+    // Folders and files are named after it, with more behind it.
+    let is_short = name.len() <= MAX_NAME_LENGTH;
+    match !name.is_empty() && is_short && name.chars().all(is_good) {
         true => Ok(()),
         false => Err(DatasetError::BadName { name: name.into() }),
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use super::recipe::DEFAULT_LANGUAGE;
 use super::stats::Bin;
 use super::{Example, Manifest, RECIPE_ORIGIN, Split, Stats};
+use crate::text::one_line;
 
 /// Width of the longest bar of the histogram, in characters.
 const BAR_WIDTH: u64 = 40;
@@ -198,7 +199,7 @@ fn write_sources(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::f
         writeln!(
             out,
             "| {} (`{}`) | {} | {} | {} | {} (`{}`) |",
-            video.file_name,
+            one_line(&video.file_name).replace('|', "\\|"),
             short(&video.video_id),
             video.sport,
             video.subject.as_deref().unwrap_or("-"),

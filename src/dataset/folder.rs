@@ -16,7 +16,7 @@ use super::recipe::{self, AnswerKind};
 use super::{
     DatasetError, Example, FORMAT_VERSION, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats,
 };
-use crate::files::{persist_folder, sync_folder, temporary_folder_beside};
+use crate::files::{persist_folder, sync_folder, temporary_folder_beside, why_not_written};
 use crate::lake::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, Lake, example_batch};
 
 /// The file that makes a folder a dataset.
@@ -92,7 +92,7 @@ impl Dataset {
     pub fn save(&self, folder: &Path) -> Result<(), DatasetError> {
         let write_error = |e: io::Error| DatasetError::Write {
             path: folder.into(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         };
         check_replaceable(folder)?;
         let new = temporary_folder_beside(folder).map_err(write_error)?;

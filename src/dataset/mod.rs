@@ -45,7 +45,7 @@ pub enum DatasetError {
     Language(#[from] LanguageError),
     #[error("cannot read ({reason}): {path}")]
     Unreadable { path: PathBuf, reason: String },
-    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error("the recipe is broken at line {line}: {reason}: {path}")]
     Recipe {
@@ -61,7 +61,7 @@ pub enum DatasetError {
         "there are no recipes (NAME.sql and NAME.jinja); give another folder with --recipes: {path}"
     )]
     NoRecipes { path: PathBuf },
-    #[error("a dataset's name has letters, digits, - and _ only, not '{name}'")]
+    #[error("a dataset's name has letters, digits, - and _ only, 100 at most, not '{name}'")]
     BadName { name: String },
     #[error(
         "there is no dataset; build it with `posedata dataset build`, or give --llm-data: {path}"
@@ -79,6 +79,8 @@ pub enum DatasetError {
         found: u64,
         known: u32,
     },
+    #[error("the file holds no JSON Lines and no JSON array of chats ({reason}): {path}")]
+    Array { path: PathBuf, reason: String },
     #[error("line {line} is no chat: {reason}: {path}")]
     Line {
         path: PathBuf,

@@ -1,19 +1,20 @@
 //! Chats from JSON Lines: what [`write_jsonl`](super::write_jsonl) writes, and what other tools
-//! write in the same shapes.
+//! write in the same shapes; and from one JSON array of the same objects, as Alpaca's files are.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::DatasetError;
 use super::example::prompt;
 use crate::language::chat::{Message, Role};
+use crate::text::read_text;
 
 /// A chat to learn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatRecord {
-    /// As the line has it, or `line N`.
+    /// As the line has it, or `line N`, or `item N` of an array.
     pub id: String,
     pub messages: Vec<Message>,
 }
@@ -23,24 +24,55 @@ pub struct ChatRecord {
 /// # Errors
 /// When the file cannot be read, or a line is no chat.
 pub fn read_jsonl(path: &Path) -> Result<Vec<ChatRecord>, DatasetError> {
-    let text = fs::read_to_string(path).map_err(|e| DatasetError::Unreadable {
+    let text = read_text(path).map_err(|e| DatasetError::Unreadable {
         path: path.into(),
         reason: e.to_string(),
     })?;
+    if text.trim_start().starts_with('[') {
+        return read_array(&text).map_err(|reason| DatasetError::Array {
+            path: path.into(),
+            reason,
+        });
+    }
+    if is_one_object(&text) {
+        return Err(DatasetError::Array {
+            path: path.into(),
+            reason: "it is one JSON object over several lines; write each chat on a line of its own, or all of them into an array".into(),
+        });
+    }
     let mut chats = Vec::new();
     // Unlike `lines`, JSON Lines know no other ends of lines within texts.
     for (index, line) in text.split('\n').enumerate() {
         if line.trim().is_empty() {
             continue;
         }
-        let chat = chat(line, index + 1).map_err(|reason| DatasetError::Line {
+        let record = serde_json::from_str(line).map_err(|e| e.to_string());
+        let record = record.and_then(|line| chat(line, &format!("line {}", index + 1)));
+        chats.push(record.map_err(|reason| DatasetError::Line {
             path: path.into(),
             line: index + 1,
             reason,
-        })?;
-        chats.push(chat);
+        })?);
     }
     Ok(chats)
+}
+
+fn read_array(text: &str) -> Result<Vec<ChatRecord>, String> {
+    let items: Vec<Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let chats = items.into_iter().enumerate().map(|(index, item)| {
+        let name = format!("item {}", index + 1);
+        let line = serde_json::from_value(item).map_err(|e| format!("{name}: {e}"))?;
+        chat(line, &name).map_err(|reason| format!("{name}: {reason}"))
+    });
+    chats.collect()
+}
+
+/// Whether a text is an object that is laid out over several lines.
+fn is_one_object(text: &str) -> bool {
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    let is_open = first.is_some_and(|line| line.trim_start().starts_with('{'))
+        && first.is_some_and(|line| serde_json::from_str::<Value>(line).is_err());
+    is_open && serde_json::from_str::<Value>(text).is_ok()
 }
 
 /// A line in any of the formats; keys that are not known are other tools' own.
@@ -107,8 +139,7 @@ fn role(name: &str) -> Result<Role, String> {
     }
 }
 
-fn chat(line: &str, number: usize) -> Result<ChatRecord, String> {
-    let line: Line = serde_json::from_str(line).map_err(|e| e.to_string())?;
+fn chat(line: Line, name: &str) -> Result<ChatRecord, String> {
     let mut messages = match line {
         Line {
             messages: Some(turns),
@@ -128,7 +159,7 @@ fn chat(line: &str, number: usize) -> Result<ChatRecord, String> {
             let system = system.as_deref().unwrap_or_default();
             let mut messages = prompt(system, &instruction, &input.unwrap_or_default());
             messages.push(Message::new(Role::Assistant, output));
-            return Ok(record(line.id, number, messages));
+            return Ok(record(line.id, name, messages));
         }
         Line {
             prompt: Some(prompt),
@@ -154,20 +185,22 @@ fn chat(line: &str, number: usize) -> Result<ChatRecord, String> {
     {
         messages.insert(0, Message::new(Role::System, system));
     }
-    Ok(record(line.id, number, messages))
+    Ok(record(line.id, name, messages))
 }
 
-fn record(id: Option<Id>, line: usize, messages: Vec<Message>) -> ChatRecord {
+fn record(id: Option<Id>, name: &str, messages: Vec<Message>) -> ChatRecord {
     let id = match id {
         Some(Id::Text(id)) => id,
         Some(Id::Number(id)) => id.to_string(),
-        None => format!("line {line}"),
+        None => name.into(),
     };
     ChatRecord { id, messages }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::dataset::format::tests::examples;
     use crate::dataset::{Example, Format, write_jsonl};
@@ -214,6 +247,48 @@ mod tests {
         };
         assert_eq!(words(&chats[0]), "system:S user:Q assistant:A ");
         assert_eq!(words(&chats[1]), "user:Q assistant:A ");
+    }
+
+    #[test]
+    fn byte_order_marks_line_ends_and_arrays_change_nothing() {
+        let lines = "{\"prompt\": \"Q\", \"completion\": \"A\\n\"}\n{\"id\": \"b\", \"prompt\": \"R\", \"completion\": \"B\"}\n";
+        let wanted = read(lines.as_bytes()).expect("chats");
+        assert_eq!(wanted.len(), 2);
+        for text in [
+            format!("\u{feff}{lines}"),
+            lines.replace('\n', "\r\n"),
+            format!("\u{feff}{}", lines.replace('\n', "\r\n")),
+        ] {
+            assert_eq!(read(text.as_bytes()).expect("chats"), wanted, "{text:?}");
+        }
+        let array = format!(
+            "\u{feff}\r\n[\n {}]\n",
+            lines.trim_end().replace('\n', ",\n  ")
+        );
+        let items = read(array.as_bytes()).expect("chats");
+        let messages = |chats: &[ChatRecord]| -> Vec<Vec<Message>> {
+            chats.iter().map(|chat| chat.messages.clone()).collect()
+        };
+        assert_eq!(messages(&items), messages(&wanted));
+        let ids: Vec<&str> = items.iter().map(|chat| chat.id.as_str()).collect();
+        assert_eq!(ids, ["item 1", "b"]);
+        assert_eq!(read(b"[]").expect("no chats"), []);
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_array_an_object_or_an_encoding_is_told() {
+        for (bytes, words) in [
+            (
+                &b"[{\"prompt\": \"Q\", \"completion\": \"A\"}, {\"text\": 1}]"[..],
+                "item 2: it has neither",
+            ),
+            (b"[{\"prompt\": \"Q\"", "EOF"),
+            (b"{\n \"data\": []\n}", "one JSON object over several lines"),
+            (b"\xFF\xFE{\0", "UTF-16"),
+        ] {
+            let error = read(bytes).expect_err("no chats").to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

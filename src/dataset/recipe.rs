@@ -19,6 +19,7 @@ use super::DatasetError;
 use super::template::Templates;
 use crate::query::parameters;
 use crate::shipped;
+use crate::text::read_text;
 
 /// Share of the examples, relative to other recipes, unless the recipe says otherwise.
 const DEFAULT_WEIGHT: f64 = 1.0;
@@ -108,7 +109,9 @@ impl RecipeFiles {
                     let path = entry.map_err(|e| unreadable(folder, &e))?.path();
                     let is_of_recipe = ["sql", "jinja"].map(OsStr::new);
                     if path.extension().is_some_and(|e| is_of_recipe.contains(&e)) {
-                        let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
+                        let text = read_text(&path).map_err(|e| unreadable(&path, &e))?;
+                        // How an editor ends lines must not get into examples.
+                        let text = text.replace("\r\n", "\n");
                         let name = path.file_name().unwrap_or_default();
                         texts.insert(name.to_string_lossy().into_owned(), text);
                     }
@@ -331,6 +334,43 @@ mod tests {
 
     const TEMPLATE: &str =
         "{% block user_1 %}How?{% endblock %}{% block assistant %}So.{% endblock %}";
+
+    #[test]
+    fn byte_order_marks_and_line_ends_change_no_recipe() {
+        let sql = "-- Reads a value.\n-- recipe weight = 2\n-- param least number = 3 : of what\nSELECT 1\n";
+        let template = TEMPLATE.replace("How?", "How?\nSay.\n");
+        let plain = folder(&[("a.sql", sql), ("a.jinja", &template)]);
+        let (plain, _) = load(plain.path()).expect("a recipe");
+        for (mark, end) in [("\u{feff}", "\n"), ("", "\r\n"), ("\u{feff}", "\r\n")] {
+            let as_edited = |text: &str| format!("{mark}{}", text.replace('\n', end));
+            let edited = folder(&[
+                ("a.sql", &as_edited(sql)),
+                ("a.jinja", &as_edited(&template)),
+            ]);
+            let (edited, _) = load(edited.path()).expect("a recipe");
+            let parts = |recipes: &[Recipe]| {
+                let recipe = &recipes[0];
+                let texts = [&recipe.about, &recipe.sql, &recipe.template].map(String::clone);
+                (texts, recipe.weight.to_string())
+            };
+            assert_eq!(parts(&edited), parts(&plain), "{mark:?} {end:?}");
+        }
+        let utf16: Vec<u8> = [0xFEFF]
+            .into_iter()
+            .chain(sql.encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let other = folder(&[("a.jinja", TEMPLATE)]);
+        fs::write(other.path().join("a.sql"), utf16).expect("a file");
+        let error = load(other.path())
+            .map(|_| ())
+            .expect_err("another encoding")
+            .to_string();
+        assert!(
+            error.contains("UTF-16") && error.contains("a.sql"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn settings_come_from_the_comment() {

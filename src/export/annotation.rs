@@ -3,7 +3,8 @@
 //! Left is orange, right is blue, the middle is white (colours of Okabe and Ito that colour-blind
 //! people tell apart), each over a dark outline, so that they show on any background. A landmark's
 //! disc grows with its visibility; one that is less visible than metrics ask for is a thin ring,
-//! and its bones are thin.
+//! and its bones are thin. What the model only supposes outside the picture is not drawn: the panel
+//! says which parts of the person are cut off.
 
 use std::path::{Path, PathBuf};
 
@@ -206,12 +207,20 @@ fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Res
     };
     let visibility = |landmark: Landmark| pose.landmarks[landmark.index()].visibility;
     draw_box(canvas, pose, style)?;
-    let bones = BONES.map(|[a, b]| {
+    let is_inside = |landmark: Landmark| is_in_picture(pose, landmark);
+    let bones = BONES.iter().filter_map(|[a, b]| {
+        let (a, b) = (*a, *b);
         let is_visible = visibility(a).min(visibility(b)) >= MIN_VISIBILITY;
-        (position(a), position(b), bone_color(a, b), is_visible)
+        // A bone that is seen may leave the picture; one that is supposed must not lead there.
+        let is_drawn = match is_visible {
+            true => is_inside(a) || is_inside(b),
+            false => is_inside(a) && is_inside(b),
+        };
+        is_drawn.then(|| (position(a), position(b), bone_color(a, b), is_visible))
     });
+    let bones: Vec<_> = bones.collect();
     // All outlines first, so that none cuts through another bone.
-    for (from, to, _, is_visible) in bones {
+    for &(from, to, _, is_visible) in &bones {
         if is_visible {
             canvas.line(from, to, OUTLINE, style.outline)?;
         }
@@ -220,7 +229,7 @@ fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Res
         let thickness = if is_visible { style.bone } else { 1 };
         canvas.line(from, to, color, thickness)?;
     }
-    for landmark in Landmark::ALL {
+    for landmark in Landmark::ALL.into_iter().filter(|l| is_inside(*l)) {
         let (center, color) = (position(landmark), landmark_color(landmark));
         let visibility = visibility(landmark);
         if visibility >= MIN_VISIBILITY {
@@ -232,6 +241,54 @@ fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Res
         }
     }
     Ok(())
+}
+
+fn is_in_picture(pose: &PersonPose, landmark: Landmark) -> bool {
+    let point = &pose.landmarks[landmark.index()];
+    (0.0..=1.0).contains(&point.x) && (0.0..=1.0).contains(&point.y)
+}
+
+/// Parts of the body that are outside the picture with all their landmarks, in few words; `None`
+/// where there are none.
+fn cut_off(pose: &PersonPose) -> Option<String> {
+    use Landmark::*;
+    let is_out = |landmarks: &[Landmark]| landmarks.iter().all(|l| !is_in_picture(pose, *l));
+    let sides = |name: &str, plural: &str, left: &[Landmark], right: &[Landmark]| match (
+        is_out(left),
+        is_out(right),
+    ) {
+        (true, true) => Some(plural.to_owned()),
+        (true, false) => Some(format!("left {name}")),
+        (false, true) => Some(format!("right {name}")),
+        (false, false) => None,
+    };
+    let hands = [
+        [LeftWrist, LeftPinky, LeftIndex, LeftThumb],
+        [RightWrist, RightPinky, RightIndex, RightThumb],
+    ];
+    let feet = [
+        [LeftAnkle, LeftHeel, LeftFootIndex],
+        [RightAnkle, RightHeel, RightFootIndex],
+    ];
+    let head = [
+        Nose, LeftEye, RightEye, LeftEar, RightEar, MouthLeft, MouthRight,
+    ];
+    let parts = [
+        is_out(&head).then(|| "head".to_owned()),
+        sides("shoulder", "shoulders", &[LeftShoulder], &[RightShoulder]),
+        sides("elbow", "elbows", &[LeftElbow], &[RightElbow]),
+        sides("hand", "hands", &hands[0], &hands[1]),
+        sides("hip", "hips", &[LeftHip], &[RightHip]),
+        sides("knee", "knees", &[LeftKnee], &[RightKnee]),
+        sides("foot", "feet", &feet[0], &feet[1]),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    // What people say of several parts.
+    let words = parts
+        .join(", ")
+        .replace("elbows, hands", "arms")
+        .replace("knees, feet", "legs");
+    (!words.is_empty()).then_some(words)
 }
 
 /// The box around the visible landmarks, with the person's number.
@@ -334,9 +391,12 @@ fn draw_panel(
             *width = width.max(needed);
         }
     }
-    let title_width = text_width_px(title, style.text_height)?;
-    let lines_width = columns.iter().sum::<f64>();
-    let width = title_width.max(lines_width) + 2.0 * style.margin;
+    let mut width = text_width_px(title, style.text_height)?.max(columns.iter().sum::<f64>());
+    // Lines of one cell go across the columns.
+    for line in lines.iter().filter(|line| line.len() == 1) {
+        width = width.max(text_width_px(&line[0].0, style.text_height)?);
+    }
+    let width = width + 2.0 * style.margin;
     let height = (lines.len() + 1) as f64 * style.line_height + style.margin;
     canvas.shade([0.0, 0.0], [width, height], PANEL_LIGHT)?;
     let baseline = |row: usize| row as f64 * style.line_height + style.margin + style.text_height;
@@ -360,6 +420,9 @@ fn person_lines(person: &PersonRow) -> Vec<PanelLine> {
     };
     let header = format!("person {} ({})", person.pose.person, metrics.quality.name());
     let mut lines = vec![vec![(header, TEXT)]];
+    if let Some(parts) = cut_off(&person.pose) {
+        lines.push(vec![(format!("cut off: {parts}"), DIM_TEXT)]);
+    }
     for joint in PANEL_JOINTS {
         let angle = |side: &str| {
             let column = format!("{side}_{joint}_deg");
@@ -383,4 +446,50 @@ fn person_lines(person: &PersonRow) -> Vec<PanelLine> {
     lines.push(single("trunk lean", metrics.trunk_lean_deg, "deg"));
     lines.push(single("hip speed", metrics.center_speed_px_per_sec, "px/s"));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pose::ImageLandmark;
+
+    /// Somebody whose landmarks lie at these heights of the picture.
+    fn person(y: impl Fn(Landmark) -> f32) -> PersonPose {
+        PersonPose {
+            person: 0,
+            probability: 1.0,
+            landmarks: Landmark::ALL.map(|landmark| ImageLandmark {
+                x: 0.5,
+                y: y(landmark),
+                z: 0.0,
+                visibility: 1.0,
+                presence: 1.0,
+            }),
+            world_m: [[0.0; 3]; crate::pose::landmark::LANDMARK_COUNT],
+        }
+    }
+
+    #[test]
+    fn parts_outside_the_picture_are_named_in_few_words() {
+        use Landmark::*;
+        let whole = person(|_| 0.5);
+        assert_eq!(cut_off(&whole), None);
+        let is_leg = |l: Landmark| {
+            let name = l.name();
+            ["knee", "ankle", "heel", "foot"]
+                .iter()
+                .any(|part| name.contains(part))
+        };
+        let from_the_hips_up = person(|l| if is_leg(l) { 1.2 } else { 0.5 });
+        assert_eq!(cut_off(&from_the_hips_up).as_deref(), Some("legs"));
+        let is_left_foot = |l: Landmark| matches!(l, LeftAnkle | LeftHeel | LeftFootIndex);
+        let one_foot = person(|l| if is_left_foot(l) { 1.001 } else { 1.0 });
+        assert_eq!(cut_off(&one_foot).as_deref(), Some("left foot"));
+        // A heel alone is not a foot.
+        let heel = person(|l| if l == LeftHeel { 1.1 } else { 0.5 });
+        assert_eq!(cut_off(&heel), None);
+        let nothing = person(|_| -0.1);
+        let all = "head, shoulders, arms, hips, legs";
+        assert_eq!(cut_off(&nothing).as_deref(), Some(all));
+    }
 }

@@ -14,12 +14,13 @@ pub mod replay;
 mod trc;
 mod wide;
 
-use std::fmt::Display;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use trc::MARKER_NAMES;
 
+use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, PersonRow, VideoRecord};
 use crate::video::MediaTime;
 use mot::MotWriter;
@@ -72,7 +73,7 @@ enum PersonsPerFile {
 pub enum ExportError {
     #[error(transparent)]
     Lake(#[from] LakeError),
-    #[error("cannot write ({reason}); free some disk space, or give another --output: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error("there is no person {person} in the video; it has {known}: {video}")]
     NoSuchPerson {
@@ -89,10 +90,10 @@ pub enum ExportError {
 }
 
 impl ExportError {
-    fn write(path: &Path, reason: impl Display) -> Self {
+    fn write(path: &Path, reason: impl Error + 'static) -> Self {
         Self::Write {
             path: path.into(),
-            reason: reason.to_string(),
+            reason: why_not_written(&reason),
         }
     }
 }

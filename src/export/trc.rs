@@ -17,6 +17,7 @@ use crate::files::AtomicFile;
 use crate::lake::PersonRow;
 use crate::metrics::timing::rate_between_pauses_hz;
 use crate::pose::landmark::LANDMARK_COUNT;
+use crate::text::without_controls;
 use crate::video::MediaTime;
 
 /// Names of the markers, by landmark index.
@@ -73,7 +74,8 @@ impl TrcWriter {
             ascending: AscendingTimes::default(),
         };
         let name = path.file_name().unwrap_or(path.as_os_str());
-        let header = writer.write_header(&name.to_string_lossy(), times_secs);
+        // The header has tabs between its fields, and lines.
+        let header = writer.write_header(&without_controls(&name.to_string_lossy()), times_secs);
         header.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
     }

@@ -233,8 +233,8 @@ impl FrameSink for ParquetWriter {
     fn finish(mut self: Box<Self>) -> Result<(), ExportError> {
         let batch = self.waiting.take()?;
         self.write(&batch)?;
-        let error = |e: &dyn std::fmt::Display| ExportError::write(&self.path, e);
-        let file = self.writer.into_inner().map_err(|e| error(&e))?;
-        file.finish().map_err(|e| error(&e))
+        let file = self.writer.into_inner();
+        let file = file.map_err(|e| ExportError::write(&self.path, e))?;
+        file.finish().map_err(|e| ExportError::write(&self.path, e))
     }
 }

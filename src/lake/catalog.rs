@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::files::sync_folder;
+use crate::files::{sync_folder, why_not_written, with_remedy};
 use duckdb::{Config, Connection, params};
 use tempfile::TempDir;
 
@@ -218,7 +218,7 @@ impl Lake {
         };
         let scratch = tempfile::tempdir().map_err(|e| LakeError::Write {
             path: std::env::temp_dir(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })?;
         let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));
         connection.execute_batch(&temp_directory)?;
@@ -585,7 +585,7 @@ impl Lake {
         let catalog = self.paths.catalog();
         let write_error = |e: std::io::Error| LakeError::Write {
             path: catalog.clone(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         };
         let folder = tempfile::Builder::new()
             .prefix(NEW_CATALOG_PREFIX)
@@ -626,7 +626,10 @@ impl Lake {
                 let reason = first_line(error);
                 let is_refused = WRITE_REFUSALS.iter().any(|text| reason.contains(text));
                 match is_refused {
-                    true => LakeError::Write { path, reason },
+                    true => LakeError::Write {
+                        path,
+                        reason: with_remedy(&reason),
+                    },
                     false => LakeError::NotALake { path, reason },
                 }
             }
@@ -660,7 +663,7 @@ impl Lake {
         }
         let scratch = tempfile::tempdir_in(self.scratch.path()).map_err(|e| LakeError::Write {
             path: self.scratch.path().into(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })?;
         schema::upgrade(&self.connection, scratch.path())
     }
@@ -690,7 +693,7 @@ pub(super) fn in_transaction<R>(
         Ok(value) => match connection.execute_batch("COMMIT") {
             Ok(()) => Ok(value),
             Err(error) => Err(LakeError::Commit {
-                reason: database_message(error),
+                reason: with_remedy(&database_message(error)),
             }),
         },
         Err(error) => {

@@ -17,6 +17,7 @@ use super::catalog::{Access, CATALOG_BLOCK_BYTES, first_line, is_missing_table, 
 use super::inventory::{CatalogFile, FileKind, METADATA, catalog_files, recorded_paths, strays};
 use super::maintenance::{hash_file, parquet, read_whole, strike_from, table_in, tables_of_videos};
 use super::{FORMAT_VERSION, LAKE_NAME, Lake, LakeError, database_message};
+use crate::files::why_not_written;
 use crate::pose::landmark::LANDMARK_COUNT;
 
 /// Name under which the private copy of the catalog is attached.
@@ -217,7 +218,7 @@ impl Lake {
                 let (path, bytes) = (stray.path.clone(), stray.byte_size);
                 stray.delete().map_err(|e| LakeError::Write {
                     path,
-                    reason: e.to_string(),
+                    reason: why_not_written(&e),
                 })?;
                 swept = (swept.0 + 1, swept.1 + bytes);
             }
@@ -251,7 +252,7 @@ impl Lake {
         let connection = self.connection();
         let folder = tempfile::tempdir_in(self.scratch()).map_err(|e| LakeError::Write {
             path: self.scratch().into(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })?;
         let copy = Copy { connection, folder };
         let census = self.attached(Access::ReadOnly, |connection| {

@@ -19,7 +19,7 @@ use super::inventory::{
     CatalogFile, FileKind, METADATA, catalog_files, recorded_paths, scheduled_files, strays,
 };
 use super::{LAKE_NAME, Lake, LakeError, LakePaths, schema};
-use crate::files::sync_folder;
+use crate::files::{sync_folder, why_not_written};
 
 /// Files are merged until they have this size: the landmarks of one person in 40 minutes of video at
 /// 30 frames per second. Merging as much takes some 10 seconds, during which others wait for the
@@ -195,7 +195,7 @@ impl Lake {
                 .and_then(|()| fs::rename(&path, &aside));
             match moved {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    let reason = e.to_string();
+                    let reason = why_not_written(&e);
                     return Err(LakeError::Write { path, reason });
                 }
                 _ => {}
@@ -276,7 +276,7 @@ impl Lake {
                 for path in file_names(&folder).difference(&before) {
                     sync(path).map_err(|e| LakeError::Write {
                         path: path.clone(),
-                        reason: e.to_string(),
+                        reason: why_not_written(&e),
                     })?;
                 }
                 Ok(created)
@@ -442,7 +442,7 @@ impl Lake {
                     let path = stray.path.clone();
                     stray.delete().map_err(|e| LakeError::Write {
                         path,
-                        reason: e.to_string(),
+                        reason: why_not_written(&e),
                     })?;
                 }
             }

@@ -50,6 +50,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
+use crate::files::why_not_written;
+
 /// Version of the tables in `schemas/`; grows with every change of them.
 pub const FORMAT_VERSION: i32 = 5;
 
@@ -110,7 +112,7 @@ impl LakePaths {
         }
         let write_error = |e: std::io::Error| LakeError::Write {
             path: self.root.clone(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         };
         fs::create_dir_all(&self.root).map_err(write_error)?;
         // Another process may be making the same lake; its parts are no foreign files.
@@ -176,7 +178,7 @@ pub enum LakeError {
         "the lake is in use by another process for {waited_secs} s now; wait for it to end and try again: {path}"
     )]
     Locked { path: PathBuf, waited_secs: u64 },
-    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error("the video has more frames than the lake can number; split it: {path}")]
     TooLong { path: PathBuf },
@@ -186,13 +188,20 @@ pub enum LakeError {
     Database(String),
     #[error("a file of the lake is damaged ({reason}); run `posedata lake check --repair`: {path}")]
     DamagedFile { path: PathBuf, reason: String },
-    #[error("the commit failed ({reason}); free some disk space and run the command again")]
+    #[error("the commit failed ({reason}); run the command again")]
     Commit { reason: String },
     #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]
     NoSnapshot { path: PathBuf, version: u64 },
-    #[error("no video in the lake is {selector}; give an id, a file name or a path of: {known}")]
-    UnknownVideo { selector: String, known: String },
-    #[error("{selector} may be any of several videos; give one's id: {candidates}")]
+    #[error(
+        "no video in the lake is {selector}{suggestion}; give an id, a file name, a beginning of it or a path of: {known}"
+    )]
+    UnknownVideo {
+        selector: String,
+        /// The video that may have been meant, in words; empty where none is near.
+        suggestion: String,
+        known: String,
+    },
+    #[error("{selector} may be any of several videos; give more of a name, or an id: {candidates}")]
     AmbiguousVideo {
         selector: String,
         candidates: String,

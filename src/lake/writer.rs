@@ -22,6 +22,7 @@ use parquet::schema::types::ColumnPath;
 use super::resolution::{to_lake_angle, to_lake_precision};
 use super::staged::{StagedFile, TemporaryFile};
 use super::{LakeError, LakePaths};
+use crate::files::why_not_written;
 use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
@@ -229,10 +230,10 @@ impl TableFile {
     }
 }
 
-fn write_error(path: &Path, reason: &dyn std::fmt::Display) -> LakeError {
+fn write_error(path: &Path, reason: &(dyn std::error::Error + 'static)) -> LakeError {
     LakeError::Write {
         path: path.into(),
-        reason: reason.to_string(),
+        reason: why_not_written(reason),
     }
 }
 

@@ -65,7 +65,7 @@ pub enum LanguageError {
         "the tokenizer cannot be kept in a GGUF file ({reason}); use the merged safetensors model: {path}"
     )]
     NotForGguf { path: PathBuf, reason: String },
-    #[error("cannot write: {reason}: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error("{name} is not installed; run `posedata models add {asset}` (installed: {installed})")]
     NotInstalled {

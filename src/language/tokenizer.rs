@@ -18,7 +18,7 @@ use super::chat::{Message, Role};
 use super::files::{TEMPLATE_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE};
 use super::gguf::{self, GgufMetadata};
 use super::{ChatTemplate, LanguageError, NextTurn, SpecialTokens};
-use crate::files::write_atomically;
+use crate::files::{why_not_written, write_atomically};
 
 /// Name of the template to take where `tokenizer_config.json` has several.
 const DEFAULT_TEMPLATE: &str = "default";
@@ -222,7 +222,7 @@ impl ChatTokenizer {
             let path = folder.join(name);
             write_atomically(&path, text.as_bytes()).map_err(|e| LanguageError::Write {
                 path,
-                reason: e.to_string(),
+                reason: why_not_written(&e),
             })
         };
         let tokenizer = self.tokenizer.to_string(true).map_err(token_error)?;

@@ -67,7 +67,7 @@ pub trait Trainable: Send {
 pub enum LlamaError {
     #[error("cannot read the model: {reason}: {path}")]
     Read { path: PathBuf, reason: String },
-    #[error("cannot write: {reason}: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error(
         "the model's architecture is '{found}', and only Llama's is known; take another base model: {path}"

@@ -10,7 +10,7 @@ use super::{
     Asset, AssetState, ModelStore, ModelsError, Package, Registry, Role, sha256_of_bytes,
     sha256_of_file,
 };
-use crate::files::write_atomically;
+use crate::files::{why_not_written, write_atomically};
 use crate::pose::tflite::tflite_to_onnx;
 use crate::pose::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS};
 
@@ -88,7 +88,7 @@ fn install_package(
 fn temporary_folder(store: &ModelStore) -> Result<tempfile::TempDir, ModelsError> {
     let error = |e: std::io::Error| ModelsError::Write {
         path: store.folder().into(),
-        reason: e.to_string(),
+        reason: why_not_written(&e),
     };
     fs::create_dir_all(store.folder()).map_err(error)?;
     tempfile::tempdir_in(store.folder()).map_err(error)
@@ -144,7 +144,7 @@ fn download(
 ) -> Result<PathBuf, ModelsError> {
     let write_error = |e: std::io::Error| ModelsError::Write {
         path: folder.into(),
-        reason: e.to_string(),
+        reason: why_not_written(&e),
     };
     let command = match package.registry {
         Registry::Pypi => {
@@ -278,7 +278,7 @@ fn install(
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ModelsError> {
     write_atomically(path, bytes).map_err(|e| ModelsError::Write {
         path: path.into(),
-        reason: e.to_string(),
+        reason: why_not_written(&e),
     })
 }
 

@@ -50,7 +50,7 @@ pub enum ModelsError {
     Archive { package: String, reason: String },
     #[error("cannot convert {name} to ONNX: {reason}")]
     Convert { name: String, reason: String },
-    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
 }
 
@@ -145,6 +145,8 @@ pub enum AssetState {
 #[derive(Clone, Debug, Serialize)]
 pub struct AssetStatus {
     pub name: String,
+    /// What installs it together with others.
+    pub group: String,
     pub about: String,
     /// Registry, package and version.
     pub source: String,
@@ -278,6 +280,7 @@ impl ModelStore {
         };
         AssetStatus {
             name: asset.name.clone(),
+            group: asset.group.clone(),
             about: asset.about.clone(),
             source,
             licence: asset.licence.clone(),

@@ -16,6 +16,7 @@ use plotters_backend::{
 
 use super::PlotError;
 use super::text;
+use crate::text::is_control;
 
 /// Units of plotters' coordinates to a pixel.
 pub const UNITS_PER_PX: i32 = 8;
@@ -46,7 +47,13 @@ pub fn svg(
     let fine = format!("<svg width=\"{}\" height=\"{}\"", size.0, size.1);
     let sized =
         format!("<svg width=\"{width_px}\" height=\"{height_px}\" stroke-linejoin=\"round\"");
-    Ok(text.replacen(&fine, &sized, 1).into_bytes())
+    let text = text.replacen(&fine, &sized, 1);
+    // XML 1.0 has no place for these, whatever a title holds.
+    let is_legal = |c: &char| !is_control(*c) || matches!(c, '\n' | '\t');
+    let legal = text
+        .chars()
+        .filter(|c| is_legal(c) && !matches!(c, '\u{FFFE}' | '\u{FFFF}'));
+    Ok(legal.collect::<String>().into_bytes())
 }
 
 /// Draws a PNG picture.

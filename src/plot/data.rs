@@ -15,6 +15,7 @@ use super::thin::{Line, SameX};
 use super::ticks::Scale;
 use super::units::{self, Quantity, TIME_COLUMNS};
 use super::{MAX_LINES, PlotError, PlotOptions};
+use crate::text::one_line;
 
 /// Series are counted up to here; a query with more has not been told what its series are.
 const MAX_SERIES: usize = 1000;
@@ -478,7 +479,7 @@ impl Collector {
             other if other.ends_with("_index") => {
                 format!("{} {}", other.replace('_', " "), key[column])
             }
-            _ => key[column].clone(),
+            _ => one_line(&key[column]).into_owned(),
         };
         let label = |key: &Vec<String>| {
             let parts = used.iter().map(|column| text(key, *column));

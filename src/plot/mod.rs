@@ -19,6 +19,7 @@ mod units;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::files::why_not_written;
 use crate::query::{Query, QueryError, Session};
 use data::{Collector, PlotData};
 pub use losses::{Losses, losses_svg};
@@ -159,7 +160,7 @@ pub fn plot(
     let (picture, width_px, height_px) = picture(&data, options, format)?;
     crate::files::write_atomically(path, &picture).map_err(|e| PlotError::Write {
         path: path.into(),
-        reason: e.to_string(),
+        reason: why_not_written(&e),
     })?;
     Ok(PlotSummary {
         rows: data.rows,

@@ -6,18 +6,25 @@
 mod guard;
 mod output;
 mod params;
+mod table;
+mod types;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
+use duckdb::Statement;
+use duckdb::core::LogicalTypeHandle;
 use duckdb::types::Value;
 
 use crate::lake::{Lake, LakeError, LakeReader, database_message};
 use crate::shipped;
+use crate::text::read_text;
 pub use output::Format;
 pub use params::{Parameter, parameters};
+pub use table::Fit;
+use types::{Adaptation, Passage};
 
 /// Whether a query may reach beyond the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +53,9 @@ pub enum QueryError {
         value: String,
         expected: &'static str,
     },
+    /// A value that the format cannot hold, and the cast that helps.
+    #[error("{0}")]
+    Unwritable(String),
     #[error("cannot write the result ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
 }
@@ -68,7 +78,7 @@ impl Query {
     /// # Errors
     /// When the file cannot be read.
     pub fn from_file(path: &Path, values: Vec<(String, String)>) -> Result<Self, QueryError> {
-        let sql = match std::fs::read_to_string(path) {
+        let sql = match read_text(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => match shipped::find(path) {
                 Some(file) => Ok(file.text.to_owned()),
                 None => Err(format!(
@@ -87,9 +97,16 @@ impl Query {
 
 /// Where a result goes.
 pub enum Destination {
-    Stdout,
+    Stdout(Extent),
     /// Written under another name and renamed when it is whole.
     File(PathBuf),
+}
+
+/// How much of a result is printed as a table; other formats always hold all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    Fit(Fit),
 }
 
 /// A session over a lake.
@@ -132,7 +149,41 @@ impl Session {
         format: Format,
         destination: &Destination,
     ) -> Result<u64, QueryError> {
-        self.execute(query, |batches| output::write(batches, format, destination))
+        let connection = &self.reader.connection;
+        let mut statement = self.executed(&query.sql, query)?;
+        let passages = passages(&statement, format);
+        let needs_text = passages.contains(&Passage::AsText);
+        // A statement that changes something is not run twice.
+        let can_wrap = self.access == ExternalAccess::Denied;
+        let refused = |statement: &Statement<'_>, passages: &[Passage]| {
+            let bad = passages
+                .iter()
+                .position(|passage| *passage != Passage::Whole);
+            let column = bad.unwrap_or_default();
+            let name = statement.schema().field(column).name().clone();
+            let kind = statement.column_logical_type(column);
+            QueryError::Unwritable(types::refusal(&name, &kind, format))
+        };
+        if passages.contains(&Passage::Refused) || (needs_text && !can_wrap) {
+            return Err(refused(&statement, &passages));
+        }
+        if needs_text {
+            let schema = statement.schema();
+            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            let wrapped = types::with_texts(&query.sql, &names, &passages);
+            if connection.prepare(&wrapped).is_err() {
+                return Err(refused(&statement, &passages));
+            }
+            statement = self.executed(&wrapped, query)?;
+        }
+        let kinds = logical_types(&statement);
+        let adaptation = Adaptation::new(&statement.schema(), &kinds, format);
+        output::write(
+            &mut Batches::of(&statement),
+            &adaptation,
+            format,
+            destination,
+        )
     }
 
     /// Runs a query and hands its schema and rows to `consume`.
@@ -144,10 +195,11 @@ impl Session {
         query: &Query,
         consume: impl FnOnce(&Schema, &mut dyn Iterator<Item = RecordBatch>) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.execute(query, |mut batches| {
-            let schema = batches.get_schema();
-            consume(&schema, &mut batches)
-        })
+        let statement = self.executed(&query.sql, query)?;
+        let mut batches = Batches::of(&statement);
+        let consumed = consume(&statement.schema(), &mut batches)?;
+        batches.end()?;
+        Ok(consumed)
     }
 
     /// Makes a temporary table, in place of an earlier one of its name, that the session's queries
@@ -175,22 +227,75 @@ impl Session {
         appender.flush().map_err(sql_error)
     }
 
-    fn execute<R, E: From<QueryError>>(
-        &self,
-        query: &Query,
-        consume: impl FnOnce(duckdb::Arrow<'_>) -> Result<R, E>,
-    ) -> Result<R, E> {
+    /// A statement with its parameters, whose result is there.
+    fn executed(&self, sql: &str, query: &Query) -> Result<Statement<'_>, QueryError> {
         let connection = &self.reader.connection;
         if self.access == ExternalAccess::Denied {
-            guard::check(connection, &query.sql)?;
+            guard::check(connection, sql)?;
         }
-        let mut statement = connection.prepare(&query.sql).map_err(sql_error)?;
+        let mut statement = connection.prepare(sql).map_err(sql_error)?;
         let names = (1..=statement.parameter_count())
             .map(|i| statement.parameter_name(i).map_err(sql_error))
             .collect::<Result<Vec<_>, _>>()?;
         let values = params::bind(&query.sql, &names, &query.values)?;
         let bound: Vec<&dyn duckdb::ToSql> = values.iter().map(|v: &Value| v as _).collect();
-        consume(statement.query_arrow(bound.as_slice()).map_err(sql_error)?)
+        // Batches are taken from the statement, which tells of errors where the iterator panics.
+        let _ = statement.query_arrow(bound.as_slice()).map_err(sql_error)?;
+        Ok(statement)
+    }
+}
+
+fn logical_types(statement: &Statement<'_>) -> Vec<LogicalTypeHandle> {
+    (0..statement.column_count())
+        .map(|column| statement.column_logical_type(column))
+        .collect()
+}
+
+fn passages(statement: &Statement<'_>, format: Format) -> Vec<Passage> {
+    logical_types(statement)
+        .iter()
+        .map(|kind| types::passage(kind, format))
+        .collect()
+}
+
+/// The rows of an executed statement, until there are no more, or an error.
+struct Batches<'s> {
+    statement: &'s Statement<'s>,
+    error: Option<QueryError>,
+}
+
+impl<'s> Batches<'s> {
+    fn of(statement: &'s Statement<'s>) -> Self {
+        Self {
+            statement,
+            error: None,
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// What ended the rows early.
+    fn end(&mut self) -> Result<(), QueryError> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Iterator for Batches<'_> {
+    type Item = RecordBatch;
+
+    fn next(&mut self) -> Option<RecordBatch> {
+        if self.has_failed() {
+            return None;
+        }
+        match self.statement.step() {
+            Ok(rows) => rows.map(|rows| RecordBatch::from(&rows)),
+            Err(error) => {
+                self.error = Some(sql_error(error));
+                None
+            }
+        }
     }
 }
 

@@ -4,14 +4,14 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::{Destination, QueryError};
+use super::table::{self, FittedTable};
+use super::types::Adaptation;
+use super::{Batches, Destination, Extent, QueryError};
+use crate::files::{AtomicFile, why_not_written};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -25,41 +25,100 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// What messages call it.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Table => "a table",
+            Self::Csv => "CSV",
+            Self::Json => "JSON",
+            Self::Jsonl => "JSON Lines",
+            Self::Parquet => "Parquet",
+        }
+    }
+}
+
 /// Writes all batches; gives the number of rows.
 ///
 /// Rows are written as they come, but for the table, whose columns are as wide as their widest
-/// cell.
-pub fn write(
-    batches: duckdb::Arrow<'_>,
+/// cell; one that is fitted to a terminal holds only what it shows.
+pub(super) fn write(
+    batches: &mut Batches<'_>,
+    adaptation: &Adaptation,
     format: Format,
     destination: &Destination,
 ) -> Result<u64, QueryError> {
-    let schema = batches.get_schema();
+    let mut adapted = Adapted {
+        batches,
+        adaptation,
+        rows: 0,
+        problem: None,
+    };
     match destination {
-        Destination::Stdout => {
+        Destination::Stdout(extent) => {
             let stdout = io::stdout();
             if format == Format::Parquet && stdout.is_terminal() {
                 return Err(QueryError::Write {
                     path: "the terminal".into(),
-                    reason: "Parquet is binary; give --out FILE".into(),
+                    reason: "Parquet is binary; give --output FILE".into(),
                 });
             }
-            match write_to(batches, &schema, format, BufWriter::new(stdout)) {
+            let mut out = BufWriter::new(stdout);
+            let written = write_to(&mut adapted, format, *extent, &mut out);
+            match written.and_then(|()| Ok(out.flush()?)) {
                 // Whoever read the output has seen enough.
-                Err(Failure::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-                result => result.map_err(|e| e.at(Path::new("standard output"))),
+                Err(Failure::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => {}
+                result => result.map_err(|e| e.at(Path::new("standard output")))?,
             }
+            adapted.end()
         }
         Destination::File(path) => {
             let failed = |e: io::Error| Failure::Io(e).at(path);
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-            let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
-            let file = file.map_err(failed)?;
-            let writer = BufWriter::new(file.as_file().try_clone().map_err(failed)?);
-            let rows = write_to(batches, &schema, format, writer).map_err(|e| e.at(path))?;
-            file.as_file().sync_all().map_err(failed)?;
-            crate::files::persist(file, path).map_err(failed)?;
+            // It has its name only when all rows are in it.
+            let mut file = AtomicFile::create(path).map_err(failed)?;
+            write_to(&mut adapted, format, Extent::All, &mut file).map_err(|e| e.at(path))?;
+            let rows = adapted.end()?;
+            file.finish().map_err(failed)?;
             Ok(rows)
+        }
+    }
+}
+
+/// The rows in the types that the format's writer takes, until there are no more, or a problem.
+struct Adapted<'a, 's> {
+    batches: &'a mut Batches<'s>,
+    adaptation: &'a Adaptation,
+    rows: u64,
+    problem: Option<String>,
+}
+
+impl Adapted<'_, '_> {
+    /// The number of rows, if they came to their end.
+    fn end(self) -> Result<u64, QueryError> {
+        match self.problem {
+            Some(problem) => Err(QueryError::Unwritable(problem)),
+            None => self.batches.end().map(|()| self.rows),
+        }
+    }
+}
+
+impl Iterator for Adapted<'_, '_> {
+    type Item = RecordBatch;
+
+    fn next(&mut self) -> Option<RecordBatch> {
+        if self.problem.is_some() {
+            return None;
+        }
+        let batch = self.batches.next()?;
+        match self.adaptation.adapt(&batch) {
+            Ok(batch) => {
+                self.rows += batch.num_rows() as u64;
+                Some(batch)
+            }
+            Err(problem) => {
+                self.problem = Some(problem);
+                None
+            }
         }
     }
 }
@@ -75,7 +134,7 @@ impl Failure {
         QueryError::Write {
             path: path.into(),
             reason: match self {
-                Self::Io(e) => e.to_string(),
+                Self::Io(e) => why_not_written(&e),
                 Self::Other(reason) => reason,
             },
         }
@@ -99,35 +158,45 @@ impl From<arrow::error::ArrowError> for Failure {
 
 impl From<parquet::errors::ParquetError> for Failure {
     fn from(error: parquet::errors::ParquetError) -> Self {
-        Self::Other(error.to_string())
+        Self::Other(why_not_written(&error))
     }
 }
 
 fn write_to<W: Write + Send>(
-    batches: duckdb::Arrow<'_>,
-    schema: &SchemaRef,
+    batches: &mut Adapted<'_, '_>,
     format: Format,
-    mut out: W,
-) -> Result<u64, Failure> {
-    let mut rows = 0;
-    let batches = batches.inspect(|batch| rows += batch.num_rows() as u64);
-    match format {
-        Format::Table => {
-            let batches: Vec<RecordBatch> = batches.collect();
-            writeln!(out, "{}", table(schema, &batches)?)?;
+    extent: Extent,
+    out: &mut W,
+) -> Result<(), Failure> {
+    let schema = batches.adaptation.schema().clone();
+    match (format, extent) {
+        (Format::Table, Extent::Fit(fit)) => {
+            let mut table = FittedTable::new(&schema, fit);
+            for batch in &mut *batches {
+                table.push(&batch)?;
+            }
+            if batches.problem.is_none() && !batches.batches.has_failed() {
+                write!(out, "{}", table.finish())?;
+            }
         }
-        Format::Csv => {
-            let mut writer = arrow::csv::WriterBuilder::new().build(&mut out);
+        (Format::Table, Extent::All) => {
+            let all: Vec<RecordBatch> = batches.by_ref().collect();
+            if batches.problem.is_none() && !batches.batches.has_failed() {
+                writeln!(out, "{}", table::whole(&schema, &all)?)?;
+            }
+        }
+        (Format::Csv, _) => {
+            let mut writer = arrow::csv::WriterBuilder::new().build(&mut *out);
             // An empty result has a header too.
-            writer.write(&RecordBatch::new_empty(schema.clone()))?;
+            writer.write(&RecordBatch::new_empty(schema))?;
             for batch in batches {
                 writer.write(&batch)?;
             }
         }
-        Format::Json => {
+        (Format::Json, _) => {
             let mut writer = arrow::json::WriterBuilder::new()
                 .with_explicit_nulls(true)
-                .build::<_, arrow::json::writer::JsonArray>(&mut out);
+                .build::<_, arrow::json::writer::JsonArray>(&mut *out);
             for batch in batches {
                 writer.write(&batch)?;
             }
@@ -135,20 +204,20 @@ fn write_to<W: Write + Send>(
             drop(writer);
             writeln!(out)?;
         }
-        Format::Jsonl => {
+        (Format::Jsonl, _) => {
             let mut writer = arrow::json::WriterBuilder::new()
                 .with_explicit_nulls(true)
-                .build::<_, arrow::json::writer::LineDelimited>(&mut out);
+                .build::<_, arrow::json::writer::LineDelimited>(&mut *out);
             for batch in batches {
                 writer.write(&batch)?;
             }
             writer.finish()?;
         }
-        Format::Parquet => {
+        (Format::Parquet, _) => {
             let properties = WriterProperties::builder()
                 .set_compression(Compression::ZSTD(ZstdLevel::default()))
                 .build();
-            let mut writer = ArrowWriter::try_new(&mut out, schema.clone(), Some(properties))?;
+            let mut writer = ArrowWriter::try_new(&mut *out, schema, Some(properties))?;
             for batch in batches {
                 writer.write(&batch)?;
             }
@@ -156,42 +225,5 @@ fn write_to<W: Write + Send>(
         }
     }
     out.flush()?;
-    Ok(rows)
-}
-
-fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Table, Failure> {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_BORDERS_ONLY)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(schema.fields().iter().map(|field| field.name()));
-    for (column, field) in table.column_iter_mut().zip(schema.fields()) {
-        if is_number(field.data_type()) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let options = FormatOptions::default().with_null("NULL");
-    for batch in batches {
-        let formatters = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column, &options))
-            .collect::<Result<Vec<_>, _>>()?;
-        for row in 0..batch.num_rows() {
-            let cells = formatters.iter().zip(schema.fields());
-            table.add_row(cells.map(|(formatter, field)| {
-                let value = formatter.value(row).to_string();
-                let cell = Cell::new(value);
-                match is_number(field.data_type()) {
-                    true => cell.set_alignment(CellAlignment::Right),
-                    false => cell,
-                }
-            }));
-        }
-    }
-    Ok(table)
-}
-
-fn is_number(kind: &DataType) -> bool {
-    kind.is_numeric()
+    Ok(())
 }

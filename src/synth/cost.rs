@@ -69,7 +69,7 @@ impl Prices {
     pub fn load(path: Option<&Path>) -> Result<Self, PriceError> {
         let (text, path) = match path {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| PriceError::Unreadable {
+                let text = crate::text::read_text(path).map_err(|e| PriceError::Unreadable {
                     path: path.into(),
                     reason: e.to_string(),
                 })?;

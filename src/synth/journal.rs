@@ -188,7 +188,7 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let file_error = |e: std::io::Error| JournalError::File {
             path: path.into(),
-            reason: e.to_string(),
+            reason: crate::files::why_not_written(&e),
         };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(file_error)?;

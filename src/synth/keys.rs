@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::text::read_text;
+
 /// What is shown in place of a key.
 const HIDDEN: &str = "***";
 /// Beginnings of a key that are as long as this are hidden too: servers that mask keys show some.
@@ -93,12 +95,9 @@ impl Settings {
             path: path.clone(),
             reason,
         };
-        let lines = dotenvy::from_path_iter(&path).map_err(|e| match e {
-            dotenvy::Error::Io(e) => unreadable(e.to_string()),
-            _ => unreadable("it is no text".into()),
-        })?;
+        let text = read_text(&path).map_err(|e| unreadable(e.to_string()))?;
         let mut dot_env = Vec::new();
-        for (index, line) in lines.enumerate() {
+        for (index, line) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
             match line {
                 Ok(pair) => dot_env.push(pair),
                 Err(dotenvy::Error::Io(e)) => return Err(unreadable(e.to_string())),

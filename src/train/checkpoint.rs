@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::adamw::AdamW;
-use crate::files::{is_temporary, persist_folder, sync_folder, temporary_folder_beside};
+use crate::files::{
+    is_temporary, persist_folder, sync_folder, temporary_folder_beside, why_not_written,
+};
 use crate::llama::{Adapter, LlamaConfig, LoraConfig, LoraPair};
 
 pub const CHECKPOINTS_FOLDER: &str = "checkpoints";
@@ -91,7 +93,7 @@ impl Checkpoint {
         self.write(&checkpoints, base, standing)
             .map_err(|e| TrainError::Write {
                 path: checkpoints,
-                reason: e.to_string(),
+                reason: why_not_written(&e),
             })
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Position};
 use super::{End, TrainError};
-use crate::files::{folder_of, temporary_folder_beside, write_atomically};
+use crate::files::{folder_of, temporary_folder_beside, why_not_written, write_atomically};
 
 /// The file that makes a folder a run.
 pub const CONFIG_FILE: &str = "train_config.json";
@@ -106,7 +106,7 @@ impl RunFolder {
     pub fn begin(&self, config: &RunConfig) -> Result<(), TrainError> {
         self.prepare(config).map_err(|e| TrainError::Write {
             path: self.path.clone(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })
     }
 
@@ -152,7 +152,7 @@ fn lock(run: &Path) -> Result<File, TrainError> {
     let path = folder_of(run).join(format!(".{name}.lock"));
     let write_error = |e: io::Error| TrainError::Write {
         path: path.clone(),
-        reason: e.to_string(),
+        reason: why_not_written(&e),
     };
     fs::create_dir_all(folder_of(run)).map_err(write_error)?;
     let file = File::options()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::tensorboard::EventFile;
-use crate::files::write_atomically;
+use crate::files::{why_not_written, write_atomically};
 use crate::plot::{Losses, losses_svg};
 
 pub const METRICS_FILE: &str = "metrics.jsonl";
@@ -86,7 +86,7 @@ impl Log {
         let log = Self::open_files(folder, title, steps_done);
         log.map_err(|e| TrainError::Write {
             path: folder.into(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })
     }
 
@@ -124,7 +124,7 @@ impl Log {
         let written = self.write(measurement);
         written.map_err(|e| TrainError::Write {
             path: self.folder.clone(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })
     }
 
@@ -160,7 +160,7 @@ impl Log {
         let path = self.folder.join(LOSS_PICTURE);
         write_atomically(&path, &picture).map_err(|e| TrainError::Write {
             path,
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         })
     }
 }

@@ -188,7 +188,7 @@ pub enum TrainError {
         value: f64,
         examples: String,
     },
-    #[error("cannot write ({reason}); free some disk space or check permissions: {path}")]
+    #[error("cannot write ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error("the checkpoint is damaged ({reason}); begin anew with --overwrite: {path}")]
     Damaged { path: PathBuf, reason: String },

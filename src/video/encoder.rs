@@ -19,7 +19,7 @@ use tempfile::NamedTempFile;
 use super::ffmpeg::Colors;
 use super::mp4::{Mp4Track, ParameterSets, PictureKind};
 use super::{Frame, MediaTime};
-use crate::files;
+use crate::files::{self, why_not_written};
 
 /// Quantiser of all pictures: at 24 a 1080p clip of a walking person keeps 44 dB and takes
 /// 3 Mbit/s at 60 frames/s.
@@ -40,7 +40,7 @@ const NAL_PPS: u8 = 8;
 /// Why an annotated video could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    #[error("cannot write the video ({reason}); free some disk space or check permissions: {path}")]
+    #[error("cannot write the video ({reason}): {path}")]
     Write { path: PathBuf, reason: String },
     #[error("encoding failed ({reason}); leave annotated videos out with --no-video: {path}")]
     Encode { path: PathBuf, reason: String },
@@ -80,7 +80,7 @@ impl VideoEncoder {
     ) -> Result<Self, EncodeError> {
         let write_error = |e: std::io::Error| EncodeError::Write {
             path: path.into(),
-            reason: e.to_string(),
+            reason: why_not_written(&e),
         };
         let size = encoded_size(width, height);
         let fps = nominal_fps.unwrap_or(DEFAULT_FPS);
@@ -193,7 +193,7 @@ impl VideoEncoder {
             Ok(()) => Ok(self.path),
             Err(e) => Err(EncodeError::Write {
                 path: self.path,
-                reason: e.to_string(),
+                reason: why_not_written(&e),
             }),
         }
     }
@@ -243,7 +243,7 @@ impl VideoEncoder {
     fn cannot_write(&self, error: &std::io::Error) -> EncodeError {
         EncodeError::Write {
             path: self.path.clone(),
-            reason: error.to_string(),
+            reason: why_not_written(error),
         }
     }
 }

@@ -211,7 +211,7 @@ fn what_cannot_be_asked_is_an_error_that_helps() {
     for (more, words) in [
         (
             &["--video", "dmeo.mp4"][..],
-            "no video in the lake is dmeo.mp4",
+            "no video in the lake is dmeo.mp4; did you mean demo.mp4?",
         ),
         (
             &[&video[..], &["--from", "60"]].concat(),

@@ -587,7 +587,7 @@ fn bad_exports_say_why_and_leave_nothing_behind() {
     fails(
         &["csv", "b.mp4"],
         1,
-        "no video in the lake is b.mp4; give an id, a file name or a path of: a.mp4",
+        "no video in the lake is b.mp4; give an id, a file name, a beginning of it or a path of: a.mp4",
     );
     fails(
         &["csv", "--person", "1"],

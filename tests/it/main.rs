@@ -32,6 +32,7 @@ mod plot;
 mod poses;
 mod query;
 mod real_files;
+mod real_files_names;
 mod recompute;
 mod runs;
 mod setup;

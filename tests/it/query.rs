@@ -311,3 +311,295 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         assert_eq!(stderr(&output), "", "{arguments:?}");
     }
 }
+
+/// A value of each of DuckDB's types, as SQL and the type's name.
+const VALUES: [(&str, &str); 44] = [
+    ("true", "BOOLEAN"),
+    ("(-128)::TINYINT", "TINYINT"),
+    ("255::UTINYINT", "UTINYINT"),
+    ("(-32768)::SMALLINT", "SMALLINT"),
+    ("65535::USMALLINT", "USMALLINT"),
+    ("(-2147483648)::INTEGER", "INTEGER"),
+    ("4294967295::UINTEGER", "UINTEGER"),
+    ("(-9223372036854775808)::BIGINT", "BIGINT"),
+    ("9007199254740993::BIGINT", "BIGINT"),
+    ("18446744073709551615::UBIGINT", "UBIGINT"),
+    ("12345678901234567890123456789012345678::HUGEINT", "HUGEINT"),
+    (
+        "(select sum(x) from (values (9223372036854775807), (9223372036854775807)) t(x))",
+        "HUGEINT",
+    ),
+    (
+        "123456789012345678901234567.8901234567::DECIMAL(38, 10)",
+        "DECIMAL(38, 10)",
+    ),
+    ("(-0.05)::DECIMAL(4, 2)", "DECIMAL(4, 2)"),
+    ("0.1::FLOAT", "FLOAT"),
+    ("0.1::DOUBLE + 0.2::DOUBLE", "DOUBLE"),
+    ("1e300::DOUBLE", "DOUBLE"),
+    ("'a,\"b\" é'", "VARCHAR"),
+    ("'\\x00\\xFFab'::BLOB", "BLOB"),
+    ("'4ac7a9e9-607c-4c8a-84f3-843f0191e3fd'::UUID", "UUID"),
+    ("'2024-02-29'::DATE", "DATE"),
+    ("'24:00:00'::TIME", "TIME"),
+    ("'12:34:56.789012'::TIME", "TIME"),
+    ("'2024-02-29 12:34:56.789012'::TIMESTAMP", "TIMESTAMP"),
+    ("'2024-02-29 12:34:56'::TIMESTAMP_S", "TIMESTAMP_S"),
+    ("'2024-02-29 12:34:56.789'::TIMESTAMP_MS", "TIMESTAMP_MS"),
+    (
+        "'2024-02-29 12:34:56.789012345'::TIMESTAMP_NS",
+        "TIMESTAMP_NS",
+    ),
+    ("'2024-02-29 12:34:56.789+00'::TIMESTAMPTZ", "TIMESTAMPTZ"),
+    ("'b'::ENUM('a', 'b')", "ENUM('a', 'b')"),
+    ("[1, NULL, 3]", "INTEGER[]"),
+    ("['x', 'y z']", "VARCHAR[]"),
+    ("[1.5, 2.5]::DOUBLE[2]", "DOUBLE[2]"),
+    ("[12345678901234567890::HUGEINT]", "HUGEINT[]"),
+    ("{'a': 1, 'b': 'x'}", "STRUCT(a INTEGER, b VARCHAR)"),
+    ("{'a': {'b': [1, 2]}}", "STRUCT(a STRUCT(b INTEGER[]))"),
+    ("MAP {'k': 1}", "MAP(VARCHAR, INTEGER)"),
+    ("MAP {1: 'a'}", "MAP(INTEGER, VARCHAR)"),
+    ("'{\"a\": [1]}'::JSON", "JSON"),
+    ("NULL::INTEGER", "INTEGER"),
+    ("NULL::HUGEINT", "HUGEINT"),
+    ("'2024-02-29'::DATE - 738000", "DATE"),
+    ("'nan'::DOUBLE", "DOUBLE"),
+    ("''", "VARCHAR"),
+    ("'a\tb'", "VARCHAR"),
+];
+/// Values that Parquet, as Arrow writes it, has no type for; other formats hold them as texts.
+const NOT_FOR_PARQUET: [(&str, &str); 11] = [
+    (
+        "170141183460469231731687303715884105727::HUGEINT",
+        "HUGEINT",
+    ),
+    (
+        "(-170141183460469231731687303715884105728)::HUGEINT",
+        "HUGEINT",
+    ),
+    (
+        "340282366920938463463374607431768211455::UHUGEINT",
+        "UHUGEINT",
+    ),
+    ("5::UHUGEINT", "UHUGEINT"),
+    ("1234567890123456789012345678901234567890::BIGNUM", "BIGNUM"),
+    ("'12:34:56+05:30'::TIMETZ", "TIMETZ"),
+    ("'10101'::BIT", "BIT"),
+    ("INTERVAL '1 year 2 days 3 seconds'", "INTERVAL"),
+    ("INTERVAL '3000000 hours'", "INTERVAL"),
+    ("[INTERVAL '1 day']", "INTERVAL[]"),
+    ("union_value(n := 2)", "UNION(n INTEGER)"),
+];
+
+/// A query with each value, and DuckDB's own text of it behind it.
+fn with_oracles<'v>(values: impl Iterator<Item = &'v (&'v str, &'v str)>) -> String {
+    let columns = values
+        .enumerate()
+        .map(|(i, (value, _))| format!("{value} AS v{i}, ({value})::VARCHAR AS o{i}"));
+    format!("select {}", columns.collect::<Vec<_>>().join(", "))
+}
+
+#[test]
+fn every_type_comes_out_whole_or_is_refused_in_every_format() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fixture(folder.path());
+    let connection = duckdb::Connection::open_in_memory().expect("a database");
+    let text = |sql: &str| -> Option<String> {
+        let found = connection.query_row(sql, [], |row| row.get(0));
+        found.unwrap_or_else(|e| panic!("{sql}: {e}"))
+    };
+    // A value is right if its text is DuckDB's, or means the same value of its type.
+    let agrees = |from: &str, i: usize, kind: &str, format: &str| {
+        let sql = format!(
+            "select case when v{i}::VARCHAR is not distinct from o{i} then NULL
+                 when try_cast(v{i} as {kind})::VARCHAR is not distinct from o{i} then NULL
+                 else concat(v{i}::VARCHAR, ' is not ', o{i}) end from {from}"
+        );
+        assert_eq!(text(&sql), None, "{kind} in {format}");
+    };
+    let all: Vec<(&str, &str)> = VALUES.iter().chain(&NOT_FOR_PARQUET).copied().collect();
+    let written = |sql: &str, format: &str| {
+        let name = format!("rows.{format}");
+        let output = query(
+            folder.path(),
+            &["-e", sql, "--format", format, "--output", &name],
+        );
+        assert!(output.status.success(), "{format}: {}", stderr(&output));
+        folder.path().join(name).display().to_string()
+    };
+    let csv = written(&with_oracles(all.iter()), "csv");
+    let csv = format!(
+        "read_csv('{csv}', all_varchar = true, header = true, delim = ',', quote = '\"', escape = '\"', nullstr = '\u{1}')"
+    );
+    for (i, (_, kind)) in all.iter().enumerate() {
+        // CSV has no other text for NULL than none.
+        let is_null = text(&format!("select o{i} from {csv}")).is_none_or(|o| o.is_empty());
+        if !is_null {
+            agrees(&csv, i, kind, "csv");
+        }
+    }
+    for format in ["json", "jsonl"] {
+        let path = written(&with_oracles(all.iter()), format);
+        let columns = all.iter().enumerate().map(|(i, (_, kind))| {
+            // DuckDB's own reader takes arrays and objects apart; numbers stay as they are written.
+            let is_nested = kind.ends_with(']')
+                || kind.starts_with("STRUCT")
+                || kind.starts_with("MAP(VARCHAR");
+            let has_texts = kind.starts_with("HUGEINT") || kind.starts_with("INTERVAL");
+            let read_as = match is_nested && !has_texts {
+                true => kind.replace('\'', "''"),
+                false => "VARCHAR".into(),
+            };
+            format!("v{i}: '{read_as}', o{i}: 'VARCHAR'")
+        });
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let from = format!("read_json('{path}', columns = {{{columns}}})");
+        for (i, (value, kind)) in all.iter().enumerate() {
+            // JSON has no number that is none.
+            if !value.contains("nan") {
+                agrees(&from, i, kind, format);
+            }
+        }
+    }
+    let parquet = written(&with_oracles(VALUES.iter()), "parquet");
+    let parquet = format!("read_parquet('{parquet}')");
+    for (i, (_, kind)) in VALUES.iter().enumerate() {
+        agrees(&parquet, i, kind, "parquet");
+    }
+    for (value, kind) in NOT_FOR_PARQUET {
+        let sql = format!("select {value} as odd");
+        let output = query(
+            folder.path(),
+            &["-e", &sql, "--format", "parquet", "--output", "odd.parquet"],
+        );
+        assert_eq!(output.status.code(), Some(1), "{kind}");
+        let told = stderr(&output);
+        assert!(
+            told.contains("column odd") && told.contains("odd::VARCHAR"),
+            "{kind}: {told}"
+        );
+        assert!(!folder.path().join("odd.parquet").exists(), "{kind}");
+    }
+    // The table: DuckDB's own text, but for the T of times and the digits of floats.
+    for (value, kind) in &all {
+        let sql = format!("select {value} as v, ({value})::VARCHAR as o");
+        let output = query(folder.path(), &["-e", &sql]);
+        let table = stdout(&output);
+        let row = table
+            .lines()
+            .nth(3)
+            .unwrap_or_default()
+            .replace(['│', ' '], "");
+        let is_time = kind.starts_with("TIMESTAMP");
+        let (first, second) = row.split_at(row.len() / 2);
+        assert!(
+            is_time || first.eq_ignore_ascii_case(second) || *value == "1e300::DOUBLE",
+            "{kind}: {table}"
+        );
+    }
+}
+
+#[test]
+fn dates_that_a_format_cannot_hold_are_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fixture(folder.path());
+    for value in [
+        "'infinity'::DATE",
+        "'-infinity'::TIMESTAMP",
+        "'infinity'::TIMESTAMP_NS",
+        "'5000000-01-01'::DATE",
+    ] {
+        for format in ["csv", "json", "jsonl", "table"] {
+            let sql = format!("select 1 as a, {value} as \"my day\"");
+            let output = query(
+                folder.path(),
+                &["-e", &sql, "--format", format, "--out", "day"],
+            );
+            assert_eq!(output.status.code(), Some(1), "{value} in {format}");
+            let told = stderr(&output);
+            assert!(told.contains("\"my day\"::VARCHAR"), "{told}");
+            assert!(!folder.path().join("day").exists());
+        }
+    }
+}
+
+#[test]
+fn texts_that_duckdb_makes_keep_names_order_and_parameters() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fixture(folder.path());
+    let sql = "select to_seconds(frame::BIGINT) as \"a \"\"b\", frame as x, frame as x from metrics where frame < $n order by frame desc; -- done";
+    let arguments = ["--param", "n=3", "--format", "csv"];
+    // A comment on the line of the semicolon is more than is looked through.
+    let refused = query(folder.path(), &[&["-e", sql], &arguments[..]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("INTERVAL"),
+        "{}",
+        stderr(&refused)
+    );
+    let sql = sql.replace("; -- done", ";\n-- done");
+    let output = query(folder.path(), &[&["-e", &sql], &arguments[..]].concat());
+    let expected = "\"a \"\"b\",x,x\n00:00:02,2,2\n00:00:01,1,1\n00:00:00,0,0\n";
+    assert_eq!(stdout(&output), expected, "{}", stderr(&output));
+}
+
+/// What the program writes to a terminal of this size, without the terminal's line ends.
+fn on_terminal(folder: &Path, columns: u32, lines: u32, arguments: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_posedata");
+    let command = format!("stty cols {columns} rows {lines}; '{program}' {arguments}");
+    let output = std::process::Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(folder)
+        .env("POSEDATA_MODELS", crate::support::store().folder())
+        .env_remove("POSEDATA_LAKE")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("script, of util-linux");
+    stdout(&output).replace('\r', "")
+}
+
+#[test]
+fn a_terminal_gets_what_it_shows_and_a_pipe_everything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fixture(folder.path());
+    fs::write(
+        folder.path().join("all.sql"),
+        "select *, sqrt(frame) as root from metrics order by frame",
+    )
+    .expect("a file");
+    let shown = on_terminal(folder.path(), 80, 24, "query all.sql");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines.len() <= 24, "{shown}");
+    // Box characters are one column each.
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("15 more rows") && shown.contains("more columns;"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("5.38516") && !shown.contains("5.385164"),
+        "{shown}"
+    );
+    let narrow = on_terminal(folder.path(), 40, 24, "query all.sql");
+    assert!(
+        narrow.lines().all(|line| line.chars().count() <= 40),
+        "{narrow}"
+    );
+    let all = on_terminal(folder.path(), 80, 24, "query all.sql --all");
+    assert!(
+        all.lines().count() == 30 + 4 && all.contains("5.385164807134504"),
+        "{all}"
+    );
+    let piped = stdout(&query(folder.path(), &["all.sql"]));
+    assert_eq!(piped, all);
+    let csv = on_terminal(folder.path(), 80, 24, "query all.sql --format csv");
+    assert_eq!(csv.lines().count(), 31);
+    let models = on_terminal(folder.path(), 80, 24, "models");
+    // Where it all is has the length that it has.
+    let mut list = models.lines().filter(|line| !line.starts_with("in "));
+    assert!(list.all(|line| line.chars().count() <= 80), "{models}");
+}

@@ -310,7 +310,7 @@ fn a_picture_of_another_shape_is_fitted_in_whole_and_the_row_says_so() {
         values(&lake, "SELECT size_changes::VARCHAR FROM videos"),
         [r#"[{"frame":10,"width_px":240,"height_px":432}]"#]
     );
-    let told = report.warnings.join("\n");
+    let told = report.notes.join("\n");
     assert!(
         told.contains("frame 10") && told.contains("240x432"),
         "{told}"
@@ -510,7 +510,7 @@ fn the_enabled_track_is_read_and_never_a_cover() {
     let (report, _) = ingested(folder, &made(folder, "preview first.mov", &preview));
     assert!(
         report
-            .warnings
+            .notes
             .iter()
             .any(|w| w.contains("track 0 (h264, 64x36, not enabled)")),
         "{report:?}"
@@ -708,7 +708,7 @@ fn damaged_frames_keep_their_time_and_get_no_pose() {
     assert_eq!((report.frame_count, report.corrupt_frame_count), (29, 1));
     assert!(
         report
-            .warnings
+            .notes
             .iter()
             .any(|w| w.contains("could not be decoded")),
         "{report:?}"

@@ -48,6 +48,10 @@ fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
         "0.01",
         "--lora-dropout",
         "0.1",
+        "--batch-size",
+        "8",
+        "--precision",
+        "f32",
         "--tokens-per-microbatch",
         "100",
     ];
@@ -83,17 +87,7 @@ fn numbers(folder: &Path) -> Vec<Value> {
 fn a_tiny_model_learns_and_its_folder_holds_what_others_read() {
     let folder = workspace();
     let folder = folder.path();
-    let output = train(
-        folder,
-        &[
-            "--epochs",
-            "16",
-            "--target-modules",
-            "all-linear",
-            "--merge",
-            "--json",
-        ],
-    );
+    let output = train(folder, &["--epochs", "16", "--merge", "--json"]);
     let told = json_of(&output);
     let report = &told["report"];
     assert_eq!(report["end"], "finished");
@@ -318,6 +312,26 @@ fn a_run_that_is_there_is_neither_replaced_nor_mixed_with_another() {
     assert_eq!(numbers(folder), kept);
     assert!(with(&["--overwrite", "--seed", "1"]).status.success());
     assert_ne!(numbers(folder), kept);
+}
+
+#[test]
+fn the_defaults_are_the_settings_that_learn_best() {
+    let folder = workspace();
+    let folder = folder.path();
+    let arguments = ["train", "--base", "base", "--dataset", "data.jsonl"];
+    let more = ["--name", "tiny", "--max-steps", "1"];
+    let output = posedata(folder, &[&arguments[..], &more].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let config = fs::read_to_string(run_folder(folder).join("train_config.json")).expect("a file");
+    let config: Value = serde_json::from_str(&config).expect("JSON");
+    let settings = &config["settings"];
+    assert_eq!(settings["precision"], "bf16", "{settings}");
+    let adapter = fs::read_to_string(run_folder(folder).join("adapter_config.json"));
+    let adapter: Value = serde_json::from_str(&adapter.expect("a file")).expect("JSON");
+    let modules = adapter["target_modules"].as_array().expect("a list");
+    assert_eq!(modules.len(), 7, "{adapter}");
+    assert_eq!(settings["lr"], 0.002, "{settings}");
+    assert_eq!(settings["batch_size"], 2, "{settings}");
 }
 
 #[test]

@@ -9,9 +9,11 @@ mod tensors;
 pub(super) use folder::{config_of_folder, weights_of_folder};
 pub(super) use gguf::{config_of_gguf, weights_of_gguf};
 
+use std::error::Error;
 use std::path::Path;
 
 use super::{LlamaConfig, LlamaError, Projection};
+use crate::files::why_not_written;
 
 /// Heads of rotary embeddings have pairs of elements.
 const ELEMENTS_PER_TURN: usize = 2;
@@ -160,9 +162,10 @@ fn read_error(path: &Path, reason: impl ToString) -> LlamaError {
 }
 
 /// What is wrong with writing a file.
-fn write_error(path: &Path, reason: impl ToString) -> LlamaError {
+fn write_error(path: &Path, reason: impl Into<Box<dyn Error + Send + Sync>>) -> LlamaError {
+    let reason: Box<dyn Error + Send + Sync> = reason.into();
     LlamaError::Write {
         path: path.into(),
-        reason: reason.to_string(),
+        reason: why_not_written(&*reason),
     }
 }
