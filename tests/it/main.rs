@@ -43,4 +43,3 @@ mod times;
 mod tiny_llama;
 mod train;
 mod video;
-mod zz_dump;
