@@ -136,6 +136,32 @@ fn the_lakes_tables_are_what_the_schemas_say() {
 }
 
 #[test]
+fn the_specifications_are_those_of_the_formats_in_use() {
+    let versions = [
+        (
+            "docs/lake-format.md",
+            posedata::lake::FORMAT_VERSION.to_string(),
+        ),
+        (
+            "docs/dataset-format.md",
+            posedata::dataset::FORMAT_VERSION.to_string(),
+        ),
+    ];
+    for (name, version) in versions {
+        let text = document(name);
+        assert!(
+            text.contains(&format!("\nVersion {version}.\n")),
+            "{name}: {version}"
+        );
+        // What each version brought is told, of the newest too.
+        assert!(
+            text.contains(&format!("\n| {version} | ")),
+            "{name}: {version}"
+        );
+    }
+}
+
+#[test]
 fn the_reference_has_every_option_of_every_command() {
     let text = document("docs/reference.md");
     let names = text
