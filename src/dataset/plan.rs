@@ -562,6 +562,7 @@ mod tests {
             max_rows: 16,
             answer: None,
             may_serve_questions: true,
+            language: "en".into(),
         }
     }
 

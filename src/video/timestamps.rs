@@ -51,10 +51,13 @@ impl FrameGrid {
         let slowest_hz = steps / ((span_ticks + 1.0) * tick_secs);
         let fastest_hz = steps / ((span_ticks - 1.0).max(0.5) * tick_secs);
         let usual = usual_rate_between(slowest_hz, fastest_hz);
+        // Short videos leave room for 60 and 59.94 alike; which it is shows in how all times fit.
+        let television = television_rate_between(slowest_hz, fastest_hz);
         let stated = stated_rates_hz
             .iter()
             .map(|rate_hz| nearest_usual(*rate_hz));
-        let gapless = stated.clone().chain(usual).chain([mean_rate_hz]);
+        let guessed = usual.into_iter().chain(television).chain([mean_rate_hz]);
+        let gapless = stated.clone().chain(guessed);
         let gapless = gapless.map(|rate_hz| (rate_hz, true));
         // With less than two ticks to a frame, the place of a frame cannot be told from its time.
         let with_gaps = stated
@@ -112,7 +115,7 @@ pub fn is_coarse(tick_secs: f64, rate_hz: f64) -> bool {
     rate_hz * tick_secs * ENOUGH_TICKS_PER_FRAME >= 1.0
 }
 
-/// The usual rate within these bounds: a whole number rather than a broken one, the roundest first.
+/// The usual rate within these bounds: a whole number, the roundest first.
 fn usual_rate_between(slowest_hz: f64, fastest_hz: f64) -> Option<f64> {
     for unit in [100.0, 10.0, 5.0, 1.0] {
         let rate_hz = (slowest_hz / unit).ceil() * unit;
@@ -120,6 +123,11 @@ fn usual_rate_between(slowest_hz: f64, fastest_hz: f64) -> Option<f64> {
             return Some(rate_hz);
         }
     }
+    None
+}
+
+/// The lowest rate within these bounds that is a whole number divided by 1.001.
+fn television_rate_between(slowest_hz: f64, fastest_hz: f64) -> Option<f64> {
     let rate_hz = (slowest_hz * TELEVISION_DIVISOR).ceil() / TELEVISION_DIVISOR;
     (rate_hz <= fastest_hz).then_some(rate_hz)
 }

@@ -389,7 +389,7 @@ fn names_of_datasets_leave_room_for_what_is_named_after_them() {
 
 #[test]
 fn nothing_is_drawn_where_hidden_landmarks_are_supposed() {
-    use posedata::export::annotation::draw;
+    use posedata::export::annotation::{Caption, draw};
     use posedata::lake::PersonRow;
     use posedata::metrics::Measurer;
     use posedata::pose::landmark::Landmark;
@@ -428,7 +428,7 @@ fn nothing_is_drawn_where_hidden_landmarks_are_supposed() {
         pose,
         metrics: measured.into_iter().next().expect("metrics"),
     };
-    draw(&mut frame, &[row], "walk").expect("a picture");
+    draw(&mut frame, &[row], &Caption::new("walk", None)).expect("a picture");
     let view = frame.view().expect("pixels");
     // The lower right corner, where a line from the knees to the ankles would run.
     let mut bright = 0;
