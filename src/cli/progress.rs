@@ -150,7 +150,7 @@ impl IngestObserver for Progress {
         let path = shown(&report.path);
         match &report.outcome {
             VideoOutcome::Failed { error } => {
-                let line = format!("{error}");
+                let line = error.to_string();
                 self.bars.suspend(|| logs::tell_failure(&line));
             }
             _ if self.verbosity == Verbosity::Quiet => {}

@@ -149,7 +149,7 @@ fn holds(picture: &Picture, size: Size) -> bool {
                 return false;
             }
             let needed = stride as usize * (rows as usize - 1) + row_bytes as usize;
-            data as usize + needed <= buffer.data as usize + buffer.size as usize
+            data as usize + needed <= buffer.data as usize + buffer.size
         })
     }
 }
