@@ -153,7 +153,7 @@ fn people_are_reported_from_the_first_frame_in_which_they_are_seen() {
     let mut tracker = people_tracker(config(4), 2);
     let at_once = run_at_once(&mut tracker, &clip);
     let people = run(&mut tracker, &clip);
-    let [late, early] = [&at_once, &people].map(|people| frames(people));
+    let [late, early] = [&at_once, &people].map(frames);
     assert_eq!(late.len(), early.len(), "the same people");
     assert!(
         late.iter().any(|frames| frames[0] > 0),
