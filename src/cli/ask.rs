@@ -93,7 +93,7 @@ pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let table = args.table(global)?;
     let is_shown = global.verbosity() > Verbosity::Quiet;
     if let Some(table) = table.as_ref().filter(|_| is_shown && !global.json) {
-        logs::note(format_args!(
+        logs::note_lines(format_args!(
             "table of the recipe {}, frames {} to {}:\n{}\n",
             table.recipe, table.frame_start, table.frame_end, table.data
         ));

@@ -213,6 +213,12 @@ pub fn note(line: impl std::fmt::Display) {
     tracing::info!(target: TOLD, "{line}");
 }
 
+/// Tells a text of several lines, such as a table, in the same way.
+pub fn note_lines(text: impl std::fmt::Display) {
+    tell("", &lines(&text.to_string()));
+    tracing::info!(target: TOLD, "{text}");
+}
+
 /// Asks people something; their answer is to follow on the same line.
 ///
 /// # Errors

@@ -411,9 +411,14 @@ fn every_type_comes_out_whole_or_is_refused_in_every_format() {
     };
     // A value is right if its text is DuckDB's, or means the same value of its type.
     let agrees = |from: &str, i: usize, kind: &str, format: &str| {
+        // No text can be cast to a union, so its own text is what is asked for.
+        let typed = match kind.starts_with("UNION") {
+            true => format!("v{i}"),
+            false => format!("try_cast(v{i} as {kind})"),
+        };
         let sql = format!(
             "select case when v{i}::VARCHAR is not distinct from o{i} then NULL
-                 when try_cast(v{i} as {kind})::VARCHAR is not distinct from o{i} then NULL
+                 when {typed}::VARCHAR is not distinct from o{i} then NULL
                  else concat(v{i}::VARCHAR, ' is not ', o{i}) end from {from}"
         );
         assert_eq!(text(&sql), None, "{kind} in {format}");

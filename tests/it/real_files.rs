@@ -567,7 +567,7 @@ fn the_enabled_track_is_read_and_never_a_cover() {
 
 // Colours.
 
-const TO_HDR: &str = "zscale=tin=bt709:min=bt709:pin=bt709:rin=tv:t=linear:npl=100,format=gbrpf32le,zscale=p=bt2020:t=TRANSFER:m=bt2020nc:r=tv:npl=100,format=yuv420p10le";
+const TO_HDR: &str = "setparams=colorspace=smpte170m:color_primaries=bt709:color_trc=bt709:range=tv,zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt2020:t=TRANSFER:m=bt2020nc:r=tv:npl=100,format=yuv420p10le";
 
 #[test]
 fn high_dynamic_range_is_brought_down_to_what_it_was_made_from() {
