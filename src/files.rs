@@ -89,8 +89,8 @@ pub fn with_remedy(words: &str) -> String {
         words.contains(system_words)
     });
     match meant.and_then(|error| remedy(error.kind())) {
-        Some(remedy) => format!("{words}; {remedy}"),
-        None => words.into(),
+        Some(remedy) if !words.contains(remedy) => format!("{words}; {remedy}"),
+        _ => words.into(),
     }
 }
 
@@ -111,7 +111,8 @@ pub fn why_not_written(error: &(dyn std::error::Error + 'static)) -> String {
         }
         cause = current.source();
     }
-    words
+    // Some libraries keep no more than the words of what caused their errors.
+    with_remedy(&words)
 }
 
 /// Makes `bytes` the content of `path`, and the folder around it if need be.
