@@ -329,7 +329,10 @@ const VALUES: [(&str, &str); 44] = [
         "(select sum(x) from (values (9223372036854775807), (9223372036854775807)) t(x))",
         "HUGEINT",
     ),
-    ("12345.6789012345::DECIMAL(38, 10)", "DECIMAL(38, 10)"),
+    (
+        "123456789012345678901234567.8901234567::DECIMAL(38, 10)",
+        "DECIMAL(38, 10)",
+    ),
     ("(-0.05)::DECIMAL(4, 2)", "DECIMAL(4, 2)"),
     ("0.1::FLOAT", "FLOAT"),
     ("0.1::DOUBLE + 0.2::DOUBLE", "DOUBLE"),
@@ -458,8 +461,19 @@ fn every_type_comes_out_whole_or_is_refused_in_every_format() {
         let columns = columns.collect::<Vec<_>>().join(", ");
         let from = format!("read_json('{path}', columns = {{{columns}}})");
         for (i, (value, kind)) in all.iter().enumerate() {
-            // JSON has no number that is none.
-            if !value.contains("nan") {
+            let is_long_number = ["DECIMAL", "HUGEINT", "UHUGEINT"]
+                .iter()
+                .any(|name| kind.starts_with(name) && !kind.ends_with(']'));
+            // DuckDB's own reader takes long numbers for doubles, so the file's text is looked at.
+            if is_long_number {
+                let number = text(&format!("select ({value})::VARCHAR")).expect("a number");
+                let json = fs::read_to_string(&path).expect("a file");
+                assert!(
+                    json.contains(&format!("\"v{i}\":{number},")),
+                    "{number}: {json}"
+                );
+            } else if !value.contains("nan") {
+                // JSON has no number that is none.
                 agrees(&from, i, kind, format);
             }
         }
