@@ -466,7 +466,8 @@ fn every_type_comes_out_whole_or_is_refused_in_every_format() {
                 .any(|name| kind.starts_with(name) && !kind.ends_with(']'));
             // DuckDB's own reader takes long numbers for doubles, so the file's text is looked at.
             if is_long_number {
-                let number = text(&format!("select ({value})::VARCHAR")).expect("a number");
+                let number = text(&format!("select ({value})::VARCHAR"));
+                let number = number.unwrap_or_else(|| "null".into());
                 let json = fs::read_to_string(&path).expect("a file");
                 assert!(
                     json.contains(&format!("\"v{i}\":{number},")),
