@@ -103,7 +103,7 @@ pub fn provide_for_ingest(
     };
     ensure!(
         is_granted,
-        "{names} not installed; run `posedata models add {}`, or give --yes to fetch them now: {}",
+        "{names} not installed; run `make setup` or `posedata models add {}`, or give --yes to fetch them now: {}",
         missing.join(" "),
         store.folder().display()
     );
