@@ -3,10 +3,17 @@
 //! The modules follow the data's way; each imports only from those before it, but for `ingest`,
 //! which joins them, and `cli`, which is the program around it.
 
+pub mod sync;
+
 pub mod files;
+pub mod hashing;
 pub mod image;
+pub mod names;
+pub mod numbers;
+pub mod random;
 pub mod resources;
 pub mod shipped;
+pub mod similarity;
 pub mod text;
 
 pub mod video;

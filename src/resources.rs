@@ -4,11 +4,13 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use serde::Serialize;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+use crate::sync::lock;
 
 /// Cores and memory that this process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +135,7 @@ impl MemoryBudget {
         let mut free = self
             .freed
             .wait_while(self.lock(), |free| *free < bytes)
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+            .unwrap_or_else(PoisonError::into_inner);
         *free -= bytes;
         Some(self.permit(bytes))
     }
@@ -153,10 +155,7 @@ impl MemoryBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
-        // A number is never half-changed.
-        self.free_bytes
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.free_bytes)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -26,6 +26,7 @@ use crate::pose::{
     Smoothing, TrackerConfig, Tracking,
 };
 use crate::resources::Resources;
+use crate::sync::lock;
 
 /// The database only commits here.
 const DATABASE_THREADS: usize = 1;
@@ -324,8 +325,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             DATABASE_THREADS,
         )?
         .with_lock_timeout(global.lock_timeout());
-        let mut spare = spare_session.lock().unwrap_or_else(PoisonError::into_inner);
-        *spare = lake.try_clone().ok();
+        *lock(&spare_session) = lake.try_clone().ok();
         Ok(lake)
     };
     let backends = |threads: usize| -> Result<Box<dyn PoseBackend>, _> {
@@ -352,10 +352,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         &summary,
         is_interrupted,
     );
-    let spare = spare_session
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
+    let spare = lock(&spare_session).take();
     run_report::record(&run, &summary, config.lake.catalog(), || {
         spare.map_or_else(open_lake, Ok)
     });

@@ -10,8 +10,7 @@ use super::model_card::{read, repository};
 use super::{GlobalArgs, Verbosity, human_bytes, logs};
 use crate::language::bases::{self, Base};
 use crate::language::{ChatTokenizer, LanguageError, Needs};
-use crate::llama::{Adapter, Precision, Weights};
-use crate::train::weights_bytes;
+use crate::llama::{Adapter, Precision, Weights, weights_bytes};
 
 /// A base model, and how its weights are kept.
 #[derive(Args)]

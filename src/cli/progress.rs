@@ -82,9 +82,7 @@ impl Progress {
     }
 
     fn videos(&self) -> std::sync::MutexGuard<'_, HashMap<usize, VideoBar>> {
-        self.videos
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        crate::sync::lock(&self.videos)
     }
 }
 

@@ -14,10 +14,10 @@ use duckdb::types::Value as SqlValue;
 use minijinja::Value;
 use rayon::prelude::*;
 
+use super::fact_shingles::fact_shingles;
 use super::facts::{self, FactRow};
 use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
 use super::recipe::{self, Recipe};
-use super::similarity::{SimilarityIndex, fact_shingles};
 use super::template::{Templates, Words};
 use super::{
     Dataset, DatasetError, Example, FORMAT_VERSION, Format, Funnel, Manifest, RECIPE_ORIGIN,
@@ -28,6 +28,7 @@ use crate::language::LanguageError;
 use crate::language::chat::Message;
 use crate::metrics::timing::rate_between_pauses_hz;
 use crate::query::{ExternalAccess, Query, QueryError, Session};
+use crate::similarity::SimilarityIndex;
 
 /// Windows looked at for each example that a recipe is to give: some have no answer, and some
 /// answers are nearly equal.
@@ -587,7 +588,7 @@ impl Kitchen<'_> {
                 video: position as u32,
                 sport: self.census.sports[position],
                 frame_start: row.frame_start,
-                ticket: plan::scramble(ticket),
+                ticket: crate::random::scramble(ticket),
                 content: content(&words),
                 split: self.splits[position],
             };

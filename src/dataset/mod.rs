@@ -6,6 +6,7 @@
 mod build;
 mod card;
 mod example;
+mod fact_shingles;
 mod facts;
 mod folder;
 mod format;
@@ -14,7 +15,6 @@ mod plan;
 mod read;
 mod recipe;
 mod scene;
-pub mod similarity;
 mod stats;
 mod template;
 

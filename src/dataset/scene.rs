@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::DatasetError;
 use super::build::{Census, fact_rows, rows_of};
-use super::plan::{Window, scramble};
+use super::plan::Window;
 use super::recipe::{self, Recipe, WindowKind};
 use super::template::Words;
 use crate::lake::Lake;
 use crate::query::{ExternalAccess, Session};
+use crate::random::scramble;
 
 /// Ways in which each recipe is tried: which joint or side it asks about is up to a number, and the
 /// rarest choice comes up in one of fifty.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::dataset::AnswerKind;
-use crate::synth::numbers::{Form, Number, numbers};
+use crate::numbers::{Form, Number, numbers};
 
 /// A question with the answer that is known to be right.
 #[derive(Clone, Copy, Debug)]

@@ -31,6 +31,7 @@ use crate::lake::{
     CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace,
 };
 use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
+use crate::sync::lock;
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use outputs::VideoOutputs;
@@ -349,13 +350,6 @@ pub fn run(
         memory_budget_bytes: config.memory.limit_bytes,
         workers,
     })
-}
-
-/// A worker that panicked leaves no half-changed value behind any of these locks.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Run<'_> {

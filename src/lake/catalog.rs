@@ -877,9 +877,7 @@ fn add_video(
 /// File locks keep processes apart, but not the sessions of one process.
 fn catalog_in_use() -> MutexGuard<'static, ()> {
     static IN_USE: Mutex<()> = Mutex::new(());
-    IN_USE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    crate::sync::lock(&IN_USE)
 }
 
 /// A lake of an older format lacks the table.

@@ -384,10 +384,7 @@ impl ChatTokenizer {
 /// BLAKE3 in hex of a tokenizer's rules and its chat template.
 fn hash(tokenizer: &Tokenizer, template: Option<&ChatTemplate>) -> tokenizers::Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let mut add = |part: &str| {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    };
+    let mut add = |part: &str| crate::hashing::add_part(&mut hasher, part);
     add(&tokenizer.to_string(false)?);
     if let Some(template) = template {
         let tokens = template.special_tokens();

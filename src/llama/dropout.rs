@@ -3,9 +3,7 @@
 //! which implementation asks, and a backward pass need not remember it.
 
 use super::Projection;
-
-/// What SplitMix64 adds to its state for each number.
-const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
+use crate::random::{INCREMENT, scramble};
 
 /// What is dropped in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +36,7 @@ impl Dropout {
     pub fn row(self, layer: usize, projection: Projection, place: usize) -> DropoutRow {
         let linear = (layer * Projection::ALL.len() + projection as usize) as u64;
         DropoutRow {
-            key: mixed(mixed(self.seed ^ mixed(linear)) ^ place as u64),
+            key: scramble(scramble(self.seed ^ scramble(linear)) ^ place as u64),
             threshold: (f64::from(self.rate) * f64::from(u32::MAX)) as u32,
         }
     }
@@ -49,17 +47,8 @@ impl DropoutRow {
     #[inline]
     pub fn keeps(self, column: usize) -> bool {
         let place = (column as u64).wrapping_mul(INCREMENT);
-        (mixed(self.key.wrapping_add(place)) >> 32) as u32 >= self.threshold
+        (scramble(self.key.wrapping_add(place)) >> 32) as u32 >= self.threshold
     }
-}
-
-/// A number that looks random and depends on all bits of `value` (Vigna's SplitMix64).
-#[inline]
-fn mixed(value: u64) -> u64 {
-    let mut mixed = value.wrapping_add(INCREMENT);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

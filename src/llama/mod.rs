@@ -29,7 +29,7 @@ pub use engine::{Checkpointing, Engine, EngineOptions};
 pub use files::export;
 pub use kernels::memory::keep_freed_memory;
 pub use matrix::Matrix;
-pub use weights::{LayerWeights, Precision, Weights};
+pub use weights::{LayerWeights, Precision, Weights, weights_bytes};
 
 /// What a trainer needs of a model whose weights are frozen.
 pub trait Trainable: Send {

@@ -137,6 +137,24 @@ impl Weights {
     }
 }
 
+/// Bytes of a model's weights. Those of quantised ones are as many as their file has.
+pub fn weights_bytes(model: &LlamaConfig, precision: Precision, file_bytes: u64) -> u64 {
+    let in_layers: usize = Projection::ALL
+        .into_iter()
+        .map(|projection| {
+            let (output, input) = projection.shape(model);
+            output * input * model.num_layers
+        })
+        .sum();
+    let vocabularies = if model.is_tied { 1 } else { 2 };
+    let floats = in_layers + vocabularies * model.vocab_size * model.hidden_size;
+    match precision {
+        Precision::F32 => floats as u64 * 4,
+        Precision::Bf16 => floats as u64 * 2,
+        Precision::Quantised => file_bytes,
+    }
+}
+
 /// A matrix as it is to be kept.
 fn in_precision(matrix: Matrix, precision: Precision) -> Result<Matrix, LlamaError> {
     let values = match (precision, matrix.values) {
@@ -167,4 +185,34 @@ fn quantised(rows: usize, columns: usize, floats: Vec<f32>) -> Result<Values, Ll
     let tensor = Tensor::from_vec(floats, (rows, columns), &Device::Cpu)?;
     let bytes = QTensor::quantize(&tensor, kind)?.data()?.into_owned();
     Ok(Values::Quantised { kind, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_counted_as_they_are() {
+        // SmolLM2-135M's shape.
+        let model = LlamaConfig {
+            vocab_size: 49_152,
+            hidden_size: 576,
+            intermediate_size: 1_536,
+            num_layers: 30,
+            num_heads: 9,
+            num_kv_heads: 3,
+            head_dim: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: 100_000.0,
+            rope_scaling: None,
+            max_positions: 8_192,
+            is_tied: true,
+            eos_token_ids: vec![2],
+        };
+        // 134,515,008 parameters, of which 61 norms of 576 are not in matrices.
+        let floats = 134_515_008 - 61 * 576;
+        assert_eq!(weights_bytes(&model, Precision::F32, 1), 4 * floats);
+        assert_eq!(weights_bytes(&model, Precision::Bf16, 1), 2 * floats);
+        assert_eq!(weights_bytes(&model, Precision::Quantised, 98), 98);
+    }
 }

@@ -74,9 +74,7 @@ pub fn load_runtime(library: &Path) -> Result<&'static Environment, PoseError> {
         reason,
     };
     // A panic in another loader leaves nothing half-made that this one could trip over.
-    let _guard = LOADING
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _guard = crate::sync::lock(&LOADING);
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }

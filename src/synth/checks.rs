@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::facts::{FactSheet, Unsupported};
 use super::provider::Reply;
 use crate::dataset::{Example, Split, VideoRecord};
+use crate::similarity::{SimilarityIndex, jaccard, sorted, word_shingles};
 
 /// Characters of a question and of an answer; shorter ones say nothing, longer ones ramble.
 const QUESTION_CHARS: std::ops::RangeInclusive<usize> = 10..=400;
@@ -28,7 +29,6 @@ const STOP_WORDS: [&str; 72] = [
 ];
 /// Share of equal word triples (Jaccard index) from which two examples say the same.
 const NEAR_DUPLICATE: f64 = 0.8;
-const SHINGLE_WORDS: usize = 3;
 /// Shortest beginning of a video's id that counts as naming it.
 const ID_CHARS: usize = 8;
 
@@ -139,7 +139,8 @@ pub struct Checker {
     /// Questions with the data that they are about, in their plainest form.
     questions: HashMap<(String, String), Split>,
     texts: HashMap<String, Split>,
-    train: Vec<Vec<u64>>,
+    train: SimilarityIndex,
+    /// Few, and none may be missed: each is compared, where the index might overlook one.
     valid: Vec<Vec<u64>>,
     /// Names and ids by which validation videos are known, in small letters.
     valid_names: Vec<String>,
@@ -152,7 +153,7 @@ impl Checker {
             fact_sheets: BTreeMap::new(),
             questions: HashMap::new(),
             texts: HashMap::new(),
-            train: Vec::new(),
+            train: SimilarityIndex::new(NEAR_DUPLICATE),
             valid: Vec::new(),
             valid_names: Vec::new(),
         };
@@ -196,10 +197,10 @@ impl Checker {
         self.questions.insert(plain_question, example.split);
         let plain_text = plain(&format!("{question} {answer}"));
         self.texts.insert(plain_text, example.split);
-        let shingles = shingles(&format!("{question} {answer}"));
+        let shingles = word_shingles(&format!("{question} {answer}"));
         match example.split {
-            Split::Train => self.train.push(shingles),
-            Split::Valid => self.valid.push(shingles),
+            Split::Train => self.train.insert(&shingles),
+            Split::Valid => self.valid.push(sorted(&shingles)),
         }
     }
 
@@ -227,7 +228,7 @@ impl Checker {
                 }
             });
         }
-        let shingles = shingles(&text);
+        let shingles = sorted(&word_shingles(&text));
         if self
             .valid
             .iter()
@@ -236,11 +237,7 @@ impl Checker {
             let detail = "nearly the same is kept for validation";
             return Err(Rejection::new(Reason::Contamination, detail));
         }
-        if self
-            .train
-            .iter()
-            .any(|other| jaccard(other, &shingles) >= NEAR_DUPLICATE)
-        {
+        if self.train.find(&shingles).is_some() {
             let detail = "the dataset has nearly the same";
             return Err(Rejection::new(Reason::NearDuplicate, detail));
         }
@@ -338,47 +335,6 @@ fn words(text: &str) -> Vec<String> {
 /// A text without case, punctuation and spacing.
 fn plain(text: &str) -> String {
     words(text).join(" ")
-}
-
-/// Hashes of a text's word triples, sorted and each once.
-fn shingles(text: &str) -> Vec<u64> {
-    let words = words(text);
-    let hash = |words: &[String]| {
-        let hash = blake3::hash(words.join(" ").as_bytes());
-        let mut first = [0; 8];
-        first.copy_from_slice(&hash.as_bytes()[..8]);
-        u64::from_le_bytes(first)
-    };
-    let mut shingles: Vec<u64> = if words.len() < SHINGLE_WORDS {
-        vec![hash(&words)]
-    } else {
-        words.windows(SHINGLE_WORDS).map(hash).collect()
-    };
-    shingles.sort_unstable();
-    shingles.dedup();
-    shingles
-}
-
-/// Share of common members of two sorted sets.
-fn jaccard(a: &[u64], b: &[u64]) -> f64 {
-    let (short, long) = (a.len().min(b.len()), a.len().max(b.len()));
-    // Sets of very different size cannot be alike, and most pairs are settled here.
-    if long == 0 || (short as f64) < NEAR_DUPLICATE * long as f64 {
-        return 0.0;
-    }
-    let (mut i, mut j, mut common) = (0, 0, 0_usize);
-    while i < a.len() && j < b.len() {
-        match a[i].cmp(&b[j]) {
-            std::cmp::Ordering::Less => i += 1,
-            std::cmp::Ordering::Greater => j += 1,
-            std::cmp::Ordering::Equal => {
-                common += 1;
-                i += 1;
-                j += 1;
-            }
-        }
-    }
-    common as f64 / (a.len() + b.len() - common) as f64
 }
 
 #[cfg(test)]

@@ -30,9 +30,9 @@
 
 use std::collections::HashSet;
 
-use super::numbers::{Form, Number, Quantity, Unit, numbers, unit_of_column};
 use super::table::{self, Cell, Column, Table};
 use crate::dataset::Example;
+use crate::numbers::{Form, Number, Quantity, Unit, numbers, unit_of_column};
 
 /// A number that nothing supports.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -925,26 +925,13 @@ mod tests {
         assert_eq!(why.sentence, "The right knee bends to 75.6 degrees.");
     }
 
-    /// Numbers that look random and are the same in every run (Steele et al., SplitMix64, 2014).
-    struct Random(u64);
-
-    impl Random {
-        fn fraction(&mut self) -> f64 {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-        }
-    }
-
     /// Share of random numbers between `low` and `high` that a sentence gets away with.
     fn false_accept_rate(low: f64, high: f64, sentence: impl Fn(f64) -> String) -> f64 {
         const DRAWS: usize = 4000;
         let sheet = FactSheet::of(&example());
-        let mut random = Random(7);
+        let mut random = crate::random::SplitMix64::new(7);
         let passes = |_: &usize| {
-            let value = low + (high - low) * random.fraction();
+            let value = low + (high - low) * random.next_fraction();
             sheet.unsupported(&sentence(value)).is_empty()
         };
         (0..DRAWS).filter(passes).count() as f64 / DRAWS as f64

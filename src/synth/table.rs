@@ -206,9 +206,9 @@ fn with_labels_in_names(mut table: Table) -> Table {
             if let Cell::Number(value) = cell {
                 // The label goes first, so that the unit stays at the end; where the label itself
                 // ends with one (`left_knee_deg | min`), it goes last.
-                let label_has_unit = super::numbers::unit_of_column(label).is_some();
+                let label_has_unit = crate::numbers::unit_of_column(label).is_some();
                 let name =
-                    if label_has_unit && super::numbers::unit_of_column(&column.name).is_none() {
+                    if label_has_unit && crate::numbers::unit_of_column(&column.name).is_none() {
                         format!("{}_{label}", column.name)
                     } else {
                         format!("{label}_{}", column.name)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::llama::{Checkpointing, LlamaConfig, LoraConfig, Precision, Projection};
+use crate::llama::{Checkpointing, LlamaConfig, LoraConfig};
 
 const BYTES_PER_FLOAT: u64 = 4;
 /// The program itself, its tokenizer and what the allocator keeps.
@@ -80,27 +80,10 @@ fn activation_bytes(
     tokens as u64 * floats_per_token as u64 * BYTES_PER_FLOAT
 }
 
-/// Bytes of a model's weights. Those of quantised ones are as many as their file has.
-pub fn weights_bytes(model: &LlamaConfig, precision: Precision, file_bytes: u64) -> u64 {
-    let in_layers: usize = Projection::ALL
-        .into_iter()
-        .map(|projection| {
-            let (output, input) = projection.shape(model);
-            output * input * model.num_layers
-        })
-        .sum();
-    let vocabularies = if model.is_tied { 1 } else { 2 };
-    let floats = in_layers + vocabularies * model.vocab_size * model.hidden_size;
-    match precision {
-        Precision::F32 => floats as u64 * BYTES_PER_FLOAT,
-        Precision::Bf16 => floats as u64 * 2,
-        Precision::Quantised => file_bytes,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llama::Projection;
 
     /// SmolLM2-135M's shape.
     fn smollm2() -> LlamaConfig {
@@ -132,14 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn weights_and_adapter_are_counted_as_they_are() {
-        let model = smollm2();
-        // 134,515,008 parameters, of which 61 norms of 576 are not in matrices.
-        let floats = 134_515_008 - 61 * 576;
-        assert_eq!(weights_bytes(&model, Precision::F32, 1), 4 * floats);
-        assert_eq!(weights_bytes(&model, Precision::Bf16, 1), 2 * floats);
-        assert_eq!(weights_bytes(&model, Precision::Quantised, 98), 98);
-        let estimate = MemoryEstimate::new(&model, &lora(), 0, Checkpointing::Off, 256);
+    fn adapter_is_counted_as_it_is() {
+        let estimate = MemoryEstimate::new(&smollm2(), &lora(), 0, Checkpointing::Off, 256);
         // 921,600 parameters.
         assert_eq!(estimate.adapter_bytes, 4 * 4 * 921_600);
     }

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use posedata::synth::numbers::{Quantity, unit_of_column};
+use posedata::numbers::{Quantity, unit_of_column};
 use posedata::synth::prompt::{DATA_BEGIN, DATA_END};
 use posedata::synth::table::{self, Cell};
 use serde_json::{Value, json};

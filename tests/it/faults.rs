@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use posedata::lake::{Execution, LakePaths, Severity};
+use posedata::random::SplitMix64;
 
 use crate::lake::{clip, config, ingest, open_lake};
 use crate::support::{command, installed, make_clip, posedata, stderr, stdout};
@@ -79,24 +80,6 @@ fn assert_whole_and_list(lake: &LakePaths, context: &str) -> BTreeSet<String> {
     ids
 }
 
-/// Numbers that look random and are the same in every run (Steele et al., SplitMix64, 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Between 0 and 1.
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 /// When a process is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
@@ -120,12 +103,12 @@ fn names_below(folder: &Path) -> BTreeSet<String> {
 }
 
 impl Moment {
-    fn choose(random: &mut Random, whole_run: Duration) -> Self {
-        match random.next() % 6 {
+    fn choose(random: &mut SplitMix64, whole_run: Duration) -> Self {
+        match random.next_u64() % 6 {
             0 => Self::Sight(Sight::TemporaryFile),
             1 => Self::Sight(Sight::NewFile),
             2 => Self::Sight(Sight::WriteAheadLog),
-            _ => Self::After(whole_run.mul_f64(random.fraction() * 1.1)),
+            _ => Self::After(whole_run.mul_f64(random.next_fraction() * 1.1)),
         }
     }
 
@@ -171,17 +154,17 @@ fn nothing_is_lost_or_doubled_however_often_ingest_is_killed() {
     let expected = assert_whole_and_list(&expected, "undisturbed");
     assert_eq!(expected.len(), 3);
 
-    let mut random = Random(20_260_101);
+    let mut random = SplitMix64::new(20_260_101);
     let mut killed_at_work = 0;
     let mut known = BTreeSet::new();
     for round in 0..ROUNDS {
         // Once all is in the lake, only --force makes work.
-        let force = known.len() == expected.len() || random.next().is_multiple_of(3);
+        let force = known.len() == expected.len() || random.next_u64().is_multiple_of(3);
         let arguments = match force {
             true => [&INGEST[..], &["--force"]].concat(),
             false => INGEST.to_vec(),
         };
-        let n_processes = 1 + usize::from(random.next().is_multiple_of(4));
+        let n_processes = 1 + usize::from(random.next_u64().is_multiple_of(4));
         let moment = Moment::choose(&mut random, whole_run);
         let before = names_below(lake.root());
         let mut processes: Vec<Child> = (0..n_processes)
@@ -224,7 +207,7 @@ fn nothing_is_lost_or_doubled_however_often_ingest_is_killed() {
 fn maintenance_that_is_killed_leaves_the_lake_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = LakePaths::new(folder.path().join("lake"));
-    let mut random = Random(7);
+    let mut random = SplitMix64::new(7);
     let clips: Vec<PathBuf> = ["red", "green", "blue", "white", "black", "gray"]
         .iter()
         .map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint))
@@ -249,7 +232,7 @@ fn maintenance_that_is_killed_leaves_the_lake_whole() {
         }
         let arguments = commands[round % commands.len()];
         let mut process = start(folder.path(), arguments);
-        thread::sleep(longest.mul_f64(random.fraction()));
+        thread::sleep(longest.mul_f64(random.next_fraction()));
         process.kill().expect("SIGKILL");
         process.wait().expect("an end");
         let report = open_lake(&lake).and_then(|lake| lake.check());

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::plan::scramble;
+use crate::random::scramble;
 
 /// Hash functions of a signature, in bands: sets with a Jaccard index of 0.8 meet in a band with a
 /// probability of 0.9998, sets with 0.3 in 12 % of all cases.
@@ -40,27 +40,42 @@ impl SimilarityIndex {
     /// Gives the position of an earlier set that is alike, or takes the set in. An empty set is
     /// like no other.
     pub fn insert_unless_similar(&mut self, members: &[u64]) -> Option<usize> {
-        let mut members = members.to_vec();
-        members.sort_unstable();
-        members.dedup();
+        let members = sorted(members);
         let keys = band_keys(&members);
-        let similar = match members.is_empty() {
-            true => None,
-            false => self.similar(&members, &keys),
-        };
+        let similar = self.similar(&members, &keys);
         if similar.is_none() {
-            let position = self.sets.len() as u32;
-            if !members.is_empty() {
-                for (band, key) in keys.into_iter().enumerate() {
-                    self.bands.entry((band, key)).or_default().push(position);
-                }
-            }
-            self.sets.push(members.into());
+            self.take_in(members, &keys);
         }
         similar
     }
 
+    /// Takes a set in, whatever it is like.
+    pub fn insert(&mut self, members: &[u64]) {
+        let members = sorted(members);
+        let keys = band_keys(&members);
+        self.take_in(members, &keys);
+    }
+
+    /// The position of a set that is alike.
+    pub fn find(&self, members: &[u64]) -> Option<usize> {
+        let members = sorted(members);
+        self.similar(&members, &band_keys(&members))
+    }
+
+    fn take_in(&mut self, members: Vec<u64>, keys: &[u64]) {
+        let position = self.sets.len() as u32;
+        if !members.is_empty() {
+            for (band, key) in keys.iter().enumerate() {
+                self.bands.entry((band, *key)).or_default().push(position);
+            }
+        }
+        self.sets.push(members.into());
+    }
+
     fn similar(&self, members: &[u64], keys: &[u64]) -> Option<usize> {
+        if members.is_empty() {
+            return None;
+        }
         let mut compared = Vec::new();
         for (band, key) in keys.iter().enumerate() {
             let Some(positions) = self.bands.get(&(band, *key)) else {
@@ -80,6 +95,14 @@ impl SimilarityIndex {
     }
 }
 
+/// Members in their order, each once.
+pub fn sorted(members: &[u64]) -> Vec<u64> {
+    let mut members = members.to_vec();
+    members.sort_unstable();
+    members.dedup();
+    members
+}
+
 /// Keys of the bands of a set's signature.
 fn band_keys(members: &[u64]) -> [u64; BANDS] {
     let mut signature = [u64::MAX; HASHES];
@@ -97,7 +120,7 @@ fn band_keys(members: &[u64]) -> [u64; BANDS] {
 }
 
 /// Members in both sets over members in either; both are sorted and without repetitions.
-fn jaccard(a: &[u64], b: &[u64]) -> f64 {
+pub fn jaccard(a: &[u64], b: &[u64]) -> f64 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
     while i < a.len() && j < b.len() {
         match a[i].cmp(&b[j]) {
@@ -135,53 +158,8 @@ pub fn word_shingles(text: &str) -> Vec<u64> {
     shingles.map(|words| hash_text(&words.join(" "))).collect()
 }
 
-/// The values of a recipe's row, each with its name; where in a list a value stands does not
-/// count, nor do frame numbers and times.
-///
-/// Texts at the top (which joint, which kind of question) are part of every member, so that only
-/// answers to the same question are alike.
-pub fn fact_shingles(facts: &serde_json::Value) -> Vec<u64> {
-    let mut salt = 0;
-    if let serde_json::Value::Object(fields) = facts {
-        for (name, value) in fields {
-            if let serde_json::Value::String(text) = value {
-                salt = scramble(salt ^ hash_text(name) ^ hash_text(text).rotate_left(1));
-            }
-        }
-    }
-    let mut shingles = Vec::new();
-    add_values(facts, salt, &mut shingles);
-    shingles
-}
-
-fn add_values(value: &serde_json::Value, path: u64, shingles: &mut Vec<u64>) {
-    match value {
-        serde_json::Value::Object(fields) => {
-            for (name, value) in fields {
-                if !is_position(name) {
-                    add_values(value, scramble(path ^ hash_text(name)), shingles);
-                }
-            }
-        }
-        serde_json::Value::Array(items) => {
-            for item in items {
-                add_values(item, path, shingles);
-            }
-        }
-        other => shingles.push(scramble(path ^ hash_text(&other.to_string()))),
-    }
-}
-
-/// Whether a column says where in a video something is, not what is there.
-fn is_position(name: &str) -> bool {
-    name == "pick"
-        || name.starts_with("frame")
-        || name.ends_with("frame")
-        || name.ends_with("time_secs")
-}
-
 /// FNV-1a, scrambled: the same on every machine.
-fn hash_text(text: &str) -> u64 {
+pub fn hash_text(text: &str) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -192,7 +170,6 @@ fn hash_text(text: &str) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
     #[test]
     fn texts_with_few_other_words_are_alike() {
@@ -203,30 +180,6 @@ mod tests {
         assert_eq!(index.insert_unless_similar(&word_shingles(first)), None);
         assert_eq!(index.insert_unless_similar(&word_shingles(second)), Some(0));
         assert_eq!(index.insert_unless_similar(&word_shingles(third)), None);
-    }
-
-    #[test]
-    fn other_questions_about_the_same_numbers_are_not_alike() {
-        let facts = |joint: &str, frame: u64| {
-            json!({"joint": joint, "frame_of_max": frame, "rows": [
-                {"frame": frame, "time_secs": frame as f64 / 30.0, "knee_deg": 142.0, "hip_deg": 171.5},
-                {"frame": frame + 1, "time_secs": 0.0, "knee_deg": 143.0, "hip_deg": 171.0},
-            ]})
-        };
-        let mut index = SimilarityIndex::new(0.8);
-        assert_eq!(
-            index.insert_unless_similar(&fact_shingles(&facts("knee", 1))),
-            None
-        );
-        assert_eq!(
-            index.insert_unless_similar(&fact_shingles(&facts("hip", 1))),
-            None
-        );
-        // The same again later in the video.
-        assert_eq!(
-            index.insert_unless_similar(&fact_shingles(&facts("knee", 90))),
-            Some(0)
-        );
     }
 
     proptest! {

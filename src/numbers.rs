@@ -1,6 +1,6 @@
 //! Numbers as people write them: with signs, decimals, thousands separators, units, as words.
 //!
-//! This module only reads; whether a number is true is for [`super::facts`] to say.
+//! This module only reads; whether a number is true is for [`crate::synth::facts`] to say.
 
 use std::ops::Range;
 use std::sync::LazyLock;
