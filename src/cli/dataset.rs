@@ -10,8 +10,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::annotate::check_source;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, human_bytes, interrupt_queries, logs, print_result,
-    print_styled,
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, human_bytes, interrupt_queries, logs,
+    print_result, print_styled,
 };
 use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
@@ -104,7 +104,7 @@ struct BuildArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Shape of the training files
-    #[arg(long, value_enum, default_value_t = Format::Messages)]
+    #[arg(long, value_parser = choices::dataset_format(), default_value = Format::Messages.name())]
     format: Format,
     /// Most tokens of an example, answer included
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]

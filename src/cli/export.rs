@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
+};
 use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
 use crate::ingest::{shared_stems, unique_stem};
 
@@ -28,7 +30,7 @@ demo.trc, demo.mot, demo.parquet; videos that share a name have digits of their 
 Older files of these names are replaced.")]
 pub struct ExportArgs {
     /// What to write
-    #[arg(value_enum, value_name = "FORMAT")]
+    #[arg(value_parser = choices::export_format(), value_name = "FORMAT")]
     format: ExportFormat,
     /// Ids, paths, file names or beginnings of them [default: all videos]
     #[arg(value_name = "VIDEO")]

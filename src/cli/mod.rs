@@ -6,6 +6,7 @@
 mod analyze;
 mod annotate;
 mod ask;
+mod choices;
 mod command_line;
 mod dataset;
 mod eval;

@@ -8,7 +8,9 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, interrupt_queries, logs, terminal};
+use super::{
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, interrupt_queries, logs, terminal,
+};
 use crate::query::{Destination, Extent, ExternalAccess, Format, Query, Session};
 use crate::resources::Resources;
 use crate::text::{decode, shown};
@@ -101,7 +103,7 @@ pub struct QueryArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_parser = choices::query_format(), default_value = Format::Table.name())]
     format: Format,
     /// Show all rows and columns of a table, where a terminal gets the first and last ones
     #[arg(long)]

@@ -4,12 +4,12 @@
 //! same; keys and columns stand in its order.
 
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
-use clap::ValueEnum;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -20,12 +20,13 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::Example;
 use crate::language::chat::{Message, Role};
+use crate::names;
 
 /// Rows of a Parquet row group: some 10 MB before compression.
 const ROWS_PER_GROUP: usize = 4_096;
 
 /// How an example is laid out for training tools.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// A list of messages with role and content (OpenAI, TRL)
@@ -59,6 +60,14 @@ type NamedColumn = (&'static str, Column);
 const ID: NamedColumn = ("id", Column::Text(|example| &example.id));
 const TASK: NamedColumn = ("task", Column::Text(|example| &example.task));
 
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        names::find(&Self::ALL, Self::name, text)
+    }
+}
+
 impl Format {
     pub const ALL: [Self; 4] = [
         Self::Messages,
@@ -66,6 +75,15 @@ impl Format {
         Self::Sharegpt,
         Self::PromptCompletion,
     ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Alpaca => "alpaca",
+            Self::Sharegpt => "sharegpt",
+            Self::PromptCompletion => "prompt-completion",
+        }
+    }
 
     /// The JSON Schema of one line.
     pub fn schema(self) -> &'static str {

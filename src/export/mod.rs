@@ -16,19 +16,21 @@ mod wide;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use trc::MARKER_NAMES;
 
 use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, PersonRow, VideoRecord};
+use crate::names;
 use crate::video::MediaTime;
 use mot::MotWriter;
 use trc::TrcWriter;
 use wide::{CsvWriter, ParquetWriter};
 
 /// What to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFormat {
     /// A list with one object per frame and person: points and metrics
     PoseJson,
@@ -42,7 +44,33 @@ pub enum ExportFormat {
     Parquet,
 }
 
+impl FromStr for ExportFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        names::find(&Self::ALL, Self::name, text)
+    }
+}
+
 impl ExportFormat {
+    pub const ALL: [Self; 5] = [
+        Self::PoseJson,
+        Self::Csv,
+        Self::Trc,
+        Self::Mot,
+        Self::Parquet,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PoseJson => "pose-json",
+            Self::Csv => "csv",
+            Self::Trc => "trc",
+            Self::Mot => "mot",
+            Self::Parquet => "parquet",
+        }
+    }
+
     /// What follows the stem in a file's name.
     fn suffix(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
+use std::str::FromStr;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -12,8 +13,9 @@ use super::table::{self, FittedTable};
 use super::types::Adaptation;
 use super::{Batches, Destination, Extent, QueryError};
 use crate::files::{AtomicFile, why_not_written};
+use crate::names;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Aligned columns for people.
     Table,
@@ -26,6 +28,24 @@ pub enum Format {
 }
 
 impl Format {
+    pub const ALL: [Self; 5] = [
+        Self::Table,
+        Self::Csv,
+        Self::Json,
+        Self::Jsonl,
+        Self::Parquet,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+        }
+    }
+
     /// What messages call it.
     pub(super) fn title(self) -> &'static str {
         match self {
@@ -35,6 +55,14 @@ impl Format {
             Self::Jsonl => "JSON Lines",
             Self::Parquet => "Parquet",
         }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        names::find(&Self::ALL, Self::name, text)
     }
 }
 

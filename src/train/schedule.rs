@@ -1,12 +1,14 @@
 //! How the learning rate rises and falls over a run.
 
 use std::f64::consts::PI;
+use std::str::FromStr;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::names;
+
 /// What the learning rate does after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
     /// Half a wave of the cosine, down to zero (Loshchilov and Hutter 2017, SGDR, without restarts)
@@ -16,6 +18,26 @@ pub enum Decay {
     Linear,
     /// No decay
     Constant,
+}
+
+impl Decay {
+    pub const ALL: [Self; 3] = [Self::Cosine, Self::Linear, Self::Constant];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Linear => "linear",
+            Self::Constant => "constant",
+        }
+    }
+}
+
+impl FromStr for Decay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        names::find(&Self::ALL, Self::name, text)
+    }
 }
 
 /// How long the learning rate rises.
@@ -37,7 +59,7 @@ impl Warmup {
     }
 }
 
-impl std::str::FromStr for Warmup {
+impl FromStr for Warmup {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

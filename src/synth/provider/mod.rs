@@ -5,13 +5,14 @@
 mod anthropic;
 mod openai;
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::keys::Secret;
+use crate::names;
 pub use anthropic::Anthropic;
 pub use openai::OpenAi;
 
@@ -21,18 +22,30 @@ pub const ANSWER_NAME: &str = "record_example";
 pub const ANSWER_ABOUT: &str = "Records one question about the data with its answer.";
 
 /// Whom to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
     /// OpenAI, or a server that speaks its chat completions (OPENAI_BASE_URL)
-    #[value(name = "openai")]
     OpenAi,
     /// Anthropic (ANTHROPIC_BASE_URL)
-    #[value(name = "claude", alias = "anthropic")]
     Anthropic,
 }
 
+impl FromStr for ProviderKind {
+    type Err = String;
+
+    /// By its name, or by that of its models.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "claude" => Ok(Self::Anthropic),
+            _ => names::find(&Self::ALL, Self::name, text),
+        }
+    }
+}
+
 impl ProviderKind {
+    pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
+
     pub fn provider(self) -> Box<dyn Provider> {
         match self {
             Self::OpenAi => Box::new(OpenAi),
@@ -80,10 +93,9 @@ impl ProviderKind {
 }
 
 /// How much a model thinks before it answers; models that do not think refuse it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effort {
-    #[value(name = "none")]
     #[serde(rename = "none")]
     Off,
     Minimal,
@@ -92,7 +104,23 @@ pub enum Effort {
     High,
 }
 
+impl FromStr for Effort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        names::find(&Self::ALL, Self::name, text)
+    }
+}
+
 impl Effort {
+    pub const ALL: [Self; 5] = [
+        Self::Off,
+        Self::Minimal,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "none",
