@@ -10,12 +10,18 @@ use polars::prelude::*;
 
 use super::Split;
 use super::recipe::{Recipe, WindowKind};
+use crate::hashing::seeded_u64;
 use crate::metrics::timing;
+use crate::random::scramble;
 
 /// Windows that are thought of for each one that is wanted, before they are balanced.
 const OVERSAMPLING: u64 = 4;
 /// Windows of a length begin this often in that length.
 const STARTS_PER_LENGTH: u64 = 4;
+
+/// Sums of frames that are told apart when videos are chosen to validate: 78 hours at 30 frames a
+/// second, in some 33 MB.
+const MOST_SUMS: u64 = 1 << 23;
 
 /// A person in a video, as far as windows are concerned.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,25 +113,9 @@ struct Stretch {
     stride: u64,
 }
 
-/// A number that looks random and depends on all bits of `value` (Vigna's SplitMix64).
-pub fn scramble(value: u64) -> u64 {
-    let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 /// The ticket of what `parts` name, under a seed.
 pub fn ticket(seed: u64, parts: &[&str]) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes());
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    u64::from_le_bytes(bytes)
+    seeded_u64(seed, parts)
 }
 
 /// At most `wanted` windows for a recipe, spread evenly over sports, and in these over videos.
@@ -494,6 +484,7 @@ pub struct SplitVideo {
 
 /// The split of each video. Videos of the same subject stay together; the validation split has as
 /// nearly as possible `valid_fraction` of all frames, and at least one group where there are two.
+/// Among equally near choices the seed decides.
 pub fn splits(videos: &[SplitVideo], valid_fraction: f64, seed: u64) -> Vec<Split> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, video) in videos.iter().enumerate() {
@@ -507,35 +498,139 @@ pub fn splits(videos: &[SplitVideo], valid_fraction: f64, seed: u64) -> Vec<Spli
     if valid_fraction <= 0.0 || groups.len() < 2 {
         return splits;
     }
-    let frames = |group: &[usize]| group.iter().map(|index| videos[*index].frames).sum::<u64>();
     let mut order: Vec<(u64, &Vec<usize>)> = groups
         .iter()
         .map(|(key, group)| (ticket(seed, &["split", key]), group))
         .collect();
     order.sort();
-    let total: u64 = videos.iter().map(|video| video.frames).sum();
-    let target = total as f64 * valid_fraction;
-    let mut chosen: Vec<&Vec<usize>> = Vec::new();
-    let mut taken = 0.0;
-    for (_, group) in &order {
-        let with = taken + frames(group) as f64;
-        // One group has to stay to train on.
-        let leaves_some = chosen.len() + 1 < order.len();
-        if leaves_some && (with - target).abs() < (taken - target).abs() {
-            chosen.push(group);
-            taken = with;
-        }
-    }
-    if chosen.is_empty() {
-        let smallest = order
-            .iter()
-            .min_by_key(|(ticket, group)| (frames(group), *ticket));
-        chosen.extend(smallest.map(|(_, group)| *group));
-    }
-    for index in chosen.into_iter().flatten() {
+    let frames: Vec<u64> = order
+        .iter()
+        .map(|(_, group)| group.iter().map(|index| videos[*index].frames).sum())
+        .collect();
+    let target = frames.iter().sum::<u64>() as f64 * valid_fraction;
+    // Where frames are in one group only, another one validates, without frames.
+    let chosen = nearest_subset(&frames, target).unwrap_or_else(|| {
+        let smallest = (0..frames.len()).min_by_key(|place| frames[*place]);
+        smallest.into_iter().collect()
+    });
+    for index in chosen.into_iter().flat_map(|place| order[place].1) {
         splits[*index] = Split::Valid;
     }
     splits
+}
+
+/// Places of the weights whose sum is nearest to `target`: at least one weight above 0, and never
+/// all of these. Of equally near sums the one that the weights in front reach first wins, and so
+/// do these weights. `None` where fewer than two weights are above 0.
+///
+/// This is the subset sum problem, solved by dynamic programming over the sums that can be reached
+/// (Bellman, 1957), a bit for each: n * target / 64 steps and some 4 bytes a sum. It is exact up to
+/// [`MOST_SUMS`]; above, weights are rounded to the finest unit that has no more sums than that,
+/// which moves the sum by less than half a unit for each weight in it.
+fn nearest_subset(weights: &[u64], target: f64) -> Option<Vec<usize>> {
+    let positive: Vec<u64> = weights.iter().copied().filter(|w| *w > 0).collect();
+    if positive.len() < 2 {
+        return None;
+    }
+    // One weight alone is a subset, so no sum that is further away than the best of these counts.
+    let highest_sum = |weights: &[u64], target: f64| {
+        let distances = weights.iter().map(|w| (*w as f64 - target).abs());
+        let most = distances.fold(f64::INFINITY, f64::min);
+        (target + most).ceil() as u64
+    };
+    let divisor = positive.iter().copied().reduce(common_divisor)?;
+    let unit = divisor.max(highest_sum(&positive, target).div_ceil(MOST_SUMS));
+    let rounded = |weight: &u64| match weight % unit {
+        0 => weight / unit,
+        // What counts stays above 0.
+        _ => (weight.saturating_add(unit / 2) / unit).max(u64::from(*weight > 0)),
+    };
+    let weights: Vec<u64> = weights.iter().map(rounded).collect();
+    let positive: Vec<u64> = weights.iter().copied().filter(|w| *w > 0).collect();
+    let target = target / unit as f64;
+    let all = positive.iter().sum::<u64>();
+    let highest = highest_sum(&positive, target).min(all - 1);
+    let distance = |sum: u64| (sum as f64 - target).abs();
+    // No sum can be nearer than the whole numbers around the target.
+    let ideal = [target.floor(), target.ceil()].map(|sum| (sum as u64).clamp(1, highest));
+    let ideal_distance = distance(ideal[0]).min(distance(ideal[1]));
+
+    let mut sums = ReachableSums::up_to(highest as usize);
+    for (place, weight) in weights.iter().enumerate() {
+        if *weight == 0 || *weight > highest {
+            continue;
+        }
+        sums.add(place, *weight as usize);
+        let is_ideal = |sum: &u64| distance(*sum) <= ideal_distance && sums.contains(*sum as usize);
+        if ideal.iter().any(is_ideal) {
+            break;
+        }
+    }
+    let nearest = (1..=highest)
+        .filter(|sum| sums.contains(*sum as usize))
+        .min_by(|a, b| {
+            let last = |sum: &u64| sums.last[*sum as usize];
+            (distance(*a).total_cmp(&distance(*b))).then(last(a).cmp(&last(b)))
+        })?;
+    let mut chosen = Vec::new();
+    let mut left = nearest as usize;
+    while left > 0 {
+        let place = sums.last[left] as usize;
+        chosen.push(place);
+        left -= weights[place] as usize;
+    }
+    chosen.reverse();
+    Some(chosen)
+}
+
+/// Sums of the weights so far.
+struct ReachableSums {
+    /// A bit for each sum.
+    bits: Vec<u64>,
+    /// The last weight of the subset that reached a sum first; that of the rest comes before it.
+    last: Vec<u32>,
+    highest: usize,
+}
+
+impl ReachableSums {
+    fn up_to(highest: usize) -> Self {
+        let mut bits = vec![0; highest / 64 + 1];
+        bits[0] = 1;
+        Self {
+            bits,
+            last: vec![0; highest + 1],
+            highest,
+        }
+    }
+
+    fn contains(&self, sum: usize) -> bool {
+        self.bits[sum / 64] >> (sum % 64) & 1 == 1
+    }
+
+    /// Adds a weight, above 0, to every sum there is.
+    fn add(&mut self, place: usize, weight: usize) {
+        let (words, shift) = (weight / 64, weight % 64);
+        // From the top, so that the words below are those without the weight.
+        for index in (words..self.bits.len()).rev() {
+            let mut moved = self.bits[index - words] << shift;
+            if shift > 0 && index > words {
+                moved |= self.bits[index - words - 1] >> (64 - shift);
+            }
+            let mut new = moved & !self.bits[index];
+            if index == self.highest / 64 {
+                new &= u64::MAX >> (63 - self.highest % 64);
+            }
+            self.bits[index] |= new;
+            while new != 0 {
+                self.last[index * 64 + new.trailing_zeros() as usize] = place as u32;
+                new &= new - 1;
+            }
+        }
+    }
+}
+
+fn common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
 /// Numbers the distinct values, in the order of the values.
@@ -797,5 +892,84 @@ mod tests {
             1
         );
         assert_eq!(splits(&videos, 0.0, 1), [Split::Train; 2]);
+    }
+
+    fn valid_frames(frames: &[u64], valid_fraction: f64, seed: u64) -> u64 {
+        let videos: Vec<SplitVideo> = (frames.iter().enumerate())
+            .map(|(i, frames)| video(&format!("v{i}"), None, *frames))
+            .collect();
+        let splits = splits(&videos, valid_fraction, seed);
+        let with_splits = videos.iter().zip(&splits);
+        let valid = with_splits.filter(|(_, split)| **split == Split::Valid);
+        valid.map(|(video, _)| video.frames).sum()
+    }
+
+    #[test]
+    fn validation_comes_as_near_to_its_share_as_whole_videos_can() {
+        for seed in 0..20 {
+            // 11 of 55 are wanted: 10 are nearer than 15, whatever comes first.
+            assert_eq!(valid_frames(&[15, 10, 30], 0.2, seed), 10);
+            // 15 and 5 and 2 and 1 are 23 of 115.
+            assert_eq!(valid_frames(&[15, 30, 5, 60, 2, 2, 1], 0.2, seed), 23);
+            // One video has nearly everything, and one has no frames.
+            assert_eq!(valid_frames(&[1_000_000, 10, 20, 0], 0.1, seed), 30);
+            assert_eq!(valid_frames(&[1000, 1000, 0], 0.01, seed), 1000);
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_among_equally_near_choices() {
+        let videos: Vec<SplitVideo> = (0..10)
+            .map(|i| video(&format!("v{i}"), None, 100))
+            .collect();
+        let of_seed = |seed| splits(&videos, 0.3, seed);
+        assert_eq!(of_seed(3), of_seed(3));
+        let different: std::collections::HashSet<String> =
+            (0..20).map(|seed| format!("{:?}", of_seed(seed))).collect();
+        assert!(different.len() > 10, "{}", different.len());
+    }
+
+    #[test]
+    fn thousands_of_long_videos_are_few_steps() {
+        let frames: Vec<u64> = (0..5000).map(|i| 20_000 + scramble(i) % 100_000).collect();
+        let total: u64 = frames.iter().sum();
+        let valid = valid_frames(&frames, 0.2, 1);
+        // Frames are counted in units here, since the share has more than MOST_SUMS of them.
+        let off = valid.abs_diff(total / 5) as f64 / total as f64;
+        assert!(off < 1e-4, "{off}");
+        // Equal videos that cannot make up the share exactly.
+        let valid = valid_frames(&vec![1000; 3001], 0.1, 1);
+        assert_eq!(valid, 300_000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_choice_of_weights_is_nearer(
+            weights in prop::collection::vec(0_u64..400, 2..10),
+            share in 0.0_f64..1.0,
+        ) {
+            let target = weights.iter().sum::<u64>() as f64 * share;
+            let positive = weights.iter().filter(|weight| **weight > 0).count();
+            let sum_of = |subset: u32| -> u64 {
+                let taken = |place: &usize| subset >> place & 1 == 1;
+                (0..weights.len()).filter(taken).map(|place| weights[place]).sum()
+            };
+            let all = sum_of(u32::MAX);
+            let best = (0..1_u32 << weights.len())
+                .map(sum_of)
+                .filter(|sum| *sum > 0 && *sum < all)
+                .map(|sum| (sum as f64 - target).abs())
+                .fold(f64::INFINITY, f64::min);
+            match nearest_subset(&weights, target) {
+                None => prop_assert!(positive < 2),
+                Some(chosen) => {
+                    let sum: u64 = chosen.iter().map(|place| weights[*place]).sum();
+                    let distinct: std::collections::BTreeSet<_> = chosen.iter().collect();
+                    prop_assert_eq!(distinct.len(), chosen.len());
+                    prop_assert!(chosen.len() < positive && sum > 0);
+                    prop_assert!(((sum as f64 - target).abs() - best).abs() < 1e-9);
+                }
+            }
+        }
     }
 }
