@@ -15,7 +15,8 @@ use super::language_model::PrecisionArg;
 use super::model_card::{TRAIN_REPORT_FILE, write_card};
 use super::progress::bar_target;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, human_bytes, logs, print_result,
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, human_bytes, logs,
+    print_result,
 };
 use crate::dataset::check_name;
 use crate::files::write_atomically;
@@ -24,7 +25,7 @@ use crate::language::bases::{self, Base, BaseFiles};
 use crate::language::{ChatTokenizer, Needs};
 use crate::llama::{
     Adapter, Checkpointing, Composed, Engine, EngineOptions, LlamaConfig, LoraConfig, Projection,
-    Trainable, Weights, export, keep_freed_memory,
+    Trainable, Weights, export, keep_freed_memory, weights_bytes,
 };
 use crate::models::ModelStore;
 use crate::resources::{Resources, peak_resident_bytes};
@@ -33,7 +34,7 @@ use crate::train::folder::RunConfig;
 use crate::train::{
     AdamWConfig, Chats, DataSource, Decay, End, Evaluation, Length, MemoryEstimate, OnExisting,
     Order, Run, RunFolder, Schedule, Settings, Start, Step, TrainConfig, TrainData, TrainObserver,
-    TrainReport, Warmup, data, train, weights_bytes,
+    TrainReport, Warmup, data, train,
 };
 
 /// Share of the memory limit for the lake's database, which is opened when training is over.
@@ -71,7 +72,8 @@ nothing else; examples of more than --max-tokens are left out.
 The folder DIR/NAME gets the adapter as PEFT reads it (of the best evaluation, or of the last step
 where nothing validates), train_config.json, metrics.jsonl, loss.svg, event files for TensorBoard and
 checkpoints. Ctrl-C saves a checkpoint; the same command with --resume goes on from the newest one, to
-the same losses as without the interruption, unless there is a --time-limit.")]
+the same losses as without the interruption, unless there is a --time-limit. With a larger --epochs,
+--max-steps, --patience or --time-limit it goes on beyond its end, on the schedule of the longer run.")]
 pub struct TrainArgs {
     /// Model to train: smollm2, tinyllama, a GGUF file, a model's folder, OWNER/NAME on the Hugging
     /// Face hub
@@ -145,7 +147,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RATE", value_parser = above_zero, help_heading = "Optimiser")]
     lr: Option<f64>,
     /// What the learning rate does after the warm-up
-    #[arg(long, value_enum, default_value_t = Decay::Cosine, help_heading = "Optimiser")]
+    #[arg(long, value_parser = choices::decay(), default_value = Decay::Cosine.name(), help_heading = "Optimiser")]
     schedule: Decay,
     /// How long the learning rate rises: a share of all steps (0.05), or their number (20)
     #[arg(

@@ -43,6 +43,9 @@ pub struct Position {
     pub elapsed_secs: f64,
     /// Of that, time in steps.
     pub step_secs: f64,
+    /// Time of the newest evaluation.
+    #[serde(default)]
+    pub evaluation_secs: f64,
     /// The newest step after which the run was looked at: evaluated where there is a valid split,
     /// and saved.
     pub milestone: Option<u64>,

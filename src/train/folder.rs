@@ -184,7 +184,16 @@ fn standing(run: &Path) -> Result<String, TrainError> {
     })
 }
 
-/// What differs between the settings that were and those that are asked for.
+/// Limits at which a run ends: one that goes on may have larger ones.
+const LIMITS: [&str; 3] = ["epochs", "max_steps", "patience"];
+
+/// Whether only a run's end moves, and it moves away.
+fn is_larger_limit(name: &str, before: &Settings, now: &Settings) -> bool {
+    let number = |settings: &Settings| settings.get(name)?.as_u64();
+    LIMITS.contains(&name) && number(before).zip(number(now)).is_some_and(|(a, b)| a < b)
+}
+
+/// What differs between the settings that were and those that are asked for, larger limits left out.
 fn differences(before: &Settings, now: &Settings) -> Vec<String> {
     let names = before
         .keys()
@@ -194,7 +203,9 @@ fn differences(before: &Settings, now: &Settings) -> Vec<String> {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
     };
-    let differing = names.filter(|name| before.get(*name) != now.get(*name));
+    let differing = names
+        .filter(|name| before.get(*name) != now.get(*name))
+        .filter(|name| !is_larger_limit(name, before, now));
     differing
         .map(|name| {
             let (was, is) = (text(before.get(name)), text(now.get(name)));
@@ -206,6 +217,21 @@ fn differences(before: &Settings, now: &Settings) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_may_only_grow() {
+        let of = |json: serde_json::Value| json.as_object().expect("an object").clone();
+        let told = |before, now| differences(&of(before), &of(now));
+        let json = |max_steps: u64| serde_json::json!({"max_steps": max_steps, "seed": 0});
+        assert!(told(json(10), json(20)).is_empty());
+        let smaller = told(json(20), json(10));
+        assert_eq!(smaller, ["max_steps was 20, now it is 10"]);
+        let seeds = told(
+            serde_json::json!({"seed": 0}),
+            serde_json::json!({"seed": 1}),
+        );
+        assert_eq!(seeds, ["seed was 0, now it is 1"]);
+    }
 
     fn settings(rate: f64) -> Settings {
         let json = serde_json::json!({"lr": rate, "seed": 0});

@@ -31,7 +31,7 @@ pub use adamw::AdamWConfig;
 pub use data::{Chats, DataSource, Order, TrainData};
 pub use folder::{OnExisting, RunFolder, Settings};
 pub use log::{Evaluation, Measurement, Step};
-pub use memory::{MemoryEstimate, weights_bytes};
+pub use memory::MemoryEstimate;
 pub use run::{Run, Start, TrainObserver, TrainReport, train};
 pub use schedule::{Decay, Schedule, Warmup};
 
@@ -197,7 +197,7 @@ pub enum TrainError {
     )]
     Exists { path: PathBuf, standing: String },
     #[error(
-        "the run that is there has other settings ({differences}); give the same ones, begin anew with --overwrite, or give another --name: {path}"
+        "the run that is there has other settings ({differences}); give the same ones (only --epochs, --max-steps, --patience and --time-limit may become larger), begin anew with --overwrite, or give another --name: {path}"
     )]
     OtherSettings { path: PathBuf, differences: String },
     #[error(

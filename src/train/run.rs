@@ -122,7 +122,6 @@ struct Sitting<'a> {
     total_steps: u64,
     began: Instant,
     elapsed_before_secs: f64,
-    evaluation_secs: f64,
     /// The part of the run at its last milestone.
     progress_at_milestone: f64,
 }
@@ -149,9 +148,7 @@ impl<'a> Sitting<'a> {
                 (*state, Some(step))
             }
         };
-        if state.position.end == Some(End::Interrupted) {
-            state.position.end = None;
-        }
+        let ended = state.position.end.take();
         let valid = valid_texts(run);
         let texts = run.data.train.len();
         let mut sitting = Self {
@@ -167,11 +164,14 @@ impl<'a> Sitting<'a> {
             total_steps: config.total_steps(texts),
             began: Instant::now(),
             elapsed_before_secs: state.position.elapsed_secs,
-            evaluation_secs: 0.0,
             progress_at_milestone: 0.0,
             state,
         };
         sitting.progress_at_milestone = sitting.progress();
+        // What ended at a limit goes on where that limit is larger now.
+        if ended.is_some_and(|end| end != End::Interrupted) {
+            sitting.state.position.end = sitting.end();
+        }
         Ok(sitting)
     }
 
@@ -214,7 +214,8 @@ impl<'a> Sitting<'a> {
             return of_steps;
         };
         // The last evaluation belongs to the run's time.
-        let of_time = (self.elapsed_secs() + self.evaluation_secs) / limit_secs;
+        let position = &self.state.position;
+        let of_time = (self.elapsed_secs() + position.evaluation_secs) / limit_secs;
         of_steps.max(of_time).min(1.0)
     }
 
@@ -299,13 +300,13 @@ impl<'a> Sitting<'a> {
                 examples: "of the valid split".into(),
             });
         }
-        self.evaluation_secs = began.elapsed().as_secs_f64();
+        self.state.position.evaluation_secs = began.elapsed().as_secs_f64();
         let evaluation = Evaluation {
             step,
             loss,
             perplexity: loss.exp(),
             targets,
-            secs: self.evaluation_secs,
+            secs: self.state.position.evaluation_secs,
             elapsed_secs: self.elapsed_secs(),
         };
         let position = &mut self.state.position;
@@ -953,6 +954,34 @@ pub(super) mod tests {
         let outcome = run(&config);
         assert_eq!(outcome.report().end, End::OutOfTime);
         assert_eq!((outcome.steps.len(), outcome.evaluations.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_run_that_ended_at_a_limit_goes_on_when_the_limit_is_larger() {
+        let with = |max_steps, time_limit_secs| TrainConfig {
+            length: Length {
+                epochs: None,
+                max_steps: Some(max_steps),
+                time_limit_secs,
+            },
+            ..config()
+        };
+        let resume = |folder: &Path, config: &TrainConfig| {
+            let outcome = run_in(folder, config, &data(), &mut Bigrams::new(), &|_, _| ());
+            (outcome.report().end, outcome.report().steps)
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let out_of_time = with(6, Some(1e-9));
+        for _ in 0..2 {
+            // The same limit again changes nothing.
+            assert_eq!(resume(folder, &out_of_time), (End::OutOfTime, 0));
+        }
+        let longer = with(6, Some(1e9));
+        assert_eq!(resume(folder, &longer), (End::Finished, 6));
+        assert_eq!(resume(folder, &longer), (End::Finished, 6));
+        let more_steps = with(9, None);
+        assert_eq!(resume(folder, &more_steps), (End::Finished, 9));
     }
 
     #[test]

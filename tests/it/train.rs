@@ -335,6 +335,39 @@ fn the_defaults_are_the_settings_that_learn_best() {
 }
 
 #[test]
+fn a_run_that_ended_at_a_limit_goes_on_with_a_larger_one() {
+    let folder = workspace();
+    let folder = folder.path();
+    let report = |more: &[&str]| {
+        let told = json_of(&train(folder, &[more, &["--json"]].concat()));
+        let report = &told["report"];
+        (report["end"].clone(), report["steps"].clone())
+    };
+    // No step fits into so little time, nor into the same time again.
+    let short = ["--max-steps", "2", "--time-limit", "0.0000001"];
+    assert_eq!(report(&short), (json!("out_of_time"), json!(0)));
+    let again = [&short[..], &["--resume"]].concat();
+    assert_eq!(report(&again), (json!("out_of_time"), json!(0)));
+    let longer = ["--max-steps", "2", "--time-limit", "60", "--resume"];
+    assert_eq!(report(&longer), (json!("finished"), json!(2)));
+    let more_steps = ["--max-steps", "5", "--resume"];
+    assert_eq!(report(&more_steps), (json!("finished"), json!(5)));
+    let config = fs::read_to_string(run_folder(folder).join("train_config.json")).expect("a file");
+    assert!(config.contains("\"max_steps\": 5"), "{config}");
+    let steps = numbers(folder);
+    let steps: Vec<u64> = steps
+        .iter()
+        .filter(|line| line.get("gradient_norm").is_some())
+        .filter_map(|line| line["step"].as_u64())
+        .collect();
+    assert_eq!(steps, [1, 2, 3, 4, 5]);
+    // Fewer steps than there are cannot be asked for.
+    let fewer = train(folder, &["--max-steps", "3", "--resume"]);
+    assert_eq!(fewer.status.code(), Some(1));
+    assert!(stderr(&fewer).contains("max_steps was 5, now it is 3"));
+}
+
+#[test]
 fn losses_that_are_no_numbers_end_the_run_and_are_recorded() {
     let folder = workspace();
     let folder = folder.path();
