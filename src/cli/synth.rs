@@ -10,7 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::count_tokens;
 use super::progress::bar_target;
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{
+    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
+};
 use crate::dataset::{Dataset, Example};
 use crate::language::{ChatTokenizer, Needs, bases};
 use crate::resources::Resources;
@@ -37,10 +39,11 @@ const SHOWN_PROMPTS: usize = 2;
   posedata synth --dataset gait --provider openai --n 200 --dry-run
   posedata synth --dataset gait --provider claude --n 200 --max-cost 2.00
   posedata synth --dataset gait --provider openai --n 200 --batch    # again later to collect
-  OPENAI_BASE_URL=http://localhost:8000/v1 posedata synth --dataset gait --provider openai --model mine --n 50
+  posedata synth --dataset gait --provider openai --base-url http://localhost:8000/v1 --model mine --n 50
 
 The key is OPENAI_API_KEY or ANTHROPIC_API_KEY, in the environment or in a file .env in the working
-folder. OPENAI_BASE_URL and ANTHROPIC_BASE_URL name another server.
+folder. --base-url names another server, and so do OPENAI_BASE_URL and ANTHROPIC_BASE_URL where they
+stand in the same place as the key. Plain http is for servers on this machine.
 
 A model sees the table of a train example and writes a new question with its answer. An answer
 with a number that the facts neither contain nor imply is rejected, as are answers of another form,
@@ -54,8 +57,11 @@ pub struct SynthArgs {
     #[arg(long, value_name = "NAME")]
     dataset: String,
     /// Whom to ask
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choices::provider())]
     provider: ProviderKind,
+    /// Address of another server, for OpenAI's format with the version (https://HOST/v1)
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
     /// Model of the provider [default: gpt-6-luna, claude-haiku-5-5]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -73,7 +79,7 @@ pub struct SynthArgs {
     /// Only tell what would be sent, with tokens and cost; needs neither network nor key
     #[arg(long)]
     dry_run: bool,
-    /// Never spend more, in US dollars; counts what earlier runs of these settings have spent
+    /// Never spend more, in US dollars; counts all that earlier runs on this dataset have spent
     #[arg(long, value_name = "USD", value_parser = amount)]
     max_cost: Option<f64>,
     /// Prices of models
@@ -98,7 +104,7 @@ pub struct SynthArgs {
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
     /// How much the model thinks; models that do not think accept no effort
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choices::effort())]
     effort: Option<Effort>,
     /// How long to wait for an answer
     #[arg(long, value_name = "SECS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
@@ -183,7 +189,7 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         print_estimate(&estimate, &config, global)?;
         return Ok(Ending::AllGood);
     }
-    let access = Access::find(config.provider, Path::new("."))?;
+    let access = Access::find(config.provider, Path::new("."), args.base_url.as_deref())?;
     // Whatever could keep the result from being saved is found before anything is paid for.
     let tokenizer = tokenizer_of(&dataset, global)?;
     let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
@@ -388,6 +394,10 @@ fn print_report(
     };
     add("cost", usd(report.cost_usd));
     add("of this run", usd(report.cost_of_run_usd));
+    add(
+        "of all runs on this dataset",
+        usd(report.cost_of_dataset_usd),
+    );
     print_result(table)?;
     print_result(report.end_in_words())?;
     if !report.rejected.is_empty() && global.verbosity() > Verbosity::Quiet {

@@ -1,7 +1,7 @@
 //! Asks a provider until it answers: limits, retries, and the budget that both draw on.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,9 +11,8 @@ use super::limits::{Limiter, Limits};
 use super::provider::{Billed, Parameters, Prompt, Provider, ProviderError, Remedy, error_of};
 use super::retry::RetryPolicy;
 use super::transport::{Body, HttpAnswer, Transport, TransportError};
-
-/// How often a wait looks whether it was called off.
-const TICK: Duration = Duration::from_millis(50);
+use crate::random::SplitMix64;
+use crate::sync::{lock, sleep_unless};
 
 /// Why a request stays without answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +34,6 @@ pub enum Failure {
 pub struct Asked {
     pub result: Result<(Billed, Option<String>), Failure>,
     pub attempts: u32,
-    /// What attempts without an answer may have cost.
-    pub lost_usd: f64,
     /// What the answer cost.
     pub cost_usd: f64,
 }
@@ -54,7 +51,7 @@ pub struct Asker<'a> {
     pub cancel: &'a AtomicBool,
     /// Set when it makes no sense to go on.
     pub halt: AtomicBool,
-    jitter: Mutex<u64>,
+    jitter: Mutex<SplitMix64>,
 }
 
 impl<'a> Asker<'a> {
@@ -82,7 +79,8 @@ impl<'a> Asker<'a> {
             limiter: Mutex::new(Limiter::new(limits, Instant::now())),
             cancel,
             halt: AtomicBool::new(false),
-            jitter: Mutex::new(seed()),
+            // Two processes that were told to come back do not come back together.
+            jitter: Mutex::new(SplitMix64::of_process()),
         }
     }
 
@@ -91,8 +89,9 @@ impl<'a> Asker<'a> {
         most_usd(self.price, self.parameters, prompt)
     }
 
-    /// Asks, again and again if need be. The first attempt's cost has been set aside by the caller.
-    pub fn ask(&self, prompt: &Prompt) -> Asked {
+    /// Asks, again and again if need be. The first attempt's cost has been set aside by the caller,
+    /// who hears of each attempt that may have been billed in vain before there is another one.
+    pub fn ask(&self, prompt: &Prompt, mut on_lost: impl FnMut(f64)) -> Asked {
         let body = self.provider.body(self.parameters, prompt).to_string();
         let most_usd = self.most_usd(prompt);
         let tokens =
@@ -100,7 +99,6 @@ impl<'a> Asker<'a> {
         let mut asked = Asked {
             result: Err(Failure::CalledOff),
             attempts: 0,
-            lost_usd: 0.0,
             cost_usd: 0.0,
         };
         loop {
@@ -133,8 +131,10 @@ impl<'a> Asker<'a> {
             };
             let reason = self.transport.redact(&reason);
             let lost_usd = if is_lost { most_usd } else { 0.0 };
-            asked.lost_usd += lost_usd;
             lock(self.budget).settle(most_usd, lost_usd);
+            if is_lost {
+                on_lost(lost_usd);
+            }
             let attempt = asked.attempts;
             tracing::debug!(target: "posedata::synth", attempt, reason, "attempt failed");
             match self.policy.wait(attempt, retry_after, self.random()) {
@@ -193,23 +193,12 @@ impl<'a> Asker<'a> {
 
     /// Sleeps; `false` if called off meanwhile.
     fn sleep(&self, wait: Duration) -> bool {
-        let until = Instant::now() + wait;
-        loop {
-            if self.is_called_off() {
-                return false;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(TICK));
-        }
+        sleep_unless(wait, || self.is_called_off())
     }
 
-    /// Between 0 and 1 (SplitMix64, Steele et al., 2014).
+    /// From 0 to 1.
     fn random(&self) -> f64 {
-        let mut state = lock(&self.jitter);
-        (next_random(&mut state) >> 11) as f64 / (1_u64 << 53) as f64
+        lock(&self.jitter).next_fraction()
     }
 }
 
@@ -226,29 +215,4 @@ pub fn most_usd(price: Option<Price>, parameters: &Parameters, prompt: &Prompt) 
         output_tokens: u64::from(parameters.max_answer_tokens),
     };
     price.map_or(0.0, |price| price.cost_usd(usage))
-}
-
-/// Numbers that look random (SplitMix64: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
-/// Generators", 2014).
-pub fn next_random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// Different in each process, so that two that were told to come back do not come back together.
-pub fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new()
-        .build_hasher()
-        .finish()
-}
-
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Numbers and buckets are never half-changed.
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -6,24 +6,27 @@
 //! it with the provider before it sends anything again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 
-use super::asker::{most_usd, next_random, seed};
+use super::asker::most_usd;
 use super::checks::{Reason, Rejection};
 use super::journal::{Answered, OpenBatch, Record};
 use super::provider::{Billed, Provider, ProviderError, ProviderKind, Remedy, error_of};
 use super::report::{PendingBatch, RoundEnd};
 use super::transport::{Body, HttpAnswer, Transport};
 use super::{Request, RoundState, SynthError};
+use crate::random::SplitMix64;
+use crate::sync::sleep_unless;
 
 /// A request that came back without an answer so often is not sent again.
 const MOST_SUBMISSIONS: u32 = 3;
 /// Both providers take more; files stay small.
 const MOST_REQUESTS: usize = 10_000;
 /// Clocks differ: a batch may seem to be older than the intent to send it.
-const CLOCK_TOLERANCE_SECS: u64 = 300;
+const CLOCK_TOLERANCE_SECS: i64 = 300;
 
 /// What a provider says of a batch.
 struct Status {
@@ -140,8 +143,7 @@ impl Desk<'_> {
         requests: &[Request<'_>],
     ) -> Result<PendingBatch, Trouble> {
         let keys: Vec<String> = requests.iter().map(|request| request.key.clone()).collect();
-        let mut random = seed();
-        let token = format!("posedata-{:016x}", next_random(&mut random));
+        let token = format!("posedata-{:016x}", SplitMix64::of_process().next_u64());
         let config = state.config;
         let price = config.price;
         let cost: f64 = requests
@@ -224,21 +226,11 @@ impl Desk<'_> {
 
     /// Uploads a batch's requests to OpenAI; gives the file's id.
     fn upload(&self, token: &str, lines: &[u8]) -> Result<String, Trouble> {
-        // The token is random, so it cannot be in the file.
-        let boundary = format!("----{token}");
-        let mut bytes = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n\
-             --{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{token}.jsonl\"\r\n\
-             Content-Type: application/jsonl\r\n\r\n"
-        )
-        .into_bytes();
-        bytes.extend_from_slice(lines);
-        bytes.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-        let content_type = format!("multipart/form-data; boundary={boundary}");
         let file = self.json(|| {
-            let body = Body::Other {
-                content_type: content_type.clone(),
-                bytes: bytes.clone(),
+            let body = Body::File {
+                purpose: "batch",
+                name: format!("{token}.jsonl"),
+                bytes: lines.to_vec(),
             };
             self.transport.post("/files", body)
         })?;
@@ -444,9 +436,10 @@ impl Desk<'_> {
                     let total: u64 = counts
                         .map(|counts| counts.values().filter_map(Value::as_u64).sum())
                         .unwrap_or(0);
-                    let created = super::retry::parse_rfc3339(&text(&batch["created_at"]));
+                    let created = DateTime::parse_from_rfc3339(&text(&batch["created_at"]));
                     total == keys.len() as u64
-                        && created.is_some_and(|at| at + CLOCK_TOLERANCE_SECS >= at_secs)
+                        && created
+                            .is_ok_and(|at| at.timestamp() + CLOCK_TOLERANCE_SECS >= at_secs as i64)
                         && !known.contains(&text(&batch["id"]))
                 }
             };
@@ -478,7 +471,7 @@ impl Desk<'_> {
         &self,
         call: impl Fn() -> Result<HttpAnswer, super::transport::TransportError>,
     ) -> Result<HttpAnswer, Trouble> {
-        let mut random = seed();
+        let mut random = SplitMix64::of_process();
         let mut attempt = 1;
         loop {
             let (message, wait) = match call() {
@@ -490,7 +483,7 @@ impl Desk<'_> {
                 }
                 Err(error) => (error.to_string(), Some(None)),
             };
-            let fraction = (next_random(&mut random) >> 11) as f64 / (1_u64 << 53) as f64;
+            let fraction = random.next_fraction();
             let wait = wait.and_then(|after| self.retry.wait(attempt, after, fraction));
             match wait {
                 Some(wait) if self.sleep(wait) => attempt += 1,
@@ -511,15 +504,7 @@ impl Desk<'_> {
 
     /// Sleeps; `false` if called off meanwhile.
     fn sleep(&self, wait: Duration) -> bool {
-        let until = Instant::now() + wait;
-        while !self.cancel.load(Ordering::Relaxed) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(50)));
-        }
-        false
+        sleep_unless(wait, || self.cancel.load(Ordering::Relaxed))
     }
 }
 
@@ -535,14 +520,13 @@ enum Creation {
 fn choose<'a>(state: &mut RoundState<'a>) -> Result<(Vec<Request<'a>>, bool), SynthError> {
     let mut to_send: Vec<Request<'a>> = Vec::new();
     let config = state.config;
-    let mut spent_usd = 0.0;
+    let mut spent_usd = state.earlier_usd();
     let mut is_out_of_money = false;
     for index in 0..state.plan.len() {
-        if to_send.len() >= state.missing().min(MOST_REQUESTS) || is_out_of_money {
+        if to_send.len() >= state.missing().min(MOST_REQUESTS) {
             break;
         }
         let request = state.plan.request(index);
-        spent_usd += state.earlier_usd(&request);
         if state.present.contains(&request.key) {
             continue;
         }
@@ -552,7 +536,7 @@ fn choose<'a>(state: &mut RoundState<'a>) -> Result<(Vec<Request<'a>>, bool), Sy
         } else if state.journal.submissions(&request.key) >= MOST_SUBMISSIONS {
             let detail = format!("{MOST_SUBMISSIONS} batches brought no answer");
             state.reject(&request, Rejection::new(Reason::NotAnswered, detail), None);
-        } else {
+        } else if !is_out_of_money {
             let most = most_usd(config.price, &config.parameters, &request.prompt);
             if config
                 .max_cost_usd

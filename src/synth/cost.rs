@@ -142,11 +142,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Without a limit everything fits.
-    pub fn new(limit_usd: Option<f64>) -> Self {
+    /// What is left of a limit after `spent_usd`, which may be more; without one everything fits.
+    pub fn new(limit_usd: Option<f64>, spent_usd: f64) -> Self {
         Self {
             limit_usd,
-            spent_usd: 0.0,
+            spent_usd,
             reserved_usd: 0.0,
         }
     }
@@ -165,11 +165,6 @@ impl Budget {
     /// What was set aside has become a cost.
     pub fn settle(&mut self, reserved_usd: f64, spent_usd: f64) {
         self.reserved_usd = (self.reserved_usd - reserved_usd).max(0.0);
-        self.spent_usd += spent_usd;
-    }
-
-    /// Counts what was spent earlier.
-    pub fn count(&mut self, spent_usd: f64) {
         self.spent_usd += spent_usd;
     }
 
@@ -232,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_budget_counts_what_is_in_flight() {
-        let mut budget = Budget::new(Some(1.0));
+        let mut budget = Budget::new(Some(1.0), 0.0);
         assert!(budget.reserve(0.4) && budget.reserve(0.4));
         assert!(!budget.reserve(0.4));
         budget.settle(0.4, 0.1);
@@ -241,5 +236,8 @@ mod tests {
         budget.settle(0.4, 0.4);
         assert!((budget.spent_usd() - 0.9).abs() < 1e-12);
         assert!(!budget.reserve(0.2) && budget.reserve(0.05));
+        let mut overdrawn = Budget::new(Some(1.0), 1.5);
+        assert!(!overdrawn.reserve(0.1));
+        assert!(Budget::new(None, 1.5).reserve(0.1));
     }
 }

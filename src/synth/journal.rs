@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::Price;
 use super::provider::{Parameters, Prompt, ProviderKind, Reply, Usage};
 
 #[derive(Debug, thiserror::Error)]
@@ -49,25 +50,36 @@ pub fn request_key(provider: ProviderKind, parameters: &Parameters, prompt: &Pro
         &prompt.system,
         &prompt.user,
     ] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+        crate::hashing::add_part(&mut hasher, part);
     }
     hasher.finalize().to_hex().to_string()
 }
 
 /// A line of the journal.
+///
+/// The life of a request that is sent at once: `Asked`, an `Unanswered` for each attempt that may
+/// have been billed in vain, and `Answered` or `Ended` at its end. What is without an end was
+/// under way when the process was killed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "record")]
 pub enum Record {
+    /// A request is about to be sent.
+    Asked {
+        key: String,
+        /// What one attempt costs at most, in US dollars.
+        cost_at_most_usd: f64,
+    },
     /// A request was answered and billed.
     Answered(Answered),
-    /// A request got no answer that can be used, but may have been billed.
+    /// An attempt brought no answer that can be used, but may have been billed.
     Unanswered {
         key: String,
-        /// What the attempts cost at most, in US dollars; `None` where no price is known.
+        /// What it costs at most, in US dollars; `None` where no price is known.
         cost_at_most_usd: Option<f64>,
         reason: String,
     },
+    /// A request has ended without an answer; what its attempts may have cost is noted.
+    Ended { key: String },
     /// A batch is about to be sent. If nothing follows, nobody knows whether it was.
     BatchIntended {
         /// Names the batch where the provider keeps names.
@@ -126,6 +138,12 @@ pub struct Journal {
 struct Contents {
     answers: HashMap<String, Answered>,
     unanswered_usd: HashMap<String, f64>,
+    /// Requests without an end, and what an attempt at them costs at most.
+    under_way_usd: HashMap<String, f64>,
+    /// What all answers cost whose price was known.
+    answered_usd: f64,
+    /// Tokens of the answers of each provider and model whose price was not known.
+    unpriced: BTreeMap<String, Usage>,
     open_batches: BTreeMap<String, OpenBatch>,
     intents: BTreeMap<String, (Vec<String>, u64)>,
     /// In how many batches a request was.
@@ -135,7 +153,28 @@ struct Contents {
 impl Contents {
     fn take(&mut self, record: Record) {
         match record {
+            Record::Asked {
+                key,
+                cost_at_most_usd,
+            } => {
+                // What was under way when a run was killed may have been billed.
+                if let Some(usd) = self.under_way_usd.insert(key.clone(), cost_at_most_usd) {
+                    *self.unanswered_usd.entry(key).or_default() += usd;
+                }
+            }
+            Record::Ended { key } => {
+                self.under_way_usd.remove(&key);
+            }
             Record::Answered(answer) => {
+                self.under_way_usd.remove(&answer.key);
+                match answer.cost_usd {
+                    Some(usd) => self.answered_usd += usd,
+                    None => {
+                        let unpriced = self.unpriced.entry(answer.origin.clone()).or_default();
+                        unpriced.input_tokens += answer.usage.input_tokens;
+                        unpriced.output_tokens += answer.usage.output_tokens;
+                    }
+                }
                 self.answers.entry(answer.key.clone()).or_insert(answer);
             }
             Record::Unanswered {
@@ -246,13 +285,23 @@ impl Journal {
         self.contents.answers.get(key)
     }
 
+    /// What all that the journal knows of has cost at most, whatever the settings it was asked with:
+    /// answers, attempts without one, and requests that were under way when a run was killed.
+    /// Batches that are not collected yet are not in it. Answers that were journaled without a price
+    /// count where they are of `origin`, by its `price`; a model without a price costs nothing here.
+    pub fn spent_usd(&self, origin: &str, price: Option<Price>) -> f64 {
+        let unpriced = self.contents.unpriced.get(origin);
+        let unpriced_usd = unpriced.zip(price).map(|(usage, p)| p.cost_usd(*usage));
+        self.contents.answered_usd
+            + unpriced_usd.unwrap_or(0.0)
+            + self.contents.unanswered_usd.values().sum::<f64>()
+            + self.contents.under_way_usd.values().sum::<f64>()
+    }
+
     /// What attempts without an answer may have cost.
     pub fn unanswered_usd(&self, key: &str) -> f64 {
-        self.contents
-            .unanswered_usd
-            .get(key)
-            .copied()
-            .unwrap_or(0.0)
+        let usd = |costs: &HashMap<String, f64>| costs.get(key).copied().unwrap_or(0.0);
+        usd(&self.contents.unanswered_usd) + usd(&self.contents.under_way_usd)
     }
 
     /// In how many batches a request was sent.

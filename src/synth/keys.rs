@@ -14,6 +14,9 @@ use crate::text::read_text;
 
 /// What is shown in place of a key.
 const HIDDEN: &str = "***";
+/// Stands for a dollar sign while a `.env` file is read: a character that no text has (Unicode's
+/// private use area).
+const DOLLAR: &str = "\u{f8f24}";
 /// Beginnings of a key that are as long as this are hidden too: servers that mask keys show some.
 const TELLING_CHARS: usize = 12;
 
@@ -23,6 +26,16 @@ pub enum KeyError {
         "{variable} is not set; set it in the environment, or write it into a file .env in the working folder"
     )]
     Missing { variable: &'static str },
+    #[error(
+        "{address_variable} is in {address_source} but {key_variable} is in {key_source}: the key would go to an address that somebody else may have written; set both in the same place, or confirm the address with --base-url {address}"
+    )]
+    OtherSource {
+        key_variable: &'static str,
+        key_source: Source,
+        address_variable: &'static str,
+        address_source: Source,
+        address: String,
+    },
     #[error("{variable} holds characters that no key has; check it for quotes and line ends")]
     Malformed { variable: &'static str },
     #[error("entry {entry} of the file is no NAME=VALUE; comments begin with #: {path}")]
@@ -73,6 +86,22 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Where a setting comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Environment,
+    DotEnv,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Environment => "the environment",
+            Self::DotEnv => "the file .env of the working folder",
+        })
+    }
+}
+
 /// Settings from the environment, and from a `.env` file where that has none. The file is only read:
 /// nothing of it gets into the environment, which child processes would inherit.
 pub struct Settings {
@@ -96,10 +125,13 @@ impl Settings {
             reason,
         };
         let text = read_text(&path).map_err(|e| unreadable(e.to_string()))?;
+        // Variables are not put into values: an address could otherwise hold a key that comes from
+        // the environment.
+        let text = text.replace("\\$", "$").replace('$', DOLLAR);
         let mut dot_env = Vec::new();
         for (index, line) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
             match line {
-                Ok(pair) => dot_env.push(pair),
+                Ok((name, value)) => dot_env.push((name, value.replace(DOLLAR, "$"))),
                 Err(dotenvy::Error::Io(e)) => return Err(unreadable(e.to_string())),
                 Err(_) => {
                     return Err(KeyError::DotEnv {
@@ -112,25 +144,29 @@ impl Settings {
         Ok(Self { dot_env })
     }
 
-    /// The value of a variable; an empty one counts as not set.
-    pub fn get(&self, variable: &str) -> Option<String> {
+    /// The value of a variable and where it is from; an empty one counts as not set.
+    pub fn get(&self, variable: &str) -> Option<(String, Source)> {
         let environment = std::env::var(variable).ok();
-        let file = || self.dot_env.iter().find(|(name, _)| name == variable);
-        environment
-            .filter(|value| !value.is_empty())
-            .or_else(|| file().map(|(_, value)| value.clone()))
-            .filter(|value| !value.is_empty())
+        let file = self.dot_env.iter().find(|(name, _)| name == variable);
+        let found = [
+            (environment, Source::Environment),
+            (file.map(|(_, value)| value.clone()), Source::DotEnv),
+        ];
+        found
+            .into_iter()
+            .filter_map(|(value, source)| Some((value?, source)))
+            .find(|(value, _)| !value.trim().is_empty())
     }
 
-    /// The key in a variable.
+    /// The key in a variable and where it is from.
     ///
     /// # Errors
     /// When it is not set, or cannot be sent as a header.
-    pub fn key(&self, variable: &'static str) -> Result<Secret, KeyError> {
-        let key = self.get(variable).ok_or(KeyError::Missing { variable })?;
+    pub fn key(&self, variable: &'static str) -> Result<(Secret, Source), KeyError> {
+        let (key, source) = self.get(variable).ok_or(KeyError::Missing { variable })?;
         let key = key.trim().to_owned();
         if key.chars().all(|c| c.is_ascii_graphic()) {
-            Ok(Secret(key))
+            Ok((Secret(key), source))
         } else {
             Err(KeyError::Malformed { variable })
         }
@@ -163,9 +199,22 @@ mod tests {
         std::fs::write(folder.path().join(".env"), lines).expect("a file");
         let settings = Settings::read(folder.path()).expect("settings");
         assert!(settings.get("POSEDATA_TEST_NOT_THERE").is_none());
-        let key = settings.key(variable).expect("a key");
-        assert_eq!(key.reveal(), "abc");
+        let (key, source) = settings.key(variable).expect("a key");
+        assert_eq!((key.reveal(), source), ("abc", Source::DotEnv));
         assert!(std::env::var(variable).is_err());
+    }
+
+    #[test]
+    fn values_of_the_file_take_nothing_out_of_the_environment() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lines =
+            "P_PLAIN=https://host/$PATH\nP_QUOTED=\"${PATH} \\$P_PLAIN\"\nP_WHOLE='$PATH'\n";
+        std::fs::write(folder.path().join(".env"), lines).expect("a file");
+        let settings = Settings::read(folder.path()).expect("settings");
+        let value = |name| settings.get(name).map(|(value, _)| value);
+        assert_eq!(value("P_PLAIN").as_deref(), Some("https://host/$PATH"));
+        assert_eq!(value("P_QUOTED").as_deref(), Some("${PATH} $P_PLAIN"));
+        assert_eq!(value("P_WHOLE").as_deref(), Some("$PATH"));
     }
 
     #[test]

@@ -19,7 +19,6 @@ pub mod facts;
 pub mod journal;
 pub mod keys;
 pub mod limits;
-pub mod numbers;
 pub mod prompt;
 pub mod provider;
 pub mod report;
@@ -36,7 +35,9 @@ use std::time::Duration;
 use crate::dataset::{
     Dataset, Example, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, SynthRecord, VideoRecord,
 };
-use asker::{Asked, Asker, Failure, lock};
+use crate::hashing;
+use crate::sync::lock;
+use asker::{Asked, Asker, Failure};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
 use journal::{Answered, Journal, JournalError, Record, request_key};
@@ -87,7 +88,7 @@ pub struct SynthConfig {
     pub wanted: usize,
     /// Most different requests, those of earlier runs included.
     pub max_requests: usize,
-    /// Most money, in US dollars, that of earlier runs included.
+    /// Most money, in US dollars, all that the journal knows of included.
     pub max_cost_usd: Option<f64>,
     /// What the model costs in this mode.
     pub price: Option<Price>,
@@ -116,21 +117,48 @@ pub struct Access {
 }
 
 impl Access {
-    /// From the environment or the `.env` file in `folder`. Only a server that was named may go
-    /// without a key.
+    /// From the environment or the `.env` file in `folder`; `confirmed_url` is an address that the
+    /// user has named for this call. Only a server that was named may go without a key.
+    ///
+    /// Key and address have to be from the same source, unless the address is confirmed: a folder
+    /// that came from elsewhere may hold a `.env` that names its writer's server.
     ///
     /// # Errors
-    /// When there is no key and the provider's own server is meant, or `.env` cannot be read.
-    pub fn find(provider: ProviderKind, folder: &Path) -> Result<Self, KeyError> {
+    /// When there is no key and the provider's own server is meant, when key and address are from
+    /// different sources, or when `.env` cannot be read.
+    pub fn find(
+        provider: ProviderKind,
+        folder: &Path,
+        confirmed_url: Option<&str>,
+    ) -> Result<Self, KeyError> {
         let settings = Settings::read(folder)?;
-        let base_url = settings.get(provider.base_url_variable());
+        let address_variable = provider.base_url_variable();
+        let named = match confirmed_url {
+            Some(url) => Some((url.to_owned(), None)),
+            None => settings
+                .get(address_variable)
+                .map(|(url, source)| (url, Some(source))),
+        };
         let key = match settings.key(provider.key_variable()) {
-            Err(KeyError::Missing { .. }) if base_url.is_some() => None,
+            Err(KeyError::Missing { .. }) if named.is_some() => None,
             key => Some(key?),
         };
+        let (base_url, address_source) =
+            named.unwrap_or_else(|| (provider.default_base_url().into(), None));
+        if let (Some((_, key_source)), Some(address_source)) = (&key, address_source)
+            && *key_source != address_source
+        {
+            return Err(KeyError::OtherSource {
+                key_variable: provider.key_variable(),
+                key_source: *key_source,
+                address_variable,
+                address_source,
+                address: base_url,
+            });
+        }
         Ok(Self {
-            base_url: base_url.unwrap_or_else(|| provider.default_base_url().into()),
-            key,
+            base_url: base_url.trim().to_owned(),
+            key: key.map(|(key, _)| key),
         })
     }
 }
@@ -197,7 +225,8 @@ impl<'a> Plan<'a> {
         }
         // An example keeps its place among the others when more join the dataset, and its prompts
         // stay the same: answers that were paid for serve again.
-        sources.sort_by_cached_key(|example| content_hash(Some(config.seed), example));
+        sources
+            .sort_by_cached_key(|example| content_hash(Some(config.seed), example).to_le_bytes());
         Ok(Self {
             sources,
             provider: config.provider,
@@ -217,7 +246,7 @@ impl<'a> Plan<'a> {
     pub fn request(&self, index: usize) -> Request<'a> {
         let position = index % self.sources.len();
         let example = self.sources[position];
-        let first = u64::from_le_bytes(content_hash(None, example));
+        let first = content_hash(None, example);
         let prompt = prompt_for(example, first, index / self.sources.len());
         let key = request_key(self.provider, self.parameters, &prompt);
         Request {
@@ -229,16 +258,9 @@ impl<'a> Plan<'a> {
 }
 
 /// A number that an example's words and a seed decide.
-fn content_hash(seed: Option<u64>, example: &Example) -> [u8; 8] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.unwrap_or_default().to_le_bytes());
-    for text in [&example.question, &example.data, &example.answer] {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    }
-    let mut first = [0; 8];
-    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    first
+fn content_hash(seed: Option<u64>, example: &Example) -> u64 {
+    let texts = [&example.question, &example.data, &example.answer];
+    hashing::seeded_u64(seed.unwrap_or_default(), &texts.map(String::as_str))
 }
 
 /// What a round would send.
@@ -416,11 +438,37 @@ impl RoundState<'_> {
         });
     }
 
-    /// What the requests of the plan have cost in earlier runs, up to `index`.
-    fn earlier_usd(&self, request: &Request<'_>) -> f64 {
-        let answered = self.journal.answer(&request.key);
-        let cost = answered.and_then(|answer| answer.cost_usd).unwrap_or(0.0);
-        cost + self.journal.unanswered_usd(&request.key)
+    /// What all earlier runs have cost at most, batches that the provider still works on included.
+    fn earlier_usd(&self) -> f64 {
+        let config = self.config;
+        let spent_usd = self.journal.spent_usd(&config.origin(), config.price);
+        let batches = self.journal.open_batches();
+        let intents = self.journal.intents();
+        let is_open = |key: &&String| self.journal.answer(key).is_none();
+        let mut reserved_usd = 0.0;
+        // Of what nobody has priced, the requests of this plan can be.
+        let mut unpriced: HashSet<&String> = HashSet::new();
+        for batch in &batches {
+            let open = batch.keys.iter().filter(is_open);
+            match batch.cost_at_most_usd {
+                Some(usd) => {
+                    let share = open.count() as f64 / batch.keys.len().max(1) as f64;
+                    reserved_usd += usd * share;
+                }
+                None => unpriced.extend(open),
+            }
+        }
+        for (_, keys, _) in &intents {
+            unpriced.extend(keys.iter().filter(is_open));
+        }
+        if !unpriced.is_empty() {
+            reserved_usd += (0..self.plan.len())
+                .map(|index| self.plan.request(index))
+                .filter(|request| unpriced.contains(&request.key))
+                .map(|request| asker::most_usd(config.price, &config.parameters, &request.prompt))
+                .sum::<f64>();
+        }
+        spent_usd + reserved_usd
     }
 
     fn into_round(self, end: RoundEnd) -> Round {
@@ -428,6 +476,7 @@ impl RoundState<'_> {
             .map(|index| self.journal.unanswered_usd(&self.plan.request(index).key))
             .sum();
         let known = self.config.price.is_some();
+        let spent_usd = (self.journal).spent_usd(&self.config.origin(), self.config.price);
         let report = SynthReport {
             provider: self.config.provider,
             model: self.config.parameters.model.clone(),
@@ -441,6 +490,7 @@ impl RoundState<'_> {
             usage: self.usage,
             cost_usd: known.then_some(self.cost_usd + unanswered),
             cost_of_run_usd: known.then_some(self.cost_of_run_usd),
+            cost_of_dataset_usd: known.then_some(spent_usd),
             end,
         };
         Round {
@@ -521,7 +571,7 @@ fn run_direct(
     observer: &dyn SynthObserver,
 ) -> Result<RoundEnd, SynthError> {
     let config = state.config;
-    let budget = Mutex::new(Budget::new(config.max_cost_usd));
+    let budget = Mutex::new(Budget::new(config.max_cost_usd, state.earlier_usd()));
     let asker = Asker::new(
         provider,
         transport,
@@ -533,13 +583,17 @@ fn run_direct(
         cancel,
     );
     let (jobs, job_queue) = crossbeam_channel::unbounded::<(usize, Prompt)>();
-    let (answers, answer_queue) = crossbeam_channel::unbounded::<(usize, Asked)>();
+    let (events, event_queue) = crossbeam_channel::unbounded::<Event>();
     std::thread::scope(|scope| {
         for worker in 0..config.concurrency {
-            let (job_queue, answers, asker) = (job_queue.clone(), answers.clone(), &asker);
+            let (job_queue, events, asker) = (job_queue.clone(), events.clone(), &asker);
             let work = move || {
                 for (index, prompt) in job_queue {
-                    if answers.send((index, asker.ask(&prompt))).is_err() {
+                    let asked = asker.ask(&prompt, |usd| {
+                        // Without a receiver the next send ends this thread.
+                        let _ = events.send(Event::Lost { index, usd });
+                    });
+                    if events.send(Event::Ended { index, asked }).is_err() {
                         break;
                     }
                 }
@@ -549,7 +603,7 @@ fn run_direct(
                 .spawn_scoped(scope, work)
                 .map_err(|e| TransportSetupError::Client(format!("cannot start a thread: {e}")))?;
         }
-        drop(answers);
+        drop(events);
         let mut direct = Direct {
             state,
             asker: &asker,
@@ -558,13 +612,27 @@ fn run_direct(
             checked: 0,
             in_flight: 0,
             failures_in_a_row: 0,
+            is_out_of_money: false,
             end: None,
         };
-        let end = direct.run(&jobs, &answer_queue, observer);
+        let end = direct.run(&jobs, &event_queue, observer);
         // Workers end when nobody sends them jobs any more.
         drop(jobs);
         end
     })
+}
+
+/// What happens to a request that was sent.
+enum Event {
+    /// An attempt may have been billed in vain; another one may follow.
+    Lost {
+        index: usize,
+        usd: f64,
+    },
+    Ended {
+        index: usize,
+        asked: Asked,
+    },
 }
 
 /// The loop of a direct round.
@@ -578,6 +646,8 @@ struct Direct<'a, 'b, 'c> {
     checked: usize,
     in_flight: usize,
     failures_in_a_row: u32,
+    /// Nothing more is sent; answers that are paid for still count.
+    is_out_of_money: bool,
     end: Option<RoundEnd>,
 }
 
@@ -585,11 +655,11 @@ impl Direct<'_, '_, '_> {
     fn run(
         &mut self,
         jobs: &crossbeam_channel::Sender<(usize, Prompt)>,
-        answers: &crossbeam_channel::Receiver<(usize, Asked)>,
+        events: &crossbeam_channel::Receiver<Event>,
         observer: &dyn SynthObserver,
     ) -> Result<RoundEnd, SynthError> {
         loop {
-            self.dispatch(jobs);
+            self.dispatch(jobs)?;
             self.check_in_order(observer)?;
             if self.in_flight == 0 {
                 if self.state.missing() == 0 {
@@ -599,26 +669,36 @@ impl Direct<'_, '_, '_> {
                     return Ok(end);
                 }
                 if self.checked >= self.state.plan.len() {
-                    return Ok(RoundEnd::OutOfRequests);
+                    return Ok(match self.is_out_of_money {
+                        true => RoundEnd::MaxCost,
+                        false => RoundEnd::OutOfRequests,
+                    });
                 }
                 // Checking has made room for more.
                 continue;
             }
-            let Ok((index, asked)) = answers.recv() else {
-                return Ok(RoundEnd::Interrupted);
-            };
-            self.in_flight -= 1;
-            self.settle(index, asked)?;
+            match events.recv() {
+                Ok(Event::Lost { index, usd }) => self.note_lost(index, usd)?,
+                Ok(Event::Ended { index, asked }) => {
+                    self.in_flight -= 1;
+                    self.settle(index, asked)?;
+                }
+                Err(_) => return Ok(RoundEnd::Interrupted),
+            }
         }
     }
 
     /// Sends requests as long as each of those on their way could be one of the missing examples:
-    /// so no answer is paid for that is not needed.
-    fn dispatch(&mut self, jobs: &crossbeam_channel::Sender<(usize, Prompt)>) {
+    /// so no answer is paid for that is not needed. What it costs at most is set aside, and in the
+    /// journal, before a request is sent.
+    fn dispatch(
+        &mut self,
+        jobs: &crossbeam_channel::Sender<(usize, Prompt)>,
+    ) -> Result<(), SynthError> {
         while self.end.is_none() && self.next < self.state.plan.len() {
             if self.asker.cancel.load(Ordering::Relaxed) {
                 self.end = Some(RoundEnd::Interrupted);
-                return;
+                break;
             }
             let undecided = self.in_flight
                 + self
@@ -628,30 +708,51 @@ impl Direct<'_, '_, '_> {
                     .count();
             if undecided >= self.state.missing() || self.in_flight >= self.state.config.concurrency
             {
-                return;
+                break;
             }
             let request = self.state.plan.request(self.next);
-            lock(self.asker.budget).count(self.state.earlier_usd(&request));
+            let most_usd = self.asker.most_usd(&request.prompt);
             if self.state.present.contains(&request.key) {
                 self.settled.insert(self.next, Settled::Present);
             } else if self.state.journal.answer(&request.key).is_some() {
                 self.state.from_journal += 1;
                 self.settled.insert(self.next, Settled::Answered);
-            } else if lock(self.asker.budget).reserve(self.asker.most_usd(&request.prompt)) {
+            } else if self.is_out_of_money {
+                self.settled.insert(self.next, Settled::Open);
+            } else if lock(self.asker.budget).reserve(most_usd) {
+                if most_usd > 0.0 {
+                    self.state.journal.append(Record::Asked {
+                        key: request.key,
+                        cost_at_most_usd: most_usd,
+                    })?;
+                }
                 self.state.sent += 1;
                 self.in_flight += 1;
                 // The queue's other end lives as long as this loop.
                 let _ = jobs.send((self.next, request.prompt));
             } else if self.in_flight == 0 {
-                self.end = Some(RoundEnd::MaxCost);
-                return;
+                self.is_out_of_money = true;
+                continue;
             } else {
                 // What is in flight mostly costs less than was set aside.
-                lock(self.asker.budget).count(-self.state.earlier_usd(&request));
-                return;
+                break;
             }
             self.next += 1;
         }
+        Ok(())
+    }
+
+    /// Puts an attempt that may have been billed in vain on the disk.
+    fn note_lost(&mut self, index: usize, usd: f64) -> Result<(), SynthError> {
+        self.state.cost_of_run_usd += usd;
+        if usd > 0.0 {
+            self.state.journal.append(Record::Unanswered {
+                key: self.state.plan.request(index).key,
+                cost_at_most_usd: Some(usd),
+                reason: "attempt without an answer".into(),
+            })?;
+        }
+        Ok(())
     }
 
     /// Puts an answer on the disk.
@@ -659,13 +760,10 @@ impl Direct<'_, '_, '_> {
         let request = self.state.plan.request(index);
         let price_is_known = self.state.config.price.is_some();
         self.state.retries += u64::from(asked.attempts.saturating_sub(1));
-        self.state.cost_of_run_usd += asked.lost_usd + asked.cost_usd;
-        if asked.lost_usd > 0.0 {
-            self.state.journal.append(Record::Unanswered {
-                key: request.key.clone(),
-                cost_at_most_usd: Some(asked.lost_usd),
-                reason: "attempts without an answer".into(),
-            })?;
+        self.state.cost_of_run_usd += asked.cost_usd;
+        if asked.result.is_err() && self.asker.most_usd(&request.prompt) > 0.0 {
+            let key = request.key.clone();
+            self.state.journal.append(Record::Ended { key })?;
         }
         let settled = match asked.result {
             Ok((billed, request_id)) => {
@@ -697,7 +795,7 @@ impl Direct<'_, '_, '_> {
                 Settled::Open
             }
             Err(Failure::Budget) => {
-                self.stop(RoundEnd::MaxCost);
+                self.is_out_of_money = true;
                 Settled::Open
             }
             Err(Failure::CalledOff) => {

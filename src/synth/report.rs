@@ -79,6 +79,9 @@ pub struct SynthReport {
     pub cost_usd: Option<f64>,
     /// The part of it that this run has spent.
     pub cost_of_run_usd: Option<f64>,
+    /// What all runs on the dataset have spent at most, whatever their settings: what --max-cost
+    /// limits.
+    pub cost_of_dataset_usd: Option<f64>,
     pub end: RoundEnd,
 }
 
@@ -94,7 +97,8 @@ impl SynthReport {
                 "{missing} fewer than wanted: --max-requests is used up; raise it, or see rejected.jsonl for what goes wrong"
             ),
             RoundEnd::MaxCost => format!(
-                "{missing} fewer than wanted: the next request could have gone beyond --max-cost"
+                "{missing} fewer than wanted: the next request could have gone beyond --max-cost; all runs on this dataset have cost {:.4} USD at most",
+                self.cost_of_dataset_usd.unwrap_or(0.0)
             ),
             RoundEnd::Interrupted => {
                 "interrupted; answers so far are in the journal, and the same command goes on from there".into()

@@ -1,6 +1,8 @@
 //! When to ask again: exponential backoff with full jitter, or when the provider says.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
 
 /// Longer waits than this are not worth it within a run: the next run will ask.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
@@ -59,64 +61,15 @@ pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
         let is_sane = secs.is_finite() && secs >= 0.0;
         return is_sane.then(|| Duration::from_secs_f64(secs.min(1e9)));
     }
-    let at = UNIX_EPOCH + Duration::from_secs(parse_http_date(value)?);
+    // The two older forms of dates are no longer sent.
+    let at = SystemTime::from(DateTime::parse_from_rfc2822(value).ok()?);
     Some(at.duration_since(now).unwrap_or_default())
-}
-
-/// Seconds since 1970 of "Sun, 06 Nov 1994 08:49:37 GMT"; the two older forms are no longer sent.
-fn parse_http_date(value: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let (_, date) = value.split_once(", ")?;
-    let words: Vec<&str> = date.split(' ').collect();
-    let [day, month, year, time, "GMT"] = words[..] else {
-        return None;
-    };
-    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
-    secs_of(year.parse().ok()?, month, day.parse().ok()?, time)
-}
-
-/// Seconds since 1970 of "1994-11-06T08:49:37Z", in UTC only and without parts of seconds.
-pub fn parse_rfc3339(value: &str) -> Option<u64> {
-    let (date, time) = value.split_once('T')?;
-    let time = time
-        .strip_suffix('Z')
-        .or_else(|| time.strip_suffix("+00:00"))?;
-    let date: Vec<&str> = date.split('-').collect();
-    let [year, month, day] = date[..] else {
-        return None;
-    };
-    let whole_secs = time.split('.').next()?;
-    secs_of(
-        year.parse().ok()?,
-        month.parse().ok()?,
-        day.parse().ok()?,
-        whole_secs,
-    )
-}
-
-/// Seconds since 1970 of a date and a time of day as HH:MM:SS.
-fn secs_of(year: i64, month: i64, day: i64, time: &str) -> Option<u64> {
-    let time: Vec<&str> = time.split(':').collect();
-    let [hours, minutes, secs] = time[..] else {
-        return None;
-    };
-    let secs_of_day = hours.parse::<i64>().ok()? * 3600
-        + minutes.parse::<i64>().ok()? * 60
-        + secs.parse::<i64>().ok()?;
-    // Days of the civil calendar (Hinnant, chrono-Compatible Low-Level Date Algorithms).
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    u64::try_from(days * 86_400 + secs_of_day).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]
@@ -160,11 +113,12 @@ mod tests {
             Some(951_782_400 - 784_111_777)
         );
         assert_eq!(parse("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
+        // Neither a date that there is not nor a time zone breaks it.
         assert_eq!(
-            parse_rfc3339("1994-11-06T08:49:37.25+00:00"),
-            Some(784_111_777)
+            parse("Sun, 06 Nov 1994 09:50:07 +0100"),
+            Some(Duration::from_secs(30))
         );
-        assert_eq!(parse_rfc3339("1994-11-06T08:49:37Z"), Some(784_111_777));
+        assert_eq!(parse("Wed, 30 Feb 2000 00:00:00 GMT"), None);
         for wrong in ["", "soon", "-1", "nan", "Sunday, 06-Nov-94 08:49:37 GMT"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

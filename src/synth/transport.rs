@@ -5,7 +5,9 @@
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
+use reqwest::Url;
 use reqwest::blocking::Client;
+use reqwest::blocking::multipart::{Form, Part};
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::keys::Secret;
@@ -46,9 +48,10 @@ impl TransportError {
 /// A request's body.
 pub enum Body {
     Json(Vec<u8>),
-    /// Of this type.
-    Other {
-        content_type: String,
+    /// A form with a file and what it is for.
+    File {
+        purpose: &'static str,
+        name: String,
         bytes: Vec<u8>,
     },
 }
@@ -66,25 +69,40 @@ pub struct Transport {
 pub enum TransportSetupError {
     #[error("cannot set up an HTTP client: {0}")]
     Client(String),
-    #[error("expected an address that begins with http:// or https://: {0}")]
+    #[error("expected an address that begins with https://, or http:// for this machine: {0}")]
     Address(String),
+    #[error(
+        "plain http shows key and data to everybody on the way and is for this machine only (localhost, 127.0.0.1, [::1]); use https://, or a tunnel that ends here: {0}"
+    )]
+    PlainHttp(String),
 }
 
 impl Transport {
     /// `headers` go with every request; `timeout` is for all of a request and its answer.
     ///
     /// # Errors
-    /// When the base address is none, or the system's certificates cannot be read.
+    /// When the base address is none, or of another machine without encryption, or the system's
+    /// certificates cannot be read.
     pub fn new(
         base_url: &str,
         headers: Vec<(&'static str, String)>,
         key: Option<Secret>,
         timeout: Duration,
     ) -> Result<Self, TransportSetupError> {
-        if !(base_url.starts_with("http://") || base_url.starts_with("https://")) {
-            return Err(TransportSetupError::Address(base_url.into()));
+        let address = Url::parse(base_url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| TransportSetupError::Address(base_url.into()))?;
+        let is_here = is_loopback(&address);
+        if address.scheme() == "http" && !is_here {
+            return Err(TransportSetupError::PlainHttp(base_url.into()));
         }
-        let client = Client::builder()
+        let builder = match is_here {
+            // A proxy would take what stays on this machine, key included, out of it.
+            true => Client::builder().no_proxy(),
+            false => Client::builder(),
+        };
+        let client = builder
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(20)))
             .redirect(reqwest::redirect::Policy::none())
@@ -111,18 +129,20 @@ impl Transport {
     /// # Errors
     /// When there is no answer, or only a part of it.
     pub fn post(&self, path: &str, body: Body) -> Result<HttpAnswer, TransportError> {
-        let (content_type, bytes) = match body {
-            Body::Json(bytes) => ("application/json".to_owned(), bytes),
-            Body::Other {
-                content_type,
+        let request = self.client.post(format!("{}{path}", self.base_url));
+        let request = match body {
+            Body::Json(bytes) => request
+                .header("content-type", "application/json")
+                .body(bytes),
+            Body::File {
+                purpose,
+                name,
                 bytes,
-            } => (content_type, bytes),
+            } => {
+                let file = Part::bytes(bytes).file_name(name);
+                request.multipart(Form::new().text("purpose", purpose).part("file", file))
+            }
         };
-        let request = self
-            .client
-            .post(format!("{}{path}", self.base_url))
-            .header("content-type", content_type)
-            .body(bytes);
         self.send(request)
     }
 
@@ -191,6 +211,19 @@ impl Transport {
     }
 }
 
+/// Whether an address can only be this machine's. `localhost` and what ends in it are never anybody
+/// else's (RFC 6761, 6.3).
+fn is_loopback(address: &Url) -> bool {
+    let Some(host) = address.host_str() else {
+        return false;
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<std::net::IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
 /// An error with its causes.
 fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -203,4 +236,51 @@ fn in_full(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(base_url: &str) -> Result<(), TransportSetupError> {
+        Transport::new(base_url, Vec::new(), None, Duration::from_secs(1)).map(|_| ())
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        for here in [
+            "http://localhost:8000/v1",
+            "http://LOCALHOST",
+            "http://models.localhost/v1",
+            "http://127.0.0.1:9",
+            "http://127.8.9.10",
+            "http://[::1]:8000",
+            "https://api.openai.com/v1",
+            "https://192.168.1.5",
+        ] {
+            assert!(open(here).is_ok(), "{here}");
+        }
+        for elsewhere in [
+            "http://api.openai.com/v1",
+            "http://192.168.1.5:8000",
+            "http://localhost@evil.example",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://[::ffff:8.8.8.8]",
+            "http://0.0.0.0:8000",
+        ] {
+            let is_refused = matches!(open(elsewhere), Err(TransportSetupError::PlainHttp(_)));
+            assert!(is_refused, "{elsewhere}");
+        }
+        for wrong in [
+            "",
+            "localhost:8000",
+            "file:///etc/passwd",
+            "http://",
+            "api.openai.com",
+        ] {
+            let is_refused = matches!(open(wrong), Err(TransportSetupError::Address(_)));
+            assert!(is_refused, "{wrong}");
+        }
+    }
 }

@@ -10,9 +10,9 @@ use posedata::dataset::{
     Dataset, Example, Format, Lineage, Manifest, RECIPE_ORIGIN, Split, VideoRecord,
 };
 use posedata::language::ChatTokenizer;
+use posedata::numbers::numbers;
 use posedata::synth::facts::FactSheet;
 use posedata::synth::journal::request_key;
-use posedata::synth::numbers::numbers;
 use posedata::synth::provider::{Parameters, Prompt, ProviderKind};
 use serde_json::{Value, json};
 
@@ -527,6 +527,141 @@ fn max_cost_is_a_hard_stop() {
     assert_eq!(server.seen().len(), asked);
 }
 
+/// Prices that make a request cost some cents.
+fn write_prices(folder: &Path) {
+    let model = "\"gpt-6-luna\" = { input = 20, output = 100 }";
+    let text = format!("[openai]\nbatch = 0.5\n[openai.models]\n{model}\n");
+    fs::write(folder.join("prices.toml"), text).expect("a file");
+}
+
+#[test]
+fn a_resumed_run_counts_all_that_was_spent_before_it_sends_anything() {
+    let folder = folder_with_dataset();
+    let folder = folder.path();
+    write_prices(folder);
+    let server = FakeProvider::start(Behaviour::default());
+    let arguments = ["--n", "10", "--concurrency", "1", "--prices", "prices.toml"];
+    let arguments = [&arguments[..], &["--json"]].concat();
+    let as_built = dataset(folder);
+    let first = report(&output(synth(folder, &server, "openai", &arguments)));
+    assert_eq!(first["accepted"], 10, "{first}");
+    let spent = first["cost_usd"].as_f64().expect("a cost");
+    // What a crash can leave: nothing is in the dataset yet, and the first answer is not journaled.
+    as_built.save(&dataset_folder(folder)).expect("a dataset");
+    let lost = key_of(ProviderKind::OpenAi, &server.seen()[0]);
+    let records = journal(folder);
+    let of_lost = |kind: &str| {
+        let is_it = |record: &&Value| record["record"] == kind && record["key"] == lost.as_str();
+        records.iter().find(is_it).expect("a record")
+    };
+    let cost = of_lost("answered")["cost_usd"].as_f64().expect("a cost");
+    let most = of_lost("asked")["cost_at_most_usd"].as_f64();
+    let most = most.expect("a cost");
+    let path = folder.join("llm_training_data/gait.synth/journal.jsonl");
+    let text = fs::read_to_string(&path).expect("a journal");
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains(&lost)).collect();
+    fs::write(&path, kept.join("\n") + "\n").expect("a journal");
+
+    // Enough for the request that is missing, had the others not been paid for already.
+    let limit = spent - cost + most / 2.0;
+    assert!(limit > most, "{limit} {most}");
+    let limit = limit.to_string();
+    let asked = server.seen().len();
+    let limited = [&arguments[..], &["--max-cost", &limit]].concat();
+    let run = output(synth(folder, &server, "openai", &limited));
+    assert_eq!(run.status.code(), Some(2), "{}", stderr(&run));
+    let told = report(&run);
+    assert_eq!(told["end"]["reason"], "max_cost", "{told}");
+    assert_eq!((&told["sent"], server.seen().len()), (&json!(0), asked));
+    let all_runs = told["cost_of_dataset_usd"].as_f64().expect("a cost");
+    assert!((all_runs - (spent - cost)).abs() < 1e-9, "{told}");
+    // Answers behind the one that is missing are paid for, and serve.
+    assert_eq!(told["accepted"], 9, "{told}");
+    // Money that was spent with other settings is spent as well.
+    let others = [&limited[..], &["--max-answer-tokens", "2001"]].concat();
+    let told = report(&output(synth(folder, &server, "openai", &others)));
+    assert_eq!(told["end"]["reason"], "max_cost", "{told}");
+    assert_eq!(server.seen().len(), asked);
+}
+
+#[test]
+fn what_a_killed_run_had_under_way_counts_as_spent() {
+    let folder = folder_with_dataset();
+    let folder = folder.path();
+    write_prices(folder);
+    let server = FakeProvider::start(Behaviour {
+        gate_after: Some(0),
+        ..Behaviour::default()
+    });
+    let arguments = ["--n", "4", "--concurrency", "2", "--prices", "prices.toml"];
+    let arguments = [&arguments[..], &["--json"]].concat();
+    let mut run = synth(folder, &server, "openai", &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    server.wait_for_waiting(2);
+    run.kill().expect("a running process");
+    run.wait().expect("an end");
+    server.open_gate();
+    server.wait_for_answers(2);
+    let under_way: Vec<f64> = journal(folder)
+        .iter()
+        .filter(|record| record["record"] == "asked")
+        .filter_map(|record| record["cost_at_most_usd"].as_f64())
+        .collect();
+    assert_eq!(under_way.len(), 2);
+    let asked = server.seen().len();
+    let spent: f64 = under_way.iter().sum();
+    let with_limit = |limit: f64| {
+        let limit = limit.to_string();
+        let limited = [&arguments[..], &["--max-cost", &limit]].concat();
+        report(&output(synth(folder, &server, "openai", &limited)))
+    };
+    let told = with_limit(spent * 1.2);
+    assert_eq!(told["end"]["reason"], "max_cost", "{told}");
+    assert_eq!((&told["sent"], server.seen().len()), (&json!(0), asked));
+    let told = with_limit(spent * 4.0);
+    assert_eq!(told["end"]["reason"], "reached", "{told}");
+    assert!(told["cost_usd"].as_f64() > Some(spent), "{told}");
+}
+
+#[test]
+fn a_file_in_the_working_folder_cannot_have_the_key_sent_elsewhere() {
+    let folder = folder_with_dataset();
+    let folder = folder.path();
+    let server = FakeProvider::start(Behaviour::default());
+    let url = server.openai_url();
+    let write = |text: &str| fs::write(folder.join(".env"), text).expect("a file");
+    let nothing_was_sent = |run: &Output, reason: &str| {
+        assert_eq!(run.status.code(), Some(1), "{}", stdout(run));
+        assert!(stderr(run).contains(reason), "{}", stderr(run));
+        assert_eq!((server.seen().len(), server.refused_logins()), (0, 0));
+    };
+    // The key is the user's, the address is of whoever wrote the file.
+    write(&format!("OPENAI_BASE_URL={url}\n"));
+    let mut command = synth(folder, &server, "openai", &["--n", "3"]);
+    command.env_remove("OPENAI_BASE_URL");
+    let reason = format!("confirm the address with --base-url {url}");
+    nothing_was_sent(&output(command), &reason);
+    // The other way round.
+    write(&format!("OPENAI_API_KEY={KEY}\n"));
+    let mut command = synth(folder, &server, "openai", &["--n", "3"]);
+    command.env_remove("OPENAI_API_KEY");
+    nothing_was_sent(&output(command), "set both in the same place");
+    // Plain http to another machine; the address is one that nobody has (RFC 5737).
+    let elsewhere = ["--n", "3", "--base-url", "http://192.0.2.1/v1"];
+    let run = output(synth(folder, &server, "openai", &elsewhere));
+    nothing_was_sent(&run, "plain http");
+    // An address that the user confirms.
+    write(&format!("OPENAI_BASE_URL={url}\n"));
+    let confirmed = ["--n", "3", "--json", "--base-url", &url];
+    let mut command = synth(folder, &server, "openai", &confirmed);
+    command.env_remove("OPENAI_BASE_URL");
+    let run = output(command);
+    assert_eq!(report(&run)["accepted"], 3, "{}", stderr(&run));
+}
+
 #[test]
 fn ctrl_c_keeps_what_was_answered() {
     let folder = folder_with_dataset();
@@ -617,13 +752,16 @@ fn the_key_may_be_in_a_file_or_missing_for_a_server_of_ones_own() {
     let folder = folder_with_dataset();
     let folder = folder.path();
     let server = FakeProvider::start(Behaviour::default());
+    let url = server.anthropic_url();
     fs::write(
         folder.join(".env"),
-        format!("ANTHROPIC_API_KEY=\"{KEY}\"\n"),
+        format!("ANTHROPIC_API_KEY=\"{KEY}\"\nANTHROPIC_BASE_URL={url}\n"),
     )
     .expect("a file");
     let mut command = synth(folder, &server, "claude", &["--n", "3", "--json"]);
-    command.env_remove("ANTHROPIC_API_KEY");
+    command
+        .env_remove("ANTHROPIC_API_KEY")
+        .env_remove("ANTHROPIC_BASE_URL");
     let run = output(command);
     assert_eq!(report(&run)["accepted"], 3, "{}", stderr(&run));
     assert_no_key(folder, &[&run], KEY);
