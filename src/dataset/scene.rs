@@ -8,6 +8,7 @@ use super::DatasetError;
 use super::build::{Census, fact_rows, rows_of};
 use super::plan::Window;
 use super::recipe::{self, Recipe, WindowKind};
+use super::template::Templates;
 use super::template::Words;
 use crate::lake::Lake;
 use crate::query::{ExternalAccess, Session};
@@ -70,7 +71,8 @@ pub fn scene_table(
     question: &str,
     task: Option<&str>,
 ) -> Result<SceneTable, DatasetError> {
-    let (mut recipes, templates) = recipe::load(recipes)?;
+    let (mut recipes, texts) = recipe::load(recipes)?;
+    let templates = Templates::new(texts, &recipes)?;
     match task {
         None => recipes.retain(|recipe| recipe.may_serve_questions),
         Some(task) => {

@@ -10,7 +10,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Int8Type};
 use serde::Serialize;
 
-use super::{ExportError, FrameSink};
+use super::sink::{ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, metrics_of_frames};
 use crate::video::MediaTime;

@@ -12,7 +12,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{AscendingTimes, ExportError, FrameSink};
+use super::sink::{AscendingTimes, ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::PersonRow;
 use crate::metrics::timing::rate_between_pauses_hz;

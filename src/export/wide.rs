@@ -16,7 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::{ExportError, FrameSink};
+use super::sink::{ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, VideoFrame, VideoRecord, metrics_of_frames};
 use crate::pose::PersonPose;

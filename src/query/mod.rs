@@ -3,6 +3,9 @@
 //! The session is read-only and sealed before the user's SQL is seen: no other file can be read or
 //! written, no extension loaded, no setting changed. It never decodes video.
 
+mod batches;
+mod error;
+mod format;
 mod guard;
 mod output;
 mod params;
@@ -10,7 +13,7 @@ mod table;
 mod types;
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -18,10 +21,14 @@ use duckdb::Statement;
 use duckdb::core::LogicalTypeHandle;
 use duckdb::types::Value;
 
-use crate::lake::{Lake, LakeError, LakeReader, database_message};
+use crate::lake::{Lake, LakeReader};
 use crate::shipped;
 use crate::text::read_text;
-pub use output::Format;
+use batches::Batches;
+pub use error::QueryError;
+use error::sql_error;
+pub use format::Format;
+pub use output::{Destination, Extent};
 pub use params::{Parameter, parameters};
 pub use table::Fit;
 use types::{Adaptation, Passage};
@@ -31,33 +38,6 @@ use types::{Adaptation, Passage};
 pub enum ExternalAccess {
     Denied,
     Allowed,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    #[error("cannot read the query ({reason}): {path}")]
-    Unreadable { path: PathBuf, reason: String },
-    #[error("{0}")]
-    Sql(String),
-    #[error("{0}; give --allow-external to run it all the same")]
-    Forbidden(String),
-    #[error("the query needs a value for ${name}{about}; give --param {name}=VALUE")]
-    MissingParameter { name: String, about: String },
-    #[error("the query has no parameter {name}; it has {known}")]
-    UnknownParameter { name: String, known: String },
-    #[error("--param {name}={value} is not {expected}")]
-    WrongParameter {
-        name: String,
-        value: String,
-        expected: &'static str,
-    },
-    /// A value that the format cannot hold, and the cast that helps.
-    #[error("{0}")]
-    Unwritable(String),
-    #[error("cannot write the result ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
 }
 
 /// A query with the values of its parameters.
@@ -93,20 +73,6 @@ impl Query {
         })?;
         Ok(Self::new(sql, values))
     }
-}
-
-/// Where a result goes.
-pub enum Destination {
-    Stdout(Extent),
-    /// Written under another name and renamed when it is whole.
-    File(PathBuf),
-}
-
-/// How much of a result is printed as a table; other formats always hold all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    All,
-    Fit(Fit),
 }
 
 /// A session over a lake.
@@ -256,49 +222,4 @@ fn passages(statement: &Statement<'_>, format: Format) -> Vec<Passage> {
         .iter()
         .map(|kind| types::passage(kind, format))
         .collect()
-}
-
-/// The rows of an executed statement, until there are no more, or an error.
-struct Batches<'s> {
-    statement: &'s Statement<'s>,
-    error: Option<QueryError>,
-}
-
-impl<'s> Batches<'s> {
-    fn of(statement: &'s Statement<'s>) -> Self {
-        Self {
-            statement,
-            error: None,
-        }
-    }
-
-    fn has_failed(&self) -> bool {
-        self.error.is_some()
-    }
-
-    /// What ended the rows early.
-    fn end(&mut self) -> Result<(), QueryError> {
-        self.error.take().map_or(Ok(()), Err)
-    }
-}
-
-impl Iterator for Batches<'_> {
-    type Item = RecordBatch;
-
-    fn next(&mut self) -> Option<RecordBatch> {
-        if self.has_failed() {
-            return None;
-        }
-        match self.statement.step() {
-            Ok(rows) => rows.map(|rows| RecordBatch::from(&rows)),
-            Err(error) => {
-                self.error = Some(sql_error(error));
-                None
-            }
-        }
-    }
-}
-
-fn sql_error(error: duckdb::Error) -> QueryError {
-    QueryError::Sql(database_message(error))
 }
