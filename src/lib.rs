@@ -1,21 +1,26 @@
 //! posedata: folders of video into a queryable lake of human motion.
 //!
-//! The modules follow the data's way; each imports only from those before it, but for `ingest`,
-//! which joins them, and `cli`, which is the program around it.
+//! The modules follow the data's way; each imports only from those before it.
+//!
+//! The feature `video` holds what FFmpeg, OpenCV and ONNX Runtime are needed for, `language` what
+//! candle and tokenizers are needed for; both are on by default. The lake, queries and pictures of
+//! them are always there.
 
-pub mod sync;
-
-pub mod files;
 pub mod hashing;
 pub mod image;
+pub mod media_time;
 pub mod names;
 pub mod numbers;
 pub mod random;
-pub mod resources;
 pub mod shipped;
-pub mod similarity;
+pub mod sync;
 pub mod text;
 
+pub mod files;
+pub mod resources;
+pub mod similarity;
+
+#[cfg(feature = "video")]
 pub mod video;
 
 pub mod pose;
@@ -28,8 +33,10 @@ pub mod export;
 
 pub mod models;
 
+#[cfg(feature = "video")]
 pub mod analysis;
 
+#[cfg(feature = "video")]
 pub mod ingest;
 
 pub mod recompute;
@@ -38,16 +45,23 @@ pub mod query;
 
 pub mod plot;
 
+#[cfg(feature = "language")]
 pub mod language;
 
+#[cfg(feature = "language")]
 pub mod dataset;
 
+#[cfg(feature = "language")]
 pub mod synth;
 
+#[cfg(feature = "language")]
 pub mod llama;
 
+#[cfg(feature = "language")]
 pub mod evaluate;
 
+#[cfg(feature = "language")]
 pub mod train;
 
+#[cfg(all(feature = "video", feature = "language"))]
 pub mod cli;

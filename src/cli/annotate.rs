@@ -8,8 +8,9 @@ use clap::Args;
 
 use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
+use crate::export::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use crate::files::write_atomically;
-use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem, video_id};
+use crate::ingest::video_id;
 use crate::lake::{Lake, VideoRecord};
 use crate::text::shown;
 use crate::video::ImageFormat;

@@ -9,8 +9,9 @@ use clap::Args;
 use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
 };
-use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
-use crate::ingest::{shared_stems, unique_stem};
+use crate::export::{
+    ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video, shared_stems, unique_stem,
+};
 
 /// Frames come in chunks; the database needs little.
 const MEMORY_SHARE: f64 = 0.1;

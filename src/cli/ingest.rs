@@ -16,9 +16,9 @@ use super::{
     Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs,
     print_result, run_report,
 };
+use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::ingest::{
-    self, AnnotatedVideo, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson, RowConfig,
-    SlowMotion, StageTimes, VideoOutcome,
+    self, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes, VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
 use crate::pose::{

@@ -7,9 +7,12 @@
 //! Everything is streamed, frame by frame, into files that appear whole or not at all. Nothing here
 //! knows how the lake stores its rows.
 
+#[cfg(feature = "video")]
 pub mod annotation;
 mod mot;
+mod outputs;
 mod pose_json;
+#[cfg(feature = "video")]
 pub mod replay;
 mod sink;
 mod trc;
@@ -18,6 +21,7 @@ mod wide;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs, shared_stems, unique_stem};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use sink::ExportError;
 pub use trc::MARKER_NAMES;

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Float32Type};
 use super::sink::{AscendingTimes, ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, metrics_of_frames};
-use crate::video::MediaTime;
+use crate::media_time::MediaTime;
 
 pub struct MotWriter {
     file: AtomicFile,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::why_not_written;
 use crate::lake::{LakeError, PersonRow};
-use crate::video::MediaTime;
+use crate::media_time::MediaTime;
 
 /// What can go wrong with an export.
 #[derive(Debug, thiserror::Error)]

@@ -19,9 +19,9 @@ use parquet::file::properties::WriterProperties;
 use super::sink::{ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, VideoFrame, VideoRecord, metrics_of_frames};
+use crate::media_time::MediaTime;
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
-use crate::video::MediaTime;
 
 const FRAMES_PER_BATCH: usize = 256;
 /// Rows of a Parquet row group: some 10 MB before compression.

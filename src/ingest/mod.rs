@@ -8,7 +8,6 @@
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
 mod memory;
-mod outputs;
 mod persons;
 mod pipeline;
 mod plan;
@@ -26,15 +25,14 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::export::ExportError;
 use crate::export::annotation::AnnotationError;
+pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
 use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace};
 use crate::pose::{PoseBackend, PoseError};
 use crate::sync::lock;
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
-use outputs::VideoOutputs;
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;

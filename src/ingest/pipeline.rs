@@ -19,12 +19,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
 use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan};
-use super::outputs::VideoOutputs;
 use super::persons::PersonStatistics;
 use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
-use crate::export::{ExportError, PoseJsonWriter};
+use crate::export::{ExportError, PoseJsonWriter, VideoOutputs};
 use crate::lake::{
     LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
     VideoWriter, to_lake_resolution,

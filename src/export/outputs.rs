@@ -1,4 +1,4 @@
-//! Names of the files that ingest writes beside the lake.
+//! Names of the files that are written beside the lake.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
