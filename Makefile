@@ -176,9 +176,12 @@ system-packages: ## Install the system packages that the build needs
 test-packages: ## Install the system packages that the tests need
 	$(call install,$(TEST_PACKAGES))
 
-lint: deny ## Check formatting, lints, and what the program is made of
+lint: deny system-packages duckdb ## Check formatting, lints, the modules, what the program is made of
 	cargo fmt --check
+	scripts/map.py --check
 	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo clippy --release --locked --no-default-features --features video -- -D warnings
+	cargo clippy --release --locked --no-default-features --features language -- -D warnings
 
 DENY_VERSION := 0.20.2
 DENY_FOLDER := $(TARGET_DIR)/tools/cargo-deny
