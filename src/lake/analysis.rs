@@ -7,14 +7,16 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use duckdb::params;
 
 use super::catalog::Access;
-use super::writer::{key_fields, name_type, one_name, record_batch};
-use super::{Lake, LakeError, LakePaths, StagedFile, Storage, TableFile, VideoRecord};
+use super::error::LakeError;
+use super::location::{LakePaths, model_file_prefix};
+use super::records::VideoRecord;
+use super::session::Lake;
+use super::staged::StagedFile;
+use super::table_file::{Storage, TableFile, key_fields, name_type, one_name, record_batch};
 
 const TABLE: &str = "analysis";
 /// Rows of a row group; 3 MB are resident at most.
 const ROWS_PER_GROUP: usize = 65_536;
-/// Hex digits of a model's hash that its files' names hold: 64 bits.
-const MODEL_DIGITS_IN_NAMES: usize = 16;
 
 /// Which model looked at how many frames at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,12 +132,6 @@ impl AnalysisWriter {
         ];
         record_batch(schema(), columns)
     }
-}
-
-/// How the names of files begin that hold a model's rows for a video, and nothing else.
-pub(super) fn model_file_prefix(video_id: &str, model_sha256: &str) -> String {
-    let digits: String = model_sha256.chars().take(MODEL_DIGITS_IN_NAMES).collect();
-    format!("{video_id}-{digits}")
 }
 
 fn schema() -> SchemaRef {

@@ -7,9 +7,14 @@ use arrow::array::{ArrayRef, Int16Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use duckdb::{Connection, params};
 
-use super::catalog::{Access, add_file, in_transaction, settle};
-use super::writer::record_batch;
-use super::{Lake, LakeError, Storage, TableFile};
+use super::catalog::Access;
+use super::commit::{add_file, keep_named_files};
+use super::error::LakeError;
+use super::session::Lake;
+use super::sql::{in_transaction, insert, is_missing_table, row};
+use super::staged::StagedFile;
+use super::table_file::{Storage, TableFile, record_batch};
+use super::time::UtcTime;
 
 const TABLE: &str = "examples";
 const PARTITION: &str = "dataset";
@@ -126,7 +131,7 @@ impl Lake {
                 }
                 insert_dataset(connection, dataset)
             });
-            settle(connection, &outcome, staged.into_iter().collect());
+            keep_named_files(connection, &outcome, staged.into_iter().collect());
             outcome
         })
     }
@@ -135,7 +140,7 @@ impl Lake {
         &self,
         dataset: &str,
         mut examples: impl Iterator<Item = ExampleRow<'a>>,
-    ) -> Result<Option<super::StagedFile>, LakeError> {
+    ) -> Result<Option<StagedFile>, LakeError> {
         let mut file: Option<TableFile> = None;
         loop {
             let rows: Vec<ExampleRow<'_>> = examples.by_ref().take(ROWS_PER_GROUP).collect();
@@ -165,7 +170,7 @@ impl Lake {
         let found = self.attached(Access::ReadOnly, |connection| {
             match connection.query_row(sql, [dataset], |row| row.get(0)) {
                 // Lakes from before there were datasets have none.
-                Err(error) if super::catalog::is_missing_table(&error) => Ok(None),
+                Err(error) if is_missing_table(&error) => Ok(None),
                 found => Ok(found?),
             }
         });
@@ -184,7 +189,7 @@ impl Lake {
                    JOIN examples AS e ON e.dataset = d.dataset WHERE e.video_id = ?";
         self.attached(Access::ReadOnly, |connection| {
             let mut statement = match connection.prepare(sql) {
-                Err(error) if super::catalog::is_missing_table(&error) => {
+                Err(error) if is_missing_table(&error) => {
                     return Ok(BTreeMap::new());
                 }
                 prepared => prepared?,
@@ -212,8 +217,11 @@ impl Lake {
                 for video_id in video_ids {
                     connection.execute("DELETE FROM subjects WHERE video_id = ?", [video_id])?;
                     if let Some(subject) = subject {
-                        let values = [video_id.as_str(), subject];
-                        connection.execute("INSERT INTO subjects VALUES (?, ?)", values)?;
+                        insert(
+                            connection,
+                            "subjects",
+                            row! { video_id: video_id, subject: subject },
+                        )?;
                     }
                 }
                 Ok(())
@@ -233,24 +241,25 @@ fn forget_dataset(connection: &Connection, dataset: &str) -> Result<(), LakeErro
 }
 
 fn insert_dataset(connection: &Connection, dataset: &DatasetRecord) -> Result<(), LakeError> {
-    connection.execute(
-        "INSERT INTO datasets VALUES (?, ?, now()::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            dataset.dataset,
-            dataset.folder,
-            env!("CARGO_PKG_VERSION"),
-            dataset.lake_snapshot,
-            dataset.seed,
-            dataset.base,
-            dataset.max_tokens,
-            dataset.train_count,
-            dataset.valid_count,
-            dataset.synthetic_count,
-            dataset.content_blake3,
-            dataset.manifest,
-        ],
-    )?;
-    Ok(())
+    insert(
+        connection,
+        "datasets",
+        row! {
+            dataset: dataset.dataset,
+            folder: dataset.folder,
+            built_at: UtcTime::now(),
+            posedata_version: env!("CARGO_PKG_VERSION"),
+            lake_snapshot: dataset.lake_snapshot,
+            seed: dataset.seed,
+            base: dataset.base,
+            max_tokens: dataset.max_tokens,
+            train_count: dataset.train_count,
+            valid_count: dataset.valid_count,
+            synthetic_count: dataset.synthetic_count,
+            content_blake3: dataset.content_blake3,
+            manifest: dataset.manifest,
+        },
+    )
 }
 
 fn schema() -> SchemaRef {

@@ -8,12 +8,17 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::writer::{
-    CHUNK_FRAMES, MIN_ROW_GROUP_ROWS, MetricsRow, key_fields, landmarks_storage, metrics_batch,
-    metrics_columns, metrics_fields, metrics_schema, name_type, names, one_name, record_batch,
-    storage_by_type,
+use super::error::LakeError;
+use super::location::LakePaths;
+use super::records::VideoRecord;
+use super::staged::StagedFile;
+use super::table_file::{
+    TableFile, key_fields, name_type, names, one_name, record_batch, storage_by_type,
 };
-use super::{LakeError, LakePaths, StagedFile, TableFile, VideoRecord};
+use super::writer::{
+    CHUNK_FRAMES, MIN_ROW_GROUP_ROWS, MetricsRow, landmarks_storage, metrics_batch,
+    metrics_columns, metrics_fields, metrics_schema,
+};
 use crate::metrics::FrameMetrics;
 use crate::pose::landmark::Landmark;
 

@@ -1,12 +1,9 @@
-//! Finds videos in the lake and reads their rows back, frame by frame.
+//! Reads a video's rows back, frame by frame.
 //!
 //! A video's rows are read in chunks of [`CHUNK_FRAMES`] frames. The catalog is attached for each
 //! chunk anew, so that nobody waits for whoever works slowly through a long video; each time it is
 //! attached as it was at the snapshot at which the reading began, so that all chunks belong
 //! together whatever is committed meanwhile. About 20 MB are resident, whatever the video's length.
-
-use std::fs;
-use std::path::Path;
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
@@ -14,8 +11,12 @@ use arrow::array::{
 };
 use duckdb::Connection;
 
-use super::catalog::{Access, quoted_text};
-use super::{Lake, LakeError, PersonRow, PictureRecord, VideoRecord};
+use super::catalog::Access;
+use super::error::LakeError;
+use super::records::{VideoRecord, video_records};
+use super::session::Lake;
+use super::sql::quoted_text;
+use super::writer::PersonRow;
 use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
@@ -25,15 +26,6 @@ use crate::video::MediaTime;
 /// Frames that are read at once. Landmarks are stored one after the other in stretches of 16,384
 /// frames, so that each chunk reads through the columns of a whole stretch.
 const CHUNK_FRAMES: u64 = 4_096;
-/// A shorter beginning of an id is more likely a file name.
-const MIN_ID_PREFIX_DIGITS: usize = 6;
-/// A name that is suggested shares at least this much with what was typed: two letters in five may
-/// be wrong.
-const MIN_LIKENESS: f64 = 0.6;
-/// Shorter parts are in many names.
-const MIN_PART_CHARS: usize = 3;
-/// Error messages name at most this many videos.
-const MAX_LISTED_VIDEOS: usize = 20;
 
 /// One frame of a video, as the lake has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,82 +38,6 @@ pub struct VideoFrame {
 }
 
 impl Lake {
-    /// The videos that `selectors` name, in their order and each once; all videos, ordered by file
-    /// name, where there are no selectors.
-    ///
-    /// A selector is a video's id or a beginning of it of at least 6 digits, the path under which
-    /// it was ingested, its file name with or without the suffix, or a beginning of that name which
-    /// no other video's name has.
-    ///
-    /// # Errors
-    /// When the lake cannot be read, a selector names no video, or several.
-    pub fn find_videos(&self, selectors: &[String]) -> Result<Vec<VideoRecord>, LakeError> {
-        let videos = self.attached(Access::ReadOnly, |connection| {
-            video_records(connection, "true")
-        })?;
-        if selectors.is_empty() {
-            return Ok(videos);
-        }
-        let mut found: Vec<VideoRecord> = Vec::new();
-        for selector in selectors {
-            let video = select(&videos, selector)?;
-            if found.iter().all(|known| known.video_id != video.video_id) {
-                found.push(video.clone());
-            }
-        }
-        Ok(found)
-    }
-
-    /// The numbers of all persons that were found in a video, ascending.
-    ///
-    /// # Errors
-    /// When the lake cannot be read.
-    pub fn persons(&self, video: &VideoRecord) -> Result<Vec<u16>, LakeError> {
-        let sql = format!(
-            "SELECT DISTINCT person FROM metrics
-             WHERE video_id = {} AND sport = {} AND quality <> '{}' ORDER BY person",
-            quoted_text(&video.video_id),
-            quoted_text(&video.sport),
-            Quality::NoPose.name()
-        );
-        self.attached(Access::ReadOnly, |connection| {
-            let mut statement = connection.prepare(&sql)?;
-            let persons = statement.query_map([], |row| row.get(0))?;
-            Ok(persons.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// The person whom exports and plots show unless told otherwise; `None` where nobody was found,
-    /// or the video was ingested before people were told apart.
-    ///
-    /// # Errors
-    /// When the lake cannot be read.
-    pub fn main_person(&self, video: &VideoRecord) -> Result<Option<u16>, LakeError> {
-        let sql = "SELECT max(main_person) FROM videos WHERE video_id = ?";
-        // Only an up-to-date lake has the column.
-        self.attached(Access::ReadWrite, |connection| {
-            Ok(connection.query_row(sql, [&video.video_id], |row| row.get(0))?)
-        })
-    }
-
-    /// The times of a video's frames, in their order.
-    ///
-    /// # Errors
-    /// When the lake cannot be read.
-    pub fn times_secs(&self, video: &VideoRecord) -> Result<Vec<f64>, LakeError> {
-        let sql = format!(
-            "SELECT any_value(time_secs) FROM metrics
-             WHERE video_id = {} AND sport = {} GROUP BY frame ORDER BY frame",
-            quoted_text(&video.video_id),
-            quoted_text(&video.sport),
-        );
-        self.attached(Access::ReadOnly, |connection| {
-            let mut statement = connection.prepare(&sql)?;
-            let times = statement.query_map([], |row| row.get(0))?;
-            Ok(times.collect::<Result<_, _>>()?)
-        })
-    }
-
     /// Begins to read a video's frames, in their order.
     ///
     /// # Errors
@@ -150,168 +66,6 @@ fn changed(video: &VideoRecord) -> LakeError {
     LakeError::VideoChanged {
         video_id: video.video_id.clone(),
     }
-}
-
-/// All columns of the videos that fulfil a condition, ordered by file name.
-fn video_records(connection: &Connection, condition: &str) -> Result<Vec<VideoRecord>, LakeError> {
-    let newer = newer_columns(connection)?;
-    let sql = format!(
-        "SELECT video_id, sport, file_name, path, file_bytes, width_px, height_px, rotation_deg,
-             codec, fps, frame_count, duration_secs, pose_frame_count, pose_model,
-             pose_model_sha256, config, config_hash, {newer}
-         FROM videos WHERE {condition} ORDER BY file_name, video_id"
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let records = statement.query_map([], |row| {
-        Ok(VideoRecord {
-            video_id: row.get(0)?,
-            sport: row.get(1)?,
-            file_name: row.get(2)?,
-            path: row.get(3)?,
-            file_bytes: row.get(4)?,
-            width_px: row.get(5)?,
-            height_px: row.get(6)?,
-            rotation_deg: row.get(7)?,
-            codec: row.get(8)?,
-            fps: row.get(9)?,
-            frame_count: row.get(10)?,
-            duration_secs: row.get(11)?,
-            pose_frame_count: row.get(12)?,
-            pose_model: row.get(13)?,
-            pose_model_sha256: row.get(14)?,
-            config: row.get(15)?,
-            config_hash: row.get(16)?,
-            picture: PictureRecord {
-                coded_width_px: row.get(17)?,
-                coded_height_px: row.get(18)?,
-                mirrored: row.get(19)?,
-                color_transfer: row.get(20)?,
-                size_changes: row.get(21)?,
-                corrupt_frame_count: row.get::<_, Option<u64>>(22)?.unwrap_or(0),
-            },
-            slow_motion_factor: row.get(23)?,
-            capture_fps: row.get(24)?,
-        })
-    })?;
-    Ok(records.collect::<Result<_, _>>()?)
-}
-
-/// Columns of `videos` that format 5 added, with their types.
-const NEWER_COLUMNS: [(&str, &str); 8] = [
-    ("coded_width_px", "INTEGER"),
-    ("coded_height_px", "INTEGER"),
-    ("mirrored", "BOOLEAN"),
-    ("color_transfer", "VARCHAR"),
-    ("size_changes", "VARCHAR"),
-    ("corrupt_frame_count", "BIGINT"),
-    ("slow_motion_factor", "DOUBLE"),
-    ("capture_fps", "DOUBLE"),
-];
-
-/// Those columns for a SELECT; NULL in a lake of an older format that is only read.
-fn newer_columns(connection: &Connection) -> Result<String, LakeError> {
-    let sql = "SELECT column_name FROM information_schema.columns
-         WHERE table_catalog = current_database() AND table_name = 'videos'";
-    let mut statement = connection.prepare(sql)?;
-    let there = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let there = there.collect::<Result<Vec<_>, _>>()?;
-    let columns = NEWER_COLUMNS.map(|(name, kind)| match there.iter().any(|n| n == name) {
-        true => name.to_owned(),
-        false => format!("NULL::{kind}"),
-    });
-    Ok(columns.join(", "))
-}
-
-/// The one video that a selector names. Ids come first, then paths, then file names, then parts of
-/// them: whoever is exact is understood exactly.
-fn select<'v>(videos: &'v [VideoRecord], selector: &str) -> Result<&'v VideoRecord, LakeError> {
-    let path = Path::new(selector);
-    let path = fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    let path = path.map_or_else(|_| selector.into(), |path| path.display().to_string());
-    let id = selector.to_ascii_lowercase();
-    let is_id_prefix =
-        id.len() >= MIN_ID_PREFIX_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let lower = selector.to_lowercase();
-    // Nothing begins every name.
-    let is_beginning =
-        |name: &str, beginning: &str| !beginning.is_empty() && name.starts_with(beginning);
-    let meanings: [&dyn Fn(&VideoRecord) -> bool; 8] = [
-        &|video| video.video_id == id,
-        &|video| video.path == path,
-        &|video| video.file_name == selector,
-        &|video| is_id_prefix && video.video_id.starts_with(&id),
-        &|video| stem(&video.file_name) == selector,
-        &|video| is_beginning(&video.file_name, selector),
-        &|video| stem(&video.file_name).to_lowercase() == lower,
-        &|video| is_beginning(&video.file_name.to_lowercase(), &lower),
-    ];
-    for is_meant in meanings {
-        let candidates: Vec<&VideoRecord> = videos.iter().filter(|video| is_meant(video)).collect();
-        match candidates.as_slice() {
-            [] => {}
-            [video] => return Ok(video),
-            several => {
-                return Err(LakeError::AmbiguousVideo {
-                    selector: selector.into(),
-                    candidates: listed(several, |video| {
-                        format!("{} ({}, {})", video.file_name, video.video_id, video.path)
-                    }),
-                });
-            }
-        }
-    }
-    let known: Vec<&VideoRecord> = videos.iter().collect();
-    let suggestion = nearest(videos, &lower);
-    Err(LakeError::UnknownVideo {
-        selector: selector.into(),
-        suggestion: suggestion.map_or_else(String::new, |name| format!("; did you mean {name}?")),
-        known: listed(&known, |video| video.file_name.clone()),
-    })
-}
-
-/// A file name without its suffix.
-fn stem(file_name: &str) -> &str {
-    match file_name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem,
-        _ => file_name,
-    }
-}
-
-/// The file name that a mistyped one may have meant: nearly the same, with or without its suffix,
-/// or holding it.
-fn nearest<'v>(videos: &'v [VideoRecord], lower: &str) -> Option<&'v str> {
-    // The last part of a path is what a video is called.
-    let wanted = lower.rsplit('/').next().unwrap_or(lower);
-    let likeness = |video: &VideoRecord| {
-        let name = video.file_name.to_lowercase();
-        // Suffixes make all names alike.
-        let similar = |wanted: &str| strsim::normalized_damerau_levenshtein(stem(&name), wanted);
-        let alike = similar(wanted).max(similar(stem(wanted)));
-        let holds = wanted.chars().count() >= MIN_PART_CHARS && name.contains(wanted);
-        match holds {
-            true => alike.max(MIN_LIKENESS),
-            false => alike,
-        }
-    };
-    let nearest = videos.iter().map(|video| (likeness(video), video));
-    let nearest = nearest.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    nearest
-        .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
-        .map(|(_, video)| video.file_name.as_str())
-}
-
-fn listed(videos: &[&VideoRecord], name: impl Fn(&VideoRecord) -> String) -> String {
-    let mut names: Vec<String> = videos
-        .iter()
-        .take(MAX_LISTED_VIDEOS)
-        .map(|video| name(video))
-        .collect();
-    match videos.len() {
-        0 => names.push("(the lake has no videos)".into()),
-        n if n > MAX_LISTED_VIDEOS => names.push(format!("and {} more", n - MAX_LISTED_VIDEOS)),
-        _ => {}
-    }
-    names.join(", ")
 }
 
 /// A video's frames in their order; ends with the video's last frame, or behind the first error.
