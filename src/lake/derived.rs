@@ -16,8 +16,8 @@ use super::table_file::{
     TableFile, key_fields, name_type, names, one_name, record_batch, storage_by_type,
 };
 use super::writer::{
-    CHUNK_FRAMES, MIN_ROW_GROUP_ROWS, MetricsRow, landmarks_storage, metrics_batch,
-    metrics_columns, metrics_fields, metrics_schema,
+    CHUNK_ROWS, MIN_ROW_GROUP_ROWS, MetricsRow, landmarks_storage, metrics_batch, metrics_columns,
+    metrics_fields, metrics_schema,
 };
 use crate::metrics::FrameMetrics;
 use crate::pose::landmark::Landmark;
@@ -148,7 +148,7 @@ impl DerivedWriter<'_> {
     ) -> Result<Option<StagedFile>, LakeError> {
         let mut file = None;
         loop {
-            let chunk = rows.by_ref().take(CHUNK_FRAMES);
+            let chunk = rows.by_ref().take(CHUNK_ROWS);
             let chunk: Vec<R> = chunk.collect::<Result<_, _>>()?;
             if chunk.is_empty() {
                 return file.map(TableFile::finish).transpose();

@@ -1,9 +1,10 @@
 //! Reads a video's rows back, frame by frame.
 //!
-//! A video's rows are read in chunks of [`CHUNK_FRAMES`] frames. The catalog is attached for each
+//! A video's rows are read in chunks of [`CHUNK_POSES`] poses at most. The catalog is attached for each
 //! chunk anew, so that nobody waits for whoever works slowly through a long video; each time it is
 //! attached as it was at the snapshot at which the reading began, so that all chunks belong
-//! together whatever is committed meanwhile. About 20 MB are resident, whatever the video's length.
+//! together whatever is committed meanwhile. About 20 MB are resident, whatever the video's length
+//! and however many people are in it.
 
 use arrow::array::{
     Array, AsArray, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
@@ -23,9 +24,10 @@ use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 use crate::video::MediaTime;
 
-/// Frames that are read at once. Landmarks are stored one after the other in stretches of 16,384
-/// frames, so that each chunk reads through the columns of a whole stretch.
-const CHUNK_FRAMES: u64 = 4_096;
+/// Poses that are read at once; fewer where frames have different numbers of them. Landmarks are
+/// stored one after the other in stretches of 16,384 poses, so that each chunk reads through the
+/// columns of a whole stretch.
+const CHUNK_POSES: u64 = 4_096;
 
 /// One frame of a video, as the lake has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,19 +45,31 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read, or has no longer the ingest that `video` tells of.
     pub fn frames(&self, video: &VideoRecord) -> Result<FrameReader, LakeError> {
-        let (video, snapshot) = self.attached(Access::ReadOnly, |connection| {
-            let condition = format!("video_id = {}", quoted_text(&video.video_id));
-            let record = video_records(connection, &condition)?
-                .into_iter()
-                .find(|record| record.config_hash == video.config_hash)
-                .ok_or_else(|| changed(video))?;
-            let sql = "SELECT id FROM ducklake_current_snapshot('lake')";
-            Ok((record, connection.query_row(sql, [], |row| row.get(0))?))
-        })?;
+        let (video, snapshot, most_persons): (_, _, u64) =
+            self.attached(Access::ReadOnly, |connection| {
+                let condition = format!("video_id = {}", quoted_text(&video.video_id));
+                let record = video_records(connection, &condition)?
+                    .into_iter()
+                    .find(|record| record.config_hash == video.config_hash)
+                    .ok_or_else(|| changed(video))?;
+                let sql = "SELECT id FROM ducklake_current_snapshot('lake')";
+                let snapshot = connection.query_row(sql, [], |row| row.get(0))?;
+                let most_persons = format!(
+                    "SELECT coalesce(max(persons), 1)::UBIGINT FROM (
+                     SELECT count(*) AS persons FROM metrics
+                     WHERE video_id = {} AND sport = {} GROUP BY frame
+                 )",
+                    quoted_text(&record.video_id),
+                    quoted_text(&record.sport)
+                );
+                let most_persons = connection.query_row(&most_persons, [], |row| row.get(0))?;
+                Ok((record, snapshot, most_persons))
+            })?;
         Ok(FrameReader {
             lake: self.try_clone()?,
             video,
             snapshot,
+            chunk_frames: (CHUNK_POSES / most_persons).max(1),
             next_frame: 0,
             chunk: Vec::new().into_iter(),
         })
@@ -73,6 +87,8 @@ pub struct FrameReader {
     lake: Lake,
     video: VideoRecord,
     snapshot: u64,
+    /// Frames that are read at once.
+    chunk_frames: u64,
     /// The first frame that has not been read from the lake.
     next_frame: u64,
     chunk: std::vec::IntoIter<VideoFrame>,
@@ -85,7 +101,8 @@ impl FrameReader {
     }
 
     fn read_chunk(&mut self) -> Result<(), LakeError> {
-        let frames = self.next_frame..(self.next_frame + CHUNK_FRAMES).min(self.video.frame_count);
+        let frames =
+            self.next_frame..(self.next_frame + self.chunk_frames).min(self.video.frame_count);
         let condition = format!(
             "video_id = {} AND sport = {} AND frame BETWEEN {} AND {}",
             quoted_text(&self.video.video_id),

@@ -242,8 +242,12 @@ impl Lake {
     /// When the lake cannot be written.
     pub fn vacuum(&self, execution: Execution) -> Result<VacuumReport, LakeError> {
         self.must_exist()?;
-        // Nobody else reads or writes while the catalog is held for writing.
-        self.attached(Access::ReadWrite, |connection| {
+        // Nobody else writes while the catalog is held, and nobody reads while it is for writing.
+        let access = match execution {
+            Execution::Real => Access::ReadWrite,
+            Execution::DryRun => Access::ReadOnly,
+        };
+        self.attached(access, |connection| {
             let (unneeded_files, unneeded_bytes) = self.scheduled(connection)?;
             let unnamed = unnamed_files(connection, self.paths())?;
             let mut report = VacuumReport {

@@ -57,4 +57,4 @@ pub use staged::StagedFile;
 pub use table_file::{Storage, TableFile, storage_by_type};
 pub use time::UtcTime;
 pub use training::{TrainingRecord, TrainingResult};
-pub use writer::{PersonRow, StagedVideo, VideoWriter, metrics_of_frames};
+pub use writer::{MAX_BUFFERED_BYTES, PersonRow, StagedVideo, VideoWriter, metrics_of_frames};

@@ -47,6 +47,8 @@ impl Drop for Attachment<'_> {
 pub struct LakeReader {
     // Fields are dropped in this order: what is spilled goes after who spills it.
     pub connection: Connection,
+    /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
+    pub format_version: i32,
     _scratch: Arc<TempDir>,
 }
 
@@ -161,10 +163,11 @@ impl Lake {
     pub fn into_reader(self, version: Option<u64>) -> Result<LakeReader, LakeError> {
         let _lock = CatalogLock::acquire()?;
         let attachment = self.attach(Access::ReadOnly, version)?;
-        self.check_format()?;
+        let format_version = self.check_format()?;
         std::mem::forget(attachment);
         Ok(LakeReader {
             connection: self.connection,
+            format_version,
             _scratch: self.scratch,
         })
     }

@@ -1,9 +1,10 @@
 //! Writes one video's rows as Parquet files, in memory that does not grow with the video.
 //!
-//! Rows are collected for [`CHUNK_FRAMES`] frames, then sorted by landmark and frame and written;
-//! about 25 MB are resident. In a full chunk each landmark is a row group of its own, so that a
-//! query for one joint reads 1/33 of the file; short videos share row groups between landmarks,
-//! because a row group's footer would outweigh its rows.
+//! Rows are collected until they are [`CHUNK_ROWS`] poses or frames without one, then sorted by
+//! landmark and frame and written; [`MAX_BUFFERED_BYTES`] are resident at most, however many people
+//! there are. In a full chunk each landmark is a row group of its own, so that a query for one joint
+//! reads 1/33 of the file; short videos share row groups between landmarks, because a row group's
+//! footer would outweigh its rows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,8 +28,14 @@ use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 use crate::video::MediaTime;
 
-/// Frames that are collected before rows are written.
-pub(super) const CHUNK_FRAMES: usize = 16_384;
+/// Rows of `metrics` that are collected before they and their landmarks are written.
+pub(super) const CHUNK_ROWS: usize = 16_384;
+/// Bytes of an Arrow batch and of what the Parquet writer makes of it, for each row of `metrics`:
+/// two times the 66 columns of `metrics`, or two times two landmarks of 46 bytes and more.
+const ENCODED_ROW_BYTES: usize = 600;
+/// The most that a [`VideoWriter`] keeps in memory: a chunk of rows, and what is made of it.
+pub const MAX_BUFFERED_BYTES: u64 =
+    (CHUNK_ROWS * (size_of::<PoseRow>() + size_of::<MetricsRow>() + ENCODED_ROW_BYTES)) as u64;
 /// Row groups are filled with whole landmarks up to this many rows.
 pub(super) const MIN_ROW_GROUP_ROWS: usize = 8_192;
 
@@ -72,7 +79,6 @@ pub struct VideoWriter {
     metrics: TableFile,
     poses: Vec<PoseRow>,
     measurements: Vec<MetricsRow>,
-    frames_in_chunk: usize,
 }
 
 impl VideoWriter {
@@ -90,7 +96,6 @@ impl VideoWriter {
             metrics,
             poses: Vec::new(),
             measurements: Vec::new(),
-            frames_in_chunk: 0,
         })
     }
 
@@ -108,6 +113,10 @@ impl VideoWriter {
             path: self.metrics.path.clone(),
         })?;
         let time_secs = time.as_secs();
+        // A frame's rows stay together.
+        if self.measurements.len() + persons.len().max(1) > CHUNK_ROWS {
+            self.write_chunk()?;
+        }
         self.measurements
             .extend(metrics_rows(frame, time_secs, &persons));
         self.poses.extend(persons.into_iter().map(|row| PoseRow {
@@ -115,10 +124,6 @@ impl VideoWriter {
             time_secs,
             pose: row.pose,
         }));
-        self.frames_in_chunk += 1;
-        if self.frames_in_chunk == CHUNK_FRAMES {
-            self.write_chunk()?;
-        }
         Ok(())
     }
 
@@ -138,7 +143,6 @@ impl VideoWriter {
     }
 
     fn write_chunk(&mut self) -> Result<(), LakeError> {
-        self.frames_in_chunk = 0;
         if !self.measurements.is_empty() {
             let batch = metrics_batch(&self.video_id, &self.measurements);
             self.measurements.clear();

@@ -8,7 +8,7 @@ use duckdb::Connection;
 use super::census::{Census, Column};
 use super::report::{Finding, Severity};
 use super::rows::INGESTED_TABLES;
-use crate::lake::checksums::hash_file;
+use crate::hashing::hash_file;
 use crate::lake::error::{database_message, first_line};
 use crate::lake::inventory::{CatalogFile, FileKind};
 use crate::lake::lost_files::read_whole;
@@ -39,9 +39,9 @@ impl Lake {
             ));
         }
         if let Some(checksum) = census.checksums.get(&file.path) {
-            let (blake3, _) =
+            let (hash, _) =
                 hash_file(&path).map_err(|e| format!("the file cannot be read: {e}"))?;
-            if blake3 != checksum.blake3 {
+            if hash.to_hex().as_str() != checksum.blake3 {
                 return Err("its bytes have changed: the checksum differs".into());
             }
         }
