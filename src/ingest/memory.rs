@@ -287,7 +287,7 @@ mod tests {
         let queued = 2 * QUEUED_ROWS as u64 * size_of::<PersonRow>() as u64;
         let held = LOOKAHEAD_FRAMES as u64 * HELD_POSE_BYTES;
         assert_eq!(sixteen - one, 15 * (queued + held));
-        assert!(MAX_BUFFERED_BYTES < 64 << 20, "{MAX_BUFFERED_BYTES}");
+        const { assert!(MAX_BUFFERED_BYTES < 64 << 20) };
     }
 
     #[test]

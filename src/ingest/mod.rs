@@ -332,7 +332,7 @@ enum Claim {
 enum Claimed {
     Ours,
     InWork,
-    Done(VideoReport),
+    Done(VideoOutcome),
 }
 
 /// Ingests all videos of the order; returns when each is committed, skipped or has failed.
@@ -497,7 +497,9 @@ impl Run<'_> {
         match self.claim(index, path, &video_id) {
             Claimed::Ours => {}
             Claimed::InWork => return,
-            Claimed::Done(report) => return self.report(index, report),
+            Claimed::Done(outcome) => {
+                return self.report(index, report_of_copy(path, &video_id, &outcome));
+            }
         }
         let done =
             caught(|| self.try_ingest(index, path, video_id.clone(), hash_time, threads, backend));
@@ -525,7 +527,7 @@ impl Run<'_> {
                 copies.push((index, path.into()));
                 Claimed::InWork
             }
-            Claim::Done(outcome) => Claimed::Done(report_of_copy(path, video_id, outcome)),
+            Claim::Done(outcome) => Claimed::Done(outcome.clone()),
         }
     }
 

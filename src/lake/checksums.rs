@@ -11,7 +11,6 @@ use super::inventory::{CatalogFile, FileKind, catalog_files, recorded_paths};
 use super::session::Lake;
 use super::sql::{in_transaction, insert, parquet, row};
 use super::time::UtcTime;
-use crate::hashing::hash_file;
 
 /// A row of the table `files`.
 pub(super) struct FileRecord<'a> {
@@ -60,10 +59,9 @@ impl Lake {
         // Hashing takes time; others may commit meanwhile.
         let mut hashed = Vec::new();
         for file in missing {
-            let path = self.data_file(&file);
-            match hash_file(&path) {
-                Ok((hash, byte_size)) => {
-                    let blake3 = hash.to_hex().to_string();
+            let path = self.data_files().path(&file.path);
+            match self.data_files().hash(&file.path) {
+                Ok((blake3, byte_size)) => {
                     let video_id = only_video(self.connection(), &path)?;
                     hashed.push((file, video_id, blake3, byte_size));
                 }

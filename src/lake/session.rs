@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::catalog::{
     Access, Catalog, CatalogLock, LAKE_NAME, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX, is_lock_conflict,
 };
+use super::data_files::DataFiles;
 use super::error::{LakeError, WRITE_REFUSALS, first_line};
 use super::location::LakePaths;
 use super::schema::{self, FORMAT_VERSION};
@@ -117,6 +118,10 @@ impl Lake {
 
     pub fn paths(&self) -> &LakePaths {
         &self.paths
+    }
+
+    pub(super) fn data_files(&self) -> DataFiles<'_> {
+        DataFiles::of(&self.paths)
     }
 
     pub(super) fn connection(&self) -> &Connection {
