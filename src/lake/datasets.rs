@@ -1,38 +1,22 @@
 //! What the lake knows of instruction datasets and of whom its videos show.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int16Array, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
 use duckdb::{Connection, params};
 
-use super::catalog::{Access, add_file, in_transaction, settle};
-use super::writer::record_batch;
-use super::{Lake, LakeError, Storage, TableFile};
+use super::catalog::Access;
+use super::columns::{Column, Layout, Storage, batch};
+use super::commit::{add_file, keep_named_files};
+use super::error::LakeError;
+use super::session::Lake;
+use super::sql::{in_transaction, insert, is_missing_table, row};
+use super::staged::StagedFile;
+use super::table_file::TableFile;
+use super::time::UtcTime;
 
 const TABLE: &str = "examples";
 const PARTITION: &str = "dataset";
-/// Names of the columns of [`example_batch`].
-pub const EXAMPLE_COLUMNS: [&str; 17] = [
-    "example_id",
-    "task",
-    "split",
-    "origin",
-    "prompt_hash",
-    "video_id",
-    "person",
-    "frame_start",
-    "frame_end",
-    "sport",
-    "facts",
-    "system",
-    "question",
-    "data",
-    "answer",
-    "prompt_tokens",
-    "answer_tokens",
-];
 /// Rows of a row group; some 20 MB are resident at most.
 const ROWS_PER_GROUP: usize = 8_192;
 /// Tables that say what was done with the lake, but nothing of what is in videos.
@@ -126,7 +110,7 @@ impl Lake {
                 }
                 insert_dataset(connection, dataset)
             });
-            settle(connection, &outcome, staged.into_iter().collect());
+            keep_named_files(connection, &outcome, staged.into_iter().collect());
             outcome
         })
     }
@@ -135,7 +119,7 @@ impl Lake {
         &self,
         dataset: &str,
         mut examples: impl Iterator<Item = ExampleRow<'a>>,
-    ) -> Result<Option<super::StagedFile>, LakeError> {
+    ) -> Result<Option<StagedFile>, LakeError> {
         let mut file: Option<TableFile> = None;
         loop {
             let rows: Vec<ExampleRow<'_>> = examples.by_ref().take(ROWS_PER_GROUP).collect();
@@ -146,7 +130,7 @@ impl Lake {
                 Some(file) => file,
                 none => {
                     let path = self.paths().new_file_in(TABLE, PARTITION, dataset, dataset);
-                    none.insert(TableFile::create(&path, schema(), storage)?)
+                    none.insert(TableFile::create(&path, &Layout::of(&example_columns()))?)
                 }
             };
             file.write_row_group(example_batch(&rows))?;
@@ -165,7 +149,7 @@ impl Lake {
         let found = self.attached(Access::ReadOnly, |connection| {
             match connection.query_row(sql, [dataset], |row| row.get(0)) {
                 // Lakes from before there were datasets have none.
-                Err(error) if super::catalog::is_missing_table(&error) => Ok(None),
+                Err(error) if is_missing_table(&error) => Ok(None),
                 found => Ok(found?),
             }
         });
@@ -184,7 +168,7 @@ impl Lake {
                    JOIN examples AS e ON e.dataset = d.dataset WHERE e.video_id = ?";
         self.attached(Access::ReadOnly, |connection| {
             let mut statement = match connection.prepare(sql) {
-                Err(error) if super::catalog::is_missing_table(&error) => {
+                Err(error) if is_missing_table(&error) => {
                     return Ok(BTreeMap::new());
                 }
                 prepared => prepared?,
@@ -212,8 +196,11 @@ impl Lake {
                 for video_id in video_ids {
                     connection.execute("DELETE FROM subjects WHERE video_id = ?", [video_id])?;
                     if let Some(subject) = subject {
-                        let values = [video_id.as_str(), subject];
-                        connection.execute("INSERT INTO subjects VALUES (?, ?)", values)?;
+                        insert(
+                            connection,
+                            "subjects",
+                            row! { video_id: video_id, subject: subject },
+                        )?;
                     }
                 }
                 Ok(())
@@ -233,78 +220,63 @@ fn forget_dataset(connection: &Connection, dataset: &str) -> Result<(), LakeErro
 }
 
 fn insert_dataset(connection: &Connection, dataset: &DatasetRecord) -> Result<(), LakeError> {
-    connection.execute(
-        "INSERT INTO datasets VALUES (?, ?, now()::TIMESTAMP, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            dataset.dataset,
-            dataset.folder,
-            env!("CARGO_PKG_VERSION"),
-            dataset.lake_snapshot,
-            dataset.seed,
-            dataset.base,
-            dataset.max_tokens,
-            dataset.train_count,
-            dataset.valid_count,
-            dataset.synthetic_count,
-            dataset.content_blake3,
-            dataset.manifest,
-        ],
-    )?;
-    Ok(())
-}
-
-fn schema() -> SchemaRef {
-    let field = |name: &str| match name {
-        "prompt_hash" => Field::new(name, DataType::Utf8, true),
-        "person" => Field::new(name, DataType::Int16, false),
-        "frame_start" | "frame_end" | "prompt_tokens" | "answer_tokens" => {
-            Field::new(name, DataType::Int32, false)
-        }
-        _ => Field::new(name, DataType::Utf8, false),
-    };
-    Arc::new(Schema::new(EXAMPLE_COLUMNS.map(field).to_vec()))
-}
-
-fn storage(_: &Field) -> Storage {
-    Storage::Dictionary
+    insert(
+        connection,
+        "datasets",
+        row! {
+            dataset: dataset.dataset,
+            folder: dataset.folder,
+            built_at: UtcTime::now(),
+            posedata_version: env!("CARGO_PKG_VERSION"),
+            lake_snapshot: dataset.lake_snapshot,
+            seed: dataset.seed,
+            base: dataset.base,
+            max_tokens: dataset.max_tokens,
+            train_count: dataset.train_count,
+            valid_count: dataset.valid_count,
+            synthetic_count: dataset.synthetic_count,
+            content_blake3: dataset.content_blake3,
+            manifest: dataset.manifest,
+        },
+    )
 }
 
 /// The columns of the table `examples` but `dataset`, which is in the path of the lake's files.
 pub fn example_batch(rows: &[ExampleRow<'_>]) -> RecordBatch {
-    fn texts<'r>(
-        rows: &'r [ExampleRow<'r>],
-        value: impl Fn(&'r ExampleRow<'r>) -> &'r str,
-    ) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
+    batch(&example_columns(), rows)
+}
+
+/// The columns of the files of `examples`.
+pub(super) fn example_columns<'a>() -> Vec<Column<ExampleRow<'a>>> {
+    macro_rules! text {
+        ($name:ident) => {
+            Column::text(stringify!($name), |row: &ExampleRow<'_>| Some(row.$name)).required()
+        };
     }
-    let integers = |value: &dyn Fn(&ExampleRow<'_>) -> i32| -> ArrayRef {
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(value)))
-    };
     // The lake numbers frames with 32 bits and a sign, and tokens are far fewer.
-    let columns: Vec<ArrayRef> = vec![
-        texts(rows, |row| row.example_id),
-        texts(rows, |row| row.task),
-        texts(rows, |row| row.split),
-        texts(rows, |row| row.origin),
-        Arc::new(
-            rows.iter()
-                .map(|row| row.prompt_hash)
-                .collect::<StringArray>(),
-        ),
-        texts(rows, |row| row.video_id),
-        Arc::new(Int16Array::from_iter_values(
-            rows.iter().map(|row| row.person as i16),
-        )),
-        integers(&|row| row.frame_start as i32),
-        integers(&|row| row.frame_end as i32),
-        texts(rows, |row| row.sport),
-        texts(rows, |row| &row.facts),
-        texts(rows, |row| row.system),
-        texts(rows, |row| row.question),
-        texts(rows, |row| row.data),
-        texts(rows, |row| row.answer),
-        integers(&|row| row.prompt_tokens as i32),
-        integers(&|row| row.answer_tokens as i32),
-    ];
-    record_batch(schema(), columns)
+    macro_rules! number {
+        ($name:ident) => {
+            Column::new(stringify!($name), |row: &ExampleRow<'_>| row.$name as i32)
+                .stored(Storage::Dictionary)
+        };
+    }
+    vec![
+        text!(example_id),
+        text!(task),
+        text!(split),
+        text!(origin),
+        Column::text("prompt_hash", |row: &ExampleRow<'_>| row.prompt_hash),
+        text!(video_id),
+        Column::new("person", |row: &ExampleRow<'_>| row.person as i16),
+        number!(frame_start),
+        number!(frame_end),
+        text!(sport),
+        Column::text("facts", |row: &ExampleRow<'_>| Some(row.facts.as_str())).required(),
+        text!(system),
+        text!(question),
+        text!(data),
+        text!(answer),
+        number!(prompt_tokens),
+        number!(answer_tokens),
+    ]
 }

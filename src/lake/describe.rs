@@ -2,9 +2,8 @@
 
 use duckdb::Connection;
 
-use super::LakeError;
-use super::catalog::SCHEMA;
-use super::schema::{Statement, classify, split};
+use super::error::LakeError;
+use super::schema::{SCHEMA, Statement, classify, split};
 
 /// A table or view of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]

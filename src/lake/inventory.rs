@@ -5,14 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
-use walkdir::WalkDir;
 
-use super::catalog::{NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX, is_missing_table};
+use super::catalog::{METADATA, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX};
+use super::data_files::DataFiles;
+use super::error::LakeError;
+use super::location::LakePaths;
+use super::sql::is_missing_table;
 use super::staged::Abandoned;
-use super::{LakeError, LakePaths};
-
-/// The catalog's own tables, while the lake is attached.
-pub(super) const METADATA: &str = "__ducklake_metadata_lake";
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +69,7 @@ pub(super) fn catalog_files(
         let path: String = row.get(0)?;
         let is_rows: bool = row.get(3)?;
         Ok(CatalogFile {
-            path: below_data(&path, paths),
+            path: DataFiles::of(paths).name(&path),
             table: row.get(1)?,
             table_id: row.get(2)?,
             kind: match is_rows {
@@ -94,12 +93,8 @@ pub(super) fn scheduled_files(
     let sql = format!("SELECT path FROM {METADATA}.ducklake_files_scheduled_for_deletion");
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    rows.map(|path| Ok(below_data(&path?, paths))).collect()
-}
-
-fn below_data(path: &str, paths: &LakePaths) -> String {
-    let below = Path::new(path).strip_prefix(paths.data());
-    below.map_or(path.to_owned(), |below| below.display().to_string())
+    let data_files = DataFiles::of(paths);
+    rows.map(|path| Ok(data_files.name(&path?))).collect()
 }
 
 /// The paths in the table `files`; none in a lake of a format without it.
@@ -114,64 +109,59 @@ pub(super) fn recorded_paths(connection: &Connection) -> Result<HashSet<String>,
 
 /// What lies in the lake's folder without being named by the catalog.
 #[derive(Default)]
-pub(super) struct Strays {
+pub(super) struct UnnamedFiles {
     /// Left behind by processes that were killed.
-    pub abandoned: Vec<StrayFile>,
+    pub orphans: Vec<Orphan>,
     /// Files that living processes work on.
     pub in_work: u64,
     /// No file of a lake at all.
     pub foreign: Vec<PathBuf>,
 }
 
-pub(super) struct StrayFile {
+pub(super) struct Orphan {
     pub path: PathBuf,
     pub byte_size: u64,
     abandoned: Abandoned,
-    what: StrayKind,
+    kind: OrphanKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum StrayKind {
+enum OrphanKind {
     File,
     /// The folder around the lock file.
     NewCatalog,
 }
 
-impl StrayFile {
+impl Orphan {
     pub fn delete(self) -> std::io::Result<()> {
-        match self.what {
-            StrayKind::File => self.abandoned.delete(),
-            StrayKind::NewCatalog => fs::remove_dir_all(&self.path),
+        match self.kind {
+            OrphanKind::File => self.abandoned.delete(),
+            OrphanKind::NewCatalog => fs::remove_dir_all(&self.path),
         }
     }
 }
 
 /// Looks through the lake's folder. The lake must be attached: while it is, nobody can commit, and
 /// a file that the catalog does not name and nobody holds belongs to nobody.
-pub(super) fn strays(connection: &Connection, paths: &LakePaths) -> Result<Strays, LakeError> {
+pub(super) fn unnamed_files(
+    connection: &Connection,
+    paths: &LakePaths,
+) -> Result<UnnamedFiles, LakeError> {
     let mut known: HashSet<String> = scheduled_files(connection, paths)?.into_iter().collect();
     let named = catalog_files(connection, METADATA, paths)?;
     known.extend(named.into_iter().map(|file| file.path));
-    let mut strays = Strays::default();
-    let data = paths.data();
-    for entry in WalkDir::new(&data).sort_by_file_name() {
-        // What cannot be looked into is found missing, if it is missed.
-        let Ok(entry) = entry else { continue };
-        if entry.file_type().is_dir() {
+    let mut unnamed = UnnamedFiles::default();
+    for listed in DataFiles::of(paths).list() {
+        if known.contains(&listed.name) {
             continue;
         }
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy();
-        let below = below_data(&path.display().to_string(), paths);
-        if known.contains(&below) {
+        let is_of_lakes =
+            listed.name.ends_with(".parquet") || listed.name.ends_with(".parquet.tmp");
+        if !is_of_lakes || !listed.is_file {
+            unnamed.foreign.push(listed.path);
             continue;
         }
-        let is_of_lakes = name.ends_with(".parquet") || name.ends_with(".parquet.tmp");
-        if !is_of_lakes || !entry.file_type().is_file() {
-            strays.foreign.push(path.into());
-            continue;
-        }
-        strays.add(path, path, StrayKind::File);
+        unnamed.add(&listed.path, &listed.path, OrphanKind::File);
     }
     let root = fs::read_dir(paths.root()).into_iter().flatten().flatten();
     for entry in root {
@@ -181,21 +171,21 @@ pub(super) fn strays(connection: &Connection, paths: &LakePaths) -> Result<Stray
             .starts_with(NEW_CATALOG_PREFIX.as_bytes())
         {
             let lock = entry.path().join(NEW_CATALOG_LOCK);
-            strays.add(&entry.path(), &lock, StrayKind::NewCatalog);
+            unnamed.add(&entry.path(), &lock, OrphanKind::NewCatalog);
         }
     }
-    Ok(strays)
+    Ok(unnamed)
 }
 
-impl Strays {
-    fn add(&mut self, path: &Path, lock: &Path, what: StrayKind) {
+impl UnnamedFiles {
+    fn add(&mut self, path: &Path, lock: &Path, kind: OrphanKind) {
         let byte_size = fs::metadata(path).map_or(0, |metadata| metadata.len());
         match Abandoned::claim(lock) {
-            Some(abandoned) => self.abandoned.push(StrayFile {
+            Some(abandoned) => self.orphans.push(Orphan {
                 path: path.into(),
                 byte_size,
                 abandoned,
-                what,
+                kind,
             }),
             None => self.in_work += 1,
         }

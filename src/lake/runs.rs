@@ -1,52 +1,22 @@
 //! The history of runs: what was run on the lake, when, with what, and what became of it.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use arrow::temporal_conversions::timestamp_us_to_datetime;
-use duckdb::params;
-use duckdb::types::{TimeUnit, Value};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::catalog::Access;
-use super::{Lake, LakeError};
+use super::error::LakeError;
+use super::session::Lake;
+use super::sql::{insert, row};
+use super::time::UtcTime;
 use crate::resources::HostFacts;
 
 /// Hex digits that tell runs apart that start in the same second.
 const ID_DIGITS: usize = 8;
 
-/// A moment, in microseconds since 1970-01-01 UTC; serialised as RFC 3339.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UtcTime(i64);
-
-impl UtcTime {
-    pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self(since.map_or(0, |since| since.as_micros() as i64))
-    }
-
-    fn format(self, format: &str) -> String {
-        // Only times hundreds of thousands of years away have no date.
-        timestamp_us_to_datetime(self.0).map_or_else(String::new, |t| t.format(format).to_string())
-    }
-}
-
-impl fmt::Display for UtcTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
-    }
-}
-
-impl Serialize for UtcTime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// An identity for a run that starts now; identities are in the order of their runs' starts.
 pub fn run_id(started_at: UtcTime) -> String {
-    let seed = format!("{}-{}", started_at.0, std::process::id());
+    let seed = format!("{}-{}", started_at.micros(), std::process::id());
     let hash = blake3::hash(seed.as_bytes()).to_hex();
     let second = started_at.format("%Y%m%dT%H%M%SZ");
     format!("{second}-{}", &hash[..ID_DIGITS])
@@ -141,33 +111,33 @@ impl Lake {
     pub fn record_run(&self, run: &RunRecord) -> Result<(), LakeError> {
         let errors = serde_json::to_string(&run.errors).expect("paths and messages");
         self.attached(Access::ReadWrite, |connection| {
-            connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    run.run_id,
-                    run.command,
-                    run.command_line,
-                    Value::Timestamp(TimeUnit::Microsecond, run.started_at.0),
-                    run.elapsed_secs,
-                    run.outcome.name(),
-                    run.posedata_version,
-                    run.config.to_string(),
-                    run.host.os,
-                    run.host.cpu,
-                    run.host.cores as u64,
-                    run.host.memory_bytes,
-                    run.videos_ingested,
-                    run.videos_replaced,
-                    run.videos_skipped,
-                    run.videos_failed,
-                    run.frames,
-                    run.stages.to_string(),
-                    run.peak_memory_bytes,
-                    run.memory_budget_bytes,
-                    errors,
-                ],
-            )?;
-            Ok(())
+            insert(
+                connection,
+                "runs",
+                row! {
+                    run_id: run.run_id,
+                    command: run.command,
+                    command_line: run.command_line,
+                    started_at: run.started_at,
+                    elapsed_secs: run.elapsed_secs,
+                    outcome: run.outcome.name(),
+                    posedata_version: run.posedata_version,
+                    config: run.config.to_string(),
+                    os: run.host.os,
+                    cpu: run.host.cpu,
+                    cores: run.host.cores as u64,
+                    memory_bytes: run.host.memory_bytes,
+                    videos_ingested: run.videos_ingested,
+                    videos_replaced: run.videos_replaced,
+                    videos_skipped: run.videos_skipped,
+                    videos_failed: run.videos_failed,
+                    frames: run.frames,
+                    stages: run.stages.to_string(),
+                    peak_memory_bytes: run.peak_memory_bytes,
+                    memory_budget_bytes: run.memory_budget_bytes,
+                    errors: errors,
+                },
+            )
         })
     }
 }

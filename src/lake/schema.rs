@@ -8,8 +8,36 @@ use std::path::Path;
 
 use duckdb::{Connection, params};
 
-use super::catalog::{SCHEMA, in_transaction, quoted_name, quoted_text};
-use super::{FORMAT_VERSION, LAKE_NAME, LakeError};
+use super::catalog::LAKE_NAME;
+use super::error::LakeError;
+use super::sql::{in_transaction, insert, quoted_name, quoted_text, row};
+
+/// Version of the tables in `schemas/`; grows with every change of them.
+pub const FORMAT_VERSION: i32 = 5;
+
+/// Version of what ingest writes into its tables; grows when a video has to be ingested again to
+/// have the rows that the newest posedata gives it.
+pub const ROWS_VERSION: i32 = 3;
+
+/// Everything that makes up an empty lake, in the order of creation.
+pub(super) const SCHEMA: [&str; 16] = [
+    include_str!("../../schemas/lake_format.sql"),
+    include_str!("../../schemas/videos.sql"),
+    include_str!("../../schemas/persons.sql"),
+    include_str!("../../schemas/files.sql"),
+    include_str!("../../schemas/landmarks.sql"),
+    include_str!("../../schemas/metrics.sql"),
+    include_str!("../../schemas/landmarks_filtered.sql"),
+    include_str!("../../schemas/metrics_filtered.sql"),
+    include_str!("../../schemas/analysis.sql"),
+    include_str!("../../schemas/frames.sql"),
+    include_str!("../../schemas/macros.sql"),
+    include_str!("../../schemas/runs.sql"),
+    include_str!("../../schemas/subjects.sql"),
+    include_str!("../../schemas/datasets.sql"),
+    include_str!("../../schemas/examples.sql"),
+    include_str!("../../schemas/training_runs.sql"),
+];
 
 /// Name of the empty lake that an older one is compared with.
 const WANTED_NAME: &str = "wanted";
@@ -33,11 +61,14 @@ pub(super) enum Statement<'a> {
 pub(super) fn create(connection: &Connection) -> Result<(), LakeError> {
     in_transaction(connection, || {
         connection.execute_batch(&SCHEMA.concat())?;
-        connection.execute(
-            "INSERT INTO lake_format VALUES (?, ?)",
-            params![FORMAT_VERSION, env!("CARGO_PKG_VERSION")],
-        )?;
-        Ok(())
+        insert(
+            connection,
+            "lake_format",
+            row! {
+                format_version: FORMAT_VERSION,
+                posedata_version: env!("CARGO_PKG_VERSION"),
+            },
+        )
     })?;
     set_options(connection)
 }

@@ -1,0 +1,123 @@
+//! Checksums of the lake's files, in the table `files`.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use duckdb::Connection;
+
+use super::catalog::{Access, METADATA};
+use super::error::LakeError;
+use super::inventory::{CatalogFile, FileKind, catalog_files, recorded_paths};
+use super::session::Lake;
+use super::sql::{in_transaction, insert, parquet, row};
+use super::time::UtcTime;
+
+/// A row of the table `files`.
+pub(super) struct FileRecord<'a> {
+    /// Below the data folder.
+    pub path: &'a str,
+    pub table: &'a str,
+    /// `None` where the file holds rows of several videos.
+    pub video_id: Option<&'a str>,
+    pub row_count: u64,
+    pub byte_size: u64,
+    pub blake3: &'a str,
+}
+
+/// Adds a row to the table `files` inside the caller's transaction.
+pub(super) fn record_file(connection: &Connection, file: &FileRecord<'_>) -> Result<(), LakeError> {
+    insert(
+        connection,
+        "files",
+        row! {
+            path: file.path,
+            table_name: file.table,
+            video_id: file.video_id,
+            row_count: file.row_count,
+            byte_size: file.byte_size,
+            blake3: file.blake3,
+            recorded_at: UtcTime::now(),
+        },
+    )
+}
+
+impl Lake {
+    /// Records checksums of current files that have none, and drops those of files that are gone;
+    /// gives the number recorded.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the commit fails.
+    pub(super) fn record_checksums(&self) -> Result<u64, LakeError> {
+        let missing = self.attached(Access::ReadOnly, |connection| {
+            let recorded = recorded_paths(connection)?;
+            let files = catalog_files(connection, METADATA, self.paths())?;
+            let is_missing = |file: &CatalogFile| {
+                file.is_current && file.kind == FileKind::Rows && !recorded.contains(&file.path)
+            };
+            Ok(files.into_iter().filter(is_missing).collect::<Vec<_>>())
+        })?;
+        // Hashing takes time; others may commit meanwhile.
+        let mut hashed = Vec::new();
+        for file in missing {
+            let path = self.data_files().path(&file.path);
+            match self.data_files().hash(&file.path) {
+                Ok((blake3, byte_size)) => {
+                    let video_id = only_video(self.connection(), &path)?;
+                    hashed.push((file, video_id, blake3, byte_size));
+                }
+                // Compacted or removed meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => {
+                    let reason = e.to_string();
+                    return Err(LakeError::DamagedFile { path, reason });
+                }
+            }
+        }
+        self.attached(Access::ReadWrite, |connection| {
+            let current: HashSet<String> = catalog_files(connection, METADATA, self.paths())?
+                .into_iter()
+                .filter(|file| file.is_current && file.kind == FileKind::Rows)
+                .map(|file| file.path)
+                .collect();
+            let recorded = recorded_paths(connection)?;
+            let mut gone = recorded.difference(&current).peekable();
+            hashed.retain(|(file, ..)| {
+                current.contains(&file.path) && !recorded.contains(&file.path)
+            });
+            if hashed.is_empty() && gone.peek().is_none() {
+                return Ok(0);
+            }
+            in_transaction(connection, || {
+                for path in gone {
+                    connection.execute("DELETE FROM files WHERE path = ?", [path])?;
+                }
+                for (file, video_id, blake3, byte_size) in &hashed {
+                    let record = FileRecord {
+                        path: &file.path,
+                        table: &file.table,
+                        video_id: video_id.as_deref(),
+                        row_count: file.row_count,
+                        byte_size: *byte_size,
+                        blake3,
+                    };
+                    record_file(connection, &record)?;
+                }
+                Ok(hashed.len() as u64)
+            })
+        })
+    }
+}
+
+/// The one video whose rows a file holds.
+fn only_video(connection: &Connection, path: &Path) -> Result<Option<String>, LakeError> {
+    let sql = format!(
+        "SELECT if(min(video_id) = max(video_id), min(video_id), NULL) FROM {}",
+        parquet(path)
+    );
+    match connection.query_row(&sql, [], |row| row.get(0)) {
+        Ok(video_id) => Ok(video_id),
+        // A table whose rows belong to no video.
+        Err(error) if error.to_string().contains("Binder Error") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

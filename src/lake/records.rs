@@ -1,0 +1,355 @@
+//! What the lake knows of videos: the tables `videos` and `persons`.
+
+use std::collections::HashMap;
+
+use duckdb::Connection;
+
+use super::catalog::Access;
+use super::error::LakeError;
+use super::session::Lake;
+use super::sql::{insert, newer_column, quoted_text, row};
+use super::time::UtcTime;
+use crate::metrics::Quality;
+
+/// A row of the `videos` table; its columns' comments are in `schemas/videos.sql`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VideoRecord {
+    pub video_id: String,
+    pub sport: String,
+    pub file_name: String,
+    pub path: String,
+    pub file_bytes: u64,
+    pub width_px: u32,
+    pub height_px: u32,
+    pub rotation_deg: u16,
+    pub codec: String,
+    pub fps: Option<f64>,
+    pub frame_count: u64,
+    pub duration_secs: f64,
+    pub pose_frame_count: u64,
+    pub pose_model: String,
+    pub pose_model_sha256: String,
+    /// JSON
+    pub config: String,
+    pub config_hash: String,
+    pub picture: PictureRecord,
+    /// How many times slower the file plays than things happened; `None` where its times are real.
+    pub slow_motion_factor: Option<f64>,
+    /// Rate at which the pictures were taken, as the camera or the user says.
+    pub capture_fps: Option<f64>,
+}
+
+/// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PictureRecord {
+    pub coded_width_px: Option<u32>,
+    pub coded_height_px: Option<u32>,
+    pub mirrored: Option<bool>,
+    pub color_transfer: Option<String>,
+    /// JSON
+    pub size_changes: Option<String>,
+    pub corrupt_frame_count: u64,
+}
+
+/// What is known of a video in the lake before it is looked at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngestedVideo {
+    pub file_name: String,
+    pub config_hash: String,
+}
+
+/// A row of the `persons` table; its columns' comments are in `schemas/persons.sql`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonRecord {
+    pub person: u16,
+    /// At most one of a video's persons is.
+    pub is_main: bool,
+    pub first_frame: u64,
+    pub last_frame: u64,
+    pub frame_count: u64,
+    pub first_time_secs: f64,
+    pub last_time_secs: f64,
+    pub mean_probability: f64,
+    pub mean_visibility: f64,
+    /// Fractions of the picture's width and height.
+    pub mean_center: [f64; 2],
+    /// Width and height of the box around the landmarks, fractions of the picture's.
+    pub mean_extent: [f64; 2],
+}
+
+impl Lake {
+    /// The ingested videos by their ids.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement =
+                connection.prepare("SELECT video_id, file_name, config_hash FROM videos")?;
+            let rows = statement.query_map([], |row| {
+                let video = IngestedVideo {
+                    file_name: row.get(1)?,
+                    config_hash: row.get(2)?,
+                };
+                Ok((row.get(0)?, video))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The numbers of all persons that were found in a video, ascending.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn persons(&self, video: &VideoRecord) -> Result<Vec<u16>, LakeError> {
+        let sql = format!(
+            "SELECT DISTINCT person FROM metrics
+             WHERE video_id = {} AND sport = {} AND quality <> '{}' ORDER BY person",
+            quoted_text(&video.video_id),
+            quoted_text(&video.sport),
+            Quality::NoPose.name()
+        );
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let persons = statement.query_map([], |row| row.get(0))?;
+            Ok(persons.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The person whom exports and plots show unless told otherwise; `None` where nobody was found,
+    /// or the video was ingested before people were told apart.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn main_person(&self, video: &VideoRecord) -> Result<Option<u16>, LakeError> {
+        let sql = "SELECT * FROM videos WHERE video_id = ?";
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = connection.prepare(sql)?;
+            let rows =
+                statement.query_map([&video.video_id], |row| newer_column(row, "main_person"))?;
+            let persons = rows.collect::<Result<Vec<Option<u16>>, _>>()?;
+            Ok(persons.into_iter().flatten().next())
+        })
+    }
+
+    /// The times of a video's frames, in their order.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn times_secs(&self, video: &VideoRecord) -> Result<Vec<f64>, LakeError> {
+        let sql = format!(
+            "SELECT any_value(time_secs) FROM metrics
+             WHERE video_id = {} AND sport = {} GROUP BY frame ORDER BY frame",
+            quoted_text(&video.video_id),
+            quoted_text(&video.sport),
+        );
+        self.attached(Access::ReadOnly, |connection| {
+            let mut statement = connection.prepare(&sql)?;
+            let times = statement.query_map([], |row| row.get(0))?;
+            Ok(times.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+/// The videos that fulfil a condition, ordered by file name. Of a lake of an older format, columns
+/// that it lacks are not known.
+pub(super) fn video_records(
+    connection: &Connection,
+    condition: &str,
+) -> Result<Vec<VideoRecord>, LakeError> {
+    let sql = format!("SELECT * FROM videos WHERE {condition} ORDER BY file_name, video_id");
+    let mut statement = connection.prepare(&sql)?;
+    let records = statement.query_map([], |row| {
+        Ok(VideoRecord {
+            video_id: row.get("video_id")?,
+            sport: row.get("sport")?,
+            file_name: row.get("file_name")?,
+            path: row.get("path")?,
+            file_bytes: row.get("file_bytes")?,
+            width_px: row.get("width_px")?,
+            height_px: row.get("height_px")?,
+            rotation_deg: row.get("rotation_deg")?,
+            codec: row.get("codec")?,
+            fps: row.get("fps")?,
+            frame_count: row.get("frame_count")?,
+            duration_secs: row.get("duration_secs")?,
+            pose_frame_count: row.get("pose_frame_count")?,
+            pose_model: row.get("pose_model")?,
+            pose_model_sha256: row.get("pose_model_sha256")?,
+            config: row.get("config")?,
+            config_hash: row.get("config_hash")?,
+            picture: PictureRecord {
+                coded_width_px: newer_column(row, "coded_width_px")?,
+                coded_height_px: newer_column(row, "coded_height_px")?,
+                mirrored: newer_column(row, "mirrored")?,
+                color_transfer: newer_column(row, "color_transfer")?,
+                size_changes: newer_column(row, "size_changes")?,
+                corrupt_frame_count: newer_column(row, "corrupt_frame_count")?.unwrap_or(0),
+            },
+            slow_motion_factor: newer_column(row, "slow_motion_factor")?,
+            capture_fps: newer_column(row, "capture_fps")?,
+        })
+    })?;
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// Adds a video's row inside the caller's transaction.
+pub(super) fn insert_video(
+    connection: &Connection,
+    video: &VideoRecord,
+    main_person: Option<u16>,
+) -> Result<(), LakeError> {
+    let picture = &video.picture;
+    insert(
+        connection,
+        "videos",
+        row! {
+            video_id: video.video_id,
+            sport: video.sport,
+            file_name: video.file_name,
+            path: video.path,
+            file_bytes: video.file_bytes,
+            width_px: video.width_px,
+            height_px: video.height_px,
+            rotation_deg: video.rotation_deg,
+            codec: video.codec,
+            fps: video.fps,
+            frame_count: video.frame_count,
+            duration_secs: video.duration_secs,
+            pose_frame_count: video.pose_frame_count,
+            pose_model: video.pose_model,
+            pose_model_sha256: video.pose_model_sha256,
+            config: video.config,
+            config_hash: video.config_hash,
+            posedata_version: env!("CARGO_PKG_VERSION"),
+            ingested_at: UtcTime::now(),
+            main_person: main_person,
+            coded_width_px: picture.coded_width_px,
+            coded_height_px: picture.coded_height_px,
+            mirrored: picture.mirrored,
+            color_transfer: picture.color_transfer,
+            size_changes: picture.size_changes,
+            corrupt_frame_count: picture.corrupt_frame_count,
+            slow_motion_factor: video.slow_motion_factor,
+            capture_fps: video.capture_fps,
+        },
+    )
+}
+
+/// Adds a video's persons inside the caller's transaction.
+pub(super) fn insert_persons(
+    connection: &Connection,
+    video_id: &str,
+    sport: &str,
+    persons: &[PersonRecord],
+) -> Result<(), LakeError> {
+    for person in persons {
+        insert(
+            connection,
+            "persons",
+            row! {
+                video_id: video_id,
+                person: person.person,
+                is_main: person.is_main,
+                first_frame: person.first_frame,
+                last_frame: person.last_frame,
+                frame_count: person.frame_count,
+                first_time_secs: person.first_time_secs,
+                last_time_secs: person.last_time_secs,
+                mean_probability: person.mean_probability,
+                mean_visibility: person.mean_visibility,
+                mean_center_x: person.mean_center[0],
+                mean_center_y: person.mean_center[1],
+                mean_width: person.mean_extent[0],
+                mean_height: person.mean_extent[1],
+                sport: sport,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::checksums::{FileRecord, record_file};
+    use crate::lake::describe::describe_tables;
+    use crate::lake::schema::{SCHEMA, Statement, classify, split};
+
+    #[test]
+    fn records_fill_every_column_of_their_tables() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let schema = SCHEMA.concat();
+        for sql in split(&schema) {
+            if matches!(classify(sql), Ok(Statement::CreateTable(_))) {
+                connection.execute_batch(sql).expect("valid SQL");
+            }
+        }
+        let video = VideoRecord {
+            video_id: "v".into(),
+            sport: "run".into(),
+            file_name: "a.mp4".into(),
+            path: "/videos/a.mp4".into(),
+            file_bytes: 1,
+            width_px: 2,
+            height_px: 3,
+            rotation_deg: 90,
+            codec: "h264".into(),
+            fps: Some(30.0),
+            frame_count: 4,
+            duration_secs: 5.0,
+            pose_frame_count: 6,
+            pose_model: "full".into(),
+            pose_model_sha256: "7".into(),
+            config: "{}".into(),
+            config_hash: "8".into(),
+            picture: PictureRecord {
+                coded_width_px: Some(9),
+                coded_height_px: Some(10),
+                mirrored: Some(true),
+                color_transfer: Some("bt709".into()),
+                size_changes: Some("[]".into()),
+                corrupt_frame_count: 11,
+            },
+            slow_motion_factor: Some(8.0),
+            capture_fps: Some(240.0),
+        };
+        let person = PersonRecord {
+            person: 12,
+            is_main: true,
+            first_frame: 13,
+            last_frame: 14,
+            frame_count: 15,
+            first_time_secs: 16.0,
+            last_time_secs: 17.0,
+            mean_probability: 0.18,
+            mean_visibility: 0.19,
+            mean_center: [0.2, 0.21],
+            mean_extent: [0.22, 0.23],
+        };
+        let file = FileRecord {
+            path: "main/metrics/a.parquet",
+            table: "metrics",
+            video_id: Some("v"),
+            row_count: 24,
+            byte_size: 25,
+            blake3: "26",
+        };
+        insert_video(&connection, &video, Some(12)).expect("a row");
+        insert_persons(&connection, "v", "run", &[person]).expect("a row");
+        record_file(&connection, &file).expect("a row");
+        let tables = describe_tables().expect("schemas");
+        for name in ["videos", "persons", "files"] {
+            let table = tables.iter().find(|table| table.name == name);
+            for column in &table.expect("a table").columns {
+                let sql = format!("SELECT count({}) FROM {name}", column.name);
+                let filled: u64 = connection
+                    .query_row(&sql, [], |row| row.get(0))
+                    .expect("a number");
+                assert_eq!(filled, 1, "{name}.{}", column.name);
+            }
+        }
+        let read = video_records(&connection, "true").expect("rows");
+        assert_eq!(read, [video]);
+    }
+}
