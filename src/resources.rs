@@ -198,13 +198,20 @@ impl HostFacts {
     }
 }
 
-/// The most memory that this process has had resident so far; `None` where the system does not
-/// tell.
+/// The most memory that this process has had resident so far, or since
+/// [`reset_peak_resident`]; `None` where the system does not tell.
 pub fn peak_resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Lets [`peak_resident_bytes`] count from now on, where the system can do that.
+pub fn reset_peak_resident() {
+    const PEAK: &str = "5";
+    // What is told then is the peak of the whole process, which is true as well.
+    let _ = fs::write("/proc/self/clear_refs", PEAK);
 }
 
 #[cfg(test)]

@@ -2,15 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::analysis::{AnalysisError, AnalysisModel, AnalysisReport, analyze};
 use crate::ingest::{VideoOutcome, VideoReport};
 use crate::lake::{Lake, VideoRecord};
 use crate::resources::Resources;
+use crate::sync::Cancellation;
 
 /// Frames come in chunks; the database needs little.
 const MEMORY_SHARE: f64 = 0.1;
@@ -40,7 +40,7 @@ pub struct AnalyzeArgs {
     videos: Vec<String>,
 }
 
-pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let mut model = load(&args.model, args.window, global)?;
     let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
     let videos = lake.find_videos(&args.videos)?;
@@ -49,8 +49,8 @@ pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
-    let (ending, reports) = analyze_all(&lake, &videos, &mut model, global);
+    let cancellation = global.cancellation("interrupted: leaving the video in work");
+    let (ending, reports) = analyze_all(&lake, &videos, &mut model, &cancellation, global);
     if global.json {
         print_result(serde_json::to_string_pretty(&reports)?)?;
     }
@@ -74,13 +74,13 @@ pub fn analyze_all(
     lake: &Lake,
     videos: &[VideoRecord],
     model: &mut AnalysisModel,
+    cancellation: &Cancellation,
     global: &GlobalArgs,
-) -> (Ending, Vec<AnalysisReport>) {
-    let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
-    let mut ending = Ending::AllGood;
+) -> (ExitStatus, Vec<AnalysisReport>) {
+    let mut ending = ExitStatus::Success;
     let mut reports = Vec::new();
     for video in videos {
-        match analyze(lake, video, model, &is_stopped) {
+        match analyze(lake, video, model, cancellation) {
             Ok(report) => {
                 if global.verbosity() > Verbosity::Quiet {
                     let AnalysisReport { inputs, values, .. } = report;
@@ -91,13 +91,13 @@ pub fn analyze_all(
                 }
                 reports.push(report);
             }
-            Err(AnalysisError::Stopped) => return (Ending::Interrupted, reports),
+            Err(AnalysisError::Stopped) => return (ExitStatus::Interrupted, reports),
             Err(error) => {
                 super::print_error(
                     &anyhow::Error::from(error)
                         .context(format!("cannot analyse {}", video.file_name)),
                 );
-                ending = Ending::SomeVideosFailed;
+                ending = ExitStatus::SomeVideosFailed;
             }
         }
     }
@@ -113,8 +113,9 @@ pub fn analyze_ingested(
     lake: &Lake,
     videos: &[VideoReport],
     model: &mut AnalysisModel,
+    cancellation: &Cancellation,
     global: &GlobalArgs,
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<ExitStatus> {
     let mut without_rows = Vec::new();
     for report in videos {
         let is_in_lake = matches!(
@@ -129,8 +130,8 @@ pub fn analyze_ingested(
     }
     // Without selectors, all videos of the lake would be found.
     if without_rows.is_empty() {
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let videos = lake.find_videos(&without_rows)?;
-    Ok(analyze_all(lake, &videos, model, global).0)
+    Ok(analyze_all(lake, &videos, model, cancellation, global).0)
 }

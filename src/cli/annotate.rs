@@ -1,12 +1,11 @@
 //! `posedata annotate` and `posedata contact-sheet`: pictures of what the lake has, without models.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::write_atomically;
 use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem, video_id};
@@ -65,7 +64,7 @@ pub struct ContactSheetArgs {
     width: u32,
 }
 
-pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let lake = global.open_lake(MEMORY_SHARE, 1)?;
     let sources = sources(&lake, &args.videos)?;
     let all = lake.find_videos(&[])?;
@@ -75,7 +74,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         annotated_video: AnnotatedVideo::On,
         pose_json: PoseJson::Off,
     };
-    handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
+    let cancellation = global.cancellation("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
     for (video, path) in sources {
         let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
@@ -83,7 +82,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             continue;
         };
         let annotated = check_source(&video, &path).and_then(|()| {
-            replay::annotate(&path, lake.frames(&video)?, &output, &is_interrupted)
+            replay::annotate(&path, lake.frames(&video)?, &output, &cancellation)
                 .map_err(anyhow::Error::from)
         });
         match annotated {
@@ -97,7 +96,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
                 }
                 written.push(output);
             }
-            Err(_) if is_interrupted() => return Ok(Ending::Interrupted),
+            Err(_) if cancellation.is_cancelled() => return Ok(ExitStatus::Interrupted),
             Err(error) => {
                 super::print_error(&error);
                 failed += 1;
@@ -111,12 +110,15 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         }))?)?;
     }
     Ok(match failed {
-        0 => Ending::AllGood,
-        _ => Ending::SomeVideosFailed,
+        0 => ExitStatus::Success,
+        _ => ExitStatus::SomeVideosFailed,
     })
 }
 
-pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run_contact_sheet(
+    args: ContactSheetArgs,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitStatus> {
     let lake = global.open_lake(MEMORY_SHARE, 1)?;
     let Some((video, path)) = sources(&lake, &[args.video])?.pop() else {
         anyhow::bail!("the lake holds no such video");
@@ -144,10 +146,10 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
         rows: args.rows,
         width_px: args.width,
     };
-    handle_interrupts(|| ())?;
+    let cancellation = global.cancellation(None);
     let rows = lake.frames(&video)?;
-    let bytes = match replay::contact_sheet(&path, rows, layout, format, &is_interrupted) {
-        Err(ReplayError::Stopped) => return Ok(Ending::Interrupted),
+    let bytes = match replay::contact_sheet(&path, rows, layout, format, &cancellation) {
+        Err(ReplayError::Stopped) => return Ok(ExitStatus::Interrupted),
         other => other?,
     };
     write_atomically(&out, &bytes)
@@ -157,16 +159,12 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&out));
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 /// Whether a path is that of a folder: one that is there, or one that ends as only folders do.
 pub(super) fn names_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
-}
-
-fn is_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// The videos that were asked for, each with the file that holds its pictures.

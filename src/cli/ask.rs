@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 
 use super::language_model::{LoadedModel, ModelArgs};
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Scene, SceneTable, Span, prompt, scene_table};
 use crate::language::NextTurn;
 use crate::llama::Decoder;
@@ -88,7 +87,7 @@ fn probability(text: &str) -> Result<f64, String> {
     }
 }
 
-pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     ensure!(!args.question.trim().is_empty(), "the question is empty");
     let table = args.table(global)?;
     let is_shown = global.verbosity() > Verbosity::Quiet;
@@ -119,8 +118,8 @@ pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         }
     }
     Ok(match generated.end {
-        End::Interrupted => Ending::Interrupted,
-        End::Stop | End::MaxTokens | End::ContextFull => Ending::AllGood,
+        End::Interrupted => ExitStatus::Interrupted,
+        End::Stop | End::MaxTokens | End::ContextFull => ExitStatus::Success,
     })
 }
 
@@ -195,7 +194,7 @@ impl AskArgs {
             max_positions: model.weights.config.max_positions,
             end_ids: model.end_ids.clone(),
         };
-        handle_interrupts(|| ())?;
+        let cancellation = global.cancellation(None);
         let most = limits.max_positions.min(ids.len() + limits.max_tokens);
         let mut decoder = Decoder::new(model.weights.clone(), adapter.as_ref(), most)?;
         let mut stdout = std::io::stdout().lock();
@@ -213,7 +212,7 @@ impl AskArgs {
                         return ControlFlow::Break(());
                     }
                 }
-                match INTERRUPTED.load(Ordering::Relaxed) {
+                match cancellation.is_cancelled() {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }

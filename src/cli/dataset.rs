@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -10,8 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::annotate::check_source;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, human_bytes, interrupt_queries, logs,
-    print_result, print_styled,
+    ExitStatus, GlobalArgs, Verbosity, choices, human_bytes, logs, print_result, print_styled,
 };
 use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
@@ -184,7 +182,7 @@ pub fn split(text: &str) -> Result<Split, String> {
     found.ok_or_else(|| "expected train or valid".into())
 }
 
-pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     match args.command {
         DatasetCommand::Build(args) => run_build(args, global),
         DatasetCommand::Show(args) => run_show(&args, global),
@@ -205,7 +203,7 @@ pub fn count_tokens(
     })
 }
 
-fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     ensure!(
         args.near_duplicates > 0.0,
         "--near-duplicates is a number above 0, not {}",
@@ -236,25 +234,22 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         tokenizer_blake3: tokenizer.blake3(),
     };
     let is_quiet = global.verbosity() == Verbosity::Quiet || global.json;
+    let cancellation = global.cancellation(None);
     let built = build(
         &lake,
         &config,
         &|messages| count_tokens(&tokenizer, messages),
-        |session| {
-            // Without a handler, Ctrl-C ends the process, and nothing has been written yet.
-            let _ = interrupt_queries(session);
-        },
-        &|| INTERRUPTED.load(Ordering::Relaxed),
+        &cancellation,
         |recipe| {
             if !is_quiet {
                 logs::note(recipe_line(recipe));
             }
         },
     );
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        return Ok(Ending::Interrupted);
-    }
-    let (dataset, report) = built?;
+    let (dataset, report) = match built {
+        Err(DatasetError::Stopped) => return Ok(ExitStatus::Interrupted),
+        built => built?,
+    };
     // The session that ran the recipes is sealed.
     drop(lake);
     let folder = args.folder.of(&args.name);
@@ -271,7 +266,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     } else if !is_quiet {
         tell_built(&dataset, &report, &folder)?;
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn recipe_line(recipe: &RecipeReport) -> String {
@@ -333,7 +328,7 @@ fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow:
     Ok(())
 }
 
-fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let dataset = Dataset::open(&args.folder.of(&args.name))?;
     let examples: Vec<&Example> = match &args.id {
         Some(id) => vec![find(&dataset, id)?],
@@ -356,7 +351,7 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     }
     if global.json {
         print_result(serde_json::to_string_pretty(&examples)?)?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let base = &dataset.manifest.base;
     let tokenizer = bases::find(&global.store()?, base, Needs::Tokenizer)?.tokenizer()?;
@@ -380,7 +375,7 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             "the loss sees what stands {how}; tokens are those of {base}"
         ));
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn find<'a>(dataset: &'a Dataset, id: &str) -> anyhow::Result<&'a Example> {
@@ -473,7 +468,7 @@ struct RecipeFacts<'a> {
     sql: &'a str,
 }
 
-fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let folder = args.folder.of(&args.name);
     let dataset = Dataset::open(&folder)?;
     let example = find(&dataset, &args.id)?;
@@ -490,7 +485,7 @@ fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             print_result(format_args!("clip:       {}", clip.display()))?;
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn trace<'a>(

@@ -4,7 +4,6 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -16,7 +15,7 @@ use super::dataset::{FolderArgs, split};
 use super::language_model::{LoadedModel, ModelArgs};
 use super::model_card::write_card;
 use super::progress::bar_target;
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, Split};
 use crate::evaluate::{EvaluateError, Evaluation, Exam, Sample, Setting, Subject, examine};
 use crate::files::write_atomically;
@@ -66,7 +65,7 @@ pub struct EvalArgs {
     seed: u64,
 }
 
-pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     keep_freed_memory();
     let dataset = Dataset::open(&args.folder.of(&args.dataset))?;
     let sample = Sample {
@@ -83,7 +82,7 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     );
     let model = args.model.load(global)?;
     let adapter = model.adapter(&args.adapter, global)?;
-    handle_interrupts(|| logs::note("interrupted: finishing this question"))?;
+    let cancellation = global.cancellation("interrupted: finishing this question");
     let exam = Exam {
         tokenizer: &model.tokenizer,
         max_positions: model.weights.config.max_positions,
@@ -99,7 +98,7 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         &mut Examined::new(&model, Some(&adapter)),
         &mut |done| {
             progress.set_position(done as u64);
-            match INTERRUPTED.load(Ordering::Relaxed) {
+            match cancellation.is_cancelled() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
@@ -107,7 +106,7 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     );
     progress.finish_and_clear();
     let Some(answers) = answers? else {
-        return Ok(Ending::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     };
     let setting = Setting {
         base: args.model.base().into(),
@@ -130,7 +129,7 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     } else {
         tell(&evaluation, &args.adapter, global)?;
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 /// BLAKE3 of an adapter's weights, 64 hex digits.

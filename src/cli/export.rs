@@ -1,14 +1,11 @@
 //! `posedata export`: videos' rows as files for other programs.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
 use crate::ingest::{shared_stems, unique_stem};
 
@@ -46,14 +43,14 @@ pub struct ExportArgs {
     schema: bool,
 }
 
-pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     if args.schema {
         anyhow::ensure!(
             args.format == ExportFormat::PoseJson,
             "--schema belongs to pose-json; other formats have none"
         );
         print_result(POSE_MODEL_SCHEMA.trim_end())?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
     let videos = lake.find_videos(&args.videos)?;
@@ -71,10 +68,9 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             args.output.display()
         )
     })?;
-    handle_interrupts(|| logs::note("interrupted: leaving the file in work"))?;
-    let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
+    let cancellation = global.cancellation("interrupted: leaving the file in work");
     let mut files = Vec::new();
-    let mut ending = Ending::AllGood;
+    let mut ending = ExitStatus::Success;
     for video in &videos {
         let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
         let exported = export_video(
@@ -84,7 +80,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             args.person,
             &args.output,
             &stem,
-            &is_stopped,
+            &cancellation,
         );
         match exported {
             Ok(exported) => {
@@ -100,12 +96,12 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
                 files.extend(exported);
             }
             Err(ExportError::Stopped) => {
-                ending = Ending::Interrupted;
+                ending = ExitStatus::Interrupted;
                 break;
             }
             Err(error) => {
                 super::print_error(&error.into());
-                ending = Ending::SomeVideosFailed;
+                ending = ExitStatus::SomeVideosFailed;
             }
         }
     }

@@ -4,7 +4,6 @@ use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -13,8 +12,7 @@ use clap::{Args, ValueEnum};
 use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
 use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs,
-    print_result, run_report,
+    ExitStatus, GlobalArgs, Verbosity, analyze, human_bytes, logs, print_result, run_report,
 };
 use crate::ingest::{
     self, AnnotatedVideo, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson, RowConfig,
@@ -235,7 +233,7 @@ fn sport_name(text: &str) -> Result<String, String> {
     }
 }
 
-pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     if let Some(path) = &args.report {
         run_report::check_file(path)?;
     }
@@ -337,15 +335,14 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         Ok(Box::new(PoseTracker::new(models, tracker)))
     };
     let progress = Progress::new(global.verbosity());
-    handle_interrupts(|| {
-        logs::note("interrupted: leaving the videos in work; again to end at once");
-    })?;
+    let cancellation =
+        global.cancellation("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);
     let started = Instant::now();
     let mut run = run_report::start(&config);
-    let summary = ingest::run(&config, &backends, &open_lake, &progress, &INTERRUPTED);
+    let summary = ingest::run(&config, &backends, &open_lake, &progress, &cancellation);
     progress.finish();
-    let is_interrupted = INTERRUPTED.load(Ordering::Relaxed);
+    let is_interrupted = cancellation.is_cancelled();
     run_report::finish(
         &mut run,
         started.elapsed().as_secs_f64(),
@@ -363,19 +360,23 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     log_end(&run);
     report(&summary, global).context("cannot print the summary")?;
     if is_interrupted {
-        return Ok(Ending::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     }
     let failed = summary.count(|outcome| matches!(outcome, VideoOutcome::Failed { .. }));
     let analysed = match analysis_model {
-        Some(mut model) => {
-            analyze::analyze_ingested(&open_lake()?, &summary.videos, &mut model, global)?
-        }
-        None => Ending::AllGood,
+        Some(mut model) => analyze::analyze_ingested(
+            &open_lake()?,
+            &summary.videos,
+            &mut model,
+            &cancellation,
+            global,
+        )?,
+        None => ExitStatus::Success,
     };
     Ok(match failed {
         0 => analysed,
-        _ if analysed == Ending::Interrupted => analysed,
-        _ => Ending::SomeVideosFailed,
+        _ if analysed == ExitStatus::Interrupted => analysed,
+        _ => ExitStatus::SomeVideosFailed,
     })
 }
 

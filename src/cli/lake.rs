@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, human_bytes, print_result};
+use super::{ExitStatus, GlobalArgs, human_bytes, print_result};
 use crate::lake::{
     CheckReport, CompactReport, Execution, ExpireReport, LakeInfo, Retention, Severity,
     VacuumReport,
@@ -95,7 +95,7 @@ fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(secs))
 }
 
-pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let look = || global.open_lake(INFO_MEMORY_SHARE, 1);
     let work = || global.open_lake(WORK_MEMORY_SHARE, Resources::detect().cores);
     match args.command {
@@ -108,8 +108,8 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             };
             print(global, &report, print_check)?;
             return Ok(match report.whole {
-                true => Ending::AllGood,
-                false => Ending::DamageFound,
+                true => ExitStatus::Success,
+                false => ExitStatus::DamageFound,
             });
         }
         LakeCommand::Compact => print(global, &work()?.compact()?, print_compact)?,
@@ -133,7 +133,7 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             print(global, &look()?.info()?, print_info)?;
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn print<R: Serialize>(

@@ -1,13 +1,9 @@
 //! `posedata metrics`: what is computed from landmarks in the lake.
 
-use std::sync::atomic::Ordering;
-
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_error, print_result,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
 use crate::metrics::filter::FilterConfig;
 use crate::recompute::{FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute};
 use crate::resources::Resources;
@@ -104,13 +100,13 @@ struct Failure {
     error: String,
 }
 
-pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     match args.command {
         MetricsCommand::Recompute(args) => run_recompute(args, global),
     }
 }
 
-fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let config = RecomputeConfig {
         filter: FilterConfig {
             cutoff_hz: args.cutoff,
@@ -123,7 +119,7 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
     };
     let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
     let videos = lake.find_videos(&args.videos)?;
-    handle_interrupts(|| {})?;
+    let cancellation = global.cancellation(None);
     let mut summary = Summary {
         cutoff_hz: args.cutoff,
         max_gap_frames: args.max_gap,
@@ -134,7 +130,7 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
     let tells = !global.json && global.verbosity() > Verbosity::Quiet;
     for video in &videos {
         // A video is committed whole; the next is not begun after Ctrl-C.
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if cancellation.is_cancelled() {
             break;
         }
         match recompute(&lake, video, &config) {
@@ -167,12 +163,12 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
             summary.failed.len(),
         ));
     }
-    Ok(if INTERRUPTED.load(Ordering::Relaxed) {
-        Ending::Interrupted
+    Ok(if cancellation.is_cancelled() {
+        ExitStatus::Interrupted
     } else if summary.failed.is_empty() {
-        Ending::AllGood
+        ExitStatus::Success
     } else {
-        Ending::SomeVideosFailed
+        ExitStatus::SomeVideosFailed
     })
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::lake::RemoveReport;
 
 /// A look at the catalog needs little.
@@ -31,7 +31,7 @@ struct Removed {
     path: String,
 }
 
-pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let lake = global.open_lake(MEMORY_SHARE, 1)?;
     let videos = lake.find_videos(&args.videos)?;
     let ids: Vec<String> = videos.iter().map(|video| video.video_id.clone()).collect();
@@ -61,7 +61,7 @@ pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             ));
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn tell(videos: &[Removed], report: &RemoveReport) -> anyhow::Result<()> {

@@ -10,9 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::count_tokens;
 use super::progress::bar_target;
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::dataset::{Dataset, Example};
 use crate::language::{ChatTokenizer, Needs, bases};
 use crate::resources::Resources;
@@ -180,22 +178,21 @@ impl SynthArgs {
     }
 }
 
-pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let config = args.config()?;
     let folder = args.llm_data.join(&args.dataset);
     let dataset = Dataset::open(&folder)?;
     if args.dry_run {
         let estimate = estimate(&config, &dataset.examples, SHOWN_PROMPTS)?;
         print_estimate(&estimate, &config, global)?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let access = Access::find(config.provider, Path::new("."), args.base_url.as_deref())?;
     // Whatever could keep the result from being saved is found before anything is paid for.
     let tokenizer = tokenizer_of(&dataset, global)?;
     let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
-    handle_interrupts(|| {
-        logs::note("interrupted: waiting for what was asked already; Ctrl-C again ends at once");
-    })?;
+    let cancellation = global
+        .cancellation("interrupted: waiting for what was asked already; Ctrl-C again ends at once");
     let rounds = round_folder(&args.llm_data, &args.dataset);
     let progress = Progress::new(config.wanted, global.verbosity());
     let round = run_round(
@@ -208,7 +205,7 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             tokens: &Tokens(&tokenizer),
         },
         &rounds.join("journal.jsonl"),
-        &INTERRUPTED,
+        &cancellation,
         &progress,
     );
     progress.bar.finish_and_clear();
@@ -225,9 +222,9 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     }
     print_report(&round.report, is_final, &rejected, global)?;
     Ok(match &round.report.end {
-        RoundEnd::Reached | RoundEnd::BatchPending { .. } => Ending::AllGood,
-        RoundEnd::Interrupted => Ending::Interrupted,
-        RoundEnd::OutOfRequests | RoundEnd::MaxCost => Ending::FewerExamples,
+        RoundEnd::Reached | RoundEnd::BatchPending { .. } => ExitStatus::Success,
+        RoundEnd::Interrupted => ExitStatus::Interrupted,
+        RoundEnd::OutOfRequests | RoundEnd::MaxCost => ExitStatus::FewerExamples,
         RoundEnd::ProviderFailed { message } => {
             let provider = config.provider.name();
             bail!(

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 
 /// A look at the catalog needs little.
 const MEMORY_SHARE: f64 = 0.25;
@@ -26,7 +26,7 @@ pub struct TagArgs {
     no_subject: bool,
 }
 
-pub fn run(args: TagArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: TagArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let subject = args.subject.as_deref().map(str::trim);
     anyhow::ensure!(
         subject.is_none_or(|subject| !subject.is_empty()),
@@ -44,5 +44,5 @@ pub fn run(args: TagArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             logs::note(format_args!("{} shows {shown}", video.file_name));
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }

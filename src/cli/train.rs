@@ -14,10 +14,7 @@ use serde_json::json;
 use super::language_model::PrecisionArg;
 use super::model_card::{TRAIN_REPORT_FILE, write_card};
 use super::progress::bar_target;
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, human_bytes, logs,
-    print_result,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, human_bytes, logs, print_result};
 use crate::dataset::check_name;
 use crate::files::write_atomically;
 use crate::lake::{TrainingRecord, TrainingResult, UtcTime, run_id};
@@ -29,6 +26,7 @@ use crate::llama::{
 };
 use crate::models::ModelStore;
 use crate::resources::{Resources, peak_resident_bytes};
+use crate::sync::Cancellation;
 use crate::train::checkpoint::{Checkpoint, Standing};
 use crate::train::folder::RunConfig;
 use crate::train::{
@@ -387,7 +385,7 @@ struct Plan {
     device: Device,
 }
 
-pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     keep_freed_memory();
     let plan = plan(&args, global)?;
     tell_left_out(&plan.data, global);
@@ -395,19 +393,17 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let folder = args.llm_models.join(&plan.name);
     let folder = RunFolder::open(&folder, &plan.settings, args.on_existing())?;
     let started = Started::of(&folder);
-    handle_interrupts(|| {
-        logs::note(
-            "interrupted: saving a checkpoint after the batch in work; Ctrl-C again ends at once",
-        );
-    })?;
     let weights = Arc::new(Weights::open(&plan.base, args.precision.precision())?);
     let mut model = open_model(&weights, &args, &plan.device)?;
+    let cancellation = global.cancellation(
+        "interrupted: saving a checkpoint after the batch in work; Ctrl-C again ends at once",
+    );
     folder.begin(&RunConfig {
         posedata_version: env!("CARGO_PKG_VERSION").into(),
         settings: plan.settings.clone(),
         about: args.about(&plan.base, &plan.source, &started),
     })?;
-    let trained = train_in(model.as_mut(), &plan, &folder, global);
+    let trained = train_in(model.as_mut(), &plan, &folder, &cancellation, global);
     drop(model);
     let record = |report: Option<&TrainReport>, error: Option<String>| {
         record(&plan, folder.path(), &started, report, error, global);
@@ -422,7 +418,7 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     if report.end == End::Interrupted {
         record(Some(&report), None);
         print_report(&report, &plan, folder.path(), &[], global)?;
-        return Ok(Ending::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     }
     let outputs = write_outputs(
         &adapter,
@@ -435,7 +431,7 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     )?;
     record(Some(&report), None);
     print_report(&report, &plan, folder.path(), &outputs, global)?;
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 /// The name of the one dataset in a folder of datasets.
@@ -692,6 +688,7 @@ fn train_in(
     model: &mut dyn Trainable,
     plan: &Plan,
     folder: &RunFolder,
+    cancellation: &Cancellation,
     global: &GlobalArgs,
 ) -> Result<(TrainReport, Adapter), crate::train::TrainError> {
     let config = &plan.config;
@@ -712,7 +709,7 @@ fn train_in(
         folder: folder.path(),
         title: &plan.name,
         observer: &progress,
-        stop: &INTERRUPTED,
+        cancellation,
     };
     let trained = train(model, &run, start);
     progress.bar.finish_and_clear();

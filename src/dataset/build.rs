@@ -29,6 +29,7 @@ use crate::language::chat::Message;
 use crate::metrics::timing::rate_between_pauses_hz;
 use crate::query::{ExternalAccess, Query, QueryError, Session};
 use crate::similarity::SimilarityIndex;
+use crate::sync::Cancellation;
 
 /// Windows looked at for each example that a recipe is to give: some have no answer, and some
 /// answers are nearly equal.
@@ -136,9 +137,8 @@ struct Draft {
 /// Something that counts the tokens of a chat.
 pub type CountTokens<'a> = dyn Fn(&[Message]) -> Result<TokenCount, LanguageError> + Sync + 'a;
 
-/// Builds a dataset. `opened` is given the handle that ends a running query; from when `is_stopped`
-/// says so, the build ends with [`DatasetError::Stopped`]. `done` is given each recipe's report as
-/// it comes.
+/// Builds a dataset; when it is cancelled, it ends with [`DatasetError::Stopped`]. `done` is given
+/// each recipe's report as it comes.
 ///
 /// # Errors
 /// When a recipe is broken, the lake cannot be read, or no example comes of it.
@@ -146,8 +146,22 @@ pub fn build(
     lake: &Lake,
     config: &BuildConfig,
     count_tokens: &CountTokens<'_>,
-    opened: impl FnOnce(Arc<duckdb::InterruptHandle>),
-    is_stopped: &(dyn Fn() -> bool + Sync),
+    cancellation: &Cancellation,
+    done: impl FnMut(&RecipeReport),
+) -> Result<(Dataset, BuildReport), DatasetError> {
+    let built = build_all(lake, config, count_tokens, cancellation, done);
+    built.map_err(|error| match cancellation.is_cancelled() {
+        // Such as the query that was interrupted.
+        true => DatasetError::Stopped,
+        false => error,
+    })
+}
+
+fn build_all(
+    lake: &Lake,
+    config: &BuildConfig,
+    count_tokens: &CountTokens<'_>,
+    cancellation: &Cancellation,
     mut done: impl FnMut(&RecipeReport),
 ) -> Result<(Dataset, BuildReport), DatasetError> {
     let started = Instant::now();
@@ -161,8 +175,8 @@ pub fn build(
         lake.try_clone()?,
         Some(lake_snapshot),
         ExternalAccess::Denied,
-    )?;
-    opened(session.interrupt_handle());
+    )?
+    .interrupted_by(cancellation);
     let census = Census::of(&session)?;
     let splits = plan::splits(
         &census
@@ -185,7 +199,7 @@ pub fn build(
             splits: &splits,
             config,
             count_tokens,
-            is_stopped,
+            cancellation,
         };
         let wanted = windows_wanted(recipe, &recipes, config.max_examples);
         let (mut of_recipe, report) = kitchen.cook(&session, wanted)?;
@@ -521,7 +535,7 @@ struct Kitchen<'a> {
     splits: &'a [Split],
     config: &'a BuildConfig,
     count_tokens: &'a CountTokens<'a>,
-    is_stopped: &'a (dyn Fn() -> bool + Sync),
+    cancellation: &'a Cancellation,
 }
 
 impl Kitchen<'_> {
@@ -531,7 +545,7 @@ impl Kitchen<'_> {
         session: &Session,
         wanted: u64,
     ) -> Result<(Vec<Draft>, RecipeReport), DatasetError> {
-        if (self.is_stopped)() {
+        if self.cancellation.is_cancelled() {
             return Err(DatasetError::Stopped);
         }
         let started = Instant::now();
@@ -571,7 +585,7 @@ impl Kitchen<'_> {
             .map(Video::for_templates)
             .collect();
         let draft = |row: FactRow| -> Result<Option<Draft>, DatasetError> {
-            if (self.is_stopped)() {
+            if self.cancellation.is_cancelled() {
                 return Err(DatasetError::Stopped);
             }
             let position = *self.census.positions.get(&row.video_id).ok_or_else(|| {

@@ -24,6 +24,7 @@ pub use trc::MARKER_NAMES;
 use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, PersonRow, VideoRecord};
 use crate::names;
+use crate::sync::Cancellation;
 use crate::video::MediaTime;
 use mot::MotWriter;
 use trc::TrcWriter;
@@ -155,7 +156,7 @@ pub struct ExportedFile {
 ///
 /// # Errors
 /// When the lake cannot be read, `person` is not in the video, nobody is and the format holds
-/// markers or angles, the folder cannot be written to, or `is_stopped` says so. No file is left
+/// markers or angles, the folder cannot be written to, or it is cancelled. No file is left
 /// behind then.
 pub fn export_video(
     lake: &Lake,
@@ -164,7 +165,7 @@ pub fn export_video(
     person: Option<u16>,
     folder: &Path,
     stem: &str,
-    is_stopped: &dyn Fn() -> bool,
+    cancellation: &Cancellation,
 ) -> Result<Vec<ExportedFile>, ExportError> {
     let persons = lake.persons(video)?;
     let file_persons: Vec<Option<u16>> = match (person, format.persons_per_file()) {
@@ -203,7 +204,7 @@ pub fn export_video(
     }
     let mut frame_count = 0;
     for frame in lake.frames(video)? {
-        if is_stopped() {
+        if cancellation.is_cancelled() {
             return Err(ExportError::Stopped);
         }
         let frame = frame?;

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ use crate::lake::{
     CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace,
 };
 use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
-use crate::sync::lock;
+use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use outputs::VideoOutputs;
@@ -277,9 +277,8 @@ struct Run<'a> {
     config: &'a IngestConfig,
     backends: &'a BackendFactory<'a>,
     observer: &'a dyn IngestObserver,
-    cancelled: &'a AtomicBool,
-    /// A fatal error happened: all workers stop.
-    aborted: AtomicBool,
+    /// Cancelled from outside, or by a fatal error: all workers stop.
+    cancellation: Cancellation,
     fatal: Mutex<Option<IngestError>>,
     lake_is_new: bool,
     lake: LakeSlot,
@@ -292,7 +291,7 @@ struct Run<'a> {
 
 /// Ingests all videos of the order; returns when each is committed, skipped or has failed.
 ///
-/// When `cancelled` becomes true, videos in work are given up, and those that were committed stay.
+/// When `cancellation` says so, videos in work are given up, and those that were committed stay.
 ///
 /// # Errors
 /// When the lake or the models cannot be used at all, or no video was found.
@@ -301,7 +300,7 @@ pub fn run(
     backends: &BackendFactory<'_>,
     lake: &LakeFactory<'_>,
     observer: &dyn IngestObserver,
-    cancelled: &AtomicBool,
+    cancellation: &Cancellation,
 ) -> Result<IngestSummary, IngestError> {
     let started = Instant::now();
     let videos = plan(&config.inputs, &config.outputs.folder);
@@ -319,8 +318,7 @@ pub fn run(
         config,
         backends,
         observer,
-        cancelled,
-        aborted: AtomicBool::new(false),
+        cancellation: cancellation.child(),
         fatal: Mutex::new(None),
         lake_is_new: !config.lake.exists(),
         lake: OnceLock::new(),
@@ -353,13 +351,9 @@ pub fn run(
 }
 
 impl Run<'_> {
-    fn is_stopped(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
-    }
-
     fn abort(&self, error: impl Into<IngestError>) {
         lock(&self.fatal).get_or_insert(error.into());
-        self.aborted.store(true, Ordering::Relaxed);
+        self.cancellation.cancel();
     }
 
     fn open_lake(&self, open: &LakeFactory<'_>) {
@@ -407,7 +401,7 @@ impl Run<'_> {
             let Some(video) = videos.get(index) else {
                 return;
             };
-            let report = if self.is_stopped() {
+            let report = if self.cancellation.is_cancelled() {
                 VideoReport::without_rows(video.path(), VideoOutcome::Cancelled)
             } else {
                 self.ingest(index, video, threads, &mut backend)
@@ -498,7 +492,7 @@ impl Run<'_> {
             cores: self.config.cores,
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,
-            is_stopped: &|| self.is_stopped(),
+            cancellation: &self.cancellation,
             on_start: &|hint| self.observer.video_started(index, path, hint),
             on_frame: &|| self.observer.frame_done(index),
         };

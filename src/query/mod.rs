@@ -20,6 +20,7 @@ use duckdb::types::Value;
 
 use crate::lake::{Lake, LakeError, LakeReader, database_message};
 use crate::shipped;
+use crate::sync::{Cancellation, OnCancel};
 use crate::text::read_text;
 pub use output::Format;
 pub use params::{Parameter, parameters};
@@ -113,6 +114,7 @@ pub enum Extent {
 pub struct Session {
     reader: LakeReader,
     access: ExternalAccess,
+    interrupt: Option<OnCancel>,
 }
 
 impl Session {
@@ -130,12 +132,20 @@ impl Session {
         if access == ExternalAccess::Denied {
             guard::seal(&reader.connection, &data)?;
         }
-        Ok(Self { reader, access })
+        Ok(Self {
+            reader,
+            access,
+            interrupt: None,
+        })
     }
 
-    /// Ends a running query from another thread.
-    pub fn interrupt_handle(&self) -> std::sync::Arc<duckdb::InterruptHandle> {
-        self.reader.connection.interrupt_handle()
+    /// The session, whose queries end with an error when `cancellation` says so: the one that runs,
+    /// and those that begin later.
+    #[must_use]
+    pub fn interrupted_by(mut self, cancellation: &Cancellation) -> Self {
+        let handle = self.reader.connection.interrupt_handle();
+        self.interrupt = Some(cancellation.on_cancel(move || handle.interrupt()));
+        self
     }
 
     /// Runs a query and writes its result; gives the number of rows.

@@ -5,7 +5,6 @@
 //! provider's receipt and the note of it leaves an intent without batch, and the next run looks for
 //! it with the provider before it sends anything again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
@@ -19,7 +18,7 @@ use super::report::{PendingBatch, RoundEnd};
 use super::transport::{Body, HttpAnswer, Transport};
 use super::{Request, RoundState, SynthError};
 use crate::random::SplitMix64;
-use crate::sync::sleep_unless;
+use crate::sync::Cancellation;
 
 /// A request that came back without an answer so often is not sent again.
 const MOST_SUBMISSIONS: u32 = 3;
@@ -60,12 +59,12 @@ pub(crate) fn run(
     state: &mut RoundState<'_>,
     provider: &dyn Provider,
     transport: &Transport,
-    cancel: &AtomicBool,
+    cancellation: &Cancellation,
 ) -> Result<RoundEnd, SynthError> {
     let desk = Desk {
         provider,
         transport,
-        cancel,
+        cancellation,
         retry: state.config.retry,
     };
     match desk.round(state) {
@@ -92,7 +91,7 @@ impl<E: Into<SynthError>> From<E> for Trouble {
 struct Desk<'a> {
     provider: &'a dyn Provider,
     transport: &'a Transport,
-    cancel: &'a AtomicBool,
+    cancellation: &'a Cancellation,
     retry: super::retry::RetryPolicy,
 }
 
@@ -504,7 +503,7 @@ impl Desk<'_> {
 
     /// Sleeps; `false` if called off meanwhile.
     fn sleep(&self, wait: Duration) -> bool {
-        sleep_unless(wait, || self.cancel.load(Ordering::Relaxed))
+        self.cancellation.sleep(wait)
     }
 }
 

@@ -29,14 +29,13 @@ pub mod transport;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::dataset::{
     Dataset, Example, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, SynthRecord, VideoRecord,
 };
 use crate::hashing;
-use crate::sync::lock;
+use crate::sync::{Cancellation, lock};
 use asker::{Asked, Asker, Failure};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
@@ -511,7 +510,7 @@ pub fn run(
     access: &Access,
     input: &Input<'_>,
     journal: &Path,
-    cancel: &AtomicBool,
+    cancellation: &Cancellation,
     observer: &dyn SynthObserver,
 ) -> Result<Round, SynthError> {
     if config.max_cost_usd.is_some() && config.price.is_none() {
@@ -546,8 +545,8 @@ pub fn run(
         cost_of_run_usd: 0.0,
     };
     let end = match config.mode {
-        Mode::Direct => run_direct(&mut state, &*provider, &transport, cancel, observer)?,
-        Mode::Batch => batch::run(&mut state, &*provider, &transport, cancel)?,
+        Mode::Direct => run_direct(&mut state, &*provider, &transport, cancellation, observer)?,
+        Mode::Batch => batch::run(&mut state, &*provider, &transport, cancellation)?,
     };
     Ok(state.into_round(end))
 }
@@ -567,7 +566,7 @@ fn run_direct(
     state: &mut RoundState<'_>,
     provider: &dyn Provider,
     transport: &Transport,
-    cancel: &AtomicBool,
+    cancellation: &Cancellation,
     observer: &dyn SynthObserver,
 ) -> Result<RoundEnd, SynthError> {
     let config = state.config;
@@ -580,7 +579,7 @@ fn run_direct(
         config.limits,
         config.price,
         &budget,
-        cancel,
+        cancellation,
     );
     let (jobs, job_queue) = crossbeam_channel::unbounded::<(usize, Prompt)>();
     let (events, event_queue) = crossbeam_channel::unbounded::<Event>();
@@ -696,7 +695,7 @@ impl Direct<'_, '_, '_> {
         jobs: &crossbeam_channel::Sender<(usize, Prompt)>,
     ) -> Result<(), SynthError> {
         while self.end.is_none() && self.next < self.state.plan.len() {
-            if self.asker.cancel.load(Ordering::Relaxed) {
+            if self.asker.cancellation.is_cancelled() {
                 self.end = Some(RoundEnd::Interrupted);
                 break;
             }
@@ -799,7 +798,7 @@ impl Direct<'_, '_, '_> {
                 Settled::Open
             }
             Err(Failure::CalledOff) => {
-                if self.asker.cancel.load(Ordering::Relaxed) {
+                if self.asker.cancellation.is_cancelled() {
                     self.stop(RoundEnd::Interrupted);
                 }
                 Settled::Open
@@ -811,7 +810,7 @@ impl Direct<'_, '_, '_> {
 
     /// The first reason to stop counts.
     fn stop(&mut self, end: RoundEnd) {
-        self.asker.halt.store(true, Ordering::Relaxed);
+        self.asker.halt.cancel();
         self.end.get_or_insert(end);
     }
 

@@ -5,7 +5,6 @@
 //! time limit the clock decides too, and no two runs are alike.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::data::{Text, batches, dropout_seed};
 use super::log::{Evaluation, Log, Measurement, Step};
 use super::{End, Order, TrainConfig, TrainData, TrainError};
 use crate::llama::{Adapter, Batch, LoraPair, Trainable};
+use crate::sync::Cancellation;
 
 /// Evaluations of a run, but for the one before its first step, if nothing else is said.
 const EVALUATIONS: u64 = 10;
@@ -44,8 +44,8 @@ pub struct Run<'a> {
     /// Above the picture of the losses.
     pub title: &'a str,
     pub observer: &'a dyn TrainObserver,
-    /// Set from outside, it ends the run after the batch in work.
-    pub stop: &'a AtomicBool,
+    /// Ends the run after the batch in work.
+    pub cancellation: &'a Cancellation,
 }
 
 /// Where a run begins.
@@ -200,7 +200,7 @@ impl<'a> Sitting<'a> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.run.stop.load(Ordering::Relaxed)
+        self.run.cancellation.is_cancelled()
     }
 
     fn elapsed_secs(&self) -> f64 {
@@ -706,9 +706,9 @@ pub(super) mod tests {
         config: &TrainConfig,
         data: &TrainData,
         model: &mut Bigrams,
-        at_step: &dyn Fn(u64, &AtomicBool),
+        at_step: &dyn Fn(u64, &Cancellation),
     ) -> Outcome {
-        let stop = AtomicBool::new(false);
+        let stop = Cancellation::new();
         let observer = Watcher {
             steps: RefCell::default(),
             evaluations: RefCell::default(),
@@ -726,7 +726,7 @@ pub(super) mod tests {
             base: "bigrams",
             title: "bigrams",
             observer: &observer,
-            stop: &stop,
+            cancellation: &stop,
         };
         let result = train(model, &run, start);
         Outcome {
@@ -854,9 +854,9 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
         let stop_at = |wanted: u64| {
-            move |step: u64, stop: &AtomicBool| {
+            move |step: u64, stop: &Cancellation| {
                 if step == wanted {
-                    stop.store(true, Ordering::Relaxed);
+                    stop.cancel();
                 }
             }
         };
