@@ -56,11 +56,52 @@ impl MemoryLimit {
     }
 }
 
-impl std::fmt::Display for MemoryLimit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// What the lake's database is opened for, which decides about its part of the memory limit and of
+/// the cores. The rest of the memory is for the work itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseUse {
+    /// Commits of an ingest.
+    Commit,
+    /// Frames that come in chunks, for an export or a model of the user's own.
+    Stream,
+    /// Beside a language model, a provider's answers or a filter over landmarks.
+    Beside,
+    /// A look at the catalog, or a small change of it.
+    Catalog,
+    /// All rows of a video, beside its frames.
+    Replay,
+    /// Facts for a dataset, beside its examples.
+    Facts,
+    /// Tables that are written anew.
+    Maintenance,
+    /// SQL of the user's; the rest is for results on their way out.
+    Query,
+}
+
+impl DatabaseUse {
+    /// Part of the memory limit, 0 to 1.
+    fn memory_share(self) -> f64 {
         match self {
-            Self::Fraction(fraction) => write!(f, "{fraction}"),
-            Self::Bytes(bytes) => write!(f, "{bytes}B"),
+            Self::Commit | Self::Stream => 0.1,
+            Self::Beside => 0.2,
+            Self::Catalog => 0.25,
+            Self::Replay => 0.3,
+            Self::Facts => 0.5,
+            Self::Maintenance => 0.8,
+            Self::Query => 0.9,
+        }
+    }
+
+    /// Bytes that the database may use.
+    pub fn memory_bytes(self, limit_bytes: u64) -> u64 {
+        (limit_bytes as f64 * self.memory_share()) as u64
+    }
+
+    /// Threads that the database may use.
+    pub fn threads(self, cores: usize) -> usize {
+        match self {
+            Self::Commit | Self::Stream | Self::Catalog | Self::Replay => 1,
+            Self::Beside | Self::Facts | Self::Maintenance | Self::Query => cores,
         }
     }
 }

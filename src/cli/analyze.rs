@@ -9,12 +9,8 @@ use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::analysis::{AnalysisError, AnalysisModel, AnalysisReport, analyze};
 use crate::ingest::{VideoOutcome, VideoReport};
 use crate::lake::{Lake, VideoRecord};
-use crate::resources::Resources;
+use crate::resources::{DatabaseUse, Resources};
 use crate::sync::Cancellation;
-
-/// Frames come in chunks; the database needs little.
-const MEMORY_SHARE: f64 = 0.1;
-const DATABASE_THREADS: usize = 1;
 
 /// Run a model of your own over landmarks and put what it gives into the lake
 #[derive(Args)]
@@ -42,7 +38,7 @@ pub struct AnalyzeArgs {
 
 pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let mut model = load(&args.model, args.window, global)?;
-    let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
+    let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
     anyhow::ensure!(
         !videos.is_empty(),

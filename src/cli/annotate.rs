@@ -10,11 +10,10 @@ use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::write_atomically;
 use crate::ingest::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem, video_id};
 use crate::lake::{Lake, VideoRecord};
+use crate::resources::DatabaseUse;
 use crate::text::shown;
 use crate::video::ImageFormat;
 
-/// Share of the memory limit for the database; the rest is for frames.
-const MEMORY_SHARE: f64 = 0.3;
 /// Where files go if nothing else is said; made where it is not there.
 const DEFAULT_FOLDER: &str = "output";
 
@@ -65,7 +64,7 @@ pub struct ContactSheetArgs {
 }
 
 pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let lake = global.open_lake(DatabaseUse::Replay)?;
     let sources = sources(&lake, &args.videos)?;
     let all = lake.find_videos(&[])?;
     let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
@@ -119,7 +118,7 @@ pub fn run_contact_sheet(
     args: ContactSheetArgs,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let lake = global.open_lake(DatabaseUse::Replay)?;
     let Some((video, path)) = sources(&lake, &[args.video])?.pop() else {
         anyhow::bail!("the lake holds no such video");
     };

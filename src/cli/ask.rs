@@ -14,8 +14,7 @@ use crate::language::NextTurn;
 use crate::llama::Decoder;
 use crate::llama::generate::{Choice, End, Generated, Limits, generate};
 
-/// Share of the memory limit for the database; the rest is for the model.
-const MEMORY_SHARE: f64 = 0.2;
+use crate::resources::DatabaseUse;
 
 /// Ask a model a question, with a table out of the lake
 #[derive(Args)]
@@ -129,7 +128,7 @@ impl AskArgs {
         let Some(selector) = &self.video else {
             return Ok(None);
         };
-        let lake = global.open_lake(MEMORY_SHARE, crate::resources::Resources::detect().cores)?;
+        let lake = global.open_lake(DatabaseUse::Beside)?;
         let mut videos = lake.find_videos(std::slice::from_ref(selector))?;
         let video = videos.pop().context("the lake holds no such video")?;
         let persons = lake.persons(&video)?;

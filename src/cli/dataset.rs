@@ -18,11 +18,9 @@ use crate::dataset::{
 use crate::lake::{Lake, VideoRecord};
 use crate::language::chat::Message;
 use crate::language::{ChatTokenizer, LanguageError, Needs, bases};
-use crate::resources::{Resources, peak_resident_bytes};
+use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::video::cut_clip;
 
-/// Share of the memory limit for the database; the rest is for examples.
-const MEMORY_SHARE: f64 = 0.5;
 /// Most that a build needs beside its examples, and for each of them: measured on a lake of two
 /// million frames, 285 MB with 1,000 examples, 491 MB with 20,000, 828 MB with 60,000.
 const BASE_BYTES: u64 = 300 << 20;
@@ -219,7 +217,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
         human_bytes(limit_bytes)
     );
     let tokenizer = bases::find(&global.store()?, &args.base, Needs::Tokenizer)?.tokenizer()?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let lake = global.open_lake(DatabaseUse::Facts)?;
     let config = BuildConfig {
         name: args.name.clone(),
         recipes: args.recipes,
@@ -254,7 +252,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
     drop(lake);
     let folder = args.folder.of(&args.name);
     dataset.save(&folder)?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let lake = global.open_lake(DatabaseUse::Facts)?;
     dataset.register(&lake, &folder)?;
     if global.json {
         let result = serde_json::json!({
@@ -472,7 +470,7 @@ fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus
     let folder = args.folder.of(&args.name);
     let dataset = Dataset::open(&folder)?;
     let example = find(&dataset, &args.id)?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let lake = global.open_lake(DatabaseUse::Facts)?;
     let trace = trace(&lake, &dataset, &folder, example)?;
     if let Some(clip) = &args.clip {
         cut(example, trace.video.as_ref(), clip)?;

@@ -9,9 +9,7 @@ use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
 use crate::ingest::{shared_stems, unique_stem};
 
-/// Frames come in chunks; the database needs little.
-const MEMORY_SHARE: f64 = 0.1;
-const DATABASE_THREADS: usize = 1;
+use crate::resources::DatabaseUse;
 
 /// Write videos' landmarks and metrics as files for other programs
 #[derive(Args)]
@@ -52,7 +50,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         print_result(POSE_MODEL_SCHEMA.trim_end())?;
         return Ok(ExitStatus::Success);
     }
-    let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
+    let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
     anyhow::ensure!(
         !videos.is_empty(),

@@ -13,12 +13,7 @@ use crate::lake::{
     CheckReport, CompactReport, Execution, ExpireReport, LakeInfo, Retention, Severity,
     VacuumReport,
 };
-use crate::resources::Resources;
-
-/// A look at the catalog needs little.
-const INFO_MEMORY_SHARE: f64 = 0.25;
-/// Checking and merging go through all rows.
-const WORK_MEMORY_SHARE: f64 = 0.8;
+use crate::resources::DatabaseUse;
 
 /// Look after the lake
 #[derive(Args)]
@@ -96,8 +91,8 @@ fn age(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let look = || global.open_lake(INFO_MEMORY_SHARE, 1);
-    let work = || global.open_lake(WORK_MEMORY_SHARE, Resources::detect().cores);
+    let look = || global.open_lake(DatabaseUse::Catalog);
+    let work = || global.open_lake(DatabaseUse::Maintenance);
     match args.command {
         LakeCommand::Info => print(global, &look()?.info()?, print_info)?,
         LakeCommand::Check { repair } => {

@@ -6,10 +6,8 @@ use serde::Serialize;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
 use crate::metrics::filter::FilterConfig;
 use crate::recompute::{FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute};
-use crate::resources::Resources;
+use crate::resources::DatabaseUse;
 
-/// Share of the memory that the database may use.
-const MEMORY_SHARE: f64 = 0.2;
 /// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
 const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
 
@@ -117,7 +115,7 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Exi
             height_m,
         }),
     };
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
     let cancellation = global.cancellation(None);
     let mut summary = Summary {

@@ -42,7 +42,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::lake::{LOCK_TIMEOUT, Lake, LakePaths};
 use crate::models::ModelStore;
-use crate::resources::{MemoryLimit, Resources};
+use crate::resources::{DatabaseUse, MemoryLimit, Resources};
 use crate::sync::Cancellation;
 use crate::text::lines;
 use signals::Signals;
@@ -173,10 +173,11 @@ impl GlobalArgs {
         self.memory_limit.bytes(&Resources::detect())
     }
 
-    /// A session whose database may use a share of the memory limit.
-    fn open_lake(&self, memory_share: f64, threads: usize) -> anyhow::Result<Lake> {
+    /// A session whose database gets its part of memory and cores.
+    fn open_lake(&self, database: DatabaseUse) -> anyhow::Result<Lake> {
         let extension = self.store()?.ducklake_extension()?;
-        let memory = (self.memory_limit_bytes() as f64 * memory_share) as u64;
+        let memory = database.memory_bytes(self.memory_limit_bytes());
+        let threads = database.threads(Resources::detect().cores);
         let lake = Lake::new(self.lake_paths()?, &extension, memory, threads)?;
         Ok(lake.with_lock_timeout(self.lock_timeout()))
     }

@@ -9,12 +9,9 @@ use clap::{ArgGroup, Args};
 
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, terminal};
 use crate::query::{Destination, Extent, ExternalAccess, Format, Query, Session};
-use crate::resources::Resources;
+use crate::resources::DatabaseUse;
 use crate::sync::Cancellation;
 use crate::text::{decode, shown};
-
-/// Share of the memory limit that the database may use; the rest is for results on their way out.
-const MEMORY_SHARE: f64 = 0.9;
 
 /// What to run, and on which state of the lake.
 #[derive(Args)]
@@ -75,7 +72,7 @@ impl SourceArgs {
         } else {
             ExternalAccess::Denied
         };
-        let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+        let lake = global.open_lake(DatabaseUse::Query)?;
         let session = Session::open(lake, self.at, access)?;
         Ok(session.interrupted_by(cancellation))
     }

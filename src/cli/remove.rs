@@ -6,8 +6,7 @@ use serde::Serialize;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::lake::RemoveReport;
 
-/// A look at the catalog needs little.
-const MEMORY_SHARE: f64 = 0.25;
+use crate::resources::DatabaseUse;
 
 /// Take videos out of the lake
 #[derive(Args)]
@@ -32,7 +31,7 @@ struct Removed {
 }
 
 pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let lake = global.open_lake(DatabaseUse::Catalog)?;
     let videos = lake.find_videos(&args.videos)?;
     let ids: Vec<String> = videos.iter().map(|video| video.video_id.clone()).collect();
     // A damaged file of examples must not keep videos in the lake.

@@ -13,7 +13,7 @@ use super::progress::bar_target;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::dataset::{Dataset, Example};
 use crate::language::{ChatTokenizer, Needs, bases};
-use crate::resources::Resources;
+use crate::resources::DatabaseUse;
 use crate::synth::cost::Prices;
 use crate::synth::limits::Limits;
 use crate::synth::provider::{Effort, Parameters, ProviderKind};
@@ -24,8 +24,6 @@ use crate::synth::{
     round_folder, run as run_round, write_rejected,
 };
 
-/// Share of the memory that the database may use.
-const MEMORY_SHARE: f64 = 0.2;
 /// Requests for each wanted example, if nothing else is said.
 const REQUESTS_PER_EXAMPLE: usize = 3;
 /// Prompts that --dry-run shows.
@@ -190,7 +188,7 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let access = Access::find(config.provider, Path::new("."), args.base_url.as_deref())?;
     // Whatever could keep the result from being saved is found before anything is paid for.
     let tokenizer = tokenizer_of(&dataset, global)?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let lake = global.open_lake(DatabaseUse::Beside)?;
     let cancellation = global
         .cancellation("interrupted: waiting for what was asked already; Ctrl-C again ends at once");
     let rounds = round_folder(&args.llm_data, &args.dataset);

@@ -25,7 +25,7 @@ use crate::llama::{
     Trainable, Weights, export, keep_freed_memory, weights_bytes,
 };
 use crate::models::ModelStore;
-use crate::resources::{Resources, peak_resident_bytes};
+use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::sync::Cancellation;
 use crate::train::checkpoint::{Checkpoint, Standing};
 use crate::train::folder::RunConfig;
@@ -35,8 +35,6 @@ use crate::train::{
     TrainReport, Warmup, data, train,
 };
 
-/// Share of the memory limit for the lake's database, which is opened when training is over.
-const LAKE_MEMORY_SHARE: f64 = 0.2;
 /// Texts that are longer are left out if nothing else is said.
 const DEFAULT_MAX_TOKENS: usize = 2048;
 /// Ids of examples that are named when they are left out.
@@ -773,7 +771,7 @@ fn record(
         }
         return;
     }
-    let lake = global.open_lake(LAKE_MEMORY_SHARE, Resources::detect().cores);
+    let lake = global.open_lake(DatabaseUse::Beside);
     let recorded = lake.and_then(|lake| Ok(lake.record_training(&record)?));
     if let Err(error) = recorded {
         logs::note(format_args!(

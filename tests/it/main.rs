@@ -37,6 +37,7 @@ mod recompute;
 mod runs;
 mod setup;
 mod shipped;
+mod signals;
 mod support;
 mod synth;
 mod times;
