@@ -1,7 +1,7 @@
 //! posedata: folders of video into a queryable lake of human motion.
 //!
-//! The modules follow the data's way; each imports only from those before it, but for `ingest`,
-//! which joins them, and `cli`, which is the program around it.
+//! The modules follow the data's way; each imports only from those before it. `ingest` and `training`
+//! join those before them into one piece of work; `cli` is the program around it all.
 
 pub mod sync;
 
@@ -49,5 +49,7 @@ pub mod llama;
 pub mod evaluate;
 
 pub mod train;
+
+pub mod training;
 
 pub mod cli;

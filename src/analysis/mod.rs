@@ -348,6 +348,29 @@ fn first_line(reason: &dyn Display) -> String {
     reason.lines().next().unwrap_or_default().to_owned()
 }
 
+/// Runs a model over videos, one after the other; `done` is told of each. What fails is left out, and
+/// after a cancellation nothing more is done.
+pub fn analyze_all(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    model: &mut AnalysisModel,
+    cancellation: &Cancellation,
+    mut done: impl FnMut(&VideoRecord, Result<&AnalysisReport, AnalysisError>),
+) -> Vec<AnalysisReport> {
+    let mut reports = Vec::new();
+    for video in videos {
+        match analyze(lake, video, model, cancellation) {
+            Ok(report) => {
+                done(video, Ok(&report));
+                reports.push(report);
+            }
+            Err(AnalysisError::Stopped) => break,
+            Err(error) => done(video, Err(error)),
+        }
+    }
+    reports
+}
+
 /// Runs a model over a video's landmarks; its rows take the place of those that the model had for
 /// the video.
 ///

@@ -1,13 +1,12 @@
 //! `posedata export`: videos' rows as files for other programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
-use crate::export::{ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video};
-use crate::ingest::{shared_stems, unique_stem};
+use crate::export::{ExportFormat, POSE_MODEL_SCHEMA, export_videos};
 
 use crate::resources::DatabaseUse;
 
@@ -57,9 +56,6 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    // Names are unique among all videos, so that one export never replaces another video's files.
-    let all = lake.find_videos(&[])?;
-    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
     std::fs::create_dir_all(&args.output).with_context(|| {
         format!(
             "cannot make the output folder, give another --output: {}",
@@ -67,44 +63,37 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         )
     })?;
     let cancellation = global.cancellation("interrupted: leaving the file in work");
-    let mut files = Vec::new();
-    let mut ending = ExitStatus::Success;
-    for video in &videos {
-        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
-        let exported = export_video(
-            &lake,
-            video,
-            args.format,
-            args.person,
-            &args.output,
-            &stem,
-            &cancellation,
-        );
-        match exported {
-            Ok(exported) => {
-                if global.verbosity() > Verbosity::Quiet {
-                    for file in &exported {
-                        logs::note(format_args!(
-                            "{} frames: {}",
-                            file.frame_count,
-                            file.path.display()
-                        ));
-                    }
+    let mut failed = false;
+    let files = export_videos(
+        &lake,
+        &videos,
+        args.format,
+        args.person,
+        &args.output,
+        &cancellation,
+        |exported| match exported {
+            Ok(_) if global.verbosity() == Verbosity::Quiet => {}
+            Ok(files) => {
+                for file in files {
+                    logs::note(format_args!(
+                        "{} frames: {}",
+                        file.frame_count,
+                        file.path.display()
+                    ));
                 }
-                files.extend(exported);
-            }
-            Err(ExportError::Stopped) => {
-                ending = ExitStatus::Interrupted;
-                break;
             }
             Err(error) => {
+                failed = true;
                 super::print_error(&error.into());
-                ending = ExitStatus::SomeVideosFailed;
             }
-        }
-    }
+        },
+    )?;
     if global.json {
         print_result(serde_json::to_string_pretty(&files)?)?;
     }
-    Ok(ending)
+    Ok(match (cancellation.is_cancelled(), failed) {
+        (true, _) => ExitStatus::Interrupted,
+        (_, true) => ExitStatus::SomeVideosFailed,
+        _ => ExitStatus::Success,
+    })
 }

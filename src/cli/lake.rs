@@ -8,11 +8,12 @@ use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::{ExitStatus, GlobalArgs, human_bytes, print_result};
+use super::{ExitStatus, GlobalArgs, print_result};
 use crate::lake::{
     CheckReport, CompactReport, Execution, ExpireReport, LakeInfo, Retention, Severity,
     VacuumReport,
 };
+use crate::numbers::human_bytes;
 use crate::resources::DatabaseUse;
 
 /// Look after the lake

@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
 use crate::metrics::filter::FilterConfig;
-use crate::recompute::{FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute};
+use crate::recompute::{
+    FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute_all,
+};
 use crate::resources::DatabaseUse;
 
 /// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
@@ -126,12 +128,12 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Exi
         failed: Vec::new(),
     };
     let tells = !global.json && global.verbosity() > Verbosity::Quiet;
-    for video in &videos {
-        // A video is committed whole; the next is not begun after Ctrl-C.
-        if cancellation.is_cancelled() {
-            break;
-        }
-        match recompute(&lake, video, &config) {
+    recompute_all(
+        &lake,
+        &videos,
+        &config,
+        &cancellation,
+        |video, recomputed| match recomputed {
             Ok(report) => {
                 if tells {
                     logs::note(format_args!("{}: {}", report.file_name, in_words(&report)));
@@ -147,8 +149,8 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Exi
                     error,
                 });
             }
-        }
-    }
+        },
+    );
     if global.json {
         print_result(serde_json::to_string_pretty(&summary)?)?;
     } else if tells {

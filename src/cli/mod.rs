@@ -16,7 +16,6 @@ mod lake;
 mod language_model;
 mod logs;
 mod metrics;
-mod model_card;
 mod models;
 mod plot;
 mod progress;
@@ -25,7 +24,6 @@ mod query;
 mod reference;
 mod remove;
 mod run;
-mod run_report;
 mod signals;
 mod synth;
 mod tag;
@@ -40,7 +38,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::lake::{LOCK_TIMEOUT, Lake, LakePaths};
+use crate::lake::{LOCK_TIMEOUT, Lake, LakeError, LakePaths};
 use crate::models::ModelStore;
 use crate::resources::{DatabaseUse, MemoryLimit, Resources};
 use crate::sync::Cancellation;
@@ -175,11 +173,23 @@ impl GlobalArgs {
 
     /// A session whose database gets its part of memory and cores.
     fn open_lake(&self, database: DatabaseUse) -> anyhow::Result<Lake> {
+        Ok(self.lake_opener(database)?()?)
+    }
+
+    /// What opens such sessions.
+    fn lake_opener(
+        &self,
+        database: DatabaseUse,
+    ) -> anyhow::Result<impl Fn() -> Result<Lake, LakeError> + Sync + use<>> {
         let extension = self.store()?.ducklake_extension()?;
         let memory = database.memory_bytes(self.memory_limit_bytes());
         let threads = database.threads(Resources::detect().cores);
-        let lake = Lake::new(self.lake_paths()?, &extension, memory, threads)?;
-        Ok(lake.with_lock_timeout(self.lock_timeout()))
+        let paths = self.lake_paths()?;
+        let lock_timeout = self.lock_timeout();
+        Ok(move || {
+            let lake = Lake::new(paths.clone(), &extension, memory, threads)?;
+            Ok(lake.with_lock_timeout(lock_timeout))
+        })
     }
 
     fn lock_timeout(&self) -> Duration {
@@ -335,9 +345,4 @@ fn print_styled(text: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
-}
-
-/// Bytes as people read them.
-fn human_bytes(bytes: u64) -> String {
-    indicatif::HumanBytes(bytes).to_string()
 }

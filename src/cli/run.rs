@@ -8,12 +8,10 @@ use anyhow::{anyhow, bail};
 use clap::{Args, CommandFactory, FromArgMatches};
 
 use super::dataset::FolderArgs;
-use super::eval::{EVAL_FILE, adapter_blake3};
 use super::ingest::SlowMotionArgs;
-use super::model_card::read;
 use super::{Cli, ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{adapter_blake3, read_evaluation};
 use crate::resources::reset_peak_resident;
 
 /// From videos to a model in one command: ingest, dataset build, synth, train, eval
@@ -257,7 +255,7 @@ fn on_existing(args: &RunArgs) -> anyhow::Result<Option<&'static str>> {
 /// Whether this adapter has been asked these questions.
 fn is_evaluated(args: &RunArgs) -> anyhow::Result<bool> {
     let adapter = args.adapter();
-    let Some(known) = read::<Evaluation>(&adapter.join(EVAL_FILE))? else {
+    let Some(known) = read_evaluation(&adapter)? else {
         return Ok(false);
     };
     let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();

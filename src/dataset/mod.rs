@@ -17,18 +17,22 @@ mod recipe;
 mod scene;
 mod stats;
 mod template;
+mod trace;
 
 use std::path::PathBuf;
 
-pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, check_name, facts_at};
+pub use build::{
+    BuildConfig, BuildReport, RecipeReport, TokenCount, build, build_into, check_name, facts_at,
+};
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{FORMAT_VERSION, Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
 pub use read::{ChatRecord, read_jsonl};
 pub use recipe::AnswerKind;
-pub use scene::{Scene, SceneTable, Span, scene_table};
+pub use scene::{Scene, SceneTable, Span};
 pub use stats::Stats;
+pub use trace::{RecipeFacts, Trace, VideoFacts, trace};
 
 use crate::lake::LakeError;
 use crate::language::LanguageError;
@@ -115,6 +119,33 @@ pub enum DatasetError {
         "no recipe finds anything to show in frames {frame_start} to {frame_end}; widen --from and --to, or choose another --recipe"
     )]
     NothingToShow { frame_start: u64, frame_end: u64 },
+    #[error("the lake holds no such video")]
+    NoSuchVideo,
+    #[error("nobody is seen in {file_name}")]
+    NobodySeen { file_name: String },
+    #[error("person {person} is not in {file_name}; there are {known}")]
+    NoSuchPerson {
+        person: u16,
+        file_name: String,
+        known: String,
+    },
+    #[error("there is no table of {file_name}")]
+    NoTable {
+        file_name: String,
+        source: Box<DatasetError>,
+    },
+    #[error("the dataset has no example {id}; the last one is {last}")]
+    NoSuchExample { id: String, last: String },
+    #[error("the dataset has no task {task}; it has {known}")]
+    NoSuchTask { task: String, known: String },
+    #[error(
+        "{examples} examples can need {needed}, the memory limit is {limit}; lower --examples, or raise --memory-limit"
+    )]
+    MemoryLimit {
+        examples: u64,
+        needed: String,
+        limit: String,
+    },
     #[error("interrupted")]
     Stopped,
     #[error("choosing examples failed: {0}")]

@@ -8,6 +8,7 @@
 //! knows how the lake stores its rows.
 
 pub mod annotation;
+mod file_names;
 mod mot;
 mod pose_json;
 pub mod replay;
@@ -18,6 +19,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use file_names::{shared_stems, unique_stem};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use trc::MARKER_NAMES;
 
@@ -149,6 +151,38 @@ pub struct ExportedFile {
     /// The one person whom the file is about; everybody where there is none.
     pub person: Option<u16>,
     pub frame_count: u64,
+}
+
+/// Exports videos, each with [`export_video`]; `done` is told of each. Names are unique among all
+/// videos of the lake, so that one export never replaces another video's files. After a cancellation
+/// nothing more is done.
+///
+/// # Errors
+/// When the lake's videos cannot be listed.
+pub fn export_videos(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    format: ExportFormat,
+    person: Option<u16>,
+    folder: &Path,
+    cancellation: &Cancellation,
+    mut done: impl FnMut(Result<&[ExportedFile], ExportError>),
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let all = lake.find_videos(&[])?;
+    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
+    let mut files = Vec::new();
+    for video in videos {
+        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
+        match export_video(lake, video, format, person, folder, &stem, cancellation) {
+            Ok(exported) => {
+                done(Ok(&exported));
+                files.extend(exported);
+            }
+            Err(ExportError::Stopped) => break,
+            Err(error) => done(Err(error)),
+        }
+    }
+    Ok(files)
 }
 
 /// Writes a video's file, or, for formats that hold one person, the file of each person. Files are

@@ -7,12 +7,15 @@
 //! writer's chunk of rows; `memory` divides the run's budget between them. Nothing grows with a
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
+mod backends;
+mod history;
 mod memory;
 mod outputs;
 mod persons;
 mod pipeline;
 mod plan;
 mod slow_motion;
+mod sources;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -25,21 +28,25 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::export::ExportError;
+use crate::analysis::AnalysisModel;
 use crate::export::annotation::AnnotationError;
+use crate::export::{ExportError, shared_stems, unique_stem};
 use crate::lake::{
-    CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace,
+    CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace, VideoRecord,
 };
 use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
+pub use backends::Backends;
+pub use history::{Ingested, run_recorded};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use outputs::VideoOutputs;
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson};
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
+pub use sources::{Source, SourceError, annotate_all, check_source};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
@@ -232,6 +239,34 @@ pub struct IngestSummary {
 }
 
 impl IngestSummary {
+    /// The videos that are in the lake now, and have no rows of an analysis model yet.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn without_analysis(
+        &self,
+        lake: &Lake,
+        model: &AnalysisModel,
+    ) -> Result<Vec<VideoRecord>, LakeError> {
+        let mut without_rows = Vec::new();
+        for report in &self.videos {
+            let is_in_lake = matches!(
+                report.outcome,
+                VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped
+            );
+            if let Some(video_id) = report.video_id.as_ref().filter(|_| is_in_lake)
+                && !lake.has_analysis(video_id, model.key())?
+            {
+                without_rows.push(video_id.clone());
+            }
+        }
+        // Without selectors, all videos of the lake would be found.
+        match without_rows.is_empty() {
+            true => Ok(Vec::new()),
+            false => lake.find_videos(&without_rows),
+        }
+    }
+
     pub fn count(&self, wanted: impl Fn(&VideoOutcome) -> bool) -> usize {
         let outcomes = self.videos.iter().map(|video| &video.outcome);
         outcomes.filter(|outcome| wanted(outcome)).count()

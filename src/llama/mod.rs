@@ -1,12 +1,12 @@
 //! Llama-architecture language models: their weights, low-rank adapters (LoRA), how they compute,
 //! forwards and backwards.
 //!
-//! Two implementations share the weights: [`composed`] is made of candle's operations, which run on
+//! Two implementations share the weights: [`candle_model`] is made of candle's operations, which run on
 //! every device; the engine in [`engine`] has kernels of its own for CPUs and is what trains there.
 
 pub mod adapter;
 pub mod batch;
-pub mod composed;
+pub mod candle_model;
 pub mod config;
 pub mod decoder;
 pub mod dropout;
@@ -14,6 +14,7 @@ pub mod engine;
 pub mod files;
 pub mod generate;
 pub mod kernels;
+pub mod loaded;
 pub mod matrix;
 pub mod weights;
 
@@ -22,12 +23,13 @@ use std::path::PathBuf;
 use crate::language::LanguageError;
 pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
 pub use batch::Batch;
-pub use composed::Composed;
+pub use candle_model::CandleModel;
 pub use config::LlamaConfig;
 pub use decoder::Decoder;
 pub use engine::{Checkpointing, Engine, EngineOptions};
 pub use files::export;
 pub use kernels::memory::keep_freed_memory;
+pub use loaded::LoadedModel;
 pub use matrix::Matrix;
 pub use weights::{LayerWeights, Precision, Weights, weights_bytes};
 
@@ -41,7 +43,8 @@ pub trait Trainable: Send {
     /// nothing else does.
     ///
     /// # Errors
-    /// When the batch has no targets or a token that the model does not know.
+    /// When the batch has no targets or a token that the model does not know; models that can be
+    /// cancelled give [`LlamaError::Cancelled`] then, and leave `gradients` half-done.
     fn accumulate_gradients(
         &mut self,
         adapter: &Adapter,
@@ -104,6 +107,20 @@ pub enum LlamaError {
     },
     #[error("the adapter is not usable: {reason}: {path}")]
     Adapter { path: PathBuf, reason: String },
+    #[error("the adapter does not fit the base model '{base}'")]
+    OtherShape {
+        base: String,
+        source: Box<LlamaError>,
+    },
+    #[error(
+        "the weights of {base} take {needed} as {precision}, the memory limit is {limit}; take --precision bf16 or quantised, or raise --memory-limit"
+    )]
+    MemoryLimit {
+        base: String,
+        precision: &'static str,
+        needed: String,
+        limit: String,
+    },
     #[error(
         "token {id} is beyond the model's vocabulary of {vocab_size}; does the tokenizer belong to the model?"
     )]
@@ -114,6 +131,8 @@ pub enum LlamaError {
     NoTargets,
     #[error(transparent)]
     Language(#[from] LanguageError),
+    #[error("interrupted")]
+    Cancelled,
     #[error("the computation failed: {0}")]
     Candle(#[from] candle_core::Error),
 }

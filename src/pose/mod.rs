@@ -2,6 +2,25 @@
 //!
 //! Takes pictures, gives poses. It never reads a video and touches the disk only to load a model.
 //! ONNX Runtime is known to `session` alone.
+//!
+//! Poses in a picture, with the models that `posedata models add` has installed:
+//!
+//! ```
+//! use posedata::image::BgrView;
+//! use posedata::models::ModelStore;
+//! use posedata::pose::{PoseBackend, PoseModels, PoseTracker, TrackerConfig};
+//!
+//! let files = ModelStore::new(None)?.pose_files("full")?;
+//! let threads = 1;
+//! let mut tracker = PoseTracker::new(PoseModels::load(&files, threads)?, TrackerConfig::default());
+//!
+//! let (width, height) = (320, 240);
+//! let gray = vec![128; 3 * width * height];
+//! let picture = BgrView::new(&gray, width, height, 3 * width).expect("all rows are there");
+//! let people = tracker.estimate(picture)?;
+//! assert!(people.is_empty(), "nobody is seen on a gray wall");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod crop;
 pub mod detector;

@@ -2,6 +2,32 @@
 //!
 //! The session is read-only and sealed before the user's SQL is seen: no other file can be read or
 //! written, no extension loaded, no setting changed. It never decodes video.
+//!
+//! A lake is made in a folder, and queried as Arrow:
+//!
+//! ```
+//! use arrow::array::{AsArray, RecordBatch};
+//! use arrow::datatypes::{Int64Type, Schema};
+//! use posedata::lake::{Lake, LakePaths};
+//! use posedata::models::ModelStore;
+//! use posedata::query::{ExternalAccess, Query, QueryError, Session};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let extension = ModelStore::new(None)?.ducklake_extension()?;
+//! let (memory_bytes, threads) = (256 << 20, 1);
+//! let lake = Lake::new(LakePaths::new(folder.path()), &extension, memory_bytes, threads)?;
+//! lake.create_or_check()?;
+//!
+//! let newest = None;
+//! let session = Session::open(lake, newest, ExternalAccess::Denied)?;
+//! let query = Query::new("SELECT count(*) AS videos FROM videos".into(), Vec::new());
+//! let read = |_: &Schema, batches: &mut dyn Iterator<Item = RecordBatch>| {
+//!     let counts = batches.map(|batch| batch["videos"].as_primitive::<Int64Type>().value(0));
+//!     Ok::<_, QueryError>(counts.sum::<i64>())
+//! };
+//! assert_eq!(session.read(&query, read)?, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod guard;
 mod output;
@@ -44,8 +70,8 @@ pub enum QueryError {
     Sql(String),
     #[error("{0}; give --allow-external to run it all the same")]
     Forbidden(String),
-    #[error("the query needs a value for ${name}{about}; give --param {name}=VALUE")]
-    MissingParameter { name: String, about: String },
+    #[error("the query needs a value for ${name}{meaning}; give --param {name}=VALUE")]
+    MissingParameter { name: String, meaning: String },
     #[error("the query has no parameter {name}; it has {known}")]
     UnknownParameter { name: String, known: String },
     #[error("--param {name}={value} is not {expected}")]

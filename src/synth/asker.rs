@@ -102,7 +102,7 @@ impl<'a> Asker<'a> {
         };
         loop {
             if !self.wait_for_turn(tokens) {
-                lock(self.budget).settle(most_usd, 0.0);
+                lock(self.budget).charge(most_usd, 0.0);
                 return asked;
             }
             asked.attempts += 1;
@@ -111,12 +111,12 @@ impl<'a> Asker<'a> {
             let (reason, retry_after, is_lost) = match self.read(answer) {
                 Ok((billed, request_id)) => {
                     asked.cost_usd = self.price.map_or(0.0, |p| p.cost_usd(billed.usage));
-                    lock(self.budget).settle(most_usd, asked.cost_usd);
+                    lock(self.budget).charge(most_usd, asked.cost_usd);
                     asked.result = Ok((billed, request_id));
                     return asked;
                 }
                 Err(Fault::Provider(error)) if error.remedy != Remedy::Retry => {
-                    lock(self.budget).settle(most_usd, 0.0);
+                    lock(self.budget).charge(most_usd, 0.0);
                     let reason = self.transport.redact(&error.to_string());
                     asked.result = Err(match error.remedy {
                         Remedy::StopAsking => Failure::Hopeless(reason),
@@ -130,7 +130,7 @@ impl<'a> Asker<'a> {
             };
             let reason = self.transport.redact(&reason);
             let lost_usd = if is_lost { most_usd } else { 0.0 };
-            lock(self.budget).settle(most_usd, lost_usd);
+            lock(self.budget).charge(most_usd, lost_usd);
             if is_lost {
                 on_lost(lost_usd);
             }

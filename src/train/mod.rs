@@ -1,5 +1,5 @@
 //! Training of low-rank adapters: from chats to an adapter, in steps that can be watched, stopped
-//! and gone on with.
+//! and resumed.
 //!
 //! `data` makes tokens and batches, `schedule` and `adamw` say how a step changes the adapter, `run`
 //! does the steps, `checkpoint` keeps what they lead to, `log` and `tensorboard` tell of them,
@@ -45,7 +45,7 @@ pub struct Length {
     /// for.
     pub epochs: Option<u64>,
     pub max_steps: Option<u64>,
-    /// The schedule is hurried so that the run ends in this time, all sittings together.
+    /// The schedule is hurried so that the run ends in this time, the parts before it was resumed included.
     pub time_limit_secs: Option<f64>,
 }
 
@@ -193,9 +193,9 @@ pub enum TrainError {
     #[error("the checkpoint is damaged ({reason}); begin anew with --overwrite: {path}")]
     Damaged { path: PathBuf, reason: String },
     #[error(
-        "a run is there already ({standing}); go on with --resume, replace it with --overwrite, or give another --name: {path}"
+        "a run is there already ({progress}); continue it with --resume, replace it with --overwrite, or give another --name: {path}"
     )]
-    Exists { path: PathBuf, standing: String },
+    Exists { path: PathBuf, progress: String },
     #[error(
         "the run that is there has other settings ({differences}); give the same ones (only --epochs, --max-steps, --patience and --time-limit may become larger), begin anew with --overwrite, or give another --name: {path}"
     )]

@@ -5,7 +5,7 @@ mod annotated;
 mod ask;
 mod bad_input;
 mod biomechanics;
-mod composed;
+mod candle_model;
 mod dataset;
 mod documents;
 mod engine;
