@@ -58,7 +58,8 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
                 Installed::Keep
             };
             let is_quiet = global.verbosity() == Verbosity::Quiet;
-            models::add(&store, &names, installed, |line| {
+            let cancellation = global.cancellation(None);
+            models::add(&store, &names, installed, &cancellation, |line| {
                 if !is_quiet {
                     logs::note(line);
                 }
@@ -107,11 +108,14 @@ pub fn provide_for_ingest(
         missing.join(" "),
         store.folder().display()
     );
-    models::add(store, &missing, Installed::Keep, |line| {
+    let cancellation = global.cancellation(None);
+    models::add(store, &missing, Installed::Keep, &cancellation, |line| {
         if global.verbosity() > Verbosity::Quiet {
             logs::note(line);
         }
     })?;
+    // What comes next has nothing to give up.
+    global.signals.exit();
     Ok(())
 }
 

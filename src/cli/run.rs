@@ -120,6 +120,7 @@ pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
             Ok(ExitStatus::Success) => {}
             // Some videos failed; the others make a dataset all the same.
             Ok(incomplete) => ended = incomplete,
+            Err(error) if global.signals.exit_code().is_some() => return Err(error),
             Err(error) => {
                 print_error(&error);
                 bail!("a stage failed; mend what it says and run the same command again");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -148,6 +149,30 @@ fn the_second_signal_ends_the_program_at_once() {
     run.send("TERM");
     let (code, rest) = run.end();
     assert_eq!(code, Some(143), "{rest}");
+}
+
+#[test]
+fn a_signal_ends_the_package_manager_that_fetches_models() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().canonicalize().expect("a folder");
+    let python = folder.join("python3");
+    fs::write(&python, "#!/bin/sh\nexec sleep 600\n").expect("a program");
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).expect("a program");
+    let path = format!(
+        "{}:{}",
+        folder.display(),
+        std::env::var("PATH").expect("a path")
+    );
+    let mut command = command(&folder);
+    command
+        .env("PATH", path)
+        .args(["models", "add", "onnxruntime", "--models", "models"]);
+    let mut run = Running::start(&mut command);
+    run.wait_for("downloading");
+    run.send("TERM");
+    let (code, rest) = run.end();
+    assert_eq!(code, Some(143), "{rest}");
+    assert_eq!(processes_in(&folder), 0);
 }
 
 #[test]
