@@ -1,6 +1,7 @@
 //! posedata: folders of video into a queryable lake of human motion.
 //!
-//! The modules follow the data's way; each imports only from those before it.
+//! The modules follow the data's way; each imports only from those before it. `ingest` and `training`
+//! join those before them into one piece of work; `cli` is the program around it all.
 //!
 //! The feature `video` holds what FFmpeg, OpenCV and ONNX Runtime are needed for, `language` what
 //! candle and tokenizers are needed for; both are on by default. The lake, queries and pictures of
@@ -62,6 +63,9 @@ pub mod evaluate;
 
 #[cfg(feature = "language")]
 pub mod train;
+
+#[cfg(feature = "language")]
+pub mod training;
 
 #[cfg(all(feature = "video", feature = "language"))]
 pub mod cli;

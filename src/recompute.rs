@@ -23,6 +23,7 @@ use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome
 use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
+use crate::sync::Cancellation;
 
 /// How to filter and scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +89,23 @@ pub enum RecomputeError {
         "person {person} is never seen from head to heel, so its height in pixels is unknown; leave --height-m out, or give another --person"
     )]
     UnknownHeight { person: u16 },
+}
+
+/// Recomputes videos, one after the other; `done` is told of each. A video is committed whole; after
+/// a cancellation the next one is not begun.
+pub fn recompute_all(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    config: &RecomputeConfig,
+    cancellation: &Cancellation,
+    mut done: impl FnMut(&VideoRecord, Result<RecomputeReport, RecomputeError>),
+) {
+    for video in videos {
+        if cancellation.is_cancelled() {
+            return;
+        }
+        done(video, recompute(lake, video, config));
+    }
 }
 
 /// Computes `landmarks_filtered` and `metrics_filtered` of a video anew and commits both; earlier

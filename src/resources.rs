@@ -56,11 +56,52 @@ impl MemoryLimit {
     }
 }
 
-impl std::fmt::Display for MemoryLimit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// What the lake's database is opened for, which decides about its part of the memory limit and of
+/// the cores. The rest of the memory is for the work itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseUse {
+    /// Commits of an ingest.
+    Commit,
+    /// Frames that come in chunks, for an export or a model of the user's own.
+    Stream,
+    /// Beside a language model, a provider's answers or a filter over landmarks.
+    Beside,
+    /// A look at the catalog, or a small change of it.
+    Catalog,
+    /// All rows of a video, beside its frames.
+    Replay,
+    /// Facts for a dataset, beside its examples.
+    Facts,
+    /// Tables that are written anew.
+    Maintenance,
+    /// SQL of the user's; the rest is for results on their way out.
+    Query,
+}
+
+impl DatabaseUse {
+    /// Part of the memory limit, 0 to 1.
+    fn memory_share(self) -> f64 {
         match self {
-            Self::Fraction(fraction) => write!(f, "{fraction}"),
-            Self::Bytes(bytes) => write!(f, "{bytes}B"),
+            Self::Commit | Self::Stream => 0.1,
+            Self::Beside => 0.2,
+            Self::Catalog => 0.25,
+            Self::Replay => 0.3,
+            Self::Facts => 0.5,
+            Self::Maintenance => 0.8,
+            Self::Query => 0.9,
+        }
+    }
+
+    /// Bytes that the database may use.
+    pub fn memory_bytes(self, limit_bytes: u64) -> u64 {
+        (limit_bytes as f64 * self.memory_share()) as u64
+    }
+
+    /// Threads that the database may use.
+    pub fn threads(self, cores: usize) -> usize {
+        match self {
+            Self::Commit | Self::Stream | Self::Catalog | Self::Replay => 1,
+            Self::Beside | Self::Facts | Self::Maintenance | Self::Query => cores,
         }
     }
 }
@@ -198,13 +239,20 @@ impl HostFacts {
     }
 }
 
-/// The most memory that this process has had resident so far; `None` where the system does not
-/// tell.
+/// The most memory that this process has had resident so far, or since
+/// [`reset_peak_resident`]; `None` where the system does not tell.
 pub fn peak_resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Lets [`peak_resident_bytes`] count from now on, where the system can do that.
+pub fn reset_peak_resident() {
+    const PEAK: &str = "5";
+    // What is told then is the peak of the whole process, which is true as well.
+    let _ = fs::write("/proc/self/clear_refs", PEAK);
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::metrics::timing::FrameClock;
 use crate::models::sha256_of_file;
 use crate::pose::landmark::LANDMARK_COUNT;
 use crate::pose::{PersonPose, PoseError, load_runtime};
+use crate::sync::Cancellation;
 
 /// x, y, z, visibility.
 const VALUES_PER_LANDMARK: usize = 4;
@@ -347,17 +348,40 @@ fn first_line(reason: &dyn Display) -> String {
     reason.lines().next().unwrap_or_default().to_owned()
 }
 
+/// Runs a model over videos, one after the other; `done` is told of each. What fails is left out, and
+/// after a cancellation nothing more is done.
+pub fn analyze_all(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    model: &mut AnalysisModel,
+    cancellation: &Cancellation,
+    mut done: impl FnMut(&VideoRecord, Result<&AnalysisReport, AnalysisError>),
+) -> Vec<AnalysisReport> {
+    let mut reports = Vec::new();
+    for video in videos {
+        match analyze(lake, video, model, cancellation) {
+            Ok(report) => {
+                done(video, Ok(&report));
+                reports.push(report);
+            }
+            Err(AnalysisError::Stopped) => break,
+            Err(error) => done(video, Err(error)),
+        }
+    }
+    reports
+}
+
 /// Runs a model over a video's landmarks; its rows take the place of those that the model had for
 /// the video.
 ///
 /// # Errors
 /// When the lake cannot be read or written to, the video was replaced meanwhile, the model fails,
-/// or `is_stopped` says so. The lake is as it was then.
+/// or it is cancelled. The lake is as it was then.
 pub fn analyze(
     lake: &Lake,
     video: &VideoRecord,
     model: &mut AnalysisModel,
-    is_stopped: &dyn Fn() -> bool,
+    cancellation: &Cancellation,
 ) -> Result<AnalysisReport, AnalysisError> {
     let key = model.key.clone();
     let writer = AnalysisWriter::new(lake.paths(), video, key.clone(), model.outputs.clone());
@@ -378,7 +402,7 @@ pub fn analyze(
     };
     let mut clock = FrameClock::default();
     for frame in lake.frames(video)? {
-        if is_stopped() {
+        if cancellation.is_cancelled() {
             return Err(AnalysisError::Stopped);
         }
         let frame = frame?;

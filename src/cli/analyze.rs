@@ -2,19 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
-use crate::analysis::{AnalysisError, AnalysisModel, AnalysisReport, analyze};
-use crate::ingest::{VideoOutcome, VideoReport};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::analysis::{AnalysisModel, AnalysisReport, analyze_all};
 use crate::lake::{Lake, VideoRecord};
-use crate::resources::Resources;
-
-/// Frames come in chunks; the database needs little.
-const MEMORY_SHARE: f64 = 0.1;
-const DATABASE_THREADS: usize = 1;
+use crate::resources::{DatabaseUse, Resources};
+use crate::sync::Cancellation;
 
 /// Run a model of your own over landmarks and put what it gives into the lake
 #[derive(Args)]
@@ -40,21 +35,21 @@ pub struct AnalyzeArgs {
     videos: Vec<String>,
 }
 
-pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let mut model = load(&args.model, args.window, global)?;
-    let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
+    let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
     anyhow::ensure!(
         !videos.is_empty(),
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
-    let (ending, reports) = analyze_all(&lake, &videos, &mut model, global);
+    let cancellation = global.cancellation("interrupted: leaving the video in work");
+    let (status, reports) = run_all(&lake, &videos, &mut model, &cancellation, global);
     if global.json {
         print_result(serde_json::to_string_pretty(&reports)?)?;
     }
-    Ok(ending)
+    Ok(status)
 }
 
 /// Loads a model that the user gave.
@@ -69,68 +64,37 @@ pub fn load(
     Ok(AnalysisModel::load(&runtime, model, window, threads)?)
 }
 
-/// Runs a model over videos, tells of each, and goes on when one fails.
-pub fn analyze_all(
+/// Runs a model over videos and tells of each.
+pub fn run_all(
     lake: &Lake,
     videos: &[VideoRecord],
     model: &mut AnalysisModel,
+    cancellation: &Cancellation,
     global: &GlobalArgs,
-) -> (Ending, Vec<AnalysisReport>) {
-    let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
-    let mut ending = Ending::AllGood;
-    let mut reports = Vec::new();
-    for video in videos {
-        match analyze(lake, video, model, &is_stopped) {
-            Ok(report) => {
-                if global.verbosity() > Verbosity::Quiet {
-                    let AnalysisReport { inputs, values, .. } = report;
-                    let name = &report.file_name;
-                    logs::note(format_args!(
-                        "{name}: analysed {inputs} frames, {values} values"
-                    ));
-                }
-                reports.push(report);
-            }
-            Err(AnalysisError::Stopped) => return (Ending::Interrupted, reports),
+) -> (ExitStatus, Vec<AnalysisReport>) {
+    let mut failed = false;
+    let reports = analyze_all(
+        lake,
+        videos,
+        model,
+        cancellation,
+        |video, analysed| match analysed {
+            Ok(_) if global.verbosity() == Verbosity::Quiet => {}
+            Ok(AnalysisReport { inputs, values, .. }) => logs::note(format_args!(
+                "{}: analysed {inputs} frames, {values} values",
+                video.file_name
+            )),
             Err(error) => {
-                super::print_error(
-                    &anyhow::Error::from(error)
-                        .context(format!("cannot analyse {}", video.file_name)),
-                );
-                ending = Ending::SomeVideosFailed;
+                failed = true;
+                let told = format!("cannot analyse {}", video.file_name);
+                super::print_error(&anyhow::Error::from(error).context(told));
             }
-        }
-    }
-    (ending, reports)
-}
-
-/// Runs a model over the videos of an ingest that are in the lake now, but for those that have its
-/// rows already.
-///
-/// # Errors
-/// When the lake cannot be read.
-pub fn analyze_ingested(
-    lake: &Lake,
-    videos: &[VideoReport],
-    model: &mut AnalysisModel,
-    global: &GlobalArgs,
-) -> anyhow::Result<Ending> {
-    let mut without_rows = Vec::new();
-    for report in videos {
-        let is_in_lake = matches!(
-            report.outcome,
-            VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped
-        );
-        if let Some(video_id) = report.video_id.as_ref().filter(|_| is_in_lake)
-            && !lake.has_analysis(video_id, model.key())?
-        {
-            without_rows.push(video_id.clone());
-        }
-    }
-    // Without selectors, all videos of the lake would be found.
-    if without_rows.is_empty() {
-        return Ok(Ending::AllGood);
-    }
-    let videos = lake.find_videos(&without_rows)?;
-    Ok(analyze_all(lake, &videos, model, global).0)
+        },
+    );
+    let status = match (cancellation.is_cancelled(), failed) {
+        (true, _) => ExitStatus::Interrupted,
+        (_, true) => ExitStatus::SomeVideosFailed,
+        _ => ExitStatus::Success,
+    };
+    (status, reports)
 }

@@ -1,22 +1,19 @@
 //! `posedata annotate` and `posedata contact-sheet`: pictures of what the lake has, without models.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::export::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use crate::files::write_atomically;
-use crate::ingest::video_id;
-use crate::lake::{Lake, VideoRecord};
+use crate::ingest::{Source, annotate_all};
+use crate::resources::DatabaseUse;
 use crate::text::shown;
 use crate::video::ImageFormat;
 
-/// Share of the memory limit for the database; the rest is for frames.
-const MEMORY_SHARE: f64 = 0.3;
 /// Where files go if nothing else is said; made where it is not there.
 const DEFAULT_FOLDER: &str = "output";
 
@@ -66,44 +63,32 @@ pub struct ContactSheetArgs {
     width: u32,
 }
 
-pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
-    let sources = sources(&lake, &args.videos)?;
-    let all = lake.find_videos(&[])?;
-    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
-    let outputs = Outputs {
-        folder: args.output,
-        annotated_video: AnnotatedVideo::On,
-        pose_json: PoseJson::Off,
-    };
-    handle_interrupts(|| logs::note("interrupted: leaving the video in work"))?;
+pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let lake = global.open_lake(DatabaseUse::Replay)?;
+    let sources = Source::find(&lake, &args.videos)?;
+    let cancellation = global.cancellation("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
-    for (video, path) in sources {
-        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
-        let Some(output) = outputs.of_video(&stem).annotated_video else {
-            continue;
-        };
-        let annotated = check_source(&video, &path).and_then(|()| {
-            replay::annotate(&path, lake.frames(&video)?, &output, &is_interrupted)
-                .map_err(anyhow::Error::from)
-        });
-        match annotated {
-            Ok(()) => {
+    annotate_all(
+        &lake,
+        &sources,
+        &args.output,
+        &cancellation,
+        |source, annotated| match annotated {
+            Ok(output) => {
                 if global.verbosity() > Verbosity::Quiet {
-                    logs::note(format_args!(
-                        "{} frames: {}",
-                        video.frame_count,
-                        shown(&output)
-                    ));
+                    let frames = source.video.frame_count;
+                    logs::note(format_args!("{frames} frames: {}", shown(&output)));
                 }
                 written.push(output);
             }
-            Err(_) if is_interrupted() => return Ok(Ending::Interrupted),
             Err(error) => {
-                super::print_error(&error);
+                super::print_error(&error.into());
                 failed += 1;
             }
-        }
+        },
+    );
+    if cancellation.is_cancelled() {
+        return Ok(ExitStatus::Interrupted);
     }
     if global.json {
         print_result(serde_json::to_string_pretty(&serde_json::json!({
@@ -112,22 +97,22 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         }))?)?;
     }
     Ok(match failed {
-        0 => Ending::AllGood,
-        _ => Ending::SomeVideosFailed,
+        0 => ExitStatus::Success,
+        _ => ExitStatus::SomeVideosFailed,
     })
 }
 
-pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
-    let Some((video, path)) = sources(&lake, &[args.video])?.pop() else {
+pub fn run_contact_sheet(
+    args: ContactSheetArgs,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitStatus> {
+    let lake = global.open_lake(DatabaseUse::Replay)?;
+    let Some(source) = Source::find(&lake, &[args.video])?.pop() else {
         anyhow::bail!("the lake holds no such video");
     };
-    let all = lake.find_videos(&[])?;
-    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
-    let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
     let is_folder = args.output == Path::new(DEFAULT_FOLDER) || names_folder(&args.output);
     let out = match is_folder {
-        true => args.output.join(format!("{stem}_sheet.png")),
+        true => args.output.join(format!("{}_sheet.png", source.stem)),
         false => args.output,
     };
     let suffix = out.extension().unwrap_or_default().to_ascii_lowercase();
@@ -139,16 +124,16 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
             shown(&out)
         ),
     };
-    check_source(&video, &path)?;
+    source.check()?;
     let layout = SheetLayout {
         columns: args.columns,
         rows: args.rows,
         width_px: args.width,
     };
-    handle_interrupts(|| ())?;
-    let rows = lake.frames(&video)?;
-    let bytes = match replay::contact_sheet(&path, rows, layout, format, &is_interrupted) {
-        Err(ReplayError::Stopped) => return Ok(Ending::Interrupted),
+    let cancellation = global.cancellation(None);
+    let rows = lake.frames(&source.video)?;
+    let bytes = match replay::contact_sheet(&source.path, rows, layout, format, &cancellation) {
+        Err(ReplayError::Stopped) => return Ok(ExitStatus::Interrupted),
         other => other?,
     };
     write_atomically(&out, &bytes)
@@ -158,68 +143,10 @@ pub fn run_contact_sheet(args: ContactSheetArgs, global: &GlobalArgs) -> anyhow:
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&out));
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 /// Whether a path is that of a folder: one that is there, or one that ends as only folders do.
 pub(super) fn names_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
-}
-
-fn is_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// The videos that were asked for, each with the file that holds its pictures.
-fn sources(lake: &Lake, selectors: &[String]) -> anyhow::Result<Vec<(VideoRecord, PathBuf)>> {
-    if selectors.is_empty() {
-        let videos = lake.find_videos(&[])?.into_iter();
-        return Ok(videos
-            .map(|video| {
-                let path = PathBuf::from(&video.path);
-                (video, path)
-            })
-            .collect());
-    }
-    let mut sources = Vec::new();
-    for selector in selectors {
-        let path = Path::new(selector);
-        // A file is known by its content, wherever it lies now.
-        let known_as = if path.is_file() {
-            video_id(path)?
-        } else {
-            selector.clone()
-        };
-        let found = lake.find_videos(&[known_as]);
-        let found = match path.is_file() {
-            true => found.with_context(|| {
-                format!("{selector} is not in the lake; run `posedata ingest {selector}` first")
-            })?,
-            false => found?,
-        };
-        for video in found {
-            let source = if path.is_file() {
-                path.to_path_buf()
-            } else {
-                PathBuf::from(&video.path)
-            };
-            sources.push((video, source));
-        }
-    }
-    Ok(sources)
-}
-
-/// The rows of one video on the pictures of another would be worse than nothing.
-pub(super) fn check_source(video: &VideoRecord, path: &Path) -> anyhow::Result<()> {
-    ensure!(
-        path.is_file(),
-        "the video file is gone; give the path where it lies now: {}",
-        path.display()
-    );
-    ensure!(
-        video_id(path)? == video.video_id,
-        "the file has changed since it was ingested; ingest it again: {}",
-        path.display()
-    );
-    Ok(())
 }

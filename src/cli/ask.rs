@@ -3,20 +3,16 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
 
-use super::language_model::{LoadedModel, ModelArgs};
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
-use crate::dataset::{Scene, SceneTable, Span, prompt, scene_table};
-use crate::language::NextTurn;
-use crate::llama::Decoder;
-use crate::llama::generate::{Choice, End, Generated, Limits, generate};
-
-/// Share of the memory limit for the database; the rest is for the model.
-const MEMORY_SHARE: f64 = 0.2;
+use super::language_model::{ModelArgs, tell_other_base};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::dataset::{Scene, SceneTable, Span, prompt};
+use crate::llama::LoadedModel;
+use crate::llama::generate::{Choice, End, Generated};
+use crate::resources::DatabaseUse;
 
 /// Ask a model a question, with a table out of the lake
 #[derive(Args)]
@@ -88,7 +84,7 @@ fn probability(text: &str) -> Result<f64, String> {
     }
 }
 
-pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     ensure!(!args.question.trim().is_empty(), "the question is empty");
     let table = args.table(global)?;
     let is_shown = global.verbosity() > Verbosity::Quiet;
@@ -119,52 +115,41 @@ pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         }
     }
     Ok(match generated.end {
-        End::Interrupted => Ending::Interrupted,
-        End::Stop | End::MaxTokens | End::ContextFull => Ending::AllGood,
+        End::Interrupted => ExitStatus::Interrupted,
+        End::Stop | End::MaxTokens | End::ContextFull => ExitStatus::Success,
     })
 }
 
 impl AskArgs {
     /// What the lake knows of the video, as the model is shown it.
     fn table(&self, global: &GlobalArgs) -> anyhow::Result<Option<SceneTable>> {
-        let Some(selector) = &self.video else {
+        let Some(video) = &self.video else {
             return Ok(None);
         };
-        let lake = global.open_lake(MEMORY_SHARE, crate::resources::Resources::detect().cores)?;
-        let mut videos = lake.find_videos(std::slice::from_ref(selector))?;
-        let video = videos.pop().context("the lake holds no such video")?;
-        let persons = lake.persons(&video)?;
-        let main = lake.main_person(&video)?;
-        let person = self.person.or(main).or(persons.first().copied());
-        let person = person.with_context(|| format!("nobody is seen in {}", video.file_name))?;
-        ensure!(
-            persons.contains(&person),
-            "person {person} is not in {}; there are {}",
-            video.file_name,
-            persons
-                .iter()
-                .map(u16::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
+        let lake = global.open_lake(DatabaseUse::Beside)?;
         let span = match (self.from, self.to) {
             (None, None) => Span::AsAsked,
             (from, to) => Span::Secs { from, to },
         };
-        let scene = Scene {
-            video_id: video.video_id,
-            person,
-            span,
-        };
-        let table = scene_table(
+        let scene = Scene::find(&lake, video, self.person, span)?;
+        let recipe = self.recipe.as_deref();
+        Ok(Some(scene.table(
             &lake,
             &self.recipes,
-            &scene,
             &self.question,
-            self.recipe.as_deref(),
-        );
-        let table = table.with_context(|| format!("there is no table of {}", video.file_name))?;
-        Ok(Some(table))
+            recipe,
+        )?))
+    }
+
+    fn choice(&self) -> Choice {
+        match self.temperature {
+            None => Choice::Greedy,
+            Some(temperature) => Choice::Chance {
+                temperature,
+                top_p: self.top_p,
+                seed: self.seed,
+            },
+        }
     }
 
     fn answer(
@@ -173,49 +158,33 @@ impl AskArgs {
         table: Option<&SceneTable>,
         global: &GlobalArgs,
     ) -> anyhow::Result<Generated> {
-        let adapter = self
-            .adapter
-            .as_ref()
-            .map(|folder| model.adapter(folder, global));
-        let adapter = adapter.transpose()?;
+        let adapter = match &self.adapter {
+            Some(folder) => {
+                tell_other_base(model, folder, global)?;
+                Some(model.adapter(folder)?)
+            }
+            None => None,
+        };
         let (system, data) = table.map_or(("", ""), |table| (&table.system, &table.data));
         let messages = prompt(system, &self.question, data);
-        let text = model.tokenizer.render(&messages, NextTurn::Assistant)?;
-        let ids = model.tokenizer.tokens(&text)?;
-        let limits = Limits {
-            choice: match self.temperature {
-                None => Choice::Greedy,
-                Some(temperature) => Choice::Chance {
-                    temperature,
-                    top_p: self.top_p,
-                    seed: self.seed,
-                },
-            },
-            max_tokens: self.max_tokens as usize,
-            max_positions: model.weights.config.max_positions,
-            end_ids: model.end_ids.clone(),
-        };
-        handle_interrupts(|| ())?;
-        let most = limits.max_positions.min(ids.len() + limits.max_tokens);
-        let mut decoder = Decoder::new(model.weights.clone(), adapter.as_ref(), most)?;
+        let cancellation = global.cancellation(None);
         let mut stdout = std::io::stdout().lock();
         let is_streamed = !global.json;
-        let generated = generate(
-            &mut decoder,
-            &model.tokenizer,
-            &ids,
-            &limits,
+        let generated = model.answer(
+            adapter.as_ref(),
+            &messages,
+            self.choice(),
+            self.max_tokens as usize,
+            &cancellation,
             &mut |piece| {
-                if is_streamed {
-                    let written = write!(stdout, "{piece}").and_then(|()| stdout.flush());
-                    // Whoever closed it has seen enough.
-                    if written.is_err() {
-                        return ControlFlow::Break(());
-                    }
-                }
-                match INTERRUPTED.load(Ordering::Relaxed) {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
+                let is_read = !is_streamed
+                    || write!(stdout, "{piece}")
+                        .and_then(|()| stdout.flush())
+                        .is_ok();
+                // Whoever closed it has seen enough.
+                match is_read {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
                 }
             },
         );

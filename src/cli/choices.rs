@@ -9,6 +9,7 @@ use crate::export::ExportFormat;
 use crate::query::Format as QueryFormat;
 use crate::synth::provider::{Effort, ProviderKind};
 use crate::train::Decay;
+use crate::training::DeviceKind;
 
 /// Takes one of `values`, which are names of `T`.
 fn one_of<T>(values: impl IntoIterator<Item = PossibleValue>) -> impl TypedValueParser<Value = T>
@@ -84,6 +85,17 @@ pub fn decay() -> impl TypedValueParser<Value = Decay> {
             Decay::Linear => "A straight line down to zero",
             Decay::Constant => "No decay",
         })
+    }))
+}
+
+pub fn device() -> impl TypedValueParser<Value = DeviceKind> {
+    one_of(DeviceKind::ALL.map(|device| {
+        let value = PossibleValue::new(device.name());
+        match device {
+            DeviceKind::Cpu => value,
+            DeviceKind::Cuda => value.help("An NVIDIA GPU"),
+            DeviceKind::Metal => value.help("An Apple GPU"),
+        }
     }))
 }
 

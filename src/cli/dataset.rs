@@ -2,33 +2,21 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::annotate::check_source;
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, human_bytes, interrupt_queries, logs,
-    print_result, print_styled,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result, print_styled};
 use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
-    Split, TokenCount, build, facts_at,
+    Split, Trace, VideoFacts, build_into, trace,
 };
-use crate::lake::{Lake, VideoRecord};
-use crate::language::chat::Message;
-use crate::language::{ChatTokenizer, LanguageError, Needs, bases};
-use crate::resources::{Resources, peak_resident_bytes};
+use crate::ingest::check_source;
+use crate::language::{ChatTokenizer, Needs, bases};
+use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::video::cut_clip;
 
-/// Share of the memory limit for the database; the rest is for examples.
-const MEMORY_SHARE: f64 = 0.5;
-/// Most that a build needs beside its examples, and for each of them: measured on a lake of two
-/// million frames, 285 MB with 1,000 examples, 491 MB with 20,000, 828 MB with 60,000.
-const BASE_BYTES: u64 = 300 << 20;
-const BYTES_PER_EXAMPLE: u64 = 11_000;
 /// Digits of hashes that people are shown.
 const HASH_DIGITS: usize = 12;
 
@@ -184,7 +172,7 @@ pub fn split(text: &str) -> Result<Split, String> {
     found.ok_or_else(|| "expected train or valid".into())
 }
 
-pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     match args.command {
         DatasetCommand::Build(args) => run_build(args, global),
         DatasetCommand::Show(args) => run_show(&args, global),
@@ -192,36 +180,13 @@ pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     }
 }
 
-/// Counts as the base model will see an example.
-pub fn count_tokens(
-    tokenizer: &ChatTokenizer,
-    messages: &[Message],
-) -> Result<TokenCount, LanguageError> {
-    let chat = tokenizer.encode(messages)?;
-    let answer = chat.in_loss.iter().filter(|in_loss| **in_loss).count();
-    Ok(TokenCount {
-        prompt: (chat.ids.len() - answer) as u32,
-        answer: answer as u32,
-    })
-}
-
-fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     ensure!(
         args.near_duplicates > 0.0,
         "--near-duplicates is a number above 0, not {}",
         args.near_duplicates
     );
-    let needed_bytes = BASE_BYTES + BYTES_PER_EXAMPLE * args.examples;
-    let limit_bytes = global.memory_limit_bytes();
-    ensure!(
-        needed_bytes <= limit_bytes,
-        "{} examples can need {}, the memory limit is {}; lower --examples, or raise --memory-limit",
-        args.examples,
-        human_bytes(needed_bytes),
-        human_bytes(limit_bytes)
-    );
     let tokenizer = bases::find(&global.store()?, &args.base, Needs::Tokenizer)?.tokenizer()?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
     let config = BuildConfig {
         name: args.name.clone(),
         recipes: args.recipes,
@@ -236,31 +201,27 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         tokenizer_blake3: tokenizer.blake3(),
     };
     let is_quiet = global.verbosity() == Verbosity::Quiet || global.json;
-    let built = build(
-        &lake,
-        &config,
-        &|messages| count_tokens(&tokenizer, messages),
-        |session| {
-            // Without a handler, Ctrl-C ends the process, and nothing has been written yet.
-            let _ = interrupt_queries(session);
-        },
-        &|| INTERRUPTED.load(Ordering::Relaxed),
-        |recipe| {
-            if !is_quiet {
-                logs::note(recipe_line(recipe));
-            }
-        },
-    );
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        return Ok(Ending::Interrupted);
-    }
-    let (dataset, report) = built?;
-    // The session that ran the recipes is sealed.
-    drop(lake);
+    let cancellation = global.cancellation(None);
+    config.check_memory(global.memory_limit_bytes())?;
     let folder = args.folder.of(&args.name);
-    dataset.save(&folder)?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
-    dataset.register(&lake, &folder)?;
+    let open_lake = global.lake_opener(DatabaseUse::Facts)?;
+    let tell = |recipe: &RecipeReport| {
+        if !is_quiet {
+            logs::note(recipe_line(recipe));
+        }
+    };
+    let built = build_into(
+        &folder,
+        &open_lake,
+        &config,
+        &tokenizer,
+        &cancellation,
+        tell,
+    );
+    let (dataset, report) = match built {
+        Err(DatasetError::Stopped) => return Ok(ExitStatus::Interrupted),
+        built => built?,
+    };
     if global.json {
         let result = serde_json::json!({
             "folder": folder,
@@ -271,7 +232,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     } else if !is_quiet {
         tell_built(&dataset, &report, &folder)?;
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn recipe_line(recipe: &RecipeReport) -> String {
@@ -333,30 +294,15 @@ fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow:
     Ok(())
 }
 
-fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let dataset = Dataset::open(&args.folder.of(&args.name))?;
     let examples: Vec<&Example> = match &args.id {
-        Some(id) => vec![find(&dataset, id)?],
-        None => {
-            let wanted = dataset.examples.iter().filter(|example| {
-                args.task.as_ref().is_none_or(|task| example.task == *task)
-                    && args.split.is_none_or(|split| example.split == split)
-            });
-            wanted.take(args.n).collect()
-        }
+        Some(id) => vec![dataset.find(id)?],
+        None => dataset.select(args.task.as_deref(), args.split, args.n)?,
     };
-    if let Some(task) = &args.task {
-        let tasks: std::collections::BTreeSet<&str> =
-            dataset.examples.iter().map(|e| e.task.as_str()).collect();
-        ensure!(
-            tasks.contains(task.as_str()),
-            "the dataset has no task {task}; it has {}",
-            tasks.into_iter().collect::<Vec<_>>().join(", ")
-        );
-    }
     if global.json {
         print_result(serde_json::to_string_pretty(&examples)?)?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let base = &dataset.manifest.base;
     let tokenizer = bases::find(&global.store()?, base, Needs::Tokenizer)?.tokenizer()?;
@@ -380,23 +326,7 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             "the loss sees what stands {how}; tokens are those of {base}"
         ));
     }
-    Ok(Ending::AllGood)
-}
-
-fn find<'a>(dataset: &'a Dataset, id: &str) -> anyhow::Result<&'a Example> {
-    let number = |id: &str| id.trim().parse::<u64>().ok();
-    let wanted = number(id);
-    let found = dataset
-        .examples
-        .iter()
-        .find(|example| example.id == id || (wanted.is_some() && number(&example.id) == wanted));
-    found.with_context(|| {
-        let last = dataset
-            .examples
-            .last()
-            .map_or("none", |example| &example.id);
-        format!("the dataset has no example {id}; the last one is {last}")
-    })
+    Ok(ExitStatus::Success)
 }
 
 fn heading(dataset: &Dataset, example: &Example) -> String {
@@ -442,42 +372,11 @@ fn as_the_model_sees(
     Ok(text)
 }
 
-/// Where an example comes from.
-#[derive(serde::Serialize)]
-struct Trace<'a> {
-    example: &'a Example,
-    lake_snapshot: u64,
-    video: Option<VideoFacts>,
-    recipe: Option<RecipeFacts<'a>>,
-    /// Whether the recipe, run again on that snapshot, gives the same facts; `None` where that
-    /// could not be tried.
-    same_facts: Option<bool>,
-    /// Why it could not be tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_tried: Option<String>,
-}
-
-#[derive(serde::Serialize)]
-struct VideoFacts {
-    path: String,
-    pose_model: String,
-    pose_model_sha256: String,
-    #[serde(skip)]
-    record: VideoRecord,
-}
-
-#[derive(serde::Serialize)]
-struct RecipeFacts<'a> {
-    sql_blake3: &'a str,
-    template_blake3: &'a str,
-    sql: &'a str,
-}
-
-fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let folder = args.folder.of(&args.name);
     let dataset = Dataset::open(&folder)?;
-    let example = find(&dataset, &args.id)?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let example = dataset.find(&args.id)?;
+    let lake = global.open_lake(DatabaseUse::Facts)?;
     let trace = trace(&lake, &dataset, &folder, example)?;
     if let Some(clip) = &args.clip {
         cut(example, trace.video.as_ref(), clip)?;
@@ -490,54 +389,7 @@ fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             print_result(format_args!("clip:       {}", clip.display()))?;
         }
     }
-    Ok(Ending::AllGood)
-}
-
-fn trace<'a>(
-    lake: &Lake,
-    dataset: &'a Dataset,
-    folder: &Path,
-    example: &'a Example,
-) -> anyhow::Result<Trace<'a>> {
-    // The video may have been removed from the lake since.
-    let videos = lake.find_videos(std::slice::from_ref(&example.lineage.video_id));
-    let video = videos.ok().and_then(|mut videos| videos.pop());
-    let recipes = dataset.manifest.recipes.iter();
-    let recipe = recipes
-        .clone()
-        .find(|recipe| recipe.task == example.recipe());
-    let recipe = recipe.map(|recipe| RecipeFacts {
-        sql_blake3: &recipe.sql_blake3,
-        template_blake3: &recipe.template_blake3,
-        sql: (dataset.recipe_files)
-            .get(&format!("{}.sql", recipe.task))
-            .map_or("", String::as_str),
-    });
-    let again = match recipe {
-        Some(_) => facts_at(lake, &dataset.manifest, &folder.join("recipes"), example),
-        None => Ok(Vec::new()),
-    };
-    let (same_facts, not_tried) = match again {
-        _ if recipe.is_none() => (None, Some("no recipe made it".into())),
-        Ok(facts) => (Some(facts.contains(&example.facts)), None),
-        Err(error @ (DatasetError::Lake(_) | DatasetError::Query(_))) => {
-            (None, Some(error.to_string()))
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(Trace {
-        example,
-        lake_snapshot: dataset.manifest.lake_snapshot,
-        video: video.map(|record| VideoFacts {
-            path: record.path.clone(),
-            pose_model: record.pose_model.clone(),
-            pose_model_sha256: record.pose_model_sha256.clone(),
-            record,
-        }),
-        recipe,
-        same_facts,
-        not_tried,
-    })
+    Ok(ExitStatus::Success)
 }
 
 fn tell_trace(dataset: &Dataset, trace: &Trace<'_>) -> anyhow::Result<()> {

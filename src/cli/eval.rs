@@ -1,38 +1,18 @@
 //! `posedata eval`: asks a model the questions of a dataset, with its adapter and without.
 
-use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use anyhow::{Context, ensure};
 use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::{FolderArgs, split};
-use super::language_model::{LoadedModel, ModelArgs};
-use super::model_card::write_card;
+use super::language_model::{ModelArgs, tell_other_base};
 use super::progress::bar_target;
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, Split};
-use crate::evaluate::{EvaluateError, Evaluation, Exam, Sample, Setting, Subject, examine};
-use crate::files::write_atomically;
-use crate::llama::generate::NextToken;
-use crate::llama::{
-    Adapter, Batch, Checkpointing, Decoder, Engine, EngineOptions, LlamaError, Trainable, Weights,
-    keep_freed_memory,
-};
-
-/// Nothing is computed backwards here.
-const ENGINE_OPTIONS: EngineOptions = EngineOptions {
-    checkpointing: Checkpointing::Off,
-};
-
-/// The file in an adapter's folder that keeps its latest evaluation.
-pub const EVAL_FILE: &str = "eval.json";
+use crate::evaluate::{EVAL_FILE, Evaluation, Sample, evaluate, save};
+use crate::llama::keep_freed_memory;
 
 /// Ask base and adapter the questions of a dataset, and compare
 #[derive(Args)]
@@ -66,106 +46,40 @@ pub struct EvalArgs {
     seed: u64,
 }
 
-pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     keep_freed_memory();
+    let store = global.store()?;
     let dataset = Dataset::open(&args.folder.of(&args.dataset))?;
     let sample = Sample {
         split: args.split,
         per_task: args.per_task as usize,
         seed: args.seed,
     };
-    let examples = sample.of(&dataset);
-    ensure!(
-        !examples.is_empty(),
-        EvaluateError::NothingToAsk {
-            split: sample.split.name()
-        }
-    );
+    let examples = sample.of(&dataset)?;
     let model = args.model.load(global)?;
-    let adapter = model.adapter(&args.adapter, global)?;
-    handle_interrupts(|| logs::note("interrupted: finishing this question"))?;
-    let exam = Exam {
-        tokenizer: &model.tokenizer,
-        max_positions: model.weights.config.max_positions,
-        end_ids: model.end_ids.clone(),
-    };
+    tell_other_base(&model, &args.adapter, global)?;
+    let cancellation = global.cancellation("interrupted: leaving this question");
     let progress = progress(examples.len(), global.verbosity());
-    let started = Instant::now();
-    let answers = examine(
-        &exam,
+    let evaluated = evaluate(
+        &model,
+        &args.adapter,
         &dataset,
+        sample,
         &examples,
-        &mut Examined::new(&model, None),
-        &mut Examined::new(&model, Some(&adapter)),
-        &mut |done| {
-            progress.set_position(done as u64);
-            match INTERRUPTED.load(Ordering::Relaxed) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        },
+        &cancellation,
+        |done| progress.set_position(done as u64),
     );
     progress.finish_and_clear();
-    let Some(answers) = answers? else {
-        return Ok(Ending::Interrupted);
+    let Some(evaluation) = evaluated? else {
+        return Ok(ExitStatus::Interrupted);
     };
-    let setting = Setting {
-        base: args.model.base().into(),
-        adapter: args.adapter.display().to_string(),
-        adapter_blake3: adapter_blake3(&args.adapter)?,
-        precision: args.model.precision_name().into(),
-        sample,
-    };
-    let evaluation = Evaluation::new(
-        setting,
-        &dataset.manifest.name,
-        &dataset.content_blake3(),
-        dataset.manifest.lake_snapshot,
-        answers,
-        started.elapsed().as_secs_f64(),
-    );
-    save(&evaluation, &args.adapter, global)?;
+    save(&evaluation, &args.adapter, &store)?;
     if global.json {
         print_result(serde_json::to_string_pretty(&evaluation)?)?;
     } else {
         tell(&evaluation, &args.adapter, global)?;
     }
-    Ok(Ending::AllGood)
-}
-
-/// BLAKE3 of an adapter's weights, 64 hex digits.
-pub fn adapter_blake3(folder: &Path) -> anyhow::Result<String> {
-    let path = folder.join("adapter_model.safetensors");
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(blake3::hash(&bytes).to_hex().to_string())
-}
-
-/// A model under examination.
-struct Examined<'a> {
-    weights: Arc<Weights>,
-    adapter: Option<&'a Adapter>,
-    engine: Engine,
-}
-
-impl<'a> Examined<'a> {
-    fn new(model: &LoadedModel, adapter: Option<&'a Adapter>) -> Self {
-        Self {
-            weights: Arc::clone(&model.weights),
-            adapter,
-            engine: Engine::new(Arc::clone(&model.weights), ENGINE_OPTIONS),
-        }
-    }
-}
-
-impl Subject for Examined<'_> {
-    fn begin(&mut self, max_tokens: usize) -> Result<Box<dyn NextToken + '_>, LlamaError> {
-        let decoder = Decoder::new(Arc::clone(&self.weights), self.adapter, max_tokens)?;
-        Ok(Box::new(decoder))
-    }
-
-    fn target_nlls(&mut self, batch: &Batch) -> Result<Vec<f32>, LlamaError> {
-        self.engine.target_nlls(self.adapter, batch)
-    }
+    Ok(ExitStatus::Success)
 }
 
 fn progress(questions: usize, verbosity: Verbosity) -> ProgressBar {
@@ -173,15 +87,6 @@ fn progress(questions: usize, verbosity: Verbosity) -> ProgressBar {
         .expect("the template is a constant")
         .progress_chars("=> ");
     ProgressBar::with_draw_target(Some(questions as u64), bar_target(verbosity)).with_style(style)
-}
-
-fn save(evaluation: &Evaluation, adapter: &Path, global: &GlobalArgs) -> anyhow::Result<()> {
-    let path = adapter.join(EVAL_FILE);
-    let mut json = serde_json::to_vec_pretty(evaluation)?;
-    json.push(b'\n');
-    write_atomically(&path, &json)
-        .with_context(|| format!("cannot write the evaluation: {}", path.display()))?;
-    write_card(adapter, &evaluation.base, &global.store()?)
 }
 
 fn tell(evaluation: &Evaluation, adapter: &Path, global: &GlobalArgs) -> anyhow::Result<()> {

@@ -1,21 +1,14 @@
 //! `posedata export`: videos' rows as files for other programs.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
-};
-use crate::export::{
-    ExportError, ExportFormat, POSE_MODEL_SCHEMA, export_video, shared_stems, unique_stem,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use crate::export::{ExportFormat, POSE_MODEL_SCHEMA, export_videos};
 
-/// Frames come in chunks; the database needs little.
-const MEMORY_SHARE: f64 = 0.1;
-const DATABASE_THREADS: usize = 1;
+use crate::resources::DatabaseUse;
 
 /// Write videos' landmarks and metrics as files for other programs
 #[derive(Args)]
@@ -47,71 +40,60 @@ pub struct ExportArgs {
     schema: bool,
 }
 
-pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     if args.schema {
         anyhow::ensure!(
             args.format == ExportFormat::PoseJson,
             "--schema belongs to pose-json; other formats have none"
         );
         print_result(POSE_MODEL_SCHEMA.trim_end())?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
-    let lake = global.open_lake(MEMORY_SHARE, DATABASE_THREADS)?;
+    let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
     anyhow::ensure!(
         !videos.is_empty(),
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    // Names are unique among all videos, so that one export never replaces another video's files.
-    let all = lake.find_videos(&[])?;
-    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
     std::fs::create_dir_all(&args.output).with_context(|| {
         format!(
             "cannot make the output folder, give another --output: {}",
             args.output.display()
         )
     })?;
-    handle_interrupts(|| logs::note("interrupted: leaving the file in work"))?;
-    let is_stopped = || INTERRUPTED.load(Ordering::Relaxed);
-    let mut files = Vec::new();
-    let mut ending = Ending::AllGood;
-    for video in &videos {
-        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
-        let exported = export_video(
-            &lake,
-            video,
-            args.format,
-            args.person,
-            &args.output,
-            &stem,
-            &is_stopped,
-        );
-        match exported {
-            Ok(exported) => {
-                if global.verbosity() > Verbosity::Quiet {
-                    for file in &exported {
-                        logs::note(format_args!(
-                            "{} frames: {}",
-                            file.frame_count,
-                            file.path.display()
-                        ));
-                    }
+    let cancellation = global.cancellation("interrupted: leaving the file in work");
+    let mut failed = false;
+    let files = export_videos(
+        &lake,
+        &videos,
+        args.format,
+        args.person,
+        &args.output,
+        &cancellation,
+        |exported| match exported {
+            Ok(_) if global.verbosity() == Verbosity::Quiet => {}
+            Ok(files) => {
+                for file in files {
+                    logs::note(format_args!(
+                        "{} frames: {}",
+                        file.frame_count,
+                        file.path.display()
+                    ));
                 }
-                files.extend(exported);
-            }
-            Err(ExportError::Stopped) => {
-                ending = Ending::Interrupted;
-                break;
             }
             Err(error) => {
+                failed = true;
                 super::print_error(&error.into());
-                ending = Ending::SomeVideosFailed;
             }
-        }
-    }
+        },
+    )?;
     if global.json {
         print_result(serde_json::to_string_pretty(&files)?)?;
     }
-    Ok(ending)
+    Ok(match (cancellation.is_cancelled(), failed) {
+        (true, _) => ExitStatus::Interrupted,
+        (_, true) => ExitStatus::SomeVideosFailed,
+        _ => ExitStatus::Success,
+    })
 }

@@ -2,34 +2,24 @@
 
 use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
+use super::command_line::without_secrets;
 use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, analyze, handle_interrupts, human_bytes, logs,
-    print_result, run_report,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, analyze, logs, print_result};
 use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::ingest::{
-    self, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes, VideoOutcome,
+    self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
+    VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
-use crate::pose::{
-    DEFAULT_DETECT_EVERY, MultiPersonTracker, Pick, PoseBackend, PoseModels, PoseTracker,
-    Smoothing, TrackerConfig, Tracking,
-};
-use crate::resources::Resources;
-use crate::sync::lock;
-
-/// The database only commits here.
-const DATABASE_THREADS: usize = 1;
+use crate::numbers::human_bytes;
+use crate::pose::{DEFAULT_DETECT_EVERY, Pick, Smoothing, TrackerConfig, Tracking};
+use crate::resources::{DatabaseUse, Resources};
 
 /// Estimate poses in videos and put landmarks and metrics into the lake
 #[derive(Args)]
@@ -235,11 +225,11 @@ fn sport_name(text: &str) -> Result<String, String> {
     }
 }
 
-pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     if let Some(path) = &args.report {
-        run_report::check_file(path)?;
+        check_report_file(path)?;
     }
-    anyhow::ensure!(
+    ensure!(
         args.pick != PersonPick::Longest || args.max_persons > NonZeroU16::MIN,
         "--pick longest compares people who are all followed; raise --max-persons, or pick first, largest or central"
     );
@@ -270,13 +260,13 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         .transpose()?;
     let cores = Resources::detect().cores;
     let memory_limit_bytes = global.memory_limit_bytes();
-    // Several people are read side by side, each by a session of its own.
-    let sessions = match usize::from(args.max_persons.get()) {
-        1 => 1,
-        persons => 1 + persons.min(cores),
-    };
     let model_file_bytes = fs::metadata(&files.landmarker).map_or(0, |metadata| metadata.len());
-    let worker_bytes = ingest::worker_bytes(model_file_bytes, sessions, args.max_persons.get());
+    let backends = Backends { files, tracker };
+    let worker_bytes = ingest::worker_bytes(
+        model_file_bytes,
+        backends.sessions(cores),
+        args.max_persons.get(),
+    );
     let config = IngestConfig {
         inputs: args.inputs,
         lake: global.lake_paths()?,
@@ -315,68 +305,70 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         },
     };
     let extension = store.ducklake_extension()?;
-    // A second session of the database, for the history: starting one costs more than the commit.
-    let spare_session = Mutex::new(None);
     let open_lake = || {
-        let lake = Lake::new(
-            config.lake.clone(),
-            &extension,
-            ingest::database_bytes(memory_limit_bytes),
-            DATABASE_THREADS,
-        )?
-        .with_lock_timeout(global.lock_timeout());
-        *lock(&spare_session) = lake.try_clone().ok();
-        Ok(lake)
-    };
-    let backends = |threads: usize| -> Result<Box<dyn PoseBackend>, _> {
-        if tracker.max_persons > NonZeroU16::MIN || tracker.pick != Pick::First {
-            let people = MultiPersonTracker::load(&files, threads, tracker)?;
-            return Ok(Box::new(people));
-        }
-        let models = PoseModels::load(&files, threads)?;
-        Ok(Box::new(PoseTracker::new(models, tracker)))
+        let memory = ingest::database_bytes(memory_limit_bytes);
+        let threads = DatabaseUse::Commit.threads(cores);
+        let lake = Lake::new(config.lake.clone(), &extension, memory, threads)?;
+        Ok(lake.with_lock_timeout(global.lock_timeout()))
     };
     let progress = Progress::new(global.verbosity());
-    handle_interrupts(|| {
-        logs::note("interrupted: leaving the videos in work; again to end at once");
-    })?;
+    let cancellation =
+        global.cancellation("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);
-    let started = Instant::now();
-    let mut run = run_report::start(&config);
-    let summary = ingest::run(&config, &backends, &open_lake, &progress, &INTERRUPTED);
-    progress.finish();
-    let is_interrupted = INTERRUPTED.load(Ordering::Relaxed);
-    run_report::finish(
-        &mut run,
-        started.elapsed().as_secs_f64(),
-        &summary,
-        is_interrupted,
+    let ingested = ingest::run_recorded(
+        &config,
+        &|threads| backends.load(threads),
+        &open_lake,
+        &progress,
+        &cancellation,
+        without_secrets(std::env::args_os()),
     );
-    let spare = lock(&spare_session).take();
-    run_report::record(&run, &summary, config.lake.catalog(), || {
-        spare.map_or_else(open_lake, Ok)
-    });
-    if let Some(path) = &args.report {
-        run_report::write(path, &run, config.lake.root(), &summary)?;
+    progress.finish();
+    if let Some(error) = &ingested.not_recorded {
+        logs::note(format_args!(
+            "note: the run is not in the lake's history (runs): {error}"
+        ));
     }
-    let summary = summary?;
-    log_end(&run);
+    if let Some(path) = &args.report {
+        ingested
+            .write_report(path, config.lake.root())
+            .with_context(|| format!("cannot write the report: {}", path.display()))?;
+    }
+    let summary = ingested.summary?;
+    log_end(&ingested.run);
     report(&summary, global).context("cannot print the summary")?;
-    if is_interrupted {
-        return Ok(Ending::Interrupted);
+    if cancellation.is_cancelled() {
+        return Ok(ExitStatus::Interrupted);
     }
     let failed = summary.count(|outcome| matches!(outcome, VideoOutcome::Failed { .. }));
     let analysed = match analysis_model {
         Some(mut model) => {
-            analyze::analyze_ingested(&open_lake()?, &summary.videos, &mut model, global)?
+            let lake = open_lake()?;
+            let videos = summary.without_analysis(&lake, &model)?;
+            analyze::run_all(&lake, &videos, &mut model, &cancellation, global).0
         }
-        None => Ending::AllGood,
+        None => ExitStatus::Success,
     };
     Ok(match failed {
         0 => analysed,
-        _ if analysed == Ending::Interrupted => analysed,
-        _ => Ending::SomeVideosFailed,
+        _ if analysed == ExitStatus::Interrupted => analysed,
+        _ => ExitStatus::SomeVideosFailed,
     })
+}
+
+/// Refuses a report file that could not be written when the work is done.
+fn check_report_file(path: &Path) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let shown = path.display();
+    ensure!(!path.is_dir(), "the report file is a folder: {shown}");
+    ensure!(
+        folder.is_dir(),
+        "there is no folder for the report file; make it: {shown}"
+    );
+    Ok(())
 }
 
 fn log_start(config: &IngestConfig) {

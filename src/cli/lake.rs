@@ -8,17 +8,13 @@ use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, human_bytes, print_result};
+use super::{ExitStatus, GlobalArgs, print_result};
 use crate::lake::{
     CheckReport, CompactReport, Execution, ExpireReport, LakeInfo, Retention, Severity,
     VacuumReport,
 };
-use crate::resources::Resources;
-
-/// A look at the catalog needs little.
-const INFO_MEMORY_SHARE: f64 = 0.25;
-/// Checking and merging go through all rows.
-const WORK_MEMORY_SHARE: f64 = 0.8;
+use crate::numbers::human_bytes;
+use crate::resources::DatabaseUse;
 
 /// Look after the lake
 #[derive(Args)]
@@ -95,9 +91,9 @@ fn age(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(secs))
 }
 
-pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    let look = || global.open_lake(INFO_MEMORY_SHARE, 1);
-    let work = || global.open_lake(WORK_MEMORY_SHARE, Resources::detect().cores);
+pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let look = || global.open_lake(DatabaseUse::Catalog);
+    let work = || global.open_lake(DatabaseUse::Maintenance);
     match args.command {
         LakeCommand::Info => print(global, &look()?.info()?, print_info)?,
         LakeCommand::Check { repair } => {
@@ -108,8 +104,8 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             };
             print(global, &report, print_check)?;
             return Ok(match report.whole {
-                true => Ending::AllGood,
-                false => Ending::DamageFound,
+                true => ExitStatus::Success,
+                false => ExitStatus::DamageFound,
             });
         }
         LakeCommand::Compact => print(global, &work()?.compact()?, print_compact)?,
@@ -133,7 +129,7 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             print(global, &look()?.info()?, print_info)?;
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn print<R: Serialize>(

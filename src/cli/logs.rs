@@ -8,7 +8,6 @@
 //!
 //! No event holds anything from the environment.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -33,7 +32,7 @@ const OF_SEVERAL_LINES: [&str; 2] = ["\nLINE ", "\nPossible solutions:"];
 const OUR_TARGETS: &str = "posedata";
 
 /// Options about logs.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct LogArgs {
     /// Standard error for people, or as JSON: one event a line
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -45,27 +44,6 @@ pub struct LogArgs {
     /// Append events to a file as well
     #[arg(long, global = true, value_name = "FILE")]
     log_file: Option<PathBuf>,
-}
-
-impl LogArgs {
-    /// The same options for another run of this program.
-    pub fn arguments(&self) -> Vec<OsString> {
-        let name = |value: Option<clap::builder::PossibleValue>| {
-            value.map(|value| OsString::from(value.get_name()))
-        };
-        let options = [
-            ("--log-format", name(self.log_format.to_possible_value())),
-            (
-                "--log-level",
-                name(self.log_level.and_then(|level| level.to_possible_value())),
-            ),
-            ("--log-file", self.log_file.as_ref().map(OsString::from)),
-        ];
-        let given = options
-            .into_iter()
-            .filter_map(|(name, value)| Some([name.into(), value?]));
-        given.flatten().collect()
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

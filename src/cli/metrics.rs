@@ -1,19 +1,15 @@
 //! `posedata metrics`: what is computed from landmarks in the lake.
 
-use std::sync::atomic::Ordering;
-
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, handle_interrupts, logs, print_error, print_result,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
 use crate::metrics::filter::FilterConfig;
-use crate::recompute::{FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute};
-use crate::resources::Resources;
+use crate::recompute::{
+    FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute_all,
+};
+use crate::resources::DatabaseUse;
 
-/// Share of the memory that the database may use.
-const MEMORY_SHARE: f64 = 0.2;
 /// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
 const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
 
@@ -104,13 +100,13 @@ struct Failure {
     error: String,
 }
 
-pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     match args.command {
         MetricsCommand::Recompute(args) => run_recompute(args, global),
     }
 }
 
-fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let config = RecomputeConfig {
         filter: FilterConfig {
             cutoff_hz: args.cutoff,
@@ -121,9 +117,9 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
             height_m,
         }),
     };
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+    let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
-    handle_interrupts(|| {})?;
+    let cancellation = global.cancellation(None);
     let mut summary = Summary {
         cutoff_hz: args.cutoff,
         max_gap_frames: args.max_gap,
@@ -132,12 +128,12 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
         failed: Vec::new(),
     };
     let tells = !global.json && global.verbosity() > Verbosity::Quiet;
-    for video in &videos {
-        // A video is committed whole; the next is not begun after Ctrl-C.
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            break;
-        }
-        match recompute(&lake, video, &config) {
+    recompute_all(
+        &lake,
+        &videos,
+        &config,
+        &cancellation,
+        |video, recomputed| match recomputed {
             Ok(report) => {
                 if tells {
                     logs::note(format_args!("{}: {}", report.file_name, in_words(&report)));
@@ -153,8 +149,8 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
                     error,
                 });
             }
-        }
-    }
+        },
+    );
     if global.json {
         print_result(serde_json::to_string_pretty(&summary)?)?;
     } else if tells {
@@ -167,12 +163,12 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<End
             summary.failed.len(),
         ));
     }
-    Ok(if INTERRUPTED.load(Ordering::Relaxed) {
-        Ending::Interrupted
+    Ok(if cancellation.is_cancelled() {
+        ExitStatus::Interrupted
     } else if summary.failed.is_empty() {
-        Ending::AllGood
+        ExitStatus::Success
     } else {
-        Ending::SomeVideosFailed
+        ExitStatus::SomeVideosFailed
     })
 }
 

@@ -16,7 +16,6 @@ mod lake;
 mod language_model;
 mod logs;
 mod metrics;
-mod model_card;
 mod models;
 mod plot;
 mod progress;
@@ -25,57 +24,52 @@ mod query;
 mod reference;
 mod remove;
 mod run;
-mod run_report;
+mod signals;
 mod synth;
 mod tag;
 mod terminal;
 mod train;
 
-use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::lake::{LOCK_TIMEOUT, Lake, LakePaths};
+use crate::lake::{LOCK_TIMEOUT, Lake, LakeError, LakePaths};
 use crate::models::ModelStore;
-use crate::resources::{MemoryLimit, Resources};
+use crate::resources::{DatabaseUse, MemoryLimit, Resources};
+use crate::sync::Cancellation;
 use crate::text::lines;
+use signals::Signals;
 
-/// How a command ended. The numbers are part of the interface.
+/// How a command ended. The exit codes are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    AllGood,
+pub enum ExitStatus {
+    Success,
     SomeVideosFailed,
     /// `posedata lake check` found the lake damaged.
     DamageFound,
     /// `posedata synth` found fewer examples than wanted.
     FewerExamples,
+    /// A signal came, and the work was given up.
     Interrupted,
 }
 
-impl Ending {
-    fn code(self) -> u8 {
+impl ExitStatus {
+    fn code(self, signals: &Signals) -> u8 {
         match self {
-            Self::AllGood => 0,
+            Self::Success => 0,
             Self::SomeVideosFailed | Self::DamageFound | Self::FewerExamples => 2,
-            // The shell's convention for SIGINT.
-            Self::Interrupted => 130,
+            Self::Interrupted => signals.exit_code().unwrap_or(INTERRUPTED),
         }
     }
 }
 
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> Self {
-        Self::from(ending.code())
-    }
-}
-
+/// What shells tell of a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
 /// Wrong usage and everything that keeps a command from doing its work.
 const FATAL: u8 = 1;
 
@@ -94,7 +88,7 @@ Exit codes:
   1    wrong usage, or the command could not do its work
   2    some videos failed, the others are in the lake; or the lake is damaged; or there are
        fewer synthetic examples than wanted
-  130  interrupted"
+  129, 130, 143  ended by SIGHUP, by Ctrl-C (SIGINT), by SIGTERM; a second one ends it at once"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -104,7 +98,7 @@ struct Cli {
 }
 
 /// Options of all commands.
-#[derive(Args)]
+#[derive(Clone, Args)]
 struct GlobalArgs {
     /// Folder of the lake
     #[arg(
@@ -136,6 +130,8 @@ struct GlobalArgs {
     verbose: bool,
     #[command(flatten)]
     logs: logs::LogArgs,
+    #[arg(skip)]
+    signals: Signals,
 }
 
 /// How much is told on standard error.
@@ -155,27 +151,10 @@ impl GlobalArgs {
         }
     }
 
-    /// The same options for another run of this program.
-    fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["--lake".into(), (&self.lake).into()];
-        if let Some(models) = &self.models {
-            arguments.extend(["--models".into(), models.into()]);
-        }
-        let limit = self.memory_limit.to_string();
-        arguments.extend(["--memory-limit".into(), limit.into()]);
-        arguments.extend([
-            "--lock-timeout".into(),
-            self.lock_timeout.to_string().into(),
-        ]);
-        let switches = [
-            ("--json", self.json),
-            ("--quiet", self.quiet),
-            ("--verbose", self.verbose),
-        ];
-        let switches = switches.into_iter().filter(|(_, is_on)| *is_on);
-        arguments.extend(switches.map(|(name, _)| name.into()));
-        arguments.extend(self.logs.arguments());
-        arguments
+    /// The token that the first Ctrl-C or SIGTERM cancels from now on, in place of ending the
+    /// program; `note` is told then.
+    fn cancellation(&self, note: impl Into<Option<&'static str>>) -> Cancellation {
+        self.signals.cancel(note.into())
     }
 
     fn store(&self) -> anyhow::Result<ModelStore> {
@@ -192,12 +171,25 @@ impl GlobalArgs {
         self.memory_limit.bytes(&Resources::detect())
     }
 
-    /// A session whose database may use a share of the memory limit.
-    fn open_lake(&self, memory_share: f64, threads: usize) -> anyhow::Result<Lake> {
+    /// A session whose database gets its part of memory and cores.
+    fn open_lake(&self, database: DatabaseUse) -> anyhow::Result<Lake> {
+        Ok(self.lake_opener(database)?()?)
+    }
+
+    /// What opens such sessions.
+    fn lake_opener(
+        &self,
+        database: DatabaseUse,
+    ) -> anyhow::Result<impl Fn() -> Result<Lake, LakeError> + Sync + use<>> {
         let extension = self.store()?.ducklake_extension()?;
-        let memory = (self.memory_limit_bytes() as f64 * memory_share) as u64;
-        let lake = Lake::new(self.lake_paths()?, &extension, memory, threads)?;
-        Ok(lake.with_lock_timeout(self.lock_timeout()))
+        let memory = database.memory_bytes(self.memory_limit_bytes());
+        let threads = database.threads(Resources::detect().cores);
+        let paths = self.lake_paths()?;
+        let lock_timeout = self.lock_timeout();
+        Ok(move || {
+            let lake = Lake::new(paths.clone(), &extension, memory, threads)?;
+            Ok(lake.with_lock_timeout(lock_timeout))
+        })
     }
 
     fn lock_timeout(&self) -> Duration {
@@ -262,28 +254,33 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let started = logs::start(&cli.global.logs, cli.global.verbosity());
-    match started.and_then(|()| run(cli, &command)) {
-        Ok(ending) => ending.into(),
+    let signals = cli.global.signals.clone();
+    let ended = logs::start(&cli.global.logs, cli.global.verbosity())
+        .and_then(|()| signals.listen().context("cannot wait for signals"))
+        .and_then(|()| run(cli, &command));
+    let exit_code = match ended {
+        Ok(status) => status.code(&signals),
         Err(error) => {
             print_error(&error);
-            ExitCode::from(FATAL)
+            signals.exit_code().unwrap_or(FATAL)
         }
-    }
+    };
+    ExitCode::from(exit_code)
 }
 
-fn run(cli: Cli, command: &str) -> anyhow::Result<Ending> {
+fn run(cli: Cli, command: &str) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
     let version = env!("CARGO_PKG_VERSION");
     tracing::debug!(target: "posedata", command, version, "command started");
-    let ending = run_command(cli)?;
+    let signals = cli.global.signals.clone();
+    let status = run_command(cli)?;
     let secs = started.elapsed().as_secs_f64();
-    let exit_code = ending.code();
+    let exit_code = status.code(&signals);
     tracing::info!(target: "posedata", command, secs, exit_code, "command finished");
-    Ok(ending)
+    Ok(status)
 }
 
-fn run_command(cli: Cli) -> anyhow::Result<Ending> {
+fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
     let global = cli.global;
     match cli.command {
         Command::Ingest(args) => ingest::run(args, &global),
@@ -310,12 +307,12 @@ fn run_command(cli: Cli) -> anyhow::Result<Ending> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "posedata", &mut script);
             print_result(String::from_utf8_lossy(&script).trim_end())?;
-            Ok(Ending::AllGood)
+            Ok(ExitStatus::Success)
         }
         Command::Man { folder } => {
             clap_mangen::generate_to(Cli::command(), &folder)
                 .with_context(|| format!("cannot write man pages: {}", folder.display()))?;
-            Ok(Ending::AllGood)
+            Ok(ExitStatus::Success)
         }
         Command::Reference(args) => reference::run(&args, Cli::command()),
     }
@@ -336,35 +333,6 @@ fn styled_error_label() -> &'static str {
     }
 }
 
-/// Set by the first Ctrl-C; the second ends the process at once.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Makes Ctrl-C call `on_interrupt` once, and end the process the second time.
-fn handle_interrupts(on_interrupt: impl Fn() + Send + 'static) -> anyhow::Result<()> {
-    ctrlc::set_handler(move || {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        on_interrupt();
-    })?;
-    Ok(())
-}
-
-/// Makes Ctrl-C end a session's queries: the one that runs and those that begin later. A single
-/// interrupt would be lost if it came between two of them.
-fn interrupt_queries(session: Arc<duckdb::InterruptHandle>) -> anyhow::Result<()> {
-    const PAUSE: Duration = Duration::from_millis(50);
-    handle_interrupts(move || {
-        let session = Arc::clone(&session);
-        std::thread::spawn(move || {
-            loop {
-                session.interrupt();
-                std::thread::sleep(PAUSE);
-            }
-        });
-    })
-}
-
 /// Prints a result and a line's end to standard output. Whoever closed it has seen enough.
 fn print_result(result: impl std::fmt::Display) -> anyhow::Result<()> {
     // Names in it are other people's.
@@ -377,9 +345,4 @@ fn print_styled(text: &str) -> anyhow::Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
-}
-
-/// Bytes as people read them.
-fn human_bytes(bytes: u64) -> String {
-    indicatif::HumanBytes(bytes).to_string()
 }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use anyhow::ensure;
 use clap::{Args, Subcommand};
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result, terminal};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result, terminal};
 use crate::models::{self, AssetState, AssetStatus, Installed, ModelStore};
 use crate::text::wrapped;
 
@@ -44,7 +44,7 @@ enum ModelsCommand {
     Path { name: String },
 }
 
-pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let store = global.store()?;
     match args
         .command
@@ -58,12 +58,13 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
                 Installed::Keep
             };
             let is_quiet = global.verbosity() == Verbosity::Quiet;
-            models::add(&store, &names, installed, |line| {
+            let cancellation = global.cancellation(None);
+            models::add(&store, &names, installed, &cancellation, |line| {
                 if !is_quiet {
                     logs::note(line);
                 }
             })?;
-            Ok(Ending::AllGood)
+            Ok(ExitStatus::Success)
         }
         ModelsCommand::Path { name } => {
             let path = store.path(&name)?;
@@ -73,7 +74,7 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
                 path.display()
             );
             print_result(path.display())?;
-            Ok(Ending::AllGood)
+            Ok(ExitStatus::Success)
         }
     }
 }
@@ -107,11 +108,14 @@ pub fn provide_for_ingest(
         missing.join(" "),
         store.folder().display()
     );
-    models::add(store, &missing, Installed::Keep, |line| {
+    let cancellation = global.cancellation(None);
+    models::add(store, &missing, Installed::Keep, &cancellation, |line| {
         if global.verbosity() > Verbosity::Quiet {
             logs::note(line);
         }
     })?;
+    // What comes next has nothing to give up.
+    global.signals.exit();
     Ok(())
 }
 
@@ -132,7 +136,7 @@ fn ask(names: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") && !answer.is_empty())
 }
 
-fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Result<Ending> {
+fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     for name in names {
         // Tells of the names that there are.
         store.path(name)?;
@@ -141,12 +145,12 @@ fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Re
     let assets: Vec<AssetStatus> = store.status().into_iter().filter(is_wanted).collect();
     if global.json {
         print_result(serde_json::to_string_pretty(&assets)?)?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     if !names.is_empty() || global.verbosity() == Verbosity::Verbose {
         let details: Vec<String> = assets.iter().map(in_detail).collect();
         print_result(details.join("\n\n"))?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let width = terminal::size().map_or(LIST_WIDTH, |(columns, _)| columns.min(LIST_WIDTH));
     print_result(in_groups(&assets, width).trim_end())?;
@@ -154,7 +158,7 @@ fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Re
         "\ndetails: `posedata models list NAME`, or --verbose for all\nin {}",
         store.folder().display()
     ))?;
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 /// Groups in the order of the manifest, each with its members and their states.

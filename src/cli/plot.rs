@@ -1,14 +1,13 @@
 //! `posedata plot`: a query's result as a picture.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
 
 use super::annotate::names_folder;
 use super::query::SourceArgs;
-use super::{Ending, GlobalArgs, INTERRUPTED, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::plot::{
     self, DEFAULT_WIDTH_PX, MAX_LINES, PictureFormat, PlotOptions, PlotSummary, SIZE_RANGE_PX,
 };
@@ -63,7 +62,7 @@ fn size_px(text: &str) -> Result<u32, String> {
     }
 }
 
-pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     // Nothing is computed for a picture that cannot be written.
     let output = match names_folder(&args.output) {
         true => args.output.join(format!("{}.svg", args.source.name())),
@@ -80,10 +79,11 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         height_px: args.height,
     };
     let started = Instant::now();
-    let session = args.source.open(global)?;
+    let cancellation = global.cancellation(None);
+    let session = args.source.open(&cancellation, global)?;
     let result = plot::plot(&session, &query, &options, &output);
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        return Ok(Ending::Interrupted);
+    if cancellation.is_cancelled() {
+        return Ok(ExitStatus::Interrupted);
     }
     let summary = result?;
     tracing::info!(
@@ -105,7 +105,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             logs::note(format_args!("note: {note}"));
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn counted(count: u64, what: &str) -> String {

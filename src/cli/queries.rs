@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::files::write_atomically;
 use crate::query::parameters;
 use crate::shipped::{self, ShippedFile, ShippedKind};
@@ -46,7 +46,7 @@ enum QueriesCommand {
     },
 }
 
-pub fn run(args: QueriesArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: QueriesArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     match args.command.unwrap_or(QueriesCommand::List) {
         QueriesCommand::List => list(global)?,
         QueriesCommand::Show { name } => print_result(find(&name)?.text.trim_end())?,
@@ -62,7 +62,7 @@ pub fn run(args: QueriesArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             }
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 #[derive(Serialize)]

@@ -2,21 +2,16 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, interrupt_queries, logs, terminal,
-};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, terminal};
 use crate::query::{Destination, Extent, ExternalAccess, Format, Query, Session};
-use crate::resources::Resources;
+use crate::resources::DatabaseUse;
+use crate::sync::Cancellation;
 use crate::text::{decode, shown};
-
-/// Share of the memory limit that the database may use; the rest is for results on their way out.
-const MEMORY_SHARE: f64 = 0.9;
 
 /// What to run, and on which state of the lake.
 #[derive(Args)]
@@ -66,17 +61,20 @@ impl SourceArgs {
         })
     }
 
-    /// The lake's session, which Ctrl-C ends.
-    pub fn open(&self, global: &GlobalArgs) -> anyhow::Result<Session> {
+    /// A session over the lake, whose queries end when they are cancelled.
+    pub fn open(
+        &self,
+        cancellation: &Cancellation,
+        global: &GlobalArgs,
+    ) -> anyhow::Result<Session> {
         let access = if self.allow_external {
             ExternalAccess::Allowed
         } else {
             ExternalAccess::Denied
         };
-        let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
+        let lake = global.open_lake(DatabaseUse::Query)?;
         let session = Session::open(lake, self.at, access)?;
-        interrupt_queries(session.interrupt_handle())?;
-        Ok(session)
+        Ok(session.interrupted_by(cancellation))
     }
 }
 
@@ -118,7 +116,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     Ok((name.trim_start_matches('$').into(), value.into()))
 }
 
-pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let query = args.source.query()?;
     let format = if global.json {
         Format::Json
@@ -126,15 +124,16 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
         args.format
     };
     let started = Instant::now();
-    let session = args.source.open(global)?;
+    let cancellation = global.cancellation(None);
+    let session = args.source.open(&cancellation, global)?;
     let destination = match &args.output {
         Some(path) => Destination::File(path.clone()),
         None if args.all => Destination::Stdout(Extent::All),
         None => Destination::Stdout(terminal::fit().map_or(Extent::All, Extent::Fit)),
     };
     let result = session.run(&query, format, &destination);
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        return Ok(Ending::Interrupted);
+    if cancellation.is_cancelled() {
+        return Ok(ExitStatus::Interrupted);
     }
     let rows = result?;
     let secs = started.elapsed().as_secs_f64();
@@ -144,5 +143,5 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     {
         logs::note(format_args!("{rows} rows: {}", shown(&path)));
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }

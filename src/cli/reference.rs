@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use clap::{Arg, Args, Command};
 
-use super::{Ending, print_result};
+use super::{ExitStatus, print_result};
 use crate::lake::{TableDescription, describe_tables};
 
 /// Print the reference of all commands as Markdown
@@ -16,14 +16,14 @@ pub struct ReferenceArgs {
     tables: bool,
 }
 
-pub fn run(args: &ReferenceArgs, program: Command) -> anyhow::Result<Ending> {
+pub fn run(args: &ReferenceArgs, program: Command) -> anyhow::Result<ExitStatus> {
     let text = if args.tables {
         tables_text(&describe_tables()?)
     } else {
         commands_text(program)
     };
     print_result(text.trim_end())?;
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn commands_text(mut program: Command) -> String {

@@ -3,11 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::lake::RemoveReport;
 
-/// A look at the catalog needs little.
-const MEMORY_SHARE: f64 = 0.25;
+use crate::resources::DatabaseUse;
 
 /// Take videos out of the lake
 #[derive(Args)]
@@ -31,8 +30,8 @@ struct Removed {
     path: String,
 }
 
-pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let lake = global.open_lake(DatabaseUse::Catalog)?;
     let videos = lake.find_videos(&args.videos)?;
     let ids: Vec<String> = videos.iter().map(|video| video.video_id.clone()).collect();
     // A damaged file of examples must not keep videos in the lake.
@@ -61,7 +60,7 @@ pub fn run(args: RemoveArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             ));
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }
 
 fn tell(videos: &[Removed], report: &RemoveReport) -> anyhow::Result<()> {

@@ -1,20 +1,18 @@
-//! `posedata run`: all stages in turn, each of which is a command of its own.
+//! `posedata run`: all stages in turn, each of which is a command of its own, in this process.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::Context;
-use clap::Args;
+use anyhow::{anyhow, bail};
+use clap::{Args, CommandFactory, FromArgMatches};
 
 use super::dataset::FolderArgs;
-use super::eval::{EVAL_FILE, adapter_blake3};
 use super::ingest::SlowMotionArgs;
-use super::model_card::read;
-use super::{Ending, GlobalArgs, Verbosity, handle_interrupts, logs};
+use super::{Cli, ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{adapter_blake3, read_evaluation};
+use crate::resources::reset_peak_resident;
 
 /// From videos to a model in one command: ingest, dataset build, synth, train, eval
 #[derive(Args)]
@@ -99,24 +97,37 @@ pub struct RunArgs {
     max_steps: Option<u64>,
 }
 
-pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
-    // Ctrl-C reaches the stage at work too, which ends in its own way.
-    handle_interrupts(|| ())?;
-    let mut ending = Ending::AllGood;
-    for stage in stages(&args) {
+pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let stages = stages(&args);
+    // What a stage would refuse is refused before the first one works.
+    for stage in &stages {
+        parsed(&stage.arguments(&args))?;
+    }
+    let mut ended = ExitStatus::Success;
+    for stage in stages {
+        // A signal that came when a stage had nothing left to give up ends the others.
+        if !global.signals.exit() {
+            return Ok(ExitStatus::Interrupted);
+        }
         // What a stage has to do may depend on what the stages before it did.
-        let Some(command) = stage.command(&args)? else {
+        let Some(switch) = stage.switch(&args)? else {
             continue;
         };
-        match run_stage(command, global)? {
-            Some(0) => {}
+        let mut arguments = stage.arguments(&args);
+        arguments.extend(switch);
+        match run_stage(&arguments, global) {
+            Ok(ExitStatus::Interrupted) => return Ok(ExitStatus::Interrupted),
+            Ok(ExitStatus::Success) => {}
             // Some videos failed; the others make a dataset all the same.
-            Some(2) => ending = Ending::SomeVideosFailed,
-            Some(130) => return Ok(Ending::Interrupted),
-            _ => anyhow::bail!("a stage failed; mend what it says and run the same command again"),
+            Ok(incomplete) => ended = incomplete,
+            Err(error) if global.signals.exit_code().is_some() => return Err(error),
+            Err(error) => {
+                print_error(&error);
+                bail!("a stage failed; mend what it says and run the same command again");
+            }
         }
     }
-    Ok(ending)
+    Ok(ended)
 }
 
 #[derive(Clone, Copy)]
@@ -140,15 +151,25 @@ fn stages(args: &RunArgs) -> Vec<Stage> {
 }
 
 impl Stage {
-    /// Arguments of the stage's command; `None` when there is nothing to do.
-    fn command(self, args: &RunArgs) -> anyhow::Result<Option<Vec<OsString>>> {
-        Ok(match self {
-            Self::Ingest => Some(ingest(args)),
-            Self::Build => Some(build(args)),
-            Self::Synth { provider } => Some(synth(args, provider)),
-            Self::Train => Some(train(args)?),
-            Self::Eval => eval(args)?,
-        })
+    /// Arguments of the stage's command.
+    fn arguments(self, args: &RunArgs) -> Vec<OsString> {
+        match self {
+            Self::Ingest => ingest(args),
+            Self::Build => build(args),
+            Self::Synth { provider } => synth(args, provider),
+            Self::Train => train(args),
+            Self::Eval => eval(args),
+        }
+    }
+
+    /// One more argument, if what earlier runs left asks for it; `None` when they left nothing to
+    /// do.
+    fn switch(self, args: &RunArgs) -> anyhow::Result<Option<Option<OsString>>> {
+        match self {
+            Self::Ingest | Self::Build | Self::Synth { .. } => Ok(Some(None)),
+            Self::Train => Ok(Some(on_existing(args)?.map(OsString::from))),
+            Self::Eval => Ok((!is_evaluated(args)?).then_some(None)),
+        }
     }
 }
 
@@ -201,8 +222,7 @@ fn synth(args: &RunArgs, provider: &str) -> Vec<OsString> {
     stage
 }
 
-/// Goes on with a run on the same data; a run on other data is replaced, as the dataset was.
-fn train(args: &RunArgs) -> anyhow::Result<Vec<OsString>> {
+fn train(args: &RunArgs) -> Vec<OsString> {
     let mut stage = command(&["train", "--dataset", &args.name, "--name", &args.name]);
     models_and_data(&mut stage, args);
     stage.extend(["--llm-models".into(), OsString::from(&args.llm_models)]);
@@ -210,30 +230,37 @@ fn train(args: &RunArgs) -> anyhow::Result<Vec<OsString>> {
     let max_steps = args.max_steps.map(|n| n.to_string());
     option(&mut stage, "--max-steps", max_steps);
     option(&mut stage, "--seed", args.seed.map(|n| n.to_string()));
-    let config = args.adapter().join("train_config.json");
-    if let Ok(config) = fs::read_to_string(&config) {
-        let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
-        stage.push(match config.contains(&data) {
-            true => "--resume".into(),
-            false => "--overwrite".into(),
-        });
-    }
-    Ok(stage)
+    stage
 }
 
-/// `None` when this adapter has been asked these questions.
-fn eval(args: &RunArgs) -> anyhow::Result<Option<Vec<OsString>>> {
-    let adapter = args.adapter();
-    if let Some(known) = read::<Evaluation>(&adapter.join(EVAL_FILE))? {
-        let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
-        if known.dataset_blake3 == data && known.adapter_blake3 == adapter_blake3(&adapter)? {
-            return Ok(None);
-        }
-    }
+fn eval(args: &RunArgs) -> Vec<OsString> {
     let mut stage = command(&["eval", "--dataset", &args.name]);
-    stage.extend(["--adapter".into(), adapter.into()]);
+    stage.extend(["--adapter".into(), args.adapter().into()]);
     models_and_data(&mut stage, args);
-    Ok(Some(stage))
+    stage
+}
+
+/// A training on the same data is resumed; one on other data is replaced, as the dataset was.
+fn on_existing(args: &RunArgs) -> anyhow::Result<Option<&'static str>> {
+    let config = args.adapter().join("train_config.json");
+    let Ok(config) = fs::read_to_string(&config) else {
+        return Ok(None);
+    };
+    let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
+    Ok(Some(match config.contains(&data) {
+        true => "--resume",
+        false => "--overwrite",
+    }))
+}
+
+/// Whether this adapter has been asked these questions.
+fn is_evaluated(args: &RunArgs) -> anyhow::Result<bool> {
+    let adapter = args.adapter();
+    let Some(known) = read_evaluation(&adapter)? else {
+        return Ok(false);
+    };
+    let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
+    Ok(known.dataset_blake3 == data && known.adapter_blake3 == adapter_blake3(&adapter)?)
 }
 
 fn models_and_data(stage: &mut Vec<OsString>, args: &RunArgs) {
@@ -258,17 +285,34 @@ fn option(stage: &mut Vec<OsString>, name: &str, value: Option<impl Into<OsStrin
     }
 }
 
-/// Runs this program with other arguments; gives its exit code.
-fn run_stage(stage: Vec<OsString>, global: &GlobalArgs) -> anyhow::Result<Option<i32>> {
+/// A command of this program.
+fn parsed(arguments: &[OsString]) -> anyhow::Result<(Cli, String)> {
+    let program = OsString::from("posedata");
+    let words = std::iter::once(&program).chain(arguments);
+    let matches = Cli::command().try_get_matches_from(words);
+    let parsed = matches.and_then(|matches| {
+        let name = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok((Cli::from_arg_matches(&matches)?, name))
+    });
+    parsed.map_err(|error| {
+        // The rest is about a command that the user has not given.
+        let text = error.to_string();
+        let reason = text.split("\n\n").next().unwrap_or_default();
+        anyhow!("{}", reason.trim_start_matches("error: "))
+    })
+}
+
+/// Runs a command of this program, after it has told it.
+fn run_stage(arguments: &[OsString], global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     if global.verbosity() > Verbosity::Quiet {
-        let words: Vec<_> = stage.iter().map(|word| word.to_string_lossy()).collect();
+        let words: Vec<_> = arguments
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
         logs::note(format_args!("posedata {}", words.join(" ")));
     }
-    let program = std::env::current_exe().context("cannot find this program's file")?;
-    let status = Command::new(&program)
-        .args(global.arguments())
-        .args(stage)
-        .status()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    Ok(status.code())
+    let (mut cli, name) = parsed(arguments)?;
+    cli.global = global.clone();
+    reset_peak_resident();
+    super::run(cli, &name)
 }

@@ -3,31 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::dataset::count_tokens;
 use super::progress::bar_target;
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, logs, print_result,
-};
-use crate::dataset::{Dataset, Example};
-use crate::language::{ChatTokenizer, Needs, bases};
-use crate::resources::Resources;
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use crate::dataset::Dataset;
+use crate::resources::DatabaseUse;
 use crate::synth::cost::Prices;
 use crate::synth::limits::Limits;
 use crate::synth::provider::{Effort, Parameters, ProviderKind};
 use crate::synth::report::{RoundEnd, SynthReport};
 use crate::synth::retry::RetryPolicy;
-use crate::synth::{
-    Access, CountTokens, Estimate, Input, Mode, Round, SynthConfig, SynthObserver, estimate,
-    round_folder, run as run_round, write_rejected,
-};
+use crate::synth::{Access, Estimate, Extension, Mode, SynthConfig, SynthObserver, estimate};
 
-/// Share of the memory that the database may use.
-const MEMORY_SHARE: f64 = 0.2;
 /// Requests for each wanted example, if nothing else is said.
 const REQUESTS_PER_EXAMPLE: usize = 3;
 /// Prompts that --dry-run shows.
@@ -180,54 +171,30 @@ impl SynthArgs {
     }
 }
 
-pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let config = args.config()?;
     let folder = args.llm_data.join(&args.dataset);
     let dataset = Dataset::open(&folder)?;
     if args.dry_run {
         let estimate = estimate(&config, &dataset.examples, SHOWN_PROMPTS)?;
         print_estimate(&estimate, &config, global)?;
-        return Ok(Ending::AllGood);
+        return Ok(ExitStatus::Success);
     }
     let access = Access::find(config.provider, Path::new("."), args.base_url.as_deref())?;
-    // Whatever could keep the result from being saved is found before anything is paid for.
-    let tokenizer = tokenizer_of(&dataset, global)?;
-    let lake = global.open_lake(MEMORY_SHARE, Resources::detect().cores)?;
-    handle_interrupts(|| {
-        logs::note("interrupted: waiting for what was asked already; Ctrl-C again ends at once");
-    })?;
-    let rounds = round_folder(&args.llm_data, &args.dataset);
+    let extension = Extension::new(dataset, folder, &global.store()?)?;
+    let lake = global.open_lake(DatabaseUse::Beside)?;
+    let cancellation = global
+        .cancellation("interrupted: waiting for what was asked already; Ctrl-C again ends at once");
     let progress = Progress::new(config.wanted, global.verbosity());
-    let round = run_round(
-        &config,
-        &access,
-        &Input {
-            examples: &dataset.examples,
-            videos: &dataset.manifest.videos,
-            max_tokens: dataset.manifest.max_tokens,
-            tokens: &Tokens(&tokenizer),
-        },
-        &rounds.join("journal.jsonl"),
-        &INTERRUPTED,
-        &progress,
-    );
+    let extended = extension.run(&config, &access, &lake, &cancellation, &progress);
     progress.bar.finish_and_clear();
-    let round = round?;
-    let rejected = write_rejected(&rounds, &round.rejected)
-        .with_context(|| format!("cannot write what was rejected: {}", rounds.display()))?;
-    let is_final = !matches!(
-        round.report.end,
-        RoundEnd::Interrupted | RoundEnd::BatchPending { .. }
-    );
-    if is_final {
-        // Also without new examples: an earlier run may have ended between saving and registering.
-        save(dataset, &round, &config, &folder, &lake)?;
-    }
-    print_report(&round.report, is_final, &rejected, global)?;
-    Ok(match &round.report.end {
-        RoundEnd::Reached | RoundEnd::BatchPending { .. } => Ending::AllGood,
-        RoundEnd::Interrupted => Ending::Interrupted,
-        RoundEnd::OutOfRequests | RoundEnd::MaxCost => Ending::FewerExamples,
+    let extended = extended?;
+    let report = &extended.round.report;
+    print_report(report, extended.is_saved, &extended.rejected, global)?;
+    Ok(match &report.end {
+        RoundEnd::Reached | RoundEnd::BatchPending { .. } => ExitStatus::Success,
+        RoundEnd::Interrupted => ExitStatus::Interrupted,
+        RoundEnd::OutOfRequests | RoundEnd::MaxCost => ExitStatus::FewerExamples,
         RoundEnd::ProviderFailed { message } => {
             let provider = config.provider.name();
             bail!(
@@ -235,48 +202,6 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             );
         }
     })
-}
-
-/// The tokenizer that the dataset was counted with.
-fn tokenizer_of(dataset: &Dataset, global: &GlobalArgs) -> anyhow::Result<ChatTokenizer> {
-    let manifest = &dataset.manifest;
-    let tokenizer = bases::find(&global.store()?, &manifest.base, Needs::Tokenizer)?.tokenizer()?;
-    ensure!(
-        tokenizer.blake3() == manifest.tokenizer_blake3,
-        "the tokenizer of {} is not the one that the dataset was built with; build the dataset again",
-        manifest.base
-    );
-    Ok(tokenizer)
-}
-
-fn save(
-    mut dataset: Dataset,
-    round: &Round,
-    config: &SynthConfig,
-    folder: &Path,
-    lake: &crate::lake::Lake,
-) -> anyhow::Result<()> {
-    if !round.accepted.is_empty() {
-        let is_same = Dataset::open(folder)?.content_blake3() == dataset.content_blake3();
-        ensure!(
-            is_same,
-            "the dataset has changed meanwhile; run the same command again, which pays for nothing twice: {}",
-            folder.display()
-        );
-        round.add_to(&mut dataset, &config.origin());
-        dataset.save(folder)?;
-    }
-    dataset.register(lake, folder)?;
-    Ok(())
-}
-
-struct Tokens<'a>(&'a ChatTokenizer);
-
-impl CountTokens for Tokens<'_> {
-    fn count(&self, example: &Example) -> Result<(u32, u32), String> {
-        let counted = count_tokens(self.0, &example.messages()).map_err(|e| e.to_string())?;
-        Ok((counted.prompt, counted.answer))
-    }
 }
 
 /// A progress bar of accepted examples.

@@ -2,10 +2,9 @@
 
 use clap::{ArgGroup, Args};
 
-use super::{Ending, GlobalArgs, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 
-/// A look at the catalog needs little.
-const MEMORY_SHARE: f64 = 0.25;
+use crate::resources::DatabaseUse;
 
 /// Say whom videos show, so that no one is both trained and validated on
 #[derive(Args)]
@@ -26,13 +25,13 @@ pub struct TagArgs {
     no_subject: bool,
 }
 
-pub fn run(args: TagArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: TagArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let subject = args.subject.as_deref().map(str::trim);
     anyhow::ensure!(
         subject.is_none_or(|subject| !subject.is_empty()),
         "--subject is empty; give any text, or --no-subject"
     );
-    let lake = global.open_lake(MEMORY_SHARE, 1)?;
+    let lake = global.open_lake(DatabaseUse::Catalog)?;
     let videos = lake.find_videos(&args.videos)?;
     let ids: Vec<String> = videos.iter().map(|video| video.video_id.clone()).collect();
     lake.tag_subject(&ids, subject)?;
@@ -44,5 +43,5 @@ pub fn run(args: TagArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
             logs::note(format_args!("{} shows {shown}", video.file_name));
         }
     }
-    Ok(Ending::AllGood)
+    Ok(ExitStatus::Success)
 }

@@ -1,61 +1,35 @@
 //! `posedata train`: fine-tunes a language model on a dataset, with a low-rank adapter.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use candle_core::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::language_model::PrecisionArg;
-use super::model_card::{TRAIN_REPORT_FILE, write_card};
 use super::progress::bar_target;
-use super::{
-    Ending, GlobalArgs, INTERRUPTED, Verbosity, choices, handle_interrupts, human_bytes, logs,
-    print_result,
-};
-use crate::dataset::check_name;
-use crate::files::write_atomically;
-use crate::lake::{TrainingRecord, TrainingResult, UtcTime, run_id};
-use crate::language::bases::{self, Base, BaseFiles};
-use crate::language::{ChatTokenizer, Needs};
-use crate::llama::{
-    Adapter, Checkpointing, Composed, Engine, EngineOptions, LlamaConfig, LoraConfig, Projection,
-    Trainable, Weights, export, keep_freed_memory, weights_bytes,
-};
-use crate::models::ModelStore;
-use crate::resources::{Resources, peak_resident_bytes};
-use crate::train::checkpoint::{Checkpoint, Standing};
-use crate::train::folder::RunConfig;
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
+use crate::resources::{DatabaseUse, peak_resident_bytes};
+use crate::train::checkpoint::CheckpointKind;
 use crate::train::{
-    AdamWConfig, Chats, DataSource, Decay, End, Evaluation, Length, MemoryEstimate, OnExisting,
-    Order, Run, RunFolder, Schedule, Settings, Start, Step, TrainConfig, TrainData, TrainObserver,
-    TrainReport, Warmup, data, train,
+    AdamWConfig, Decay, End, Evaluation, Length, OnExisting, Order, Schedule, Step, TrainConfig,
+    TrainObserver, Warmup,
+};
+use crate::training::{
+    DeviceKind, Export, OpenLake, Plan, Recorded, Trained, TrainingConfig, TrainingObserver,
 };
 
-/// Share of the memory limit for the lake's database, which is opened when training is over.
-const LAKE_MEMORY_SHARE: f64 = 0.2;
-/// Texts that are longer are left out if nothing else is said.
-const DEFAULT_MAX_TOKENS: usize = 2048;
 /// Ids of examples that are named when they are left out.
 const NAMED_EXAMPLES: usize = 5;
-const SECS_PER_MINUTE: f64 = 60.0;
 
 // The defaults are the settings with which smollm2 learned most in the short runs that were compared
 // (by the loss on a validation video): many small steps with a high rate, all linear layers, weights
 // in 16 bits. These take half the memory everywhere, and are multiplied faster where the processor
 // has the instructions; where it has not they are widened as they are read.
 const DEFAULT_BATCH_SIZE: u32 = 2;
-const DEFAULT_LEARNING_RATE: f64 = 2e-3;
-/// Width of the model for which that rate was found.
-const TUNED_HIDDEN: f64 = 576.0;
-/// The best rate of adapters falls with the width of Llama models to this power (Schulman et al.,
-/// "LoRA Without Regret", 2025).
-const RATE_WIDTH_EXPONENT: f64 = 0.78;
+const SECS_PER_MINUTE: f64 = 60.0;
 
 /// Fine-tune a language model on a dataset: a low-rank adapter (LoRA) for its weights
 #[derive(Args)]
@@ -195,7 +169,7 @@ pub struct TrainArgs {
     rslora: bool,
 
     /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Speed and memory")]
+    #[arg(long, value_parser = choices::device(), default_value = DeviceKind::Cpu.name(), help_heading = "Speed and memory")]
     device: DeviceKind,
     /// How the frozen weights are kept in memory, and in what --merge writes; quantised is how a
     /// GGUF file has them
@@ -208,16 +182,6 @@ pub struct TrainArgs {
     /// more work for a fraction of the memory
     #[arg(long, help_heading = "Speed and memory")]
     checkpointing: bool,
-}
-
-/// Where a model computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DeviceKind {
-    Cpu,
-    /// An NVIDIA GPU
-    Cuda,
-    /// An Apple GPU
-    Metal,
 }
 
 /// In the order of [`Projection::ALL`], each once.
@@ -245,15 +209,6 @@ fn target_modules(text: &str) -> Result<TargetModules, String> {
     Ok(TargetModules(found))
 }
 
-/// The peak of the learning rate for a model of so many hidden units; narrower models than the one
-/// it was found for get no higher one.
-fn default_learning_rate(hidden: usize) -> f64 {
-    let factor = (TUNED_HIDDEN / hidden.max(1) as f64).powf(RATE_WIDTH_EXPONENT);
-    // A round number is easier to give again.
-    let rate = DEFAULT_LEARNING_RATE * factor.min(1.0);
-    (rate * 1e5).round() / 1e5
-}
-
 fn number(text: &str, is_good: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();
     let good = number.filter(|number| number.is_finite() && is_good(*number));
@@ -273,7 +228,35 @@ fn zero_or_more(text: &str) -> Result<f64, String> {
 }
 
 impl TrainArgs {
-    fn config(&self, shape: &LlamaConfig) -> TrainConfig {
+    fn config(self) -> TrainingConfig {
+        let exports = [(Export::Safetensors, self.merge), (Export::Gguf, self.gguf)];
+        let exports = exports.into_iter().filter(|(_, is_wanted)| *is_wanted);
+        TrainingConfig {
+            train: self.train_config(),
+            base: self.base,
+            dataset: self.dataset,
+            name: self.name,
+            llm_data: self.llm_data,
+            llm_models: self.llm_models,
+            on_existing: match (self.resume, self.overwrite) {
+                (true, _) => OnExisting::Resume,
+                (_, true) => OnExisting::Overwrite,
+                _ => OnExisting::Refuse,
+            },
+            exports: exports.map(|(format, _)| format).collect(),
+            valid_share: self.valid_share,
+            max_tokens: self.max_tokens.map(|tokens| tokens as usize),
+            learning_rate: self.lr,
+            precision: self.precision.precision(),
+            device: self.device,
+            checkpointing: match self.checkpointing {
+                true => Checkpointing::Layers,
+                false => Checkpointing::Off,
+            },
+        }
+    }
+
+    fn train_config(&self) -> TrainConfig {
         TrainConfig {
             lora: LoraConfig {
                 rank: self.lora_r as usize,
@@ -287,9 +270,7 @@ impl TrainArgs {
                 ..AdamWConfig::default()
             },
             schedule: Schedule {
-                peak: self
-                    .lr
-                    .unwrap_or_else(|| default_learning_rate(shape.hidden_size)),
+                peak: self.lr.unwrap_or_default(),
                 warmup: self.warmup,
                 decay: self.schedule,
             },
@@ -310,543 +291,57 @@ impl TrainArgs {
             patience: self.patience,
         }
     }
-
-    fn checkpointing(&self) -> Checkpointing {
-        match self.checkpointing {
-            true => Checkpointing::Layers,
-            false => Checkpointing::Off,
-        }
-    }
-
-    fn on_existing(&self) -> OnExisting {
-        match (self.resume, self.overwrite) {
-            (true, _) => OnExisting::Resume,
-            (_, true) => OnExisting::Overwrite,
-            _ => OnExisting::Refuse,
-        }
-    }
-
-    /// What only decides about speed, memory and names.
-    fn about(&self, base: &Base, source: &DataSource, started: &Started) -> Settings {
-        let (dataset_snapshot, dataset_blake3) = match source {
-            DataSource::Dataset {
-                lake_snapshot,
-                content_blake3,
-                ..
-            } => (Some(lake_snapshot), Some(content_blake3)),
-            DataSource::Files { .. } => (None, None),
-        };
-        let about = json!({
-            "run_id": started.run_id,
-            "started_at": started.at,
-            "base": base.name,
-            "dataset": source.path(),
-            "dataset_snapshot": dataset_snapshot,
-            "dataset_blake3": dataset_blake3,
-            "tokens_per_microbatch": self.tokens_per_microbatch,
-            "checkpointing": self.checkpointing,
-            "time_limit_minutes": self.time_limit,
-            "save_every": self.save_every,
-        });
-        about.as_object().cloned().unwrap_or_default()
-    }
 }
 
-/// Which run this is; one that is gone on with stays the same.
-struct Started {
-    run_id: String,
-    /// RFC 3339.
-    at: String,
-}
-
-impl Started {
-    fn of(folder: &RunFolder) -> Self {
-        let text = |name: &str| {
-            let value = folder.resumed()?.about.get(name)?;
-            value.as_str().map(str::to_owned)
-        };
-        let now = UtcTime::now();
-        Self {
-            run_id: text("run_id").unwrap_or_else(|| run_id(now)),
-            at: text("started_at").unwrap_or_else(|| now.to_string()),
-        }
-    }
-}
-
-/// All that a run is made of, validated, before anything large is read.
-struct Plan {
-    base: Base,
-    /// What other tools call the base: its repository on the hub, or its path.
-    base_model_name: String,
-    shape: LlamaConfig,
-    source: DataSource,
-    data: TrainData,
-    config: TrainConfig,
-    settings: Settings,
-    name: String,
-    device: Device,
-}
-
-pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
+pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     keep_freed_memory();
-    let plan = plan(&args, global)?;
-    tell_left_out(&plan.data, global);
-    check_memory(&args, &plan, global.memory_limit_bytes())?;
-    let folder = args.llm_models.join(&plan.name);
-    let folder = RunFolder::open(&folder, &plan.settings, args.on_existing())?;
-    let started = Started::of(&folder);
-    handle_interrupts(|| {
-        logs::note(
-            "interrupted: saving a checkpoint after the batch in work; Ctrl-C again ends at once",
-        );
-    })?;
-    let weights = Arc::new(Weights::open(&plan.base, args.precision.precision())?);
-    let mut model = open_model(&weights, &args, &plan.device)?;
-    folder.begin(&RunConfig {
-        posedata_version: env!("CARGO_PKG_VERSION").into(),
-        settings: plan.settings.clone(),
-        about: args.about(&plan.base, &plan.source, &started),
-    })?;
-    let trained = train_in(model.as_mut(), &plan, &folder, global);
-    drop(model);
-    let record = |report: Option<&TrainReport>, error: Option<String>| {
-        record(&plan, folder.path(), &started, report, error, global);
-    };
-    let (report, adapter) = match trained {
-        Ok(trained) => trained,
-        Err(error) => {
-            record(None, Some(error.to_string()));
-            return Err(error.into());
-        }
-    };
-    if report.end == End::Interrupted {
-        record(Some(&report), None);
-        print_report(&report, &plan, folder.path(), &[], global)?;
-        return Ok(Ending::Interrupted);
-    }
-    let outputs = write_outputs(
-        &adapter,
-        &report,
-        &weights,
-        &plan,
-        folder.path(),
-        &args,
-        global,
-    )?;
-    record(Some(&report), None);
-    print_report(&report, &plan, folder.path(), &outputs, global)?;
-    Ok(Ending::AllGood)
-}
-
-/// The name of the one dataset in a folder of datasets.
-fn only_dataset(llm_data: &Path) -> anyhow::Result<String> {
-    let mut names = data::names(llm_data)?;
-    match names.as_slice() {
-        [_] => Ok(names.remove(0)),
-        [] => bail!(
-            "there is no dataset in {}; make one with `posedata dataset build --name NAME`, or give --dataset FILE.jsonl",
-            llm_data.display()
-        ),
-        _ => bail!(
-            "there are several datasets in {}; choose one with --dataset: {}",
-            llm_data.display(),
-            names.join(", ")
-        ),
-    }
-}
-
-fn plan(args: &TrainArgs, global: &GlobalArgs) -> anyhow::Result<Plan> {
-    let device = open_device(args.device)?;
     let store = global.store()?;
-    // The data is looked at first: weights may have to be fetched.
-    let dataset = match &args.dataset {
-        Some(dataset) => dataset.clone(),
-        None => only_dataset(&args.llm_data)?,
+    let plan = Plan::new(args.config(), &store)?;
+    tell_left_out(plan.left_out(), global);
+    let training = plan.open(global.memory_limit_bytes())?;
+    let open_lake = global.lake_opener(DatabaseUse::Beside)?;
+    let lake: Option<&OpenLake<'_>> = match global.lake_paths()?.exists() {
+        true => Some(&open_lake),
+        false => None,
     };
-    let chats = data::open(&dataset, &args.llm_data, args.valid_share, args.seed)?;
-    let name = args.name.clone().unwrap_or_else(|| chats.source.name());
-    check_name(&name).context("give a --name for the adapter")?;
-    let base = bases::find(&store, &args.base, Needs::Weights)?;
-    let shape = Weights::config(&base)?;
-    let max_tokens = match args.max_tokens {
-        Some(wanted) => {
-            ensure!(
-                wanted as usize <= shape.max_positions,
-                "the model takes {} tokens at most; lower --max-tokens",
-                shape.max_positions
-            );
-            wanted as usize
-        }
-        None => DEFAULT_MAX_TOKENS.min(shape.max_positions),
-    };
-    let tokenizer = base.tokenizer()?;
-    let data = TrainData::encode(&chats, &tokenizer, max_tokens)?;
-    let config = args.config(&shape);
-    let settings = settings(args, &config, &base, &tokenizer, &data)?;
-    let Chats { source, .. } = chats;
-    Ok(Plan {
-        base_model_name: base_model_name(&base, &store),
-        base,
-        shape,
-        source,
-        data,
-        config,
-        settings,
-        name,
-        device,
+    let cancellation =
+        global.cancellation("interrupted: saving a checkpoint; Ctrl-C again ends at once");
+    let progress = Progress::new(global);
+    let trained = training.run(&store, lake, &cancellation, &progress);
+    progress.bar.finish_and_clear();
+    let trained = trained?;
+    print_report(&trained, global)?;
+    Ok(match trained.report.end {
+        End::Interrupted => ExitStatus::Interrupted,
+        End::Finished | End::StoppedEarly | End::OutOfTime => ExitStatus::Success,
     })
 }
 
-/// What must be the same for a run to go on.
-fn settings(
-    args: &TrainArgs,
-    config: &TrainConfig,
-    base: &Base,
-    tokenizer: &ChatTokenizer,
-    data: &TrainData,
-) -> anyhow::Result<Settings> {
-    let mut settings = config.settings();
-    let more = json!({
-        "precision": args.precision.name(),
-        "device": args.device.to_possible_value().map(|v| v.get_name().to_owned()),
-        "base_blake3": blake3_of(base)?,
-        "tokenizer_blake3": tokenizer.blake3(),
-        "data_blake3": data.blake3(),
-    });
-    settings.extend(more.as_object().cloned().unwrap_or_default());
-    Ok(settings)
-}
-
-/// The files that a base model's weights are in, with what says how they belong together.
-fn weight_files(base: &Base) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = match &base.files {
-        BaseFiles::Gguf(path) | BaseFiles::TokenizerJson(path) => return Ok(vec![path.clone()]),
-        BaseFiles::Folder(folder) => folder,
-    };
-    let unreadable = || format!("cannot read: {}", folder.display());
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let is_wanted = path.extension().is_some_and(|end| end == "safetensors")
-            || path.file_name().is_some_and(|name| name == "config.json");
-        if is_wanted {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn blake3_of(base: &Base) -> anyhow::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    for file in weight_files(base)? {
-        crate::hashing::add_file(&mut hasher, &file)
-            .with_context(|| format!("cannot read: {}", file.display()))?;
-    }
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-fn open_device(kind: DeviceKind) -> anyhow::Result<Device> {
-    let needs_feature = |is_built_in: bool, feature: &str| {
-        ensure!(
-            is_built_in,
-            "this posedata is built without {feature}; build it with `cargo build --release --features {feature}`, or take --device cpu"
-        );
-        Ok(())
-    };
-    match kind {
-        DeviceKind::Cpu => Ok(Device::Cpu),
-        DeviceKind::Cuda => {
-            needs_feature(cfg!(feature = "cuda"), "cuda")?;
-            Device::new_cuda(0).context("cannot open the GPU")
-        }
-        DeviceKind::Metal => {
-            needs_feature(cfg!(feature = "metal"), "metal")?;
-            Device::new_metal(0).context("cannot open the GPU")
-        }
-    }
-}
-
-/// The model that trains on a device: our own kernels on CPUs, candle's elsewhere.
-fn open_model(
-    weights: &Arc<Weights>,
-    args: &TrainArgs,
-    device: &Device,
-) -> anyhow::Result<Box<dyn Trainable>> {
-    if device.is_cpu() {
-        let checkpointing = args.checkpointing();
-        let options = EngineOptions { checkpointing };
-        return Ok(Box::new(Engine::new(Arc::clone(weights), options)));
-    }
-    Ok(Box::new(Composed::new(weights, device)?))
-}
-
-fn tell_left_out(data: &TrainData, global: &GlobalArgs) {
-    let count = data.too_long.len();
-    if count == 0 || global.verbosity() == Verbosity::Quiet {
+fn tell_left_out(ids: &[String], global: &GlobalArgs) {
+    if ids.is_empty() || global.verbosity() == Verbosity::Quiet {
         return;
     }
-    let ids: Vec<&str> = data
-        .too_long
-        .iter()
-        .take(NAMED_EXAMPLES)
-        .map(String::as_str)
-        .collect();
-    let more = match count - ids.len() {
-        0 => "",
-        _ => ", …",
+    let named = ids[..ids.len().min(NAMED_EXAMPLES)].join(", ");
+    let more = if ids.len() > NAMED_EXAMPLES {
+        ", …"
+    } else {
+        ""
     };
-    let what = match count {
+    let what = match ids.len() {
         1 => "1 example is longer than --max-tokens allows, and is left out",
-        _ => &format!("{count} examples are longer than --max-tokens allows, and are left out"),
+        count => &format!("{count} examples are longer than --max-tokens allows, and are left out"),
     };
-    logs::note(format_args!("{what}: {}{more}", ids.join(", ")));
+    logs::note(format_args!("{what}: {named}{more}"));
 }
 
-/// Tokens of the largest batch that can come up.
-fn largest_batch(args: &TrainArgs, data: &TrainData, tokens_per_microbatch: usize) -> usize {
-    let longest = data.longest();
-    let of_texts = longest * args.batch_size as usize;
-    tokens_per_microbatch.min(of_texts).max(longest)
-}
-
-/// Refuses a run that does not fit into the memory limit, and says what would.
-fn check_memory(args: &TrainArgs, plan: &Plan, limit_bytes: u64) -> anyhow::Result<()> {
-    if args.device != DeviceKind::Cpu {
-        // The GPU has a memory of its own, and says itself when it is full.
-        return Ok(());
-    }
-    let mut file_bytes = 0;
-    for file in weight_files(&plan.base)? {
-        file_bytes += fs::metadata(&file)?.len();
-    }
-    let largest = largest_batch(args, &plan.data, plan.config.batch_tokens);
-    let smallest = largest_batch(args, &plan.data, 1);
-    let estimate = |precision: PrecisionArg, checkpointing, tokens| {
-        let weights = weights_bytes(&plan.shape, precision.precision(), file_bytes);
-        MemoryEstimate::new(
-            &plan.shape,
-            &plan.config.lora,
-            weights,
-            checkpointing,
-            tokens,
-        )
-    };
-    let as_asked = estimate(args.precision, args.checkpointing(), largest);
-    let total = as_asked.total_bytes();
-    if total <= limit_bytes {
-        return Ok(());
-    }
-    let layers = Checkpointing::Layers;
-    let smaller = format!("--tokens-per-microbatch {smallest}");
-    let remedies = [
-        ("--checkpointing".into(), args.precision, layers, largest),
-        (
-            smaller.clone(),
-            args.precision,
-            args.checkpointing(),
-            smallest,
-        ),
-        (
-            format!("--checkpointing {smaller}"),
-            args.precision,
-            layers,
-            smallest,
-        ),
-        (
-            format!("--precision bf16 --checkpointing {smaller}"),
-            PrecisionArg::Bf16,
-            layers,
-            smallest,
-        ),
-        (
-            format!("--precision quantised --checkpointing {smaller}"),
-            PrecisionArg::Quantised,
-            layers,
-            smallest,
-        ),
-    ];
-    let fitting = remedies
-        .into_iter()
-        .find_map(|(words, precision, how, tokens)| {
-            let needed = estimate(precision, how, tokens).total_bytes();
-            (needed <= limit_bytes).then(|| format!("{words} would need {}", human_bytes(needed)))
-        });
-    let remedy = match fitting {
-        Some(remedy) => format!("{remedy}; or raise --memory-limit"),
-        None => "lower --max-tokens, take a smaller base, or raise --memory-limit".into(),
-    };
-    bail!(
-        "training needs about {}, and the memory limit is {} (weights {}, results of {} tokens {}, adapter and optimiser {}); {remedy}",
-        human_bytes(total),
-        human_bytes(limit_bytes),
-        human_bytes(as_asked.weights_bytes),
-        as_asked.batch_tokens,
-        human_bytes(as_asked.activation_bytes),
-        human_bytes(as_asked.adapter_bytes),
-    )
-}
-
-fn train_in(
-    model: &mut dyn Trainable,
-    plan: &Plan,
-    folder: &RunFolder,
-    global: &GlobalArgs,
-) -> Result<(TrainReport, Adapter), crate::train::TrainError> {
-    let config = &plan.config;
-    let shape = model.config().clone();
-    let saved = match folder.resumed() {
-        Some(_) => Checkpoint::load(folder.path(), &config.lora, &shape, config.adamw)?,
-        None => None,
-    };
-    let start = match saved {
-        Some(state) => Start::Resumed(Box::new(state)),
-        None => Start::New(Adapter::new(config.lora.clone(), &shape, config.seed)),
-    };
-    let progress = Progress::new(global);
-    let run = Run {
-        base: &plan.base_model_name,
-        config,
-        data: &plan.data,
-        folder: folder.path(),
-        title: &plan.name,
-        observer: &progress,
-        stop: &INTERRUPTED,
-    };
-    let trained = train(model, &run, start);
-    progress.bar.finish_and_clear();
-    trained
-}
-
-/// Writes what others read: the adapter, the tokenizer, merged models, the card. Gives the paths.
-fn write_outputs(
-    adapter: &Adapter,
-    report: &TrainReport,
-    weights: &Weights,
-    plan: &Plan,
-    folder: &Path,
-    args: &TrainArgs,
-    global: &GlobalArgs,
-) -> anyhow::Result<Vec<PathBuf>> {
-    let store = global.store()?;
-    adapter.save(folder, &plan.base_model_name)?;
-    export::tokenizer_files(&plan.base, folder)?;
-    let mut bytes = serde_json::to_vec_pretty(report)?;
-    bytes.push(b'\n');
-    let path = folder.join(TRAIN_REPORT_FILE);
-    write_atomically(&path, &bytes)
-        .with_context(|| format!("cannot write how training went: {}", path.display()))?;
-    write_card(folder, &plan.base.name, &store)?;
-    let mut outputs = vec![folder.join("adapter_model.safetensors")];
-    if args.merge {
-        let merged = folder.join("merged");
-        export::merged_safetensors(&plan.base, weights, adapter, &merged)?;
-        outputs.push(merged);
-    }
-    if args.gguf {
-        let file = folder.join(format!("{}.gguf", plan.name));
-        export::merged_gguf(&plan.base, weights, adapter, &file)?;
-        outputs.push(file);
-    }
-    Ok(outputs)
-}
-
-fn base_model_name(base: &Base, store: &ModelStore) -> String {
-    let named = store.bases().iter().find(|named| named.name == base.name);
-    named.map_or_else(|| base.name.clone(), |named| named.repository.clone())
-}
-
-/// Puts the run into the lake's table `training_runs`. A run without a lake is in its files alone,
-/// and one that is over does not fail because the lake cannot be written.
-fn record(
-    plan: &Plan,
-    folder: &Path,
-    started: &Started,
-    report: Option<&TrainReport>,
-    error: Option<String>,
-    global: &GlobalArgs,
-) {
-    let record = training_record(plan, folder, started, report, error);
-    let is_there = global.lake_paths().is_ok_and(|paths| paths.exists());
-    let is_quiet = global.verbosity() == Verbosity::Quiet || global.json;
-    if !is_there {
-        if !is_quiet {
-            logs::note("there is no lake here, so the run is in its folder only");
-        }
-        return;
-    }
-    let lake = global.open_lake(LAKE_MEMORY_SHARE, Resources::detect().cores);
-    let recorded = lake.and_then(|lake| Ok(lake.record_training(&record)?));
-    if let Err(error) = recorded {
-        logs::note(format_args!(
-            "the run is in its folder, but not in the lake: {error:#}"
-        ));
-    }
-}
-
-fn training_record(
-    plan: &Plan,
-    folder: &Path,
-    started: &Started,
-    report: Option<&TrainReport>,
-    error: Option<String>,
-) -> TrainingRecord {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
-    let dataset_snapshot = match &plan.source {
-        DataSource::Dataset { lake_snapshot, .. } => Some(*lake_snapshot),
-        DataSource::Files { .. } => None,
-    };
-    let dataset = match &plan.source {
-        DataSource::Dataset { name, .. } => name.clone(),
-        DataSource::Files { train, .. } => train.display().to_string(),
-    };
-    let settings = &plan.settings;
-    let data_blake3 = settings.get("data_blake3").and_then(|value| value.as_str());
-    TrainingRecord {
-        run_id: started.run_id.clone(),
-        name: plan.name.clone(),
-        started_at: started.at.clone(),
-        outcome: report.map_or("failed", |report| report.end.name()).into(),
-        error,
-        base: plan.base.name.clone(),
-        dataset,
-        dataset_snapshot,
-        data_blake3: data_blake3.unwrap_or_default().into(),
-        settings: serde_json::Value::from(settings.clone()).to_string(),
-        train_examples: plan.data.train.len() as u64,
-        valid_examples: plan.data.valid.len() as u64,
-        result: report.map(|report| TrainingResult {
-            parameters: report.parameters as u64,
-            steps: report.steps,
-            epochs: report.epochs,
-            tokens: report.tokens,
-            first_train_loss: report.first_train_loss,
-            last_train_loss: report.last_train_loss,
-            first_valid_loss: report.first_valid_loss,
-            last_valid_loss: report.last_valid_loss,
-            best_valid_loss: report.best_valid_loss,
-            best_step: report.best_step,
-            training_secs: report.elapsed_secs,
-            tokens_per_sec: report.tokens_per_sec,
-        }),
-        peak_memory_bytes: peak_resident_bytes(),
-        folder: absolute.display().to_string(),
-    }
-}
-
-fn print_report(
-    report: &TrainReport,
-    plan: &Plan,
-    folder: &Path,
-    outputs: &[PathBuf],
-    global: &GlobalArgs,
-) -> anyhow::Result<()> {
+fn print_report(trained: &Trained, global: &GlobalArgs) -> anyhow::Result<()> {
+    let report = &trained.report;
     if global.json {
         let mut result = json!({
-            "name": plan.name,
-            "folder": folder,
-            "outputs": outputs,
-            "left_out": plan.data.too_long,
+            "name": trained.name,
+            "folder": trained.folder,
+            "outputs": trained.outputs,
+            "left_out": trained.left_out,
             "peak_memory_bytes": peak_resident_bytes(),
         });
         result["report"] = serde_json::to_value(report)?;
@@ -881,27 +376,27 @@ fn print_report(
             "validation loss: {first:.4} without the adapter, {best:.4} at best, after step {step}"
         ))?;
     }
-    for output in outputs {
+    for output in &trained.outputs {
         print_result(output.display())?;
     }
     if global.verbosity() > Verbosity::Quiet {
-        tell_next(report, plan, folder);
+        tell_next(trained);
     }
     Ok(())
 }
 
-fn tell_next(report: &TrainReport, plan: &Plan, folder: &Path) {
-    if report.end == End::Interrupted {
+fn tell_next(trained: &Trained) {
+    if trained.report.end == End::Interrupted {
         logs::note("hint: the same command with --resume goes on from here");
         return;
     }
-    if report.valid_examples == 0 {
+    if trained.report.valid_examples == 0 {
         logs::note("hint: nothing validated; give a valid.jsonl beside the data, or --valid-share");
     }
     logs::note(format_args!(
         "hint: ask it with `posedata ask --base {} --adapter {} \"…\"`",
-        plan.base.name,
-        folder.display()
+        trained.base,
+        trained.folder.display()
     ));
 }
 
@@ -937,7 +432,7 @@ impl TrainObserver for Progress {
         tracing::info!(target: "posedata::train", done, total, "training started");
         self.bar.set_length(total);
         self.bar.set_position(done);
-        // Steps of earlier sittings do not count for the speed of this one.
+        // Steps before it was resumed do not count for the speed of this one.
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(200));
         if done > 0 {
@@ -968,7 +463,7 @@ impl TrainObserver for Progress {
             .set_message(format!("loss {loss:.4}  {tokens_per_sec:.0} tokens/s"));
     }
 
-    fn evaluated(&self, evaluation: &Evaluation, standing: Standing) {
+    fn evaluated(&self, evaluation: &Evaluation, kind: CheckpointKind) {
         let Evaluation {
             step,
             loss,
@@ -976,7 +471,7 @@ impl TrainObserver for Progress {
             secs,
             ..
         } = *evaluation;
-        let is_best = standing == Standing::Best;
+        let is_best = kind == CheckpointKind::Best;
         tracing::info!(
             target: "posedata::train",
             step,
@@ -997,18 +492,25 @@ impl TrainObserver for Progress {
     }
 }
 
+impl TrainingObserver for Progress {
+    fn recorded(&self, recorded: &Recorded) {
+        self.bar.finish_and_clear();
+        match recorded {
+            Recorded::InLake => {}
+            Recorded::NoLake if !self.tells => {}
+            Recorded::NoLake => {
+                logs::note("there is no lake here, so the run is in its folder only")
+            }
+            Recorded::Failed(error) => logs::note(format_args!(
+                "the run is in its folder, but not in the lake: {error:#}"
+            )),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wider_models_learn_at_lower_rates_by_default() {
-        assert_eq!(default_learning_rate(64), 2e-3);
-        assert_eq!(default_learning_rate(576), 2e-3);
-        // tinyllama: 2e-3 * (576 / 2048)^0.78
-        assert_eq!(default_learning_rate(2048), 7.4e-4);
-        assert!(default_learning_rate(4096) > 1e-4);
-    }
 
     #[test]
     fn modules_are_named_as_peft_names_them_or_in_short() {

@@ -4,7 +4,7 @@
 //! wanted at most, with their texts, and the rows of one recipe.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,17 +18,19 @@ use super::fact_shingles::fact_shingles;
 use super::facts::{self, FactRow};
 use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
 use super::recipe::{self, Recipe};
-use super::template::{Templates, Words};
+use super::template::{RenderedExample, Templates};
 use super::{
     Dataset, DatasetError, Example, FORMAT_VERSION, Format, Funnel, Manifest, RECIPE_ORIGIN,
     RecipeRecord, Split, VideoRecord,
 };
-use crate::lake::Lake;
-use crate::language::LanguageError;
+use crate::lake::{Lake, LakeError};
 use crate::language::chat::Message;
+use crate::language::{ChatTokenizer, LanguageError};
 use crate::metrics::timing::rate_between_pauses_hz;
+use crate::numbers::human_bytes;
 use crate::query::{ExternalAccess, Query, QueryError, Session};
 use crate::similarity::SimilarityIndex;
+use crate::sync::Cancellation;
 
 /// Windows looked at for each example that a recipe is to give: some have no answer, and some
 /// answers are nearly equal.
@@ -38,6 +40,10 @@ const MIN_WINDOWS: u64 = 32;
 /// Fewest digits of an example's id.
 const MIN_ID_DIGITS: usize = 4;
 const MAX_NAME_LENGTH: usize = 100;
+/// Most that a build needs beside its examples, and for each of them: measured on a lake of two
+/// million frames, 285 MB with 1,000 examples, 491 MB with 20,000, 828 MB with 60,000.
+const BASE_BYTES: u64 = 300 << 20;
+const BYTES_PER_EXAMPLE: u64 = 11_000;
 /// Columns of the table `windows`.
 const WINDOW_COLUMNS: &str = "window_id BIGINT, video_id VARCHAR, sport VARCHAR, person SMALLINT, \
      fps DOUBLE, frame_start INTEGER, frame_end INTEGER, step INTEGER, pick UBIGINT";
@@ -64,11 +70,44 @@ pub struct BuildConfig {
     pub tokenizer_blake3: String,
 }
 
+impl BuildConfig {
+    /// Refuses a build that may not fit into the memory limit.
+    ///
+    /// # Errors
+    /// [`DatasetError::MemoryLimit`].
+    pub fn check_memory(&self, limit_bytes: u64) -> Result<(), DatasetError> {
+        let needed_bytes = BASE_BYTES + BYTES_PER_EXAMPLE * self.max_examples;
+        if needed_bytes <= limit_bytes {
+            return Ok(());
+        }
+        Err(DatasetError::MemoryLimit {
+            examples: self.max_examples,
+            needed: human_bytes(needed_bytes),
+            limit: human_bytes(limit_bytes),
+        })
+    }
+}
+
 /// Tokens of a chat that ends with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenCount {
     pub prompt: u32,
     pub answer: u32,
+}
+
+impl TokenCount {
+    /// Counts as the tokenizer's model will see the chat.
+    ///
+    /// # Errors
+    /// When its template does not take the chat.
+    pub fn of(tokenizer: &ChatTokenizer, messages: &[Message]) -> Result<Self, LanguageError> {
+        let chat = tokenizer.encode(messages)?;
+        let answer = chat.in_loss.iter().filter(|in_loss| **in_loss).count();
+        Ok(Self {
+            prompt: (chat.ids.len() - answer) as u32,
+            answer: answer as u32,
+        })
+    }
 }
 
 /// What became of a recipe, and how long it took.
@@ -128,7 +167,7 @@ pub(super) struct Census {
 struct Draft {
     task: usize,
     row: FactRow,
-    words: Words,
+    words: RenderedExample,
     tokens: TokenCount,
     candidate: Candidate,
 }
@@ -136,9 +175,28 @@ struct Draft {
 /// Something that counts the tokens of a chat.
 pub type CountTokens<'a> = dyn Fn(&[Message]) -> Result<TokenCount, LanguageError> + Sync + 'a;
 
-/// Builds a dataset. `opened` is given the handle that ends a running query; from when `is_stopped`
-/// says so, the build ends with [`DatasetError::Stopped`]. `done` is given each recipe's report as
-/// it comes.
+/// Builds a dataset, writes its folder and registers it in the lake, which `open_lake` opens: once
+/// for the recipes, whose session is sealed, and once more for the dataset.
+///
+/// # Errors
+/// As [`build`], or when the folder or the lake cannot be written.
+pub fn build_into(
+    folder: &Path,
+    open_lake: &dyn Fn() -> Result<Lake, LakeError>,
+    config: &BuildConfig,
+    tokenizer: &ChatTokenizer,
+    cancellation: &Cancellation,
+    done: impl FnMut(&RecipeReport),
+) -> Result<(Dataset, BuildReport), DatasetError> {
+    let count_tokens = |messages: &[Message]| TokenCount::of(tokenizer, messages);
+    let (dataset, report) = build(&open_lake()?, config, &count_tokens, cancellation, done)?;
+    dataset.save(folder)?;
+    dataset.register(&open_lake()?, folder)?;
+    Ok((dataset, report))
+}
+
+/// Builds a dataset; when it is cancelled, it ends with [`DatasetError::Stopped`]. `done` is given
+/// each recipe's report as it comes.
 ///
 /// # Errors
 /// When a recipe is broken, the lake cannot be read, or no example comes of it.
@@ -146,8 +204,22 @@ pub fn build(
     lake: &Lake,
     config: &BuildConfig,
     count_tokens: &CountTokens<'_>,
-    opened: impl FnOnce(Arc<duckdb::InterruptHandle>),
-    is_stopped: &(dyn Fn() -> bool + Sync),
+    cancellation: &Cancellation,
+    done: impl FnMut(&RecipeReport),
+) -> Result<(Dataset, BuildReport), DatasetError> {
+    let built = build_all(lake, config, count_tokens, cancellation, done);
+    built.map_err(|error| match cancellation.is_cancelled() {
+        // Such as the query that was interrupted.
+        true => DatasetError::Stopped,
+        false => error,
+    })
+}
+
+fn build_all(
+    lake: &Lake,
+    config: &BuildConfig,
+    count_tokens: &CountTokens<'_>,
+    cancellation: &Cancellation,
     mut done: impl FnMut(&RecipeReport),
 ) -> Result<(Dataset, BuildReport), DatasetError> {
     let started = Instant::now();
@@ -162,8 +234,8 @@ pub fn build(
         lake.try_clone()?,
         Some(lake_snapshot),
         ExternalAccess::Denied,
-    )?;
-    opened(session.interrupt_handle());
+    )?
+    .interrupted_by(cancellation);
     let census = Census::of(&session)?;
     let splits = plan::splits(
         &census
@@ -178,7 +250,7 @@ pub fn build(
     let mut drafts = Vec::new();
     let mut reports = Vec::new();
     for (task, recipe) in recipes.iter().enumerate() {
-        let kitchen = Kitchen {
+        let recipe_run = RecipeRun {
             task,
             recipe,
             templates: &templates,
@@ -186,10 +258,10 @@ pub fn build(
             splits: &splits,
             config,
             count_tokens,
-            is_stopped,
+            cancellation,
         };
         let wanted = windows_wanted(recipe, &recipes, config.max_examples);
-        let (mut of_recipe, report) = kitchen.cook(&session, wanted)?;
+        let (mut of_recipe, report) = recipe_run.run(&session, wanted)?;
         done(&report);
         drafts.append(&mut of_recipe);
         reports.push(report);
@@ -246,7 +318,7 @@ pub fn build(
 pub fn facts_at(
     lake: &Lake,
     manifest: &Manifest,
-    recipes: &std::path::Path,
+    recipes: &Path,
     example: &Example,
 ) -> Result<Vec<serde_json::Value>, DatasetError> {
     let (recipes, _) = recipe::load(recipes)?;
@@ -486,7 +558,7 @@ pub(super) fn fact_rows(
             SqlValue::Int(window.frame_start as i32),
             SqlValue::Int(window.frame_end as i32),
             SqlValue::Int(window.step as i32),
-            SqlValue::UBigInt(window.ticket),
+            SqlValue::UBigInt(window.sample_key),
         ]
     });
     session.set_temporary_table("windows", WINDOW_COLUMNS, rows)?;
@@ -514,7 +586,7 @@ pub(super) fn fact_rows(
 }
 
 /// All that one recipe needs to be cooked.
-struct Kitchen<'a> {
+struct RecipeRun<'a> {
     task: usize,
     recipe: &'a Recipe,
     templates: &'a Templates,
@@ -522,17 +594,17 @@ struct Kitchen<'a> {
     splits: &'a [Split],
     config: &'a BuildConfig,
     count_tokens: &'a CountTokens<'a>,
-    is_stopped: &'a (dyn Fn() -> bool + Sync),
+    cancellation: &'a Cancellation,
 }
 
-impl Kitchen<'_> {
+impl RecipeRun<'_> {
     /// From windows to examples of which no two are alike.
-    fn cook(
+    fn run(
         &self,
         session: &Session,
         wanted: u64,
     ) -> Result<(Vec<Draft>, RecipeReport), DatasetError> {
-        if (self.is_stopped)() {
+        if self.cancellation.is_cancelled() {
             return Err(DatasetError::Stopped);
         }
         let started = Instant::now();
@@ -572,7 +644,7 @@ impl Kitchen<'_> {
             .map(Video::for_templates)
             .collect();
         let draft = |row: FactRow| -> Result<Option<Draft>, DatasetError> {
-            if (self.is_stopped)() {
+            if self.cancellation.is_cancelled() {
                 return Err(DatasetError::Stopped);
             }
             let position = *self.census.positions.get(&row.video_id).ok_or_else(|| {
@@ -581,15 +653,15 @@ impl Kitchen<'_> {
                     row.video_id
                 ))
             })?;
-            let ticket = self.ticket(&row);
+            let sample_key = self.sample_key(&row);
             let context = row.context(&params, &videos[position]);
-            let words = self.templates.render(self.recipe, context, ticket)?;
+            let words = self.templates.render(self.recipe, context, sample_key)?;
             let candidate = Candidate {
                 task: self.task as u32,
                 video: position as u32,
                 sport: self.census.sports[position],
                 frame_start: row.frame_start,
-                ticket: crate::random::scramble(ticket),
+                sample_key: crate::random::scramble(sample_key),
                 content: content(&words),
                 split: self.splits[position],
             };
@@ -612,7 +684,7 @@ impl Kitchen<'_> {
         Ok(drafts?.into_iter().flatten().collect())
     }
 
-    fn ticket(&self, row: &FactRow) -> u64 {
+    fn sample_key(&self, row: &FactRow) -> u64 {
         let numbers = [u64::from(row.person), row.frame_start, row.frame_end];
         let numbers = numbers.map(|number| number.to_string());
         let [person, start, end] = &numbers;
@@ -624,7 +696,7 @@ impl Kitchen<'_> {
             start,
             end,
         ];
-        plan::ticket(self.config.seed, &name)
+        plan::sample_key(self.config.seed, &name)
     }
 
     fn without_duplicates(
@@ -652,8 +724,8 @@ impl Kitchen<'_> {
 }
 
 /// Hash of what an example says.
-fn content(words: &Words) -> u64 {
-    plan::ticket(
+fn content(words: &RenderedExample) -> u64 {
+    plan::sample_key(
         0,
         &[&words.system, &words.question, &words.data, &words.answer],
     )

@@ -87,6 +87,33 @@ pub enum DatasetError {
         "no recipe finds anything to show in frames {frame_start} to {frame_end}; widen --from and --to, or choose another --recipe"
     )]
     NothingToShow { frame_start: u64, frame_end: u64 },
+    #[error("the lake holds no such video")]
+    NoSuchVideo,
+    #[error("nobody is seen in {file_name}")]
+    NobodySeen { file_name: String },
+    #[error("person {person} is not in {file_name}; there are {known}")]
+    NoSuchPerson {
+        person: u16,
+        file_name: String,
+        known: String,
+    },
+    #[error("there is no table of {file_name}")]
+    NoTable {
+        file_name: String,
+        source: Box<DatasetError>,
+    },
+    #[error("the dataset has no example {id}; the last one is {last}")]
+    NoSuchExample { id: String, last: String },
+    #[error("the dataset has no task {task}; it has {known}")]
+    NoSuchTask { task: String, known: String },
+    #[error(
+        "{examples} examples can need {needed}, the memory limit is {limit}; lower --examples, or raise --memory-limit"
+    )]
+    MemoryLimit {
+        examples: u64,
+        needed: String,
+        limit: String,
+    },
     #[error("interrupted")]
     Stopped,
     #[error("choosing examples failed: {0}")]

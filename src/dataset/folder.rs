@@ -1,6 +1,6 @@
 //! A dataset on the disk: a folder that is replaced as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -146,6 +146,50 @@ impl Dataset {
     pub fn of_split(&self, split: Split) -> Vec<&Example> {
         let examples = self.examples.iter();
         examples.filter(|example| example.split == split).collect()
+    }
+
+    /// The example of an id, whose leading zeros may be missing.
+    ///
+    /// # Errors
+    /// [`DatasetError::NoSuchExample`].
+    pub fn find(&self, id: &str) -> Result<&Example, DatasetError> {
+        let number = |id: &str| id.trim().parse::<u64>().ok();
+        let wanted = number(id);
+        let is_wanted = |example: &&Example| {
+            example.id == id || (wanted.is_some() && number(&example.id) == wanted)
+        };
+        let found = self.examples.iter().find(is_wanted);
+        found.ok_or_else(|| {
+            let last = self.examples.last();
+            DatasetError::NoSuchExample {
+                id: id.into(),
+                last: last.map_or("none", |example| &example.id).into(),
+            }
+        })
+    }
+
+    /// The first `count` examples, of one task or split where that is asked for.
+    ///
+    /// # Errors
+    /// When there is no such task.
+    pub fn select(
+        &self,
+        task: Option<&str>,
+        split: Option<Split>,
+        count: usize,
+    ) -> Result<Vec<&Example>, DatasetError> {
+        let tasks: BTreeSet<&str> = self.examples.iter().map(|e| e.task.as_str()).collect();
+        if let Some(task) = task.filter(|task| !tasks.contains(task)) {
+            return Err(DatasetError::NoSuchTask {
+                task: task.into(),
+                known: tasks.into_iter().collect::<Vec<_>>().join(", "),
+            });
+        }
+        let wanted = self.examples.iter().filter(|example| {
+            task.is_none_or(|task| example.task == task)
+                && split.is_none_or(|split| example.split == split)
+        });
+        Ok(wanted.take(count).collect())
     }
 
     /// What the answers of an example's recipe are judged by, if the recipe says so.

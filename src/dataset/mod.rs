@@ -18,14 +18,17 @@ mod recipe;
 mod scene;
 mod stats;
 mod template;
+mod trace;
 
-pub use build::{BuildConfig, BuildReport, RecipeReport, TokenCount, build, check_name, facts_at};
-pub use error::DatasetError;
+pub use build::{
+    BuildConfig, BuildReport, RecipeReport, TokenCount, build, build_into, check_name, facts_at,
+};
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
 pub use manifest::{FORMAT_VERSION, Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
 pub use read::{ChatRecord, read_jsonl};
 pub use recipe::AnswerKind;
-pub use scene::{Scene, SceneTable, Span, scene_table};
+pub use scene::{Scene, SceneTable, Span};
 pub use stats::Stats;
+pub use trace::{RecipeFacts, Trace, VideoFacts, trace};

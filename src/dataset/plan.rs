@@ -1,7 +1,7 @@
 //! Which windows are looked at, which examples are taken, which videos validate.
 //!
-//! Every choice follows from the seed: each window and example has a ticket, a number that a hash
-//! of the seed and of what it stands for gives, and tickets decide.
+//! Every choice follows from the seed: each window and example has a sample_key, a number that a hash
+//! of the seed and of what it stands for gives, and sample_keys decide.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub struct Window {
     pub frame_end: u64,
     /// Every so many frames one is shown.
     pub step: u64,
-    pub ticket: u64,
+    pub sample_key: u64,
 }
 
 /// Windows of one length in one track, or in what lies between two pauses of it.
@@ -113,8 +113,8 @@ struct Stretch {
     stride: u64,
 }
 
-/// The ticket of what `parts` name, under a seed.
-pub fn ticket(seed: u64, parts: &[&str]) -> u64 {
+/// The sample_key of what `parts` name, under a seed.
+pub fn sample_key(seed: u64, parts: &[&str]) -> u64 {
     seeded_u64(seed, parts)
 }
 
@@ -154,7 +154,7 @@ pub fn windows(
                 if s.first_frame != track.first_frame {
                     parts.push(&first_frame);
                 }
-                ticket(seed, &parts)
+                sample_key(seed, &parts)
             }),
         ],
     )?;
@@ -170,11 +170,11 @@ pub fn windows(
             },
         )
         .with_column((col("copy").cum_count(false).over([col("stretch")])? - lit(1)).alias("nth"))
-        .with_column(ticket_of("key", "nth").alias("ticket"))
+        .with_column(sample_key_of("key", "nth").alias("sample_key"))
         .with_column(
             (col("first")
                 + col("nth").cast(DataType::UInt64) * col("stride")
-                + col("ticket") % col("stride"))
+                + col("sample_key") % col("stride"))
             .alias("start"),
         )
         // Where the last window begins later than the track allows, it begins earlier.
@@ -192,15 +192,15 @@ pub fn windows(
         .select([
             col("stretch").cast(DataType::UInt64),
             col("start"),
-            col("ticket"),
+            col("sample_key"),
         ])
         .collect()?;
     let numbers = |name: &str| -> PolarsResult<Vec<u64>> {
         Ok(chosen.column(name)?.u64()?.into_no_null_iter().collect())
     };
-    let (starts, tickets) = (numbers("start")?, numbers("ticket")?);
-    let chosen = numbers("stretch")?.into_iter().zip(starts).zip(tickets);
-    let windows = chosen.filter_map(|((stretch, frame_start), ticket)| {
+    let (starts, sample_keys) = (numbers("start")?, numbers("sample_key")?);
+    let chosen = numbers("stretch")?.into_iter().zip(starts).zip(sample_keys);
+    let windows = chosen.filter_map(|((stretch, frame_start), sample_key)| {
         let stretch = &stretches[stretch as usize];
         let frame_end = match stretch.secs {
             None => frame_start + stretch.length,
@@ -216,7 +216,7 @@ pub fn windows(
             frame_start,
             frame_end,
             step: length.div_ceil(u64::from(recipe.max_rows) - 1).max(1),
-            ticket,
+            sample_key,
         })
     });
     Ok(windows
@@ -298,16 +298,16 @@ fn most_of_each(counts: &[u64], total: u64) -> u64 {
 }
 
 /// `scramble(key + nth)` of two columns.
-fn ticket_of(key: &str, nth: &str) -> Expr {
+fn sample_key_of(key: &str, nth: &str) -> Expr {
     col(key).map_many(
         |columns| {
             let key = columns[0].u64()?.clone();
             let nth = columns[1].cast(&DataType::UInt64)?;
-            let tickets: UInt64Chunked =
+            let sample_keys: UInt64Chunked =
                 (key.into_no_null_iter().zip(nth.u64()?.into_no_null_iter()))
                     .map(|(key, nth)| Some(scramble(key.wrapping_add(nth))))
                     .collect();
-            Ok(tickets.into_column())
+            Ok(sample_keys.into_column())
         },
         &[col(nth)],
         |_, fields| Ok(Field::new(fields[0].name().clone(), DataType::UInt64)),
@@ -320,16 +320,19 @@ fn in_turns(rows: LazyFrame, groups: &[&str]) -> PolarsResult<LazyFrame> {
     let within =
         |name: &str| -> Vec<Expr> { groups.iter().copied().chain([name]).map(col).collect() };
     let turn = |partition: Vec<Expr>, name: &str| -> PolarsResult<Expr> {
-        Ok(col("ticket").cum_count(false).over(partition)?.alias(name))
+        Ok(col("sample_key")
+            .cum_count(false)
+            .over(partition)?
+            .alias(name))
     };
     let by = |names: [&'static str; 2]| names.map(PlSmallStr::from_static).to_vec();
     let options = SortMultipleOptions::default().with_maintain_order(true);
     Ok(rows
-        .sort(by(["ticket", "start"]), options.clone())
+        .sort(by(["sample_key", "start"]), options.clone())
         .with_column(turn(within("video"), "turn_in_video")?)
-        .sort(by(["turn_in_video", "ticket"]), options.clone())
+        .sort(by(["turn_in_video", "sample_key"]), options.clone())
         .with_column(turn(within("sport"), "turn_in_sport")?)
-        .sort(by(["turn_in_sport", "ticket"]), options))
+        .sort(by(["turn_in_sport", "sample_key"]), options))
 }
 
 /// What is known of an example when examples are chosen.
@@ -340,7 +343,7 @@ pub struct Candidate {
     pub video: u32,
     pub sport: u32,
     pub frame_start: u64,
-    pub ticket: u64,
+    pub sample_key: u64,
     /// Hash of all that it says.
     pub content: u64,
     pub split: Split,
@@ -358,7 +361,7 @@ fn candidate_frame(candidates: &[Candidate]) -> PolarsResult<LazyFrame> {
             column("video", &|c| u64::from(c.video)),
             column("sport", &|c| u64::from(c.sport)),
             column("start", &|c| c.frame_start),
-            column("ticket", &|c| c.ticket),
+            column("sample_key", &|c| c.sample_key),
             column("content", &|c| c.content),
             column("is_train", &|c| u64::from(c.split == Split::Train)),
         ],
@@ -380,7 +383,9 @@ fn indices(rows: LazyFrame) -> PolarsResult<Vec<usize>> {
 /// # Errors
 /// When Polars fails.
 pub fn distinct(candidates: &[Candidate]) -> PolarsResult<Vec<usize>> {
-    let by = ["is_train", "ticket"].map(PlSmallStr::from_static).to_vec();
+    let by = ["is_train", "sample_key"]
+        .map(PlSmallStr::from_static)
+        .to_vec();
     let options = SortMultipleOptions::default().with_maintain_order(true);
     let rows = candidate_frame(candidates)?
         .sort(by, options)
@@ -416,7 +421,7 @@ pub fn sample(candidates: &[Candidate], weights: &[f64], wanted: u64) -> PolarsR
     )?;
     let turns = in_turns(candidate_frame(candidates)?, &["task"])?
         .with_column(
-            (col("ticket").cum_count(false).over([col("task")])?)
+            (col("sample_key").cum_count(false).over([col("task")])?)
                 .cast(DataType::UInt64)
                 .alias("turn"),
         )
@@ -428,7 +433,9 @@ pub fn sample(candidates: &[Candidate], weights: &[f64], wanted: u64) -> PolarsR
         )
         .filter(col("turn").lt_eq(col("quota")))
         .sort(
-            ["ticket", "index"].map(PlSmallStr::from_static).to_vec(),
+            ["sample_key", "index"]
+                .map(PlSmallStr::from_static)
+                .to_vec(),
             SortMultipleOptions::default(),
         );
     indices(turns)
@@ -500,7 +507,7 @@ pub fn splits(videos: &[SplitVideo], valid_fraction: f64, seed: u64) -> Vec<Spli
     }
     let mut order: Vec<(u64, &Vec<usize>)> = groups
         .iter()
-        .map(|(key, group)| (ticket(seed, &["split", key]), group))
+        .map(|(key, group)| (sample_key(seed, &["split", key]), group))
         .collect();
     order.sort();
     let frames: Vec<u64> = order
@@ -806,7 +813,7 @@ mod tests {
             video,
             sport: video % 2,
             frame_start: content,
-            ticket: scramble(content + u64::from(task)),
+            sample_key: scramble(content + u64::from(task)),
             content,
             split,
         }

@@ -8,8 +8,7 @@ use super::DatasetError;
 use super::build::{Census, fact_rows, rows_of};
 use super::plan::Window;
 use super::recipe::{self, Recipe, WindowKind};
-use super::template::Templates;
-use super::template::Words;
+use super::template::{RenderedExample, Templates};
 use crate::lake::Lake;
 use crate::query::{ExternalAccess, Session};
 use crate::random::scramble;
@@ -28,6 +27,7 @@ const FEWEST_ROWS: u64 = 4;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scene {
     pub video_id: String,
+    pub file_name: String,
     pub person: u16,
     pub span: Span,
 }
@@ -59,12 +59,64 @@ pub struct SceneTable {
     pub frame_end: u64,
 }
 
-/// Lays out what `question` needs of a scene, as the recipe `task` does, or the one whose questions
-/// are nearest.
-///
-/// # Errors
-/// When the person is not seen then, there is no such recipe, or none finds anything to show.
-pub fn scene_table(
+impl Scene {
+    /// A time of the video that `video` selects (an id, a path, a file name, or the beginning of
+    /// one), with the person of a number, or else the video's main person.
+    ///
+    /// # Errors
+    /// When the lake has no such video, or the person is not in it.
+    pub fn find(
+        lake: &Lake,
+        video: &str,
+        person: Option<u16>,
+        span: Span,
+    ) -> Result<Self, DatasetError> {
+        let mut videos = lake.find_videos(&[video.to_owned()])?;
+        let video = videos.pop().ok_or(DatasetError::NoSuchVideo)?;
+        let persons = lake.persons(&video)?;
+        let main = lake.main_person(&video)?;
+        let person = person.or(main).or(persons.first().copied());
+        let file_name = || video.file_name.clone();
+        let person = person.ok_or_else(|| DatasetError::NobodySeen {
+            file_name: file_name(),
+        })?;
+        if !persons.contains(&person) {
+            let known: Vec<String> = persons.iter().map(u16::to_string).collect();
+            return Err(DatasetError::NoSuchPerson {
+                person,
+                file_name: file_name(),
+                known: known.join(", "),
+            });
+        }
+        Ok(Self {
+            file_name: file_name(),
+            video_id: video.video_id,
+            person,
+            span,
+        })
+    }
+
+    /// Lays out what `question` needs of the scene, as the recipe `task` does, or the one whose
+    /// questions are nearest.
+    ///
+    /// # Errors
+    /// When the person is not seen then, there is no such recipe, or none finds anything to show.
+    pub fn table(
+        &self,
+        lake: &Lake,
+        recipes: &Path,
+        question: &str,
+        task: Option<&str>,
+    ) -> Result<SceneTable, DatasetError> {
+        let table = scene_table(lake, recipes, self, question, task);
+        table.map_err(|source| DatasetError::NoTable {
+            file_name: self.file_name.clone(),
+            source: Box::new(source),
+        })
+    }
+}
+
+fn scene_table(
     lake: &Lake,
     recipes: &Path,
     scene: &Scene,
@@ -107,9 +159,9 @@ pub fn scene_table(
             let Some(video) = census.for_templates(&row.video_id) else {
                 continue;
             };
-            for ticket in 0..templates.questions(recipe) {
+            for sample_key in 0..templates.questions(recipe) {
                 let context = row.context(&params, &video);
-                let words = templates.render(recipe, context, ticket)?;
+                let words = templates.render(recipe, context, sample_key)?;
                 candidates.push((recipe, row.frame_start, row.frame_end, words));
             }
         }
@@ -127,7 +179,7 @@ pub fn scene_table(
         });
     };
     let (recipe, frame_start, frame_end, words) = candidates.swap_remove(nearest);
-    let Words {
+    let RenderedExample {
         system,
         question: nearest_question,
         data,
@@ -240,12 +292,12 @@ fn windows(recipe: &Recipe, track: u32, frame_start: u64, frame_end: u64) -> Vec
     let step = reaching
         .find(|step| length.is_multiple_of(*step))
         .unwrap_or(step);
-    let window = |ticket: u64| Window {
+    let window = |sample_key: u64| Window {
         track,
         frame_start,
         frame_end,
         step,
-        ticket: scramble(ticket),
+        sample_key: scramble(sample_key),
     };
     (0..TRIES).map(window).collect()
 }
@@ -288,7 +340,7 @@ fn nearest(question: &str, candidates: &[Candidate<'_>]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// Words without numbers, in lower case, singular where that is a matter of an s. Names of columns
+/// RenderedExample without numbers, in lower case, singular where that is a matter of an s. Names of columns
 /// are several words.
 fn words(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_alphabetic());

@@ -35,14 +35,14 @@ const KNOWN_NAMES: [&str; 9] = [
 
 /// The words of an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
+pub struct RenderedExample {
     pub system: String,
     pub question: String,
     pub data: String,
     pub answer: String,
 }
 
-impl Words {
+impl RenderedExample {
     /// The words as a chat.
     pub fn messages(&self) -> Vec<Message> {
         let mut messages = prompt(&self.system, &self.question, &self.data);
@@ -134,7 +134,7 @@ impl Templates {
         }
     }
 
-    /// Makes the words of one row. `ticket` chooses among paraphrases.
+    /// Makes the words of one row. `sample_key` chooses among paraphrases.
     ///
     /// # Errors
     /// When the template fails on this row.
@@ -142,8 +142,8 @@ impl Templates {
         &self,
         recipe: &Recipe,
         context: Value,
-        ticket: u64,
-    ) -> Result<Words, DatasetError> {
+        sample_key: u64,
+    ) -> Result<RenderedExample, DatasetError> {
         let blocks = &self.blocks[&recipe.task];
         let failed = |e: Error| template_error(recipe, &e);
         let template = self.template(recipe)?;
@@ -152,16 +152,16 @@ impl Templates {
             let text = rendered.with_state_mut(|state| state.render_block(name));
             text.map(|text| text.trim().to_owned()).map_err(failed)
         };
-        let chosen = |names: &[String], ticket: u64| {
-            let index = ticket % names.len() as u64;
+        let chosen = |names: &[String], sample_key: u64| {
+            let index = sample_key % names.len() as u64;
             names[index as usize].clone()
         };
-        let question = block(&chosen(&blocks.questions, ticket))?;
+        let question = block(&chosen(&blocks.questions, sample_key))?;
         let answer = block(&chosen(
             &blocks.answers,
-            ticket / blocks.questions.len() as u64,
+            sample_key / blocks.questions.len() as u64,
         ))?;
-        let words = Words {
+        let words = RenderedExample {
             system: if blocks.has_system {
                 block("system")?
             } else {
@@ -185,7 +185,7 @@ impl Templates {
         }
     }
 
-    /// How many questions a recipe's template has: tickets below that choose each of them once.
+    /// How many questions a recipe's template has: sample_keys below that choose each of them once.
     pub fn questions(&self, recipe: &Recipe) -> u64 {
         self.blocks[&recipe.task].questions.len() as u64
     }

@@ -194,7 +194,7 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Answer, Answered, Sample, Setting};
+    use super::super::{Answer, Answered, EvaluationSetup, Sample};
     use super::*;
     use crate::dataset::{AnswerKind, Split};
 
@@ -224,7 +224,7 @@ mod tests {
             answered("2", false),
             answered("3", false),
         ];
-        let setting = Setting {
+        let setting = EvaluationSetup {
             base: "smollm2".into(),
             adapter: "gait".into(),
             adapter_blake3: "cd34".into(),

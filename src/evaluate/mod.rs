@@ -4,10 +4,14 @@
 //! of the known answers' tokens, end marks included.
 
 pub mod card;
+mod folder;
+mod llama;
 pub mod score;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -18,6 +22,9 @@ use crate::dataset::{AnswerKind, Dataset, Example, Split};
 use crate::language::{ChatTokenizer, NextTurn};
 use crate::llama::generate::{Choice, GenerateError, Limits, NextToken, generate};
 use crate::llama::{Batch, LlamaError};
+use crate::sync::Cancellation;
+pub use folder::{EVAL_FILE, TRAIN_REPORT_FILE, adapter_blake3, read_evaluation, save, write_card};
+pub use llama::evaluate;
 use score::Question;
 
 /// A model may use this many times the tokens of the known answer, and some more: whoever says more
@@ -25,13 +32,13 @@ use score::Question;
 const TOKENS_PER_KNOWN_TOKEN: usize = 2;
 const SPARE_TOKENS: usize = 16;
 
-/// A model that is examined.
-pub trait Subject {
-    /// Begins a text of at most `max_tokens` tokens.
+/// A model under evaluation.
+pub trait EvaluatedModel {
+    /// Starts to generate a text of at most `max_tokens` tokens, the prompt's included.
     ///
     /// # Errors
     /// When there is no room.
-    fn begin(&mut self, max_tokens: usize) -> Result<Box<dyn NextToken + '_>, LlamaError>;
+    fn start_text(&mut self, max_tokens: usize) -> Result<Box<dyn NextToken + '_>, LlamaError>;
 
     /// The negative log-likelihood (nats) of each target.
     ///
@@ -40,13 +47,15 @@ pub trait Subject {
     fn target_nlls(&mut self, batch: &Batch) -> Result<Vec<f32>, LlamaError>;
 }
 
-/// What the two models that are compared have in common.
-pub struct Exam<'a> {
+/// Asks two models the same questions; this is what they have in common.
+pub struct Evaluator<'a> {
     pub tokenizer: &'a ChatTokenizer,
     /// Most tokens of a prompt and its answer.
     pub max_positions: usize,
     /// Tokens that end an answer.
     pub end_ids: Vec<u32>,
+    /// Ends the evaluation, and gives up the question in work.
+    pub cancellation: &'a Cancellation,
 }
 
 /// Which examples are looked at.
@@ -60,7 +69,10 @@ pub struct Sample {
 
 impl Sample {
     /// The examples, in the dataset's order: of each task at most as many as wanted, by chance.
-    pub fn of(self, dataset: &Dataset) -> Vec<&Example> {
+    ///
+    /// # Errors
+    /// [`EvaluateError::NothingToAsk`] when there are none.
+    pub fn of(self, dataset: &Dataset) -> Result<Vec<&Example>, EvaluateError> {
         let mut tasks: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (place, example) in dataset.examples.iter().enumerate() {
             if example.split == self.split {
@@ -73,8 +85,12 @@ impl Sample {
             chosen.extend(places.choose_multiple(&mut random, self.per_task));
         }
         chosen.sort_unstable();
+        if chosen.is_empty() {
+            let split = self.split.name();
+            return Err(EvaluateError::NothingToAsk { split });
+        }
         let examples = chosen.into_iter().map(|place| &dataset.examples[place]);
-        examples.collect()
+        Ok(examples.collect())
     }
 }
 
@@ -105,7 +121,7 @@ pub struct Answered {
 
 /// One model's results over some examples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Marks {
+pub struct Scores {
     pub right: usize,
     /// Answers that are the known ones word by word.
     pub identical: usize,
@@ -115,7 +131,7 @@ pub struct Marks {
     pub perplexity: f64,
 }
 
-impl Marks {
+impl Scores {
     fn of<'a>(answers: impl Iterator<Item = (&'a Answer, usize)> + Clone) -> Self {
         let count = answers.clone().count().max(1) as f64;
         let tokens: usize = answers.clone().map(|(_, tokens)| tokens).sum();
@@ -137,16 +153,16 @@ impl Marks {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     pub asked: usize,
-    pub base: Marks,
-    pub adapter: Marks,
+    pub base: Scores,
+    pub adapter: Scores,
 }
 
 impl Comparison {
     fn of<'a>(answered: impl Iterator<Item = &'a Answered> + Clone) -> Self {
         Self {
             asked: answered.clone().count(),
-            base: Marks::of(answered.clone().map(|a| (&a.base, a.known_tokens))),
-            adapter: Marks::of(answered.map(|a| (&a.adapter, a.known_tokens))),
+            base: Scores::of(answered.clone().map(|a| (&a.base, a.known_tokens))),
+            adapter: Scores::of(answered.map(|a| (&a.adapter, a.known_tokens))),
         }
     }
 
@@ -173,7 +189,7 @@ impl Comparison {
     }
 }
 
-/// The result of an examination: what `eval.json` holds.
+/// The result of an evaluation: what `eval.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub base: String,
@@ -197,9 +213,9 @@ pub struct Evaluation {
     pub answers: Vec<Answered>,
 }
 
-/// What was examined, for the record.
+/// What was evaluated, for the record.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct EvaluationSetup {
     pub base: String,
     pub adapter: String,
     pub adapter_blake3: String,
@@ -210,7 +226,7 @@ pub struct Setting {
 impl Evaluation {
     /// Sums answers up.
     pub fn new(
-        setting: Setting,
+        setup: EvaluationSetup,
         dataset: &str,
         dataset_blake3: &str,
         lake_snapshot: u64,
@@ -226,14 +242,14 @@ impl Evaluation {
         }
         let numeric = answers.iter().filter(|a| a.kind == AnswerKind::Number);
         Self {
-            base: setting.base,
-            adapter: setting.adapter,
-            adapter_blake3: setting.adapter_blake3,
+            base: setup.base,
+            adapter: setup.adapter,
+            adapter_blake3: setup.adapter_blake3,
             dataset: dataset.into(),
             dataset_blake3: dataset_blake3.into(),
             lake_snapshot,
-            sample: setting.sample,
-            precision: setting.precision,
+            sample: setup.sample,
+            precision: setup.precision,
             all: Comparison::of(answers.iter()),
             numeric: Comparison::of(numeric),
             tasks,
@@ -261,24 +277,24 @@ impl Evaluation {
         let tasks = self
             .tasks
             .iter()
-            .map(|(task, marks)| (task.as_str(), marks));
-        let rows = tasks.chain(sums).map(|(name, marks)| {
+            .map(|(task, scores)| (task.as_str(), scores));
+        let rows = tasks.chain(sums).map(|(name, scores)| {
             [
                 name.to_owned(),
-                marks.asked.to_string(),
-                marks.base.right.to_string(),
-                marks.adapter.right.to_string(),
-                format!("{:.2}", marks.base.mean_f1),
-                format!("{:.2}", marks.adapter.mean_f1),
-                format!("{:.2}", marks.base.perplexity),
-                format!("{:.2}", marks.adapter.perplexity),
+                scores.asked.to_string(),
+                scores.base.right.to_string(),
+                scores.adapter.right.to_string(),
+                format!("{:.2}", scores.base.mean_f1),
+                format!("{:.2}", scores.adapter.mean_f1),
+                format!("{:.2}", scores.base.perplexity),
+                format!("{:.2}", scores.adapter.perplexity),
             ]
         });
         rows.collect()
     }
 }
 
-/// What can go wrong with an examination.
+/// What can go wrong with an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     #[error(
@@ -286,45 +302,63 @@ pub enum EvaluateError {
     )]
     NothingToAsk { split: &'static str },
     #[error("example {id}: {source}")]
-    Example { id: String, source: GenerateError },
+    Example {
+        id: String,
+        source: Box<GenerateError>,
+    },
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the file is damaged: {path}")]
+    Damaged {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    #[error("cannot write {what}: {path}")]
+    Write {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Llama(#[from] LlamaError),
 }
 
-/// Asks both models all examples. `done` is told how many have been answered, and says whether to
-/// go on; `None` when not.
-///
-/// # Errors
-/// When a prompt is longer than the model takes, or the computation fails.
-pub fn examine(
-    exam: &Exam<'_>,
-    dataset: &Dataset,
-    examples: &[&Example],
-    base: &mut dyn Subject,
-    adapter: &mut dyn Subject,
-    done: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Result<Option<Vec<Answered>>, EvaluateError> {
-    let mut answered = Vec::with_capacity(examples.len());
-    for example in examples {
-        let of_example = exam
-            .ask_both(dataset, example, base, adapter)
-            .map_err(|source| EvaluateError::Example {
+impl Evaluator<'_> {
+    /// Asks both models all examples; `done` is told how many have been answered. `None` when it was
+    /// cancelled.
+    ///
+    /// # Errors
+    /// When a prompt is longer than the model takes, or the computation fails.
+    pub fn ask(
+        &self,
+        dataset: &Dataset,
+        examples: &[&Example],
+        base: &mut dyn EvaluatedModel,
+        adapter: &mut dyn EvaluatedModel,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Option<Vec<Answered>>, EvaluateError> {
+        let mut answered = Vec::with_capacity(examples.len());
+        for example in examples {
+            let of_example = self.ask_both(dataset, example, base, adapter);
+            // An answer that was cut off counts as little as one that failed for that reason.
+            if self.cancellation.is_cancelled() {
+                return Ok(None);
+            }
+            answered.push(of_example.map_err(|source| EvaluateError::Example {
                 id: example.id.clone(),
-                source,
-            })?;
-        answered.push(of_example);
-        if done(answered.len()).is_break() {
-            return Ok(None);
+                source: Box::new(source),
+            })?);
+            done(answered.len());
         }
+        Ok(Some(answered))
     }
-    Ok(Some(answered))
-}
 
-impl Exam<'_> {
     fn ask_both(
         &self,
         dataset: &Dataset,
         example: &Example,
-        base: &mut dyn Subject,
-        adapter: &mut dyn Subject,
+        base: &mut dyn EvaluatedModel,
+        adapter: &mut dyn EvaluatedModel,
     ) -> Result<Answered, GenerateError> {
         let question = Question {
             question: &example.question,
@@ -343,17 +377,20 @@ impl Exam<'_> {
             max_positions: self.max_positions,
             end_ids: self.end_ids.clone(),
         };
-        let ask = |subject: &mut dyn Subject| -> Result<Answer, GenerateError> {
-            let nlls = subject.target_nlls(&batch)?;
-            let mut text = subject.begin(prompt.len() + limits.max_tokens)?;
-            let ignore = &mut |_: &str| ControlFlow::Continue(());
-            let generated = generate(&mut *text, self.tokenizer, &prompt, &limits, ignore)?;
-            let mark = question.mark(&generated.text);
+        let ask = |model: &mut dyn EvaluatedModel| -> Result<Answer, GenerateError> {
+            let nlls = model.target_nlls(&batch)?;
+            let mut text = model.start_text(prompt.len() + limits.max_tokens)?;
+            let on_text = &mut |_: &str| match self.cancellation.is_cancelled() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            let generated = generate(&mut *text, self.tokenizer, &prompt, &limits, on_text)?;
+            let score = question.score(&generated.text);
             Ok(Answer {
                 text: generated.text,
-                is_right: mark.is_right,
-                f1: mark.f1,
-                is_identical: mark.is_identical,
+                is_right: score.is_right,
+                f1: score.f1,
+                is_identical: score.is_identical,
                 nll: nlls.iter().map(|nll| f64::from(*nll)).sum(),
             })
         };

@@ -21,7 +21,7 @@ pub struct Question<'a> {
 
 /// What an answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mark {
+pub struct Score {
     pub is_right: bool,
     /// F1 of the numbers, of the rows or of the words, 0 to 1.
     pub f1: f64,
@@ -57,14 +57,14 @@ impl Question<'_> {
     }
 
     /// Judges an answer.
-    pub fn mark(&self, answer: &str) -> Mark {
+    pub fn score(&self, answer: &str) -> Score {
         let is_identical = words(self.answer).eq(words(answer));
         let (is_right, f1) = match self.kind() {
-            AnswerKind::Number => self.mark_numbers(answer),
-            AnswerKind::List => self.mark_rows(answer),
-            AnswerKind::Text => (is_identical, self.mark_words(answer)),
+            AnswerKind::Number => self.score_numbers(answer),
+            AnswerKind::List => self.score_rows(answer),
+            AnswerKind::Text => (is_identical, self.score_words(answer)),
         };
-        Mark {
+        Score {
             is_right,
             f1,
             is_identical,
@@ -81,7 +81,7 @@ impl Question<'_> {
         wanted
     }
 
-    fn mark_numbers(&self, answer: &str) -> (bool, f64) {
+    fn score_numbers(&self, answer: &str) -> (bool, f64) {
         let wanted = self.wanted_numbers();
         let mut said = numbers(answer);
         said.retain(|number| number.value.is_finite());
@@ -117,7 +117,7 @@ impl Question<'_> {
         opposes(GROWTH, DECLINE) || opposes(DECLINE, GROWTH)
     }
 
-    fn mark_rows(&self, answer: &str) -> (bool, f64) {
+    fn score_rows(&self, answer: &str) -> (bool, f64) {
         let none = |text: &str| words(text).next().is_some_and(is_denial);
         if none(self.answer) || none(answer) {
             let is_right = none(self.answer) && none(answer);
@@ -130,7 +130,7 @@ impl Question<'_> {
     }
 
     /// F1 of the words, as SQuAD has it (Rajpurkar et al. 2016).
-    fn mark_words(&self, answer: &str) -> f64 {
+    fn score_words(&self, answer: &str) -> f64 {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for word in words(self.answer) {
             *counts.entry(word).or_default() += 1;
@@ -238,16 +238,16 @@ mod tests {
     };
 
     fn is_right(question: Question<'_>, answer: &str) -> bool {
-        question.mark(answer).is_right
+        question.score(answer).is_right
     }
 
     #[test]
     fn the_known_answer_is_right() {
         for question in [READ, CHANGE, UNRELIABLE, MISSING] {
-            let mark = question.mark(question.answer);
-            assert!(mark.is_right && mark.is_identical, "{question:?}");
-            assert!((mark.f1 - 1.0).abs() < 1e-12, "{question:?}");
-            assert!(!question.mark("").is_right);
+            let score = question.score(question.answer);
+            assert!(score.is_right && score.is_identical, "{question:?}");
+            assert!((score.f1 - 1.0).abs() < 1e-12, "{question:?}");
+            assert!(!question.score("").is_right);
         }
     }
 
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn to_read_out_the_table_is_not_to_answer() {
-        let mark = READ.mark("The left knee angles are 150.1 deg and 142.7 deg.");
-        assert!(!mark.is_right);
-        assert!((mark.f1 - 2.0 / 3.0).abs() < 1e-12);
+        let score = READ.score("The left knee angles are 150.1 deg and 142.7 deg.");
+        assert!(!score.is_right);
+        assert!((score.f1 - 2.0 / 3.0).abs() < 1e-12);
         // What is not asked for may be said.
         assert!(is_right(READ, "142.7 deg, 0.12 s after the first row"));
     }
@@ -288,8 +288,8 @@ mod tests {
             CHANGE,
             "It decreases by 8 degrees, from 20 to 12."
         ));
-        let mark = CHANGE.mark("by 8 deg");
-        assert!((mark.f1 - 0.5).abs() < 1e-12, "{mark:?}");
+        let score = CHANGE.score("by 8 deg");
+        assert!((score.f1 - 0.5).abs() < 1e-12, "{score:?}");
     }
 
     #[test]
@@ -299,11 +299,11 @@ mod tests {
             UNRELIABLE,
             "The left wrist and the left eye inner."
         ));
-        let mark = UNRELIABLE.mark("left_eye, left_wrist");
-        assert!(!mark.is_right);
-        assert!((mark.f1 - 0.5).abs() < 1e-12, "{mark:?}");
+        let score = UNRELIABLE.score("left_eye, left_wrist");
+        assert!(!score.is_right);
+        assert!((score.f1 - 0.5).abs() < 1e-12, "{score:?}");
         assert!(is_right(MISSING, "1.2 s, 0.4 s"));
-        assert!((MISSING.mark("At 0.4 s.").f1 - 2.0 / 3.0).abs() < 1e-12);
+        assert!((MISSING.score("At 0.4 s.").f1 - 2.0 / 3.0).abs() < 1e-12);
         let none = Question {
             answer: "None is unreliable: the least visible is the nose with 0.99.",
             ..UNRELIABLE
@@ -328,9 +328,9 @@ mod tests {
             declared: Some(AnswerKind::Text),
         };
         assert!(is_right(outside, "that cannot be told  from this data"));
-        let mark = outside.mark("That cannot be told.");
-        assert!(!mark.is_right);
-        assert!((mark.f1 - 8.0 / 11.0).abs() < 1e-12, "{mark:?}");
+        let score = outside.score("That cannot be told.");
+        assert!(!score.is_right);
+        assert!((score.f1 - 8.0 / 11.0).abs() < 1e-12, "{score:?}");
         // Without a number in the answer there is none to judge by.
         let numberless = Question {
             declared: None,

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "video")]
 pub mod annotation;
+mod file_names;
 mod mot;
 mod outputs;
 mod pose_json;
@@ -21,13 +22,15 @@ mod wide;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs, shared_stems, unique_stem};
+pub use file_names::{shared_stems, unique_stem};
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use sink::ExportError;
 pub use trc::MARKER_NAMES;
 
 use crate::lake::{Lake, PersonRow, VideoRecord};
 use crate::names;
+use crate::sync::Cancellation;
 use mot::MotWriter;
 use sink::FrameSink;
 use trc::TrcWriter;
@@ -110,12 +113,44 @@ pub struct ExportedFile {
     pub frame_count: u64,
 }
 
+/// Exports videos, each with [`export_video`]; `done` is told of each. Names are unique among all
+/// videos of the lake, so that one export never replaces another video's files. After a cancellation
+/// nothing more is done.
+///
+/// # Errors
+/// When the lake's videos cannot be listed.
+pub fn export_videos(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    format: ExportFormat,
+    person: Option<u16>,
+    folder: &Path,
+    cancellation: &Cancellation,
+    mut done: impl FnMut(Result<&[ExportedFile], ExportError>),
+) -> Result<Vec<ExportedFile>, ExportError> {
+    let all = lake.find_videos(&[])?;
+    let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
+    let mut files = Vec::new();
+    for video in videos {
+        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
+        match export_video(lake, video, format, person, folder, &stem, cancellation) {
+            Ok(exported) => {
+                done(Ok(&exported));
+                files.extend(exported);
+            }
+            Err(ExportError::Stopped) => break,
+            Err(error) => done(Err(error)),
+        }
+    }
+    Ok(files)
+}
+
 /// Writes a video's file, or, for formats that hold one person, the file of each person. Files are
 /// named `stem`, with `_person<N>` behind it where they hold one of several persons.
 ///
 /// # Errors
 /// When the lake cannot be read, `person` is not in the video, nobody is and the format holds
-/// markers or angles, the folder cannot be written to, or `is_stopped` says so. No file is left
+/// markers or angles, the folder cannot be written to, or it is cancelled. No file is left
 /// behind then.
 pub fn export_video(
     lake: &Lake,
@@ -124,7 +159,7 @@ pub fn export_video(
     person: Option<u16>,
     folder: &Path,
     stem: &str,
-    is_stopped: &dyn Fn() -> bool,
+    cancellation: &Cancellation,
 ) -> Result<Vec<ExportedFile>, ExportError> {
     let persons = lake.persons(video)?;
     let file_persons: Vec<Option<u16>> = match (person, format.persons_per_file()) {
@@ -163,7 +198,7 @@ pub fn export_video(
     }
     let mut frame_count = 0;
     for frame in lake.frames(video)? {
-        if is_stopped() {
+        if cancellation.is_cancelled() {
             return Err(ExportError::Stopped);
         }
         let frame = frame?;

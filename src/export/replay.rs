@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::annotation::{AnnotationError, Annotator, Caption, draw};
 use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
+use crate::sync::Cancellation;
 use crate::video::{
     ContactSheet, EncodeError, Frame, ImageFormat, VideoError, VideoInfo, VideoReader,
 };
@@ -133,13 +134,13 @@ pub fn annotate(
     path: &Path,
     rows: FrameReader,
     output: &Path,
-    is_stopped: &dyn Fn() -> bool,
+    cancellation: &Cancellation,
 ) -> Result<(), ReplayError> {
     let caption = caption_of(rows.video());
     let replay = Replay::open(path, rows)?;
     let mut annotator = Annotator::create(output, replay.info(), caption)?;
     replay.for_each(|frame, persons| {
-        if is_stopped() {
+        if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
         Ok(annotator.push(frame, persons)?)
@@ -171,7 +172,7 @@ pub fn contact_sheet(
     rows: FrameReader,
     layout: SheetLayout,
     format: ImageFormat,
-    is_stopped: &dyn Fn() -> bool,
+    cancellation: &Cancellation,
 ) -> Result<Vec<u8>, ReplayError> {
     let (frame_count, caption) = (rows.video().frame_count, caption_of(rows.video()));
     let places = u64::from(layout.columns) * u64::from(layout.rows);
@@ -184,7 +185,7 @@ pub fn contact_sheet(
     let frame_of = |place: u64| (2 * place + 1) * frame_count / (2 * shown);
     let mut place = 0;
     replay.for_each(|frame, persons| {
-        if is_stopped() {
+        if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
         if place < shown && frame.index == frame_of(place) {

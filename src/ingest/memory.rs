@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::lake::{MAX_BUFFERED_BYTES, PersonRow};
 use crate::pose::LOOKAHEAD_FRAMES;
-use crate::resources::{MemoryBudget, Permit};
+use crate::resources::{DatabaseUse, MemoryBudget, Permit};
 use crate::video::{Frame, VideoInfo};
 
 /// The program itself with its libraries, stacks and queues of rows; with one worker and the
@@ -27,8 +27,6 @@ const SESSION_BYTES_PER_FILE_BYTE: u64 = 3;
 const HELD_POSE_BYTES: u64 = 2 * 1200;
 /// Rows that wait for the writer, in frames.
 pub const QUEUED_ROWS: usize = 256;
-/// Part of the budget that the database may use.
-const DATABASE_SHARE: f64 = 0.1;
 const MIN_DATABASE_BYTES: u64 = 64 << 20;
 const MAX_DATABASE_BYTES: u64 = 256 << 20;
 /// Bits per pixel of a decoded picture before it becomes BGR: 4:2:0 with 8 bits takes 12, with
@@ -125,7 +123,7 @@ pub fn worker_bytes(model_file_bytes: u64, sessions: usize, max_persons: u16) ->
 
 /// The database's part of a budget.
 pub fn database_bytes(limit_bytes: u64) -> u64 {
-    let share = (limit_bytes as f64 * DATABASE_SHARE) as u64;
+    let share = DatabaseUse::Commit.memory_bytes(limit_bytes);
     share.clamp(MIN_DATABASE_BYTES, MAX_DATABASE_BYTES)
 }
 

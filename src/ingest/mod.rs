@@ -7,12 +7,15 @@
 //! writer's chunk of rows; `memory` divides the run's budget between them. Nothing grows with a
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
+mod backends;
+mod history;
 mod memory;
 mod persons;
 mod pipeline;
 mod plan;
 mod row_config;
 mod slow_motion;
+mod sources;
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -21,25 +24,29 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::analysis::AnalysisModel;
 use crate::export::annotation::AnnotationError;
 pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
-use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace};
+use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace, VideoRecord};
 use crate::pose::{PoseBackend, PoseError};
-use crate::sync::lock;
+use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
+pub use backends::Backends;
+pub use history::{Ingested, run_recorded};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
+pub use sources::{Source, SourceError, annotate_all, check_source};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
@@ -142,6 +149,34 @@ pub struct IngestSummary {
 }
 
 impl IngestSummary {
+    /// The videos that are in the lake now, and have no rows of an analysis model yet.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn without_analysis(
+        &self,
+        lake: &Lake,
+        model: &AnalysisModel,
+    ) -> Result<Vec<VideoRecord>, LakeError> {
+        let mut without_rows = Vec::new();
+        for report in &self.videos {
+            let is_in_lake = matches!(
+                report.outcome,
+                VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped
+            );
+            if let Some(video_id) = report.video_id.as_ref().filter(|_| is_in_lake)
+                && !lake.has_analysis(video_id, model.key())?
+            {
+                without_rows.push(video_id.clone());
+            }
+        }
+        // Without selectors, all videos of the lake would be found.
+        match without_rows.is_empty() {
+            true => Ok(Vec::new()),
+            false => lake.find_videos(&without_rows),
+        }
+    }
+
     pub fn count(&self, wanted: impl Fn(&VideoOutcome) -> bool) -> usize {
         let outcomes = self.videos.iter().map(|video| &video.outcome);
         outcomes.filter(|outcome| wanted(outcome)).count()
@@ -213,9 +248,8 @@ struct Run<'a> {
     config: &'a IngestConfig,
     backends: &'a BackendFactory<'a>,
     observer: &'a dyn IngestObserver,
-    cancelled: &'a AtomicBool,
-    /// A fatal error happened: all workers stop.
-    aborted: AtomicBool,
+    /// Cancelled from outside, or by a fatal error: all workers stop.
+    cancellation: Cancellation,
     fatal: Mutex<Option<IngestError>>,
     lake_is_new: bool,
     lake: LakeSlot,
@@ -245,7 +279,7 @@ enum Claimed {
 
 /// Ingests all videos of the order; returns when each is committed, skipped or has failed.
 ///
-/// When `cancelled` becomes true, videos in work are given up, and those that were committed stay.
+/// When `cancellation` says so, videos in work are given up, and those that were committed stay.
 ///
 /// # Errors
 /// When the lake or the models cannot be used at all, or no video was found.
@@ -254,7 +288,7 @@ pub fn run(
     backends: &BackendFactory<'_>,
     lake: &LakeFactory<'_>,
     observer: &dyn IngestObserver,
-    cancelled: &AtomicBool,
+    cancellation: &Cancellation,
 ) -> Result<IngestSummary, IngestError> {
     let started = Instant::now();
     let videos = plan(&config.inputs, &config.outputs.folder);
@@ -272,8 +306,7 @@ pub fn run(
         config,
         backends,
         observer,
-        cancelled,
-        aborted: AtomicBool::new(false),
+        cancellation: cancellation.child(),
         fatal: Mutex::new(None),
         lake_is_new: !config.lake.exists(),
         lake: OnceLock::new(),
@@ -311,13 +344,9 @@ pub fn run(
 }
 
 impl Run<'_> {
-    fn is_stopped(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
-    }
-
     fn abort(&self, error: impl Into<IngestError>) {
         lock(&self.fatal).get_or_insert(error.into());
-        self.aborted.store(true, Ordering::Relaxed);
+        self.cancellation.cancel();
     }
 
     fn open_lake(&self, open: &LakeFactory<'_>) {
@@ -361,7 +390,7 @@ impl Run<'_> {
             let Some(video) = videos.get(index) else {
                 return;
             };
-            if self.is_stopped() {
+            if self.cancellation.is_cancelled() {
                 let report = VideoReport::without_rows(video.path(), VideoOutcome::Cancelled);
                 self.report(index, report);
             } else {
@@ -509,7 +538,7 @@ impl Run<'_> {
             cores: self.config.cores,
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,
-            is_stopped: &|| self.is_stopped(),
+            cancellation: &self.cancellation,
             on_start: &|hint| self.observer.video_started(index, path, hint),
             on_frame: &|| self.observer.frame_done(index),
         };

@@ -32,6 +32,7 @@ use crate::lake::{
 };
 use crate::metrics::Measurer;
 use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings};
+use crate::sync::Cancellation;
 use crate::video::{
     CaptureTags, Frame, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader,
 };
@@ -112,7 +113,7 @@ pub struct VideoJob<'a> {
     /// Frames that the decoder hands on at once.
     pub batch_size: usize,
     pub outputs: &'a VideoOutputs,
-    pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+    pub cancellation: &'a Cancellation,
     /// Called with the number of frames that the container suggests.
     pub on_start: &'a (dyn Fn(Option<u64>) + Sync),
     pub on_frame: &'a (dyn Fn() + Sync),
@@ -444,7 +445,7 @@ impl<'a> Estimation<'a> {
             };
             self.stages.wait_for_frames_secs += waiting.elapsed().as_secs_f64();
             for frame in batch {
-                if (self.job.is_stopped)() {
+                if self.job.cancellation.is_cancelled() {
                     return Err(Interruption::Stopped);
                 }
                 let poses = self.estimate(backend, &frame)?;

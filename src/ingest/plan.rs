@@ -10,11 +10,12 @@ use walkdir::{DirEntry, WalkDir};
 use crate::video::{Content, VideoError, sniff};
 
 /// Suffixes by which people call something a video: in a folder, a file so named that is no video
-/// is reported rather than passed over.
-const VIDEO_SUFFIXES: [&str; 29] = [
-    "264", "265", "3g2", "3gp", "asf", "avc", "avi", "divx", "dv", "f4v", "flv", "h264", "h265",
-    "hevc", "ivf", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv",
-    "ts", "webm", "wmv",
+/// is reported rather than passed over. Suffixes that other files have as well are not among them:
+/// .ts and .mts are TypeScript or Qt's translations as often as MPEG transport streams, .asf are
+/// skeletons of motion capture (Acclaim). There the content decides.
+const VIDEO_SUFFIXES: [&str; 26] = [
+    "264", "265", "3g2", "3gp", "avc", "avi", "divx", "dv", "f4v", "flv", "h264", "h265", "hevc",
+    "ivf", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mxf", "ogv", "webm", "wmv",
 ];
 /// Suffixes of sound and still pictures that share a video container's first bytes.
 const OTHER_SUFFIXES: [&str; 15] = [
@@ -136,6 +137,15 @@ mod tests {
         };
         write("a clip.MP4", b"no video, but called one");
         write("notes.txt", b"nothing to see");
+        write("app.ts", b"import { pose } from './pose';\n");
+        write("module.mts", b"export const pose = 1;\n");
+        write("strings_de.ts", b"<?xml version=\"1.0\"?><!DOCTYPE TS>");
+        write("subject.asf", b"# a skeleton\n:version 1.10\n");
+        write("empty.ts", b"");
+        write(
+            "camera.mts",
+            &[&[0; 4][..], &[0x47; 188]].concat().repeat(4),
+        );
         write("no suffix", b"\0\0\0\x20ftypisom");
         write("sound.m4a", b"\0\0\0\x20ftypM4A ");
         write(".hidden.mp4", b"\0\0\0\x20ftypisom");
@@ -143,7 +153,7 @@ mod tests {
         let twice = [folder.path().to_path_buf(), folder.path().join("no suffix")];
         assert_eq!(
             names(&plan(&twice, Path::new("/nowhere"))),
-            ["a clip.MP4", "no suffix", "x.mp4"]
+            ["a clip.MP4", "camera.mts", "no suffix", "x.mp4"]
         );
     }
 

@@ -1,6 +1,7 @@
 //! Base models: what `--base NAME_OR_PATH` stands for.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::files::TOKENIZER_FILE;
 use super::{ChatTokenizer, Hub, LanguageError, Needs, gguf};
@@ -40,6 +41,62 @@ impl Base {
     /// When its files are wrong.
     pub fn tokenizer(&self) -> Result<ChatTokenizer, LanguageError> {
         ChatTokenizer::open(self.files.path())
+    }
+
+    /// What other tools call the model: its repository on the hub where it is a known one, or else
+    /// as the user named it.
+    pub fn public_name(&self, store: &ModelStore) -> String {
+        named(store, &self.name).map_or_else(|| self.name.clone(), |base| base.repository.clone())
+    }
+
+    /// The files that the weights are in, with what says how they belong together.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn weight_files(&self) -> Result<Vec<PathBuf>, LanguageError> {
+        let folder = match &self.files {
+            BaseFiles::Gguf(path) | BaseFiles::TokenizerJson(path) => {
+                return Ok(vec![path.clone()]);
+            }
+            BaseFiles::Folder(folder) => folder,
+        };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {
+            let path = entry.map_err(|e| unreadable(folder, e))?.path();
+            let is_wanted = path.extension().is_some_and(|end| end == "safetensors")
+                || path.file_name().is_some_and(|name| name == "config.json");
+            if is_wanted {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// Bytes of [`Self::weight_files`].
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn file_bytes(&self) -> Result<u64, LanguageError> {
+        let bytes = |path: &PathBuf| {
+            let metadata = fs::metadata(path).map_err(|e| unreadable(path, e))?;
+            Ok(metadata.len())
+        };
+        self.weight_files()?.iter().map(bytes).sum()
+    }
+
+    /// BLAKE3 of [`Self::weight_files`], 64 hex digits.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn blake3(&self) -> Result<String, LanguageError> {
+        let mut hasher = blake3::Hasher::new();
+        for file in self.weight_files()? {
+            hasher
+                .update_mmap_rayon(&file)
+                .map_err(|e| unreadable(&file, e))?;
+        }
+        Ok(hasher.finalize().to_hex().to_string())
     }
 }
 
@@ -87,6 +144,15 @@ pub fn find_with(
         name: name_or_path.into(),
         files,
     })
+}
+
+/// The repository on the Hugging Face hub of a base model; `None` for files of one's own.
+pub fn repository(store: &ModelStore, base: &str) -> Option<String> {
+    let is_repository = || base.split('/').count() == 2 && !base.starts_with('.');
+    match named(store, base) {
+        Some(named) => Some(named.repository.clone()),
+        None => (is_repository() && !Path::new(base).exists()).then(|| base.to_owned()),
+    }
 }
 
 fn named<'a>(store: &'a ModelStore, name: &str) -> Option<&'a NamedBase> {
@@ -183,4 +249,11 @@ fn installed(store: &ModelStore, hub: &Hub, needs: Needs) -> String {
         return "nothing".into();
     }
     names.join(", ")
+}
+
+fn unreadable(path: &Path, error: io::Error) -> LanguageError {
+    LanguageError::Read {
+        path: path.into(),
+        reason: error.to_string(),
+    }
 }

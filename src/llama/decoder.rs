@@ -11,6 +11,7 @@ use super::kernels::elementwise::exp;
 use super::kernels::matvec::{dot, matvec, matvecs};
 use super::kernels::vectorised;
 use super::{Adapter, LlamaConfig, LlamaError, Matrix, Projection, Weights};
+use crate::sync::Cancellation;
 
 /// A text that grows.
 pub struct Decoder {
@@ -20,6 +21,7 @@ pub struct Decoder {
     max_tokens: usize,
     position: usize,
     layers: Vec<Cache>,
+    cancellation: Cancellation,
 }
 
 /// Keys and values of a layer: [head][position][element].
@@ -57,7 +59,15 @@ impl Decoder {
             max_tokens,
             position: 0,
             weights,
+            cancellation: Cancellation::new(),
         })
+    }
+
+    /// The same text, which ends with [`LlamaError::Cancelled`] when `cancellation` says so.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancellation: &Cancellation) -> Self {
+        self.cancellation = cancellation.clone();
+        self
     }
 
     /// Tokens that were fed so far.
@@ -103,7 +113,8 @@ impl Decoder {
         let options = EngineOptions {
             checkpointing: Checkpointing::Off,
         };
-        let engine = Engine::new(Arc::clone(&self.weights), options);
+        let engine =
+            Engine::new(Arc::clone(&self.weights), options).cancelled_by(&self.cancellation);
         let head_dim = self.weights.config.head_dim;
         let layers = &mut self.layers;
         let hidden = engine.fill(self.adapter.as_ref(), ids, |layer, keys, values| {
@@ -118,6 +129,9 @@ impl Decoder {
 
     /// The next token; gives the last layer's output.
     fn step(&mut self, id: u32) -> Result<Vec<f32>, LlamaError> {
+        if self.cancellation.is_cancelled() {
+            return Err(LlamaError::Cancelled);
+        }
         let weights = Arc::clone(&self.weights);
         let config = &weights.config;
         let mut x = vec![0.0; config.hidden_size];

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use super::dropout::Dropout;
 use super::kernels::attention::{Attention, Heads, attend, attention_gradients};
 use super::kernels::elementwise::{
-    Rotations, Turn, add_rms_norm_gradient, rms_norm, rms_norm_with, swiglu, swiglu_gradients,
+    RotationDirection, Rotations, add_rms_norm_gradient, rms_norm, rms_norm_with, swiglu,
+    swiglu_gradients,
 };
 use super::kernels::gemm::{Left, add_outer, add_outer_transposed, add_product, product};
 use super::kernels::gemm_bf16;
@@ -22,6 +23,7 @@ use super::{
     Adapter, Batch, LayerWeights, LlamaConfig, LlamaError, LoraPair, Matrix, Projection, Trainable,
     Weights,
 };
+use crate::sync::Cancellation;
 
 /// What is kept of a forward pass for the backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub struct Engine {
     weights: Arc<Weights>,
     options: EngineOptions,
     frequencies: Vec<f32>,
+    cancellation: Cancellation,
 }
 
 /// A pass over one batch.
@@ -54,6 +57,7 @@ struct Pass<'a> {
     texts: Vec<Range<usize>>,
     /// `None`: nothing is dropped.
     dropout: Option<Dropout>,
+    cancellation: &'a Cancellation,
 }
 
 /// What the backward pass needs of a layer.
@@ -79,7 +83,16 @@ impl Engine {
             frequencies: weights.config.rope_frequencies(),
             weights,
             options,
+            cancellation: Cancellation::new(),
         }
+    }
+
+    /// The same engine, whose passes end with [`LlamaError::Cancelled`] before their next layer when
+    /// `cancellation` says so.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancellation: &Cancellation) -> Self {
+        self.cancellation = cancellation.clone();
+        self
     }
 
     /// The logits that follow each token of a text: shape [tokens][vocabulary].
@@ -142,6 +155,7 @@ impl Engine {
             rotations: Rotations::new(&self.frequencies, &positions),
             texts,
             dropout,
+            cancellation: &self.cancellation,
         })
     }
 }
@@ -271,6 +285,9 @@ impl Pass<'_> {
 
     /// One layer forwards.
     fn layer(&self, layer: usize, input: Panels) -> Result<(Panels, Saved), LlamaError> {
+        if self.cancellation.is_cancelled() {
+            return Err(LlamaError::Cancelled);
+        }
         let config = self.config();
         let weights = &self.weights.layers[layer];
         let linear = |projection, x: &Panels| self.linear(layer, projection, x);
@@ -295,8 +312,8 @@ impl Pass<'_> {
         let mut q = keep(Projection::Q, q?);
         let mut k = keep(Projection::K, k?);
         let v = keep(Projection::V, v?);
-        self.rotations.apply(&mut q, Turn::Forwards);
-        self.rotations.apply(&mut k, Turn::Forwards);
+        self.rotations.apply(&mut q, RotationDirection::Forward);
+        self.rotations.apply(&mut k, RotationDirection::Forward);
         let attention = attend(&q, &k, &v, &self.texts, self.heads());
         let mut middle = keep(Projection::O, linear(Projection::O, &attention.out)?);
         add(&mut middle, &input);
@@ -432,6 +449,9 @@ impl Pass<'_> {
         mut dx: Panels,
         gradients: &mut [LoraPair],
     ) -> Result<Panels, LlamaError> {
+        if self.cancellation.is_cancelled() {
+            return Err(LlamaError::Cancelled);
+        }
         let weights: &LayerWeights = &self.weights.layers[layer];
         let Saved {
             input,
@@ -477,8 +497,8 @@ impl Pass<'_> {
         let heads = self.heads();
         let (mut dq, mut dk, dv) =
             attention_gradients(&d_attention, &attention, &q, &k, &v, &self.texts, heads);
-        self.rotations.apply(&mut dq, Turn::Back);
-        self.rotations.apply(&mut dk, Turn::Back);
+        self.rotations.apply(&mut dq, RotationDirection::Inverse);
+        self.rotations.apply(&mut dk, RotationDirection::Inverse);
         let normed = rms_norm_with(&input, &weights.input_norm, &input_inverse_rms);
         let inputs = [
             (Projection::Q, &dq),

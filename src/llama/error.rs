@@ -46,6 +46,20 @@ pub enum LlamaError {
     },
     #[error("the adapter is not usable: {reason}: {path}")]
     Adapter { path: PathBuf, reason: String },
+    #[error("the adapter does not fit the base model '{base}'")]
+    OtherShape {
+        base: String,
+        source: Box<LlamaError>,
+    },
+    #[error(
+        "the weights of {base} take {needed} as {precision}, the memory limit is {limit}; take --precision bf16 or quantised, or raise --memory-limit"
+    )]
+    MemoryLimit {
+        base: String,
+        precision: &'static str,
+        needed: String,
+        limit: String,
+    },
     #[error(
         "token {id} is beyond the model's vocabulary of {vocab_size}; does the tokenizer belong to the model?"
     )]
@@ -56,6 +70,8 @@ pub enum LlamaError {
     NoTargets,
     #[error(transparent)]
     Language(#[from] LanguageError),
+    #[error("interrupted")]
+    Cancelled,
     #[error("the computation failed: {0}")]
     Candle(#[from] candle_core::Error),
 }

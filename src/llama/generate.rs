@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Decoder, LlamaError};
 use crate::language::{ChatTokenizer, LanguageError};
 
-/// A text in a model's head, which goes on with it.
+/// A text under generation, with the model's cache of its keys and values.
 pub trait NextToken {
     /// Takes the text's next tokens; gives the logits of what follows the last of them, as many as
     /// the vocabulary has tokens.
@@ -182,13 +182,20 @@ pub fn generate(
         Ok(processor.sample(&logits)?)
     };
     let started = Instant::now();
-    let mut logits = model.feed(prompt)?;
+    let mut feed = |ids: &[u32]| match model.feed(ids) {
+        Err(LlamaError::Cancelled) => Ok(None),
+        fed => fed.map(Some),
+    };
+    let mut logits = feed(prompt)?;
     let prefill_secs = started.elapsed().as_secs_f64();
     let started = Instant::now();
     let mut stream = TextStream::new(tokenizer);
     let mut decoded_tokens = 0;
     let end = loop {
-        let id = choose(logits)?;
+        let Some(of_next) = logits else {
+            break End::Interrupted;
+        };
+        let id = choose(of_next)?;
         if limits.end_ids.contains(&id) {
             break End::Stop;
         }
@@ -203,7 +210,7 @@ pub fn generate(
         if prompt.len() + stream.ids.len() == limits.max_positions {
             break End::ContextFull;
         }
-        logits = model.feed(&[id])?;
+        logits = feed(&[id])?;
         decoded_tokens += 1;
     };
     let rest = stream.finish()?;

@@ -1,12 +1,12 @@
 //! Llama-architecture language models: their weights, low-rank adapters (LoRA), how they compute,
 //! forwards and backwards.
 //!
-//! Two implementations share the weights: [`composed`] is made of candle's operations, which run on
+//! Two implementations share the weights: [`candle_model`] is made of candle's operations, which run on
 //! every device; the engine in [`engine`] has kernels of its own for CPUs and is what trains there.
 
 pub mod adapter;
 pub mod batch;
-pub mod composed;
+pub mod candle_model;
 pub mod config;
 pub mod decoder;
 pub mod dropout;
@@ -15,6 +15,7 @@ mod error;
 pub mod files;
 pub mod generate;
 pub mod kernels;
+pub mod loaded;
 pub mod matrix;
 mod open;
 mod parts;
@@ -22,13 +23,14 @@ pub mod weights;
 
 pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
 pub use batch::Batch;
-pub use composed::Composed;
+pub use candle_model::CandleModel;
 pub use config::LlamaConfig;
 pub use decoder::Decoder;
 pub use engine::{Checkpointing, Engine, EngineOptions};
 pub use error::LlamaError;
 pub use files::export;
 pub use kernels::memory::keep_freed_memory;
+pub use loaded::LoadedModel;
 pub use matrix::Matrix;
 pub use weights::{LayerWeights, Precision, Weights, weights_bytes};
 
@@ -42,7 +44,8 @@ pub trait Trainable: Send {
     /// nothing else does.
     ///
     /// # Errors
-    /// When the batch has no targets or a token that the model does not know.
+    /// When the batch has no targets or a token that the model does not know; models that can be
+    /// cancelled give [`LlamaError::Cancelled`] then, and leave `gradients` half-done.
     fn accumulate_gradients(
         &mut self,
         adapter: &Adapter,

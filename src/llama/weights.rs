@@ -17,6 +17,17 @@ pub enum Precision {
     Quantised,
 }
 
+impl Precision {
+    /// As options and settings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Quantised => "quantised",
+        }
+    }
+}
+
 /// The weights of a decoder layer.
 #[derive(Clone, Debug)]
 pub struct LayerWeights {

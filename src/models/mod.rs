@@ -44,6 +44,8 @@ pub enum ModelsError {
         expected: String,
         found: String,
     },
+    #[error("interrupted")]
+    Cancelled,
     #[error("{package} does not hold {member}")]
     NoMember { package: String, member: String },
     #[error("{package} cannot be read ({reason}); try again, or report it")]

@@ -14,8 +14,8 @@ pub enum QueryError {
     Sql(String),
     #[error("{0}; give --allow-external to run it all the same")]
     Forbidden(String),
-    #[error("the query needs a value for ${name}{about}; give --param {name}=VALUE")]
-    MissingParameter { name: String, about: String },
+    #[error("the query needs a value for ${name}{meaning}; give --param {name}=VALUE")]
+    MissingParameter { name: String, meaning: String },
     #[error("the query has no parameter {name}; it has {known}")]
     UnknownParameter { name: String, known: String },
     #[error("--param {name}={value} is not {expected}")]

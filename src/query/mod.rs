@@ -2,6 +2,32 @@
 //!
 //! The session is read-only and sealed before the user's SQL is seen: no other file can be read or
 //! written, no extension loaded, no setting changed. It never decodes video.
+//!
+//! A lake is made in a folder, and queried as Arrow:
+//!
+//! ```
+//! use arrow::array::{AsArray, RecordBatch};
+//! use arrow::datatypes::{Int64Type, Schema};
+//! use posedata::lake::{Lake, LakePaths};
+//! use posedata::models::ModelStore;
+//! use posedata::query::{ExternalAccess, Query, QueryError, Session};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let extension = ModelStore::new(None)?.ducklake_extension()?;
+//! let (memory_bytes, threads) = (256 << 20, 1);
+//! let lake = Lake::new(LakePaths::new(folder.path()), &extension, memory_bytes, threads)?;
+//! lake.create_or_check()?;
+//!
+//! let newest = None;
+//! let session = Session::open(lake, newest, ExternalAccess::Denied)?;
+//! let query = Query::new("SELECT count(*) AS videos FROM videos".into(), Vec::new());
+//! let read = |_: &Schema, batches: &mut dyn Iterator<Item = RecordBatch>| {
+//!     let counts = batches.map(|batch| batch["videos"].as_primitive::<Int64Type>().value(0));
+//!     Ok::<_, QueryError>(counts.sum::<i64>())
+//! };
+//! assert_eq!(session.read(&query, read)?, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batches;
 mod error;
@@ -23,6 +49,7 @@ use duckdb::types::Value;
 
 use crate::lake::{FORMAT_VERSION, Lake, LakeReader, database_message};
 use crate::shipped;
+use crate::sync::{Cancellation, OnCancel};
 use crate::text::read_text;
 use batches::Batches;
 pub use error::QueryError;
@@ -107,6 +134,7 @@ impl Query {
 pub struct Session {
     reader: LakeReader,
     access: ExternalAccess,
+    interrupt: Option<OnCancel>,
 }
 
 impl Session {
@@ -124,12 +152,20 @@ impl Session {
         if access == ExternalAccess::Denied {
             guard::seal(&reader.connection, &data)?;
         }
-        Ok(Self { reader, access })
+        Ok(Self {
+            reader,
+            access,
+            interrupt: None,
+        })
     }
 
-    /// Ends a running query from another thread.
-    pub fn interrupt_handle(&self) -> std::sync::Arc<duckdb::InterruptHandle> {
-        self.reader.connection.interrupt_handle()
+    /// The session, whose queries end with an error when `cancellation` says so: the one that runs,
+    /// and those that begin later.
+    #[must_use]
+    pub fn interrupted_by(mut self, cancellation: &Cancellation) -> Self {
+        let handle = self.reader.connection.interrupt_handle();
+        self.interrupt = Some(cancellation.on_cancel(move || handle.interrupt()));
+        self
     }
 
     /// Runs a query and writes its result; gives the number of rows.

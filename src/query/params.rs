@@ -101,7 +101,7 @@ pub fn bind(
             let meaning = declared.map_or("", |parameter| &parameter.meaning);
             QueryError::MissingParameter {
                 name: name.clone(),
-                about: if meaning.is_empty() {
+                meaning: if meaning.is_empty() {
                     String::new()
                 } else {
                     format!(" ({meaning})")

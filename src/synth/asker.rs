@@ -1,7 +1,6 @@
 //! Asks a provider until it answers: limits, retries, and the budget that both draw on.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,7 +11,7 @@ use super::provider::{Billed, Parameters, Prompt, Provider, ProviderError, Remed
 use super::retry::RetryPolicy;
 use super::transport::{Body, HttpAnswer, Transport, TransportError};
 use crate::random::SplitMix64;
-use crate::sync::{lock, sleep_unless};
+use crate::sync::{Cancellation, lock};
 
 /// Why a request stays without answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,9 +47,9 @@ pub struct Asker<'a> {
     pub budget: &'a Mutex<Budget>,
     pub limiter: Mutex<Limiter>,
     /// The user's Ctrl-C.
-    pub cancel: &'a AtomicBool,
-    /// Set when it makes no sense to go on.
-    pub halt: AtomicBool,
+    pub cancellation: &'a Cancellation,
+    /// Cancelled with it, and when it makes no sense to go on.
+    pub halt: Cancellation,
     jitter: Mutex<SplitMix64>,
 }
 
@@ -67,7 +66,7 @@ impl<'a> Asker<'a> {
         limits: Limits,
         price: Option<Price>,
         budget: &'a Mutex<Budget>,
-        cancel: &'a AtomicBool,
+        cancellation: &'a Cancellation,
     ) -> Self {
         Self {
             provider,
@@ -77,8 +76,8 @@ impl<'a> Asker<'a> {
             price,
             budget,
             limiter: Mutex::new(Limiter::new(limits, Instant::now())),
-            cancel,
-            halt: AtomicBool::new(false),
+            cancellation,
+            halt: cancellation.child(),
             // Two processes that were told to come back do not come back together.
             jitter: Mutex::new(SplitMix64::of_process()),
         }
@@ -103,7 +102,7 @@ impl<'a> Asker<'a> {
         };
         loop {
             if !self.wait_for_turn(tokens) {
-                lock(self.budget).settle(most_usd, 0.0);
+                lock(self.budget).charge(most_usd, 0.0);
                 return asked;
             }
             asked.attempts += 1;
@@ -112,12 +111,12 @@ impl<'a> Asker<'a> {
             let (reason, retry_after, is_lost) = match self.read(answer) {
                 Ok((billed, request_id)) => {
                     asked.cost_usd = self.price.map_or(0.0, |p| p.cost_usd(billed.usage));
-                    lock(self.budget).settle(most_usd, asked.cost_usd);
+                    lock(self.budget).charge(most_usd, asked.cost_usd);
                     asked.result = Ok((billed, request_id));
                     return asked;
                 }
                 Err(Fault::Provider(error)) if error.remedy != Remedy::Retry => {
-                    lock(self.budget).settle(most_usd, 0.0);
+                    lock(self.budget).charge(most_usd, 0.0);
                     let reason = self.transport.redact(&error.to_string());
                     asked.result = Err(match error.remedy {
                         Remedy::StopAsking => Failure::Hopeless(reason),
@@ -131,7 +130,7 @@ impl<'a> Asker<'a> {
             };
             let reason = self.transport.redact(&reason);
             let lost_usd = if is_lost { most_usd } else { 0.0 };
-            lock(self.budget).settle(most_usd, lost_usd);
+            lock(self.budget).charge(most_usd, lost_usd);
             if is_lost {
                 on_lost(lost_usd);
             }
@@ -188,12 +187,12 @@ impl<'a> Asker<'a> {
     }
 
     fn is_called_off(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed) || self.halt.load(Ordering::Relaxed)
+        self.halt.is_cancelled()
     }
 
     /// Sleeps; `false` if called off meanwhile.
     fn sleep(&self, wait: Duration) -> bool {
-        sleep_unless(wait, || self.is_called_off())
+        self.halt.sleep(wait)
     }
 
     /// From 0 to 1.

@@ -5,7 +5,6 @@
 //! provider's receipt and the note of it leaves an intent without batch, and the next run looks for
 //! it with the provider before it sends anything again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
@@ -19,7 +18,7 @@ use super::report::{PendingBatch, RoundEnd};
 use super::transport::{Body, HttpAnswer, Transport};
 use super::{Request, RoundState, SynthError};
 use crate::random::SplitMix64;
-use crate::sync::sleep_unless;
+use crate::sync::Cancellation;
 
 /// A request that came back without an answer so often is not sent again.
 const MOST_SUBMISSIONS: u32 = 3;
@@ -60,44 +59,44 @@ pub(crate) fn run(
     state: &mut RoundState<'_>,
     provider: &dyn Provider,
     transport: &Transport,
-    cancel: &AtomicBool,
+    cancellation: &Cancellation,
 ) -> Result<RoundEnd, SynthError> {
-    let desk = Desk {
+    let client = BatchClient {
         provider,
         transport,
-        cancel,
+        cancellation,
         retry: state.config.retry,
     };
-    match desk.round(state) {
+    match client.round(state) {
         Ok(end) => Ok(end),
-        Err(Trouble::Synth(error)) => Err(error),
-        Err(Trouble::Provider(message)) => Ok(RoundEnd::ProviderFailed { message }),
-        Err(Trouble::Interrupted) => Ok(RoundEnd::Interrupted),
+        Err(BatchError::Synth(error)) => Err(error),
+        Err(BatchError::Provider(message)) => Ok(RoundEnd::ProviderFailed { message }),
+        Err(BatchError::Interrupted) => Ok(RoundEnd::Interrupted),
     }
 }
 
-enum Trouble {
+enum BatchError {
     Synth(SynthError),
     Provider(String),
     Interrupted,
 }
 
-impl<E: Into<SynthError>> From<E> for Trouble {
+impl<E: Into<SynthError>> From<E> for BatchError {
     fn from(error: E) -> Self {
         Self::Synth(error.into())
     }
 }
 
 /// Talks to the provider about batches.
-struct Desk<'a> {
+struct BatchClient<'a> {
     provider: &'a dyn Provider,
     transport: &'a Transport,
-    cancel: &'a AtomicBool,
+    cancellation: &'a Cancellation,
     retry: super::retry::RetryPolicy,
 }
 
-impl Desk<'_> {
-    fn round(&self, state: &mut RoundState<'_>) -> Result<RoundEnd, Trouble> {
+impl BatchClient<'_> {
+    fn round(&self, state: &mut RoundState<'_>) -> Result<RoundEnd, BatchError> {
         self.find_lost_batches(state)?;
         let mut pending = Vec::new();
         for batch in state.journal.open_batches() {
@@ -112,7 +111,7 @@ impl Desk<'_> {
                 Stage::Failed(message) => {
                     let batch_id = batch.batch_id.clone();
                     state.journal.append(Record::BatchCollected { batch_id })?;
-                    return Err(Trouble::Provider(message));
+                    return Err(BatchError::Provider(message));
                 }
                 Stage::Ended => self.collect(state, &batch, &status.results)?,
             }
@@ -141,7 +140,7 @@ impl Desk<'_> {
         &self,
         state: &mut RoundState<'_>,
         requests: &[Request<'_>],
-    ) -> Result<PendingBatch, Trouble> {
+    ) -> Result<PendingBatch, BatchError> {
         let keys: Vec<String> = requests.iter().map(|request| request.key.clone()).collect();
         let token = format!("posedata-{:016x}", SplitMix64::of_process().next_u64());
         let config = state.config;
@@ -189,10 +188,10 @@ impl Desk<'_> {
             Ok(batch) => batch,
             Err(Creation::Rejected(message)) => {
                 state.journal.append(Record::BatchAbandoned { token })?;
-                return Err(Trouble::Provider(message));
+                return Err(BatchError::Provider(message));
             }
             // The intent stays in the journal: the next run finds out.
-            Err(Creation::Unknown(message)) => return Err(Trouble::Provider(message)),
+            Err(Creation::Unknown(message)) => return Err(BatchError::Provider(message)),
         };
         let batch_id = text(&batch["id"]);
         state.journal.append(Record::BatchSubmitted {
@@ -215,7 +214,7 @@ impl Desk<'_> {
         state: &mut RoundState<'_>,
         token: &str,
         keys: &[String],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), BatchError> {
         state.journal.append(Record::BatchIntended {
             token: token.to_owned(),
             keys: keys.to_vec(),
@@ -225,7 +224,7 @@ impl Desk<'_> {
     }
 
     /// Uploads a batch's requests to OpenAI; gives the file's id.
-    fn upload(&self, token: &str, lines: &[u8]) -> Result<String, Trouble> {
+    fn upload(&self, token: &str, lines: &[u8]) -> Result<String, BatchError> {
         let file = self.json(|| {
             let body = Body::File {
                 purpose: "batch",
@@ -263,7 +262,7 @@ impl Desk<'_> {
         }
     }
 
-    fn status(&self, batch_id: &str) -> Result<Status, Trouble> {
+    fn status(&self, batch_id: &str) -> Result<Status, BatchError> {
         match self.provider.kind() {
             ProviderKind::OpenAi => {
                 let batch = self.json(|| self.transport.get(&format!("/batches/{batch_id}")))?;
@@ -328,7 +327,7 @@ impl Desk<'_> {
         state: &mut RoundState<'_>,
         batch: &OpenBatch,
         results: &[String],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), BatchError> {
         let examples: std::collections::HashMap<String, String> = (0..state.plan.len())
             .map(|index| state.plan.request(index))
             .map(|request| (request.key, request.example.id.clone()))
@@ -341,7 +340,7 @@ impl Desk<'_> {
                     continue;
                 }
                 let line: Value = serde_json::from_slice(line).map_err(|e| {
-                    Trouble::Provider(format!(
+                    BatchError::Provider(format!(
                         "the results of batch {} are damaged: {e}",
                         batch.batch_id
                     ))
@@ -409,7 +408,7 @@ impl Desk<'_> {
     }
 
     /// Looks for batches of which only the intent is known.
-    fn find_lost_batches(&self, state: &mut RoundState<'_>) -> Result<(), Trouble> {
+    fn find_lost_batches(&self, state: &mut RoundState<'_>) -> Result<(), BatchError> {
         let intents = state.journal.intents();
         if intents.is_empty() {
             return Ok(());
@@ -460,17 +459,17 @@ impl Desk<'_> {
     fn json(
         &self,
         call: impl Fn() -> Result<HttpAnswer, super::transport::TransportError>,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Value, BatchError> {
         let answer = self.answer(call)?;
         serde_json::from_slice(&answer.body)
-            .map_err(|e| Trouble::Provider(format!("the answer is no JSON: {e}")))
+            .map_err(|e| BatchError::Provider(format!("the answer is no JSON: {e}")))
     }
 
     /// Calls until there is an answer with status 200; for calls that change nothing if repeated.
     fn answer(
         &self,
         call: impl Fn() -> Result<HttpAnswer, super::transport::TransportError>,
-    ) -> Result<HttpAnswer, Trouble> {
+    ) -> Result<HttpAnswer, BatchError> {
         let mut random = SplitMix64::of_process();
         let mut attempt = 1;
         loop {
@@ -487,8 +486,8 @@ impl Desk<'_> {
             let wait = wait.and_then(|after| self.retry.wait(attempt, after, fraction));
             match wait {
                 Some(wait) if self.sleep(wait) => attempt += 1,
-                Some(_) => return Err(Trouble::Interrupted),
-                None => return Err(Trouble::Provider(self.transport.redact(&message))),
+                Some(_) => return Err(BatchError::Interrupted),
+                None => return Err(BatchError::Provider(self.transport.redact(&message))),
             }
         }
     }
@@ -504,7 +503,7 @@ impl Desk<'_> {
 
     /// Sleeps; `false` if called off meanwhile.
     fn sleep(&self, wait: Duration) -> bool {
-        sleep_unless(wait, || self.cancel.load(Ordering::Relaxed))
+        self.cancellation.sleep(wait)
     }
 }
 

@@ -163,7 +163,7 @@ impl Budget {
     }
 
     /// What was set aside has become a cost.
-    pub fn settle(&mut self, reserved_usd: f64, spent_usd: f64) {
+    pub fn charge(&mut self, reserved_usd: f64, spent_usd: f64) {
         self.reserved_usd = (self.reserved_usd - reserved_usd).max(0.0);
         self.spent_usd += spent_usd;
     }
@@ -230,10 +230,10 @@ mod tests {
         let mut budget = Budget::new(Some(1.0), 0.0);
         assert!(budget.reserve(0.4) && budget.reserve(0.4));
         assert!(!budget.reserve(0.4));
-        budget.settle(0.4, 0.1);
+        budget.charge(0.4, 0.1);
         assert!(budget.reserve(0.4));
-        budget.settle(0.4, 0.4);
-        budget.settle(0.4, 0.4);
+        budget.charge(0.4, 0.4);
+        budget.charge(0.4, 0.4);
         assert!((budget.spent_usd() - 0.9).abs() < 1e-12);
         assert!(!budget.reserve(0.2) && budget.reserve(0.05));
         let mut overdrawn = Budget::new(Some(1.0), 1.5);

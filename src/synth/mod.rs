@@ -5,7 +5,7 @@
 //! [`asker`] sends (with [`limits`], [`retry`] and a [`cost::Budget`] that is never overdrawn);
 //! every answer is in the [`journal`] before anything relies on it; [`checks`] takes the answers in
 //! the order of the requests, whatever order they came in, so that the same answers always give the
-//! same examples; [`facts`] decides about numbers. A run that ends early is gone on with by the
+//! same examples; [`facts`] decides about numbers. A run that ends early is resumed by the
 //! same command and pays for no answer twice.
 //!
 //! Only `transport` calls a network, and only with what a prompt holds: never a picture, a path or
@@ -15,6 +15,7 @@ pub mod asker;
 pub mod batch;
 pub mod checks;
 pub mod cost;
+mod extend;
 pub mod facts;
 pub mod journal;
 pub mod keys;
@@ -29,17 +30,19 @@ pub mod transport;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::dataset::{
-    Dataset, Example, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, SynthRecord, VideoRecord,
+    Dataset, DatasetError, Example, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, SynthRecord,
+    VideoRecord,
 };
 use crate::hashing;
-use crate::sync::lock;
+use crate::language::LanguageError;
+use crate::sync::{Cancellation, lock};
 use asker::{Asked, Asker, Failure};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
+pub use extend::{Extended, Extension};
 use journal::{Answered, Journal, JournalError, Record, request_key};
 use keys::{KeyError, Secret, Settings};
 use limits::Limits;
@@ -70,6 +73,20 @@ pub enum SynthError {
     NoPrice { model: String },
     #[error("tokens of an example cannot be counted: {0}")]
     Tokens(String),
+    #[error(
+        "the tokenizer of {base} is not the one that the dataset was built with; build the dataset again"
+    )]
+    OtherTokenizer { base: String },
+    #[error(
+        "the dataset has changed meanwhile; run the same command again, which pays for nothing twice: {path}"
+    )]
+    DatasetChanged { path: PathBuf },
+    #[error("cannot write what was rejected ({reason}): {path}")]
+    Rejected { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Language(#[from] LanguageError),
 }
 
 /// Whether to wait for each answer or to leave all requests with the provider.
@@ -511,7 +528,7 @@ pub fn run(
     access: &Access,
     input: &Input<'_>,
     journal: &Path,
-    cancel: &AtomicBool,
+    cancellation: &Cancellation,
     observer: &dyn SynthObserver,
 ) -> Result<Round, SynthError> {
     if config.max_cost_usd.is_some() && config.price.is_none() {
@@ -546,14 +563,14 @@ pub fn run(
         cost_of_run_usd: 0.0,
     };
     let end = match config.mode {
-        Mode::Direct => run_direct(&mut state, &*provider, &transport, cancel, observer)?,
-        Mode::Batch => batch::run(&mut state, &*provider, &transport, cancel)?,
+        Mode::Direct => run_direct(&mut state, &*provider, &transport, cancellation, observer)?,
+        Mode::Batch => batch::run(&mut state, &*provider, &transport, cancellation)?,
     };
     Ok(state.into_round(end))
 }
 
 /// A request of the plan on its way to the checks.
-enum Settled {
+enum RequestOutcome {
     /// Its example is in the dataset.
     Present,
     /// Its answer is in the journal.
@@ -567,7 +584,7 @@ fn run_direct(
     state: &mut RoundState<'_>,
     provider: &dyn Provider,
     transport: &Transport,
-    cancel: &AtomicBool,
+    cancellation: &Cancellation,
     observer: &dyn SynthObserver,
 ) -> Result<RoundEnd, SynthError> {
     let config = state.config;
@@ -580,7 +597,7 @@ fn run_direct(
         config.limits,
         config.price,
         &budget,
-        cancel,
+        cancellation,
     );
     let (jobs, job_queue) = crossbeam_channel::unbounded::<(usize, Prompt)>();
     let (events, event_queue) = crossbeam_channel::unbounded::<Event>();
@@ -607,7 +624,7 @@ fn run_direct(
         let mut direct = Direct {
             state,
             asker: &asker,
-            settled: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             next: 0,
             checked: 0,
             in_flight: 0,
@@ -640,7 +657,7 @@ struct Direct<'a, 'b, 'c> {
     state: &'a mut RoundState<'b>,
     asker: &'a Asker<'c>,
     /// Requests that wait for those before them to be checked.
-    settled: BTreeMap<usize, Settled>,
+    outcomes: BTreeMap<usize, RequestOutcome>,
     next: usize,
     /// Requests before this one were checked.
     checked: usize,
@@ -681,7 +698,7 @@ impl Direct<'_, '_, '_> {
                 Ok(Event::Lost { index, usd }) => self.note_lost(index, usd)?,
                 Ok(Event::Ended { index, asked }) => {
                     self.in_flight -= 1;
-                    self.settle(index, asked)?;
+                    self.record_outcome(index, asked)?;
                 }
                 Err(_) => return Ok(RoundEnd::Interrupted),
             }
@@ -696,15 +713,15 @@ impl Direct<'_, '_, '_> {
         jobs: &crossbeam_channel::Sender<(usize, Prompt)>,
     ) -> Result<(), SynthError> {
         while self.end.is_none() && self.next < self.state.plan.len() {
-            if self.asker.cancel.load(Ordering::Relaxed) {
+            if self.asker.cancellation.is_cancelled() {
                 self.end = Some(RoundEnd::Interrupted);
                 break;
             }
             let undecided = self.in_flight
                 + self
-                    .settled
+                    .outcomes
                     .values()
-                    .filter(|settled| matches!(settled, Settled::Answered))
+                    .filter(|outcome| matches!(outcome, RequestOutcome::Answered))
                     .count();
             if undecided >= self.state.missing() || self.in_flight >= self.state.config.concurrency
             {
@@ -713,12 +730,12 @@ impl Direct<'_, '_, '_> {
             let request = self.state.plan.request(self.next);
             let most_usd = self.asker.most_usd(&request.prompt);
             if self.state.present.contains(&request.key) {
-                self.settled.insert(self.next, Settled::Present);
+                self.outcomes.insert(self.next, RequestOutcome::Present);
             } else if self.state.journal.answer(&request.key).is_some() {
                 self.state.from_journal += 1;
-                self.settled.insert(self.next, Settled::Answered);
+                self.outcomes.insert(self.next, RequestOutcome::Answered);
             } else if self.is_out_of_money {
-                self.settled.insert(self.next, Settled::Open);
+                self.outcomes.insert(self.next, RequestOutcome::Open);
             } else if lock(self.asker.budget).reserve(most_usd) {
                 if most_usd > 0.0 {
                     self.state.journal.append(Record::Asked {
@@ -756,7 +773,7 @@ impl Direct<'_, '_, '_> {
     }
 
     /// Puts an answer on the disk.
-    fn settle(&mut self, index: usize, asked: Asked) -> Result<(), SynthError> {
+    fn record_outcome(&mut self, index: usize, asked: Asked) -> Result<(), SynthError> {
         let request = self.state.plan.request(index);
         let price_is_known = self.state.config.price.is_some();
         self.state.retries += u64::from(asked.attempts.saturating_sub(1));
@@ -765,7 +782,7 @@ impl Direct<'_, '_, '_> {
             let key = request.key.clone();
             self.state.journal.append(Record::Ended { key })?;
         }
-        let settled = match asked.result {
+        let outcome = match asked.result {
             Ok((billed, request_id)) => {
                 self.failures_in_a_row = 0;
                 self.state.journal.append(Record::Answered(Answered {
@@ -778,7 +795,7 @@ impl Direct<'_, '_, '_> {
                     attempts: asked.attempts,
                     request_id,
                 }))?;
-                Settled::Answered
+                RequestOutcome::Answered
             }
             Err(Failure::Exhausted(reason) | Failure::Declined(reason)) => {
                 self.failures_in_a_row += 1;
@@ -788,45 +805,45 @@ impl Direct<'_, '_, '_> {
                     );
                     self.stop(RoundEnd::ProviderFailed { message });
                 }
-                Settled::Failed(reason)
+                RequestOutcome::Failed(reason)
             }
             Err(Failure::Hopeless(message)) => {
                 self.stop(RoundEnd::ProviderFailed { message });
-                Settled::Open
+                RequestOutcome::Open
             }
             Err(Failure::Budget) => {
                 self.is_out_of_money = true;
-                Settled::Open
+                RequestOutcome::Open
             }
             Err(Failure::CalledOff) => {
-                if self.asker.cancel.load(Ordering::Relaxed) {
+                if self.asker.cancellation.is_cancelled() {
                     self.stop(RoundEnd::Interrupted);
                 }
-                Settled::Open
+                RequestOutcome::Open
             }
         };
-        self.settled.insert(index, settled);
+        self.outcomes.insert(index, outcome);
         Ok(())
     }
 
     /// The first reason to stop counts.
     fn stop(&mut self, end: RoundEnd) {
-        self.asker.halt.store(true, Ordering::Relaxed);
+        self.asker.halt.cancel();
         self.end.get_or_insert(end);
     }
 
     /// Checks answers in the order of their requests.
     fn check_in_order(&mut self, observer: &dyn SynthObserver) -> Result<(), SynthError> {
-        while let Some(settled) = self.settled.remove(&self.checked) {
+        while let Some(outcome) = self.outcomes.remove(&self.checked) {
             let request = self.state.plan.request(self.checked);
-            match settled {
-                Settled::Present => {}
-                Settled::Answered => self.state.evaluate(&request)?,
-                Settled::Failed(reason) => {
+            match outcome {
+                RequestOutcome::Present => {}
+                RequestOutcome::Answered => self.state.evaluate(&request)?,
+                RequestOutcome::Failed(reason) => {
                     let rejection = Rejection::new(Reason::NotAnswered, reason);
                     self.state.reject(&request, rejection, None);
                 }
-                Settled::Open => {}
+                RequestOutcome::Open => {}
             }
             self.checked += 1;
             observer.progress(
@@ -888,8 +905,10 @@ fn record_of(origin: &str, report: &SynthReport) -> SynthRecord {
 
 /// Where a round's journal and rejected answers are: beside the dataset's folder, which is replaced
 /// as a whole when the dataset is saved.
-pub fn round_folder(llm_data: &Path, dataset: &str) -> PathBuf {
-    llm_data.join(format!("{dataset}.synth"))
+pub fn round_folder(dataset: &Path) -> PathBuf {
+    let mut name = dataset.file_name().unwrap_or_default().to_os_string();
+    name.push(".synth");
+    dataset.with_file_name(name)
 }
 
 /// Writes the rejected answers, one JSON object a line.

@@ -63,7 +63,7 @@ pub struct Position {
     pub index: usize,
     /// Tokens that were learned from so far, repeated ones counted again.
     pub tokens: u64,
-    /// Time spent so far, all sittings together.
+    /// Time spent so far, the parts before it was resumed included.
     pub elapsed_secs: f64,
     /// Of that, time in steps.
     pub step_secs: f64,
@@ -103,11 +103,13 @@ pub struct Checkpoint {
     pub optimiser: AdamW,
 }
 
-/// Whether the adapter that is saved is the best so far.
+/// What a saved checkpoint is beside the newest state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CheckpointKind {
+    /// Its adapter has the lowest validation loss so far.
     Best,
-    NotBest,
+    /// Only the newest state; the best adapter stays as it is.
+    Latest,
 }
 
 impl Checkpoint {
@@ -115,16 +117,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When the disk does not take it; the checkpoint that was there is there still.
-    pub fn save(&self, run: &Path, base: &str, standing: Standing) -> Result<(), TrainError> {
+    pub fn save(&self, run: &Path, base: &str, kind: CheckpointKind) -> Result<(), TrainError> {
         let checkpoints = run.join(CHECKPOINTS_FOLDER);
-        self.write(&checkpoints, base, standing)
+        self.write(&checkpoints, base, kind)
             .map_err(|e| TrainError::Write {
                 path: checkpoints,
                 reason: why_not_written(&e),
             })
     }
 
-    fn write(&self, checkpoints: &Path, base: &str, standing: Standing) -> io::Result<()> {
+    fn write(&self, checkpoints: &Path, base: &str, kind: CheckpointKind) -> io::Result<()> {
         let new = temporary_folder_beside(checkpoints)?;
         let last = new.path().join(LAST_FOLDER);
         fs::create_dir(&last)?;
@@ -141,10 +143,10 @@ impl Checkpoint {
         sync_folder(&last)?;
         let best = new.path().join(BEST_FOLDER);
         let best_before = checkpoints.join(BEST_FOLDER);
-        match standing {
-            Standing::Best => self.adapter.save(&best, base).map_err(io::Error::other)?,
-            Standing::NotBest if best_before.exists() => link_files(&best_before, &best)?,
-            Standing::NotBest => {}
+        match kind {
+            CheckpointKind::Best => self.adapter.save(&best, base).map_err(io::Error::other)?,
+            CheckpointKind::Latest if best_before.exists() => link_files(&best_before, &best)?,
+            CheckpointKind::Latest => {}
         }
         if best.exists() {
             sync_folder(&best)?;
@@ -247,7 +249,7 @@ pub fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, 
 ///
 /// # Errors
 /// When the folder cannot be read or the rest cannot be deleted.
-pub fn clear_rests(run: &Path) -> io::Result<()> {
+pub fn remove_leftovers(run: &Path) -> io::Result<()> {
     for entry in fs::read_dir(run)? {
         let entry = entry?;
         if is_temporary(&entry.file_name().to_string_lossy(), CHECKPOINTS_FOLDER) {
@@ -376,11 +378,11 @@ mod tests {
         assert_eq!(load(run), None);
         let best = |run| best_adapter(run, &shape()).expect("an adapter");
         checkpoint(1)
-            .save(run, "base", Standing::NotBest)
+            .save(run, "base", CheckpointKind::Latest)
             .expect("saved");
         assert_eq!(best(run), None);
-        for (step, standing) in [(2, Standing::Best), (3, Standing::NotBest)] {
-            checkpoint(step).save(run, "base", standing).expect("saved");
+        for (step, kind) in [(2, CheckpointKind::Best), (3, CheckpointKind::Latest)] {
+            checkpoint(step).save(run, "base", kind).expect("saved");
             assert_eq!(load(run), Some(checkpoint(step)));
             assert_eq!(best(run), Some(checkpoint(2).adapter));
         }
@@ -393,7 +395,7 @@ mod tests {
         let run = tempfile::tempdir().expect("a folder");
         let run = run.path();
         checkpoint(1)
-            .save(run, "base", Standing::Best)
+            .save(run, "base", CheckpointKind::Best)
             .expect("saved");
         // A checkpoint is files in a temporary folder until it is whole: any prefix of the writing.
         let half = temporary_folder_beside(&run.join(CHECKPOINTS_FOLDER)).expect("a folder");
@@ -402,10 +404,10 @@ mod tests {
         fs::create_dir(half.join(LAST_FOLDER)).expect("a folder");
         fs::write(half.join(LAST_FOLDER).join(TENSORS_FILE), b"half").expect("a file");
         assert_eq!(load(run), Some(checkpoint(1)));
-        clear_rests(run).expect("cleared");
+        remove_leftovers(run).expect("cleared");
         assert!(!half.exists());
         checkpoint(2)
-            .save(run, "base", Standing::NotBest)
+            .save(run, "base", CheckpointKind::Latest)
             .expect("saved");
         assert_eq!(load(run), Some(checkpoint(2)));
     }
@@ -415,7 +417,7 @@ mod tests {
         let run = tempfile::tempdir().expect("a folder");
         let run = run.path();
         checkpoint(1)
-            .save(run, "base", Standing::Best)
+            .save(run, "base", CheckpointKind::Best)
             .expect("saved");
         let last = run.join(CHECKPOINTS_FOLDER).join(LAST_FOLDER);
         let bytes = fs::read(last.join(TENSORS_FILE)).expect("a file");

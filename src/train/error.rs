@@ -41,9 +41,9 @@ pub enum TrainError {
     #[error("the checkpoint is damaged ({reason}); begin anew with --overwrite: {path}")]
     Damaged { path: PathBuf, reason: String },
     #[error(
-        "a run is there already ({standing}); go on with --resume, replace it with --overwrite, or give another --name: {path}"
+        "a run is there already ({progress}); continue it with --resume, replace it with --overwrite, or give another --name: {path}"
     )]
-    Exists { path: PathBuf, standing: String },
+    Exists { path: PathBuf, progress: String },
     #[error(
         "the run that is there has other settings ({differences}); give the same ones (only --epochs, --max-steps, --patience and --time-limit may become larger), begin anew with --overwrite, or give another --name: {path}"
     )]

@@ -29,10 +29,11 @@ pub enum OnExisting {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
     pub posedata_version: String,
-    /// What must be the same for the run to go on.
+    /// What must be the same for the run to be resumed.
     pub settings: Settings,
     /// What may change: names, and what only decides about speed and memory.
-    pub about: Settings,
+    #[serde(rename = "about")]
+    pub metadata: Settings,
 }
 
 /// A run's folder, which no other process works on.
@@ -67,7 +68,7 @@ impl RunFolder {
             (Some(_), OnExisting::Refuse) => {
                 return Err(TrainError::Exists {
                     path: path.into(),
-                    standing: standing(path)?,
+                    progress: progress_of(path)?,
                 });
             }
             (Some(there), OnExisting::Resume) => {
@@ -117,7 +118,7 @@ impl RunFolder {
             fs::rename(&self.path, aside.path())?;
         }
         fs::create_dir_all(&self.path)?;
-        checkpoint::clear_rests(&self.path)?;
+        checkpoint::remove_leftovers(&self.path)?;
         let mut bytes = serde_json::to_vec_pretty(config)?;
         bytes.push(b'\n');
         write_atomically(&self.path.join(CONFIG_FILE), &bytes)
@@ -169,7 +170,7 @@ fn lock(run: &Path) -> Result<File, TrainError> {
 }
 
 /// How far the run in a folder came, for people.
-fn standing(run: &Path) -> Result<String, TrainError> {
+fn progress_of(run: &Path) -> Result<String, TrainError> {
     Ok(match Position::load(run)? {
         None => "without a checkpoint yet".into(),
         Some(position) => {
@@ -243,13 +244,13 @@ mod tests {
         folder.begin(&RunConfig {
             posedata_version: "0".into(),
             settings: settings(0.5),
-            about: Settings::new(),
+            metadata: Settings::new(),
         })?;
         Ok(folder)
     }
 
     #[test]
-    fn a_run_is_gone_on_with_or_replaced_only_when_that_is_asked_for() {
+    fn a_run_is_resumed_or_replaced_only_when_that_is_asked_for() {
         let models = tempfile::tempdir().expect("a folder");
         let path = models.path().join("gait");
         let first = begin(&path, OnExisting::Resume).expect("a new run");

@@ -39,7 +39,7 @@ pub struct Step {
     /// Tokens of them that are in the loss.
     pub targets: u64,
     pub tokens_per_sec: f64,
-    /// Since the run began, all sittings together.
+    /// Since the run began, the parts before it was resumed included.
     pub elapsed_secs: f64,
 }
 
@@ -54,7 +54,7 @@ pub struct Evaluation {
     pub perplexity: f64,
     pub targets: u64,
     pub secs: f64,
-    /// Since the run began, all sittings together.
+    /// Since the run began, the parts before it was resumed included.
     pub elapsed_secs: f64,
 }
 
@@ -77,7 +77,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Begins the files, or goes on with those of a run of which `steps_done` count; `None`: of which
+    /// Begins the files, or continues those of a run of which `steps_done` count; `None`: of which
     /// nothing counts. What they hold of later steps goes.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! Training of low-rank adapters: from chats to an adapter, in steps that can be watched, stopped
-//! and gone on with.
+//! and resumed.
 //!
 //! `data` makes tokens and batches, `schedule` and `adamw` say how a step changes the adapter, `run`
 //! does the steps, `checkpoint` keeps what they lead to, `log` and `tensorboard` tell of them,
@@ -44,7 +44,7 @@ pub struct Length {
     /// for.
     pub epochs: Option<u64>,
     pub max_steps: Option<u64>,
-    /// The schedule is hurried so that the run ends in this time, all sittings together.
+    /// The schedule is hurried so that the run ends in this time, the parts before it was resumed included.
     pub time_limit_secs: Option<f64>,
 }
 

@@ -5,17 +5,17 @@
 //! time limit the clock decides too, and no two runs are alike.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::adamw::{self, AdamW};
-use super::checkpoint::{Best, Checkpoint, Position, Standing, best_adapter};
+use super::checkpoint::{Best, Checkpoint, CheckpointKind, Position, best_adapter};
 use super::data::{Text, batches, dropout_seed};
 use super::log::{Evaluation, Log, Measurement, Step};
 use super::{End, Order, TrainConfig, TrainData, TrainError};
-use crate::llama::{Adapter, Batch, LoraPair, Trainable};
+use crate::llama::{Adapter, Batch, LlamaError, LoraPair, Trainable};
+use crate::sync::Cancellation;
 
 /// Evaluations of a run, but for the one before its first step, if nothing else is said.
 const EVALUATIONS: u64 = 10;
@@ -29,7 +29,7 @@ pub trait TrainObserver {
     /// `done` of `total` steps are done already.
     fn started(&self, done: u64, total: u64);
     fn step_done(&self, step: &Step);
-    fn evaluated(&self, evaluation: &Evaluation, standing: Standing);
+    fn evaluated(&self, evaluation: &Evaluation, kind: CheckpointKind);
     fn saved(&self, step: u64);
 }
 
@@ -44,8 +44,8 @@ pub struct Run<'a> {
     /// Above the picture of the losses.
     pub title: &'a str,
     pub observer: &'a dyn TrainObserver,
-    /// Set from outside, it ends the run after the batch in work.
-    pub stop: &'a AtomicBool,
+    /// Ends the run, and gives up the step in work.
+    pub cancellation: &'a Cancellation,
 }
 
 /// Where a run begins.
@@ -77,7 +77,7 @@ pub struct TrainReport {
     pub best_valid_loss: Option<f64>,
     /// Steps done before the best evaluation.
     pub best_step: Option<u64>,
-    /// All sittings together.
+    /// The parts before it was resumed included.
     pub elapsed_secs: f64,
     /// In steps, without evaluations.
     pub tokens_per_sec: f64,
@@ -87,18 +87,18 @@ pub struct TrainReport {
 /// there is no valid split.
 ///
 /// # Errors
-/// When the model fails, a loss or a gradient is no number, or the disk does not take what is
+/// When the model fails, a loss or a gradient is NaN or infinite, or the disk does not take what is
 /// written; the last checkpoint is there then.
 pub fn train(
     model: &mut dyn Trainable,
     run: &Run<'_>,
     start: Start,
 ) -> Result<(TrainReport, Adapter), TrainError> {
-    let mut sitting = Sitting::new(model, run, start)?;
-    sitting.work()?;
-    let report = sitting.report();
-    let best = best_adapter(run.folder, sitting.model.config())?;
-    Ok((report, best.unwrap_or(sitting.state.adapter)))
+    let mut trainer = Trainer::new(model, run, start)?;
+    trainer.work()?;
+    let report = trainer.report();
+    let best = best_adapter(run.folder, trainer.model.config())?;
+    Ok((report, best.unwrap_or(trainer.state.adapter)))
 }
 
 /// Whether something was done or given up because the run is to end.
@@ -108,8 +108,8 @@ enum Work<T> {
     Stopped,
 }
 
-/// A run from its start, or from where it is gone on with, to its end.
-struct Sitting<'a> {
+/// Takes a run from its start, or from where it is resumed, to its end.
+struct Trainer<'a> {
     model: &'a mut dyn Trainable,
     run: &'a Run<'a>,
     state: Checkpoint,
@@ -126,7 +126,7 @@ struct Sitting<'a> {
     progress_at_milestone: f64,
 }
 
-impl<'a> Sitting<'a> {
+impl<'a> Trainer<'a> {
     fn new(
         model: &'a mut dyn Trainable,
         run: &'a Run<'a>,
@@ -151,7 +151,7 @@ impl<'a> Sitting<'a> {
         let ended = state.position.end.take();
         let valid = valid_texts(run);
         let texts = run.data.train.len();
-        let mut sitting = Self {
+        let mut trainer = Self {
             model,
             run,
             log: Log::open(run.folder, run.title, steps_done)?,
@@ -167,12 +167,12 @@ impl<'a> Sitting<'a> {
             progress_at_milestone: 0.0,
             state,
         };
-        sitting.progress_at_milestone = sitting.progress();
+        trainer.progress_at_milestone = trainer.progress();
         // What ended at a limit goes on where that limit is larger now.
         if ended.is_some_and(|end| end != End::Interrupted) {
-            sitting.state.position.end = sitting.end();
+            trainer.state.position.end = trainer.end();
         }
-        Ok(sitting)
+        Ok(trainer)
     }
 
     fn work(&mut self) -> Result<(), TrainError> {
@@ -188,19 +188,19 @@ impl<'a> Sitting<'a> {
             }
             if is_stopped || self.step()? == Work::Stopped {
                 self.state.position.end = Some(End::Interrupted);
-                self.save(Standing::NotBest)?;
+                self.save(CheckpointKind::Latest)?;
                 return self.log.draw();
             }
             let step = self.state.position.step;
             let save_every = self.run.config.save_every;
             if save_every.is_some_and(|every| step.is_multiple_of(every)) {
-                self.save(Standing::NotBest)?;
+                self.save(CheckpointKind::Latest)?;
             }
         }
     }
 
     fn is_stopped(&self) -> bool {
-        self.run.stop.load(Ordering::Relaxed)
+        self.run.cancellation.is_cancelled()
     }
 
     fn elapsed_secs(&self) -> f64 {
@@ -264,21 +264,21 @@ impl<'a> Sitting<'a> {
 
     /// Evaluates, where there is a valid split, and saves.
     fn milestone(&mut self) -> Result<Work<()>, TrainError> {
-        let standing = match self.evaluate()? {
-            Work::Done(standing) => standing,
+        let kind = match self.evaluate()? {
+            Work::Done(kind) => kind,
             Work::Stopped => return Ok(Work::Stopped),
         };
         self.progress_at_milestone = self.progress();
         self.state.position.milestone = Some(self.state.position.step);
         self.state.position.end = self.end();
-        self.save(standing)?;
+        self.save(kind)?;
         self.log.draw()?;
         Ok(Work::Done(()))
     }
 
-    fn evaluate(&mut self) -> Result<Work<Standing>, TrainError> {
+    fn evaluate(&mut self) -> Result<Work<CheckpointKind>, TrainError> {
         if self.valid.is_empty() {
-            return Ok(Work::Done(Standing::NotBest));
+            return Ok(Work::Done(CheckpointKind::Latest));
         }
         let began = Instant::now();
         let (mut sum, mut targets) = (0.0, 0);
@@ -286,7 +286,10 @@ impl<'a> Sitting<'a> {
             if self.is_stopped() {
                 return Ok(Work::Stopped);
             }
-            let nlls = self.model.target_nlls(Some(&self.state.adapter), batch)?;
+            let nlls = match self.model.target_nlls(Some(&self.state.adapter), batch) {
+                Err(LlamaError::Cancelled) => return Ok(Work::Stopped),
+                nlls => nlls?,
+            };
             sum += nlls.iter().map(|nll| f64::from(*nll)).sum::<f64>();
             targets += nlls.len() as u64;
         }
@@ -312,25 +315,25 @@ impl<'a> Sitting<'a> {
         let position = &mut self.state.position;
         position.first_valid_loss.get_or_insert(loss);
         position.last_valid_loss = Some(loss);
-        let standing = match position.best {
+        let kind = match position.best {
             Some(best) if loss >= best.loss => {
                 position.evaluations_since_best += 1;
-                Standing::NotBest
+                CheckpointKind::Latest
             }
             _ => {
                 position.best = Some(Best { step, loss });
                 position.evaluations_since_best = 0;
-                Standing::Best
+                CheckpointKind::Best
             }
         };
         self.log.add(&Measurement::Evaluation(evaluation))?;
-        self.run.observer.evaluated(&evaluation, standing);
-        Ok(Work::Done(standing))
+        self.run.observer.evaluated(&evaluation, kind);
+        Ok(Work::Done(kind))
     }
 
-    fn save(&mut self, standing: Standing) -> Result<(), TrainError> {
+    fn save(&mut self, kind: CheckpointKind) -> Result<(), TrainError> {
         self.state.position.elapsed_secs = self.elapsed_secs();
-        self.state.save(self.run.folder, self.run.base, standing)?;
+        self.state.save(self.run.folder, self.run.base, kind)?;
         self.run.observer.saved(self.state.position.step);
         Ok(())
     }
@@ -378,13 +381,18 @@ impl<'a> Sitting<'a> {
                 return Ok(Work::Stopped);
             }
             // The mean over all targets of the step, however it is cut.
-            sum += self.model.accumulate_gradients(
+            let accumulated = self.model.accumulate_gradients(
                 &self.state.adapter,
                 &batch,
                 1.0 / targets as f32,
                 dropout_seed(config.seed, next.step, number),
                 &mut self.gradients,
-            )?;
+            );
+            sum += match accumulated {
+                // The step is done anew when the run is resumed.
+                Err(LlamaError::Cancelled) => return Ok(Work::Stopped),
+                sum => sum?,
+            };
         }
         let loss = sum / targets as f64;
         let norm = adamw::norm(&self.gradients);
@@ -666,7 +674,7 @@ pub(super) mod tests {
     /// Remembers what it is told, and calls `at_step` after each step.
     struct Watcher<'a> {
         steps: RefCell<Vec<Step>>,
-        evaluations: RefCell<Vec<(Evaluation, Standing)>>,
+        evaluations: RefCell<Vec<(Evaluation, CheckpointKind)>>,
         at_step: &'a dyn Fn(u64),
     }
 
@@ -678,8 +686,8 @@ pub(super) mod tests {
             (self.at_step)(step.step);
         }
 
-        fn evaluated(&self, evaluation: &Evaluation, standing: Standing) {
-            self.evaluations.borrow_mut().push((*evaluation, standing));
+        fn evaluated(&self, evaluation: &Evaluation, kind: CheckpointKind) {
+            self.evaluations.borrow_mut().push((*evaluation, kind));
         }
 
         fn saved(&self, _: u64) {}
@@ -688,7 +696,7 @@ pub(super) mod tests {
     struct Outcome {
         result: Result<(TrainReport, Adapter), TrainError>,
         steps: Vec<Step>,
-        evaluations: Vec<(Evaluation, Standing)>,
+        evaluations: Vec<(Evaluation, CheckpointKind)>,
     }
 
     impl Outcome {
@@ -706,9 +714,9 @@ pub(super) mod tests {
         config: &TrainConfig,
         data: &TrainData,
         model: &mut Bigrams,
-        at_step: &dyn Fn(u64, &AtomicBool),
+        at_step: &dyn Fn(u64, &Cancellation),
     ) -> Outcome {
-        let stop = AtomicBool::new(false);
+        let stop = Cancellation::new();
         let observer = Watcher {
             steps: RefCell::default(),
             evaluations: RefCell::default(),
@@ -726,7 +734,7 @@ pub(super) mod tests {
             base: "bigrams",
             title: "bigrams",
             observer: &observer,
-            stop: &stop,
+            cancellation: &stop,
         };
         let result = train(model, &run, start);
         Outcome {
@@ -854,9 +862,9 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path();
         let stop_at = |wanted: u64| {
-            move |step: u64, stop: &AtomicBool| {
+            move |step: u64, stop: &Cancellation| {
                 if step == wanted {
-                    stop.store(true, Ordering::Relaxed);
+                    stop.cancel();
                 }
             }
         };

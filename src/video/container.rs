@@ -94,12 +94,7 @@ impl Container {
             head.get(offset..)
                 .is_some_and(|rest| rest.starts_with(magic))
         };
-        let iso_boxes: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"];
-        // A transport stream packet is 188 bytes; camcorders put four bytes of time before each.
-        let has_sync_bytes = |start: usize, packet: usize| {
-            (0..3).all(|i| head.get(start + i * packet) == Some(&0x47))
-        };
-        if iso_boxes.iter().any(|name| at(4, name)) {
+        if is_iso_media(head) {
             Some(Self::IsoMedia)
         } else if at(0, &[0x1a, 0x45, 0xdf, 0xa3]) {
             Some(Self::Matroska)
@@ -119,12 +114,47 @@ impl Container {
             Some(Self::MpegProgramStream)
         } else if at(0, &[0, 0, 1, 0xb3]) {
             Some(Self::MpegVideo)
-        } else if has_sync_bytes(0, 188) || has_sync_bytes(4, 192) {
+        } else if is_transport_stream(head) {
             Some(Self::MpegTransportStream)
         } else {
             of_units(head)
         }
     }
+}
+
+/// A file of boxes begins with one of these; each has its length before its name.
+fn is_iso_media(head: &[u8]) -> bool {
+    const BOXES: [&[u8]; 6] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"];
+    /// Only pictures and sound take more. Four letters, as in "the free", are a longer length.
+    const MOST_BYTES: u32 = 1 << 29;
+    let Some((length, rest)) = head.split_first_chunk::<4>() else {
+        return false;
+    };
+    let is_plausible = u32::from_be_bytes(*length) <= MOST_BYTES;
+    BOXES
+        .iter()
+        .any(|name| rest.starts_with(name) && (is_plausible || *name == b"mdat"))
+}
+
+/// Packets of a transport stream begin with a sync byte (ISO/IEC 13818-1, 2.4.3.2). They have 188
+/// bytes; camcorders put four bytes of time before each (192), broadcasters 16 of parity behind
+/// (204). A recording may have been cut within a packet; more packets have to agree then.
+fn is_transport_stream(head: &[u8]) -> bool {
+    const SYNC_BYTE: u8 = 0x47;
+    const FEWEST_PACKETS: usize = 3;
+    const FEWEST_OF_A_CUT: usize = 8;
+    let has_sync_bytes = |start: usize, packet_bytes: usize, fewest: usize| {
+        let packets = head.get(start..).unwrap_or_default().chunks(packet_bytes);
+        let mut looked_at = packets.take(FEWEST_OF_A_CUT);
+        looked_at.len() >= fewest && looked_at.all(|packet| packet[0] == SYNC_BYTE)
+    };
+    let is_whole = [(0, 188), (4, 192), (0, 204)]
+        .into_iter()
+        .any(|(start, packet_bytes)| has_sync_bytes(start, packet_bytes, FEWEST_PACKETS));
+    is_whole
+        || [188, 192, 204].into_iter().any(|packet_bytes| {
+            (0..packet_bytes).any(|start| has_sync_bytes(start, packet_bytes, FEWEST_OF_A_CUT))
+        })
 }
 
 /// Recognises bare H.264 and H.265 by their NAL units: what may come before the first parameter
@@ -246,6 +276,40 @@ mod tests {
             stream[i * 188] = 0x47;
         }
         check(&stream, Some(Container::MpegTransportStream));
+    }
+
+    #[test]
+    fn transport_streams_have_a_sync_byte_in_every_packet() {
+        let stream = |packet: usize, sync: usize, cut: usize| {
+            let mut stream = vec![0; HEAD_BYTES as usize + cut];
+            stream[sync..]
+                .iter_mut()
+                .step_by(packet)
+                .for_each(|byte| *byte = 0x47);
+            stream.split_off(cut)
+        };
+        let is_known =
+            |head: &[u8]| Container::of_head(head) == Some(Container::MpegTransportStream);
+        for (packet, sync) in [(188, 0), (192, 4), (204, 0)] {
+            assert!(is_known(&stream(packet, sync, 0)), "{packet}");
+            assert!(is_known(&stream(packet, sync, 100)), "{packet}, cut");
+        }
+        assert!(!is_known(&stream(190, 0, 0)));
+        let mut damaged = stream(188, 0, 0);
+        damaged[188 * 2] = 0;
+        assert!(!is_known(&damaged));
+        // A picture, and a program, that begin with the sync byte.
+        assert!(!is_known(b"GIF89a"));
+        assert!(!is_known("Gait = 1;\n".repeat(400).as_bytes()));
+    }
+
+    #[test]
+    fn texts_are_no_boxes() {
+        let check = |head: &[u8], expected| assert_eq!(Container::of_head(head), expected);
+        check(b"the free encyclopedia", None);
+        check(b"Let skip = 1", None);
+        check(b"\0\0\0\x08wide\0\0\0\0mdat", Some(Container::IsoMedia));
+        check(b"\x7f\0\0\0mdat", Some(Container::IsoMedia));
     }
 
     #[test]

@@ -31,6 +31,39 @@ fn cut(path: &Path, percent: u64) {
 }
 
 #[test]
+fn programs_with_the_suffix_of_videos_are_passed_over_unless_they_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let project = folder.join("project");
+    fs::create_dir(&project).expect("a folder");
+    let test_picture = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=size=320x240:rate=30:duration=1",
+    ];
+    make_clip(&project.join("camera.ts"), &test_picture);
+    let code = "import { pose } from './pose.mjs';\n".repeat(200);
+    for name in ["app.ts", "module.mts"] {
+        fs::write(project.join(name), &code).expect("a file");
+    }
+    let output = posedata(folder, &["ingest", "project"]);
+    let told = stderr(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("1 video: 1 ingested") && !told.contains("app.ts"),
+        "{told}"
+    );
+    let output = posedata(folder, &["ingest", "project/app.ts"]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("not a video") && told.contains("app.ts"),
+        "{told}"
+    );
+}
+
+#[test]
 fn each_bad_file_is_named_and_the_good_ones_are_ingested() {
     let folder = tempfile::tempdir().expect("a folder");
     let videos = folder.path().join("videos");

@@ -476,18 +476,22 @@ fn a_recipe_of_ones_own_needs_two_files() {
     assert_eq!(example["output"], format!("{knee} deg."));
 }
 
-#[test]
-fn an_interrupt_ends_a_build_and_leaves_nothing() {
-    let folder = folder_with_lake();
-    recipe_folder(folder.path(), GOOD_SQL, GOOD_TEMPLATE);
-    // After the recipe `knee` comes one that never ends.
+/// Recipes in the folder `recipes`: after `knee` comes one that never ends.
+pub fn endless_recipes(folder: &Path) {
+    recipe_folder(folder, GOOD_SQL, GOOD_TEMPLATE);
     let endless = GOOD_SQL.replace(
         "WHERE",
         "WHERE (SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b, range(1000000) AS c) > 0 AND",
     );
-    let recipes = folder.path().join("recipes");
+    let recipes = folder.join("recipes");
     fs::write(recipes.join("later.sql"), endless).expect("a file");
     fs::write(recipes.join("later.jinja"), GOOD_TEMPLATE).expect("a file");
+}
+
+#[test]
+fn an_interrupt_ends_a_build_and_leaves_nothing() {
+    let folder = folder_with_lake();
+    endless_recipes(folder.path());
     let mut child = command(folder.path())
         .args(["dataset", "build", "--name", "gait", "--recipes", "recipes"])
         .stderr(std::process::Stdio::piped())

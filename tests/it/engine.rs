@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use candle_core::Device;
 use posedata::llama::{
-    Adapter, Batch, Checkpointing, Composed, Decoder, Engine, EngineOptions, LlamaConfig,
+    Adapter, Batch, CandleModel, Checkpointing, Decoder, Engine, EngineOptions, LlamaConfig,
     LoraConfig, LoraPair, Precision, Projection, Trainable, Weights,
 };
 use posedata::train::adamw::{AdamW, AdamWConfig, norm};
@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-use crate::composed::{GOLDENS, check_goldens, random_adapter, tiny_weights};
+use crate::candle_model::{GOLDENS, check_goldens, random_adapter, tiny_weights};
 use crate::numpy_random::NumpyRandom;
 use crate::support::installed;
 
@@ -265,7 +265,7 @@ fn gradients_of(
 fn gradients_are_those_of_candles_operations() {
     let weights = Arc::new(tiny_weights(1));
     let batch = texts(weights.config.vocab_size);
-    let mut composed = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let mut reference = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     for (projections, dropout) in [
         (&Projection::ALL[..], 0.0),
         (&Projection::ALL[..], 0.3),
@@ -273,7 +273,7 @@ fn gradients_are_those_of_candles_operations() {
         (&[Projection::V, Projection::Down][..], 0.2),
     ] {
         let adapter = random_adapter(lora(projections, dropout), &weights.config);
-        let (expected_sum, expected) = gradients_of(&mut composed, &adapter, &batch);
+        let (expected_sum, expected) = gradients_of(&mut reference, &adapter, &batch);
         let (sum, gradients) = gradients_of(&mut engine(&weights), &adapter, &batch);
         assert!(
             (sum - expected_sum).abs() < 1e-4 * expected_sum,

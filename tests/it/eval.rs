@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use posedata::dataset::{AnswerKind, Dataset, Example, Split};
-use posedata::evaluate::{Evaluation, Exam, Sample, Setting, Subject, examine};
+use posedata::evaluate::{EvaluatedModel, Evaluation, EvaluationSetup, Evaluator, Sample};
 use posedata::language::{ChatTokenizer, NextTurn};
 use posedata::llama::generate::NextToken;
 use posedata::llama::{Batch, LlamaError};
+use posedata::sync::Cancellation;
 use serde_json::{Value, json};
 
 use crate::ask::write_models;
@@ -40,8 +40,8 @@ impl NextToken for ScriptedText<'_> {
     }
 }
 
-impl Subject for Scripted<'_> {
-    fn begin(&mut self, _: usize) -> Result<Box<dyn NextToken + '_>, LlamaError> {
+impl EvaluatedModel for Scripted<'_> {
+    fn start_text(&mut self, _: usize) -> Result<Box<dyn NextToken + '_>, LlamaError> {
         Ok(Box::new(ScriptedText {
             answers: self.answers,
             answer: None,
@@ -64,7 +64,7 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
         per_task: 4,
         seed: 0,
     };
-    let examples = sample.of(&dataset);
+    let examples = sample.of(&dataset).expect("examples");
     let end_ids = tokenizer.end_ids().expect("end marks");
     let script = |answer: &dyn Fn(&Example) -> String| -> HashMap<Vec<u32>, Vec<u32>> {
         let lines = examples.iter().map(|example| {
@@ -78,14 +78,14 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
     };
     let known = script(&|example| example.answer.clone());
     let ignorant = script(&|_| "Yes.".into());
-    let exam = Exam {
+    let evaluator = Evaluator {
         tokenizer: &tokenizer,
         max_positions: 8192,
         end_ids: end_ids.clone(),
+        cancellation: &Cancellation::new(),
     };
     let mut asked = 0;
-    let answers = examine(
-        &exam,
+    let answers = evaluator.ask(
         &dataset,
         &examples,
         &mut Scripted {
@@ -96,10 +96,7 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
             answers: &known,
             nll: 0.5,
         },
-        &mut |done| {
-            asked = done;
-            ControlFlow::Continue(())
-        },
+        &mut |done| asked = done,
     );
     let answers = answers.expect("answers").expect("all of them");
     assert_eq!((asked, answers.len()), (examples.len(), examples.len()));
@@ -109,14 +106,14 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
             "{kind:?}"
         );
     }
-    let setting = Setting {
+    let setup = EvaluationSetup {
         base: "base".into(),
         adapter: "adapter".into(),
         adapter_blake3: String::new(),
         precision: "f32".into(),
         sample,
     };
-    let evaluation = Evaluation::new(setting, "gait", "", 1, answers, 1.0);
+    let evaluation = Evaluation::new(setup, "gait", "", 1, answers, 1.0);
     let wrong = evaluation.answers.iter().find(|a| !a.adapter.is_right);
     assert_eq!(wrong, None);
     let all = evaluation.all;

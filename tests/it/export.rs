@@ -8,6 +8,7 @@ use posedata::export::{ExportFormat, export_video};
 use posedata::lake::{Lake, LakePaths, VideoFrame, VideoRecord};
 use posedata::pose::PersonPose;
 use posedata::pose::landmark::Landmark;
+use posedata::sync::Cancellation;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -690,7 +691,7 @@ proptest! {
         let output = folder.path().join("output");
         fs::create_dir(&output).expect("a folder");
         for format in [ExportFormat::PoseJson, ExportFormat::Csv, ExportFormat::Trc] {
-            export_video(&lake, &record, format, None, &output, "a", &|| false)
+            export_video(&lake, &record, format, None, &output, "a", &Cancellation::new())
                 .expect("a file");
         }
         let objects = read_json(&folder.path().join("output/a_pose.json"));

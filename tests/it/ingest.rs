@@ -165,12 +165,7 @@ fn without_models_the_error_says_how_to_get_them() {
 fn an_interrupt_keeps_what_is_finished_and_leaves_no_half_video() {
     let folder = tempfile::tempdir().expect("a folder");
     crate::lake::clip(folder.path(), "a.mp4", "gray");
-    let long = folder.path().join("b.mp4");
-    let source = "testsrc=size=640x480:rate=30:duration=60";
-    crate::support::make_clip(
-        &long,
-        &["-f", "lavfi", "-i", source, "-preset", "ultrafast"],
-    );
+    crate::signals::long_clip(&folder.path().join("b.mp4"));
     let mut child = command(folder.path())
         .args(["ingest", "a.mp4", "b.mp4", "--workers", "1"])
         .stderr(std::process::Stdio::piped())

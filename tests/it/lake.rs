@@ -3,7 +3,6 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use posedata::image::BgrView;
 use posedata::ingest::{
@@ -14,6 +13,7 @@ use posedata::lake::{Lake, LakeError, LakePaths, Replace};
 use posedata::metrics::filter::FilterConfig;
 use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, TrackerConfig};
 use posedata::recompute::{RecomputeConfig, recompute};
+use posedata::sync::Cancellation;
 
 use crate::support::{ScriptedBackend, make_clip, store};
 
@@ -68,7 +68,7 @@ pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
 pub fn ingest(config: &IngestConfig) -> Result<IngestSummary, IngestError> {
     let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
     let lake = || open_lake(&config.lake);
-    ingest::run(config, &backends, &lake, &Silent, &AtomicBool::new(false))
+    ingest::run(config, &backends, &lake, &Silent, &Cancellation::new())
 }
 
 /// A lake of one clip, in `folder`.
@@ -347,7 +347,8 @@ fn a_cancelled_ingest_leaves_nothing_behind() {
     let config = config(vec![clip(folder.path(), "red.mp4", "red")], &lake);
     let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
     let open = || open_lake(&lake);
-    let cancelled = AtomicBool::new(true);
+    let cancelled = Cancellation::new();
+    cancelled.cancel();
     let summary = ingest::run(&config, &backends, &open, &Silent, &cancelled).expect("a summary");
     assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Cancelled)), 1);
     assert_eq!(rows(&lake, "videos"), 0);

@@ -409,7 +409,7 @@ fn nothing_is_drawn_where_hidden_landmarks_are_supposed() {
     let mut reader = VideoReader::open(&path).expect("a video");
     let mut frame = Frame::default();
     assert!(reader.read(&mut frame).expect("a frame"));
-    // Standing so that the picture ends at the knees, whose hidden ankles are supposed far below
+    // CheckpointKind so that the picture ends at the knees, whose hidden ankles are supposed far below
     // and to the right.
     let mut pose = crate::support::ScriptedBackend::pose(0).expect("a pose");
     for landmark in Landmark::ALL {

@@ -187,7 +187,7 @@ fn the_demo_video_is_filtered_as_pose2sim_filters_it() {
     );
     assert!(number("speed") < 4e-4, "{row}");
 
-    // Standing upright, ears are at 0.93 of the height (Drillis and Contini); the estimate takes
+    // CheckpointKind upright, ears are at 0.93 of the height (Drillis and Contini); the estimate takes
     // segments that lie aslant for longer than they look.
     let height_px = video["height_px"].as_f64().expect("a height");
     let sql = "select max(y) filter (landmark = 'left_heel') * 994 - max(y) filter (landmark = 'left_ear') * 994 as v

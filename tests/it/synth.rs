@@ -70,7 +70,7 @@ fn video(video_id: &str, file_name: &str, split: Split) -> VideoRecord {
 }
 
 /// A folder with a lake and a dataset called gait.
-fn folder_with_dataset() -> tempfile::TempDir {
+pub fn folder_with_dataset() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     crate::lake::fixture(folder.path());
     let base = folder.path().join("base");
@@ -146,7 +146,7 @@ fn answered_keys(folder: &Path) -> HashSet<String> {
 }
 
 /// The command with everything a provider needs; no proxy of this machine comes in between.
-fn synth(folder: &Path, server: &FakeProvider, provider: &str, arguments: &[&str]) -> Command {
+pub fn synth(folder: &Path, server: &FakeProvider, provider: &str, arguments: &[&str]) -> Command {
     let mut command = command(folder);
     for variable in [
         "HTTP_PROXY",

@@ -152,7 +152,7 @@ fn start_until(folder: &Path, more: &[&str], lines: usize) -> Option<Child> {
         .expect("the program starts");
     let run = run_folder(folder);
     loop {
-        // Each sitting has an event file of its own, begun when older lines that do not count are
+        // Each process has an event file of its own, begun when older lines that do not count are
         // gone.
         let written = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
         if event_files(&run) > begun && written.lines().count() >= lines {
@@ -220,7 +220,7 @@ fn a_run_that_is_killed_and_interrupted_has_the_losses_of_one_that_is_not() {
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
     let is_rest = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".part");
     assert!(!left.iter().any(is_rest), "{left:?}");
-    // One run, however many sittings.
+    // One run, however often it was resumed.
     let told = query(
         broken,
         "select name, outcome, steps, best_valid_loss < first_valid_loss as better, error

@@ -8,6 +8,7 @@ mod tensors;
 
 pub(super) use folder::{config_of_folder, weights_of_folder};
 pub(super) use gguf::{config_of_gguf, weights_of_gguf};
+pub use peft::{WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE, base_of_adapter};
 
 use std::error::Error;
 use std::path::Path;

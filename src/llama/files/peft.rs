@@ -17,7 +17,7 @@ use super::write_error;
 use crate::files::write_atomically;
 
 const CONFIG_FILE: &str = "adapter_config.json";
-const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 const PICKLE_FILE: &str = "adapter_model.bin";
 
 /// Where PEFT's wrapper has the model that it wraps.
@@ -176,6 +176,19 @@ impl Adapter {
         let pairs = pairs(&config, model, tensors).map_err(at(WEIGHTS_FILE))?;
         Ok(Self { config, pairs })
     }
+}
+
+/// The base model that an adapter's folder says it was made for.
+pub fn base_of_adapter(folder: &Path) -> Option<String> {
+    let config: BaseName = serde_json::from_slice(&read(folder, CONFIG_FILE).ok()?).ok()?;
+    config
+        .base_model_name_or_path
+        .filter(|name| !name.is_empty())
+}
+
+#[derive(Deserialize)]
+struct BaseName {
+    base_model_name_or_path: Option<String>,
 }
 
 fn read(folder: &Path, file: &str) -> Result<Vec<u8>, LlamaError> {

@@ -166,11 +166,11 @@ pub struct Rotations {
     sin_back: Panels,
 }
 
-/// Which way rotary embeddings turn: forwards, or, for gradients, back.
+/// Which way rotary embeddings rotate: forward, or by the inverse rotation, for gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    Forwards,
-    Back,
+pub enum RotationDirection {
+    Forward,
+    Inverse,
 }
 
 impl Rotations {
@@ -193,11 +193,11 @@ impl Rotations {
 
     /// Turns all heads of queries or keys (Su et al. 2021): element `i` of a head together with
     /// element `i + head_dim / 2`.
-    pub fn apply(&self, x: &mut Panels, turn: Turn) {
+    pub fn apply(&self, x: &mut Panels, turn: RotationDirection) {
         let half = self.cos.panel_size();
         let sin = match turn {
-            Turn::Forwards => &self.sin,
-            Turn::Back => &self.sin_back,
+            RotationDirection::Forward => &self.sin,
+            RotationDirection::Inverse => &self.sin_back,
         };
         for_each_panel(x, |panel, x| {
             for head in x.chunks_exact_mut(2 * half) {

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use super::attention::{Heads, attend, attention_gradients};
 use super::elementwise::{
-    Rotations, Turn, add_rms_norm_gradient, exp, rms_norm, swiglu, swiglu_gradients,
+    RotationDirection, Rotations, add_rms_norm_gradient, exp, rms_norm, swiglu, swiglu_gradients,
 };
 use super::gemm::{Left, add_outer, add_outer_transposed, add_product, product};
 use super::panels::Panels;
@@ -57,18 +57,18 @@ fn assert_near(found: &[f32], expected: &[f32], tolerance: f32) {
     assert!(ratio < tolerance, "{ratio}");
 }
 
-/// Checks derivatives of `sum(weights * f(inputs))`: `gradients` are ours, `composed` computes the
+/// Checks derivatives of `sum(weights * f(inputs))`: `gradients` are ours, `reference` computes the
 /// same with candle, `f` with the kernels.
 fn check_gradients(
     inputs: &[Panels],
     weights: &Panels,
     gradients: &[Panels],
     f: impl Fn(&[Panels]) -> Panels,
-    composed: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+    reference: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
 ) {
     let vars: Vec<Var> = inputs.iter().map(var).collect();
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
-    let out = composed(&tensors).expect("an output");
+    let out = reference(&tensors).expect("an output");
     assert_near(&rows(&f(inputs)), &values(&out), 1e-5);
     let weighted = out
         .mul(var(weights).as_tensor())
@@ -144,7 +144,7 @@ fn rotary_embeddings_turn_forwards_and_back() {
     let x = panels(16, tokens, 4);
     let weights = panels(16, tokens, 5);
     let mut dx = weights.clone();
-    rotations.apply(&mut dx, Turn::Back);
+    rotations.apply(&mut dx, RotationDirection::Inverse);
     let angles: Vec<f32> = positions
         .iter()
         .flat_map(|position| frequencies.map(|frequency| *position as f32 * frequency))
@@ -155,7 +155,7 @@ fn rotary_embeddings_turn_forwards_and_back() {
         &[dx],
         |inputs| {
             let mut x = inputs[0].clone();
-            rotations.apply(&mut x, Turn::Forwards);
+            rotations.apply(&mut x, RotationDirection::Forward);
             x
         },
         |inputs| {

@@ -382,7 +382,7 @@ impl MultiPersonTracker {
 
     /// Gives up one of two tracks that follow one body, and sets the numbers of people right who
     /// exchanged them while they were close.
-    fn settle_contacts(&mut self, frame: BgrView<'_>) {
+    fn resolve_contacts(&mut self, frame: BgrView<'_>) {
         let tracks = &self.tracks;
         let seen = tracks.iter().map(|track| Seen {
             key: track.key,
@@ -695,7 +695,7 @@ impl PoseBackend for MultiPersonTracker {
         }
         self.follow(frame)?;
         let started = Instant::now();
-        self.settle_contacts(frame);
+        self.resolve_contacts(frame);
         self.timings.tracking += started.elapsed();
         let detect_every = u32::from(self.config.detect_every.get());
         let is_room = self.tracks.len() < self.max_persons();

@@ -8,8 +8,8 @@ use candle_core::Device;
 use posedata::language::ChatTokenizer;
 use posedata::llama::generate::{Choice, End, Limits, NextToken, generate};
 use posedata::llama::{
-    Adapter, Batch, Composed, LayerWeights, LlamaConfig, LlamaError, LoraConfig, LoraPair, Matrix,
-    Precision, Projection, Trainable, Weights,
+    Adapter, Batch, CandleModel, LayerWeights, LlamaConfig, LlamaError, LoraConfig, LoraPair,
+    Matrix, Precision, Projection, Trainable, Weights,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -35,9 +35,9 @@ pub static GOLDENS: LazyLock<Vec<Golden>> = LazyLock::new(|| {
     serde_json::from_str(text).expect("goldens")
 });
 
-fn smollm2() -> Composed {
+fn smollm2() -> CandleModel {
     let weights = Weights::from_gguf(&installed("smollm2"), Precision::F32).expect("weights");
-    Composed::new(&weights, &Device::Cpu).expect("a model")
+    CandleModel::new(&weights, &Device::Cpu).expect("a model")
 }
 
 /// Checks a model of SmolLM2's weights against transformers.
@@ -270,7 +270,7 @@ fn two_texts() -> Batch {
 fn gradients_are_those_of_finite_differences() {
     const STEP: f32 = 1e-2;
     let weights = tiny_weights(1);
-    let mut model = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let mut model = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     let (batch, seed) = (two_texts(), 11);
     for dropout in [0.0, 0.3] {
         let adapter = random_adapter(lora(&Projection::ALL, dropout), &weights.config);
@@ -311,7 +311,7 @@ fn gradients_are_those_of_finite_differences() {
 #[test]
 fn texts_of_a_batch_do_not_see_each_other() {
     let weights = tiny_weights(2);
-    let mut model = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let mut model = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     let adapter = random_adapter(lora(&Projection::ATTENTION, 0.0), &weights.config);
     let both = two_texts();
     let mut single = both.texts().map(|text| {
@@ -342,7 +342,7 @@ fn texts_of_a_batch_do_not_see_each_other() {
 #[test]
 fn an_adapter_without_b_changes_nothing() {
     let weights = tiny_weights(3);
-    let model = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let model = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     let config = lora(&Projection::ALL, 0.1);
     let new = Adapter::new(config.clone(), &weights.config, 7);
     let ids = [4, 8, 15, 16, 23, 42];
@@ -355,7 +355,7 @@ fn an_adapter_without_b_changes_nothing() {
 #[test]
 fn dropout_depends_on_its_seed_alone() {
     let weights = tiny_weights(4);
-    let mut model = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let mut model = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     let adapter = random_adapter(lora(&Projection::ALL, 0.3), &weights.config);
     let mut loss = |seed: u64| {
         let mut gradients = Adapter::zeros(&adapter.config, &weights.config);
@@ -370,7 +370,7 @@ fn dropout_depends_on_its_seed_alone() {
 #[test]
 fn what_the_model_cannot_take_is_an_error() {
     let weights = tiny_weights(5);
-    let mut model = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let mut model = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     let error = model.logits(None, &[97]).expect_err("no such token");
     assert!(
         matches!(
@@ -462,7 +462,7 @@ fn characters_of_several_tokens_come_out_whole() {
 #[test]
 fn chance_follows_the_seed() {
     let weights = tiny_weights(6);
-    let model = Composed::new(&weights, &Device::Cpu).expect("a model");
+    let model = CandleModel::new(&weights, &Device::Cpu).expect("a model");
     let tokenizer = ChatTokenizer::open(&installed("smollm2")).expect("a tokenizer");
     let ids = |seed: u64, temperature: f64, top_p: f64| {
         let limits = Limits {

@@ -1,16 +1,19 @@
 //! What is written down about a run of ingest: a row in the lake's history, and a report file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
 
-use anyhow::{Context, ensure};
 use serde::Serialize;
 
-use super::command_line::without_secrets;
-use super::logs;
-use crate::ingest::{IngestConfig, IngestError, IngestSummary, VideoOutcome, VideoReport};
-use crate::lake::{Lake, LakeError, Replace, RunError, RunOutcome, RunRecord};
+use super::{
+    BackendFactory, IngestConfig, IngestError, IngestObserver, IngestSummary, LakeFactory,
+    VideoOutcome, VideoReport, run,
+};
+use crate::lake::{LakeError, Replace, RunError, RunOutcome, RunRecord};
+use crate::sync::{Cancellation, lock};
 
-/// What `--report` writes: the run with its machine, and the summary that `--json` prints.
+/// The report file: the run with its machine, and the summary that `--json` prints.
 #[derive(Serialize)]
 struct ReportFile<'a> {
     #[serde(flatten)]
@@ -19,23 +22,57 @@ struct ReportFile<'a> {
     videos: &'a [VideoReport],
 }
 
-/// Refuses a report file that could not be written when the work is done.
-pub fn check_file(path: &Path) -> anyhow::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+/// What became of an ingest, and whether the lake's history knows of it.
+pub struct Ingested {
+    pub run: RunRecord,
+    pub summary: Result<IngestSummary, IngestError>,
+    /// Why the run is not in the lake's history; that it lacks a run makes no good run a failure.
+    pub not_recorded: Option<LakeError>,
+}
+
+/// As [`run`], and puts the run into the lake's history, unless it found nothing to do.
+/// `command_line` is what started it, without secrets.
+pub fn run_recorded(
+    config: &IngestConfig,
+    backends: &BackendFactory<'_>,
+    open_lake: &LakeFactory<'_>,
+    observer: &dyn IngestObserver,
+    cancellation: &Cancellation,
+    command_line: String,
+) -> Ingested {
+    let started = Instant::now();
+    let mut record = start(config, command_line);
+    // A second session of the database, for the history: starting one costs more than the commit.
+    let spare_session = Mutex::new(None);
+    let open = || {
+        let lake = open_lake()?;
+        *lock(&spare_session) = lake.try_clone().ok();
+        Ok(lake)
     };
-    let shown = path.display();
-    ensure!(!path.is_dir(), "the report file is a folder: {shown}");
-    ensure!(
-        folder.is_dir(),
-        "there is no folder for the report file; make it: {shown}"
+    let summary = run(config, backends, &open, observer, cancellation);
+    finish(
+        &mut record,
+        started.elapsed().as_secs_f64(),
+        &summary,
+        cancellation.is_cancelled(),
     );
-    Ok(())
+    let not_recorded = match is_worth_a_record(&record, &summary, config) {
+        false => None,
+        true => {
+            let spare = lock(&spare_session).take();
+            let recorded = spare.map_or_else(open_lake, Ok);
+            recorded.and_then(|lake| lake.record_run(&record)).err()
+        }
+    };
+    Ingested {
+        run: record,
+        summary,
+        not_recorded,
+    }
 }
 
 /// A run of ingest that starts now.
-pub fn start(config: &IngestConfig) -> RunRecord {
+fn start(config: &IngestConfig, command_line: String) -> RunRecord {
     let replace = match config.replace {
         Replace::IfDifferent => "if_different",
         Replace::Always => "always",
@@ -48,13 +85,13 @@ pub fn start(config: &IngestConfig) -> RunRecord {
         "replace": replace,
         "rows": config.rows,
     });
-    let mut run = RunRecord::start("ingest", without_secrets(std::env::args_os()), settings);
+    let mut run = RunRecord::start("ingest", command_line, settings);
     run.memory_budget_bytes = Some(config.memory.limit_bytes);
     run
 }
 
 /// Fills in how the run ended.
-pub fn finish(
+fn finish(
     run: &mut RunRecord,
     elapsed_secs: f64,
     result: &Result<IngestSummary, IngestError>,
@@ -99,31 +136,29 @@ fn error_of(video: &VideoReport) -> Option<RunError> {
     }
 }
 
-/// Writes the report file.
-///
-/// # Errors
-/// When the disk does not take it.
-pub fn write(
-    path: &Path,
-    run: &RunRecord,
-    lake: &Path,
-    result: &Result<IngestSummary, IngestError>,
-) -> anyhow::Result<()> {
-    let videos = result.as_ref().map_or(&[][..], |summary| &summary.videos);
-    let mut json = serde_json::to_vec_pretty(&ReportFile { run, lake, videos })?;
-    json.push(b'\n');
-    crate::files::write_atomically(path, &json)
-        .with_context(|| format!("cannot write the report: {}", path.display()))
+impl Ingested {
+    /// Writes the report file.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn write_report(&self, path: &Path, lake: &Path) -> std::io::Result<()> {
+        let videos = self.summary.as_ref();
+        let report = ReportFile {
+            run: &self.run,
+            lake,
+            videos: videos.map_or(&[][..], |summary| &summary.videos),
+        };
+        let mut json = serde_json::to_vec_pretty(&report)?;
+        json.push(b'\n');
+        crate::files::write_atomically(path, &json)
+    }
 }
 
-/// Adds the run to the lake's history, unless it found nothing to do. That the history lacks a run
-/// is told, but makes no good run a failure.
-pub fn record(
+fn is_worth_a_record(
     run: &RunRecord,
     result: &Result<IngestSummary, IngestError>,
-    catalog: PathBuf,
-    open_lake: impl FnOnce() -> Result<Lake, LakeError>,
-) {
+    config: &IngestConfig,
+) -> bool {
     let has_worked = run.videos_ingested + run.videos_replaced + run.videos_failed > 0;
     let is_worth_it = match result {
         Ok(_) => has_worked || run.outcome == RunOutcome::Interrupted,
@@ -131,12 +166,5 @@ pub fn record(
         Err(IngestError::Lake(_) | IngestError::NothingFound { .. }) => false,
         Err(IngestError::Pose(_) | IngestError::Panic(_)) => true,
     };
-    if !is_worth_it || !catalog.exists() {
-        return;
-    }
-    if let Err(error) = open_lake().and_then(|lake| lake.record_run(run)) {
-        logs::note(format_args!(
-            "note: the run is not in the lake's history (runs): {error}"
-        ));
-    }
+    is_worth_it && config.lake.catalog().exists()
 }

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// A model on a device, in 32 bits.
-pub struct Composed {
+pub struct CandleModel {
     config: LlamaConfig,
     device: Device,
     /// Shape [vocabulary, hidden].
@@ -149,7 +149,7 @@ impl Rotation {
     }
 }
 
-impl Composed {
+impl CandleModel {
     /// Puts a model's weights on a device.
     ///
     /// # Errors
@@ -187,12 +187,12 @@ impl Composed {
         Ok(self.to_logits(&hidden)?.to_vec2()?)
     }
 
-    /// Begins a text that is to be gone on with. Each step computes the whole text anew.
+    /// Starts the generation of a text. Each step computes the whole text anew.
     ///
     /// # Errors
     /// When the device has no room.
-    pub fn decoder(&self, adapter: Option<&Adapter>) -> Result<ComposedDecoder<'_>, LlamaError> {
-        Ok(ComposedDecoder {
+    pub fn decoder(&self, adapter: Option<&Adapter>) -> Result<CandleDecoder<'_>, LlamaError> {
+        Ok(CandleDecoder {
             model: self,
             lora: self.lora(adapter)?,
             ids: Vec::new(),
@@ -348,7 +348,7 @@ impl Composed {
     }
 }
 
-impl Trainable for Composed {
+impl Trainable for CandleModel {
     fn config(&self) -> &LlamaConfig {
         &self.config
     }
@@ -399,14 +399,14 @@ impl Trainable for Composed {
     }
 }
 
-/// A text that a [`Composed`] model goes on with.
-pub struct ComposedDecoder<'a> {
-    model: &'a Composed,
+/// A text that a [`CandleModel`] model generates.
+pub struct CandleDecoder<'a> {
+    model: &'a CandleModel,
     lora: Option<Lora>,
     ids: Vec<u32>,
 }
 
-impl NextToken for ComposedDecoder<'_> {
+impl NextToken for CandleDecoder<'_> {
     fn feed(&mut self, ids: &[u32]) -> Result<Vec<f32>, LlamaError> {
         self.ids.extend_from_slice(ids);
         let hidden = self.model.hidden(&self.ids, self.lora.as_ref(), 0)?;

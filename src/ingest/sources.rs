@@ -1,0 +1,138 @@
+//! The files that hold the pictures of videos in the lake, for what is drawn on them again.
+
+use std::path::{Path, PathBuf};
+
+use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
+use crate::export::replay::{self, ReplayError};
+use crate::export::{shared_stems, unique_stem};
+use crate::lake::{Lake, LakeError, VideoRecord};
+use crate::sync::Cancellation;
+use crate::video::VideoError;
+
+/// A video of the lake with the file that holds its pictures.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub video: VideoRecord,
+    pub path: PathBuf,
+    /// Name without suffix under which files made of it do not meet those of other videos.
+    pub stem: String,
+}
+
+/// Why a video's pictures cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("{path} is not in the lake; run `posedata ingest {path}` first")]
+    NotInLake { path: PathBuf, source: LakeError },
+    #[error("the video file is gone; give the path where it lies now: {path}")]
+    Gone { path: PathBuf },
+    #[error("the file has changed since it was ingested; ingest it again: {path}")]
+    Changed { path: PathBuf },
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+impl Source {
+    /// The videos that are asked for: by files, which are known by their content wherever they lie
+    /// now, or by ids, paths, names or the beginnings of names; all videos where nothing is asked for.
+    ///
+    /// # Errors
+    /// When the lake has no such video.
+    pub fn find(lake: &Lake, selectors: &[String]) -> Result<Vec<Self>, SourceError> {
+        let all = lake.find_videos(&[])?;
+        let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
+        let source = |video: VideoRecord, path: PathBuf| Self {
+            stem: unique_stem(Path::new(&video.file_name), &video.video_id, &shared),
+            video,
+            path,
+        };
+        let by_record = |video: VideoRecord| {
+            let path = PathBuf::from(&video.path);
+            source(video, path)
+        };
+        if selectors.is_empty() {
+            return Ok(all.iter().cloned().map(by_record).collect());
+        }
+        let mut sources = Vec::new();
+        for selector in selectors {
+            let path = Path::new(selector);
+            if path.is_file() {
+                let found = lake.find_videos(&[video_id(path)?]);
+                let found = found.map_err(|source| SourceError::NotInLake {
+                    path: path.into(),
+                    source,
+                })?;
+                sources.extend(found.into_iter().map(|video| source(video, path.into())));
+            } else {
+                let found = lake.find_videos(std::slice::from_ref(selector))?;
+                sources.extend(found.into_iter().map(by_record));
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Refuses a file that is not the one that was ingested: the rows of one video on the pictures
+    /// of another would be worse than nothing.
+    ///
+    /// # Errors
+    /// When the file is gone or has changed.
+    pub fn check(&self) -> Result<(), SourceError> {
+        check_source(&self.video, &self.path)
+    }
+
+    /// Draws what the lake knows on the video; gives the file in `folder`.
+    ///
+    /// # Errors
+    /// As [`Self::check`], or when the video cannot be read or written, or it is cancelled.
+    pub fn annotate(
+        &self,
+        lake: &Lake,
+        folder: &Path,
+        cancellation: &Cancellation,
+    ) -> Result<PathBuf, SourceError> {
+        self.check()?;
+        let outputs = Outputs {
+            folder: folder.into(),
+            annotated_video: AnnotatedVideo::On,
+            pose_json: PoseJson::Off,
+        };
+        let output = outputs.annotated_video_of(&self.stem);
+        replay::annotate(&self.path, lake.frames(&self.video)?, &output, cancellation)?;
+        Ok(output)
+    }
+}
+
+/// As [`Source::check`], for a file that is known already.
+///
+/// # Errors
+/// When the file is gone or has changed.
+pub fn check_source(video: &VideoRecord, path: &Path) -> Result<(), SourceError> {
+    if !path.is_file() {
+        return Err(SourceError::Gone { path: path.into() });
+    }
+    if video_id(path)? != video.video_id {
+        return Err(SourceError::Changed { path: path.into() });
+    }
+    Ok(())
+}
+
+/// Draws on videos, one after the other; `done` is told of each. After a cancellation nothing more is
+/// done.
+pub fn annotate_all(
+    lake: &Lake,
+    sources: &[Source],
+    folder: &Path,
+    cancellation: &Cancellation,
+    mut done: impl FnMut(&Source, Result<PathBuf, SourceError>),
+) {
+    for source in sources {
+        let annotated = source.annotate(lake, folder, cancellation);
+        if cancellation.is_cancelled() && annotated.is_err() {
+            return;
+        }
+        done(source, annotated);
+    }
+}
