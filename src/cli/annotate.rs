@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
-use crate::export::{AnnotatedVideo, Outputs, PoseJson, shared_stems, unique_stem};
 use crate::files::write_atomically;
 use crate::ingest::{Source, annotate_all};
 use crate::resources::DatabaseUse;

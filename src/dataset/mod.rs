@@ -23,6 +23,7 @@ mod trace;
 pub use build::{
     BuildConfig, BuildReport, RecipeReport, TokenCount, build, build_into, check_name, facts_at,
 };
+pub use error::DatasetError;
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record, write_jsonl, write_parquet};
