@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv
 
-.PHONY: help setup system-packages test-packages duckdb build models clips demo install uninstall dist test-dist check test test-datasets test-adapters test-interop lint deny docs fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build models clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop lint deny docs fmt bench bench-dataset bench-train bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -176,9 +176,12 @@ system-packages: ## Install the system packages that the build needs
 test-packages: ## Install the system packages that the tests need
 	$(call install,$(TEST_PACKAGES))
 
-lint: deny ## Check formatting, lints, and what the program is made of
+lint: deny system-packages duckdb ## Check formatting, lints, the modules, what the program is made of
 	cargo fmt --check
+	scripts/map.py --check
 	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo clippy --release --locked --no-default-features --features video -- -D warnings
+	cargo clippy --release --locked --no-default-features --features language -- -D warnings
 
 DENY_VERSION := 0.20.2
 DENY_FOLDER := $(TARGET_DIR)/tools/cargo-deny
@@ -204,6 +207,9 @@ deny: $(DENY) ## Check the crates' licences, versions, sources, and advisories w
 docs: build ## Write the generated documents: options of all commands, tables of the lake
 	$(POSEDATA) reference > docs/reference.md
 	$(POSEDATA) reference --tables > docs/lake-tables.md
+
+map: ## Draw the modules and their imports into ARCHITECTURE.md, from the code
+	@scripts/map.py
 
 fmt: ## Format the code
 	cargo fmt

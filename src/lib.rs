@@ -2,20 +2,26 @@
 //!
 //! The modules follow the data's way; each imports only from those before it. `ingest` and `training`
 //! join those before them into one piece of work; `cli` is the program around it all.
+//!
+//! The feature `video` holds what FFmpeg, OpenCV and ONNX Runtime are needed for, `language` what
+//! candle and tokenizers are needed for; both are on by default. The lake, queries and pictures of
+//! them are always there.
 
-pub mod sync;
-
-pub mod files;
 pub mod hashing;
 pub mod image;
+pub mod media_time;
 pub mod names;
 pub mod numbers;
 pub mod random;
-pub mod resources;
 pub mod shipped;
-pub mod similarity;
+pub mod sync;
 pub mod text;
 
+pub mod files;
+pub mod resources;
+pub mod similarity;
+
+#[cfg(feature = "video")]
 pub mod video;
 
 pub mod pose;
@@ -28,8 +34,10 @@ pub mod export;
 
 pub mod models;
 
+#[cfg(feature = "video")]
 pub mod analysis;
 
+#[cfg(feature = "video")]
 pub mod ingest;
 
 pub mod recompute;
@@ -38,18 +46,26 @@ pub mod query;
 
 pub mod plot;
 
+#[cfg(feature = "language")]
 pub mod language;
 
+#[cfg(feature = "language")]
 pub mod dataset;
 
+#[cfg(feature = "language")]
 pub mod synth;
 
+#[cfg(feature = "language")]
 pub mod llama;
 
+#[cfg(feature = "language")]
 pub mod evaluate;
 
+#[cfg(feature = "language")]
 pub mod train;
 
+#[cfg(feature = "language")]
 pub mod training;
 
+#[cfg(all(feature = "video", feature = "language"))]
 pub mod cli;

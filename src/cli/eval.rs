@@ -11,7 +11,8 @@ use super::language_model::{ModelArgs, tell_other_base};
 use super::progress::bar_target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, Split};
-use crate::evaluate::{EVAL_FILE, Evaluation, Sample, evaluate, save};
+use crate::evaluate::folder::{EVAL_FILE, save};
+use crate::evaluate::{Evaluation, Sample, evaluate};
 use crate::llama::keep_freed_memory;
 
 /// Ask base and adapter the questions of a dataset, and compare

@@ -11,9 +11,10 @@ use super::command_line::without_secrets;
 use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
 use super::{ExitStatus, GlobalArgs, Verbosity, analyze, logs, print_result};
+use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::ingest::{
-    self, AnnotatedVideo, Backends, IngestConfig, IngestSummary, MemoryPlan, Outputs, PoseJson,
-    RowConfig, SlowMotion, StageTimes, VideoOutcome,
+    self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
+    VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
 use crate::numbers::human_bytes;

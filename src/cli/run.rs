@@ -11,7 +11,7 @@ use super::dataset::FolderArgs;
 use super::ingest::SlowMotionArgs;
 use super::{Cli, ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
-use crate::evaluate::{adapter_blake3, read_evaluation};
+use crate::evaluate::folder::{adapter_blake3, read_evaluation};
 use crate::resources::reset_peak_resident;
 
 /// From videos to a model in one command: ingest, dataset build, synth, train, eval

@@ -224,7 +224,8 @@ fn build_all(
 ) -> Result<(Dataset, BuildReport), DatasetError> {
     let started = Instant::now();
     check_name(&config.name)?;
-    let (recipes, templates) = recipe::load(&config.recipes)?;
+    let (recipes, texts) = recipe::load(&config.recipes)?;
+    let templates = Templates::new(texts, &recipes)?;
     let lake_snapshot = match config.lake_snapshot {
         Some(version) => version,
         None => lake.data_snapshot()?,

@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::DatasetError;
-use super::template::Templates;
 use crate::query::parameters;
 use crate::shipped;
 use crate::text::read_text;
@@ -169,12 +168,12 @@ impl RecipeFiles {
     }
 }
 
-/// The recipes of a folder, in the order of their names, with the templates they share. Where there
+/// The recipes of a folder, in the order of their names, and the texts of all its files by name. Where there
 /// is no such folder, but one of that name is part of the program, its recipes.
 ///
 /// # Errors
 /// When the folder holds no recipe, or one of them is broken: the error names file and line.
-pub fn load(folder: &Path) -> Result<(Vec<Recipe>, Templates), DatasetError> {
+pub fn load(folder: &Path) -> Result<(Vec<Recipe>, BTreeMap<String, String>), DatasetError> {
     let files = RecipeFiles::read(folder)?;
     let mut recipes = Vec::new();
     for (name, text) in &files.texts {
@@ -196,8 +195,7 @@ pub fn load(folder: &Path) -> Result<(Vec<Recipe>, Templates), DatasetError> {
             path: folder.into(),
         });
     }
-    let templates = Templates::new(files.texts, &recipes)?;
-    Ok((recipes, templates))
+    Ok((recipes, files.texts))
 }
 
 /// Templates of a folder that recipes import: those whose names begin with an underscore.

@@ -8,7 +8,7 @@ use super::DatasetError;
 use super::build::{Census, fact_rows, rows_of};
 use super::plan::Window;
 use super::recipe::{self, Recipe, WindowKind};
-use super::template::RenderedExample;
+use super::template::{RenderedExample, Templates};
 use crate::lake::Lake;
 use crate::query::{ExternalAccess, Session};
 use crate::random::scramble;
@@ -123,7 +123,8 @@ fn scene_table(
     question: &str,
     task: Option<&str>,
 ) -> Result<SceneTable, DatasetError> {
-    let (mut recipes, templates) = recipe::load(recipes)?;
+    let (mut recipes, texts) = recipe::load(recipes)?;
+    let templates = Templates::new(texts, &recipes)?;
     match task {
         None => recipes.retain(|recipe| recipe.may_serve_questions),
         Some(task) => {

@@ -4,7 +4,7 @@
 //! of the known answers' tokens, end marks included.
 
 pub mod card;
-mod folder;
+pub mod folder;
 mod llama;
 pub mod score;
 
@@ -23,7 +23,6 @@ use crate::language::{ChatTokenizer, NextTurn};
 use crate::llama::generate::{Choice, GenerateError, Limits, NextToken, generate};
 use crate::llama::{Batch, LlamaError};
 use crate::sync::Cancellation;
-pub use folder::{EVAL_FILE, TRAIN_REPORT_FILE, adapter_blake3, read_evaluation, save, write_card};
 pub use llama::evaluate;
 use score::Question;
 

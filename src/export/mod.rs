@@ -7,28 +7,32 @@
 //! Everything is streamed, frame by frame, into files that appear whole or not at all. Nothing here
 //! knows how the lake stores its rows.
 
+#[cfg(feature = "video")]
 pub mod annotation;
 mod file_names;
 mod mot;
+mod outputs;
 mod pose_json;
+#[cfg(feature = "video")]
 pub mod replay;
+mod sink;
 mod trc;
 mod wide;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use file_names::{shared_stems, unique_stem};
+pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
+pub use sink::ExportError;
 pub use trc::MARKER_NAMES;
 
-use crate::files::why_not_written;
-use crate::lake::{Lake, LakeError, PersonRow, VideoRecord};
+use crate::lake::{Lake, PersonRow, VideoRecord};
 use crate::names;
 use crate::sync::Cancellation;
-use crate::video::MediaTime;
 use mot::MotWriter;
+use sink::FrameSink;
 use trc::TrcWriter;
 use wide::{CsvWriter, ParquetWriter};
 
@@ -97,50 +101,6 @@ impl ExportFormat {
 enum PersonsPerFile {
     All,
     One,
-}
-
-/// What can go wrong with an export.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    #[error("cannot write ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
-    #[error("there is no person {person} in the video; it has {known}: {video}")]
-    NoSuchPerson {
-        person: u16,
-        known: String,
-        video: String,
-    },
-    #[error(
-        "nobody was found in the video, so there are no markers and no angles to write: {video}"
-    )]
-    NoPose { video: String },
-    #[error("stopped")]
-    Stopped,
-}
-
-impl ExportError {
-    fn write(path: &Path, reason: impl Error + 'static) -> Self {
-        Self::Write {
-            path: path.into(),
-            reason: why_not_written(&reason),
-        }
-    }
-}
-
-/// A file that takes one frame after the other.
-trait FrameSink {
-    /// Adds a frame: everybody in it whom the file is about, or nobody.
-    fn push(
-        &mut self,
-        frame: u64,
-        time: MediaTime,
-        persons: &[PersonRow],
-    ) -> Result<(), ExportError>;
-
-    /// Gives the file its name.
-    fn finish(self: Box<Self>) -> Result<(), ExportError>;
 }
 
 /// A file that was written.
@@ -264,31 +224,6 @@ pub fn export_video(
         });
     }
     Ok(files)
-}
-
-/// Keeps the rows of a table of OpenSim to times that ascend: it refuses others. Of pictures with
-/// the same time the first stays, and pictures out of order go.
-#[derive(Default)]
-struct AscendingTimes {
-    latest_secs: Option<f64>,
-}
-
-impl AscendingTimes {
-    /// To be asked for each frame in turn.
-    fn takes(&mut self, time_secs: f64) -> bool {
-        let ascends = self.latest_secs.is_none_or(|latest| time_secs > latest);
-        if ascends {
-            self.latest_secs = Some(time_secs);
-        }
-        ascends
-    }
-
-    /// How many of a video's frames are taken.
-    fn count(times_secs: &[f64]) -> u64 {
-        let mut ascending = Self::default();
-        let taken = times_secs.iter().filter(|time| ascending.takes(**time));
-        taken.count() as u64
-    }
 }
 
 fn known_persons(persons: &[u16]) -> String {

@@ -11,10 +11,10 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type};
 
-use super::{AscendingTimes, ExportError, FrameSink};
+use super::sink::{AscendingTimes, ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, metrics_of_frames};
-use crate::video::MediaTime;
+use crate::media_time::MediaTime;
 
 pub struct MotWriter {
     file: AtomicFile,

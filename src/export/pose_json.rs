@@ -10,10 +10,10 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Int8Type};
 use serde::Serialize;
 
-use super::{ExportError, FrameSink};
+use super::sink::{ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, metrics_of_frames};
-use crate::video::MediaTime;
+use crate::media_time::MediaTime;
 
 /// The JSON Schema of the files.
 pub const POSE_MODEL_SCHEMA: &str = include_str!("../../schemas/pose_model.schema.json");

@@ -12,13 +12,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{AscendingTimes, ExportError, FrameSink};
+use super::sink::{AscendingTimes, ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::PersonRow;
+use crate::media_time::MediaTime;
 use crate::metrics::timing::rate_between_pauses_hz;
 use crate::pose::landmark::LANDMARK_COUNT;
 use crate::text::without_controls;
-use crate::video::MediaTime;
 
 /// Names of the markers, by landmark index.
 pub const MARKER_NAMES: [&str; LANDMARK_COUNT] = [

@@ -16,12 +16,12 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::{ExportError, FrameSink};
+use super::sink::{ExportError, FrameSink};
 use crate::files::AtomicFile;
 use crate::lake::{PersonRow, VideoFrame, VideoRecord, metrics_of_frames};
+use crate::media_time::MediaTime;
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
-use crate::video::MediaTime;
 
 const FRAMES_PER_BATCH: usize = 256;
 /// Rows of a Parquet row group: some 10 MB before compression.

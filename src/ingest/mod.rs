@@ -10,41 +10,39 @@
 mod backends;
 mod history;
 mod memory;
-mod outputs;
 mod persons;
 mod pipeline;
 mod plan;
+mod row_config;
 mod slow_motion;
 mod sources;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::analysis::AnalysisModel;
 use crate::export::annotation::AnnotationError;
-use crate::export::{ExportError, shared_stems, unique_stem};
-use crate::lake::{
-    CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, ROWS_VERSION, Replace, VideoRecord,
-};
-use crate::pose::{Pick, PoseBackend, PoseError, TrackerConfig};
+pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
+use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace, VideoRecord};
+use crate::pose::{PoseBackend, PoseError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
 pub use backends::Backends;
-pub use history::{Ingested, run_recorded};
+pub use history::{RecordedIngest, run_recorded};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
-use outputs::VideoOutputs;
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson};
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;
+pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
 pub use sources::{Source, SourceError, annotate_all, check_source};
 
@@ -56,96 +54,6 @@ pub type BackendFactory<'a> = dyn Fn(usize) -> Result<Box<dyn PoseBackend>, Pose
 
 /// Opens the lake's session; called once, beside the first decoding.
 pub type LakeFactory<'a> = dyn Fn() -> Result<Lake, LakeError> + Sync + 'a;
-
-/// What shapes a video's rows. Its hash decides whether there is anything to do.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RowConfig {
-    pub sport: String,
-    pub pose_model: String,
-    pub pose_model_sha256: String,
-    pub detector_sha256: String,
-    pub min_detection_confidence: f64,
-    pub min_tracking_confidence: f64,
-    pub smoothing: crate::pose::Smoothing,
-    /// `None` when one person is followed alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub people: Option<PeopleConfig>,
-    /// The default does not show, so that it is the same ingest as before there was a choice.
-    #[serde(skip_serializing_if = "is_default")]
-    pub pick: Pick,
-    /// From where on people are reported, where they become certain later than they are seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub people_from: Option<PeopleFrom>,
-    /// Off does not show either.
-    #[serde(skip_serializing_if = "SlowMotion::is_off")]
-    pub slow_motion: SlowMotion,
-    pub format_version: i32,
-}
-
-/// From where on people are reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PeopleFrom {
-    /// From the first frame in which they are followed.
-    FirstFrame,
-}
-
-/// What shapes the rows of several people.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct PeopleConfig {
-    pub max_persons: NonZeroU16,
-    pub detect_every: NonZeroU16,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-impl RowConfig {
-    pub fn new(
-        sport: String,
-        pose_model: String,
-        pose_model_sha256: String,
-        detector_sha256: String,
-        tracker: &TrackerConfig,
-    ) -> Self {
-        let is_several = tracker.max_persons > NonZeroU16::MIN;
-        Self {
-            sport,
-            pose_model,
-            pose_model_sha256,
-            detector_sha256,
-            min_detection_confidence: tracker.min_detection_confidence,
-            min_tracking_confidence: tracker.min_tracking_confidence,
-            smoothing: tracker.smoothing,
-            people: is_several.then_some(PeopleConfig {
-                max_persons: tracker.max_persons,
-                detect_every: tracker.detect_every,
-            }),
-            pick: tracker.pick,
-            people_from: (is_several || tracker.pick != Pick::First)
-                .then_some(PeopleFrom::FirstFrame),
-            slow_motion: SlowMotion::Off,
-            format_version: ROWS_VERSION,
-        }
-    }
-
-    pub fn with_slow_motion(self, slow_motion: SlowMotion) -> Self {
-        Self {
-            slow_motion,
-            ..self
-        }
-    }
-
-    /// Whether poses are held back to learn who else is in a frame.
-    fn looks_ahead(&self) -> bool {
-        self.people_from.is_some()
-    }
-
-    fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a plain struct of strings and numbers")
-    }
-}
 
 /// A validated order to ingest.
 pub struct IngestConfig {
@@ -572,10 +480,6 @@ impl Run<'_> {
 fn failed(path: &Path, error: &dyn std::error::Error) -> VideoReport {
     let error = error.to_string();
     VideoReport::without_rows(path, VideoOutcome::Failed { error })
-}
-
-fn secs(duration: Duration) -> f64 {
-    duration.as_secs_f64()
 }
 
 impl From<VideoError> for Interruption {

@@ -19,12 +19,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
 use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan};
-use super::outputs::VideoOutputs;
 use super::persons::PersonStatistics;
+use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
-use super::{RowConfig, secs};
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
-use crate::export::{ExportError, PoseJsonWriter};
+use crate::export::{ExportError, PoseJsonWriter, VideoOutputs};
 use crate::lake::{
     LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
     VideoWriter, to_lake_resolution,
@@ -222,8 +221,8 @@ pub fn process<'b>(
         let drawn = drawn?;
         let (staged, pose_json, write_time) = written?;
         let stages = &mut estimation.stages;
-        stages.decode_secs = secs(decoded.busy);
-        stages.wait_for_memory_secs = secs(decoded.waiting + wait_for_room);
+        stages.decode_secs = decoded.busy.as_secs_f64();
+        stages.wait_for_memory_secs = (decoded.waiting + wait_for_room).as_secs_f64();
         // Only files of a video that was read to its end get their names.
         if let Some(pose_json) = pose_json {
             pose_json.finish()?;
@@ -231,9 +230,9 @@ pub fn process<'b>(
         if let Some((annotator, draw_time)) = drawn {
             let finishing = Instant::now();
             annotator.finish()?;
-            stages.annotate_secs = secs(draw_time + finishing.elapsed());
+            stages.annotate_secs = (draw_time + finishing.elapsed()).as_secs_f64();
         }
-        stages.write_secs = secs(write_time);
+        stages.write_secs = write_time.as_secs_f64();
         let warnings = info.warnings.iter().chain(&decoded.summary.warnings);
         let mut notes: Vec<String> = warnings.map(|text| format!("note: {text}")).collect();
         notes.append(&mut estimation.times.notes);
@@ -446,7 +445,7 @@ impl<'a> Estimation<'a> {
             let Ok(batch) = frames.recv() else {
                 break;
             };
-            self.stages.wait_for_frames_secs += secs(waiting.elapsed());
+            self.stages.wait_for_frames_secs += waiting.elapsed().as_secs_f64();
             for frame in batch {
                 if self.job.cancellation.is_cancelled() {
                     return Err(Interruption::Stopped);
@@ -486,7 +485,7 @@ impl<'a> Estimation<'a> {
                 };
                 let waiting = Instant::now();
                 let sent = estimates.send(Estimate { frame, rows });
-                self.stages.wait_for_video_secs += secs(waiting.elapsed());
+                self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
                 sent.is_ok()
             }
             Next::Rows(used, rows) => {
@@ -494,7 +493,7 @@ impl<'a> Estimation<'a> {
                 let _ = used.try_send(frame);
                 let waiting = Instant::now();
                 let sent = ready.is_none_or(|ready| rows.send(ready).is_ok());
-                self.stages.wait_for_video_secs += secs(waiting.elapsed());
+                self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
                 sent
             }
         }
@@ -537,12 +536,13 @@ impl<'a> Estimation<'a> {
             self.last_step_secs = step.elapsed_secs;
         }
         self.latest_secs = self.latest_secs.max(time_secs);
-        self.stages.metrics_secs += secs(started.elapsed());
+        self.stages.metrics_secs += started.elapsed().as_secs_f64();
         (frame, MediaTime::from_secs(time_secs), persons)
     }
 
     fn add_timings(&mut self, before: PoseTimings, after: PoseTimings) {
-        let between = |part: fn(&PoseTimings) -> Duration| secs(part(&after) - part(&before));
+        let between =
+            |part: fn(&PoseTimings) -> Duration| (part(&after) - part(&before)).as_secs_f64();
         self.stages.detector_secs = between(|t| t.detector);
         self.stages.crop_secs = between(|t| t.crop);
         self.stages.landmark_model_secs = between(|t| t.landmark_model);

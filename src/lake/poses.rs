@@ -16,11 +16,11 @@ use duckdb::Connection;
 
 use super::catalog::{Access, quoted_text};
 use super::{Lake, LakeError, PersonRow, PictureRecord, VideoRecord};
+use crate::media_time::MediaTime;
 use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
-use crate::video::MediaTime;
 
 /// Frames that are read at once. Landmarks are stored one after the other in stretches of 16,384
 /// frames, so that each chunk reads through the columns of a whole stretch.

@@ -23,11 +23,11 @@ use super::resolution::{to_lake_angle, to_lake_precision};
 use super::staged::{StagedFile, TemporaryFile};
 use super::{LakeError, LakePaths};
 use crate::files::why_not_written;
+use crate::media_time::MediaTime;
 use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
 use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
-use crate::video::MediaTime;
 
 /// Frames that are collected before rows are written.
 pub(super) const CHUNK_FRAMES: usize = 16_384;

@@ -1,46 +1,5 @@
 //! A base model that is ready to answer: its tokenizer, its weights, and the tokens that end an
 //! answer.
-//!
-//! The base `smollm2`, as `posedata models add smollm2` has installed it, answers with an adapter; a
-//! new one changes nothing yet:
-//!
-//! ```
-//! use std::ops::ControlFlow;
-//!
-//! use posedata::dataset::prompt;
-//! use posedata::llama::generate::Choice;
-//! use posedata::llama::{Adapter, LoadedModel, LoraConfig, Precision, Projection};
-//! use posedata::models::ModelStore;
-//! use posedata::sync::Cancellation;
-//!
-//! let memory_limit_bytes = 2 << 30;
-//! let store = ModelStore::new(None)?;
-//! let model = LoadedModel::load(&store, "smollm2", Precision::Quantised, memory_limit_bytes)?;
-//!
-//! let config = LoraConfig {
-//!     rank: 8,
-//!     alpha: 16.0,
-//!     dropout: 0.0,
-//!     projections: Projection::ATTENTION.into(),
-//!     uses_rslora: false,
-//! };
-//! let folder = tempfile::tempdir()?;
-//! Adapter::new(config, &model.weights.config, 7).save(folder.path(), "smollm2")?;
-//! let adapter = model.adapter(folder.path())?;
-//!
-//! let question = prompt("", "What bends in the middle of a leg?", "");
-//! let max_tokens = 4;
-//! let answer = model.answer(
-//!     Some(&adapter),
-//!     &question,
-//!     Choice::Greedy,
-//!     max_tokens,
-//!     &Cancellation::new(),
-//!     &mut |_piece| ControlFlow::Continue(()),
-//! )?;
-//! assert!(!answer.text.is_empty() && answer.ids.len() <= max_tokens);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,15 +1,12 @@
 //! The frozen weights of a base model, from its files.
 
-use std::path::Path;
-
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use half::bf16;
 
-use super::files::{Part, config_of_folder, config_of_gguf, weights_of_folder, weights_of_gguf};
 use super::matrix::Values;
+use super::parts::Part;
 use super::{LlamaConfig, LlamaError, Matrix, Projection};
-use crate::language::bases::{Base, BaseFiles};
 
 /// How frozen weights are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,38 +70,6 @@ impl Weights {
         let layers = self.layers.iter().flat_map(|layer| &layer.projections);
         let matrices = layers.chain([&self.embedding]).chain(&self.output);
         matrices.map(Matrix::bytes).sum()
-    }
-
-    /// Reads a base model.
-    ///
-    /// # Errors
-    /// When files are missing or damaged, are pickles, or do not hold a Llama model.
-    pub fn open(base: &Base, precision: Precision) -> Result<Self, LlamaError> {
-        match &base.files {
-            BaseFiles::Gguf(path) => weights_of_gguf(path, precision),
-            BaseFiles::Folder(path) => weights_of_folder(path, precision),
-            BaseFiles::TokenizerJson(path) => Err(LlamaError::NoWeights { path: path.into() }),
-        }
-    }
-
-    /// The shape of a base model, without its weights.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn config(base: &Base) -> Result<LlamaConfig, LlamaError> {
-        match &base.files {
-            BaseFiles::Gguf(path) => config_of_gguf(path),
-            BaseFiles::Folder(path) => config_of_folder(path),
-            BaseFiles::TokenizerJson(path) => Err(LlamaError::NoWeights { path: path.into() }),
-        }
-    }
-
-    /// Reads a GGUF file.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn from_gguf(path: &Path, precision: Precision) -> Result<Self, LlamaError> {
-        weights_of_gguf(path, precision)
     }
 
     /// Puts a model together of the tensors that `read` gives.

@@ -10,26 +10,23 @@
 mod canvas;
 mod data;
 mod draw;
+mod error;
 mod losses;
+mod options;
 mod text;
 mod thin;
 mod ticks;
 mod units;
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::files::why_not_written;
-use crate::query::{Query, QueryError, Session};
+use crate::query::{Query, Session};
 use data::{Collector, PlotData};
+pub use error::PlotError;
 pub use losses::{Losses, losses_svg};
-
-/// More lines in one panel cannot be told apart: seven colours, drawn through and dashed.
-pub const MAX_LINES: usize = 12;
-/// Width of a picture in pixels, if nobody says otherwise.
-pub const DEFAULT_WIDTH_PX: u32 = 1200;
-/// Sizes in which labels can be read, and which memory can hold.
-pub const SIZE_RANGE_PX: std::ops::RangeInclusive<u32> = 200..=8000;
+pub use options::{DEFAULT_WIDTH_PX, MAX_LINES, PlotOptions, SIZE_RANGE_PX};
 
 /// The formats of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,32 +50,6 @@ impl PictureFormat {
     }
 }
 
-/// What to show, and how large; columns that are not given are found by their names and types.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlotOptions {
-    pub x: Option<String>,
-    pub y: Vec<String>,
-    pub series: Vec<String>,
-    /// `None`: what all rows have in common; empty: no title.
-    pub title: Option<String>,
-    pub width_px: u32,
-    /// `None`: as high as the panels need.
-    pub height_px: Option<u32>,
-}
-
-impl Default for PlotOptions {
-    fn default() -> Self {
-        Self {
-            x: None,
-            y: Vec::new(),
-            series: Vec::new(),
-            title: None,
-            width_px: DEFAULT_WIDTH_PX,
-            height_px: None,
-        }
-    }
-}
-
 /// What became of a query's rows in a picture.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlotSummary {
@@ -93,50 +64,6 @@ pub struct PlotSummary {
     pub rows_without_x: u64,
     /// Rows of one line have the same x, so something else tells them apart.
     pub has_same_x_twice: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum PlotError {
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error("a picture's name ends in .svg or .png: {path}")]
-    Format { path: PathBuf },
-    #[error("the query gives no column {name}; it gives {columns}")]
-    NoColumn { name: String, columns: String },
-    #[error(
-        "the column {name} is {kind} and cannot be plotted as a number; the query gives {columns}"
-    )]
-    NotNumeric {
-        name: String,
-        kind: String,
-        columns: String,
-    },
-    #[error(
-        "the query has no column of time (such as time_secs, frame or a date) to plot along; give one with --x; it gives {columns}"
-    )]
-    NoTime { columns: String },
-    #[error("the query has no column of measured numbers; give one with --y; it gives {columns}")]
-    NothingMeasured { columns: String },
-    #[error("{count} columns are too many for a picture; choose some with --y")]
-    TooManyColumns { count: usize },
-    #[error(
-        "the columns {columns} make more than {limit} series; choose columns with --series, or fewer rows in the query"
-    )]
-    TooManySeries { limit: usize, columns: String },
-    #[error("the query gives no rows, so there is nothing to plot")]
-    Empty,
-    #[error("every value of {columns} is NULL, so there is nothing to plot")]
-    AllNull { columns: String },
-    #[error("{panels} panels and their legends need a height of at least {needed_px} px")]
-    TooLow { panels: usize, needed_px: u32 },
-    #[error("a width of at least {needed_px} px is needed for the labels")]
-    TooNarrow { needed_px: u32 },
-    #[error("the query's values cannot be read: {0}")]
-    Values(String),
-    #[error("the picture cannot be drawn: {0}")]
-    Drawing(String),
-    #[error("cannot write the picture ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
 }
 
 /// Runs a query and draws its result into a file, which appears whole or not at all.

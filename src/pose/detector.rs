@@ -1,7 +1,7 @@
 //! The person detector's output: anchors, decoding, and the people that it makes out.
 
+use super::backend::sigmoid;
 use super::roi::{ImageSize, Roi};
-use super::sigmoid;
 
 /// Side of the detector's square input in pixels.
 pub const DETECTOR_INPUT_SIDE: usize = 224;

@@ -1,8 +1,8 @@
 //! The landmark model's output: decoding, heatmap refinement, projection into the image.
 
+use super::backend::sigmoid;
 use super::landmark::LANDMARK_COUNT;
 use super::roi::Roi;
-use super::sigmoid;
 
 /// Side of the landmark model's square input in pixels.
 pub const LANDMARK_INPUT_SIDE: usize = 256;

@@ -1,7 +1,7 @@
 //! ONNX Runtime: loads the library and the two models, runs them.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use ort::environment::Environment;
@@ -14,53 +14,10 @@ use super::detector::{ANCHOR_COUNT, BOX_VALUES, DETECTOR_INPUT_SIDE};
 use super::landmarker::{
     HEATMAP_SIDE, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
 };
-use super::tflite::Output;
+use super::model_files::ModelFiles;
 
 /// Name of the converted models' input.
 const INPUT: &str = "image";
-
-/// What is kept of the detector's TFLite outputs.
-pub const DETECTOR_OUTPUTS: [Output; 2] = [
-    Output {
-        position: 0,
-        name: "boxes",
-    },
-    Output {
-        position: 1,
-        name: "logits",
-    },
-];
-
-/// What is kept of a landmark model's TFLite outputs; output 2, the segmentation, is not.
-pub const LANDMARK_OUTPUTS: [Output; 4] = [
-    Output {
-        position: 0,
-        name: "points",
-    },
-    Output {
-        position: 1,
-        name: "pose_probability",
-    },
-    Output {
-        position: 3,
-        name: "heatmaps",
-    },
-    Output {
-        position: 4,
-        name: "world",
-    },
-];
-
-/// Where the installed models and their runtime are.
-#[derive(Clone, Debug)]
-pub struct ModelFiles {
-    /// libonnxruntime.so
-    pub runtime: PathBuf,
-    pub detector: PathBuf,
-    pub landmarker: PathBuf,
-    /// The landmark model's name in `models/models.toml`.
-    pub landmarker_name: String,
-}
 
 /// Loads ONNX Runtime, once in a process; later calls return at once.
 ///

@@ -82,6 +82,30 @@ impl Default for TrackerConfig {
 }
 
 /// Single-person BlazePose on ONNX Runtime, as MediaPipe runs it: [`Pick::First`].
+///
+/// ```
+/// use posedata::models::ModelStore;
+/// use posedata::pose::landmark::Landmark;
+/// use posedata::pose::{PoseBackend, PoseModels, PoseTracker, TrackerConfig};
+/// use posedata::video::{Frame, VideoReader};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // What `posedata models add base demo` has installed.
+/// let store = ModelStore::new(None)?;
+/// let models = PoseModels::load(&store.pose_files("full")?, 2)?;
+/// let mut tracker = PoseTracker::new(models, TrackerConfig::default());
+///
+/// let mut video = VideoReader::open(&store.path("demo")?)?;
+/// let mut frame = Frame::default();
+/// assert!(video.read(&mut frame)?);
+/// let picture = frame.view().expect("a frame that was read");
+///
+/// let people = tracker.estimate(picture)?;
+/// let nose = people[0].landmarks[Landmark::Nose as usize];
+/// assert!((0.0..1.0).contains(&nose.x) && nose.visibility > 0.9);
+/// # Ok(())
+/// # }
+/// ```
 pub struct PoseTracker {
     detector: DetectorStage,
     landmarker: LandmarkStage,

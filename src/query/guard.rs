@@ -8,7 +8,7 @@ use std::path::Path;
 
 use duckdb::Connection;
 
-use super::{QueryError, sql_error};
+use super::error::{QueryError, sql_error};
 
 /// DuckLake functions that only read; all others change something.
 const READING_DUCKLAKE_FUNCTIONS: [&str; 9] = [

@@ -2,33 +2,10 @@
 //!
 //! The session is read-only and sealed before the user's SQL is seen: no other file can be read or
 //! written, no extension loaded, no setting changed. It never decodes video.
-//!
-//! A lake is made in a folder, and queried as Arrow:
-//!
-//! ```
-//! use arrow::array::{AsArray, RecordBatch};
-//! use arrow::datatypes::{Int64Type, Schema};
-//! use posedata::lake::{Lake, LakePaths};
-//! use posedata::models::ModelStore;
-//! use posedata::query::{ExternalAccess, Query, QueryError, Session};
-//!
-//! let folder = tempfile::tempdir()?;
-//! let extension = ModelStore::new(None)?.ducklake_extension()?;
-//! let (memory_bytes, threads) = (256 << 20, 1);
-//! let lake = Lake::new(LakePaths::new(folder.path()), &extension, memory_bytes, threads)?;
-//! lake.create_or_check()?;
-//!
-//! let newest = None;
-//! let session = Session::open(lake, newest, ExternalAccess::Denied)?;
-//! let query = Query::new("SELECT count(*) AS videos FROM videos".into(), Vec::new());
-//! let read = |_: &Schema, batches: &mut dyn Iterator<Item = RecordBatch>| {
-//!     let counts = batches.map(|batch| batch["videos"].as_primitive::<Int64Type>().value(0));
-//!     Ok::<_, QueryError>(counts.sum::<i64>())
-//! };
-//! assert_eq!(session.read(&query, read)?, 0);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 
+mod batches;
+mod error;
+mod format;
 mod guard;
 mod output;
 mod params;
@@ -36,7 +13,7 @@ mod table;
 mod types;
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -44,11 +21,15 @@ use duckdb::Statement;
 use duckdb::core::LogicalTypeHandle;
 use duckdb::types::Value;
 
-use crate::lake::{Lake, LakeError, LakeReader, database_message};
+use crate::lake::{Lake, LakeReader};
 use crate::shipped;
 use crate::sync::{Cancellation, OnCancel};
 use crate::text::read_text;
-pub use output::Format;
+use batches::Batches;
+pub use error::QueryError;
+use error::sql_error;
+pub use format::Format;
+pub use output::{Destination, Extent};
 pub use params::{Parameter, parameters};
 pub use table::Fit;
 use types::{Adaptation, Passage};
@@ -58,33 +39,6 @@ use types::{Adaptation, Passage};
 pub enum ExternalAccess {
     Denied,
     Allowed,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    #[error(transparent)]
-    Lake(#[from] LakeError),
-    #[error("cannot read the query ({reason}): {path}")]
-    Unreadable { path: PathBuf, reason: String },
-    #[error("{0}")]
-    Sql(String),
-    #[error("{0}; give --allow-external to run it all the same")]
-    Forbidden(String),
-    #[error("the query needs a value for ${name}{meaning}; give --param {name}=VALUE")]
-    MissingParameter { name: String, meaning: String },
-    #[error("the query has no parameter {name}; it has {known}")]
-    UnknownParameter { name: String, known: String },
-    #[error("--param {name}={value} is not {expected}")]
-    WrongParameter {
-        name: String,
-        value: String,
-        expected: &'static str,
-    },
-    /// A value that the format cannot hold, and the cast that helps.
-    #[error("{0}")]
-    Unwritable(String),
-    #[error("cannot write the result ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
 }
 
 /// A query with the values of its parameters.
@@ -122,21 +76,35 @@ impl Query {
     }
 }
 
-/// Where a result goes.
-pub enum Destination {
-    Stdout(Extent),
-    /// Written under another name and renamed when it is whole.
-    File(PathBuf),
-}
-
-/// How much of a result is printed as a table; other formats always hold all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    All,
-    Fit(Fit),
-}
-
 /// A session over a lake.
+///
+/// ```
+/// use posedata::lake::{Lake, LakePaths};
+/// use posedata::models::ModelStore;
+/// use posedata::query::{ExternalAccess, Query, QueryError, Session};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path().join("lake");
+/// let paths = LakePaths::new(&folder);
+/// # paths.prepare()?;
+/// // What `posedata models add base` has installed.
+/// let extension = ModelStore::new(None)?.ducklake_extension()?;
+/// let (memory_bytes, threads) = (512 << 20, 2);
+/// # Lake::new(paths.clone(), &extension, memory_bytes, threads)?.create_or_check()?;
+/// let lake = Lake::new(paths, &extension, memory_bytes, threads)?;
+///
+/// let session = Session::open(lake, None, ExternalAccess::Denied)?;
+/// let sql = "SELECT count(*) AS videos FROM videos";
+/// session.read(&Query::new(sql.into(), Vec::new()), |schema, batches| {
+///     assert_eq!(schema.field(0).name(), "videos");
+///     let rows: usize = batches.map(|batch| batch.num_rows()).sum();
+///     assert_eq!(rows, 1);
+///     Ok::<_, QueryError>(())
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
     reader: LakeReader,
     access: ExternalAccess,
@@ -292,49 +260,4 @@ fn passages(statement: &Statement<'_>, format: Format) -> Vec<Passage> {
         .iter()
         .map(|kind| types::passage(kind, format))
         .collect()
-}
-
-/// The rows of an executed statement, until there are no more, or an error.
-struct Batches<'s> {
-    statement: &'s Statement<'s>,
-    error: Option<QueryError>,
-}
-
-impl<'s> Batches<'s> {
-    fn of(statement: &'s Statement<'s>) -> Self {
-        Self {
-            statement,
-            error: None,
-        }
-    }
-
-    fn has_failed(&self) -> bool {
-        self.error.is_some()
-    }
-
-    /// What ended the rows early.
-    fn end(&mut self) -> Result<(), QueryError> {
-        self.error.take().map_or(Ok(()), Err)
-    }
-}
-
-impl Iterator for Batches<'_> {
-    type Item = RecordBatch;
-
-    fn next(&mut self) -> Option<RecordBatch> {
-        if self.has_failed() {
-            return None;
-        }
-        match self.statement.step() {
-            Ok(rows) => rows.map(|rows| RecordBatch::from(&rows)),
-            Err(error) => {
-                self.error = Some(sql_error(error));
-                None
-            }
-        }
-    }
-}
-
-fn sql_error(error: duckdb::Error) -> QueryError {
-    QueryError::Sql(database_message(error))
 }

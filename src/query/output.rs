@@ -1,69 +1,32 @@
 //! Writes a result as a table, CSV, JSON or Parquet.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::table::{self, FittedTable};
+use super::batches::Batches;
+use super::error::QueryError;
+use super::format::Format;
+use super::table::{self, Fit, FittedTable};
 use super::types::Adaptation;
-use super::{Batches, Destination, Extent, QueryError};
 use crate::files::{AtomicFile, why_not_written};
-use crate::names;
 
+/// Where a result goes.
+pub enum Destination {
+    Stdout(Extent),
+    /// Written under another name and renamed when it is whole.
+    File(PathBuf),
+}
+
+/// How much of a result is printed as a table; other formats always hold all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Aligned columns for people.
-    Table,
-    Csv,
-    /// One array of objects.
-    Json,
-    /// One object a line.
-    Jsonl,
-    Parquet,
-}
-
-impl Format {
-    pub const ALL: [Self; 5] = [
-        Self::Table,
-        Self::Csv,
-        Self::Json,
-        Self::Jsonl,
-        Self::Parquet,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::Csv => "csv",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Parquet => "parquet",
-        }
-    }
-
-    /// What messages call it.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Table => "a table",
-            Self::Csv => "CSV",
-            Self::Json => "JSON",
-            Self::Jsonl => "JSON Lines",
-            Self::Parquet => "Parquet",
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        names::find(&Self::ALL, Self::name, text)
-    }
+pub enum Extent {
+    All,
+    Fit(Fit),
 }
 
 /// Writes all batches; gives the number of rows.

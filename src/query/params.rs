@@ -5,7 +5,7 @@
 
 use duckdb::types::Value;
 
-use super::QueryError;
+use super::error::QueryError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterType {

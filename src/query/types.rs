@@ -16,7 +16,7 @@ use arrow::datatypes::{
 };
 use duckdb::core::{LogicalTypeHandle, LogicalTypeId};
 
-use super::Format;
+use super::format::Format;
 
 /// Digits of the longest 128-bit integers, with and without sign.
 const HUGEINT_DIGITS: u8 = 39;

@@ -28,6 +28,30 @@ const ADAPTER: &str = "adapter";
 const MEANS: &str = "means";
 const SQUARES: &str = "squares";
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// All steps were done.
+    Finished,
+    /// Evaluations became no better.
+    StoppedEarly,
+    /// The time limit was reached.
+    OutOfTime,
+    Interrupted,
+}
+
+impl End {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::StoppedEarly => "stopped_early",
+            Self::OutOfTime => "out_of_time",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// Where a run stands after a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
@@ -60,7 +84,7 @@ pub struct Position {
     pub first_train_loss: Option<f64>,
     pub last_train_loss: Option<f64>,
     /// Why the run is over, if it is.
-    pub end: Option<super::End>,
+    pub end: Option<End>,
 }
 
 /// The best evaluation so far.

@@ -12,6 +12,7 @@
 pub mod adamw;
 pub mod checkpoint;
 pub mod data;
+mod error;
 pub mod folder;
 pub mod log;
 pub mod memory;
@@ -19,16 +20,14 @@ pub mod run;
 pub mod schedule;
 pub mod tensorboard;
 
-use std::path::PathBuf;
+use serde::Serialize;
 
-use serde::{Deserialize, Serialize};
-
-use crate::dataset::DatasetError;
-use crate::language::LanguageError;
-use crate::llama::{LlamaError, LoraConfig};
+use crate::llama::LoraConfig;
 
 pub use adamw::AdamWConfig;
+pub use checkpoint::End;
 pub use data::{Chats, DataSource, Order, TrainData};
+pub use error::TrainError;
 pub use folder::{OnExisting, RunFolder, Settings};
 pub use log::{Evaluation, Measurement, Step};
 pub use memory::MemoryEstimate;
@@ -132,82 +131,4 @@ impl TrainConfig {
         });
         json.as_object().cloned().unwrap_or_default()
     }
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// All steps were done.
-    Finished,
-    /// Evaluations became no better.
-    StoppedEarly,
-    /// The time limit was reached.
-    OutOfTime,
-    Interrupted,
-}
-
-impl End {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Finished => "finished",
-            Self::StoppedEarly => "stopped_early",
-            Self::OutOfTime => "out_of_time",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-/// What can go wrong with training.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    #[error(transparent)]
-    Llama(#[from] LlamaError),
-    #[error(
-        "there is no dataset '{name}', and no such file or folder; build it with `posedata dataset build`, or give a .jsonl file: {path}"
-    )]
-    NoDataset { name: String, path: PathBuf },
-    #[error("example {id} cannot be learned: {error}")]
-    Example { id: String, error: LanguageError },
-    #[error(
-        "there is nothing to train on ({too_long} examples are longer than {max_tokens} tokens); raise --max-tokens, or give other data: {path}"
-    )]
-    NothingToTrain {
-        too_long: usize,
-        max_tokens: usize,
-        path: PathBuf,
-    },
-    #[error(
-        "the {what} of step {step} is {value}, so the run ends; lower --lr, or look at examples {examples}; the last checkpoint is still there"
-    )]
-    NotFinite {
-        what: &'static str,
-        step: u64,
-        value: f64,
-        examples: String,
-    },
-    #[error("cannot write ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
-    #[error("the checkpoint is damaged ({reason}); begin anew with --overwrite: {path}")]
-    Damaged { path: PathBuf, reason: String },
-    #[error(
-        "a run is there already ({progress}); continue it with --resume, replace it with --overwrite, or give another --name: {path}"
-    )]
-    Exists { path: PathBuf, progress: String },
-    #[error(
-        "the run that is there has other settings ({differences}); give the same ones (only --epochs, --max-steps, --patience and --time-limit may become larger), begin anew with --overwrite, or give another --name: {path}"
-    )]
-    OtherSettings { path: PathBuf, differences: String },
-    #[error(
-        "the folder holds something else than a run; give another --name or --llm-models: {path}"
-    )]
-    NotARun { path: PathBuf },
-    #[error(
-        "another process is training there; wait for it to end, or give another --name: {path}"
-    )]
-    InUse { path: PathBuf },
-    #[error("the picture of the losses cannot be drawn: {0}")]
-    Plot(#[from] crate::plot::PlotError),
 }

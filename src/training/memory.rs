@@ -1,24 +1,12 @@
 //! Whether a training fits into the memory limit, and what would make it fit.
 
-use super::{DeviceKind, Plan, TrainingError};
-use crate::llama::{Checkpointing, Precision, weights_bytes};
+use super::config::TrainingConfig;
+use super::device::DeviceKind;
+use super::error::{MemoryShortage, TrainingError};
+use crate::language::bases::Base;
+use crate::llama::{Checkpointing, LlamaConfig, Precision, weights_bytes};
 use crate::numbers::human_bytes;
 use crate::train::{MemoryEstimate, TrainData};
-
-/// By how much a training does not fit, and what would make it fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "training needs about {needed}, and the memory limit is {limit} (weights {weights}, results of {tokens} tokens {activations}, adapter and optimiser {adapter}); {remedy}"
-)]
-pub struct MemoryShortage {
-    needed: String,
-    limit: String,
-    weights: String,
-    tokens: usize,
-    activations: String,
-    adapter: String,
-    remedy: String,
-}
 
 /// What decides about a training's memory.
 #[derive(Clone, Copy)]
@@ -30,36 +18,35 @@ struct Choice {
 }
 
 /// Refuses a training that does not fit into the memory limit, and says what would.
-pub(super) fn check(plan: &Plan, limit_bytes: u64) -> Result<(), TrainingError> {
-    if plan.config.device != DeviceKind::Cpu {
+pub(super) fn check(
+    config: &TrainingConfig,
+    base: &Base,
+    model: &LlamaConfig,
+    data: &TrainData,
+    limit_bytes: u64,
+) -> Result<(), TrainingError> {
+    if config.device != DeviceKind::Cpu {
         // The GPU has a memory of its own, and says itself when it is full.
         return Ok(());
     }
-    let config = &plan.config;
-    let file_bytes = plan.base.file_bytes()?;
+    let file_bytes = base.file_bytes()?;
     let estimate = |choice: Choice| {
-        let weights = weights_bytes(&plan.model, choice.precision, file_bytes);
+        let weights = weights_bytes(model, choice.precision, file_bytes);
         let lora = &config.train.lora;
-        MemoryEstimate::new(
-            &plan.model,
-            lora,
-            weights,
-            choice.checkpointing,
-            choice.tokens,
-        )
+        MemoryEstimate::new(model, lora, weights, choice.checkpointing, choice.tokens)
     };
     let batch_texts = config.train.batch_texts;
     let asked = Choice {
         precision: config.precision,
         checkpointing: config.checkpointing,
-        tokens: largest_batch(&plan.data, batch_texts, config.train.batch_tokens),
+        tokens: largest_batch(data, batch_texts, config.train.batch_tokens),
     };
     let as_asked = estimate(asked);
     let needed_bytes = as_asked.total_bytes();
     if needed_bytes <= limit_bytes {
         return Ok(());
     }
-    let smallest = largest_batch(&plan.data, batch_texts, 1);
+    let smallest = largest_batch(data, batch_texts, 1);
     let fitting = remedies(asked, smallest)
         .into_iter()
         .find_map(|(options, choice)| {

@@ -5,245 +5,39 @@
 //! refused; [`Training`] holds the run's folder and the weights. Weights, adapter and the results of
 //! one batch are resident, as `memory` estimates them.
 
+mod config;
 mod device;
+mod error;
 mod memory;
+mod plan;
 mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::json;
-
+pub use config::{Export, TrainingConfig};
 pub use device::DeviceKind;
-pub use memory::MemoryShortage;
-pub use record::Recorded;
+pub use error::{MemoryShortage, TrainingError};
+pub use plan::Plan;
+pub use record::{OpenLake, Recorded};
 
-use crate::dataset::{DatasetError, check_name};
-use crate::evaluate::{self, EvaluateError, TRAIN_REPORT_FILE};
+use crate::evaluate::folder::{TRAIN_REPORT_FILE, write_card};
 use crate::files::{why_not_written, write_atomically};
-use crate::lake::{Lake, LakeError};
-use crate::language::bases::{self, Base};
-use crate::language::{ChatTokenizer, LanguageError, Needs};
+use crate::llama::files::ADAPTER_WEIGHTS_FILE;
 use crate::llama::{
-    Adapter, CandleModel, Checkpointing, Engine, EngineOptions, LlamaConfig, LlamaError, Precision,
-    Trainable, Weights, export,
+    Adapter, CandleModel, Engine, EngineOptions, LlamaError, Trainable, Weights, export,
 };
 use crate::models::ModelStore;
 use crate::sync::Cancellation;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::folder::RunConfig;
-use crate::train::{
-    Chats, DataSource, End, OnExisting, Run, RunFolder, Settings, Start, TrainConfig, TrainData,
-    TrainError, TrainObserver, TrainReport, data, train,
-};
-use device::open_device;
+use crate::train::{End, Run, RunFolder, Start, TrainObserver, TrainReport, train};
 use record::RunIdentity;
-
-/// Texts that are longer are left out if nothing else is said.
-const DEFAULT_MAX_TOKENS: usize = 2048;
-/// The learning rate with which smollm2 learned most in the short runs that were compared, by the
-/// loss on a validation video.
-const DEFAULT_LEARNING_RATE: f64 = 2e-3;
-/// Width of the model for which that rate was found.
-const TUNED_HIDDEN: f64 = 576.0;
-/// The best rate of adapters falls with the width of Llama models to this power (Schulman et al.,
-/// "LoRA Without Regret", 2025).
-const RATE_WIDTH_EXPONENT: f64 = 0.78;
-const SECS_PER_MINUTE: f64 = 60.0;
-
-/// What a training is asked for.
-#[derive(Clone, Debug)]
-pub struct TrainingConfig {
-    /// A model's name, file, folder, or repository on the Hugging Face hub.
-    pub base: String,
-    /// A dataset's name or folder, or a `.jsonl` file; `None`: the only dataset in `llm_data`.
-    pub dataset: Option<String>,
-    /// Name of the adapter; `None`: the dataset's.
-    pub name: Option<String>,
-    /// Folder of datasets.
-    pub llm_data: PathBuf,
-    /// Folder of adapters.
-    pub llm_models: PathBuf,
-    pub on_existing: OnExisting,
-    /// What is written beside the adapter.
-    pub exports: Vec<Export>,
-    /// Share of a file's examples that validates where no `valid.jsonl` lies beside it.
-    pub valid_share: f64,
-    /// Most tokens of an example; `None`: 2048, or as many as the model takes.
-    pub max_tokens: Option<usize>,
-    /// Peak of the learning rate; `None`: by the model's width.
-    pub learning_rate: Option<f64>,
-    /// All further settings; the peak of its schedule is filled in.
-    pub train: TrainConfig,
-    pub precision: Precision,
-    pub device: DeviceKind,
-    pub checkpointing: Checkpointing,
-}
-
-/// A model with the adapter merged into it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Export {
-    /// A folder as transformers reads it.
-    Safetensors,
-    Gguf,
-}
 
 /// What is told while a training goes on.
 pub trait TrainingObserver: TrainObserver {
     /// Whether the lake's table `training_runs` knows of the training.
     fn recorded(&self, recorded: &Recorded);
-}
-
-/// Opens the lake, for a record of the training.
-pub type OpenLake<'a> = dyn Fn() -> Result<Lake, LakeError> + 'a;
-
-/// What can go wrong with a training, beside its steps.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainingError {
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    #[error(transparent)]
-    Language(#[from] LanguageError),
-    #[error(transparent)]
-    Llama(#[from] LlamaError),
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    #[error("give a --name for the adapter")]
-    Name(#[source] DatasetError),
-    #[error(
-        "there is no dataset in {path}; make one with `posedata dataset build --name NAME`, or give --dataset FILE.jsonl"
-    )]
-    NoDataset { path: PathBuf },
-    #[error("there are several datasets in {path}; choose one with --dataset: {names}")]
-    SeveralDatasets { path: PathBuf, names: String },
-    #[error("cannot read ({reason}): {path}")]
-    Read { path: PathBuf, reason: String },
-    #[error("the model takes {max_positions} tokens at most; lower --max-tokens")]
-    MaxTokens { max_positions: usize },
-    #[error(
-        "this posedata is built without {feature}; build it with `cargo build --release --features {feature}`, or take --device cpu"
-    )]
-    NoFeature { feature: &'static str },
-    #[error("cannot open the GPU")]
-    Gpu(#[source] candle_core::Error),
-    #[error(transparent)]
-    MemoryLimit(#[from] Box<MemoryShortage>),
-    #[error("cannot write how training went ({reason}): {path}")]
-    Report { path: PathBuf, reason: String },
-}
-
-/// All that a training is made of, before anything large is read.
-pub struct Plan {
-    config: TrainingConfig,
-    base: Base,
-    /// What other tools call the base.
-    base_model_name: String,
-    model: LlamaConfig,
-    source: DataSource,
-    data: TrainData,
-    /// What must be the same for the run to be resumed.
-    settings: Settings,
-    name: String,
-    device: candle_core::Device,
-}
-
-impl Plan {
-    /// Looks at the data, and then at the base, which may have to be fetched.
-    ///
-    /// # Errors
-    /// When base or data cannot be read, or do not fit each other.
-    pub fn new(mut config: TrainingConfig, store: &ModelStore) -> Result<Self, TrainingError> {
-        let device = open_device(config.device)?;
-        let dataset = match &config.dataset {
-            Some(dataset) => dataset.clone(),
-            None => only_dataset(&config.llm_data)?,
-        };
-        let seed = config.train.seed;
-        let chats = data::open(&dataset, &config.llm_data, config.valid_share, seed)?;
-        let name = config.name.clone().unwrap_or_else(|| chats.source.name());
-        check_name(&name).map_err(TrainingError::Name)?;
-        let base = bases::find(store, &config.base, Needs::Weights)?;
-        let model = Weights::config(&base)?;
-        let max_positions = model.max_positions;
-        let max_tokens = match config.max_tokens {
-            Some(wanted) if wanted > max_positions => {
-                return Err(TrainingError::MaxTokens { max_positions });
-            }
-            Some(wanted) => wanted,
-            None => DEFAULT_MAX_TOKENS.min(max_positions),
-        };
-        let tokenizer = base.tokenizer()?;
-        let data = TrainData::encode(&chats, &tokenizer, max_tokens)?;
-        let by_width = || default_learning_rate(model.hidden_size);
-        config.train.schedule.peak = config.learning_rate.unwrap_or_else(by_width);
-        let settings = settings(&config, &base, &tokenizer, &data)?;
-        let Chats { source, .. } = chats;
-        Ok(Self {
-            base_model_name: base.public_name(store),
-            config,
-            base,
-            model,
-            source,
-            data,
-            settings,
-            name,
-            device,
-        })
-    }
-
-    /// Name of the adapter.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Ids of the examples that are longer than `max_tokens` allows, and left out.
-    pub fn left_out(&self) -> &[String] {
-        &self.data.too_long
-    }
-
-    /// Takes the run's folder and reads the weights. Nothing in the folder changes yet.
-    ///
-    /// # Errors
-    /// When the training does not fit into the memory limit, when the folder holds another run that
-    /// is not to be replaced, or when the weights are damaged.
-    pub fn open(self, memory_limit_bytes: u64) -> Result<Training, TrainingError> {
-        memory::check(&self, memory_limit_bytes)?;
-        let path = self.config.llm_models.join(&self.name);
-        let folder = RunFolder::open(&path, &self.settings, self.config.on_existing)?;
-        let weights = Arc::new(Weights::open(&self.base, self.config.precision)?);
-        Ok(Training {
-            identity: RunIdentity::of(&folder),
-            plan: self,
-            folder,
-            weights,
-        })
-    }
-
-    /// What may change when the run is resumed: names, and what only decides about speed and memory.
-    fn metadata(&self, identity: &RunIdentity) -> Settings {
-        let (dataset_snapshot, dataset_blake3) = match &self.source {
-            DataSource::Dataset {
-                lake_snapshot,
-                content_blake3,
-                ..
-            } => (Some(lake_snapshot), Some(content_blake3)),
-            DataSource::Files { .. } => (None, None),
-        };
-        let train = &self.config.train;
-        let settings = json!({
-            "run_id": identity.run_id,
-            "started_at": identity.started_at,
-            "base": self.base.name,
-            "dataset": self.source.path(),
-            "dataset_snapshot": dataset_snapshot,
-            "dataset_blake3": dataset_blake3,
-            "tokens_per_microbatch": train.batch_tokens,
-            "checkpointing": self.config.checkpointing == Checkpointing::Layers,
-            "time_limit_minutes": train.length.time_limit_secs.map(|secs| secs / SECS_PER_MINUTE),
-            "save_every": train.save_every,
-        });
-        settings.as_object().cloned().unwrap_or_default()
-    }
 }
 
 /// A training that can begin.
@@ -290,7 +84,7 @@ impl Training {
         folder.begin(&RunConfig {
             posedata_version: env!("CARGO_PKG_VERSION").into(),
             settings: plan.settings.clone(),
-            metadata: plan.metadata(identity),
+            metadata: plan.metadata(&identity.run_id, &identity.started_at),
         })?;
         let record = |report: Option<&TrainReport>, error: Option<String>| {
             let record = identity.record(plan, folder.path(), report, error);
@@ -350,6 +144,31 @@ impl Training {
 }
 
 impl Plan {
+    /// Takes the run's folder and reads the weights. Nothing in the folder changes yet.
+    ///
+    /// # Errors
+    /// When the training does not fit into the memory limit, when the folder holds another run that
+    /// is not to be replaced, or when the weights are damaged.
+    pub fn open(self, memory_limit_bytes: u64) -> Result<Training, TrainingError> {
+        let Self {
+            config,
+            base,
+            model,
+            data,
+            ..
+        } = &self;
+        memory::check(config, base, model, data, memory_limit_bytes)?;
+        let path = self.config.llm_models.join(&self.name);
+        let folder = RunFolder::open(&path, &self.settings, self.config.on_existing)?;
+        let weights = Arc::new(Weights::open(&self.base, self.config.precision)?);
+        Ok(Training {
+            identity: RunIdentity::of(&folder),
+            plan: self,
+            folder,
+            weights,
+        })
+    }
+
     /// Writes the adapter, the tokenizer, how it went, the card and the exports. Gives the paths of
     /// what other programs read.
     fn write_outputs(
@@ -363,8 +182,8 @@ impl Plan {
         adapter.save(folder, &self.base_model_name)?;
         export::tokenizer_files(&self.base, folder)?;
         write_report(report, &folder.join(TRAIN_REPORT_FILE))?;
-        evaluate::write_card(folder, &self.base.name, store)?;
-        let mut outputs = vec![folder.join(crate::llama::files::ADAPTER_WEIGHTS_FILE)];
+        write_card(folder, &self.base.name, store)?;
+        let mut outputs = vec![folder.join(ADAPTER_WEIGHTS_FILE)];
         for format in &self.config.exports {
             let path = match format {
                 Export::Safetensors => folder.join("merged"),
@@ -395,51 +214,6 @@ fn write_report(report: &TrainReport, path: &Path) -> Result<(), TrainingError> 
     })
 }
 
-/// The name of the one dataset in a folder of datasets.
-fn only_dataset(llm_data: &Path) -> Result<String, TrainingError> {
-    let names = data::names(llm_data).map_err(|e| TrainingError::Read {
-        path: llm_data.into(),
-        reason: e.to_string(),
-    })?;
-    let path = llm_data.into();
-    match <[String; 1]>::try_from(names) {
-        Ok([name]) => Ok(name),
-        Err(names) if names.is_empty() => Err(TrainingError::NoDataset { path }),
-        Err(names) => Err(TrainingError::SeveralDatasets {
-            path,
-            names: names.join(", "),
-        }),
-    }
-}
-
-/// The peak of the learning rate for a model of so many hidden units; narrower models than the one
-/// it was found for get no higher one.
-fn default_learning_rate(hidden: usize) -> f64 {
-    let factor = (TUNED_HIDDEN / hidden.max(1) as f64).powf(RATE_WIDTH_EXPONENT);
-    // A round number is easier to give again.
-    let rate = DEFAULT_LEARNING_RATE * factor.min(1.0);
-    (rate * 1e5).round() / 1e5
-}
-
-/// What must be the same for a run to be resumed.
-fn settings(
-    config: &TrainingConfig,
-    base: &Base,
-    tokenizer: &ChatTokenizer,
-    data: &TrainData,
-) -> Result<Settings, TrainingError> {
-    let mut settings = config.train.settings();
-    let more = json!({
-        "precision": config.precision.name(),
-        "device": config.device.name(),
-        "base_blake3": base.blake3()?,
-        "tokenizer_blake3": tokenizer.blake3(),
-        "data_blake3": data.blake3(),
-    });
-    settings.extend(more.as_object().cloned().unwrap_or_default());
-    Ok(settings)
-}
-
 /// The model that trains on a device: kernels of our own on CPUs, candle's elsewhere.
 fn open_model(
     weights: &Arc<Weights>,
@@ -453,18 +227,4 @@ fn open_model(
         return Ok(Box::new(engine.cancelled_by(cancellation)));
     }
     Ok(Box::new(CandleModel::new(weights, &plan.device)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wider_models_learn_at_lower_rates_by_default() {
-        assert_eq!(default_learning_rate(64), 2e-3);
-        assert_eq!(default_learning_rate(576), 2e-3);
-        // tinyllama: 2e-3 * (576 / 2048)^0.78
-        assert_eq!(default_learning_rate(2048), 7.4e-4);
-        assert!(default_learning_rate(4096) > 1e-4);
-    }
 }

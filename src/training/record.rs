@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use super::{OpenLake, Plan};
-use crate::lake::{LakeError, TrainingRecord, TrainingResult, UtcTime, run_id};
+use super::plan::Plan;
+use crate::lake::{Lake, LakeError, TrainingRecord, TrainingResult, UtcTime, run_id};
 use crate::resources::peak_resident_bytes;
 use crate::train::{DataSource, RunFolder, TrainReport};
+
+/// Opens the lake, for a record of the training.
+pub type OpenLake<'a> = dyn Fn() -> Result<Lake, LakeError> + 'a;
 
 /// Which run this is; one that is resumed stays the same.
 pub(super) struct RunIdentity {

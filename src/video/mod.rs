@@ -31,6 +31,8 @@ pub use sheet::{ContactSheet, ImageFormat};
 
 use std::path::PathBuf;
 
+pub use crate::media_time::MediaTime;
+
 /// Keeps FFmpeg and OpenCV from writing to the terminal; errors reach users through [`VideoError`].
 ///
 /// # Safety
@@ -41,22 +43,6 @@ pub unsafe fn silence_decoder_logs() {
     if std::env::var_os(OPENCV_LEVEL).is_none() {
         // SAFETY: the caller promises that no other thread runs.
         unsafe { std::env::set_var(OPENCV_LEVEL, "SILENT") };
-    }
-}
-
-/// A time on a video's own clock, from its first frame on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
-pub struct MediaTime {
-    secs: f64,
-}
-
-impl MediaTime {
-    pub const fn from_secs(secs: f64) -> Self {
-        Self { secs }
-    }
-
-    pub const fn as_secs(self) -> f64 {
-        self.secs
     }
 }
 

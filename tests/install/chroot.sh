@@ -27,13 +27,12 @@ cp -a /etc/apt/. "$root/etc/apt/"
 cp -aL /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
 mkdir -p "$root/etc/ssl" "$root/usr/local/share/ca-certificates"
 cp -aL /etc/ssl/certs "$root/etc/ssl/"
-for file in /etc/pip.conf /root/.config/pip/pip.conf /root/.pip/pip.conf /root/.npmrc; do
-    if [ -e "$file" ]; then
-        mkdir -p "$root$(dirname "$file")"
-        cp -a "$file" "$root$file"
-    fi
+home=$root/root
+for file in .config/pip/pip.conf .pip/pip.conf .npmrc; do
+    [ ! -e "$HOME/$file" ] || install -D "$HOME/$file" "$home/$file"
 done
-cp "$package" "$root/root/"
+[ ! -e /etc/pip.conf ] || cp -a /etc/pip.conf "$root/etc/"
+cp "$package" "$home/"
 
 # run COMMAND...: inside the new machine, with its time.
 run() {

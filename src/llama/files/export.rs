@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use super::super::config::RopeScaling;
 use super::super::matrix::Values;
+use super::super::parts::Part;
 use super::super::{Adapter, LlamaConfig, LlamaError, Matrix, Weights};
 use super::gguf::{ROPE_FACTORS, rope_factors, row_of_halves, with_rows};
 use super::tensors::{Floats, write_tensors};
-use super::{Part, read_error, write_error};
+use super::{read_error, write_error};
 use crate::files::{persist, persist_folder, temporary_beside, temporary_folder_beside};
 use crate::language::ChatTokenizer;
 use crate::language::bases::{Base, BaseFiles};

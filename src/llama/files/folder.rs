@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::config::RopeScaling;
+use super::super::parts::Part;
 use super::super::{LlamaConfig, LlamaError, Precision, Weights};
 use super::tensors::TensorFile;
-use super::{Part, checked, read_error};
+use super::{checked, read_error};
 use crate::language::files::{
     CONFIG_FILE, GENERATION_CONFIG_FILE, INDEX_FILE, PICKLE_ENDINGS, WEIGHTS_FILE, WeightsIndex,
 };

@@ -11,8 +11,9 @@ use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 
 use super::super::config::RopeScaling;
 use super::super::matrix::Values;
+use super::super::parts::Part;
 use super::super::{LlamaConfig, LlamaError, Matrix, Precision, Weights};
-use super::{Part, checked, read_error};
+use super::{checked, read_error};
 
 /// Divisors of the frequencies of rotary embeddings, shape [head_dim / 2]: how Llama 3's scaling
 /// is kept.

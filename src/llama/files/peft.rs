@@ -10,9 +10,10 @@ use regex::Regex;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::super::parts::module_name;
 use super::super::{Adapter, LlamaConfig, LlamaError, LoraConfig, LoraPair, Projection};
 use super::tensors::{Floats, read_all, write_tensors};
-use super::{module_name, write_error};
+use super::write_error;
 use crate::files::write_atomically;
 
 const CONFIG_FILE: &str = "adapter_config.json";

@@ -31,8 +31,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::landmarker::RawPose;
+use super::model_files::ModelFiles;
 use super::roi::{ImageSize, Roi};
-use super::session::{ModelFiles, PoseModels};
+use super::session::PoseModels;
 use super::smoothing::Smoother;
 use super::stages::DetectorStage;
 use super::tracker::{FILTER_STEP_SECS, Pick, TrackerConfig, Tracking, person_pose, smoother};

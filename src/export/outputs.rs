@@ -1,4 +1,4 @@
-//! Names of the files that ingest writes beside the lake.
+//! Names of the files that are written beside the lake.
 
 use std::path::PathBuf;
 
@@ -49,7 +49,8 @@ impl Outputs {
         }
     }
 
-    pub(super) fn annotated_video_of(&self, stem: &str) -> PathBuf {
+    /// The annotated video of such a name.
+    pub fn annotated_video_of(&self, stem: &str) -> PathBuf {
         self.folder.join(format!("annotated_{stem}.mp4"))
     }
 }

@@ -1,0 +1,77 @@
+//! What every exported file is: something that takes one frame after the other.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use crate::files::why_not_written;
+use crate::lake::{LakeError, PersonRow};
+use crate::media_time::MediaTime;
+
+/// What can go wrong with an export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("cannot write ({reason}): {path}")]
+    Write { path: PathBuf, reason: String },
+    #[error("there is no person {person} in the video; it has {known}: {video}")]
+    NoSuchPerson {
+        person: u16,
+        known: String,
+        video: String,
+    },
+    #[error(
+        "nobody was found in the video, so there are no markers and no angles to write: {video}"
+    )]
+    NoPose { video: String },
+    #[error("stopped")]
+    Stopped,
+}
+
+impl ExportError {
+    pub(super) fn write(path: &Path, reason: impl Error + 'static) -> Self {
+        Self::Write {
+            path: path.into(),
+            reason: why_not_written(&reason),
+        }
+    }
+}
+
+/// A file that takes one frame after the other.
+pub(super) trait FrameSink {
+    /// Adds a frame: everybody in it whom the file is about, or nobody.
+    fn push(
+        &mut self,
+        frame: u64,
+        time: MediaTime,
+        persons: &[PersonRow],
+    ) -> Result<(), ExportError>;
+
+    /// Gives the file its name.
+    fn finish(self: Box<Self>) -> Result<(), ExportError>;
+}
+
+/// Keeps the rows of a table of OpenSim to times that ascend: it refuses others. Of pictures with
+/// the same time the first stays, and pictures out of order go.
+#[derive(Default)]
+pub(super) struct AscendingTimes {
+    latest_secs: Option<f64>,
+}
+
+impl AscendingTimes {
+    /// To be asked for each frame in turn.
+    pub(super) fn takes(&mut self, time_secs: f64) -> bool {
+        let ascends = self.latest_secs.is_none_or(|latest| time_secs > latest);
+        if ascends {
+            self.latest_secs = Some(time_secs);
+        }
+        ascends
+    }
+
+    /// How many of a video's frames are taken.
+    pub(super) fn count(times_secs: &[f64]) -> u64 {
+        let mut ascending = Self::default();
+        let taken = times_secs.iter().filter(|time| ascending.takes(**time));
+        taken.count() as u64
+    }
+}

@@ -1,0 +1,99 @@
+//! What shapes a video's rows.
+
+use std::num::NonZeroU16;
+
+use serde::Serialize;
+
+use super::slow_motion::SlowMotion;
+use crate::lake::ROWS_VERSION;
+use crate::pose::{Pick, TrackerConfig};
+
+/// What shapes a video's rows. Its hash decides whether there is anything to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RowConfig {
+    pub sport: String,
+    pub pose_model: String,
+    pub pose_model_sha256: String,
+    pub detector_sha256: String,
+    pub min_detection_confidence: f64,
+    pub min_tracking_confidence: f64,
+    pub smoothing: crate::pose::Smoothing,
+    /// `None` when one person is followed alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<PeopleConfig>,
+    /// The default does not show, so that it is the same ingest as before there was a choice.
+    #[serde(skip_serializing_if = "is_default")]
+    pub pick: Pick,
+    /// From where on people are reported, where they become certain later than they are seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people_from: Option<PeopleFrom>,
+    /// Off does not show either.
+    #[serde(skip_serializing_if = "SlowMotion::is_off")]
+    pub slow_motion: SlowMotion,
+    pub format_version: i32,
+}
+
+/// From where on people are reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeopleFrom {
+    /// From the first frame in which they are followed.
+    FirstFrame,
+}
+
+/// What shapes the rows of several people.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PeopleConfig {
+    pub max_persons: NonZeroU16,
+    pub detect_every: NonZeroU16,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl RowConfig {
+    pub fn new(
+        sport: String,
+        pose_model: String,
+        pose_model_sha256: String,
+        detector_sha256: String,
+        tracker: &TrackerConfig,
+    ) -> Self {
+        let is_several = tracker.max_persons > NonZeroU16::MIN;
+        Self {
+            sport,
+            pose_model,
+            pose_model_sha256,
+            detector_sha256,
+            min_detection_confidence: tracker.min_detection_confidence,
+            min_tracking_confidence: tracker.min_tracking_confidence,
+            smoothing: tracker.smoothing,
+            people: is_several.then_some(PeopleConfig {
+                max_persons: tracker.max_persons,
+                detect_every: tracker.detect_every,
+            }),
+            pick: tracker.pick,
+            people_from: (is_several || tracker.pick != Pick::First)
+                .then_some(PeopleFrom::FirstFrame),
+            slow_motion: SlowMotion::Off,
+            format_version: ROWS_VERSION,
+        }
+    }
+
+    pub fn with_slow_motion(self, slow_motion: SlowMotion) -> Self {
+        Self {
+            slow_motion,
+            ..self
+        }
+    }
+
+    /// Whether poses are held back to learn who else is in a frame.
+    pub(super) fn looks_ahead(&self) -> bool {
+        self.people_from.is_some()
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a plain struct of strings and numbers")
+    }
+}

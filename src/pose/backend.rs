@@ -1,0 +1,78 @@
+//! What finds people in pictures.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::held_back::EarlierPose;
+use super::person_pose::PersonPose;
+use crate::image::BgrView;
+
+/// Where the time of pose estimation went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoseTimings {
+    pub detector: Duration,
+    pub crop: Duration,
+    pub landmark_model: Duration,
+    pub tracking: Duration,
+}
+
+impl PoseTimings {
+    pub(super) fn add(&mut self, other: Self) {
+        self.detector += other.detector;
+        self.crop += other.crop;
+        self.landmark_model += other.landmark_model;
+        self.tracking += other.tracking;
+    }
+}
+
+/// Finds people in the frames of one video after the other.
+pub trait PoseBackend: Send {
+    /// Forgets everything about the video before.
+    fn start_video(&mut self);
+
+    /// The people in the video's next frame, ordered by their number.
+    ///
+    /// # Errors
+    /// When a model cannot be run.
+    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError>;
+
+    /// Passes the video's next frame over, in which nobody can be measured.
+    fn skip(&mut self) {}
+
+    /// So many frames are to be held back ([`HeldBack`]) to learn who else was in them.
+    fn lookahead_frames(&self) -> usize {
+        0
+    }
+
+    /// Who became certain in the frame estimated last, as they were in the frames before it; each is
+    /// told once.
+    fn take_earlier(&mut self) -> Vec<EarlierPose> {
+        Vec::new()
+    }
+
+    /// Time spent since the backend was made.
+    fn timings(&self) -> PoseTimings;
+}
+
+/// What can go wrong with models and their runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum PoseError {
+    #[error(
+        "cannot load ONNX Runtime ({reason}); run `make setup` or `posedata models add onnxruntime`: {path}"
+    )]
+    Runtime { path: PathBuf, reason: String },
+    #[error("the model is not installed; run `make setup` or `posedata models add {name}`: {path}")]
+    MissingModel { name: String, path: PathBuf },
+    #[error("cannot load the model ({reason}); run `posedata models add --force {name}`: {path}")]
+    Model {
+        name: String,
+        path: PathBuf,
+        reason: String,
+    },
+    #[error("the {model} model failed: {reason}")]
+    Inference { model: &'static str, reason: String },
+}
+
+pub(crate) fn sigmoid(logit: f64) -> f64 {
+    1.0 / (1.0 + (-logit).exp())
+}

@@ -1,0 +1,30 @@
+//! One person in one frame.
+
+use super::landmark::LANDMARK_COUNT;
+
+/// A landmark in the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ImageLandmark {
+    /// Fraction of the image's width, 0 at the left edge; may lie outside 0..1.
+    pub x: f32,
+    /// Fraction of the image's height, 0 at the top edge; may lie outside 0..1.
+    pub y: f32,
+    /// Depth in image widths, negative towards the camera, 0 near the hips.
+    pub z: f32,
+    /// Probability that the landmark is in the picture and not hidden, 0..1.
+    pub visibility: f32,
+    /// Probability that the landmark lies inside the picture, 0..1.
+    pub presence: f32,
+}
+
+/// One person in one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonPose {
+    /// Stable number of the person within the video, from 0.
+    pub person: u16,
+    /// Probability that the region shows a person, 0..1.
+    pub probability: f32,
+    pub landmarks: [ImageLandmark; LANDMARK_COUNT],
+    /// x right, y down, z away from the camera, in metres from the middle of the hips.
+    pub world_m: [[f32; 3]; LANDMARK_COUNT],
+}
