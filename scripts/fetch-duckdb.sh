@@ -27,7 +27,7 @@ fail() {
 }
 
 # One look at 70 MB takes a third of a second.
-if [ -f "$library" ] && has_hash "$library" "$LIBRARY_SHA256"; then
+if [ -f "$folder/LICENSE-duckdb" ] && [ -f "$library" ] && has_hash "$library" "$LIBRARY_SHA256"; then
     exit 0
 fi
 
