@@ -1,10 +1,35 @@
-//! Hashes of what texts say: BLAKE3, with the length of each part, so that no two lists of parts are
-//! one text.
+//! Hashes of files and of what texts say: BLAKE3. Parts of texts are hashed with their lengths, so
+//! that no two lists of parts are one text.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
 
 /// Adds a part and its length.
 pub fn add_part(hasher: &mut blake3::Hasher, part: &str) {
     hasher.update(&(part.len() as u64).to_le_bytes());
     hasher.update(part.as_bytes());
+}
+
+/// Adds a file's bytes; gives their number. The file is read, not mapped: it may shrink meanwhile, and
+/// its disk may fail, which would end the process.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn add_file(hasher: &mut blake3::Hasher, path: &Path) -> io::Result<u64> {
+    let before = hasher.count();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.count() - before)
+}
+
+/// The hash of a file's bytes, and their number.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn hash_file(path: &Path) -> io::Result<(blake3::Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let bytes = add_file(&mut hasher, path)?;
+    Ok((hasher.finalize(), bytes))
 }
 
 /// The first 64 bits, for keys and orders that look random.
@@ -26,7 +51,45 @@ pub fn seeded_u64(seed: u64, parts: &[&str]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[test]
+    fn a_file_s_hash_is_that_of_its_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let bytes: Vec<u8> = (0..300_000_u32).map(|i| (i % 251) as u8).collect();
+        std::fs::write(&path, &bytes).expect("room");
+        let hash = hash_file(&path).expect("a file");
+        assert_eq!(hash, (blake3::hash(&bytes), 300_000));
+        assert!(hash_file(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_shrinks_while_it_is_hashed_ends_nothing() {
+        const BYTES: u64 = 32 << 20;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        let file = File::create(&path).expect("a file");
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    file.set_len(BYTES).expect("a longer file");
+                    std::thread::yield_now();
+                    file.set_len(0).expect("a shorter file");
+                }
+            });
+            for _ in 0..50 {
+                // Whatever was there at the moment has been hashed, or an error says why not.
+                if let Ok((_, bytes)) = hash_file(&path) {
+                    assert!(bytes <= BYTES);
+                }
+            }
+            is_done.store(true, Ordering::Relaxed);
+        });
+    }
 
     #[test]
     fn where_a_part_ends_matters() {

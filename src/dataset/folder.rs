@@ -17,7 +17,7 @@ use super::{
     DatasetError, Example, FORMAT_VERSION, Lineage, Manifest, RECIPE_ORIGIN, Split, Stats,
 };
 use crate::files::{persist_folder, sync_folder, temporary_folder_beside, why_not_written};
-use crate::lake::{DatasetRecord, EXAMPLE_COLUMNS, ExampleRow, Lake, example_batch};
+use crate::lake::{DatasetRecord, ExampleRow, Lake, example_batch};
 
 /// The file that makes a folder a dataset.
 pub const DATASET_FILE: &str = "dataset.json";
@@ -276,7 +276,8 @@ fn read_examples(path: &Path) -> Result<Vec<Example>, String> {
     let mut examples = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| e.to_string())?;
-        for name in EXAMPLE_COLUMNS {
+        for field in example_batch(&[]).schema().fields() {
+            let name = field.name();
             if batch.column_by_name(name).is_none() {
                 return Err(format!("it has no column {name}"));
             }

@@ -1,18 +1,16 @@
 //! Writes the `analysis` table: what custom models make of a video's landmarks.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use duckdb::params;
 
 use super::catalog::Access;
+use super::columns::{Column, Layout, Storage, batch};
 use super::error::LakeError;
 use super::location::{LakePaths, model_file_prefix};
 use super::records::VideoRecord;
+use super::rows::{Key, key_columns, keyed};
 use super::session::Lake;
 use super::staged::StagedFile;
-use super::table_file::{Storage, TableFile, key_fields, name_type, one_name, record_batch};
+use super::table_file::TableFile;
 
 const TABLE: &str = "analysis";
 /// Rows of a row group; 3 MB are resident at most.
@@ -95,64 +93,54 @@ impl AnalysisWriter {
         let prefix = model_file_prefix(&self.video.video_id, &self.key.model_sha256);
         let path = (self.paths).new_file(TABLE, &self.video.sport, &prefix);
         let too_long = |_| LakeError::TooLong { path: path.clone() };
-        let frames = (self.rows.iter())
-            .map(|row| i32::try_from(row.frame).map_err(too_long))
-            .collect::<Result<Vec<_>, _>>()?;
-        let indices = (self.rows.iter())
-            .map(|row| i32::try_from(row.output_index))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| LakeError::TooLong { path: path.clone() })?;
-        let batch = self.batch(frames, indices);
-        self.rows.clear();
+        let rows = (self.rows.iter())
+            .map(|row| {
+                Ok(ValueRow {
+                    key: Key {
+                        person: row.person as i16,
+                        frame: i32::try_from(row.frame).map_err(too_long)?,
+                        time_secs: row.time_secs,
+                    },
+                    output: &self.outputs[row.output],
+                    output_index: i32::try_from(row.output_index).map_err(too_long)?,
+                    value: row.value,
+                })
+            })
+            .collect::<Result<Vec<_>, LakeError>>()?;
+        let columns = columns(&self.video.video_id, &self.key);
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(TableFile::create(&path, schema(), storage)?),
+            none => none.insert(TableFile::create(&path, &Layout::of(&columns))?),
         };
-        file.write_row_group(batch)
-    }
-
-    fn batch(&self, frames: Vec<i32>, indices: Vec<i32>) -> RecordBatch {
-        let rows = &self.rows;
-        let windows = std::iter::repeat_n(self.key.window_frames as i32, rows.len());
-        let outputs = rows.iter().map(|row| self.outputs[row.output].as_str());
-        let columns: Vec<ArrayRef> = vec![
-            one_name(&self.video.video_id, rows.len()),
-            Arc::new(Int16Array::from_iter_values(
-                rows.iter().map(|row| row.person as i16),
-            )),
-            Arc::new(Int32Array::from(frames)),
-            Arc::new(Float64Array::from_iter_values(
-                rows.iter().map(|row| row.time_secs),
-            )),
-            one_name(&self.key.model_sha256, rows.len()),
-            Arc::new(Int32Array::from_iter_values(windows)),
-            Arc::new(StringArray::from_iter_values(outputs)),
-            Arc::new(Int32Array::from(indices)),
-            Arc::new(rows.iter().map(|row| row.value).collect::<Float64Array>()),
-        ];
-        record_batch(schema(), columns)
+        file.write_row_group(batch(&columns, &rows))?;
+        self.rows.clear();
+        Ok(())
     }
 }
 
-fn schema() -> SchemaRef {
-    let mut fields = key_fields();
-    fields.extend([
-        Field::new("model_sha256", name_type(), false),
-        Field::new("window_frames", DataType::Int32, false),
-        Field::new("output", DataType::Utf8, false),
-        Field::new("output_index", DataType::Int32, false),
-        Field::new("value", DataType::Float64, true),
+/// A row of the `analysis` table, of one model.
+pub(super) struct ValueRow<'a> {
+    key: Key,
+    output: &'a str,
+    output_index: i32,
+    value: Option<f64>,
+}
+
+keyed!(ValueRow<'_>);
+
+/// The columns of `analysis`; all but the values repeat from row to row.
+pub(super) fn columns<'a>(video_id: &str, key: &AnalysisKey) -> Vec<Column<ValueRow<'a>>> {
+    let window_frames = key.window_frames as i32;
+    let mut columns = key_columns(video_id, Storage::Dictionary);
+    columns.extend([
+        Column::constant("model_sha256", &key.model_sha256),
+        Column::new("window_frames", move |_| window_frames).stored(Storage::Dictionary),
+        Column::text("output", |row: &ValueRow<'_>| Some(row.output)).required(),
+        Column::new("output_index", |row: &ValueRow<'_>| row.output_index)
+            .stored(Storage::Dictionary),
+        Column::optional("value", |row: &ValueRow<'_>| row.value),
     ]);
-    Arc::new(Schema::new(fields))
-}
-
-/// All but the values repeat from row to row.
-fn storage(field: &Field) -> Storage {
-    match field.name().as_str() {
-        "value" => Storage::ByteStreamSplit,
-        "frame" => Storage::Delta,
-        _ => Storage::Dictionary,
-    }
+    columns
 }
 
 impl Lake {

@@ -1,7 +1,6 @@
 //! Checksums of the lake's files, in the table `files`.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 
 use duckdb::Connection;
@@ -60,8 +59,8 @@ impl Lake {
         // Hashing takes time; others may commit meanwhile.
         let mut hashed = Vec::new();
         for file in missing {
-            let path = self.data_file(&file);
-            match hash_file(&path) {
+            let path = self.data_files().path(&file.path);
+            match self.data_files().hash(&file.path) {
                 Ok((blake3, byte_size)) => {
                     let video_id = only_video(self.connection(), &path)?;
                     hashed.push((file, video_id, blake3, byte_size));
@@ -121,12 +120,4 @@ fn only_video(connection: &Connection, path: &Path) -> Result<Option<String>, La
         Err(error) if error.to_string().contains("Binder Error") => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// BLAKE3 in hex, and bytes.
-pub(super) fn hash_file(path: &Path) -> std::io::Result<(String, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    let bytes = hasher.count();
-    Ok((hasher.finalize().to_hex().to_string(), bytes))
 }

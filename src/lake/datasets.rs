@@ -1,43 +1,22 @@
 //! What the lake knows of instruction datasets and of whom its videos show.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int16Array, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
 use duckdb::{Connection, params};
 
 use super::catalog::Access;
+use super::columns::{Column, Layout, Storage, batch};
 use super::commit::{add_file, keep_named_files};
 use super::error::LakeError;
 use super::session::Lake;
 use super::sql::{in_transaction, insert, is_missing_table, row};
 use super::staged::StagedFile;
-use super::table_file::{Storage, TableFile, record_batch};
+use super::table_file::TableFile;
 use super::time::UtcTime;
 
 const TABLE: &str = "examples";
 const PARTITION: &str = "dataset";
-/// Names of the columns of [`example_batch`].
-pub const EXAMPLE_COLUMNS: [&str; 17] = [
-    "example_id",
-    "task",
-    "split",
-    "origin",
-    "prompt_hash",
-    "video_id",
-    "person",
-    "frame_start",
-    "frame_end",
-    "sport",
-    "facts",
-    "system",
-    "question",
-    "data",
-    "answer",
-    "prompt_tokens",
-    "answer_tokens",
-];
 /// Rows of a row group; some 20 MB are resident at most.
 const ROWS_PER_GROUP: usize = 8_192;
 /// Tables that say what was done with the lake, but nothing of what is in videos.
@@ -151,7 +130,7 @@ impl Lake {
                 Some(file) => file,
                 none => {
                     let path = self.paths().new_file_in(TABLE, PARTITION, dataset, dataset);
-                    none.insert(TableFile::create(&path, schema(), storage)?)
+                    none.insert(TableFile::create(&path, &Layout::of(&example_columns()))?)
                 }
             };
             file.write_row_group(example_batch(&rows))?;
@@ -262,58 +241,42 @@ fn insert_dataset(connection: &Connection, dataset: &DatasetRecord) -> Result<()
     )
 }
 
-fn schema() -> SchemaRef {
-    let field = |name: &str| match name {
-        "prompt_hash" => Field::new(name, DataType::Utf8, true),
-        "person" => Field::new(name, DataType::Int16, false),
-        "frame_start" | "frame_end" | "prompt_tokens" | "answer_tokens" => {
-            Field::new(name, DataType::Int32, false)
-        }
-        _ => Field::new(name, DataType::Utf8, false),
-    };
-    Arc::new(Schema::new(EXAMPLE_COLUMNS.map(field).to_vec()))
-}
-
-fn storage(_: &Field) -> Storage {
-    Storage::Dictionary
-}
-
 /// The columns of the table `examples` but `dataset`, which is in the path of the lake's files.
 pub fn example_batch(rows: &[ExampleRow<'_>]) -> RecordBatch {
-    fn texts<'r>(
-        rows: &'r [ExampleRow<'r>],
-        value: impl Fn(&'r ExampleRow<'r>) -> &'r str,
-    ) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
+    batch(&example_columns(), rows)
+}
+
+/// The columns of the files of `examples`.
+pub(super) fn example_columns<'a>() -> Vec<Column<ExampleRow<'a>>> {
+    macro_rules! text {
+        ($name:ident) => {
+            Column::text(stringify!($name), |row: &ExampleRow<'_>| Some(row.$name)).required()
+        };
     }
-    let integers = |value: &dyn Fn(&ExampleRow<'_>) -> i32| -> ArrayRef {
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(value)))
-    };
     // The lake numbers frames with 32 bits and a sign, and tokens are far fewer.
-    let columns: Vec<ArrayRef> = vec![
-        texts(rows, |row| row.example_id),
-        texts(rows, |row| row.task),
-        texts(rows, |row| row.split),
-        texts(rows, |row| row.origin),
-        Arc::new(
-            rows.iter()
-                .map(|row| row.prompt_hash)
-                .collect::<StringArray>(),
-        ),
-        texts(rows, |row| row.video_id),
-        Arc::new(Int16Array::from_iter_values(
-            rows.iter().map(|row| row.person as i16),
-        )),
-        integers(&|row| row.frame_start as i32),
-        integers(&|row| row.frame_end as i32),
-        texts(rows, |row| row.sport),
-        texts(rows, |row| &row.facts),
-        texts(rows, |row| row.system),
-        texts(rows, |row| row.question),
-        texts(rows, |row| row.data),
-        texts(rows, |row| row.answer),
-        integers(&|row| row.prompt_tokens as i32),
-        integers(&|row| row.answer_tokens as i32),
-    ];
-    record_batch(schema(), columns)
+    macro_rules! number {
+        ($name:ident) => {
+            Column::new(stringify!($name), |row: &ExampleRow<'_>| row.$name as i32)
+                .stored(Storage::Dictionary)
+        };
+    }
+    vec![
+        text!(example_id),
+        text!(task),
+        text!(split),
+        text!(origin),
+        Column::text("prompt_hash", |row: &ExampleRow<'_>| row.prompt_hash),
+        text!(video_id),
+        Column::new("person", |row: &ExampleRow<'_>| row.person as i16),
+        number!(frame_start),
+        number!(frame_end),
+        text!(sport),
+        Column::text("facts", |row: &ExampleRow<'_>| Some(row.facts.as_str())).required(),
+        text!(system),
+        text!(question),
+        text!(data),
+        text!(answer),
+        number!(prompt_tokens),
+        number!(answer_tokens),
+    ]
 }

@@ -1,24 +1,15 @@
 //! Writes the tables that are computed from rows of the lake: filtered landmarks and their metrics.
 
-use std::sync::Arc;
+use arrow::array::RecordBatch;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    RecordBatch,
-};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-
+use super::columns::{Column, Layout, arrays, batch, batch_of};
 use super::error::LakeError;
 use super::location::LakePaths;
 use super::records::VideoRecord;
+use super::rows::{Key, MetricsRow, keyed, landmark_key_columns, metrics_columns};
 use super::staged::StagedFile;
-use super::table_file::{
-    TableFile, key_fields, name_type, names, one_name, record_batch, storage_by_type,
-};
-use super::writer::{
-    CHUNK_FRAMES, MIN_ROW_GROUP_ROWS, MetricsRow, landmarks_storage, metrics_batch,
-    metrics_columns, metrics_fields, metrics_schema,
-};
+use super::table_file::TableFile;
+use super::writer::{CHUNK_ROWS, MIN_ROW_GROUP_ROWS};
 use crate::metrics::FrameMetrics;
 use crate::pose::landmark::Landmark;
 
@@ -79,9 +70,10 @@ impl DerivedWriter<'_> {
         &self,
         rows: impl Iterator<Item = Result<MeasuredFrame, LakeError>>,
     ) -> Result<Option<StagedFile>, LakeError> {
-        self.in_chunks("metrics", metrics_schema(), rows, |rows| {
+        let columns = metrics_columns(&self.video.video_id);
+        self.in_chunks("metrics", &Layout::of(&columns), rows, |rows| {
             let rows: Vec<MetricsRow> = rows.into_iter().map(MetricsRow::from).collect();
-            metrics_batch(&self.video.video_id, &rows)
+            batch(&columns, &rows)
         })
     }
 
@@ -94,9 +86,22 @@ impl DerivedWriter<'_> {
         rows: impl Iterator<Item = FilteredFrame>,
         cutoff_hz: f64,
     ) -> Result<Option<StagedFile>, LakeError> {
-        let schema = filtered_metrics_schema();
-        self.in_chunks("metrics_filtered", schema, rows.map(Ok), |rows| {
-            filtered_metrics_batch(&self.video.video_id, rows, cutoff_hz as f32)
+        let measured = metrics_columns(&self.video.video_id);
+        let filtered = filtering_columns(cutoff_hz as f32);
+        let layout = Layout::of(&measured).followed_by(&Layout::of(&filtered));
+        let schema = layout.schema.clone();
+        self.in_chunks("metrics_filtered", &layout, rows.map(Ok), |rows| {
+            let (metrics, more): (Vec<MetricsRow>, Vec<Filtering>) = (rows.into_iter())
+                .map(|row| {
+                    let more = Filtering {
+                        is_interpolated: row.is_interpolated,
+                        calibrated: row.calibrated,
+                    };
+                    (row.measured.into(), more)
+                })
+                .unzip();
+            let columns = [arrays(&measured, &metrics), arrays(&filtered, &more)];
+            batch_of(schema.clone(), columns.concat())
         })
     }
 
@@ -109,22 +114,25 @@ impl DerivedWriter<'_> {
         &self,
         rows: impl Fn(Landmark) -> Vec<FilteredLandmark>,
     ) -> Result<Option<StagedFile>, LakeError> {
+        let columns = filtered_landmarks_columns(&self.video.video_id);
         let mut file = None;
         let mut group = Vec::new();
         for landmark in Landmark::ALL {
-            group.extend(rows(landmark).into_iter().map(|row| (landmark, row)));
+            group.extend((rows(landmark).into_iter()).map(|row| FilteredLandmarkRow {
+                key: key(row.frame, row.person, row.time_secs),
+                landmark_index: landmark.index() as i8,
+                filtered: row,
+            }));
             let is_last = landmark == Landmark::ALL[Landmark::ALL.len() - 1];
             if group.len() >= MIN_ROW_GROUP_ROWS || (is_last && !group.is_empty()) {
-                let batch = filtered_landmarks_batch(&self.video.video_id, &group);
                 let file = match &mut file {
                     Some(file) => file,
                     none => none.insert(TableFile::create(
                         &self.new_file("landmarks_filtered"),
-                        filtered_landmarks_schema(),
-                        landmarks_storage,
+                        &Layout::of(&columns),
                     )?),
                 };
-                file.write_row_group(batch)?;
+                file.write_row_group(batch(&columns, &group))?;
                 group.clear();
             }
         }
@@ -142,26 +150,22 @@ impl DerivedWriter<'_> {
     fn in_chunks<R>(
         &self,
         table: &str,
-        schema: SchemaRef,
+        layout: &Layout,
         mut rows: impl Iterator<Item = Result<R, LakeError>>,
-        batch: impl Fn(Vec<R>) -> RecordBatch,
+        to_batch: impl Fn(Vec<R>) -> RecordBatch,
     ) -> Result<Option<StagedFile>, LakeError> {
         let mut file = None;
         loop {
-            let chunk = rows.by_ref().take(CHUNK_FRAMES);
+            let chunk = rows.by_ref().take(CHUNK_ROWS);
             let chunk: Vec<R> = chunk.collect::<Result<_, _>>()?;
             if chunk.is_empty() {
                 return file.map(TableFile::finish).transpose();
             }
             let file = match &mut file {
                 Some(file) => file,
-                none => none.insert(TableFile::create(
-                    &self.new_file(table),
-                    schema.clone(),
-                    storage_by_type,
-                )?),
+                none => none.insert(TableFile::create(&self.new_file(table), layout)?),
             };
-            file.write_row_group(batch(chunk))?;
+            file.write_row_group(to_batch(chunk))?;
         }
     }
 }
@@ -169,100 +173,73 @@ impl DerivedWriter<'_> {
 impl From<MeasuredFrame> for MetricsRow {
     fn from(frame: MeasuredFrame) -> Self {
         Self {
-            // The lake numbered the frame with 32 bits and a sign before.
-            frame: frame.frame as i32,
-            time_secs: frame.time_secs,
-            person: frame.person,
+            key: key(frame.frame, frame.person, frame.time_secs),
             pose_probability: frame.pose_probability,
             metrics: frame.metrics,
         }
     }
 }
 
-type CalibratedColumn = (&'static str, fn(&CalibratedFrame) -> Option<f64>);
-
-const CALIBRATED_COLUMNS: [CalibratedColumn; 6] = [
-    ("height_m", |frame| Some(frame.height_m)),
-    ("meters_per_px", |frame| Some(frame.meters_per_px)),
-    ("center_x_m", |frame| frame.center_m.map(|[x, _]| x)),
-    ("center_y_m", |frame| frame.center_m.map(|[_, y]| y)),
-    ("center_speed_m_per_sec", |frame| {
-        frame.center_speed_m_per_sec
-    }),
-    ("peak_landmark_speed_m_per_sec", |frame| {
-        frame.peak_landmark_speed_m_per_sec
-    }),
-];
-
-fn filtered_metrics_schema() -> SchemaRef {
-    let mut fields = metrics_fields();
-    fields.push(Field::new("cutoff_hz", DataType::Float32, false));
-    fields.push(Field::new("interpolated", DataType::Boolean, false));
-    fields.extend(CALIBRATED_COLUMNS.map(|(name, _)| Field::new(name, DataType::Float32, true)));
-    Arc::new(Schema::new(fields))
+fn key(frame: u32, person: u16, time_secs: f64) -> Key {
+    Key {
+        // The lake numbered both with a sign before.
+        person: person as i16,
+        frame: frame as i32,
+        time_secs,
+    }
 }
 
-fn filtered_metrics_batch(video_id: &str, rows: Vec<FilteredFrame>, cutoff_hz: f32) -> RecordBatch {
-    let cutoffs = Float32Array::from_iter_values(std::iter::repeat_n(cutoff_hz, rows.len()));
-    let interpolated: BooleanArray = rows.iter().map(|row| Some(row.is_interpolated)).collect();
-    let calibrated = CALIBRATED_COLUMNS.map(|(_, value)| -> ArrayRef {
-        let values: Float32Array = rows
-            .iter()
-            .map(|row| value(row.calibrated.as_ref()?).map(|v| v as f32))
-            .collect();
-        Arc::new(values)
-    });
-    let rows: Vec<MetricsRow> = rows.into_iter().map(|row| row.measured.into()).collect();
-    let mut columns = metrics_columns(video_id, &rows);
-    columns.push(Arc::new(cutoffs));
-    columns.push(Arc::new(interpolated));
-    columns.extend(calibrated);
-    record_batch(filtered_metrics_schema(), columns)
+/// What a row of `metrics_filtered` has beyond one of `metrics`.
+pub(super) struct Filtering {
+    is_interpolated: bool,
+    calibrated: Option<CalibratedFrame>,
 }
 
-fn filtered_landmarks_schema() -> SchemaRef {
-    let mut fields = key_fields();
-    fields.push(Field::new("landmark", name_type(), false));
-    fields.push(Field::new("landmark_index", DataType::Int8, false));
-    let floats = ["x", "y", "z", "world_x_m", "world_y_m", "world_z_m"];
-    fields.extend(floats.map(|name| Field::new(name, DataType::Float32, false)));
-    fields.push(Field::new("interpolated", DataType::Boolean, false));
-    fields.push(Field::new("cutoff_hz", DataType::Float32, true));
-    Arc::new(Schema::new(fields))
-}
-
-fn filtered_landmarks_batch(video_id: &str, rows: &[(Landmark, FilteredLandmark)]) -> RecordBatch {
-    let index = |landmark: Landmark| landmark.index() as i8;
-    let floats = |value: &dyn Fn(&FilteredLandmark) -> f32| -> ArrayRef {
-        let values = rows.iter().map(|(_, row)| value(row));
-        Arc::new(Float32Array::from_iter_values(values))
+/// The columns of `metrics_filtered` behind those of `metrics`.
+pub(super) fn filtering_columns(cutoff_hz: f32) -> Vec<Column<Filtering>> {
+    let calibrated = |name, get: fn(&CalibratedFrame) -> Option<f64>| {
+        Column::optional(name, move |row: &Filtering| {
+            Some(get(row.calibrated.as_ref()?)? as f32)
+        })
     };
-    let cutoffs: Float32Array = rows.iter().map(|(_, row)| row.cutoff_hz).collect();
-    let interpolated: BooleanArray = (rows.iter())
-        .map(|(_, row)| Some(row.is_interpolated))
-        .collect();
-    let mut columns: Vec<ArrayRef> = vec![
-        one_name(video_id, rows.len()),
-        Arc::new(Int16Array::from_iter_values(
-            rows.iter().map(|(_, row)| row.person as i16),
-        )),
-        Arc::new(Int32Array::from_iter_values(
-            rows.iter().map(|(_, row)| row.frame as i32),
-        )),
-        Arc::new(Float64Array::from_iter_values(
-            rows.iter().map(|(_, row)| row.time_secs),
-        )),
-        names(
-            rows.iter().map(|(landmark, _)| Some(index(*landmark))),
-            &Landmark::ALL.map(Landmark::name),
-        ),
-        Arc::new(Int8Array::from_iter_values(
-            rows.iter().map(|(landmark, _)| index(*landmark)),
-        )),
-    ];
-    columns.extend((0..3).map(|axis| floats(&|row| row.image[axis])));
-    columns.extend((0..3).map(|axis| floats(&|row| row.world_m[axis])));
-    columns.push(Arc::new(interpolated));
-    columns.push(Arc::new(cutoffs));
-    record_batch(filtered_landmarks_schema(), columns)
+    vec![
+        Column::new("cutoff_hz", move |_: &Filtering| cutoff_hz),
+        Column::new("interpolated", |row: &Filtering| row.is_interpolated),
+        calibrated("height_m", |frame| Some(frame.height_m)),
+        calibrated("meters_per_px", |frame| Some(frame.meters_per_px)),
+        calibrated("center_x_m", |frame| frame.center_m.map(|[x, _]| x)),
+        calibrated("center_y_m", |frame| frame.center_m.map(|[_, y]| y)),
+        calibrated("center_speed_m_per_sec", |frame| {
+            frame.center_speed_m_per_sec
+        }),
+        calibrated("peak_landmark_speed_m_per_sec", |frame| {
+            frame.peak_landmark_speed_m_per_sec
+        }),
+    ]
+}
+
+/// A row of `landmarks_filtered`.
+pub(super) struct FilteredLandmarkRow {
+    key: Key,
+    landmark_index: i8,
+    filtered: FilteredLandmark,
+}
+
+keyed!(FilteredLandmarkRow);
+
+/// The columns of `landmarks_filtered`.
+pub(super) fn filtered_landmarks_columns(video_id: &str) -> Vec<Column<FilteredLandmarkRow>> {
+    type Row = FilteredLandmarkRow;
+    let mut columns = landmark_key_columns(video_id, |row: &Row| row.landmark_index);
+    columns.extend([
+        Column::new("x", |row: &Row| row.filtered.image[0]),
+        Column::new("y", |row: &Row| row.filtered.image[1]),
+        Column::new("z", |row: &Row| row.filtered.image[2]),
+        Column::new("world_x_m", |row: &Row| row.filtered.world_m[0]),
+        Column::new("world_y_m", |row: &Row| row.filtered.world_m[1]),
+        Column::new("world_z_m", |row: &Row| row.filtered.world_m[2]),
+        Column::new("interpolated", |row: &Row| row.filtered.is_interpolated),
+        Column::optional("cutoff_hz", |row: &Row| row.filtered.cutoff_hz),
+    ]);
+    columns
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
-use walkdir::WalkDir;
 
 use super::catalog::{METADATA, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX};
+use super::data_files::DataFiles;
 use super::error::LakeError;
 use super::location::LakePaths;
 use super::sql::is_missing_table;
@@ -69,7 +69,7 @@ pub(super) fn catalog_files(
         let path: String = row.get(0)?;
         let is_rows: bool = row.get(3)?;
         Ok(CatalogFile {
-            path: below_data(&path, paths),
+            path: DataFiles::of(paths).name(&path),
             table: row.get(1)?,
             table_id: row.get(2)?,
             kind: match is_rows {
@@ -93,12 +93,8 @@ pub(super) fn scheduled_files(
     let sql = format!("SELECT path FROM {METADATA}.ducklake_files_scheduled_for_deletion");
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    rows.map(|path| Ok(below_data(&path?, paths))).collect()
-}
-
-fn below_data(path: &str, paths: &LakePaths) -> String {
-    let below = Path::new(path).strip_prefix(paths.data());
-    below.map_or(path.to_owned(), |below| below.display().to_string())
+    let data_files = DataFiles::of(paths);
+    rows.map(|path| Ok(data_files.name(&path?))).collect()
 }
 
 /// The paths in the table `files`; none in a lake of a format without it.
@@ -155,25 +151,17 @@ pub(super) fn unnamed_files(
     let named = catalog_files(connection, METADATA, paths)?;
     known.extend(named.into_iter().map(|file| file.path));
     let mut unnamed = UnnamedFiles::default();
-    let data = paths.data();
-    for entry in WalkDir::new(&data).sort_by_file_name() {
-        // What cannot be looked into is found missing, if it is missed.
-        let Ok(entry) = entry else { continue };
-        if entry.file_type().is_dir() {
+    for listed in DataFiles::of(paths).list() {
+        if known.contains(&listed.name) {
             continue;
         }
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy();
-        let below = below_data(&path.display().to_string(), paths);
-        if known.contains(&below) {
+        let is_of_lakes =
+            listed.name.ends_with(".parquet") || listed.name.ends_with(".parquet.tmp");
+        if !is_of_lakes || !listed.is_file {
+            unnamed.foreign.push(listed.path);
             continue;
         }
-        let is_of_lakes = name.ends_with(".parquet") || name.ends_with(".parquet.tmp");
-        if !is_of_lakes || !entry.file_type().is_file() {
-            unnamed.foreign.push(path.into());
-            continue;
-        }
-        unnamed.add(path, path, OrphanKind::File);
+        unnamed.add(&listed.path, &listed.path, OrphanKind::File);
     }
     let root = fs::read_dir(paths.root()).into_iter().flatten().flatten();
     for entry in root {

@@ -83,9 +83,13 @@ impl LakePaths {
         self.partition_by(table, "sport", sport)
     }
 
+    /// The folder of a table's files.
+    pub(super) fn table(&self, table: &str) -> PathBuf {
+        self.data().join("main").join(table)
+    }
+
     fn partition_by(&self, table: &str, key: &str, value: &str) -> PathBuf {
-        let table = self.data().join("main").join(table);
-        table.join(format!("{key}={value}"))
+        self.table(table).join(format!("{key}={value}"))
     }
 
     /// A name, never used before, for a new file of a video's rows in a table.

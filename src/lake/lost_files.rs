@@ -1,7 +1,6 @@
 //! Takes files that are lost out of the catalog.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use duckdb::Connection;
 
@@ -9,14 +8,8 @@ use super::error::LakeError;
 use super::inventory::CatalogFile;
 use super::session::Lake;
 use super::sql::{in_transaction, parquet};
-use crate::files::why_not_written;
 
 impl Lake {
-    /// Where a file of the catalog lies.
-    pub(super) fn data_file(&self, file: &CatalogFile) -> PathBuf {
-        self.paths().data().join(&file.path)
-    }
-
     /// Takes files out of the catalog's tables as if they had never been there, in all snapshots,
     /// in one transaction. Where a file exists, it is moved to the lake's folder `damaged`.
     ///
@@ -26,22 +19,8 @@ impl Lake {
         self.with_catalog_database(|connection, database| {
             remove_from_catalog(connection, database, files)
         })?;
-        for file in files {
-            let path = self.data_file(file);
-            let aside = self.paths().root().join("damaged").join(&file.path);
-            let moved = aside
-                .parent()
-                .map_or(Ok(()), fs::create_dir_all)
-                .and_then(|()| fs::rename(&path, &aside));
-            match moved {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    let reason = why_not_written(&e);
-                    return Err(LakeError::Write { path, reason });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let data_files = self.data_files();
+        (files.iter()).try_for_each(|file| data_files.set_aside(&file.path))
     }
 }
 

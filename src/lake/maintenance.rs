@@ -4,23 +4,18 @@
 //! Everything here is safe to kill at any moment and beside ingests of other processes: rows change
 //! in transactions only, and a file is deleted only while the catalog is held and names it nowhere.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duckdb::Connection;
 use serde::Serialize;
-use walkdir::WalkDir;
 
 use super::catalog::{Access, LAKE_NAME};
 use super::error::LakeError;
 use super::inventory::{scheduled_files, unnamed_files};
-use super::location::LakePaths;
 use super::session::Lake;
 use super::sql::{in_transaction, quoted_text};
-use crate::files::{sync_folder, why_not_written};
+use crate::files::why_not_written;
 
 /// Files are merged until they have this size: the landmarks of one person in 40 minutes of video at
 /// 30 frames per second. Merging as much takes some 10 seconds, during which others wait for the
@@ -156,17 +151,14 @@ impl Lake {
     /// Runs one of DuckLake's functions that write files anew; gives the number of files written.
     fn rewrite_files(&self, table: &str, sql: &str) -> Result<u64, LakeError> {
         self.attached(Access::ReadWrite, |connection| {
-            let folder = self.paths().data().join("main").join(table);
-            let before = file_names(&folder);
+            let data_files = self.data_files();
+            let before = data_files.of_table(table);
             in_transaction(connection, || {
                 let sum = format!("SELECT coalesce(sum(files_created), 0)::UBIGINT FROM ({sql})");
                 let created: u64 = connection.query_row(&sum, [], |row| row.get(0))?;
                 // Nobody else can write with the catalog held, so new files are DuckLake's.
-                for path in file_names(&folder).difference(&before) {
-                    sync(path).map_err(|e| LakeError::Write {
-                        path: path.clone(),
-                        reason: why_not_written(&e),
-                    })?;
+                for path in data_files.of_table(table).difference(&before) {
+                    data_files.sync(path)?;
                 }
                 Ok(created)
             })
@@ -227,12 +219,11 @@ impl Lake {
 
     /// Number and bytes of the files that no snapshot needs any more.
     fn scheduled(&self, connection: &Connection) -> Result<(u64, u64), LakeError> {
-        let data = self.paths().data();
+        let data_files = self.data_files();
         let sizes = scheduled_files(connection, self.paths())?
             .into_iter()
             // Whoever was killed while deleting has left names of files that are gone.
-            .filter_map(|path| fs::metadata(data.join(path)).ok())
-            .map(|metadata| metadata.len());
+            .filter_map(|name| data_files.byte_size(&name).ok());
         Ok(sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size)))
     }
 
@@ -242,8 +233,12 @@ impl Lake {
     /// When the lake cannot be written.
     pub fn vacuum(&self, execution: Execution) -> Result<VacuumReport, LakeError> {
         self.must_exist()?;
-        // Nobody else reads or writes while the catalog is held for writing.
-        self.attached(Access::ReadWrite, |connection| {
+        // Nobody else writes while the catalog is held, and nobody reads while it is for writing.
+        let access = match execution {
+            Execution::Real => Access::ReadWrite,
+            Execution::DryRun => Access::ReadOnly,
+        };
+        self.attached(access, |connection| {
             let (unneeded_files, unneeded_bytes) = self.scheduled(connection)?;
             let unnamed = unnamed_files(connection, self.paths())?;
             let mut report = VacuumReport {
@@ -269,39 +264,9 @@ impl Lake {
                 }
             }
             if execution == Execution::Real {
-                report.empty_folders = delete_empty_folders(self.paths());
+                report.empty_folders = self.data_files().remove_empty_folders();
             }
             Ok(report)
         })
     }
-}
-
-fn file_names(folder: &Path) -> HashSet<PathBuf> {
-    let entries = WalkDir::new(folder).into_iter().flatten();
-    let files = entries.filter(|entry| entry.file_type().is_file());
-    files.map(walkdir::DirEntry::into_path).collect()
-}
-
-fn sync(path: &Path) -> std::io::Result<()> {
-    match File::open(path) {
-        Ok(file) => file.sync_all()?,
-        // A living ingest renamed or gave up its own file.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    }
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Deletes folders below the data folder that hold nothing; gives their number.
-fn delete_empty_folders(paths: &LakePaths) -> u64 {
-    let folders = WalkDir::new(paths.data())
-        .min_depth(1)
-        .contents_first(true)
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.file_type().is_dir());
-    // Only an empty folder can be deleted so.
-    folders
-        .filter(|entry| fs::remove_dir(entry.path()).is_ok())
-        .count() as u64
 }

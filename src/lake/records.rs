@@ -268,3 +268,88 @@ pub(super) fn insert_persons(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::checksums::{FileRecord, record_file};
+    use crate::lake::describe::describe_tables;
+    use crate::lake::schema::{SCHEMA, Statement, classify, split};
+
+    #[test]
+    fn records_fill_every_column_of_their_tables() {
+        let connection = Connection::open_in_memory().expect("a database");
+        let schema = SCHEMA.concat();
+        for sql in split(&schema) {
+            if matches!(classify(sql), Ok(Statement::CreateTable(_))) {
+                connection.execute_batch(sql).expect("valid SQL");
+            }
+        }
+        let video = VideoRecord {
+            video_id: "v".into(),
+            sport: "run".into(),
+            file_name: "a.mp4".into(),
+            path: "/videos/a.mp4".into(),
+            file_bytes: 1,
+            width_px: 2,
+            height_px: 3,
+            rotation_deg: 90,
+            codec: "h264".into(),
+            fps: Some(30.0),
+            frame_count: 4,
+            duration_secs: 5.0,
+            pose_frame_count: 6,
+            pose_model: "full".into(),
+            pose_model_sha256: "7".into(),
+            config: "{}".into(),
+            config_hash: "8".into(),
+            picture: PictureRecord {
+                coded_width_px: Some(9),
+                coded_height_px: Some(10),
+                mirrored: Some(true),
+                color_transfer: Some("bt709".into()),
+                size_changes: Some("[]".into()),
+                corrupt_frame_count: 11,
+            },
+            slow_motion_factor: Some(8.0),
+            capture_fps: Some(240.0),
+        };
+        let person = PersonRecord {
+            person: 12,
+            is_main: true,
+            first_frame: 13,
+            last_frame: 14,
+            frame_count: 15,
+            first_time_secs: 16.0,
+            last_time_secs: 17.0,
+            mean_probability: 0.18,
+            mean_visibility: 0.19,
+            mean_center: [0.2, 0.21],
+            mean_extent: [0.22, 0.23],
+        };
+        let file = FileRecord {
+            path: "main/metrics/a.parquet",
+            table: "metrics",
+            video_id: Some("v"),
+            row_count: 24,
+            byte_size: 25,
+            blake3: "26",
+        };
+        insert_video(&connection, &video, Some(12)).expect("a row");
+        insert_persons(&connection, "v", "run", &[person]).expect("a row");
+        record_file(&connection, &file).expect("a row");
+        let tables = describe_tables().expect("schemas");
+        for name in ["videos", "persons", "files"] {
+            let table = tables.iter().find(|table| table.name == name);
+            for column in &table.expect("a table").columns {
+                let sql = format!("SELECT count({}) FROM {name}", column.name);
+                let filled: u64 = connection
+                    .query_row(&sql, [], |row| row.get(0))
+                    .expect("a number");
+                assert_eq!(filled, 1, "{name}.{}", column.name);
+            }
+        }
+        let read = video_records(&connection, "true").expect("rows");
+        assert_eq!(read, [video]);
+    }
+}

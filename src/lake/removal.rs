@@ -80,8 +80,9 @@ impl Lake {
                     && file.kind == FileKind::Rows
                     && video_ids.iter().any(|id| name.starts_with(id.as_str()))
             };
-            let is_lost =
-                |file: &CatalogFile| read_whole(connection, &self.data_file(file)).is_err();
+            let is_lost = |file: &CatalogFile| {
+                read_whole(connection, &self.data_files().path(&file.path)).is_err()
+            };
             let files = files.into_iter().filter(is_theirs);
             Ok(files.filter(is_lost).collect())
         })

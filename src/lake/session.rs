@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::catalog::{
     Access, Catalog, CatalogLock, LAKE_NAME, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX, is_lock_conflict,
 };
+use super::data_files::DataFiles;
 use super::error::{LakeError, WRITE_REFUSALS, first_line};
 use super::location::LakePaths;
 use super::schema::{self, FORMAT_VERSION};
@@ -47,6 +48,8 @@ impl Drop for Attachment<'_> {
 pub struct LakeReader {
     // Fields are dropped in this order: what is spilled goes after who spills it.
     pub connection: Connection,
+    /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
+    pub format_version: i32,
     _scratch: Arc<TempDir>,
 }
 
@@ -117,6 +120,10 @@ impl Lake {
         &self.paths
     }
 
+    pub(super) fn data_files(&self) -> DataFiles<'_> {
+        DataFiles::of(&self.paths)
+    }
+
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
@@ -161,10 +168,11 @@ impl Lake {
     pub fn into_reader(self, version: Option<u64>) -> Result<LakeReader, LakeError> {
         let _lock = CatalogLock::acquire()?;
         let attachment = self.attach(Access::ReadOnly, version)?;
-        self.check_format()?;
+        let format_version = self.check_format()?;
         std::mem::forget(attachment);
         Ok(LakeReader {
             connection: self.connection,
+            format_version,
             _scratch: self.scratch,
         })
     }

@@ -1,16 +1,15 @@
 //! Parquet files of one table's rows, and how their columns are stored.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef};
+use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::columns::{Layout, Storage};
 use super::error::LakeError;
 use super::staged::{StagedFile, TemporaryFile};
 use crate::files::why_not_written;
@@ -21,32 +20,26 @@ const ZSTD_LEVEL: i32 = 9;
 
 /// A Parquet file of one table's rows, written under a temporary name.
 ///
-/// Batches have the schema given at the start, with the names and types of the table's columns but
-/// `sport`, which is in the path. It ends as a [`StagedFile`], to be given to a commit.
-pub struct TableFile {
+/// Batches have the columns given at the start: those of the table but its partition, which is in the
+/// path. It ends as a [`StagedFile`], to be given to a commit.
+pub(super) struct TableFile {
     pub(super) path: PathBuf,
     writer: ArrowWriter<TemporaryFile>,
     row_count: u64,
 }
 
 impl TableFile {
-    /// Starts a file; `storage` says how each column is stored, [`storage_by_type`] if in doubt.
-    /// `path` comes from [`LakePaths::new_file`].
+    /// Starts a file, whose path comes from `LakePaths::new_file`.
     ///
     /// # Errors
     /// When the folder or the file cannot be made.
-    pub fn create(
-        path: &Path,
-        schema: SchemaRef,
-        storage: fn(&Field) -> Storage,
-    ) -> Result<Self, LakeError> {
-        let properties = properties(&schema, storage);
+    pub fn create(path: &Path, layout: &Layout) -> Result<Self, LakeError> {
         let file = TemporaryFile::create(path).map_err(|e| write_error(path, &e))?;
         let options = ArrowWriterOptions::new()
-            .with_properties(properties)
+            .with_properties(properties(layout))
             // Plain Parquet types say it all; the embedded Arrow schema costs a kilobyte.
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, schema, options)
+        let writer = ArrowWriter::try_new_with_options(file, layout.schema.clone(), options)
             .map_err(|e| write_error(path, &e))?;
         Ok(Self {
             path: path.into(),
@@ -87,28 +80,7 @@ fn write_error(path: &Path, reason: &(dyn std::error::Error + 'static)) -> LakeE
     }
 }
 
-/// How a column is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// Names and other values that repeat.
-    Dictionary,
-    /// Integers that grow steadily.
-    Delta,
-    /// Floating-point numbers: bytes of equal rank side by side. On the demo video, compressed, half
-    /// the size of dictionaries with plain values behind them.
-    ByteStreamSplit,
-}
-
-/// What suits most columns of a type.
-pub fn storage_by_type(field: &Field) -> Storage {
-    match field.data_type() {
-        DataType::Float32 | DataType::Float64 => Storage::ByteStreamSplit,
-        DataType::Int32 => Storage::Delta,
-        _ => Storage::Dictionary,
-    }
-}
-
-fn properties(schema: &Schema, storage: impl Fn(&Field) -> Storage) -> WriterProperties {
+fn properties(layout: &Layout) -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -119,9 +91,9 @@ fn properties(schema: &Schema, storage: impl Fn(&Field) -> Storage) -> WriterPro
         // One page a column and row group: the row group is the unit of skipping.
         .set_data_page_size_limit(usize::MAX)
         .set_data_page_row_count_limit(usize::MAX);
-    for field in schema.fields() {
+    for (field, storage) in layout.schema.fields().iter().zip(&layout.storage) {
         let column = ColumnPath::from(field.name().as_str());
-        builder = match storage(field) {
+        builder = match storage {
             Storage::Dictionary => builder.set_column_dictionary_enabled(column, true),
             Storage::Delta => builder
                 .set_column_dictionary_enabled(column.clone(), false)
@@ -132,33 +104,4 @@ fn properties(schema: &Schema, storage: impl Fn(&Field) -> Storage) -> WriterPro
         };
     }
     builder.build()
-}
-
-pub(super) fn name_type() -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))
-}
-
-pub(super) fn key_fields() -> Vec<Field> {
-    vec![
-        Field::new("video_id", name_type(), false),
-        Field::new("person", DataType::Int16, false),
-        Field::new("frame", DataType::Int32, false),
-        Field::new("time_secs", DataType::Float64, false),
-    ]
-}
-
-/// `rows` times the same name.
-pub(super) fn one_name(name: &str, rows: usize) -> ArrayRef {
-    names(std::iter::repeat_n(Some(0), rows), &[name])
-}
-
-/// Dictionary-encoded names from their positions in `values`.
-pub(super) fn names(keys: impl Iterator<Item = Option<i8>>, values: &[&str]) -> ArrayRef {
-    let keys: Int8Array = keys.collect();
-    let values = Arc::new(StringArray::from(values.to_vec()));
-    Arc::new(DictionaryArray::<Int8Type>::new(keys, values))
-}
-
-pub(super) fn record_batch(schema: SchemaRef, columns: Vec<ArrayRef>) -> RecordBatch {
-    RecordBatch::try_new(schema, columns).expect("columns are built beside their schema")
 }

@@ -1,58 +1,55 @@
 //! Writes one video's rows as Parquet files, in memory that does not grow with the video.
 //!
-//! Rows are collected for [`CHUNK_FRAMES`] frames, then sorted by landmark and frame and written;
-//! about 25 MB are resident. In a full chunk each landmark is a row group of its own, so that a
-//! query for one joint reads 1/33 of the file; short videos share row groups between landmarks,
-//! because a row group's footer would outweigh its rows.
+//! Rows are collected until they are [`CHUNK_ROWS`] poses or frames without one, then sorted by
+//! landmark and frame and written; [`MAX_BUFFERED_BYTES`] are resident at most, however many people
+//! there are. In a full chunk each landmark is a row group of its own, so that a query for one joint
+//! reads 1/33 of the file; short videos share row groups between landmarks, because a row group's
+//! footer would outweigh its rows.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    RecordBatch,
-};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
 
+use super::columns::{Layout, batch};
 use super::error::LakeError;
 use super::location::LakePaths;
-use super::resolution::{to_lake_angle, to_lake_precision};
-use super::staged::StagedFile;
-use super::table_file::{
-    Storage, TableFile, key_fields, name_type, names, one_name, record_batch, storage_by_type,
+use super::rows::{
+    KEY_COLUMN_COUNT, Key, LandmarkRow, MetricsRow, PersonRow, landmarks_columns, metrics_columns,
 };
-use crate::metrics::segments::{Facing, SEGMENT_ANGLES};
-use crate::metrics::{FrameMetrics, JOINT_ANGLES, Quality};
+use super::staged::StagedFile;
+use super::table_file::TableFile;
+use crate::metrics::FrameMetrics;
+use crate::pose::PersonPose;
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
-use crate::pose::{ImageLandmark, PersonPose};
 use crate::video::MediaTime;
 
-/// Frames that are collected before rows are written.
-pub(super) const CHUNK_FRAMES: usize = 16_384;
+/// Rows of `metrics` that are collected before they and their landmarks are written.
+pub(super) const CHUNK_ROWS: usize = 16_384;
+/// Bytes of an Arrow batch and of what the Parquet writer makes of it, for each row of `metrics`:
+/// two times the 66 columns of `metrics`, or two times two landmarks of 46 bytes and more.
+const ENCODED_ROW_BYTES: usize = 600;
+/// The most that a [`VideoWriter`] keeps in memory: a chunk of rows, and what is made of it.
+pub const MAX_BUFFERED_BYTES: u64 =
+    (CHUNK_ROWS * (size_of::<PoseRow>() + size_of::<MetricsRow>() + ENCODED_ROW_BYTES)) as u64;
 /// Row groups are filled with whole landmarks up to this many rows.
 pub(super) const MIN_ROW_GROUP_ROWS: usize = 8_192;
 
-/// One person in one frame, as the lake stores it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PersonRow {
-    pub pose: PersonPose,
-    pub metrics: FrameMetrics,
-}
-
 /// A pose with the frame it was seen in.
 struct PoseRow {
-    frame: i32,
-    time_secs: f64,
+    key: Key,
     pose: PersonPose,
 }
 
-/// A row of the `metrics` table.
-pub(super) struct MetricsRow {
-    pub(super) frame: i32,
-    pub(super) time_secs: f64,
-    pub(super) person: u16,
-    pub(super) pose_probability: Option<f32>,
-    pub(super) metrics: FrameMetrics,
+impl PoseRow {
+    fn landmark(&self, landmark: Landmark) -> LandmarkRow {
+        let index = landmark.index();
+        LandmarkRow {
+            key: self.key,
+            landmark_index: index as i8,
+            image: self.pose.landmarks[index],
+            world_m: self.pose.world_m[index],
+        }
+    }
 }
 
 /// A video's finished files, not yet in the catalog.
@@ -72,7 +69,6 @@ pub struct VideoWriter {
     metrics: TableFile,
     poses: Vec<PoseRow>,
     measurements: Vec<MetricsRow>,
-    frames_in_chunk: usize,
 }
 
 impl VideoWriter {
@@ -82,7 +78,7 @@ impl VideoWriter {
     /// When the folder or a file cannot be made.
     pub fn create(paths: &LakePaths, sport: &str, video_id: &str) -> Result<Self, LakeError> {
         let path = |table: &str| paths.new_file(table, sport, video_id);
-        let metrics = TableFile::create(&path("metrics"), metrics_schema(), storage_by_type)?;
+        let metrics = TableFile::create(&path("metrics"), &Layout::of(&metrics_columns(video_id)))?;
         Ok(Self {
             video_id: video_id.into(),
             landmarks_path: path("landmarks"),
@@ -90,7 +86,6 @@ impl VideoWriter {
             metrics,
             poses: Vec::new(),
             measurements: Vec::new(),
-            frames_in_chunk: 0,
         })
     }
 
@@ -108,17 +103,16 @@ impl VideoWriter {
             path: self.metrics.path.clone(),
         })?;
         let time_secs = time.as_secs();
+        // A frame's rows stay together.
+        if self.measurements.len() + persons.len().max(1) > CHUNK_ROWS {
+            self.write_chunk()?;
+        }
         self.measurements
             .extend(metrics_rows(frame, time_secs, &persons));
         self.poses.extend(persons.into_iter().map(|row| PoseRow {
-            frame,
-            time_secs,
+            key: key(row.pose.person, frame, time_secs),
             pose: row.pose,
         }));
-        self.frames_in_chunk += 1;
-        if self.frames_in_chunk == CHUNK_FRAMES {
-            self.write_chunk()?;
-        }
         Ok(())
     }
 
@@ -138,172 +132,39 @@ impl VideoWriter {
     }
 
     fn write_chunk(&mut self) -> Result<(), LakeError> {
-        self.frames_in_chunk = 0;
         if !self.measurements.is_empty() {
-            let batch = metrics_batch(&self.video_id, &self.measurements);
+            let rows = batch(&metrics_columns(&self.video_id), &self.measurements);
             self.measurements.clear();
-            self.metrics.write_row_group(batch)?;
+            self.metrics.write_row_group(rows)?;
         }
         if self.poses.is_empty() {
             return Ok(());
         }
+        let columns = landmarks_columns(&self.video_id);
         let file = match &mut self.landmarks {
             Some(file) => file,
             none => none.insert(TableFile::create(
                 &self.landmarks_path,
-                landmarks_schema(),
-                landmarks_storage,
+                &Layout::of(&columns),
             )?),
         };
         let landmarks_per_group = MIN_ROW_GROUP_ROWS.div_ceil(self.poses.len());
         for landmarks in Landmark::ALL.chunks(landmarks_per_group.min(LANDMARK_COUNT)) {
-            file.write_row_group(landmarks_batch(&self.video_id, landmarks, &self.poses))?;
+            let poses = &self.poses;
+            let rows: Vec<LandmarkRow> = (landmarks.iter())
+                .flat_map(|landmark| poses.iter().map(|pose| pose.landmark(*landmark)))
+                .collect();
+            file.write_row_group(batch(&columns, &rows))?;
         }
         self.poses.clear();
         Ok(())
     }
 }
 
-fn landmarks_schema() -> SchemaRef {
-    let mut fields = key_fields();
-    fields.push(Field::new("landmark", name_type(), false));
-    fields.push(Field::new("landmark_index", DataType::Int8, false));
-    let floats = [
-        "x",
-        "y",
-        "z",
-        "visibility",
-        "presence",
-        "world_x_m",
-        "world_y_m",
-        "world_z_m",
-    ];
-    fields.extend(floats.map(|name| Field::new(name, DataType::Float32, false)));
-    Arc::new(Schema::new(fields))
-}
-
-/// For tables with a row per landmark: times repeat for each landmark of a row group.
-pub(super) fn landmarks_storage(field: &Field) -> Storage {
-    match field.data_type() {
-        DataType::Float64 => Storage::Dictionary,
-        _ => storage_by_type(field),
-    }
-}
-
-pub(super) fn metrics_schema() -> SchemaRef {
-    Arc::new(Schema::new(metrics_fields()))
-}
-
-pub(super) fn metrics_fields() -> Vec<Field> {
-    let mut fields = key_fields();
-    fields.push(Field::new("quality", name_type(), false));
-    let float = |name: &str| Field::new(name, DataType::Float32, true);
-    fields.extend(FLOATS_BEFORE_ANGLES.map(|(name, _)| float(name)));
-    fields.extend(JOINT_ANGLES.iter().map(|joint| float(joint.column)));
-    fields.extend(FLOATS_BEHIND_ANGLES.map(|(name, _)| float(name)));
-    fields.push(Field::new("peak_landmark", name_type(), true));
-    fields.push(Field::new("facing", name_type(), true));
-    fields.extend(SEGMENT_ANGLES.iter().map(|angle| float(angle.column)));
-    fields.extend(FLAGS.map(|(name, _)| Field::new(name, DataType::Boolean, true)));
-    fields
-}
-
-type FloatColumn = (&'static str, fn(&MetricsRow) -> Option<f64>);
-
-/// Columns of the `metrics` table in its order, before and behind the joint angles.
-const FLOATS_BEFORE_ANGLES: [FloatColumn; 9] = [
-    ("pose_probability", |row| {
-        row.pose_probability.map(f64::from)
-    }),
-    ("mean_visibility", |row| row.metrics.mean_visibility),
-    ("shoulder_width_m", |row| row.metrics.shoulder_width_m),
-    ("hip_width_m", |row| row.metrics.hip_width_m),
-    ("shoulder_hip_ratio", |row| row.metrics.shoulder_hip_ratio),
-    ("torso_length_px", |row| row.metrics.torso_length_px),
-    ("shoulder_width_torso", |row| {
-        row.metrics.shoulder_width_torso
-    }),
-    ("hip_width_torso", |row| row.metrics.hip_width_torso),
-    ("shoulder_hip_ratio_image", |row| {
-        row.metrics.shoulder_hip_ratio_image
-    }),
-];
-const FLOATS_BEHIND_ANGLES: [FloatColumn; 5] = [
-    ("trunk_lean_deg", |row| row.metrics.trunk_lean_deg),
-    ("center_speed_px_per_sec", |row| {
-        row.metrics.center_speed_px_per_sec
-    }),
-    ("center_speed_torso_per_sec", |row| {
-        row.metrics.center_speed_torso_per_sec
-    }),
-    ("peak_landmark_speed_px_per_sec", |row| {
-        row.metrics.peak_landmark_speed_px_per_sec
-    }),
-    ("peak_landmark_speed_torso_per_sec", |row| {
-        row.metrics.peak_landmark_speed_torso_per_sec
-    }),
-];
-
-type FlagColumn = (&'static str, fn(&MetricsRow) -> Option<bool>);
-
-const FLAGS: [FlagColumn; 2] = [
-    ("left_right_swap", |row| row.metrics.left_right_swap),
-    ("bone_length_jump", |row| row.metrics.bone_length_jump),
-];
-
-/// Name of an angle's column; the lake stores angles in steps.
-fn is_angle(column: &str) -> bool {
-    column.ends_with("_deg")
-}
-
-fn landmarks_batch(video_id: &str, landmarks: &[Landmark], poses: &[PoseRow]) -> RecordBatch {
-    let rows = landmarks.len() * poses.len();
-    let all = || {
-        landmarks
-            .iter()
-            .flat_map(|landmark| poses.iter().map(|row| (*landmark, row)))
-    };
-    let image = |value: fn(&ImageLandmark) -> f32| -> ArrayRef {
-        let values = all().map(|(landmark, row)| value(&row.pose.landmarks[landmark.index()]));
-        Arc::new(Float32Array::from_iter_values(values))
-    };
-    let world = |axis: usize| -> ArrayRef {
-        let values = all().map(|(landmark, row)| row.pose.world_m[landmark.index()][axis]);
-        Arc::new(Float32Array::from_iter_values(values))
-    };
-    let all_names = Landmark::ALL.map(Landmark::name);
-    let index = |landmark: Landmark| landmark.index() as i8;
-    let columns: Vec<ArrayRef> = vec![
-        one_name(video_id, rows),
-        Arc::new(Int16Array::from_iter_values(
-            all().map(|(_, row)| row.pose.person as i16),
-        )),
-        Arc::new(Int32Array::from_iter_values(
-            all().map(|(_, row)| row.frame),
-        )),
-        Arc::new(Float64Array::from_iter_values(
-            all().map(|(_, row)| row.time_secs),
-        )),
-        names(all().map(|(landmark, _)| Some(index(landmark))), &all_names),
-        Arc::new(Int8Array::from_iter_values(all().map(|(l, _)| index(l)))),
-        image(|l| l.x),
-        image(|l| l.y),
-        image(|l| l.z),
-        image(|l| l.visibility),
-        image(|l| l.presence),
-        world(0),
-        world(1),
-        world(2),
-    ];
-    record_batch(landmarks_schema(), columns)
-}
-
 /// A frame's rows: one for each person, or one that says that nobody was found.
 fn metrics_rows(frame: i32, time_secs: f64, persons: &[PersonRow]) -> Vec<MetricsRow> {
     let row = |person, pose_probability, metrics| MetricsRow {
-        frame,
-        time_secs,
-        person,
+        key: key(person, frame, time_secs),
         pose_probability,
         metrics,
     };
@@ -332,83 +193,14 @@ pub fn metrics_of_frames<'r>(
         })?;
         rows.extend(metrics_rows(frame, time.as_secs(), persons));
     }
-    let batch = metrics_batch("", &rows);
-    let measures: Vec<usize> = (key_fields().len()..batch.num_columns()).collect();
-    Ok(batch
-        .project(&measures)
-        .expect("columns that the batch has"))
+    Ok(batch(&metrics_columns("")[KEY_COLUMN_COUNT..], &rows))
 }
 
-pub(super) fn metrics_batch(video_id: &str, rows: &[MetricsRow]) -> RecordBatch {
-    record_batch(metrics_schema(), metrics_columns(video_id, rows))
-}
-
-/// Columns of [`metrics_fields`].
-pub(super) fn metrics_columns(video_id: &str, rows: &[MetricsRow]) -> Vec<ArrayRef> {
-    let floats = |name: &str, value: &dyn Fn(&MetricsRow) -> Option<f64>| -> ArrayRef {
-        let stored = if is_angle(name) {
-            to_lake_angle
-        } else {
-            to_lake_precision
-        };
-        let values: Float32Array = rows
-            .iter()
-            .map(|row| value(row).map(|v| stored(v as f32)))
-            .collect();
-        Arc::new(values)
-    };
-    let quality = |row: &MetricsRow| {
-        Quality::ALL
-            .iter()
-            .position(|q| *q == row.metrics.quality)
-            .map(|position| position as i8)
-    };
-    let mut columns: Vec<ArrayRef> = vec![
-        one_name(video_id, rows.len()),
-        Arc::new(Int16Array::from_iter_values(
-            rows.iter().map(|row| row.person as i16),
-        )),
-        Arc::new(Int32Array::from_iter_values(
-            rows.iter().map(|row| row.frame),
-        )),
-        Arc::new(Float64Array::from_iter_values(
-            rows.iter().map(|row| row.time_secs),
-        )),
-        names(rows.iter().map(quality), &Quality::ALL.map(Quality::name)),
-    ];
-    columns.extend(FLOATS_BEFORE_ANGLES.map(|(name, value)| floats(name, &value)));
-    columns.extend(JOINT_ANGLES.iter().enumerate().map(|(i, joint)| {
-        floats(joint.column, &|row: &MetricsRow| {
-            row.metrics.joint_angles_deg[i]
-        })
-    }));
-    columns.extend(FLOATS_BEHIND_ANGLES.map(|(name, value)| floats(name, &value)));
-    let peak = |row: &MetricsRow| {
-        row.metrics
-            .peak_landmark
-            .map(|landmark| landmark.index() as i8)
-    };
-    columns.push(names(
-        rows.iter().map(peak),
-        &Landmark::ALL.map(Landmark::name),
-    ));
-    let facing = |row: &MetricsRow| {
-        let facing = row.metrics.facing?;
-        let position = Facing::ALL.iter().position(|f| *f == facing);
-        position.map(|position| position as i8)
-    };
-    columns.push(names(
-        rows.iter().map(facing),
-        &Facing::ALL.map(Facing::name),
-    ));
-    columns.extend(SEGMENT_ANGLES.iter().enumerate().map(|(i, angle)| {
-        floats(angle.column, &|row: &MetricsRow| {
-            row.metrics.segment_angles_deg[i]
-        })
-    }));
-    columns.extend(FLAGS.map(|(_, value)| -> ArrayRef {
-        let values: BooleanArray = rows.iter().map(value).collect();
-        Arc::new(values)
-    }));
-    columns
+fn key(person: u16, frame: i32, time_secs: f64) -> Key {
+    Key {
+        // There are fewer people in a picture than half of what the number could tell apart.
+        person: person as i16,
+        frame,
+        time_secs,
+    }
 }

@@ -286,6 +286,52 @@ fn long_videos_of_several_people_are_whole_across_all_chunks() {
     assert_made_up(lake.frames(&record).expect("frames"));
 }
 
+/// Rows of each row group of a table's only file, in their order.
+fn row_groups(paths: &LakePaths, table: &str) -> Vec<u64> {
+    let files = parquet_files(paths);
+    let mut of_table = files
+        .iter()
+        .filter(|path| path.starts_with(paths.partition(table, "testing")));
+    let file = of_table.next().expect("a file");
+    let sql = format!(
+        "SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata('{}') ORDER BY ALL",
+        file.display()
+    );
+    let connection = duckdb::Connection::open_in_memory().expect("a database");
+    let mut statement = connection.prepare(&sql).expect("valid SQL");
+    let rows = statement.query_map([], |row| row.get(1)).expect("rows");
+    rows.collect::<Result<_, _>>().expect("numbers")
+}
+
+#[test]
+fn row_groups_hold_as_many_rows_however_many_people_there_are() {
+    for (n_persons, n_frames) in [(1, 20_000), (16, 1_250)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths = LakePaths::new(folder.path().join("lake"));
+        let record = record(&"a".repeat(32), "a.mp4", n_frames);
+        let frames = (0..n_frames).map(|frame| {
+            let row = |person| PersonRow {
+                pose: made_up_pose(person, frame),
+                metrics: FrameMetrics::NO_POSE,
+            };
+            VideoFrame {
+                frame,
+                time: MediaTime::from_secs(frame as f64 / 30.0),
+                persons: (0..n_persons).map(row).collect(),
+            }
+        });
+        commit_frames(&paths, &record, frames);
+        assert_eq!(
+            row_groups(&paths, "metrics"),
+            [16_384, 3_616],
+            "{n_persons}"
+        );
+        // The second stretch has few rows of a landmark: three of them share a row group.
+        let expected = [vec![16_384; 33], vec![3 * 3_616; 11]].concat();
+        assert_eq!(row_groups(&paths, "landmarks"), expected, "{n_persons}");
+    }
+}
+
 #[test]
 fn videos_that_share_a_file_after_compaction_stay_apart() {
     let folder = tempfile::tempdir().expect("a folder");

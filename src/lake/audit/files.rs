@@ -1,6 +1,5 @@
 //! Is each file that the catalog names there, and as the catalog says?
 
-use std::fs;
 use std::path::Path;
 
 use duckdb::Connection;
@@ -8,7 +7,6 @@ use duckdb::Connection;
 use super::census::{Census, Column};
 use super::report::{Finding, Severity};
 use super::rows::INGESTED_TABLES;
-use crate::lake::checksums::hash_file;
 use crate::lake::error::{database_message, first_line};
 use crate::lake::inventory::{CatalogFile, FileKind};
 use crate::lake::lost_files::read_whole;
@@ -26,21 +24,23 @@ impl Lake {
         file: &CatalogFile,
         census: &Census,
     ) -> Result<(), String> {
-        let path = self.data_file(file);
-        let metadata = fs::metadata(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
-            _ => format!("the file cannot be read: {e}"),
-        })?;
-        if metadata.len() != file.byte_size {
+        let data_files = self.data_files();
+        let path = data_files.path(&file.path);
+        let byte_size = data_files
+            .byte_size(&file.path)
+            .map_err(|e| match e.kind() {
+                std::io::ErrorKind::NotFound => "the file is missing".to_owned(),
+                _ => format!("the file cannot be read: {e}"),
+            })?;
+        if byte_size != file.byte_size {
             return Err(format!(
                 "the file has {} bytes, the catalog says {}",
-                metadata.len(),
-                file.byte_size
+                byte_size, file.byte_size
             ));
         }
         if let Some(checksum) = census.checksums.get(&file.path) {
-            let (blake3, _) =
-                hash_file(&path).map_err(|e| format!("the file cannot be read: {e}"))?;
+            let (blake3, _) = (data_files.hash(&file.path))
+                .map_err(|e| format!("the file cannot be read: {e}"))?;
             if blake3 != checksum.blake3 {
                 return Err("its bytes have changed: the checksum differs".into());
             }
