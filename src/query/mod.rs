@@ -18,7 +18,7 @@ use duckdb::Statement;
 use duckdb::core::LogicalTypeHandle;
 use duckdb::types::Value;
 
-use crate::lake::{Lake, LakeError, LakeReader, database_message};
+use crate::lake::{FORMAT_VERSION, Lake, LakeError, LakeReader, database_message};
 use crate::shipped;
 use crate::text::read_text;
 pub use output::Format;
@@ -227,13 +227,27 @@ impl Session {
         appender.flush().map_err(sql_error)
     }
 
+    /// SQL that cannot be prepared: in a lake of an older format perhaps only for what it lacks.
+    fn not_understood(&self, error: duckdb::Error) -> QueryError {
+        let message = database_message(error);
+        let found = self.reader.format_version;
+        match found < FORMAT_VERSION && is_unknown_name(&message) {
+            true => QueryError::Sql(format!(
+                "{message}\nthe lake has the older format {found}, which may lack it; `posedata lake upgrade` gives it what format {FORMAT_VERSION} has"
+            )),
+            false => QueryError::Sql(message),
+        }
+    }
+
     /// A statement with its parameters, whose result is there.
     fn executed(&self, sql: &str, query: &Query) -> Result<Statement<'_>, QueryError> {
         let connection = &self.reader.connection;
         if self.access == ExternalAccess::Denied {
             guard::check(connection, sql)?;
         }
-        let mut statement = connection.prepare(sql).map_err(sql_error)?;
+        let mut statement = connection
+            .prepare(sql)
+            .map_err(|error| self.not_understood(error))?;
         let names = (1..=statement.parameter_count())
             .map(|i| statement.parameter_name(i).map_err(sql_error))
             .collect::<Result<Vec<_>, _>>()?;
@@ -243,6 +257,11 @@ impl Session {
         let _ = statement.query_arrow(bound.as_slice()).map_err(sql_error)?;
         Ok(statement)
     }
+}
+
+/// Whether a name in SQL is none that the lake has.
+fn is_unknown_name(message: &str) -> bool {
+    message.starts_with("Binder Error") || message.starts_with("Catalog Error")
 }
 
 fn logical_types(statement: &Statement<'_>) -> Vec<LogicalTypeHandle> {

@@ -390,6 +390,10 @@ fn a_read_only_lake_can_be_queried_and_says_so_when_written() {
     let commands = r#"
         "$POSEDATA" query -e "select count(*) as n from metrics" --format csv; echo "query $?"
         "$POSEDATA" lake check; echo "check $?"
+        "$POSEDATA" lake info; echo "info $?"
+        "$POSEDATA" lake vacuum --dry-run; echo "vacuum $?"
+        "$POSEDATA" export red.mp4 --output /dev/null --format csv 2>&1; echo "export $?"
+        "$POSEDATA" ask "How far?" --video red.mp4 2>&1; echo "ask $?"
         "$POSEDATA" ingest blue.mp4 --no-video --no-pose-json 2>&1; echo "ingest $?"
         "$POSEDATA" remove red.mp4 2>&1; echo "remove $?"
     "#;
@@ -431,7 +435,10 @@ fn a_read_only_lake_can_be_queried_and_says_so_when_written() {
         "{told}{}",
         stderr(&output)
     );
-    assert!(told.contains("check 0\n"), "{told}");
+    for command in ["check", "info", "vacuum"] {
+        assert!(told.contains(&format!("{command} 0\n")), "{told}");
+    }
+    assert!(told.contains("nobody is seen in red.mp4"), "{told}");
     assert!(
         told.contains("ingest 1\n") || told.contains("ingest 2\n"),
         "{told}"

@@ -627,6 +627,57 @@ fn a_lake_of_format_1_is_read_as_it_is_and_upgraded_by_whoever_writes() {
 }
 
 #[test]
+fn commands_that_only_read_leave_a_lake_of_an_older_format_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = format_1_lake(folder.path());
+    let before = fs::read(lake.catalog()).expect("a catalog");
+    let commands: [&[&str]; 6] = [
+        &["lake", "info"],
+        &["lake", "check"],
+        &["lake", "vacuum", "--dry-run"],
+        &["query", "-e", "select count(*) from metrics"],
+        &[
+            "plot",
+            "-e",
+            "select time_secs, left_knee_deg from metrics",
+            "--output",
+            "knee.svg",
+        ],
+        &[
+            "ask",
+            "How far does the left knee move?",
+            "--video",
+            "old.mp4",
+            "--base",
+            "./none",
+        ],
+    ];
+    for command in commands {
+        let output = posedata(folder.path(), command);
+        // What has to be known of the video was found before the model is missed.
+        let is_done = output.status.success() || stderr(&output).contains("./none");
+        assert!(is_done, "{command:?}: {}", stderr(&output));
+        let after = fs::read(lake.catalog()).expect("a catalog");
+        assert!(after == before, "{command:?} wrote to the catalog");
+    }
+    let session = open_lake(&lake).expect("a session");
+    let video = session.find_videos(&[]).expect("videos").remove(0);
+    assert_eq!(session.main_person(&video).expect("an answer"), None);
+    assert!(fs::read(lake.catalog()).expect("a catalog") == before);
+
+    let output = posedata(
+        folder.path(),
+        &["query", "-e", "select main_person from videos"],
+    );
+    assert!(!output.status.success());
+    assert!(
+        stderr(&output).contains("posedata lake upgrade"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn the_upgrade_command_needs_a_lake_and_does_nothing_to_a_new_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = posedata(folder.path(), &["lake", "upgrade"]);
