@@ -129,7 +129,7 @@ pub fn record(
         Ok(_) => has_worked || run.outcome == RunOutcome::Interrupted,
         // A lake that cannot be used takes no record either, and no lake is made for one.
         Err(IngestError::Lake(_) | IngestError::NothingFound { .. }) => false,
-        Err(IngestError::Pose(_)) => true,
+        Err(IngestError::Pose(_) | IngestError::Panic(_)) => true,
     };
     if !is_worth_it || !catalog.exists() {
         return;

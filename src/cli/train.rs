@@ -540,8 +540,7 @@ fn weight_files(base: &Base) -> anyhow::Result<Vec<PathBuf>> {
 fn blake3_of(base: &Base) -> anyhow::Result<String> {
     let mut hasher = blake3::Hasher::new();
     for file in weight_files(base)? {
-        hasher
-            .update_mmap_rayon(&file)
+        crate::hashing::add_file(&mut hasher, &file)
             .with_context(|| format!("cannot read: {}", file.display()))?;
     }
     Ok(hasher.finalize().to_hex().to_string())

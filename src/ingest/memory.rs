@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::lake::{MAX_BUFFERED_BYTES, PersonRow};
 use crate::pose::LOOKAHEAD_FRAMES;
 use crate::resources::{MemoryBudget, Permit};
 use crate::video::{Frame, VideoInfo};
@@ -15,8 +16,8 @@ use crate::video::{Frame, VideoInfo};
 /// The program itself with its libraries, stacks and queues of rows; with one worker and the
 /// database's commit 252 MiB are resident when pictures are tiny.
 const PROCESS_BYTES: u64 = 160 << 20;
-/// A worker's detector, its working memory, and its writer's chunk of rows.
-const WORKER_BYTES: u64 = 70 << 20;
+/// A worker's detector and its working memory.
+const WORKER_BYTES: u64 = 30 << 20;
 /// Bytes that a session of a landmark model takes for each byte of its file: the weights, packed
 /// anew for the processor, and room to work; 280 MiB in all were measured with the full model,
 /// 390 with the heavy one.
@@ -24,6 +25,8 @@ const SESSION_BYTES_PER_FILE_BYTE: u64 = 3;
 /// Poses that are held back until it is certain who is in a frame: of a person in one frame, once
 /// with the tracker and once with the frame.
 const HELD_POSE_BYTES: u64 = 2 * 1200;
+/// Rows that wait for the writer, in frames.
+pub const QUEUED_ROWS: usize = 256;
 /// Part of the budget that the database may use.
 const DATABASE_SHARE: f64 = 0.1;
 const MIN_DATABASE_BYTES: u64 = 64 << 20;
@@ -107,11 +110,15 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// What a worker takes that has `sessions` sessions of a landmark model whose file has
+/// What a worker takes, with the writer of its video's rows, that has `sessions` sessions of a landmark model whose file has
 /// `model_file_bytes`, to follow `max_persons` people.
 pub fn worker_bytes(model_file_bytes: u64, sessions: usize, max_persons: u16) -> u64 {
     let held_poses = LOOKAHEAD_FRAMES as u64 * u64::from(max_persons);
+    // Behind the worker, and behind the thread that draws.
+    let queued_rows = 2 * QUEUED_ROWS as u64 * u64::from(max_persons);
     WORKER_BYTES
+        + MAX_BUFFERED_BYTES
+        + size_of::<PersonRow>() as u64 * queued_rows
         + SESSION_BYTES_PER_FILE_BYTE * model_file_bytes * sessions as u64
         + HELD_POSE_BYTES * held_poses
 }
@@ -270,6 +277,17 @@ mod tests {
         assert_eq!(plan(500 << 20).expect("room").workers, 1);
         let error = plan(300 << 20).expect_err("no room");
         assert!(error.to_string().contains("are needed"), "{error}");
+    }
+
+    #[test]
+    fn rows_of_many_people_are_counted_and_do_not_multiply_what_the_writer_keeps() {
+        let one = worker_bytes(13 << 20, 1, 1);
+        let sixteen = worker_bytes(13 << 20, 1, 16);
+        assert!(one > MAX_BUFFERED_BYTES);
+        let queued = 2 * QUEUED_ROWS as u64 * size_of::<PersonRow>() as u64;
+        let held = LOOKAHEAD_FRAMES as u64 * HELD_POSE_BYTES;
+        assert_eq!(sixteen - one, 15 * (queued + held));
+        const { assert!(MAX_BUFFERED_BYTES < 64 << 20) };
     }
 
     #[test]

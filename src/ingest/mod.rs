@@ -14,10 +14,12 @@ mod pipeline;
 mod plan;
 mod slow_motion;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -256,8 +258,34 @@ pub enum IngestError {
     Lake(#[from] LakeError),
     #[error(transparent)]
     Pose(#[from] PoseError),
+    #[error(transparent)]
+    Panic(#[from] PanicError),
     #[error("there is no video here; give a video file or a folder of them: {}", list(.inputs))]
     NothingFound { inputs: Vec<PathBuf> },
+}
+
+/// A defect of the program that came to light in a thread's work.
+#[derive(Debug, thiserror::Error)]
+#[error("the program failed ({reason}); please report this defect")]
+pub struct PanicError {
+    reason: String,
+}
+
+impl PanicError {
+    fn of(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self {
+            reason: text.unwrap_or_else(|| "it panicked".into()),
+        }
+    }
+}
+
+/// Makes a panic an error, so that it costs what was in work and nobody waits for it. What `work`
+/// leaves behind must not be used again but for locks, whose values are never half-changed.
+fn caught<T, E: From<PanicError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(PanicError::of(&*panic).into()))
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -286,8 +314,25 @@ struct Run<'a> {
     next_video: AtomicUsize,
     /// Names without suffix that several videos of this run share.
     shared_stems: Vec<OsString>,
-    /// Content that this run has taken in hand, so that a copy is not worked on twice.
-    claimed: Mutex<HashMap<String, PathBuf>>,
+    /// Content that this run has taken in hand, by its id, so that a copy is not worked on twice.
+    claims: Mutex<HashMap<String, Claim>>,
+    reports: Mutex<Vec<(usize, VideoReport)>>,
+}
+
+/// Content that was taken in hand.
+enum Claim {
+    InWork {
+        /// Numbers and paths of further files with it, which are reported when it is done.
+        copies: Vec<(usize, PathBuf)>,
+    },
+    Done(VideoOutcome),
+}
+
+/// Who works on a file's content.
+enum Claimed {
+    Ours,
+    InWork,
+    Done(VideoOutcome),
 }
 
 /// Ingests all videos of the order; returns when each is committed, skipped or has failed.
@@ -326,21 +371,26 @@ pub fn run(
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
         shared_stems: shared_stems(videos.iter().map(plan::Candidate::path)),
-        claimed: Mutex::new(HashMap::new()),
+        claims: Mutex::new(HashMap::new()),
+        reports: Mutex::new(Vec::new()),
     };
     let workers = config.memory.workers.min(videos.len());
     let threads_per_worker = (config.cores / workers).clamp(1, MAX_MODEL_THREADS);
-    let reports: Mutex<Vec<(usize, VideoReport)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));
-        for _ in 0..workers {
-            scope.spawn(|| run.work(&videos, threads_per_worker, &reports));
+        let workers: Vec<_> = (0..workers)
+            .map(|_| scope.spawn(|| run.work(&videos, threads_per_worker)))
+            .collect();
+        for worker in workers {
+            if let Err(panic) = worker.join() {
+                run.abort(PanicError::of(&*panic));
+            }
         }
     });
     if let Some(error) = lock(&run.fatal).take() {
         return Err(error);
     }
-    let mut reports = std::mem::take(&mut *lock(&reports));
+    let mut reports = std::mem::take(&mut *lock(&run.reports));
     reports.sort_by_key(|(index, _)| *index);
     Ok(IngestSummary {
         lake: config.lake.root().into(),
@@ -363,7 +413,8 @@ impl Run<'_> {
     }
 
     fn open_lake(&self, open: &LakeFactory<'_>) {
-        let opened = open().and_then(|lake| {
+        let opened = caught(|| -> Result<SharedLake, IngestError> {
+            let lake = open()?;
             lake.create_or_check()?;
             let ingested = lake.ingested()?;
             Ok(SharedLake {
@@ -395,49 +446,114 @@ impl Run<'_> {
         Ok(self.config.outputs.of_video(&stem))
     }
 
-    fn work(
-        &self,
-        videos: &[plan::Candidate],
-        threads: usize,
-        reports: &Mutex<Vec<(usize, VideoReport)>>,
-    ) {
+    fn work(&self, videos: &[plan::Candidate], threads: usize) {
         let mut backend = None;
         loop {
             let index = self.next_video.fetch_add(1, Ordering::Relaxed);
             let Some(video) = videos.get(index) else {
                 return;
             };
-            let report = if self.is_stopped() {
-                VideoReport::without_rows(video.path(), VideoOutcome::Cancelled)
+            if self.is_stopped() {
+                let report = VideoReport::without_rows(video.path(), VideoOutcome::Cancelled);
+                self.report(index, report);
             } else {
-                self.ingest(index, video, threads, &mut backend)
-            };
-            self.observer.video_finished(index, &report);
-            lock(reports).push((index, report));
+                self.ingest(index, video, threads, &mut backend);
+            }
         }
     }
 
+    fn report(&self, index: usize, report: VideoReport) {
+        self.observer.video_finished(index, &report);
+        lock(&self.reports).push((index, report));
+    }
+
+    /// Ingests a video and reports it, and the copies of it that came meanwhile. A copy of a video
+    /// that is in work is left to whoever works on that.
     fn ingest(
         &self,
         index: usize,
         video: &plan::Candidate,
         threads: usize,
         backend: &mut Option<Box<dyn PoseBackend>>,
-    ) -> VideoReport {
+    ) {
         let path = match video {
             plan::Candidate::Video(path) => path,
-            plan::Candidate::Broken(path, error) => return failed(path, error),
+            plan::Candidate::Broken(path, error) => {
+                return self.report(index, failed(path, error));
+            }
         };
-        match self.try_ingest(index, path, threads, backend) {
-            Ok(report) => report,
-            Err(Interruption::Stopped) => VideoReport::without_rows(path, VideoOutcome::Cancelled),
-            Err(Interruption::Video(error)) => failed(path, &error),
-            Err(Interruption::Lake(error)) => failed(path, &error),
-            Err(Interruption::Memory(error)) => failed(path, &error),
-            Err(Interruption::Annotation(error)) => failed(path, &error),
-            Err(Interruption::Export(error)) => failed(path, &error),
-            Err(Interruption::SlowMotion(error)) => failed(path, &error),
-            Err(Interruption::Pose(error)) => {
+        let hashing = Instant::now();
+        let identified = caught(|| {
+            check_file(path)?;
+            Ok(pipeline::video_id(path)?)
+        });
+        let hash_time = hashing.elapsed();
+        let video_id = match identified {
+            Ok(video_id) => video_id,
+            Err(interruption) => {
+                return self.report(index, self.interrupted(path, interruption));
+            }
+        };
+        match self.claim(index, path, &video_id) {
+            Claimed::Ours => {}
+            Claimed::InWork => return,
+            Claimed::Done(outcome) => {
+                return self.report(index, report_of_copy(path, &video_id, &outcome));
+            }
+        }
+        let done =
+            caught(|| self.try_ingest(index, path, video_id.clone(), hash_time, threads, backend));
+        if matches!(done, Err(Interruption::Panic(_))) {
+            // Nobody knows in what state the models are.
+            *backend = None;
+        }
+        let report = done.unwrap_or_else(|interruption| self.interrupted(path, interruption));
+        let outcome = report.outcome.clone();
+        self.report(index, report);
+        for (copy, path) in self.conclude(&video_id, &outcome) {
+            self.report(copy, report_of_copy(&path, &video_id, &outcome));
+        }
+    }
+
+    /// Takes content in hand, unless another file with the same content was before.
+    fn claim(&self, index: usize, path: &Path, video_id: &str) -> Claimed {
+        let mut claims = lock(&self.claims);
+        let Some(claim) = claims.get_mut(video_id) else {
+            claims.insert(video_id.into(), Claim::InWork { copies: Vec::new() });
+            return Claimed::Ours;
+        };
+        match claim {
+            Claim::InWork { copies } => {
+                copies.push((index, path.into()));
+                Claimed::InWork
+            }
+            Claim::Done(outcome) => Claimed::Done(outcome.clone()),
+        }
+    }
+
+    /// Says what became of content in work; gives the copies that wait for it.
+    fn conclude(&self, video_id: &str, outcome: &VideoOutcome) -> Vec<(usize, PathBuf)> {
+        let done = Claim::Done(outcome.clone());
+        match lock(&self.claims).insert(video_id.into(), done) {
+            Some(Claim::InWork { copies }) => copies,
+            Some(Claim::Done(_)) | None => Vec::new(),
+        }
+    }
+
+    fn interrupted(&self, path: &Path, interruption: Interruption) -> VideoReport {
+        match interruption {
+            Interruption::Stopped => VideoReport::without_rows(path, VideoOutcome::Cancelled),
+            Interruption::Video(error) => failed(path, &error),
+            Interruption::Lake(error) => failed(path, &error),
+            Interruption::Memory(error) => failed(path, &error),
+            Interruption::Annotation(error) => failed(path, &error),
+            Interruption::Export(error) => failed(path, &error),
+            Interruption::SlowMotion(error) => failed(path, &error),
+            Interruption::Panic(error) => {
+                let error = format!("{error}: {}", path.display());
+                VideoReport::without_rows(path, VideoOutcome::Failed { error })
+            }
+            Interruption::Pose(error) => {
                 // Without models no video can be ingested.
                 self.abort(error);
                 VideoReport::without_rows(path, VideoOutcome::Cancelled)
@@ -449,36 +565,23 @@ impl Run<'_> {
         &self,
         index: usize,
         path: &Path,
+        video_id: String,
+        hash_time: Duration,
         threads: usize,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) -> Result<VideoReport, Interruption> {
-        check_file(path)?;
-        let hashing = Instant::now();
-        let video_id = pipeline::video_id(path)?;
-        let hash_time = hashing.elapsed();
         let tags = capture_tags(path);
         let slow_motion = self.config.rows.slow_motion;
         let rows = self.config.rows.clone();
         let rows = rows.with_slow_motion(slow_motion.of_video(tags));
         let config = rows.to_json();
         let config_hash = pipeline::short_hash(blake3::hash(config.as_bytes()));
-        let skipped = || {
-            let mut report = VideoReport::without_rows(path, VideoOutcome::Skipped);
-            report.video_id = Some(video_id.clone());
-            report
-        };
-        if lock(&self.claimed)
-            .insert(video_id.clone(), path.into())
-            .is_some()
-        {
-            return Ok(skipped());
-        }
         // Nothing is in a lake that does not exist yet, so there is nothing to wait for.
         if self.config.replace == Replace::IfDifferent && !self.lake_is_new {
             let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
             let known = lake.ingested.get(&video_id);
             if known.is_some_and(|video| video.config_hash == config_hash) {
-                let mut report = skipped();
+                let mut report = skipped(path, &video_id);
                 report.missing_outputs = self.outputs_of(path, &video_id)?.paths();
                 report.missing_outputs.retain(|path| !path.exists());
                 return Ok(report);
@@ -540,6 +643,27 @@ impl Run<'_> {
     }
 }
 
+fn skipped(path: &Path, video_id: &str) -> VideoReport {
+    let mut report = VideoReport::without_rows(path, VideoOutcome::Skipped);
+    report.video_id = Some(video_id.into());
+    report
+}
+
+/// What is told of a file whose content had that outcome under another name.
+fn report_of_copy(path: &Path, video_id: &str, outcome: &VideoOutcome) -> VideoReport {
+    match outcome {
+        VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped => {
+            skipped(path, video_id)
+        }
+        VideoOutcome::Failed { error } => {
+            let path_shown = path.display();
+            let error = format!("it is a copy of a video that failed ({error}): {path_shown}");
+            VideoReport::without_rows(path, VideoOutcome::Failed { error })
+        }
+        VideoOutcome::Cancelled => VideoReport::without_rows(path, VideoOutcome::Cancelled),
+    }
+}
+
 fn failed(path: &Path, error: &dyn std::error::Error) -> VideoReport {
     let error = error.to_string();
     VideoReport::without_rows(path, VideoOutcome::Failed { error })
@@ -547,6 +671,12 @@ fn failed(path: &Path, error: &dyn std::error::Error) -> VideoReport {
 
 fn secs(duration: Duration) -> f64 {
     duration.as_secs_f64()
+}
+
+impl From<PanicError> for Interruption {
+    fn from(error: PanicError) -> Self {
+        Self::Panic(error)
+    }
 }
 
 impl From<VideoError> for Interruption {

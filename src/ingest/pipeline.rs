@@ -18,13 +18,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan};
+use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan, QUEUED_ROWS};
 use super::outputs::VideoOutputs;
 use super::persons::PersonStatistics;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
-use super::{RowConfig, secs};
+use super::{PanicError, RowConfig, secs};
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
 use crate::export::{ExportError, PoseJsonWriter};
+use crate::hashing::hash_file;
 use crate::lake::{
     LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
     VideoWriter, to_lake_resolution,
@@ -37,8 +38,6 @@ use crate::video::{
 
 /// Frames with their poses that wait to be drawn on.
 const QUEUED_ESTIMATES: usize = 2;
-/// Rows that wait for the writer, in frames.
-const QUEUED_ROWS: usize = 256;
 /// Hex digits of a content hash that are kept: 128 bits.
 const HASH_DIGITS: usize = 32;
 
@@ -94,6 +93,7 @@ pub enum Interruption {
     Annotation(AnnotationError),
     Export(ExportError),
     SlowMotion(SlowMotionError),
+    Panic(PanicError),
 }
 
 /// One video and everything that its processing has to know.
@@ -133,14 +133,11 @@ pub struct Processed {
 /// # Errors
 /// When the file cannot be read.
 pub fn video_id(path: &Path) -> Result<String, VideoError> {
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_mmap_rayon(path)
-        .map_err(|e| VideoError::Unreadable {
-            path: path.into(),
-            reason: e.to_string(),
-        })?;
-    Ok(short_hash(hasher.finalize()))
+    let (hash, _) = hash_file(path).map_err(|e| VideoError::Unreadable {
+        path: path.into(),
+        reason: e.to_string(),
+    })?;
+    Ok(short_hash(hash))
 }
 
 /// The first 128 bits of a hash in hex.

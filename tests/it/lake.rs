@@ -5,13 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use posedata::image::BgrView;
 use posedata::ingest::{
     self, AnnotatedVideo, IngestConfig, IngestError, IngestObserver, IngestSummary, MemoryPlan,
     Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
 use posedata::lake::{Lake, LakeError, LakePaths, Replace};
 use posedata::metrics::filter::FilterConfig;
-use posedata::pose::{PoseBackend, TrackerConfig};
+use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, TrackerConfig};
 use posedata::recompute::{RecomputeConfig, recompute};
 
 use crate::support::{ScriptedBackend, make_clip, store};
@@ -133,6 +134,105 @@ fn other_settings_replace_the_rows_and_the_same_content_is_one_video() {
     assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Skipped)), 1);
     assert_eq!(rows(&lake, "videos"), 1);
     assert_eq!(rows(&lake, "metrics"), CLIP_FRAMES);
+}
+
+/// Fails at a video, by a panic or by an error.
+struct Failing(ScriptedBackend);
+
+impl PoseBackend for Failing {
+    fn start_video(&mut self) {
+        self.0.start_video();
+    }
+
+    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+        // Only the red clip's pixels have much of it.
+        assert!(frame.pixel(0, 0)[2] < 200, "red is too much");
+        self.0.estimate(frame)
+    }
+
+    fn timings(&self) -> PoseTimings {
+        self.0.timings()
+    }
+}
+
+#[test]
+fn a_panic_costs_the_video_in_work_and_its_copy_and_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = LakePaths::new(folder.path().join("lake"));
+    let clips = ["red", "blue"].map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint));
+    let copy = folder.path().join("copy.mp4");
+    fs::copy(&clips[0], &copy).expect("a copy");
+    let [red, blue] = clips;
+    let config = config(vec![red, copy, blue], &lake);
+    let backends = |_| Ok(Box::new(Failing(ScriptedBackend::new())) as Box<dyn PoseBackend>);
+    let open = || open_lake(&lake);
+    let summary = ingest::run(&config, &backends, &open, &Silent, &AtomicBool::new(false));
+    let outcomes: Vec<VideoOutcome> = (summary.expect("a summary").videos.into_iter())
+        .map(|video| video.outcome)
+        .collect();
+    let [
+        VideoOutcome::Failed { error: first },
+        VideoOutcome::Failed { error: second },
+        VideoOutcome::Ingested,
+    ] = &outcomes[..]
+    else {
+        panic!("{outcomes:?}");
+    };
+    assert!(
+        first.contains("red is too much") && first.contains("red.mp4"),
+        "{first}"
+    );
+    assert!(
+        second.contains("copy") && second.contains("copy.mp4"),
+        "{second}"
+    );
+    assert_eq!(rows(&lake, "videos"), 1);
+    assert_eq!(parquet_files(&lake).len(), 2, "no file is left over");
+}
+
+#[test]
+fn copies_of_a_video_that_cannot_be_decoded_all_fail() {
+    for workers in [1, 2] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = LakePaths::new(folder.path().join("lake"));
+        let whole = fs::read(clip(folder.path(), "whole.mp4", "red")).expect("a clip");
+        let videos = folder.path().join("videos");
+        fs::create_dir(&videos).expect("a folder");
+        for name in ["a.mp4", "b.mp4", "c.mp4"] {
+            // Its beginning says what it is, and all else is missing.
+            fs::write(videos.join(name), &whole[..64]).expect("room");
+        }
+        let mut config = config(vec![videos], &lake);
+        config.memory = MemoryPlan::new(4 << 30, workers, 64 << 20).expect("room");
+        let summary = ingest(&config).expect("a summary");
+        assert_eq!(summary.videos.len(), 3);
+        for video in summary.videos {
+            let VideoOutcome::Failed { error } = &video.outcome else {
+                panic!("{}: {:?}", video.path.display(), video.outcome);
+            };
+            let name = video.path.file_name().expect("a name").to_string_lossy();
+            assert!(error.contains(&*name), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_lake_whose_opening_panics() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let clips =
+        ["blue", "green", "white"].map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint));
+    let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
+    let open = || -> Result<Lake, LakeError> { panic!("no database today") };
+    let error = ingest::run(
+        &config(clips.to_vec(), &lake),
+        &backends,
+        &open,
+        &Silent,
+        &AtomicBool::new(false),
+    )
+    .expect_err("an error");
+    assert!(error.to_string().contains("no database today"), "{error}");
 }
 
 #[test]
