@@ -654,8 +654,13 @@ fn commands_that_only_read_leave_a_lake_of_an_older_format_as_it_is() {
     ];
     for command in commands {
         let output = posedata(folder.path(), command);
+        // Recipes need columns that the lake lacks.
+        let is_told =
+            stderr(&output).contains("format 1") && stderr(&output).contains("lake upgrade");
         // What has to be known of the video was found before the model is missed.
-        let is_done = output.status.success() || stderr(&output).contains("./none");
+        let is_model_missed = stderr(&output).contains("./none");
+        let is_done =
+            output.status.success() || is_model_missed || (command[0] == "ask" && is_told);
         assert!(is_done, "{command:?}: {}", stderr(&output));
         let after = fs::read(lake.catalog()).expect("a catalog");
         assert!(after == before, "{command:?} wrote to the catalog");

@@ -198,7 +198,7 @@ fn a_history_that_takes_no_row_fails_no_ingest() {
     let extension = store().ducklake_extension().expect("a path");
     connection
         .execute_batch(&format!(
-            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake; ALTER TABLE lake.runs ADD COLUMN more INTEGER; DETACH lake",
+            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake; ALTER TABLE lake.runs RENAME COLUMN stages TO steps; DETACH lake",
             extension.display(),
             folder.path().join("lake/catalog.ducklake").display()
         ))
