@@ -23,6 +23,7 @@ pub use trc::MARKER_NAMES;
 
 use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, PersonRow, VideoRecord};
+use crate::metrics::timing::FrameClock;
 use crate::names;
 use crate::video::MediaTime;
 use mot::MotWriter;
@@ -232,16 +233,20 @@ pub fn export_video(
 }
 
 /// Keeps the rows of a table of OpenSim to times that ascend: it refuses others. Of pictures with
-/// the same time the first stays, and pictures out of order go.
+/// the same time, or nearly, the first stays, and pictures out of order go.
 #[derive(Default)]
 struct AscendingTimes {
+    clock: FrameClock,
     latest_secs: Option<f64>,
 }
 
 impl AscendingTimes {
     /// To be asked for each frame in turn.
     fn takes(&mut self, time_secs: f64) -> bool {
-        let ascends = self.latest_secs.is_none_or(|latest| time_secs > latest);
+        let passage = self.clock.advance(time_secs);
+        let ascends = self
+            .latest_secs
+            .is_none_or(|latest| time_secs > latest && !passage.is_repeat);
         if ascends {
             self.latest_secs = Some(time_secs);
         }

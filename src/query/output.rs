@@ -36,6 +36,12 @@ impl Format {
         Self::Parquet,
     ];
 
+    /// What a file of this name is expected to hold; `None` for names that say nothing.
+    pub fn of_suffix(path: &Path) -> Option<Self> {
+        let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|format| format.name() == suffix)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
