@@ -361,7 +361,10 @@ mod tests {
         // As much as a video that was large from the beginning, but for its larger frames.
         let frames = (CONVERTED_PIXEL_BYTES + FRAME_PIXEL_BYTES) * (1920 * 1080 - 640 * 360);
         assert!(for_small < taken, "{for_small} {taken}");
-        assert!(taken.abs_diff(for_large - frames) <= 1, "{taken} {for_large}");
+        assert!(
+            taken.abs_diff(for_large - frames) <= 1,
+            "{taken} {for_large}"
+        );
         // What others hold meanwhile does not stop it.
         let rest = plan.frames.acquire(plan.frames.free_bytes());
         pool.grow(2560, 1440).expect("an overdraft");

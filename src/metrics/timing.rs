@@ -342,7 +342,9 @@ mod tests {
             let mut clock = FrameClock::default();
             let times = times(steps.iter().copied());
             let passages = times.iter().map(|time| clock.advance(*time));
-            let repeats = passages.enumerate().filter(|(_, passage)| passage.is_repeat);
+            let repeats = passages
+                .enumerate()
+                .filter(|(_, passage)| passage.is_repeat);
             let frames = repeats.map(|(frame, _)| frame).collect();
             let rates = [clock.rate_hz(), mean_rate_hz(&times)];
             for rate in rates {

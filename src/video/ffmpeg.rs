@@ -22,6 +22,20 @@ pub const MAX_DECODER_THREADS: usize = 16;
 const OTHER_DEMUXERS: &str = "dv,ivf,nut,gif,apng,mjpeg,m4v,mpegvideo,h263,h264,hevc,vc1,obu,av1,\
     dirac,cavsvideo,mpeg,mpegts,mov,matroska,avi,asf,flv,live_flv,kux,ogg,mxf,mxf_opatom,gxf,lxf,\
     rm,wtv,nsv,pva,ty,dhav,swf,viv,yuv4mpegpipe,bink,smk,roq,3dostr,film_cpk";
+/// Those of them that read streams without a container.
+const BARE_STREAMS: [&str; 11] = [
+    "mjpeg",
+    "m4v",
+    "mpegvideo",
+    "h263",
+    "h264",
+    "hevc",
+    "vc1",
+    "obu",
+    "av1",
+    "dirac",
+    "cavsvideo",
+];
 /// A decoder that gives nothing but errors is given up.
 const MAX_ERRORS_IN_A_ROW: u32 = 4096;
 
@@ -145,9 +159,11 @@ impl Demuxer {
 
     /// Pictures follow each other without times: a bare stream.
     pub fn has_no_clock(&self) -> bool {
-        // SAFETY: an open input has a demuxer, which is a constant.
-        let flags = unsafe { (*(*self.input.as_ptr()).iformat).flags };
-        flags & ffi::AVFMT_NOTIMESTAMPS != 0
+        // SAFETY: an open input has a demuxer, which is a constant with a constant name.
+        let name = unsafe { CStr::from_ptr((*(*self.input.as_ptr()).iformat).name) };
+        BARE_STREAMS
+            .iter()
+            .any(|bare| name.to_bytes() == bare.as_bytes())
     }
 
     pub fn times(&self, track: usize) -> TrackTimes {

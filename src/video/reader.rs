@@ -363,7 +363,9 @@ impl VideoReader {
         let last_secs = self.last_time.as_secs();
         let times = &running.times;
         // Matroska's lengths count from the start of its clock, not from the first picture.
-        let start_secs = times.start_ticks.map_or(0.0, |ticks| ticks as f64 * times.tick_secs);
+        let start_secs = times
+            .start_ticks
+            .map_or(0.0, |ticks| ticks as f64 * times.tick_secs);
         let since_start = |end_secs: Option<f64>| end_secs.map(|end| end - start_secs);
         let missing_secs = |end_secs: Option<f64>| end_secs.map_or(0.0, |end| end - last_secs);
         let is_cut_off = match extent {

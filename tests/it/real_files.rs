@@ -1152,7 +1152,13 @@ fn every_bare_stream_tells_the_rate_that_is_assumed() {
     let h264 = ["-an", "-c:v", "libx264", "-f", "h264"];
     let described = made(folder, "described.264", &h264);
     // A description that is longer than what recognition looks at.
-    let description = [&b"\0\0\0\x01\x06\x05"[..], &[0xff; 19], &[0x9b], &[b'A'; 5000], &[0x80]];
+    let description = [
+        &b"\0\0\0\x01\x06\x05"[..],
+        &[0xff; 19],
+        &[0x9b],
+        &[b'A'; 5000],
+        &[0x80],
+    ];
     let stream = fs::read(&described).expect("a file");
     fs::write(&described, [description.concat(), stream].concat()).expect("written");
     for path in [
@@ -1165,7 +1171,11 @@ fn every_bare_stream_tells_the_rate_that_is_assumed() {
         let told = video.info.warnings.join("\n");
         assert!(told.contains("30 frames/s are assumed"), "{told}");
         for (n, frame) in video.frames.iter().enumerate() {
-            assert!((frame.secs - n as f64 / 30.0).abs() < 1e-9, "{}", frame.secs);
+            assert!(
+                (frame.secs - n as f64 / 30.0).abs() < 1e-9,
+                "{}",
+                frame.secs
+            );
         }
     }
 }
