@@ -135,7 +135,7 @@ impl MemoryBudget {
         }
         let mut free = self
             .freed
-            .wait_while(self.lock(), |free| *free < bytes.into())
+            .wait_while(self.lock(), |free| *free < i128::from(bytes))
             .unwrap_or_else(PoisonError::into_inner);
         *free -= i128::from(bytes);
         Some(self.permit(bytes))
@@ -144,7 +144,7 @@ impl MemoryBudget {
     /// Takes `bytes` if they are free now.
     pub fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
         let mut free = self.lock();
-        if *free < bytes.into() {
+        if *free < i128::from(bytes) {
             return None;
         }
         *free -= i128::from(bytes);
