@@ -21,15 +21,17 @@ CREATE MACRO angle_deg(x1, y1, z1, x2, y2, z2, x3, y3, z3) AS
 
 -- One landmark's path with its speed, per frame: x_px, y_px, speed_px_per_sec. The speed is the
 -- distance to the same landmark `span` frames before over the true time between the two frames;
--- NULL where that frame has no pose, where no time has passed since, and where a pause of the
--- recording lies between. A pause is a step from frame to frame of more than 0.1 s that is longer
--- than five times the median of the nine steps before it (of more than 1 s where there is none).
+-- NULL where that frame has no pose, where no time has passed since (or less than a twentieth of
+-- the upper quartile of the nine steps before, as where a container adds a tick to a time that
+-- comes twice), and where a pause of the recording lies between. A pause is a step from frame to
+-- frame of more than 0.1 s that is longer than five times the median of the nine steps before it
+-- (of more than 1 s where there is none).
 CREATE MACRO landmark_speed(name, span := 1) AS TABLE
     SELECT
-        q.* EXCLUDE (is_pause),
+        q.* EXCLUDE (is_pause, shortest_secs),
         CASE
             WHEN q.frame - lag(q.frame, span) OVER path = span
-                AND q.time_secs > lag(q.time_secs, span) OVER path
+                AND q.time_secs - lag(q.time_secs, span) OVER path > q.shortest_secs
                 AND NOT bool_or(q.is_pause) OVER (
                     PARTITION BY q.video_id, q.person ORDER BY q.frame
                     ROWS BETWEEN (span - 1) PRECEDING AND CURRENT ROW
@@ -42,7 +44,10 @@ CREATE MACRO landmark_speed(name, span := 1) AS TABLE
             p.* EXCLUDE (step_secs),
             coalesce(abs(p.step_secs) > greatest(5 * coalesce(median(if(p.step_secs > 0, p.step_secs, NULL)) OVER (
                 PARTITION BY p.video_id, p.person ORDER BY p.frame ROWS BETWEEN 9 PRECEDING AND 1 PRECEDING
-            ), 0.2), 0.1) * (1 + 1e-6), false) AS is_pause
+            ), 0.2), 0.1) * (1 + 1e-6), false) AS is_pause,
+            coalesce(quantile_disc(if(p.step_secs > 0, p.step_secs, NULL), 0.75) OVER (
+                PARTITION BY p.video_id, p.person ORDER BY p.frame ROWS BETWEEN 9 PRECEDING AND 1 PRECEDING
+            ) / 20, 0) AS shortest_secs
         FROM (
             SELECT
                 l.video_id, v.file_name, l.sport, l.person, l.frame, l.time_secs, l.landmark, l.visibility,

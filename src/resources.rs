@@ -140,7 +140,8 @@ impl FromStr for MemoryLimit {
 #[derive(Debug)]
 pub struct MemoryBudget {
     total_bytes: u64,
-    free_bytes: Mutex<u64>,
+    /// Below 0 while it is overdrawn.
+    free_bytes: Mutex<i128>,
     freed: Condvar,
 }
 
@@ -155,7 +156,7 @@ impl MemoryBudget {
     pub fn new(total_bytes: u64) -> Self {
         Self {
             total_bytes,
-            free_bytes: Mutex::new(total_bytes),
+            free_bytes: Mutex::new(total_bytes.into()),
             freed: Condvar::new(),
         }
     }
@@ -165,7 +166,7 @@ impl MemoryBudget {
     }
 
     pub fn free_bytes(&self) -> u64 {
-        *self.lock()
+        u64::try_from(*self.lock()).unwrap_or(0)
     }
 
     /// Waits until `bytes` are free; `None` when the whole budget is smaller.
@@ -175,17 +176,27 @@ impl MemoryBudget {
         }
         let mut free = self
             .freed
-            .wait_while(self.lock(), |free| *free < bytes)
+            .wait_while(self.lock(), |free| *free < i128::from(bytes))
             .unwrap_or_else(PoisonError::into_inner);
-        *free -= bytes;
+        *free -= i128::from(bytes);
         Some(self.permit(bytes))
     }
 
     /// Takes `bytes` if they are free now.
     pub fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Permit> {
         let mut free = self.lock();
-        *free = free.checked_sub(bytes)?;
+        if *free < i128::from(bytes) {
+            return None;
+        }
+        *free -= i128::from(bytes);
         Some(self.permit(bytes))
+    }
+
+    /// Takes `bytes` at once, for what is needed already and cannot wait; who comes later waits for
+    /// so much longer.
+    pub fn overdraw(self: &Arc<Self>, bytes: u64) -> Permit {
+        *self.lock() -= i128::from(bytes);
+        self.permit(bytes)
     }
 
     fn permit(self: &Arc<Self>, bytes: u64) -> Permit {
@@ -195,14 +206,14 @@ impl MemoryBudget {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
+    fn lock(&self) -> MutexGuard<'_, i128> {
         lock(&self.free_bytes)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *self.budget.lock() += self.bytes;
+        *self.budget.lock() += i128::from(self.bytes);
         self.budget.freed.notify_all();
     }
 }

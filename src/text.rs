@@ -36,6 +36,12 @@ pub fn decode(mut bytes: Vec<u8>) -> io::Result<String> {
     if begins_with(&UTF16_MARKS) {
         return Err(wrong("it is UTF-16; save it as UTF-8"));
     }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        let line = 1 + bytes[..at].iter().filter(|b| **b == b'\n').count();
+        return Err(wrong(&format!(
+            "line {line} has bytes of zero, as UTF-16 has; save it as UTF-8"
+        )));
+    }
     if bytes.starts_with(UTF8_MARK) {
         bytes.drain(..UTF8_MARK.len());
     }
@@ -152,6 +158,7 @@ mod tests {
         for (bytes, word) in [
             (&b"\xFF\xFEs\0"[..], "UTF-16"),
             (b"\xFE\xFF\0s", "UTF-16"),
+            (b"s\0e\0\n\0l\0", "line 1 has bytes of zero, as UTF-16"),
             (b"\xFF\xFE\0\0s\0\0\0", "UTF-32"),
             (b"\0\0\xFE\xFF\0\0\0s", "UTF-32"),
             (b"a\nb\xE9", "line 2"),

@@ -100,9 +100,9 @@ settings, unless --allow-external is given.")]
 pub struct QueryArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// How to print the result
-    #[arg(long, value_parser = choices::query_format(), default_value = Format::Table.name())]
-    format: Format,
+    /// How to print the result [default: as the suffix of --output says, otherwise table]
+    #[arg(long, value_parser = choices::query_format())]
+    format: Option<Format>,
     /// Show all rows and columns of a table, where a terminal gets the first and last ones
     #[arg(long)]
     all: bool,
@@ -118,10 +118,11 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 
 pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let query = args.source.query()?;
+    let by_suffix = args.output.as_deref().and_then(Format::of_suffix);
     let format = if global.json {
         Format::Json
     } else {
-        args.format
+        args.format.or(by_suffix).unwrap_or(Format::Table)
     };
     let started = Instant::now();
     let cancellation = global.cancellation(None);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::files::why_not_written;
 use crate::lake::{LakeError, PersonRow};
 use crate::media_time::MediaTime;
+use crate::metrics::timing::FrameClock;
 
 /// What can go wrong with an export.
 #[derive(Debug, thiserror::Error)]
@@ -52,16 +53,20 @@ pub(super) trait FrameSink {
 }
 
 /// Keeps the rows of a table of OpenSim to times that ascend: it refuses others. Of pictures with
-/// the same time the first stays, and pictures out of order go.
+/// the same time, or nearly, the first stays, and pictures out of order go.
 #[derive(Default)]
 pub(super) struct AscendingTimes {
+    clock: FrameClock,
     latest_secs: Option<f64>,
 }
 
 impl AscendingTimes {
     /// To be asked for each frame in turn.
     pub(super) fn takes(&mut self, time_secs: f64) -> bool {
-        let ascends = self.latest_secs.is_none_or(|latest| time_secs > latest);
+        let passage = self.clock.advance(time_secs);
+        let ascends = self
+            .latest_secs
+            .is_none_or(|latest| time_secs > latest && !passage.is_repeat);
         if ascends {
             self.latest_secs = Some(time_secs);
         }

@@ -3,7 +3,8 @@
 //! A buffer's bytes are taken from the budget before it is made, and it goes round between the
 //! stages until its video ends: however fast a decoder is, it waits for a buffer to come back.
 //! Before a video begins, what its decoder and encoder keep for themselves and one buffer are
-//! reserved in one piece, so that videos wait for each other but never for ever.
+//! reserved in one piece, so that videos wait for each other but never for ever. Where pictures grow
+//! on the way, their decoder takes what it needs beyond that at once, and the others wait.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -176,8 +177,14 @@ impl MemoryPlan {
 
 /// The frame buffers of one video, with everything else that it reserves.
 pub struct FramePool {
-    frames: Arc<MemoryBudget>,
+    plan: MemoryPlan,
+    path: PathBuf,
     buffer_bytes: u64,
+    /// What the decoders take that grows with the stored pictures, and the largest so far.
+    bytes_per_stored_pixel: f64,
+    stored_pixels: u64,
+    /// What the video cannot do without.
+    least_bytes: u64,
     permits: Vec<Permit>,
     made: usize,
     most: usize,
@@ -224,9 +231,20 @@ impl FramePool {
             });
         };
         let usual = (USUAL_BUFFER_BYTES / buffer_bytes.max(1)) as usize;
+        let decoders = if drawing == Drawing::Again { 2.0 } else { 1.0 };
+        let tone_mapped = if info.is_tone_mapped {
+            TONE_MAPPED_PIXEL_BYTES
+        } else {
+            0
+        };
+        let decoded = (decoder_pictures * DECODED_PIXEL_BITS) as f64 / 8.0;
         Ok(Self {
-            frames: Arc::clone(&plan.frames),
+            plan: plan.clone(),
+            path: path.into(),
             buffer_bytes,
+            bytes_per_stored_pixel: decoders * (decoded + tone_mapped as f64),
+            stored_pixels: coded_pixels,
+            least_bytes: least,
             permits: vec![permit],
             made: 0,
             most: usual.clamp(USUAL_BUFFERS, MAX_BUFFERS) + more_buffers,
@@ -245,10 +263,36 @@ impl FramePool {
         }
         if self.made > 0 {
             self.permits
-                .push(self.frames.try_acquire(self.buffer_bytes)?);
+                .push(self.plan.frames.try_acquire(self.buffer_bytes)?);
         }
         self.made += 1;
         Some(Frame::default())
+    }
+
+    /// Pays for stored pictures of another size, where they are larger than all before.
+    ///
+    /// # Errors
+    /// [`MemoryError::FrameTooLarge`] when the video does not fit any more even alone.
+    pub fn grow(&mut self, width: u32, height: u32) -> Result<(), MemoryError> {
+        let pixels = u64::from(width) * u64::from(height);
+        let more = pixels.saturating_sub(self.stored_pixels);
+        if more == 0 {
+            return Ok(());
+        }
+        let bytes = (more as f64 * self.bytes_per_stored_pixel) as u64;
+        self.stored_pixels = pixels;
+        self.least_bytes += bytes;
+        if self.least_bytes > self.plan.frames.total_bytes() {
+            return Err(MemoryError::FrameTooLarge {
+                width,
+                height,
+                limit: Size(self.plan.limit_bytes),
+                needed: Size(self.plan.limit_for(self.least_bytes)),
+                path: self.path.clone(),
+            });
+        }
+        self.permits.push(self.plan.frames.overdraw(bytes));
+        Ok(())
     }
 }
 
@@ -311,5 +355,39 @@ mod tests {
         assert_eq!(plan.frames.free_bytes(), plan.frames.total_bytes());
         let error = reserve(30_000, 20_000).err().expect("too large");
         assert!(error.to_string().contains("30000x20000"), "{error}");
+    }
+
+    #[test]
+    fn pictures_that_grow_are_paid_for_once_and_given_back() {
+        let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1, 1)).expect("room");
+        let reserve = |width, height| {
+            let path = Path::new("x.ts");
+            let info = info(width, height);
+            let pool = FramePool::reserve(&plan, &info, 2, Drawing::Off, path).expect("room");
+            let taken = plan.frames.total_bytes() - plan.frames.free_bytes();
+            (pool, taken)
+        };
+        let (large, for_large) = reserve(1920, 1080);
+        drop(large);
+        let (mut pool, for_small) = reserve(640, 360);
+        for (width, height) in [(640, 360), (1920, 1080), (1280, 720), (1080, 1920)] {
+            pool.grow(width, height).expect("room");
+        }
+        let taken = plan.frames.total_bytes() - plan.frames.free_bytes();
+        // As much as a video that was large from the beginning, but for its larger frames.
+        let frames = (CONVERTED_PIXEL_BYTES + FRAME_PIXEL_BYTES) * (1920 * 1080 - 640 * 360);
+        assert!(for_small < taken, "{for_small} {taken}");
+        assert!(
+            taken.abs_diff(for_large - frames) <= 1,
+            "{taken} {for_large}"
+        );
+        // What others hold meanwhile does not stop it.
+        let rest = plan.frames.acquire(plan.frames.free_bytes());
+        pool.grow(2560, 1440).expect("an overdraft");
+        assert_eq!(plan.frames.free_bytes(), 0);
+        let error = pool.grow(30_000, 20_000).expect_err("too large");
+        assert!(error.to_string().contains("30000x20000"), "{error}");
+        drop((rest, pool));
+        assert_eq!(plan.frames.free_bytes(), plan.frames.total_bytes());
     }
 }

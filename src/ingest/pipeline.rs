@@ -263,7 +263,7 @@ fn decode(
     batch_size: usize,
     frames: &Sender<Vec<Frame>>,
     used: &Receiver<Frame>,
-) -> Result<Decoded, VideoError> {
+) -> Result<Decoded, Interruption> {
     let mut decoded = Decoded {
         busy: Duration::ZERO,
         waiting: Duration::ZERO,
@@ -295,6 +295,10 @@ fn decode(
                 let _ = frames.send(batch);
             }
             return Ok(decoded);
+        }
+        let change = reader.summary().size_changes.last();
+        if let Some(change) = change.filter(|change| change.frame == frame.index) {
+            pool.grow(change.width_px, change.height_px)?;
         }
         batch.push(frame);
         if batch.len() >= batch_size && frames.send(std::mem::take(&mut batch)).is_err() {
@@ -530,7 +534,7 @@ impl<'a> Estimation<'a> {
         self.frame_count += 1;
         self.pose_frame_count += u64::from(!persons.is_empty());
         let step = self.measurer.clock().last_step();
-        if step.elapsed_secs > 0.0 && !step.is_pause {
+        if step.is_step() {
             self.last_step_secs = step.elapsed_secs;
         }
         self.latest_secs = self.latest_secs.max(time_secs);

@@ -68,7 +68,7 @@ impl Measurer {
             let known = self.people.iter_mut();
             let known = known.into_iter().find(|p| p.last.person == pose.person);
             match known {
-                Some(history) => history.measure(frame, timed, !passage.is_pause),
+                Some(history) => history.measure(frame, timed, passage.is_step()),
                 None => {
                     let (history, metrics) = PersonHistory::start(frame, timed);
                     self.people.push(history);
@@ -104,7 +104,7 @@ impl PersonHistory {
         (history, metrics)
     }
 
-    /// `goes_on` says that the frame before is not behind a pause.
+    /// `goes_on` says that time passed since the frame before, and no pause lies between.
     fn measure(&mut self, frame: u64, now: TimedPose<'_>, goes_on: bool) -> FrameMetrics {
         self.facing = Facing::of_feet(|landmark| image_px(now, landmark), self.facing);
         let follows = goes_on && frame == self.last_frame + 1;
@@ -115,7 +115,7 @@ impl PersonHistory {
         });
         let pixels = pixels(now);
         let elapsed_secs = now.time_secs - self.last_secs;
-        let swap = if follows && elapsed_secs > 0.0 {
+        let swap = if follows {
             self.swap(&pixels, elapsed_secs)
         } else {
             None

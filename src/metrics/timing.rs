@@ -11,6 +11,9 @@
 //! jitters (29 to 31 frames a second) or changes for good is no row of pauses, nor is a time lapse.
 //! A clock that goes back by as much begins a new stretch as well; smaller steps back are pictures
 //! out of order.
+//!
+//! A step below [`MIN_STEP`] of what is usual repeats a time: where times have to ascend (MP4,
+//! transport streams), writers let a picture too many follow by one tick.
 
 use std::ops::Range;
 
@@ -25,6 +28,8 @@ const MIN_PAUSE_SECS: f64 = 0.1;
 const LONE_PAUSE_SECS: f64 = 1.0;
 /// Steps that make up what is usual.
 const NEIGHBOURS: usize = 9;
+/// Cameras that change from 30 to 480 pictures a second in mid-recording make steps of a sixteenth.
+const MIN_STEP: f64 = 1.0 / 20.0;
 /// Times are sums of rounded steps: five times as long is not longer than that.
 const ROUNDING: f64 = 1.0 + 1e-6;
 
@@ -41,6 +46,20 @@ fn is_pause(step_secs: f64, usual_secs: Option<f64>) -> bool {
 /// The median of the steps in which time passes, at most [`NEIGHBOURS`]; the upper of two middle
 /// ones.
 fn usual(steps_secs: impl Iterator<Item = f64>) -> Option<f64> {
+    ranked(steps_secs, |count| count / 2)
+}
+
+/// What a step is compared with that may repeat a time: the upper quartile, as half of the steps
+/// before it may repeat times themselves.
+fn usual_between_pictures(steps_secs: impl Iterator<Item = f64>) -> Option<f64> {
+    ranked(steps_secs, |count| (3 * count).div_ceil(4) - 1)
+}
+
+/// The step in a place, by length, of those in which time passes.
+fn ranked(
+    steps_secs: impl Iterator<Item = f64>,
+    place: impl FnOnce(usize) -> usize,
+) -> Option<f64> {
     let mut steps = [0.0; NEIGHBOURS];
     let mut count = 0;
     for (slot, step) in steps.iter_mut().zip(steps_secs.filter(|step| *step > 0.0)) {
@@ -48,7 +67,7 @@ fn usual(steps_secs: impl Iterator<Item = f64>) -> Option<f64> {
         count += 1;
     }
     let steps = &mut steps[..count];
-    (count > 0).then(|| *steps.select_nth_unstable_by(count / 2, f64::total_cmp).1)
+    (count > 0).then(|| *steps.select_nth_unstable_by(place(count), f64::total_cmp).1)
 }
 
 /// Frames that were taken without a pause.
@@ -93,15 +112,24 @@ pub fn stretches(times_secs: &[f64]) -> Vec<Stretch> {
 /// order, do not count. `None` when no time passes.
 pub fn mean_rate_hz(times_secs: &[f64]) -> Option<f64> {
     let first_secs = *times_secs.first()?;
-    let mut latest_secs = first_secs;
-    let mut steps = 0_u64;
-    for time_secs in times_secs {
-        if *time_secs > latest_secs {
-            latest_secs = *time_secs;
-            steps += 1;
+    let count = |min_step_secs: f64| {
+        let mut latest_secs = first_secs;
+        let mut steps = 0_u64;
+        for time_secs in times_secs {
+            let step_secs = time_secs - latest_secs;
+            if step_secs > 0.0 {
+                latest_secs = *time_secs;
+                steps += u64::from(step_secs >= min_step_secs);
+            }
         }
+        (steps as f64, latest_secs - first_secs)
+    };
+    let (steps, secs) = count(0.0);
+    if steps == 0.0 {
+        return None;
     }
-    (steps > 0).then(|| steps as f64 / (latest_secs - first_secs))
+    let (steps, secs) = count(MIN_STEP * secs / steps);
+    Some(steps / secs)
 }
 
 /// Whether frames are evenly spaced, but for the rounding of their times.
@@ -126,6 +154,15 @@ pub struct Passage {
     /// 0 for the first frame; not above 0 where a picture repeats a time or is out of order.
     pub elapsed_secs: f64,
     pub is_pause: bool,
+    /// No time passed, or none to speak of.
+    pub is_repeat: bool,
+}
+
+impl Passage {
+    /// Whether what moved meanwhile has a speed.
+    pub fn is_step(self) -> bool {
+        !self.is_pause && !self.is_repeat
+    }
 }
 
 /// The clock of a video that is read frame by frame: it knows the steps before, not those to come,
@@ -155,6 +192,8 @@ impl FrameClock {
         let elapsed_secs = time_secs - last_secs;
         let known = &self.steps_secs[..self.count.min(NEIGHBOURS)];
         let is_pause = is_pause(elapsed_secs, usual(known.iter().copied()));
+        let between_secs = usual_between_pictures(known.iter().copied());
+        let is_repeat = elapsed_secs <= between_secs.map_or(0.0, |secs| MIN_STEP * secs);
         if elapsed_secs > 0.0 {
             self.steps_secs[self.count % NEIGHBOURS] = elapsed_secs;
             self.count += 1;
@@ -164,11 +203,12 @@ impl FrameClock {
             (self.start_secs, self.latest_secs) = (time_secs, time_secs);
         } else if time_secs > self.latest_secs {
             self.latest_secs = time_secs;
-            self.steps += 1;
+            self.steps += u64::from(!is_repeat);
         }
         self.last_step = Passage {
             elapsed_secs,
             is_pause,
+            is_repeat,
         };
         self.last_step
     }
@@ -293,5 +333,39 @@ mod tests {
         let rate = rate_between_pauses_hz(&anew).expect("a rate");
         assert!((rate - 30.0).abs() < 1e-9, "{rate}");
         assert_eq!(mean_rate_hz(&[1.0, 1.0]), None);
+    }
+
+    #[test]
+    fn a_step_of_a_tick_repeats_a_time() {
+        const TICK_SECS: f64 = 1.0 / 90_000.0;
+        let repeats = |steps: &[f64]| -> Vec<usize> {
+            let mut clock = FrameClock::default();
+            let times = times(steps.iter().copied());
+            let passages = times.iter().map(|time| clock.advance(*time));
+            let repeats = passages
+                .enumerate()
+                .filter(|(_, passage)| passage.is_repeat);
+            let frames = repeats.map(|(frame, _)| frame).collect();
+            let rates = [clock.rate_hz(), mean_rate_hz(&times)];
+            for rate in rates {
+                let rate = rate.expect("a rate");
+                assert!((rate / 30.0 - 1.0).abs() < 2e-3, "{rate}");
+            }
+            frames
+        };
+        let step = 1.0 / 30.0;
+        let once = [&[step; 20][..], &[TICK_SECS], &[step; 20]].concat();
+        assert_eq!(repeats(&once), [21]);
+        // Every picture twice.
+        let twice = [step, TICK_SECS].repeat(20);
+        let seconds: Vec<usize> = (1..=20).map(|n| 2 * n).collect();
+        assert_eq!(repeats(&twice), seconds);
+        // Slow motion within a recording is none.
+        let slow = times([step; 20].into_iter().chain([step / 16.0; 20]));
+        let mut clock = FrameClock::default();
+        assert!(slow.iter().skip(1).all(|time| {
+            clock.advance(*time);
+            !clock.last_step().is_repeat
+        }));
     }
 }

@@ -1,5 +1,6 @@
 //! The formats of results.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::names;
@@ -24,6 +25,12 @@ impl Format {
         Self::Jsonl,
         Self::Parquet,
     ];
+
+    /// What a file of this name is expected to hold; `None` for names that say nothing.
+    pub fn of_suffix(path: &Path) -> Option<Self> {
+        let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|format| format.name() == suffix)
+    }
 
     pub fn name(self) -> &'static str {
         match self {

@@ -79,11 +79,6 @@ impl Container {
         }
     }
 
-    /// Pictures follow each other without times.
-    pub(super) fn has_no_clock(self) -> bool {
-        matches!(self, Self::H264 | Self::H265 | Self::MpegVideo)
-    }
-
     /// Such streams are cut and joined anywhere, and their clocks may start anew.
     pub(super) fn may_restart(self) -> bool {
         matches!(self, Self::MpegTransportStream | Self::MpegProgramStream)

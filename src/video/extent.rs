@@ -89,6 +89,33 @@ fn iso_fragments(file: &mut File, file_bytes: u64) -> io::Result<Extent> {
     Ok(Extent::Whole)
 }
 
+/// Whether an ISO file has no index: recorders write it last, and a recording that was not finished,
+/// or a copy that was cut off, lacks it.
+pub fn lacks_index(path: &Path) -> bool {
+    let Ok(mut file) = File::open(path) else {
+        return false;
+    };
+    let mut at = 0_u64;
+    while let Ok(Some([a, b, c, d, name @ ..])) = read_at::<8>(&mut file, at) {
+        let size = match u32::from_be_bytes([a, b, c, d]) {
+            1 => match read_at::<8>(&mut file, at + 8) {
+                Ok(Some(large)) => u64::from_be_bytes(large),
+                _ => return true,
+            },
+            size => u64::from(size),
+        };
+        if matches!(&name, b"moov" | b"moof") {
+            return false;
+        }
+        match at.checked_add(size) {
+            Some(next) if size >= 8 => at = next,
+            // To the end of the file, or beyond.
+            _ => return true,
+        }
+    }
+    true
+}
+
 /// Walks over the clusters of a Matroska segment (RFC 8794 and RFC 9559). Live recordings leave
 /// lengths unset, and are taken as they are.
 fn matroska(file: &mut File, file_bytes: u64) -> io::Result<Extent> {

@@ -22,6 +22,20 @@ pub const MAX_DECODER_THREADS: usize = 16;
 const OTHER_DEMUXERS: &str = "dv,ivf,nut,gif,apng,mjpeg,m4v,mpegvideo,h263,h264,hevc,vc1,obu,av1,\
     dirac,cavsvideo,mpeg,mpegts,mov,matroska,avi,asf,flv,live_flv,kux,ogg,mxf,mxf_opatom,gxf,lxf,\
     rm,wtv,nsv,pva,ty,dhav,swf,viv,yuv4mpegpipe,bink,smk,roq,3dostr,film_cpk";
+/// Those of them that read streams without a container.
+const BARE_STREAMS: [&str; 11] = [
+    "mjpeg",
+    "m4v",
+    "mpegvideo",
+    "h263",
+    "h264",
+    "hevc",
+    "vc1",
+    "obu",
+    "av1",
+    "dirac",
+    "cavsvideo",
+];
 /// A decoder that gives nothing but errors is given up.
 const MAX_ERRORS_IN_A_ROW: u32 = 4096;
 
@@ -122,6 +136,7 @@ impl Demuxer {
                     codec: codec_name(parameters.codec_id),
                     is_default: stream.disposition & ffi::AV_DISPOSITION_DEFAULT != 0,
                     is_still: stream.disposition & STILLS != 0,
+                    has_one_picture: stream.nb_frames == 1,
                     has_decoder: !decoder.is_null(),
                 }
             })
@@ -140,6 +155,15 @@ impl Demuxer {
         } else {
             letters
         }
+    }
+
+    /// Pictures follow each other without times: a bare stream.
+    pub fn has_no_clock(&self) -> bool {
+        // SAFETY: an open input has a demuxer, which is a constant with a constant name.
+        let name = unsafe { CStr::from_ptr((*(*self.input.as_ptr()).iformat).name) };
+        BARE_STREAMS
+            .iter()
+            .any(|bare| name.to_bytes() == bare.as_bytes())
     }
 
     pub fn times(&self, track: usize) -> TrackTimes {
@@ -308,6 +332,11 @@ pub struct Decoder {
     /// Times of packets that may be damaged, for the decoders that do not tell.
     damaged_ticks: Vec<i64>,
     follows_damage: bool,
+    /// How the sequence before looked, where the decoder forgets a picture when it changes.
+    sequence: Option<[u8; 4]>,
+    has_sequences: bool,
+    /// The packet with the next sequence waits until the decoder has given the pictures before.
+    is_draining: bool,
     is_at_end: bool,
     has_given_pictures: bool,
     /// Pictures that could not be decoded at all, since the first that could.
@@ -383,6 +412,20 @@ fn reports_damage(codec: ffi::AVCodecID) -> bool {
         Id::WMV3,
     ]
     .contains(&codec)
+}
+
+/// Width, height and shape of pixels of the sequence that begins in a packet of MPEG-1 or MPEG-2
+/// (ITU-T H.262, 6.2.2.1). Where they change, FFmpeg's decoder forgets the picture that it still
+/// holds back.
+fn sequence_look(packet: &[u8]) -> Option<[u8; 4]> {
+    const SEQUENCE: [u8; 4] = [0, 0, 1, 0xb3];
+    const PICTURE: [u8; 4] = [0, 0, 1, 0];
+    let code = packet
+        .windows(4)
+        .position(|four| four == SEQUENCE || four == PICTURE)?;
+    let header = packet[code..].strip_prefix(&SEQUENCE)?;
+    let [a, b, c, shape_and_rate] = *header.first_chunk()?;
+    Some([a, b, c, shape_and_rate & 0xf0])
 }
 
 /// A decoded picture; its memory is the decoder's.
@@ -469,6 +512,10 @@ impl Decoder {
             reports_damage: reports_damage(codec_id),
             damaged_ticks: Vec::new(),
             follows_damage: false,
+            sequence: None,
+            has_sequences: [ffi::AVCodecID::MPEG1VIDEO, ffi::AVCodecID::MPEG2VIDEO]
+                .contains(&codec_id),
+            is_draining: false,
             is_at_end: false,
             has_given_pictures: false,
             lost_pictures: 0,
@@ -494,6 +541,13 @@ impl Decoder {
                     self.has_given_pictures = true;
                     return true;
                 }
+                Err(Error::Eof) if self.is_draining => {
+                    self.is_draining = false;
+                    self.opened.flush();
+                    if !self.send() {
+                        errors_in_a_row += 1;
+                    }
+                }
                 Err(Error::Eof) => return false,
                 Err(error) if is_again(error) => {
                     errors_in_a_row = if self.feed() { 0 } else { errors_in_a_row + 1 };
@@ -512,24 +566,32 @@ impl Decoder {
         if self.is_at_end {
             return false;
         }
-        let sent = match self.demuxer.next_packet(self.track) {
-            Some(packet) => {
-                if !self.reports_damage {
-                    // What transport streams lack is missed only when the next packet has begun.
-                    let is_damaged = packet.is_corrupt();
-                    if is_damaged || self.follows_damage {
-                        self.damaged_ticks.extend(packet.pts().or(packet.dts()));
-                    }
-                    self.follows_damage = is_damaged;
-                }
-                self.opened.send_packet(packet)
-            }
-            None => {
-                self.is_at_end = true;
-                self.opened.send_eof()
-            }
+        let Some(packet) = self.demuxer.next_packet(self.track) else {
+            self.is_at_end = true;
+            return self.opened.send_eof().is_ok();
         };
-        match sent {
+        if !self.reports_damage {
+            // What transport streams lack is missed only when the next packet has begun.
+            let is_damaged = packet.is_corrupt();
+            if is_damaged || self.follows_damage {
+                self.damaged_ticks.extend(packet.pts().or(packet.dts()));
+            }
+            self.follows_damage = is_damaged;
+        }
+        let sequence = packet.data().filter(|_| self.has_sequences);
+        if let Some(sequence) = sequence.and_then(sequence_look) {
+            let before = self.sequence.replace(sequence);
+            if before.is_some_and(|before| before != sequence) {
+                self.is_draining = true;
+                return self.opened.send_eof().is_ok();
+            }
+        }
+        self.send()
+    }
+
+    /// Gives the decoder the packet that was read last.
+    fn send(&mut self) -> bool {
+        match self.opened.send_packet(&self.demuxer.packet) {
             Ok(()) => true,
             Err(error) if is_again(error) => false,
             Err(_) => {

@@ -65,6 +65,10 @@ pub enum VideoError {
         container: &'static str,
     },
     #[error(
+        "the recording was not finished, or the file is cut off: its index (moov) is missing; copy it again from the camera, or repair it with a tool that rebuilds the index (untrunc): {path}"
+    )]
+    NoIndex { path: PathBuf },
+    #[error(
         "the video is cut off: it ends after {frames_read} of about {frames_expected} frames ({last_secs:.2} s); copy it again from the camera: {path}"
     )]
     Truncated {

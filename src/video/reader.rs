@@ -8,7 +8,7 @@ use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::container::{Container, Content, sniff};
 use super::converter::Converter;
-use super::extent::{Extent, extent};
+use super::extent::{Extent, extent, lacks_index};
 use super::ffmpeg::{
     Colors, Decoder, Demuxer, MAX_DECODER_THREADS, Picture, PictureFacts, TrackTimes,
 };
@@ -116,6 +116,7 @@ pub struct VideoReader {
     info: VideoInfo,
     /// The first picture as it is stored.
     first: StoredPicture,
+    has_no_clock: bool,
     grid: Option<FrameGrid>,
     /// Decoding starts with the first frame that is asked for: a video that waits for its turn
     /// holds no pictures.
@@ -152,7 +153,15 @@ impl VideoReader {
             },
             None => VideoError::NotAVideo { path: path.into() },
         };
-        let demuxer = open_demuxer(path, container).map_err(|_| no_video())?;
+        let demuxer = open_demuxer(path, container).map_err(|_| {
+            let lacks_index = container == Some(Container::IsoMedia) && lacks_index(path);
+            if lacks_index {
+                VideoError::NoIndex { path: path.into() }
+            } else {
+                no_video()
+            }
+        })?;
+        let has_no_clock = demuxer.has_no_clock();
         let tracks = demuxer.tracks();
         let chosen = track::choose(&tracks).ok_or_else(no_video)?;
         let track = chosen.index;
@@ -179,7 +188,6 @@ impl VideoReader {
                 first.orientation.rotation_deg
             ));
         }
-        let has_no_clock = container.is_some_and(Container::has_no_clock);
         let nominal_fps = if has_no_clock {
             let rate_hz = stream_rate_hz.unwrap_or(ASSUMED_RATE_HZ);
             let shown_hz = (rate_hz * 1000.0).round() / 1000.0;
@@ -220,6 +228,7 @@ impl VideoReader {
             track,
             info,
             first,
+            has_no_clock,
             grid,
             running: None,
             is_at_end: false,
@@ -304,13 +313,16 @@ impl VideoReader {
         let demuxer = open_demuxer(&self.path, self.container).map_err(failed)?;
         let times = demuxer.times(self.track);
         let decoder = Decoder::start(demuxer, self.track, threads).map_err(failed)?;
-        let has_no_clock = self.container.is_some_and(Container::has_no_clock);
         // Without times, frames follow each other at the stream's rate.
-        let clock = match self.info.nominal_fps.filter(|_| has_no_clock) {
+        let clock = match self.info.nominal_fps.filter(|_| self.has_no_clock) {
             Some(rate_hz) => FrameClock::without_times(rate_hz),
             None => FrameClock::new(
                 times.tick_secs,
-                times.start_ticks,
+                // AVI has no times of presentation; those that are guessed begin with the delay of
+                // the decoder.
+                times
+                    .start_ticks
+                    .filter(|_| self.container != Some(Container::Avi)),
                 self.container.is_some_and(Container::may_restart),
                 self.info.nominal_fps,
                 self.grid,
@@ -350,12 +362,17 @@ impl VideoReader {
         };
         let last_secs = self.last_time.as_secs();
         let times = &running.times;
+        // Matroska's lengths count from the start of its clock, not from the first picture.
+        let start_secs = times
+            .start_ticks
+            .map_or(0.0, |ticks| ticks as f64 * times.tick_secs);
+        let since_start = |end_secs: Option<f64>| end_secs.map(|end| end - start_secs);
         let missing_secs = |end_secs: Option<f64>| end_secs.map_or(0.0, |end| end - last_secs);
         let is_cut_off = match extent {
             Extent::Whole => false,
             Extent::CutOff => true,
             Extent::EndMissing => {
-                let end_secs = times.duration_secs.or(times.file_duration_secs);
+                let end_secs = since_start(times.duration_secs.or(times.file_duration_secs));
                 missing_secs(end_secs) > TOLERATED_END_SECS
             }
         };
@@ -368,9 +385,9 @@ impl VideoReader {
             });
         }
         // Other containers have an index that says it better, or a length that may be nonsense.
-        let unread_from = times.duration_secs.filter(|_| {
+        let unread_from = since_start(times.duration_secs).filter(|end_secs| {
             self.container == Some(Container::Matroska)
-                && missing_secs(times.duration_secs) > TOLERATED_END_SECS
+                && missing_secs(Some(*end_secs)) > TOLERATED_END_SECS
         });
         let damaged = self.summary.corrupt_frames;
         self.summary.corrupt_frames += lost;

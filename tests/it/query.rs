@@ -131,6 +131,24 @@ fn formats_agree_on_the_rows() {
 }
 
 #[test]
+fn a_file_holds_what_its_suffix_says_unless_another_format_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fixture(folder.path());
+    let sql = "select frame from metrics where frame = 1";
+    let written = |file_name: &str, more: &[&str]| {
+        let arguments = [&["-e", sql, "--output", file_name], more].concat();
+        let output = query(folder.path(), &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        std::fs::read(folder.path().join(file_name)).expect("a file")
+    };
+    assert_eq!(written("a.csv", &[]), b"frame\n1\n");
+    assert_eq!(written("a.JSONL", &[]), b"{\"frame\":1}\n");
+    assert_eq!(written("a.json", &["--format", "csv"]), b"frame\n1\n");
+    assert!(written("a.parquet", &[]).starts_with(b"PAR1"));
+    assert!(written("a.txt", &[]).starts_with("\u{250c}".as_bytes()));
+}
+
+#[test]
 fn parameters_are_bound_and_never_pasted() {
     let folder = tempfile::tempdir().expect("a folder");
     fixture(folder.path());

@@ -245,9 +245,11 @@ fn pictures_that_grow_or_shrink_are_scaled_to_the_first_ones_size() {
         "realtime",
     ];
     let h264 = ["-c:v", "libx264", "-crf", "12"];
+    let mpeg2 = ["-c:v", "mpeg2video", "-q:v", "2", "-bf", "2"];
     for (first, second, width, height) in [(small, large, 216, 120), (large, small, 432, 240)] {
         for (suffix, codec, containers) in [
             ("ts", &h264[..], &["ts", "mp4", "mkv"][..]),
+            ("ts", &mpeg2[..], &["ts", "mkv"][..]),
             ("webm", &vp8[..], &["webm"][..]),
             ("webm", &vp9[..], &["mkv"][..]),
         ] {
@@ -544,6 +546,26 @@ fn the_enabled_track_is_read_and_never_a_cover() {
                 frame.secs
             );
         }
+    }
+    // A phone's photo beside its short video, both enabled.
+    let photo = made(
+        folder,
+        "photo.mp4",
+        &["-an", "-frames:v", "1", "-vf", "scale=1280:720"],
+    );
+    for (file_name, inputs) in [
+        ("before.mp4", [&photo, &plain_path]),
+        ("behind.mov", [&plain_path, &photo]),
+    ] {
+        let live = folder.join(file_name);
+        let inputs = ["-i", name(inputs[0]), "-i", name(inputs[1])];
+        let maps = ["-map", "0:v", "-map", "1:v", "-c", "copy"];
+        let enabled = ["-disposition:v:0", "default", "-disposition:v:1", "default"];
+        make_clip(&live, &[&inputs[..], &maps, &enabled].concat());
+        let video = read(&live);
+        check_pictures(&video, &right, 0.5);
+        let told = video.info.warnings.join("\n");
+        assert!(told.contains("1280x720, one picture"), "{told}");
     }
     // A cover beside sound is no video.
     let song = folder.join("song.mp4");
@@ -916,6 +938,29 @@ fn edit_lists_are_obeyed() {
 }
 
 #[test]
+fn times_begin_with_the_first_picture_also_where_reordering_delays_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    for b_frames in ["1", "2", "4"] {
+        let codec = ["-an", "-c:v", "libx264", "-bf", b_frames];
+        check_even(&made(folder, "reordered.avi", &codec), 30.0, 1e-4);
+    }
+}
+
+#[test]
+fn a_track_that_begins_late_is_not_called_short() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("late.mkv");
+    let source = plain(folder.path());
+    let copy = ["-c", "copy", "-an"];
+    let late = ["-itsoffset", "2.5", "-i", name(&source)];
+    make_clip(&path, &[&late[..], &copy].concat());
+    let video = read(&path);
+    assert_eq!(video.frames.len(), FRAMES);
+    assert!(video.summary.warnings.is_empty(), "{:?}", video.summary);
+}
+
+#[test]
 fn a_stream_that_was_joined_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
@@ -1012,6 +1057,26 @@ fn files_that_end_within_their_pictures_are_reported() {
     }
 }
 
+#[test]
+fn a_recording_without_its_index_is_told_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = made(folder.path(), "died.mp4", &["-c", "copy", "-an"]);
+    cut(&path, 0.9);
+    let result = try_read(&path);
+    assert!(
+        matches!(&result, Err(VideoError::NoIndex { .. })),
+        "{:?}",
+        result.err()
+    );
+    // An index without pictures is something else.
+    let song = folder.path().join("song.m4a");
+    make_clip(&song, &["-f", "lavfi", "-i", "sine=duration=1"]);
+    assert!(matches!(
+        try_read(&song),
+        Err(VideoError::NoVideoStream { .. })
+    ));
+}
+
 // Recognition.
 
 #[test]
@@ -1076,6 +1141,43 @@ fn a_stream_that_states_no_rate_is_read_at_thirty_and_says_so() {
         told.contains("30 frames/s are assumed") && told.contains("no rate"),
         "{told}"
     );
+}
+
+#[test]
+fn every_bare_stream_tells_the_rate_that_is_assumed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let jpegs = ["-an", "-c:v", "mjpeg", "-q:v", "3", "-f", "mjpeg"];
+    let mpeg4 = ["-an", "-c:v", "mpeg4", "-q:v", "3", "-f", "m4v"];
+    let h264 = ["-an", "-c:v", "libx264", "-f", "h264"];
+    let described = made(folder, "described.264", &h264);
+    // A description that is longer than what recognition looks at.
+    let description = [
+        &b"\0\0\0\x01\x06\x05"[..],
+        &[0xff; 19],
+        &[0x9b],
+        &[b'A'; 5000],
+        &[0x80],
+    ];
+    let stream = fs::read(&described).expect("a file");
+    fs::write(&described, [description.concat(), stream].concat()).expect("written");
+    for path in [
+        made(folder, "camera.mjpeg", &jpegs),
+        made(folder, "part 2.m4v", &mpeg4),
+        described,
+    ] {
+        let video = read(&path);
+        assert_eq!(video.frames.len(), FRAMES, "{}", path.display());
+        let told = video.info.warnings.join("\n");
+        assert!(told.contains("30 frames/s are assumed"), "{told}");
+        for (n, frame) in video.frames.iter().enumerate() {
+            assert!(
+                (frame.secs - n as f64 / 30.0).abs() < 1e-9,
+                "{}",
+                frame.secs
+            );
+        }
+    }
 }
 
 #[test]

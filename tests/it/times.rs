@@ -201,6 +201,44 @@ fn no_speed_reaches_over_a_pause_and_exports_say_the_rate_between_pauses() {
 }
 
 #[test]
+fn a_picture_a_tick_after_another_has_no_speed() {
+    const TICK_SECS: f64 = 1.0 / 90_000.0;
+    const EXTRA: usize = 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    // An MP4 writer moves a time that comes twice on by a tick.
+    let times_secs: Vec<f64> = (0..60)
+        .map(|n| match n {
+            ..EXTRA => n as f64 / 30.0,
+            EXTRA => (n - 1) as f64 / 30.0 + TICK_SECS,
+            _ => (n - 1) as f64 / 30.0,
+        })
+        .collect();
+    let path: Vec<f64> = (0..60).map(|n| 0.2 + 0.01 * f64::from(n)).collect();
+    commit_path(folder, &times_secs, &path);
+    run(folder, &["metrics", "recompute"]);
+    for (column, table) in [
+        ("peak_landmark_speed_px_per_sec", "metrics"),
+        ("peak_landmark_speed_px_per_sec", "metrics_filtered"),
+        ("speed_px_per_sec", "landmark_speed('nose')"),
+    ] {
+        let unknown = format!(
+            "select string_agg(frame, ' ' order by frame) as v from {table} where {column} is null"
+        );
+        assert_eq!(value(folder, &unknown), format!("0 {EXTRA}"), "{table}");
+        let fastest = number(folder, &format!("select max({column}) as v from {table}"));
+        // 6.4 pixels from picture to picture.
+        assert!(fastest < 2.0 * 6.4 * 30.0, "{table}: {fastest}");
+    }
+    run(folder, &["export", "trc"]);
+    let trc = fs::read_to_string(folder.join("output/a.trc")).expect("a file");
+    let header: Vec<&str> = trc.lines().nth(2).expect("a header").split('\t').collect();
+    assert_eq!(header[2], "59");
+    let rate: f64 = header[0].parse().expect("a rate");
+    assert!((rate - 30.0).abs() < 0.05, "{rate}");
+}
+
+#[test]
 fn windows_of_a_second_are_a_second_of_one_stretch() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
