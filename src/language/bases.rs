@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use super::files::TOKENIZER_FILE;
 use super::{ChatTokenizer, Hub, LanguageError, Needs, gguf};
+use crate::hashing::add_file;
 use crate::models::{ModelStore, NamedBase};
 
 /// What a base model consists of.
@@ -92,9 +93,7 @@ impl Base {
     pub fn blake3(&self) -> Result<String, LanguageError> {
         let mut hasher = blake3::Hasher::new();
         for file in self.weight_files()? {
-            hasher
-                .update_mmap_rayon(&file)
-                .map_err(|e| unreadable(&file, e))?;
+            add_file(&mut hasher, &file).map_err(|e| unreadable(&file, e))?;
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

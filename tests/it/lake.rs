@@ -166,7 +166,7 @@ fn a_panic_costs_the_video_in_work_and_its_copy_and_no_other() {
     let config = config(vec![red, copy, blue], &lake);
     let backends = |_| Ok(Box::new(Failing(ScriptedBackend::new())) as Box<dyn PoseBackend>);
     let open = || open_lake(&lake);
-    let summary = ingest::run(&config, &backends, &open, &Silent, &AtomicBool::new(false));
+    let summary = ingest::run(&config, &backends, &open, &Silent, &Cancellation::default());
     let outcomes: Vec<VideoOutcome> = (summary.expect("a summary").videos.into_iter())
         .map(|video| video.outcome)
         .collect();
@@ -229,7 +229,7 @@ fn nobody_waits_for_a_lake_whose_opening_panics() {
         &backends,
         &open,
         &Silent,
-        &AtomicBool::new(false),
+        &Cancellation::default(),
     )
     .expect_err("an error");
     assert!(error.to_string().contains("no database today"), "{error}");
