@@ -11,8 +11,13 @@ if [ -n "${2:-}" ]; then
     root=$2
 else
     root=$(mktemp -d)
-    trap 'rm -rf "$root"' EXIT
 fi
+# The new machine's /proc goes before its files do.
+clean_up() {
+    umount "$root/proc" 2>/dev/null || true
+    if [ -z "${2:-}" ]; then rm -rf "$root" "$root.log"; fi
+}
+trap 'clean_up "$@"' EXIT
 
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=$(apt-get indextargets --format '$(SITE)' "Created-By: Packages" "Codename: $suite" | head -n 1)
@@ -33,6 +38,8 @@ for file in .config/pip/pip.conf .pip/pip.conf .npmrc; do
 done
 [ ! -e /etc/pip.conf ] || cp -a /etc/pip.conf "$root/etc/"
 cp "$package" "$home/"
+# The loader finds libraries beside a program by it.
+mount -t proc proc "$root/proc"
 
 # run COMMAND...: inside the new machine, with its time.
 run() {
