@@ -72,7 +72,7 @@ class Code:
     """The modules, what they pass on, and what they import."""
 
     def __init__(self):
-        self.texts, self.children, self.passed_on = {}, {}, {}
+        self.texts, self.children, self.passed_on, self.brought = {}, {}, {}, {}
         for file in sorted(SRC.rglob("*.rs")):
             module = module_of(file)
             if file.name == "main.rs" or module[-1:] == ("tests",):
@@ -86,6 +86,10 @@ class Code:
                 for visibility, tree in USE.findall(code)
                 if visibility
                 for segments, name in leaves(tree)
+            }
+            # What a module has brought to itself, those inside it can take from it.
+            self.brought[module] = {
+                name: segments for _, tree in USE.findall(code) for segments, name in leaves(tree)
             }
 
     def target(self, module, segments, seen=frozenset()):
@@ -107,9 +111,10 @@ class Code:
             if name in self.children.get(at, ()) and at + (name,) in self.texts:
                 at += (name,)
                 continue
-            onward = self.passed_on.get(at, {}).get(name)
+            names = self.brought if module[: len(at)] == at and at else self.passed_on
+            onward = names.get(at, {}).get(name)
             if onward and (at, name) not in seen:
-                return self.target(at, onward, seen | {(at, name)}) or at
+                return self.target(at, onward, seen | {(at, name)})
             return at
         return at
 
@@ -125,7 +130,7 @@ class Code:
             ]
             # What is passed on may be used here as well.
             body = USE.sub("", code)
-            words = set(re.findall(r"\w+", body))
+            words = set(re.findall(r"(?<![:.\w])\w+", body))
             plain += [path for name, path in self.passed_on[module].items() if name in words]
             # Names that `use` has brought here begin other paths.
             known = {segments[-1]: segments for segments in plain}

@@ -21,7 +21,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
-use super::{Verbosity, styled_error_label};
+use super::output::{Verbosity, styled_error_label};
 use crate::text::{lines, one_line};
 
 /// Target of events that say what people have read already.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::Verbosity;
 use super::logs::{self, TOLD};
+use super::output::Verbosity;
 use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 use crate::text::{one_line, shown};

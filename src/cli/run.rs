@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
-use clap::{Args, CommandFactory, FromArgMatches};
+use anyhow::bail;
+use clap::Args;
 
 use super::dataset::FolderArgs;
 use super::ingest::SlowMotionArgs;
-use super::{Cli, ExitStatus, GlobalArgs, Verbosity, logs, print_error};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
-use crate::evaluate::{adapter_blake3, read_evaluation};
+use crate::evaluate::{hash_adapter, read_evaluation};
 use crate::resources::reset_peak_resident;
 
 /// From videos to a model in one command: ingest, dataset build, synth, train, eval
@@ -97,11 +97,17 @@ pub struct RunArgs {
     max_steps: Option<u64>,
 }
 
-pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+/// Makes a command of a command line of this program without its name.
+pub type ParseStage = dyn Fn(&[OsString], &GlobalArgs) -> anyhow::Result<StageCommand>;
+/// A stage's command, ready to run.
+pub type StageCommand = Box<dyn FnOnce() -> anyhow::Result<ExitStatus>>;
+
+/// `parse` makes a command of a command line of this program.
+pub fn run(args: RunArgs, global: &GlobalArgs, parse: &ParseStage) -> anyhow::Result<ExitStatus> {
     let stages = stages(&args);
     // What a stage would refuse is refused before the first one works.
     for stage in &stages {
-        parsed(&stage.arguments(&args))?;
+        drop(parse(&stage.arguments(&args), global)?);
     }
     let mut ended = ExitStatus::Success;
     for stage in stages {
@@ -115,7 +121,7 @@ pub fn run(args: RunArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         };
         let mut arguments = stage.arguments(&args);
         arguments.extend(switch);
-        match run_stage(&arguments, global) {
+        match run_stage(&arguments, global, parse) {
             Ok(ExitStatus::Interrupted) => return Ok(ExitStatus::Interrupted),
             Ok(ExitStatus::Success) => {}
             // Some videos failed; the others make a dataset all the same.
@@ -260,7 +266,7 @@ fn is_evaluated(args: &RunArgs) -> anyhow::Result<bool> {
         return Ok(false);
     };
     let data = Dataset::open(&args.folder.of(&args.name))?.content_blake3();
-    Ok(known.dataset_blake3 == data && known.adapter_blake3 == adapter_blake3(&adapter)?)
+    Ok(known.dataset_blake3 == data && known.adapter_blake3 == hash_adapter(&adapter)?)
 }
 
 fn models_and_data(stage: &mut Vec<OsString>, args: &RunArgs) {
@@ -285,25 +291,12 @@ fn option(stage: &mut Vec<OsString>, name: &str, value: Option<impl Into<OsStrin
     }
 }
 
-/// A command of this program.
-fn parsed(arguments: &[OsString]) -> anyhow::Result<(Cli, String)> {
-    let program = OsString::from("posedata");
-    let words = std::iter::once(&program).chain(arguments);
-    let matches = Cli::command().try_get_matches_from(words);
-    let parsed = matches.and_then(|matches| {
-        let name = matches.subcommand_name().unwrap_or_default().to_owned();
-        Ok((Cli::from_arg_matches(&matches)?, name))
-    });
-    parsed.map_err(|error| {
-        // The rest is about a command that the user has not given.
-        let text = error.to_string();
-        let reason = text.split("\n\n").next().unwrap_or_default();
-        anyhow!("{}", reason.trim_start_matches("error: "))
-    })
-}
-
 /// Runs a command of this program, after it has told it.
-fn run_stage(arguments: &[OsString], global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+fn run_stage(
+    arguments: &[OsString],
+    global: &GlobalArgs,
+    parse: &ParseStage,
+) -> anyhow::Result<ExitStatus> {
     if global.verbosity() > Verbosity::Quiet {
         let words: Vec<_> = arguments
             .iter()
@@ -311,8 +304,7 @@ fn run_stage(arguments: &[OsString], global: &GlobalArgs) -> anyhow::Result<Exit
             .collect();
         logs::note(format_args!("posedata {}", words.join(" ")));
     }
-    let (mut cli, name) = parsed(arguments)?;
-    cli.global = global.clone();
+    let command = parse(arguments, global)?;
     reset_peak_resident();
-    super::run(cli, &name)
+    command()
 }

@@ -25,7 +25,7 @@ const TRAIN_CONFIG_FILE: &str = "train_config.json";
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn adapter_blake3(folder: &Path) -> Result<String, EvaluateError> {
+pub fn hash_adapter(folder: &Path) -> Result<String, EvaluateError> {
     let path = folder.join(ADAPTER_WEIGHTS_FILE);
     let bytes = fs::read(&path).map_err(|source| EvaluateError::Read { path, source })?;
     Ok(blake3::hash(&bytes).to_hex().to_string())

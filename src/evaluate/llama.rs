@@ -91,7 +91,7 @@ pub fn evaluate(
     let setup = EvaluationSetup {
         base: model.base.name.clone(),
         adapter: adapter_folder.display().to_string(),
-        adapter_blake3: folder::adapter_blake3(adapter_folder)?,
+        adapter_blake3: folder::hash_adapter(adapter_folder)?,
         precision: model.precision.name().into(),
         sample,
     };

@@ -23,7 +23,7 @@ use crate::language::{ChatTokenizer, NextTurn};
 use crate::llama::generate::{Choice, GenerateError, Limits, NextToken, generate};
 use crate::llama::{Batch, LlamaError};
 use crate::sync::Cancellation;
-pub use folder::{EVAL_FILE, TRAIN_REPORT_FILE, adapter_blake3, read_evaluation, save, write_card};
+pub use folder::{EVAL_FILE, TRAIN_REPORT_FILE, hash_adapter, read_evaluation, save, write_card};
 pub use llama::evaluate;
 use score::Question;
 

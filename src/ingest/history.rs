@@ -23,7 +23,7 @@ struct ReportFile<'a> {
 }
 
 /// What became of an ingest, and whether the lake's history knows of it.
-pub struct Ingested {
+pub struct RecordedIngest {
     pub run: RunRecord,
     pub summary: Result<IngestSummary, IngestError>,
     /// Why the run is not in the lake's history; that it lacks a run makes no good run a failure.
@@ -39,7 +39,7 @@ pub fn run_recorded(
     observer: &dyn IngestObserver,
     cancellation: &Cancellation,
     command_line: String,
-) -> Ingested {
+) -> RecordedIngest {
     let started = Instant::now();
     let mut record = start(config, command_line);
     // A second session of the database, for the history: starting one costs more than the commit.
@@ -64,7 +64,7 @@ pub fn run_recorded(
             recorded.and_then(|lake| lake.record_run(&record)).err()
         }
     };
-    Ingested {
+    RecordedIngest {
         run: record,
         summary,
         not_recorded,
@@ -136,7 +136,7 @@ fn error_of(video: &VideoReport) -> Option<RunError> {
     }
 }
 
-impl Ingested {
+impl RecordedIngest {
     /// Writes the report file.
     ///
     /// # Errors

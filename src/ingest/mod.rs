@@ -10,6 +10,7 @@
 mod backends;
 mod history;
 mod memory;
+mod panics;
 mod persons;
 mod pipeline;
 mod plan;
@@ -17,12 +18,10 @@ mod row_config;
 mod slow_motion;
 mod sources;
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -39,8 +38,10 @@ use crate::pose::{PoseBackend, PoseError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags, check_file};
 pub use backends::Backends;
-pub use history::{Ingested, run_recorded};
+pub use history::{RecordedIngest, run_recorded};
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
+pub use panics::PanicError;
+use panics::caught;
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id};
 use plan::plan;
@@ -205,30 +206,6 @@ pub enum IngestError {
     Panic(#[from] PanicError),
     #[error("there is no video here; give a video file or a folder of them: {}", list(.inputs))]
     NothingFound { inputs: Vec<PathBuf> },
-}
-
-/// A defect of the program that came to light in a thread's work.
-#[derive(Debug, thiserror::Error)]
-#[error("the program failed ({reason}); please report this defect")]
-pub struct PanicError {
-    reason: String,
-}
-
-impl PanicError {
-    fn of(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self {
-            reason: text.unwrap_or_else(|| "it panicked".into()),
-        }
-    }
-}
-
-/// Makes a panic an error, so that it costs what was in work and nobody waits for it. What `work`
-/// leaves behind must not be used again but for locks, whose values are never half-changed.
-fn caught<T, E: From<PanicError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(PanicError::of(&*panic).into()))
 }
 
 fn list(paths: &[PathBuf]) -> String {

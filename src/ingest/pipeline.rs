@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::PanicError;
 use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan, QUEUED_ROWS};
+use super::panics::PanicError;
 use super::persons::PersonStatistics;
 use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};

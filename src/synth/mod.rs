@@ -24,6 +24,7 @@ pub mod prompt;
 pub mod provider;
 pub mod report;
 pub mod retry;
+mod round;
 pub mod table;
 pub mod transport;
 
@@ -50,6 +51,7 @@ use prompt::prompt_for;
 use provider::{Parameters, Prompt, Provider, ProviderKind, Usage};
 use report::{RejectedAnswer, RoundEnd, SynthReport};
 use retry::RetryPolicy;
+pub use round::run;
 use transport::{Transport, TransportSetupError};
 
 /// So many requests in a row without any answer, and the provider counts as out of order.
@@ -518,57 +520,6 @@ impl RoundState<'_> {
     }
 }
 
-/// Runs a round: asks, checks, and gives what was accepted. Nothing is written but the journal.
-///
-/// # Errors
-/// When there is nothing to ask about, the journal cannot be used, or a price is missing that
-/// `max_cost_usd` needs. A provider that fails is no error of this function: the report tells.
-pub fn run(
-    config: &SynthConfig,
-    access: &Access,
-    input: &Input<'_>,
-    journal: &Path,
-    cancellation: &Cancellation,
-    observer: &dyn SynthObserver,
-) -> Result<Round, SynthError> {
-    if config.max_cost_usd.is_some() && config.price.is_none() {
-        let model = config.parameters.model.clone();
-        return Err(SynthError::NoPrice { model });
-    }
-    let plan = Plan::new(config, input.examples)?;
-    let provider = config.provider.provider();
-    let transport = Transport::new(
-        &access.base_url,
-        provider.headers(access.key.as_ref()),
-        access.key.clone(),
-        config.timeout,
-    )?;
-    let present = present_in(&plan, input.examples);
-    let mut state = RoundState {
-        config,
-        plan,
-        present,
-        journal: Journal::open(journal)?,
-        input,
-        checker: Checker::new(input.examples, input.videos),
-        accepted: Vec::new(),
-        rejected: Vec::new(),
-        reasons: BTreeMap::new(),
-        looked_at: 0,
-        usage: Usage::default(),
-        cost_usd: 0.0,
-        from_journal: 0,
-        sent: 0,
-        retries: 0,
-        cost_of_run_usd: 0.0,
-    };
-    let end = match config.mode {
-        Mode::Direct => run_direct(&mut state, &*provider, &transport, cancellation, observer)?,
-        Mode::Batch => batch::run(&mut state, &*provider, &transport, cancellation)?,
-    };
-    Ok(state.into_round(end))
-}
-
 /// A request of the plan on its way to the checks.
 enum RequestOutcome {
     /// Its example is in the dataset.
@@ -632,7 +583,7 @@ fn run_direct(
             is_out_of_money: false,
             end: None,
         };
-        let end = direct.run(&jobs, &event_queue, observer);
+        let end = direct.run_jobs(&jobs, &event_queue, observer);
         // Workers end when nobody sends them jobs any more.
         drop(jobs);
         end
@@ -669,7 +620,7 @@ struct Direct<'a, 'b, 'c> {
 }
 
 impl Direct<'_, '_, '_> {
-    fn run(
+    fn run_jobs(
         &mut self,
         jobs: &crossbeam_channel::Sender<(usize, Prompt)>,
         events: &crossbeam_channel::Receiver<Event>,

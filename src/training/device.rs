@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
-use super::TrainingError;
+use super::error::TrainingError;
 use crate::names;
 
 /// A kind of processor; GPUs need the cargo feature of their name.

@@ -1,24 +1,11 @@
 //! Whether a training fits into the memory limit, and what would make it fit.
 
-use super::{DeviceKind, Plan, TrainingError};
+use super::device::DeviceKind;
+use super::error::{MemoryShortage, TrainingError};
+use super::plan::Plan;
 use crate::llama::{Checkpointing, Precision, weights_bytes};
 use crate::numbers::human_bytes;
 use crate::train::{MemoryEstimate, TrainData};
-
-/// By how much a training does not fit, and what would make it fit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "training needs about {needed}, and the memory limit is {limit} (weights {weights}, results of {tokens} tokens {activations}, adapter and optimiser {adapter}); {remedy}"
-)]
-pub struct MemoryShortage {
-    needed: String,
-    limit: String,
-    weights: String,
-    tokens: usize,
-    activations: String,
-    adapter: String,
-    remedy: String,
-}
 
 /// What decides about a training's memory.
 #[derive(Clone, Copy)]

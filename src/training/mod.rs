@@ -6,7 +6,9 @@
 //! one batch are resident, as `memory` estimates them.
 
 mod device;
+mod error;
 mod memory;
+mod plan;
 mod record;
 
 use std::path::{Path, PathBuf};
@@ -15,26 +17,26 @@ use std::sync::Arc;
 use serde_json::json;
 
 pub use device::DeviceKind;
-pub use memory::MemoryShortage;
+pub use error::{MemoryShortage, TrainingError};
+pub use plan::{Export, OpenLake, Plan, TrainingConfig};
 pub use record::Recorded;
 
-use crate::dataset::{DatasetError, check_name};
-use crate::evaluate::{self, EvaluateError, TRAIN_REPORT_FILE};
+use crate::dataset::check_name;
+use crate::evaluate::{self, TRAIN_REPORT_FILE};
 use crate::files::{why_not_written, write_atomically};
-use crate::lake::{Lake, LakeError};
 use crate::language::bases::{self, Base};
-use crate::language::{ChatTokenizer, LanguageError, Needs};
+use crate::language::{ChatTokenizer, Needs};
 use crate::llama::{
-    Adapter, CandleModel, Checkpointing, Engine, EngineOptions, LlamaConfig, LlamaError, Precision,
-    Trainable, Weights, export,
+    Adapter, CandleModel, Checkpointing, Engine, EngineOptions, LlamaError, Trainable, Weights,
+    export,
 };
 use crate::models::ModelStore;
 use crate::sync::Cancellation;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::folder::RunConfig;
 use crate::train::{
-    Chats, DataSource, End, OnExisting, Run, RunFolder, Settings, Start, TrainConfig, TrainData,
-    TrainError, TrainObserver, TrainReport, data, train,
+    Chats, DataSource, End, Run, RunFolder, Settings, Start, TrainData, TrainObserver, TrainReport,
+    data, train,
 };
 use device::open_device;
 use record::RunIdentity;
@@ -51,100 +53,10 @@ const TUNED_HIDDEN: f64 = 576.0;
 const RATE_WIDTH_EXPONENT: f64 = 0.78;
 const SECS_PER_MINUTE: f64 = 60.0;
 
-/// What a training is asked for.
-#[derive(Clone, Debug)]
-pub struct TrainingConfig {
-    /// A model's name, file, folder, or repository on the Hugging Face hub.
-    pub base: String,
-    /// A dataset's name or folder, or a `.jsonl` file; `None`: the only dataset in `llm_data`.
-    pub dataset: Option<String>,
-    /// Name of the adapter; `None`: the dataset's.
-    pub name: Option<String>,
-    /// Folder of datasets.
-    pub llm_data: PathBuf,
-    /// Folder of adapters.
-    pub llm_models: PathBuf,
-    pub on_existing: OnExisting,
-    /// What is written beside the adapter.
-    pub exports: Vec<Export>,
-    /// Share of a file's examples that validates where no `valid.jsonl` lies beside it.
-    pub valid_share: f64,
-    /// Most tokens of an example; `None`: 2048, or as many as the model takes.
-    pub max_tokens: Option<usize>,
-    /// Peak of the learning rate; `None`: by the model's width.
-    pub learning_rate: Option<f64>,
-    /// All further settings; the peak of its schedule is filled in.
-    pub train: TrainConfig,
-    pub precision: Precision,
-    pub device: DeviceKind,
-    pub checkpointing: Checkpointing,
-}
-
-/// A model with the adapter merged into it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Export {
-    /// A folder as transformers reads it.
-    Safetensors,
-    Gguf,
-}
-
 /// What is told while a training goes on.
 pub trait TrainingObserver: TrainObserver {
     /// Whether the lake's table `training_runs` knows of the training.
     fn recorded(&self, recorded: &Recorded);
-}
-
-/// Opens the lake, for a record of the training.
-pub type OpenLake<'a> = dyn Fn() -> Result<Lake, LakeError> + 'a;
-
-/// What can go wrong with a training, beside its steps.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainingError {
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    #[error(transparent)]
-    Language(#[from] LanguageError),
-    #[error(transparent)]
-    Llama(#[from] LlamaError),
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    #[error("give a --name for the adapter")]
-    Name(#[source] DatasetError),
-    #[error(
-        "there is no dataset in {path}; make one with `posedata dataset build --name NAME`, or give --dataset FILE.jsonl"
-    )]
-    NoDataset { path: PathBuf },
-    #[error("there are several datasets in {path}; choose one with --dataset: {names}")]
-    SeveralDatasets { path: PathBuf, names: String },
-    #[error("cannot read ({reason}): {path}")]
-    Read { path: PathBuf, reason: String },
-    #[error("the model takes {max_positions} tokens at most; lower --max-tokens")]
-    MaxTokens { max_positions: usize },
-    #[error(
-        "this posedata is built without {feature}; build it with `cargo build --release --features {feature}`, or take --device cpu"
-    )]
-    NoFeature { feature: &'static str },
-    #[error("cannot open the GPU")]
-    Gpu(#[source] candle_core::Error),
-    #[error(transparent)]
-    MemoryLimit(#[from] Box<MemoryShortage>),
-    #[error("cannot write how training went ({reason}): {path}")]
-    Report { path: PathBuf, reason: String },
-}
-
-/// All that a training is made of, before anything large is read.
-pub struct Plan {
-    config: TrainingConfig,
-    base: Base,
-    /// What other tools call the base.
-    base_model_name: String,
-    model: LlamaConfig,
-    source: DataSource,
-    data: TrainData,
-    /// What must be the same for the run to be resumed.
-    settings: Settings,
-    name: String,
-    device: candle_core::Device,
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{OpenLake, Plan};
+use super::plan::{OpenLake, Plan};
 use crate::lake::{LakeError, TrainingRecord, TrainingResult, UtcTime, run_id};
 use crate::resources::peak_resident_bytes;
 use crate::train::{DataSource, RunFolder, TrainReport};

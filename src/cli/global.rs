@@ -1,0 +1,131 @@
+//! Options of all commands, and how commands end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::logs;
+use super::output::Verbosity;
+use super::signals::Signals;
+use crate::lake::{LOCK_TIMEOUT, Lake, LakeError, LakePaths};
+use crate::models::ModelStore;
+use crate::resources::{DatabaseUse, MemoryLimit, Resources};
+use crate::sync::Cancellation;
+
+/// What shells tell of a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+/// How a command ended. The exit codes are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    Success,
+    SomeVideosFailed,
+    /// `posedata lake check` found the lake damaged.
+    DamageFound,
+    /// `posedata synth` found fewer examples than wanted.
+    FewerExamples,
+    /// A signal came, and the work was given up.
+    Interrupted,
+}
+
+impl ExitStatus {
+    pub fn code(self, signals: &Signals) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::SomeVideosFailed | Self::DamageFound | Self::FewerExamples => 2,
+            Self::Interrupted => signals.exit_code().unwrap_or(INTERRUPTED),
+        }
+    }
+}
+
+/// Options of all commands.
+#[derive(Clone, Args)]
+pub struct GlobalArgs {
+    /// Folder of the lake
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "lake",
+        env = "POSEDATA_LAKE"
+    )]
+    pub lake: PathBuf,
+    /// Folder of installed models [default: posedata in the user's data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "POSEDATA_MODELS")]
+    pub models: Option<PathBuf>,
+    /// Memory that the whole process may use: a fraction of the machine's or the cgroup's (0.4), or
+    /// a size (800MiB, 4GiB)
+    #[arg(long, global = true, value_name = "LIMIT", default_value = "0.4")]
+    pub memory_limit: MemoryLimit,
+    /// How long to wait for other processes that hold the lake's catalog, in seconds
+    #[arg(long, global = true, value_name = "SECS", env = "POSEDATA_LOCK_TIMEOUT", default_value_t = LOCK_TIMEOUT.as_secs())]
+    pub lock_timeout: u64,
+    /// Print machine-readable JSON to standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but errors and results
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Tell more: where the time goes, what was skipped
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub logs: logs::LogArgs,
+    #[arg(skip)]
+    pub signals: Signals,
+}
+
+impl GlobalArgs {
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
+    /// The token that the first Ctrl-C or SIGTERM cancels from now on, in place of ending the
+    /// program; `note` is told then.
+    pub fn cancellation(&self, note: impl Into<Option<&'static str>>) -> Cancellation {
+        self.signals.cancel(note.into())
+    }
+
+    pub fn store(&self) -> anyhow::Result<ModelStore> {
+        Ok(ModelStore::new(self.models.clone())?)
+    }
+
+    pub fn lake_paths(&self) -> anyhow::Result<LakePaths> {
+        // The database is told absolute paths, so that it does not matter where it runs.
+        Ok(LakePaths::new(std::path::absolute(&self.lake)?))
+    }
+
+    /// What the whole process may use.
+    pub fn memory_limit_bytes(&self) -> u64 {
+        self.memory_limit.bytes(&Resources::detect())
+    }
+
+    /// A session whose database gets its part of memory and cores.
+    pub fn open_lake(&self, database: DatabaseUse) -> anyhow::Result<Lake> {
+        Ok(self.lake_opener(database)?()?)
+    }
+
+    /// What opens such sessions.
+    pub fn lake_opener(
+        &self,
+        database: DatabaseUse,
+    ) -> anyhow::Result<impl Fn() -> Result<Lake, LakeError> + Sync + use<>> {
+        let extension = self.store()?.ducklake_extension()?;
+        let memory = database.memory_bytes(self.memory_limit_bytes());
+        let threads = database.threads(Resources::detect().cores);
+        let paths = self.lake_paths()?;
+        let lock_timeout = self.lock_timeout();
+        Ok(move || {
+            let lake = Lake::new(paths.clone(), &extension, memory, threads)?;
+            Ok(lake.with_lock_timeout(lock_timeout))
+        })
+    }
+
+    pub fn lock_timeout(&self) -> Duration {
+        Duration::from_secs(self.lock_timeout)
+    }
+}
