@@ -30,8 +30,8 @@ debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || {
 rm -f "$root"/etc/apt/sources.list
 cp -a /etc/apt/. "$root/etc/apt/"
 cp -aL /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
-mkdir -p "$root/etc/ssl" "$root/usr/local/share/ca-certificates"
-cp -aL /etc/ssl/certs "$root/etc/ssl/"
+mkdir -p "$root/etc/ssl/certs"
+cp -aL /etc/ssl/certs/. "$root/etc/ssl/certs/"
 home=$root/root
 for file in .config/pip/pip.conf .pip/pip.conf .npmrc; do
     [ ! -e "$HOME/$file" ] || install -D "$HOME/$file" "$home/$file"
@@ -54,6 +54,8 @@ run() {
 
 started=$SECONDS
 run "apt-get update -qq && apt-get install -y -qq --no-install-recommends ./$(basename "$package") >/root/apt.log 2>&1 || { tail -n 20 /root/apt.log; exit 1; }"
+# The package that brings certificates has written its own over this machine's.
+cp -aL /etc/ssl/certs/. "$root/etc/ssl/certs/"
 run "! command -v gcc && ! command -v cargo"
 run "posedata models add base demo"
 run 'mkdir public && cp "$(posedata models path demo)" public/ && posedata ingest public'
