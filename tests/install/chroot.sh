@@ -55,7 +55,7 @@ run() {
 started=$SECONDS
 run "apt-get update -qq && apt-get install -y -qq --no-install-recommends ./$(basename "$package") >/root/apt.log 2>&1 || { tail -n 20 /root/apt.log; exit 1; }"
 # The package that brings certificates has written its own over this machine's.
-cp -aL /etc/ssl/certs/. "$root/etc/ssl/certs/"
+cp -L --remove-destination /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 run "! command -v gcc && ! command -v cargo"
 run "posedata models add base demo"
 run 'mkdir public && cp "$(posedata models path demo)" public/ && posedata ingest public'
