@@ -112,54 +112,6 @@ pub enum GenerateError {
 /// Goes on from a prompt. `on_text` is given each piece of the text as soon as its characters are
 /// whole, and says whether to go on.
 ///
-/// ```
-/// use std::ops::ControlFlow;
-/// use std::sync::Arc;
-///
-/// use posedata::language::{Needs, bases};
-/// use posedata::language::NextTurn;
-/// use posedata::language::chat::{Message, Role};
-/// use posedata::llama::generate::{Choice, Limits, generate};
-/// use posedata::llama::{Adapter, Decoder, Precision, Weights};
-/// # use posedata::llama::{LoraConfig, Projection};
-/// use posedata::models::ModelStore;
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // What `posedata models add smollm2` has installed.
-/// let base = bases::find(&ModelStore::new(None)?, "smollm2", Needs::Weights)?;
-/// let tokenizer = base.tokenizer()?;
-/// let weights = Arc::new(Weights::open(&base, Precision::Quantised)?);
-/// # let folder = tempfile::tempdir()?;
-/// # let adapter_folder = folder.path();
-/// # let config = LoraConfig {
-/// #     rank: 4,
-/// #     alpha: 8.0,
-/// #     dropout: 0.0,
-/// #     projections: Projection::ATTENTION.to_vec(),
-/// #     uses_rslora: false,
-/// # };
-/// # Adapter::new(config, &weights.config, 7).save(adapter_folder, "smollm2")?;
-/// // What `posedata train` has written, or PEFT.
-/// let adapter = Adapter::load(adapter_folder, &weights.config)?;
-///
-/// let question = Message::new(Role::User, "What is the capital of France?");
-/// let prompt = tokenizer.tokens(&tokenizer.render(&[question], NextTurn::Assistant)?)?;
-/// let limits = Limits {
-///     choice: Choice::Greedy,
-///     max_tokens: 12,
-///     max_positions: 256,
-///     end_ids: tokenizer.end_ids()?,
-/// };
-/// let mut model = Decoder::new(weights, Some(&adapter), limits.max_positions)?;
-/// let answer = generate(&mut model, &tokenizer, &prompt, &limits, &mut |piece| {
-///     print!("{piece}");
-///     ControlFlow::Continue(())
-/// })?;
-/// assert!(answer.text.contains("Paris"), "{}", answer.text);
-/// # Ok(())
-/// # }
-/// ```
-///
 /// # Errors
 /// When the prompt is longer than the model takes, or the computation fails.
 pub fn generate(

@@ -23,7 +23,7 @@
 use std::f64::consts::{PI, SQRT_2};
 use std::ops::Range;
 
-use super::timing::{Stretch, is_even, mean_rate_hz, stretches};
+use super::timing::{MIN_STEP, Stretch, is_even, mean_rate_hz, stretches};
 
 /// Samples that are mirrored beyond either end: scipy's default for three coefficients.
 const PADDING: usize = 9;
@@ -222,10 +222,12 @@ impl<'a> PathFilter<'a> {
         let Some(stretch_rate_hz) = stretch_rate_hz else {
             return PieceOutcome::Unfiltered;
         };
-        let is_filtered = if times_secs.is_sorted_by(|a, b| a < b) {
+        // Pictures that repeat a time, or nearly, are one sample: a curve through both would swing.
+        let min_step_secs = MIN_STEP / stretch_rate_hz;
+        let is_filtered = if times_secs.is_sorted_by(|a, b| b - a > min_step_secs) {
             self.filter(times_secs, stretch_rate_hz, values)
         } else {
-            let mut ordered = Ordered::new(times_secs, values);
+            let mut ordered = Ordered::new(times_secs, values, min_step_secs);
             let is_filtered =
                 self.filter(&ordered.times_secs, stretch_rate_hz, &mut ordered.values);
             if is_filtered {
@@ -282,7 +284,7 @@ struct Ordered {
 }
 
 impl Ordered {
-    fn new(times_secs: &[f64], values: &[f64]) -> Self {
+    fn new(times_secs: &[f64], values: &[f64], min_step_secs: f64) -> Self {
         let mut order: Vec<usize> = (0..times_secs.len()).collect();
         order.sort_by(|a, b| times_secs[*a].total_cmp(&times_secs[*b]));
         let mut ordered = Self {
@@ -290,7 +292,7 @@ impl Ordered {
             values: Vec::new(),
             positions: vec![0; times_secs.len()],
         };
-        for same in order.chunk_by(|a, b| times_secs[*a] == times_secs[*b]) {
+        for same in order.chunk_by(|a, b| times_secs[*b] - times_secs[*a] <= min_step_secs) {
             let sum: f64 = same.iter().map(|sample| values[*sample]).sum();
             for sample in same {
                 ordered.positions[*sample] = ordered.values.len();

@@ -29,7 +29,7 @@ const LONE_PAUSE_SECS: f64 = 1.0;
 /// Steps that make up what is usual.
 const NEIGHBOURS: usize = 9;
 /// Cameras that change from 30 to 480 pictures a second in mid-recording make steps of a sixteenth.
-const MIN_STEP: f64 = 1.0 / 20.0;
+pub(super) const MIN_STEP: f64 = 1.0 / 20.0;
 /// Times are sums of rounded steps: five times as long is not longer than that.
 const ROUNDING: f64 = 1.0 + 1e-6;
 

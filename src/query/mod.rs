@@ -103,34 +103,6 @@ impl Query {
 }
 
 /// A session over a lake.
-///
-/// ```
-/// use posedata::lake::{Lake, LakePaths};
-/// use posedata::models::ModelStore;
-/// use posedata::query::{ExternalAccess, Query, QueryError, Session};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let folder = tempfile::tempdir()?;
-/// # let folder = folder.path().join("lake");
-/// let paths = LakePaths::new(&folder);
-/// # paths.prepare()?;
-/// // What `posedata models add base` has installed.
-/// let extension = ModelStore::new(None)?.ducklake_extension()?;
-/// let (memory_bytes, threads) = (512 << 20, 2);
-/// # Lake::new(paths.clone(), &extension, memory_bytes, threads)?.create_or_check()?;
-/// let lake = Lake::new(paths, &extension, memory_bytes, threads)?;
-///
-/// let session = Session::open(lake, None, ExternalAccess::Denied)?;
-/// let sql = "SELECT count(*) AS videos FROM videos";
-/// session.read(&Query::new(sql.into(), Vec::new()), |schema, batches| {
-///     assert_eq!(schema.field(0).name(), "videos");
-///     let rows: usize = batches.map(|batch| batch.num_rows()).sum();
-///     assert_eq!(rows, 1);
-///     Ok::<_, QueryError>(())
-/// })?;
-/// # Ok(())
-/// # }
-/// ```
 pub struct Session {
     reader: LakeReader,
     access: ExternalAccess,

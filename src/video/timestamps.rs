@@ -150,6 +150,8 @@ const NEW_CLOCK_SECS: f64 = 0.1;
 pub struct FrameClock {
     tick_secs: f64,
     start_ticks: Option<i64>,
+    /// The first time on the grid.
+    grid_start_secs: Option<f64>,
     /// Transport and program streams may be joined without regard for their clocks.
     may_restart: bool,
     restart_secs: f64,
@@ -177,6 +179,7 @@ impl FrameClock {
         Self {
             tick_secs,
             start_ticks,
+            grid_start_secs: start_ticks.map(|ticks| ticks as f64 * tick_secs),
             may_restart,
             restart_secs: 0.0,
             usual_step_secs: rate_hz.map_or(0.0, |rate_hz| 1.0 / rate_hz),
@@ -206,8 +209,8 @@ impl FrameClock {
                 let secs = ticks.saturating_sub(start) as f64 * self.tick_secs;
                 let secs = match &self.grid {
                     Some(grid) => {
-                        let start_secs = start as f64 * self.tick_secs;
-                        grid.time_secs(frame, ticks as f64 * self.tick_secs) - start_secs
+                        let secs = grid.time_secs(frame, ticks as f64 * self.tick_secs);
+                        secs - *self.grid_start_secs.get_or_insert(secs)
                     }
                     None => secs,
                 };

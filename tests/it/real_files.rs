@@ -245,7 +245,7 @@ fn pictures_that_grow_or_shrink_are_scaled_to_the_first_ones_size() {
         "realtime",
     ];
     let h264 = ["-c:v", "libx264", "-crf", "12"];
-    let mpeg2 = ["-c:v", "mpeg2video", "-q:v", "2", "-bf", "2"];
+    let mpeg2 = ["-c:v", "mpeg2video", "-qmin", "1", "-q:v", "1", "-bf", "2"];
     for (first, second, width, height) in [(small, large, 216, 120), (large, small, 432, 240)] {
         for (suffix, codec, containers) in [
             ("ts", &h264[..], &["ts", "mp4", "mkv"][..]),
