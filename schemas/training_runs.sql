@@ -1,4 +1,4 @@
--- One row per training run, also when it took several sittings; one that was killed has none yet.
+-- One row per training run, also when it took several sessions; one that was killed has none yet.
 CREATE TABLE training_runs (
     run_id VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -31,10 +31,10 @@ CREATE TABLE training_runs (
 );
 
 COMMENT ON TABLE training_runs IS 'Adapters that were trained (`posedata train`): on what, with which settings, and with what losses.';
-COMMENT ON COLUMN training_runs.run_id IS 'Identity of the run; a run that is gone on with keeps it.';
+COMMENT ON COLUMN training_runs.run_id IS 'Identity of the run; a resumed run keeps it.';
 COMMENT ON COLUMN training_runs.name IS 'Name of the run and of its folder.';
 COMMENT ON COLUMN training_runs.started_at IS 'Time when the run began, UTC.';
-COMMENT ON COLUMN training_runs.ended_at IS 'Time when it ended, or its newest sitting did, UTC.';
+COMMENT ON COLUMN training_runs.ended_at IS 'Time when it ended, or the newest session of a resumed run did, UTC.';
 COMMENT ON COLUMN training_runs.outcome IS 'finished; stopped_early: evaluations became no better; out_of_time: the time limit was reached; interrupted; failed.';
 COMMENT ON COLUMN training_runs.error IS 'Why a failed run failed; else NULL.';
 COMMENT ON COLUMN training_runs.posedata_version IS 'Version of posedata.';
@@ -55,7 +55,7 @@ COMMENT ON COLUMN training_runs.first_valid_loss IS 'Mean negative log-likelihoo
 COMMENT ON COLUMN training_runs.last_valid_loss IS 'The same of the newest evaluation.';
 COMMENT ON COLUMN training_runs.best_valid_loss IS 'The same of the best evaluation, whose adapter is the result.';
 COMMENT ON COLUMN training_runs.best_step IS 'Steps done before the best evaluation.';
-COMMENT ON COLUMN training_runs.training_secs IS 'Time of all sittings from their first step on, with evaluations, in seconds.';
+COMMENT ON COLUMN training_runs.training_secs IS 'Time of all sessions from their first step on, with evaluations, in seconds.';
 COMMENT ON COLUMN training_runs.tokens_per_sec IS 'Tokens a second, in steps alone.';
-COMMENT ON COLUMN training_runs.peak_memory_bytes IS 'The most memory that the newest sitting had resident, in bytes; NULL where the system does not tell.';
+COMMENT ON COLUMN training_runs.peak_memory_bytes IS 'The most memory that the newest session had resident, in bytes; NULL where the system does not tell.';
 COMMENT ON COLUMN training_runs.folder IS 'Absolute path of the adapter''s folder.';
