@@ -53,7 +53,7 @@ run() {
 }
 
 started=$SECONDS
-run "apt-get update -qq && apt-get install -y -qq --no-install-recommends ./$(basename "$package") >/root/apt.log 2>&1 || { tail -n 20 /root/apt.log; exit 1; }"
+run "apt-get update -qq && apt-get install -y -qq --no-install-recommends ./$(basename "$package") >apt.log 2>&1 || { tail -n 20 apt.log; exit 1; }"
 # The package that brings certificates has written its own over this machine's.
 cp -L --remove-destination /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 run "! command -v gcc && ! command -v cargo"
