@@ -27,7 +27,8 @@ CREATE TABLE videos (
     size_changes JSON,
     corrupt_frame_count BIGINT,
     slow_motion_factor DOUBLE,
-    capture_fps DOUBLE
+    capture_fps DOUBLE,
+    source_etag VARCHAR
 );
 
 COMMENT ON TABLE videos IS 'One row per ingested video.';
@@ -59,3 +60,4 @@ COMMENT ON COLUMN videos.size_changes IS 'JSON list of the frames from which on 
 COMMENT ON COLUMN videos.corrupt_frame_count IS 'Frames that the decoder reports as damaged, and pictures that it could not decode at all. A damaged frame keeps its row in metrics with its time, but has no pose; what could not be decoded has no row. NULL in rows from before there was this column.';
 COMMENT ON COLUMN videos.slow_motion_factor IS 'How many times slower the file plays than things happened (--slow-motion, --capture-fps), > 0: every time, speed and rate in the lake is in real seconds, the file''s divided by this. Below 1 for a time lapse. NULL where the file''s times were taken as they are, and in rows from before there was this column.';
 COMMENT ON COLUMN videos.capture_fps IS 'Frames per second at which the pictures were taken, as --capture-fps or the camera''s tag in the file says (com.android.capture.fps), > 0; recorded whether or not times follow it, see slow_motion_factor. NULL where neither says so, and in rows from before there was this column.';
+COMMENT ON COLUMN videos.source_etag IS 'For a video that was fetched from path (s3:// or https://): what its server called this content (ETag), by which a later run knows that it has not changed. NULL for a video on a disk, where the server gives none, and in rows from before there was this column.';

@@ -13,6 +13,7 @@ pub mod media_time;
 pub mod names;
 pub mod numbers;
 pub mod random;
+pub mod secret;
 pub mod shipped;
 pub mod sync;
 pub mod text;
@@ -20,6 +21,7 @@ pub mod text;
 pub mod files;
 pub mod resources;
 pub mod similarity;
+pub mod store;
 
 #[cfg(feature = "video")]
 pub mod video;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::write_atomically;
@@ -65,15 +66,17 @@ pub struct ContactSheetArgs {
 pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let lake = global.open_lake(DatabaseUse::Replay)?;
     let sources = Source::find(&lake, &args.videos)?;
+    let target = Target::folder(&args.output)?;
     let cancellation = global.cancellation("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
     annotate_all(
         &lake,
         &sources,
-        &args.output,
+        target.path(),
         &cancellation,
         |source, annotated| match annotated {
             Ok(output) => {
+                let output = target.shown(&output);
                 if global.verbosity() > Verbosity::Quiet {
                     let frames = source.video.frame_count;
                     logs::note(format_args!("{frames} frames: {}", shown(&output)));
@@ -89,6 +92,7 @@ pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus
     if cancellation.is_cancelled() {
         return Ok(ExitStatus::Interrupted);
     }
+    target.finish()?;
     if global.json {
         print_result(serde_json::to_string_pretty(&serde_json::json!({
             "written": written,
@@ -123,15 +127,15 @@ pub fn run_contact_sheet(
             shown(&out)
         ),
     };
-    source.check()?;
+    let cancellation = global.cancellation(None);
+    let local = source.local(&cancellation)?;
     let layout = SheetLayout {
         columns: args.columns,
         rows: args.rows,
         width_px: args.width,
     };
-    let cancellation = global.cancellation(None);
     let rows = lake.frames(&source.video)?;
-    let bytes = match replay::contact_sheet(&source.path, rows, layout, format, &cancellation) {
+    let bytes = match replay::contact_sheet(local.path(), rows, layout, format, &cancellation) {
         Err(ReplayError::Stopped) => return Ok(ExitStatus::Interrupted),
         other => other?,
     };

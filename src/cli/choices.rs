@@ -55,6 +55,7 @@ pub fn query_format() -> impl TypedValueParser<Value = QueryFormat> {
             QueryFormat::Table => value.help("Aligned columns for people"),
             QueryFormat::Json => value.help("One array of objects"),
             QueryFormat::Jsonl => value.help("One object a line"),
+            QueryFormat::Arrow => value.help("A stream of Arrow's IPC format (suffix .arrows)"),
             QueryFormat::Csv | QueryFormat::Parquet => value,
         }
     }))

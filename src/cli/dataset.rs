@@ -204,7 +204,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
     let cancellation = global.cancellation(None);
     config.check_memory(global.memory_limit_bytes())?;
     let folder = args.folder.of(&args.name);
-    let open_lake = global.lake_opener(DatabaseUse::Facts)?;
+    let open_lake = global.lake_opener(global.lake_paths()?, DatabaseUse::Facts)?;
     let tell = |recipe: &RecipeReport| {
         if !is_quiet {
             logs::note(recipe_line(recipe));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
+use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::export::{ExportFormat, POSE_MODEL_SCHEMA, export_videos};
 
@@ -56,7 +57,8 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    std::fs::create_dir_all(&args.output).with_context(|| {
+    let target = Target::folder(&args.output)?;
+    std::fs::create_dir_all(target.path()).with_context(|| {
         format!(
             "cannot make the output folder, give another --output: {}",
             args.output.display()
@@ -64,12 +66,12 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
     })?;
     let cancellation = global.cancellation("interrupted: leaving the file in work");
     let mut failed = false;
-    let files = export_videos(
+    let mut files = export_videos(
         &lake,
         &videos,
         args.format,
         args.person,
-        &args.output,
+        target.path(),
         &cancellation,
         |exported| match exported {
             Ok(_) if global.verbosity() == Verbosity::Quiet => {}
@@ -78,7 +80,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
                     logs::note(format_args!(
                         "{} frames: {}",
                         file.frame_count,
-                        file.path.display()
+                        target.shown(&file.path).display()
                     ));
                 }
             }
@@ -88,6 +90,10 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             }
         },
     )?;
+    for file in &mut files {
+        file.path = target.shown(&file.path);
+    }
+    target.finish()?;
     if global.json {
         print_result(serde_json::to_string_pretty(&files)?)?;
     }

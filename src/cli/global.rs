@@ -8,7 +8,7 @@ use clap::Args;
 use super::logs;
 use super::output::Verbosity;
 use super::signals::Signals;
-use crate::lake::{LOCK_TIMEOUT, Lake, LakeError, LakePaths};
+use crate::lake::{LOCK_TIMEOUT, Lake, LakeAddress, LakeError, LakePaths};
 use crate::models::ModelStore;
 use crate::resources::{DatabaseUse, MemoryLimit, Resources};
 use crate::sync::Cancellation;
@@ -41,11 +41,11 @@ impl ExitStatus {
 /// Options of all commands.
 #[derive(Clone, Args)]
 pub struct GlobalArgs {
-    /// Folder of the lake
+    /// Folder of the lake, or postgres://USER@HOST/DATABASE, see `posedata lake --help`
     #[arg(
         long,
         global = true,
-        value_name = "DIR",
+        value_name = "DIR|ADDRESS",
         default_value = "lake",
         env = "POSEDATA_LAKE"
     )]
@@ -94,9 +94,19 @@ impl GlobalArgs {
         Ok(ModelStore::new(self.models.clone())?)
     }
 
+    /// Where the lake is. Folders are given from the root, so that it does not matter where the
+    /// database runs.
+    pub fn lake_address(&self) -> anyhow::Result<LakeAddress> {
+        Ok(match LakeAddress::of_path(&self.lake)? {
+            LakeAddress::Folder(folder) => LakeAddress::Folder(std::path::absolute(folder)?),
+            postgres => postgres,
+        })
+    }
+
+    /// The parts of the lake; a database is asked where the files lie.
     pub fn lake_paths(&self) -> anyhow::Result<LakePaths> {
-        // The database is told absolute paths, so that it does not matter where it runs.
-        Ok(LakePaths::new(std::path::absolute(&self.lake)?))
+        let extension = self.store()?.ducklake_extension()?;
+        Ok(LakePaths::find(&self.lake_address()?, &extension)?)
     }
 
     /// What the whole process may use.
@@ -106,22 +116,29 @@ impl GlobalArgs {
 
     /// A session whose database gets its part of memory and cores.
     pub fn open_lake(&self, database: DatabaseUse) -> anyhow::Result<Lake> {
-        Ok(self.lake_opener(database)?()?)
+        self.open_lake_at(self.lake_paths()?, database)
+    }
+
+    /// The same for a lake whose parts are known.
+    pub fn open_lake_at(&self, paths: LakePaths, database: DatabaseUse) -> anyhow::Result<Lake> {
+        Ok(self.lake_opener(paths, database)?()?)
     }
 
     /// What opens such sessions.
     pub fn lake_opener(
         &self,
+        paths: LakePaths,
         database: DatabaseUse,
     ) -> anyhow::Result<impl Fn() -> Result<Lake, LakeError> + Sync + use<>> {
         let extension = self.store()?.ducklake_extension()?;
         let memory = database.memory_bytes(self.memory_limit_bytes());
         let threads = database.threads(Resources::detect().cores);
-        let paths = self.lake_paths()?;
         let lock_timeout = self.lock_timeout();
+        let cancellation = self.signals.cancellation();
         Ok(move || {
             let lake = Lake::new(paths.clone(), &extension, memory, threads)?;
-            Ok(lake.with_lock_timeout(lock_timeout))
+            let lake = lake.with_lock_timeout(lock_timeout);
+            Ok(lake.cancelled_by(&cancellation))
         })
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::command_line::without_secrets;
@@ -20,6 +20,7 @@ use crate::lake::{Lake, Replace, RunRecord};
 use crate::numbers::human_bytes;
 use crate::pose::{DEFAULT_DETECT_EVERY, Pick, Smoothing, TrackerConfig, Tracking};
 use crate::resources::{DatabaseUse, Resources};
+use crate::store::Address;
 
 /// Estimate poses in videos and put landmarks and metrics into the lake
 #[derive(Args)]
@@ -36,8 +37,9 @@ seconds, and so is --cutoff of `metrics recompute`. `auto` goes by the tag com.a
 Apple's cameras store real times, so there is nothing to do unless an editor has slowed the video
 down. Annotated videos play as their files do.")]
 pub struct IngestArgs {
-    /// Video files, and folders that are searched for videos with all below them
-    #[arg(required = true, value_name = "FILE|DIR")]
+    /// Video files, folders that are searched for videos with all below them, s3:// prefixes, https://
+    /// addresses
+    #[arg(required = true, value_name = "FILE|DIR|ADDRESS")]
     inputs: Vec<PathBuf>,
     /// Sport or activity that the videos show; partitions the lake
     #[arg(long, alias = "sport", value_name = "NAME", default_value = "general", value_parser = sport_name)]
@@ -66,8 +68,8 @@ pub struct IngestArgs {
     detect_every: NonZeroU16,
     #[command(flatten)]
     slow_motion: SlowMotionArgs,
-    /// Folder of annotated videos and pose files
-    #[arg(long, value_name = "DIR", default_value = "output")]
+    /// Folder of annotated videos and pose files, or an s3:// prefix
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX/", default_value = "output")]
     output: PathBuf,
     /// Write no annotated videos
     #[arg(long)]
@@ -267,6 +269,15 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         backends.sessions(cores),
         args.max_persons.get(),
     );
+    // What goes to a bucket is written in a folder for temporary files first, which goes with it.
+    let scratch = tempfile::Builder::new().prefix("posedata-").tempdir()?;
+    let (output_folder, send_outputs_to) = match Address::of_path(&args.output)? {
+        None => (args.output, None),
+        Some(Address::S3(address)) => (scratch.path().into(), Some(address)),
+        Some(Address::Web(_)) => bail!(
+            "files cannot be written to a web address; give --output a folder or s3://BUCKET/PREFIX/"
+        ),
+    };
     let config = IngestConfig {
         inputs: args.inputs,
         lake: global.lake_paths()?,
@@ -278,8 +289,9 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             &tracker,
         )
         .with_slow_motion(args.slow_motion.config()),
+        send_outputs_to,
         outputs: Outputs {
-            folder: args.output,
+            folder: output_folder,
             annotated_video: if args.no_video {
                 AnnotatedVideo::Off
             } else {
@@ -309,7 +321,8 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         let memory = ingest::database_bytes(memory_limit_bytes);
         let threads = DatabaseUse::Commit.threads(cores);
         let lake = Lake::new(config.lake.clone(), &extension, memory, threads)?;
-        Ok(lake.with_lock_timeout(global.lock_timeout()))
+        let lake = lake.with_lock_timeout(global.lock_timeout());
+        Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
     let progress = Progress::new(global.verbosity());
     let cancellation =
@@ -331,7 +344,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
     }
     if let Some(path) = &args.report {
         ingested
-            .write_report(path, config.lake.root())
+            .write_report(path, &config.lake.root())
             .with_context(|| format!("cannot write the report: {}", path.display()))?;
     }
     let summary = ingested.summary?;

@@ -1,17 +1,18 @@
 //! `posedata lake`: what is in the lake, whether it is whole, and its maintenance.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{ArgGroup, Args, Subcommand};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use super::{ExitStatus, GlobalArgs, print_result};
+use super::{ExitStatus, GlobalArgs, logs, print_result};
 use crate::lake::{
-    CheckReport, CompactReport, Execution, ExpireReport, LakeInfo, Retention, Severity,
-    VacuumReport,
+    CheckReport, CompactReport, Execution, ExpireReport, Lake, LakeAddress, LakeInfo, LakePaths,
+    Retention, Severity, VacuumReport,
 };
 use crate::numbers::human_bytes;
 use crate::resources::DatabaseUse;
@@ -23,7 +24,16 @@ use crate::resources::DatabaseUse;
   posedata lake check
   posedata lake compact && posedata lake expire --keep 1 && posedata lake vacuum
 
-All of these can be killed at any moment and run beside ingests of other processes.")]
+All of these can be killed at any moment and run beside ingests of other processes.
+
+A lake is a folder, and needs no server. For a lake that many machines work on, its catalog lies in
+PostgreSQL and its files on S3 or in a folder that all machines share:
+  posedata models add remote
+  posedata lake create postgres://posedata@db/lake --data-path s3://clips-lake/data/
+  posedata ingest clips --lake postgres://posedata@db/lake
+An address is postgres://USER@HOST:PORT/DATABASE?schema=NAME and never holds a password: that comes
+from PGPASSWORD, POSEDATA_PG_PASSWORD or ~/.pgpass, and keys for S3 from AWS's variables (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_PROFILE) and files.")]
 pub struct LakeArgs {
     #[command(subcommand)]
     command: LakeCommand,
@@ -31,6 +41,16 @@ pub struct LakeArgs {
 
 #[derive(Subcommand)]
 enum LakeCommand {
+    /// Make an empty lake; ingest makes one in a folder by itself
+    Create {
+        /// The lake: postgres://USER@HOST/DATABASE, or a folder
+        #[arg(value_name = "ADDRESS|DIR")]
+        lake: PathBuf,
+        /// Where the files of a lake in a database lie: an s3:// prefix, or a folder, given from the
+        /// root, that all machines share; a place of its own
+        #[arg(long, value_name = "s3://BUCKET/PREFIX/|DIR")]
+        data_path: Option<String>,
+    },
     /// Show tables, rows, files, bytes and snapshots
     Info,
     /// Verify every file against the catalog and every video against its rows
@@ -95,6 +115,17 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let look = || global.open_lake(DatabaseUse::Catalog);
     let work = || global.open_lake(DatabaseUse::Maintenance);
     match args.command {
+        LakeCommand::Create { lake, data_path } => {
+            let global = GlobalArgs {
+                lake,
+                ..global.clone()
+            };
+            let (lake, is_new) = create(&global, data_path.as_deref())?;
+            if !is_new {
+                logs::note(format_args!("the lake was there already"));
+            }
+            print(&global, &lake.info()?, print_info)?;
+        }
         LakeCommand::Info => print(global, &look()?.info()?, print_info)?,
         LakeCommand::Check { repair } => {
             let lake = work()?;
@@ -130,6 +161,25 @@ pub fn run(args: LakeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// Makes a lake, unless it is there; gives whether it was made.
+fn create(global: &GlobalArgs, data_path: Option<&str>) -> anyhow::Result<(Lake, bool)> {
+    let paths = match (global.lake_address()?, data_path) {
+        (LakeAddress::Folder(root), None) => LakePaths::new(root),
+        (LakeAddress::Folder(_), Some(_)) => bail!(
+            "a lake in a folder has its files in the same folder; leave --data-path out, or give postgres://USER@HOST/DATABASE"
+        ),
+        (LakeAddress::Postgres(address), Some(data_path)) => {
+            LakePaths::of_database(address, data_path)?
+        }
+        (LakeAddress::Postgres(_), None) => bail!(
+            "where are the files of the lake to lie? give --data-path s3://BUCKET/PREFIX/, or a folder that all machines share"
+        ),
+    };
+    let lake = global.open_lake_at(paths, DatabaseUse::Catalog)?;
+    let is_new = lake.create()?;
+    Ok((lake, is_new))
 }
 
 fn print<R: Serialize>(

@@ -15,6 +15,7 @@ mod global;
 mod ingest;
 mod lake;
 mod language_model;
+mod list;
 mod logs;
 mod metrics;
 mod models;
@@ -29,6 +30,7 @@ mod run;
 mod signals;
 mod synth;
 mod tag;
+mod target;
 mod terminal;
 mod train;
 
@@ -74,6 +76,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Ingest(ingest::IngestArgs),
+    List(list::ListArgs),
     Query(query::QueryArgs),
     Queries(queries::QueriesArgs),
     Annotate(annotate::AnnotateArgs),
@@ -177,6 +180,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
     let global = cli.global;
     match cli.command {
         Command::Ingest(args) => ingest::run(args, &global),
+        Command::List(args) => list::run(args, &global),
         Command::Query(args) => query::run(args, &global),
         Command::Queries(args) => queries::run(args, &global),
         Command::Annotate(args) => annotate::run(args, &global),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::annotate::names_folder;
 use super::query::SourceArgs;
+use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::plot::{
     self, DEFAULT_WIDTH_PX, MAX_LINES, PictureFormat, PlotOptions, PlotSummary, SIZE_RANGE_PX,
@@ -64,10 +65,12 @@ fn size_px(text: &str) -> Result<u32, String> {
 
 pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     // Nothing is computed for a picture that cannot be written.
-    let output = match names_folder(&args.output) {
+    let named = match names_folder(&args.output) {
         true => args.output.join(format!("{}.svg", args.source.name())),
         false => args.output,
     };
+    let target = Target::file(&named)?;
+    let output = target.path().to_path_buf();
     PictureFormat::of(&output)?;
     let query = args.source.query()?;
     let options = PlotOptions {
@@ -86,6 +89,8 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Interrupted);
     }
     let summary = result?;
+    target.finish()?;
+    let output = named;
     tracing::info!(
         target: "posedata::plot",
         rows = summary.rows,

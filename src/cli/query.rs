@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::{ArgGroup, Args};
 
+use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, terminal};
 use crate::query::{Destination, Extent, ExternalAccess, Format, Query, Session};
 use crate::resources::DatabaseUse;
@@ -127,8 +128,9 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
     let cancellation = global.cancellation(None);
     let session = args.source.open(&cancellation, global)?;
-    let destination = match &args.output {
-        Some(path) => Destination::File(path.clone()),
+    let target = args.output.as_deref().map(Target::file).transpose()?;
+    let destination = match &target {
+        Some(target) => Destination::File(target.path().into()),
         None if args.all => Destination::Stdout(Extent::All),
         None => Destination::Stdout(terminal::fit().map_or(Extent::All, Extent::Fit)),
     };
@@ -137,6 +139,9 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Interrupted);
     }
     let rows = result?;
+    if let Some(target) = target {
+        target.finish()?;
+    }
     let secs = started.elapsed().as_secs_f64();
     tracing::info!(target: "posedata::query", rows, secs, "query finished");
     if let Some(path) = args.output

@@ -64,6 +64,11 @@ impl Signals {
         self.0.cancellation.clone()
     }
 
+    /// The token that a signal cancels, if it does not end the program.
+    pub fn cancellation(&self) -> Cancellation {
+        self.0.cancellation.clone()
+    }
+
     /// From now on the first signal ends the program. `false` if one came already.
     pub fn exit(&self) -> bool {
         *lock(&self.0.reaction) = Reaction::Exit;

@@ -299,7 +299,7 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let plan = Plan::new(args.config(), &store)?;
     tell_left_out(plan.left_out(), global);
     let training = plan.open(global.memory_limit_bytes())?;
-    let open_lake = global.lake_opener(DatabaseUse::Beside)?;
+    let open_lake = global.lake_opener(global.lake_paths()?, DatabaseUse::Beside)?;
     let lake: Option<&OpenLake<'_>> = match global.lake_paths()?.exists() {
         true => Some(&open_lake),
         false => None,

@@ -163,8 +163,10 @@ fn is_worth_a_record(
     let is_worth_it = match result {
         Ok(_) => has_worked || run.outcome == RunOutcome::Interrupted,
         // A lake that cannot be used takes no record either, and no lake is made for one.
-        Err(IngestError::Lake(_) | IngestError::NothingFound { .. }) => false,
+        Err(IngestError::Lake(_) | IngestError::Store(_) | IngestError::NothingFound { .. }) => {
+            false
+        }
         Err(IngestError::Pose(_) | IngestError::Panic(_)) => true,
     };
-    is_worth_it && config.lake.catalog().exists()
+    is_worth_it && config.lake.exists()
 }

@@ -9,7 +9,9 @@
 
 mod backends;
 mod history;
+mod located;
 mod memory;
+mod output_store;
 mod panics;
 mod persons;
 mod pipeline;
@@ -20,12 +22,11 @@ mod sources;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -35,11 +36,14 @@ pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
 use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace, VideoRecord};
 use crate::pose::{PoseBackend, PoseError};
+use crate::store::{RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
-use crate::video::{EncodeError, VideoError, capture_tags, check_file};
+use crate::video::{EncodeError, VideoError, capture_tags};
 pub use backends::Backends;
 pub use history::{RecordedIngest, run_recorded};
+use located::Located;
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
+use output_store::OutputStore;
 pub use panics::PanicError;
 use panics::caught;
 use pipeline::{Interruption, VideoJob};
@@ -47,7 +51,7 @@ pub use pipeline::{StageTimes, video_id};
 use plan::plan;
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
-pub use sources::{Source, SourceError, annotate_all, check_source};
+pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
@@ -66,6 +70,8 @@ pub struct IngestConfig {
     pub rows: RowConfig,
     /// What is written beside the lake.
     pub outputs: Outputs,
+    /// Where these files are sent to when they are whole, if they are not to stay in their folder.
+    pub send_outputs_to: Option<S3Address>,
     /// Videos at once at most, and the memory that they share.
     pub memory: MemoryPlan,
     /// Frames that a decoder hands on at once.
@@ -201,6 +207,8 @@ pub enum IngestError {
     #[error(transparent)]
     Lake(#[from] LakeError),
     #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
     Pose(#[from] PoseError),
     #[error(transparent)]
     Panic(#[from] PanicError),
@@ -231,6 +239,8 @@ struct Run<'a> {
     lake_is_new: bool,
     lake: LakeSlot,
     next_video: AtomicUsize,
+    /// Where files beside the lake are sent to, if not to a folder.
+    output_store: Option<OutputStore>,
     /// Names without suffix that several videos of this run share.
     shared_stems: Vec<OsString>,
     /// Content that this run has taken in hand, by its id, so that a copy is not worked on twice.
@@ -254,6 +264,44 @@ enum Claimed {
     Done(VideoOutcome),
 }
 
+/// A video that an ingest would take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// A path, or an address.
+    pub path: PathBuf,
+    /// `None` where a server does not say.
+    pub bytes: Option<u64>,
+}
+
+/// The videos that an ingest of `inputs` would take, in its order, without reading them; and why
+/// stores could not be looked into.
+///
+/// # Errors
+/// When there is nothing.
+pub fn find(
+    inputs: &[PathBuf],
+    outputs: &Path,
+) -> Result<(Vec<Found>, Vec<StoreError>), IngestError> {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for candidate in plan(inputs, outputs) {
+        let path = candidate.path().to_path_buf();
+        let bytes = match &candidate {
+            plan::Candidate::Remote(_, file) => file.byte_size,
+            local => Some(local.byte_size()),
+        };
+        match candidate {
+            plan::Candidate::Unreachable(_, error) => errors.push(error),
+            _ => found.push(Found { path, bytes }),
+        }
+    }
+    match found.is_empty() && errors.is_empty() {
+        true => Err(IngestError::NothingFound {
+            inputs: inputs.to_vec(),
+        }),
+        false => Ok((found, errors)),
+    }
+}
+
 /// Ingests all videos of the order; returns when each is committed, skipped or has failed.
 ///
 /// When `cancellation` says so, videos in work are given up, and those that were committed stay.
@@ -275,10 +323,7 @@ pub fn run(
         });
     }
     config.lake.prepare()?;
-    let sizes = videos
-        .iter()
-        .map(|video| fs::metadata(video.path()).map_or(0, |m| m.len()));
-    observer.planned(sizes.sum());
+    observer.planned(videos.iter().map(plan::Candidate::byte_size).sum());
     let run = Run {
         config,
         backends,
@@ -289,6 +334,9 @@ pub fn run(
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
         shared_stems: shared_stems(videos.iter().map(plan::Candidate::path)),
+        output_store: (config.send_outputs_to.clone())
+            .map(OutputStore::open)
+            .transpose()?,
         claims: Mutex::new(HashMap::new()),
         reports: Mutex::new(Vec::new()),
     };
@@ -311,7 +359,7 @@ pub fn run(
     let mut reports = std::mem::take(&mut *lock(&run.reports));
     reports.sort_by_key(|(index, _)| *index);
     Ok(IngestSummary {
-        lake: config.lake.root().into(),
+        lake: config.lake.root(),
         videos: reports.into_iter().map(|(_, report)| report).collect(),
         elapsed_secs: started.elapsed().as_secs_f64(),
         peak_memory_bytes: crate::resources::peak_resident_bytes(),
@@ -360,6 +408,50 @@ impl Run<'_> {
         Ok(self.config.outputs.of_video(&stem))
     }
 
+    /// Files beside the lake that are not there.
+    fn missing_outputs(&self, path: &Path, video_id: &str) -> Result<Vec<PathBuf>, Interruption> {
+        let mut paths = self.outputs_of(path, video_id)?.paths();
+        if let Some(store) = &self.output_store {
+            return Ok(store.missing(&paths)?);
+        }
+        paths.retain(|path| !path.exists());
+        Ok(paths)
+    }
+
+    /// What is told of a video elsewhere that need not be fetched: the lake has its rows, made of this
+    /// content with these settings.
+    fn known_remote(&self, path: &Path, file: &RemoteFile) -> Option<VideoReport> {
+        if self.config.replace == Replace::Always || self.lake_is_new {
+            return None;
+        }
+        let etag = file.etag.as_ref()?;
+        let lake = self.shared_lake()?;
+        let is_same = |video: &IngestedVideo| {
+            Path::new(&video.path) == path && video.source_etag.as_ref() == Some(etag)
+        };
+        let mut videos = lake.ingested.iter();
+        let (video_id, video) = videos.find(|(_, video)| is_same(video))?;
+        let has_settings = match self.config.rows.slow_motion {
+            // Only the file itself says what becomes of it, and the lake what became of it.
+            SlowMotion::Auto => {
+                let found = lock(&lake.lake).find_videos(std::slice::from_ref(video_id));
+                found.is_ok_and(|found| {
+                    (found.iter()).any(|video| self.config.rows.is_config_of(&video.config))
+                })
+            }
+            _ => {
+                let config = self.config.rows.to_json();
+                pipeline::short_hash(blake3::hash(config.as_bytes())) == video.config_hash
+            }
+        };
+        if !has_settings {
+            return None;
+        }
+        let mut report = skipped(path, video_id);
+        report.missing_outputs = self.missing_outputs(path, video_id).ok()?;
+        Some(report)
+    }
+
     fn work(&self, videos: &[plan::Candidate], threads: usize) {
         let mut backend = None;
         loop {
@@ -390,24 +482,29 @@ impl Run<'_> {
         threads: usize,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) {
-        let path = match video {
-            plan::Candidate::Video(path) => path,
+        let path = video.path();
+        let located = match video {
+            plan::Candidate::Video(path) => caught(|| Located::on_disk(path)),
+            plan::Candidate::Remote(path, file) => {
+                if let Some(report) = self.known_remote(path, file) {
+                    return self.report(index, report);
+                }
+                caught(|| Located::fetch(path, file, &self.cancellation))
+            }
             plan::Candidate::Broken(path, error) => {
                 return self.report(index, failed(path, error));
             }
+            plan::Candidate::Unreachable(path, error) => {
+                return self.report(index, failed(path, error));
+            }
         };
-        let hashing = Instant::now();
-        let identified = caught(|| {
-            check_file(path)?;
-            Ok(pipeline::video_id(path)?)
-        });
-        let hash_time = hashing.elapsed();
-        let video_id = match identified {
-            Ok(video_id) => video_id,
+        let source = match located {
+            Ok(source) => source,
             Err(interruption) => {
                 return self.report(index, self.interrupted(path, interruption));
             }
         };
+        let video_id = source.video_id.clone();
         match self.claim(index, path, &video_id) {
             Claimed::Ours => {}
             Claimed::InWork => return,
@@ -415,13 +512,13 @@ impl Run<'_> {
                 return self.report(index, report_of_copy(path, &video_id, &outcome));
             }
         }
-        let done =
-            caught(|| self.try_ingest(index, path, video_id.clone(), hash_time, threads, backend));
+        let done = caught(|| self.try_ingest(index, &source, threads, backend));
         if matches!(done, Err(Interruption::Panic(_))) {
             // Nobody knows in what state the models are.
             *backend = None;
         }
         let report = done.unwrap_or_else(|interruption| self.interrupted(path, interruption));
+        let report = source.named(report);
         let outcome = report.outcome.clone();
         self.report(index, report);
         for (copy, path) in self.conclude(&video_id, &outcome) {
@@ -456,8 +553,16 @@ impl Run<'_> {
 
     fn interrupted(&self, path: &Path, interruption: Interruption) -> VideoReport {
         match interruption {
-            Interruption::Stopped => VideoReport::without_rows(path, VideoOutcome::Cancelled),
+            Interruption::Stopped
+            | Interruption::Store(StoreError::Cancelled)
+            | Interruption::Lake(LakeError::Cancelled) => {
+                VideoReport::without_rows(path, VideoOutcome::Cancelled)
+            }
             Interruption::Video(error) => failed(path, &error),
+            Interruption::Store(error) => failed(path, &error),
+            Interruption::Fetched(error) => {
+                VideoReport::without_rows(path, VideoOutcome::Failed { error })
+            }
             Interruption::Lake(error) => failed(path, &error),
             Interruption::Memory(error) => failed(path, &error),
             Interruption::Annotation(error) => failed(path, &error),
@@ -478,13 +583,12 @@ impl Run<'_> {
     fn try_ingest(
         &self,
         index: usize,
-        path: &Path,
-        video_id: String,
-        hash_time: Duration,
+        source: &Located,
         threads: usize,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) -> Result<VideoReport, Interruption> {
-        let tags = capture_tags(path);
+        let (path, video_id) = (source.path.as_path(), source.video_id.clone());
+        let tags = capture_tags(&source.file);
         let slow_motion = self.config.rows.slow_motion;
         let rows = self.config.rows.clone();
         let rows = rows.with_slow_motion(slow_motion.of_video(tags));
@@ -496,14 +600,13 @@ impl Run<'_> {
             let known = lake.ingested.get(&video_id);
             if known.is_some_and(|video| video.config_hash == config_hash) {
                 let mut report = skipped(path, &video_id);
-                report.missing_outputs = self.outputs_of(path, &video_id)?.paths();
-                report.missing_outputs.retain(|path| !path.exists());
+                report.missing_outputs = self.missing_outputs(path, &video_id)?;
                 return Ok(report);
             }
         }
         let outputs = self.outputs_of(path, &video_id)?;
         let job = VideoJob {
-            path,
+            path: &source.file,
             video_id: &video_id,
             config_json: &config,
             config_hash: &config_hash,
@@ -523,7 +626,12 @@ impl Run<'_> {
             Some(backend) => Ok(backend),
             none => Ok(none.insert((self.backends)(threads)?)),
         };
-        let done = pipeline::process(&job, backend)?;
+        let mut done = pipeline::process(&job, backend)?;
+        source.name(&mut done.record);
+        let outputs = match &self.output_store {
+            Some(store) => store.send(&outputs.paths())?,
+            None => outputs.paths(),
+        };
         let shared = self.shared_lake().ok_or(Interruption::Stopped)?;
         let committing = Instant::now();
         let lake_bytes = done.staged.byte_size;
@@ -534,7 +642,7 @@ impl Run<'_> {
             self.config.replace,
         )?;
         let mut stages = done.stages;
-        stages.hash_secs = hash_time.as_secs_f64();
+        stages.hash_secs = source.hash_time.as_secs_f64();
         stages.commit_secs = committing.elapsed().as_secs_f64();
         Ok(VideoReport {
             path: path.into(),
@@ -549,7 +657,7 @@ impl Run<'_> {
             corrupt_frame_count: done.record.picture.corrupt_frame_count,
             person_count: done.persons.len() as u64,
             lake_bytes,
-            outputs: outputs.paths(),
+            outputs,
             missing_outputs: Vec::new(),
             stages,
             notes: done.notes,
@@ -592,6 +700,12 @@ impl From<PanicError> for Interruption {
 impl From<VideoError> for Interruption {
     fn from(error: VideoError) -> Self {
         Self::Video(error)
+    }
+}
+
+impl From<StoreError> for Interruption {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

@@ -32,6 +32,7 @@ use crate::lake::{
 };
 use crate::metrics::Measurer;
 use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings};
+use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
     CaptureTags, Frame, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader,
@@ -88,6 +89,9 @@ impl StageTimes {
 pub enum Interruption {
     Stopped,
     Video(VideoError),
+    Store(StoreError),
+    /// A video from elsewhere is none; in words that name its address.
+    Fetched(String),
     Lake(LakeError),
     Pose(PoseError),
     Memory(MemoryError),
@@ -589,6 +593,7 @@ impl<'a> Estimation<'a> {
             },
             slow_motion_factor: self.times.lake_factor(),
             capture_fps: self.times.capture_fps,
+            source_etag: None,
         })
     }
 }

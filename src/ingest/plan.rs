@@ -1,4 +1,5 @@
-//! Finds the videos in what the user named: files as they are, folders with all below them.
+//! Finds the videos in what the user named: files as they are, folders and prefixes of buckets with all
+//! below them.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
 use crate::video::{Content, VideoError, sniff};
 
 /// Suffixes by which people call something a video: in a folder, a file so named that is no video
@@ -27,14 +29,32 @@ const OTHER_SUFFIXES: [&str; 15] = [
 #[derive(Debug)]
 pub enum Candidate {
     Video(PathBuf),
+    /// It lies elsewhere, and is fetched when it is its turn. The path is its address.
+    Remote(PathBuf, RemoteFile),
     /// It cannot be looked at.
     Broken(PathBuf, VideoError),
+    /// What has it cannot be reached, or has nothing there. The path is the address.
+    Unreachable(PathBuf, StoreError),
 }
 
 impl Candidate {
     pub fn path(&self) -> &Path {
         match self {
-            Self::Video(path) | Self::Broken(path, _) => path,
+            Self::Video(path)
+            | Self::Remote(path, _)
+            | Self::Broken(path, _)
+            | Self::Unreachable(path, _) => path,
+        }
+    }
+
+    /// The file's size, as far as it is known without reading it.
+    pub fn byte_size(&self) -> u64 {
+        match self {
+            Self::Video(path) | Self::Broken(path, _) => {
+                fs::metadata(path).map_or(0, |metadata| metadata.len())
+            }
+            Self::Remote(_, file) => file.byte_size.unwrap_or(0),
+            Self::Unreachable(..) => 0,
         }
     }
 }
@@ -43,12 +63,25 @@ impl Candidate {
 ///
 /// Folders are searched with everything below them, hidden entries excepted. In a folder a file
 /// counts as a video by its content, or by a video's suffix; a file that was named itself always
-/// counts. The folder `outputs`, where annotated videos are, is only searched when it was named.
+/// counts. Below a prefix of a bucket, whose files cannot be looked into, the suffix decides. The
+/// folder `outputs`, where annotated videos are, is only searched when it was named.
 pub fn plan(inputs: &[PathBuf], outputs: &Path) -> Vec<Candidate> {
     let outputs = fs::canonicalize(outputs).ok();
     let mut seen = HashSet::new();
     let mut candidates = Vec::new();
     for input in inputs {
+        match Address::of_path(input) {
+            Ok(None) => {}
+            Ok(Some(address)) => {
+                search_store(&address, &mut candidates);
+                continue;
+            }
+            Err(error) => {
+                // What is wrong with the address may be a password in it.
+                candidates.push(Candidate::Unreachable(without_secrets(input), error));
+                continue;
+            }
+        }
         match fs::metadata(input) {
             Ok(metadata) if metadata.is_dir() => search(input, outputs.as_deref(), &mut candidates),
             Ok(_) => candidates.push(Candidate::Video(input.clone())),
@@ -60,6 +93,34 @@ pub fn plan(inputs: &[PathBuf], outputs: &Path) -> Vec<Candidate> {
         seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.into()))
     });
     candidates
+}
+
+/// An address as far as everybody may see it.
+fn without_secrets(address: &Path) -> PathBuf {
+    let text = address.to_string_lossy();
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", &text));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}").into()
+}
+
+fn search_store(address: &Address, candidates: &mut Vec<Candidate>) {
+    let found = S3Settings::detect().and_then(|settings| store::find(address, &settings));
+    let files = match found {
+        Ok(files) => files,
+        Err(error) => {
+            let path = address.to_string().into();
+            return candidates.push(Candidate::Unreachable(path, error));
+        }
+    };
+    for file in files {
+        let path = PathBuf::from(file.address.to_string());
+        let is_hidden = file.address.file_name().starts_with('.');
+        let is_named = file.address == *address;
+        if is_named || !is_hidden && has_suffix(&path, &VIDEO_SUFFIXES) {
+            candidates.push(Candidate::Remote(path, file));
+        }
+    }
 }
 
 fn unreadable(path: PathBuf, error: &dyn std::fmt::Display) -> Candidate {

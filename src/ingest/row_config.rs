@@ -93,6 +93,18 @@ impl RowConfig {
         self.people_from.is_some()
     }
 
+    /// Whether rows with this configuration, as JSON, are what these settings give, whatever the
+    /// file's tags made of its slow motion.
+    pub(super) fn is_config_of(&self, json: &str) -> bool {
+        let without_slow_motion = |json: &str| {
+            let mut config: serde_json::Value = serde_json::from_str(json).ok()?;
+            config.as_object_mut()?.remove("slow_motion");
+            Some(config)
+        };
+        let wanted = without_slow_motion(&self.to_json());
+        wanted.is_some() && wanted == without_slow_motion(json)
+    }
+
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a plain struct of strings and numbers")
     }

@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
+use super::pipeline::short_hash;
 use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
+use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, VideoRecord};
+use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
 use crate::sync::Cancellation;
 use crate::video::VideoError;
 
@@ -16,6 +21,20 @@ pub struct Source {
     pub path: PathBuf,
     /// Name without suffix under which files made of it do not meet those of other videos.
     pub stem: String,
+}
+
+/// A video's file on this machine. One that was fetched goes with this.
+#[derive(Debug)]
+pub struct LocalFile {
+    path: PathBuf,
+    _scratch: Option<TempDir>,
+}
+
+impl LocalFile {
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// Why a video's pictures cannot be used.
@@ -29,6 +48,8 @@ pub enum SourceError {
     Changed { path: PathBuf },
     #[error(transparent)]
     Lake(#[from] LakeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     Video(#[from] VideoError),
     #[error(transparent)]
@@ -74,38 +95,72 @@ impl Source {
         Ok(sources)
     }
 
-    /// Refuses a file that is not the one that was ingested: the rows of one video on the pictures
-    /// of another would be worse than nothing.
+    /// The file with the pictures; one that lies elsewhere is fetched. A file that is not the one that
+    /// was ingested is refused: the rows of one video on the pictures of another would be worse than
+    /// nothing.
     ///
     /// # Errors
-    /// When the file is gone or has changed.
-    pub fn check(&self) -> Result<(), SourceError> {
-        check_source(&self.video, &self.path)
+    /// When the file is gone or has changed, or cannot be fetched.
+    pub fn local(&self, cancellation: &Cancellation) -> Result<LocalFile, SourceError> {
+        let Some(address) = Address::of_path(&self.path)? else {
+            check_source(&self.video, &self.path)?;
+            return Ok(LocalFile {
+                path: self.path.clone(),
+                _scratch: None,
+            });
+        };
+        let settings = S3Settings::detect()?;
+        let scratch = tempfile::Builder::new().prefix("posedata-").tempdir();
+        let scratch = scratch.map_err(|e| StoreError::Local {
+            path: std::env::temp_dir(),
+            reason: why_not_written(&e),
+        })?;
+        let path = scratch.path().join(&self.video.file_name);
+        let remote = RemoteFile {
+            address,
+            byte_size: None,
+            etag: None,
+        };
+        let hash = store::fetch(&remote, &path, &settings, cancellation)?;
+        match short_hash(hash) == self.video.video_id {
+            true => Ok(LocalFile {
+                path,
+                _scratch: Some(scratch),
+            }),
+            false => Err(SourceError::Changed {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     /// Draws what the lake knows on the video; gives the file in `folder`.
     ///
     /// # Errors
-    /// As [`Self::check`], or when the video cannot be read or written, or it is cancelled.
+    /// As [`Self::local`], or when the video cannot be read or written, or it is cancelled.
     pub fn annotate(
         &self,
         lake: &Lake,
         folder: &Path,
         cancellation: &Cancellation,
     ) -> Result<PathBuf, SourceError> {
-        self.check()?;
+        let local = self.local(cancellation)?;
         let outputs = Outputs {
             folder: folder.into(),
             annotated_video: AnnotatedVideo::On,
             pose_json: PoseJson::Off,
         };
         let output = outputs.annotated_video_of(&self.stem);
-        replay::annotate(&self.path, lake.frames(&self.video)?, &output, cancellation)?;
+        replay::annotate(
+            local.path(),
+            lake.frames(&self.video)?,
+            &output,
+            cancellation,
+        )?;
         Ok(output)
     }
 }
 
-/// As [`Source::check`], for a file that is known already.
+/// As [`Source::local`], for a file that is known already.
 ///
 /// # Errors
 /// When the file is gone or has changed.

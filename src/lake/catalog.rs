@@ -1,8 +1,8 @@
 //! The catalog: where it lies, the SQL that attaches it, and who may do so.
 //!
-//! Two locks keep its users apart: DuckDB's own on the file, between processes, for which a session
-//! waits, and [`CatalogLock`], between the sessions of one process, which the first does not keep
-//! apart.
+//! Two locks keep the users of a catalog in a file apart: DuckDB's own on the file, between processes,
+//! for which a session waits, and [`CatalogLock`], between the sessions of one process, which the
+//! first does not keep apart. A catalog in a database has a lock of its own, see `remote`.
 
 use std::cell::Cell;
 use std::fs;
@@ -10,15 +10,21 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use duckdb::Connection;
+
+use super::address::LakeAddress;
 use super::error::LakeError;
 use super::location::LakePaths;
-use super::sql::{quoted, quoted_text};
+use super::sql::{quoted, quoted_name, quoted_text};
 
 /// Name under which the lake is attached.
 pub const LAKE_NAME: &str = "lake";
 
-/// The catalog's own tables, while the lake is attached.
-pub(super) const METADATA: &str = "__ducklake_metadata_lake";
+/// The database with the catalog's own tables, while the lake is attached.
+const METADATA: &str = "__ducklake_metadata_lake";
+
+/// The session's secret that leads to the database of a lake's catalog.
+pub(super) const CATALOG_SECRET: &str = "posedata_catalog";
 
 /// Beginning of the name of the folder in which a new catalog is made; it is inside the lake, so
 /// that the catalog can be given its name in one step.
@@ -33,49 +39,71 @@ const BLOCK_BYTES: u32 = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     ReadOnly,
+    /// Reading while nobody can commit.
+    ReadOnlyExclusive,
     ReadWrite,
 }
 
 /// A catalog, or the place for one.
 #[derive(Clone, Debug)]
 pub(super) struct Catalog {
-    path: PathBuf,
-    data: PathBuf,
+    place: Place,
+    /// Where the files lie, as SQL names it.
+    data: String,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    File(PathBuf),
+    /// A schema of the database that the secret [`CATALOG_SECRET`] leads to.
+    Database {
+        schema: String,
+    },
 }
 
 impl Catalog {
     pub fn of(paths: &LakePaths) -> Self {
-        Self::at(&paths.catalog(), &paths.data())
+        let place = match paths.address() {
+            LakeAddress::Folder(_) => Place::File(paths.catalog()),
+            LakeAddress::Postgres(address) => Place::Database {
+                schema: address.schema.clone(),
+            },
+        };
+        let data = paths.data_location();
+        Self { place, data }
     }
 
-    /// A catalog elsewhere over the files in the folder `data`.
-    pub fn at(path: &Path, data: &Path) -> Self {
+    /// A catalog file elsewhere over the files at `data`.
+    pub fn at(path: &Path, data: &str) -> Self {
         Self {
-            path: path.into(),
+            place: Place::File(path.into()),
             data: data.into(),
         }
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether there is no catalog, or nothing but the empty file that a killed process left of one.
     pub fn is_not_made_yet(&self) -> bool {
-        match fs::metadata(&self.path) {
+        let Place::File(path) = &self.place else {
+            return false;
+        };
+        match fs::metadata(path) {
             Ok(metadata) => metadata.is_file() && metadata.len() == 0,
             Err(e) => e.kind() == ErrorKind::NotFound,
         }
     }
 
-    pub fn byte_size(&self) -> u64 {
-        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    /// The schema that has the catalog's own tables while the lake is attached, as SQL names it.
+    pub fn metadata(&self) -> String {
+        match &self.place {
+            Place::File(_) => METADATA.into(),
+            Place::Database { schema } => format!("{METADATA}.{schema}"),
+        }
     }
 
     /// Attaches the lake as it is, or as it was at snapshot `version`.
     pub fn attach(&self, name: &str, access: Access, version: Option<u64>) -> String {
         let mode = match access {
-            Access::ReadOnly => ", READ_ONLY",
+            Access::ReadOnly | Access::ReadOnlyExclusive => ", READ_ONLY",
             Access::ReadWrite => "",
         };
         let at = version.map_or(String::new(), |v| format!(", SNAPSHOT_VERSION {v}"));
@@ -84,35 +112,90 @@ impl Catalog {
 
     /// Makes the catalog, without a table yet, and attaches it.
     pub fn create(&self, name: &str) -> String {
-        self.attach_with(name, &format!(", META_BLOCK_SIZE {BLOCK_BYTES}"))
+        match &self.place {
+            Place::File(_) => self.attach_with(name, &format!(", META_BLOCK_SIZE {BLOCK_BYTES}")),
+            Place::Database { .. } => self.attach_with(name, ""),
+        }
     }
 
     fn attach_with(&self, name: &str, options: &str) -> String {
-        let source = quoted_text(&format!("ducklake:{}", self.path.display()));
-        let data = quoted(&self.data);
+        let data = quoted_text(&self.data);
+        let (source, place) = match &self.place {
+            Place::File(path) => (format!("ducklake:{}", path.display()), String::new()),
+            Place::Database { schema } => (
+                "ducklake:postgres:".into(),
+                format!(
+                    "META_SECRET {}, METADATA_SCHEMA {}, ",
+                    quoted_text(CATALOG_SECRET),
+                    quoted_text(schema)
+                ),
+            ),
+        };
+        let source = quoted_text(&source);
         // The data path in the catalog is the one of the lake's first day; lakes may be moved.
         format!(
-            "ATTACH {source} AS {name} (DATA_PATH {data}, OVERRIDE_DATA_PATH true{options}); USE {name}"
+            "ATTACH {source} AS {name} ({place}DATA_PATH {data}, OVERRIDE_DATA_PATH true{options}); USE {name}"
         )
     }
 
     /// Attaches the catalog as the plain database that it is.
     pub fn attach_database(&self, name: &str) -> String {
-        format!("ATTACH {} AS {name}", quoted(&self.path))
+        match &self.place {
+            Place::File(path) => format!("ATTACH {} AS {name}", quoted(path)),
+            Place::Database { .. } => {
+                format!("ATTACH '' AS {name} (TYPE postgres, SECRET {CATALOG_SECRET})")
+            }
+        }
     }
 
-    /// Copies the plain database `source` to this catalog's place.
-    pub fn copy_from(&self, source: &str, name: &str) -> String {
-        format!(
-            "ATTACH {} AS {name} (BLOCK_SIZE {BLOCK_BYTES});
-             COPY FROM DATABASE {source} TO {name}",
-            quoted(&self.path)
-        )
+    /// How the plain database's schema with the catalog's own tables is called, where it is attached
+    /// as `name`.
+    pub fn schema_in(&self, name: &str) -> String {
+        match &self.place {
+            Place::File(_) => name.into(),
+            Place::Database { schema } => format!("{name}.{schema}"),
+        }
     }
 
     /// Lets go of a catalog, if one is attached by that name.
     pub fn detach(name: &str) -> String {
         format!("USE memory; DETACH DATABASE IF EXISTS {name}")
+    }
+
+    /// Makes this catalog's file, attached as `name`, a copy of the attached catalog `source`.
+    ///
+    /// # Errors
+    /// When the disk takes no more, or the source cannot be read.
+    pub fn copy_from(
+        &self,
+        source: &Self,
+        connection: &Connection,
+        name: &str,
+    ) -> duckdb::Result<()> {
+        let Place::File(path) = &self.place else {
+            return Err(duckdb::Error::InvalidQuery);
+        };
+        connection.execute_batch(&format!(
+            "ATTACH {} AS {name} (BLOCK_SIZE {BLOCK_BYTES})",
+            quoted(path)
+        ))?;
+        let Place::Database { schema } = &source.place else {
+            return connection.execute_batch(&format!("COPY FROM DATABASE {METADATA} TO {name}"));
+        };
+        // A database's indexes cannot be copied, and other tables may lie beside the catalog's.
+        let mut statement = connection.prepare(
+            "SELECT table_name FROM duckdb_tables()
+             WHERE database_name = ? AND schema_name = ? AND starts_with(table_name, 'ducklake')",
+        )?;
+        let tables = statement.query_map([METADATA, schema.as_str()], |row| row.get(0))?;
+        let tables: Vec<String> = tables.collect::<Result<_, _>>()?;
+        for table in tables {
+            let table = quoted_name(&table);
+            connection.execute_batch(&format!(
+                "CREATE TABLE {name}.main.{table} AS FROM {METADATA}.{schema}.{table}"
+            ))?;
+        }
+        Ok(())
     }
 }
 

@@ -1,15 +1,14 @@
 //! Checksums of the lake's files, in the table `files`.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use duckdb::Connection;
 
-use super::catalog::{Access, METADATA};
+use super::catalog::Access;
 use super::error::LakeError;
 use super::inventory::{CatalogFile, FileKind, catalog_files, recorded_paths};
 use super::session::Lake;
-use super::sql::{in_transaction, insert, parquet, row};
+use super::sql::{insert, parquet, row};
 use super::time::UtcTime;
 
 /// A row of the table `files`.
@@ -50,7 +49,7 @@ impl Lake {
     pub(super) fn record_checksums(&self) -> Result<u64, LakeError> {
         let missing = self.attached(Access::ReadOnly, |connection| {
             let recorded = recorded_paths(connection)?;
-            let files = catalog_files(connection, METADATA, self.paths())?;
+            let files = catalog_files(connection, &self.metadata(), self.paths())?;
             let is_missing = |file: &CatalogFile| {
                 file.is_current && file.kind == FileKind::Rows && !recorded.contains(&file.path)
             };
@@ -59,60 +58,59 @@ impl Lake {
         // Hashing takes time; others may commit meanwhile.
         let mut hashed = Vec::new();
         for file in missing {
-            let path = self.data_files().path(&file.path);
+            let location = self.data_files().location(&file.path);
             match self.data_files().hash(&file.path) {
                 Ok((blake3, byte_size)) => {
-                    let video_id = only_video(self.connection(), &path)?;
+                    let video_id = only_video(self.connection(), &location)?;
                     hashed.push((file, video_id, blake3, byte_size));
                 }
                 // Compacted or removed meanwhile.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => {
-                    let reason = e.to_string();
-                    return Err(LakeError::DamagedFile { path, reason });
+                    return Err(LakeError::DamagedFile {
+                        path: location.into(),
+                        reason: e.to_string(),
+                    });
                 }
             }
         }
-        self.attached(Access::ReadWrite, |connection| {
-            let current: HashSet<String> = catalog_files(connection, METADATA, self.paths())?
-                .into_iter()
-                .filter(|file| file.is_current && file.kind == FileKind::Rows)
-                .map(|file| file.path)
-                .collect();
+        self.transaction(|connection| {
+            let current: HashSet<String> =
+                catalog_files(connection, &self.metadata(), self.paths())?
+                    .into_iter()
+                    .filter(|file| file.is_current && file.kind == FileKind::Rows)
+                    .map(|file| file.path)
+                    .collect();
             let recorded = recorded_paths(connection)?;
-            let mut gone = recorded.difference(&current).peekable();
-            hashed.retain(|(file, ..)| {
+            for path in recorded.difference(&current) {
+                connection.execute("DELETE FROM files WHERE path = ?", [path])?;
+            }
+            let still_missing = hashed.iter().filter(|(file, ..)| {
                 current.contains(&file.path) && !recorded.contains(&file.path)
             });
-            if hashed.is_empty() && gone.peek().is_none() {
-                return Ok(0);
+            let mut count = 0;
+            for (file, video_id, blake3, byte_size) in still_missing {
+                let record = FileRecord {
+                    path: &file.path,
+                    table: &file.table,
+                    video_id: video_id.as_deref(),
+                    row_count: file.row_count,
+                    byte_size: *byte_size,
+                    blake3,
+                };
+                record_file(connection, &record)?;
+                count += 1;
             }
-            in_transaction(connection, || {
-                for path in gone {
-                    connection.execute("DELETE FROM files WHERE path = ?", [path])?;
-                }
-                for (file, video_id, blake3, byte_size) in &hashed {
-                    let record = FileRecord {
-                        path: &file.path,
-                        table: &file.table,
-                        video_id: video_id.as_deref(),
-                        row_count: file.row_count,
-                        byte_size: *byte_size,
-                        blake3,
-                    };
-                    record_file(connection, &record)?;
-                }
-                Ok(hashed.len() as u64)
-            })
+            Ok(count)
         })
     }
 }
 
 /// The one video whose rows a file holds.
-fn only_video(connection: &Connection, path: &Path) -> Result<Option<String>, LakeError> {
+fn only_video(connection: &Connection, location: &str) -> Result<Option<String>, LakeError> {
     let sql = format!(
         "SELECT if(min(video_id) = max(video_id), min(video_id), NULL) FROM {}",
-        parquet(path)
+        parquet(location)
     );
     match connection.query_row(&sql, [], |row| row.get(0)) {
         Ok(video_id) => Ok(video_id),

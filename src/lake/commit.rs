@@ -1,5 +1,7 @@
 //! Commits: what comes into the lake or goes out of it, comes and goes in one transaction.
 
+use std::time::{Duration, Instant};
+
 use duckdb::Connection;
 
 use super::catalog::{Access, LAKE_NAME};
@@ -7,10 +9,15 @@ use super::checksums::{FileRecord, record_file};
 use super::error::{LakeError, database_message};
 use super::location::model_file_prefix;
 use super::records::{PersonRecord, VideoRecord, insert_persons, insert_video};
+use super::remote::is_passing;
 use super::session::Lake;
-use super::sql::{in_transaction, quoted, quoted_name};
+use super::sql::{in_transaction, quoted_name, quoted_text};
 use super::staged::StagedFile;
 use super::writer::StagedVideo;
+
+/// How long a commit waits before it is done again at first, and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
 const DATA_TABLES: [&str; 5] = [
@@ -63,16 +70,112 @@ impl Lake {
         staged: StagedVideo,
         replace: Replace,
     ) -> Result<CommitOutcome, LakeError> {
-        self.attached(Access::ReadWrite, |connection| {
-            let outcome = in_transaction(connection, || {
-                add_video(connection, video, persons, &staged, replace)
-            });
-            let files = staged.landmarks.into_iter().chain([staged.metrics]);
-            if !matches!(outcome, Ok(CommitOutcome::AlreadyThere)) {
-                keep_named_files(connection, &outcome, files.collect());
-            }
-            outcome
+        let has_landmarks = staged.landmarks.is_some();
+        let files = staged.landmarks.into_iter().chain([staged.metrics]);
+        let are_ours = |outcome: &CommitOutcome| *outcome != CommitOutcome::AlreadyThere;
+        self.commit_files(files.collect(), are_ours, |connection, files| {
+            let tables = match has_landmarks {
+                true => &["landmarks", "metrics"][..],
+                false => &["metrics"],
+            };
+            let files = tables.iter().copied().zip(files);
+            add_video(self, connection, video, persons, files, replace)
         })
+    }
+
+    /// Makes files and what belongs to them part of the lake, in one transaction.
+    ///
+    /// A lake in a database may be out of reach for a while, or another process may have committed in
+    /// between; then it is done again, until the session's patience ends. Whether an attempt whose end
+    /// is not known was committed is looked up before.
+    ///
+    /// `work` gets the files in their order; `are_kept` tells of what it gave whether they are the
+    /// lake's now. All others are deleted.
+    ///
+    /// # Errors
+    /// When the commit fails; then the lake is as it was. Where that cannot be told the files stay:
+    /// what the catalog names must not be deleted, and what it does not name is cleared away later.
+    pub(super) fn commit_files<R: Clone>(
+        &self,
+        mut files: Vec<StagedFile>,
+        are_kept: impl Fn(&R) -> bool,
+        work: impl Fn(&Connection, &[StagedFile]) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
+        for file in &mut files {
+            file.send(self.paths())?;
+        }
+        let mut unclear: Option<R> = None;
+        let committed = self.again_while_passing(|| {
+            self.attached(Access::ReadWrite, |connection| {
+                if let Some(value) = &unclear
+                    && is_named(connection, &self.metadata(), &files)?
+                {
+                    return Ok(value.clone());
+                }
+                let mut given = None;
+                let outcome = in_transaction(connection, || {
+                    let value = work(connection, &files)?;
+                    given = Some(value.clone());
+                    Ok(value)
+                });
+                if matches!(outcome, Err(LakeError::Commit { .. })) {
+                    unclear = given;
+                }
+                outcome
+            })
+        });
+        let are_kept = match &committed {
+            Ok(value) => are_kept(value),
+            Err(_) => {
+                unclear.is_some_and(|value| are_kept(&value))
+                    && self
+                        .attached(Access::ReadOnly, |connection| {
+                            is_named(connection, &self.metadata(), &files)
+                        })
+                        .unwrap_or(true)
+            }
+        };
+        if are_kept {
+            files.into_iter().for_each(StagedFile::keep);
+        }
+        committed
+    }
+
+    /// Does all of `work` in one transaction, or nothing of it; again as [`Self::commit_files`] does.
+    ///
+    /// # Errors
+    /// When the commit fails; then the lake is as it was.
+    pub(super) fn transaction<R>(
+        &self,
+        work: impl Fn(&Connection) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
+        self.again_while_passing(|| {
+            self.attached(Access::ReadWrite, |connection| {
+                in_transaction(connection, || work(connection))
+            })
+        })
+    }
+
+    /// Does something again that failed only because the lake's database was out of reach for a
+    /// while, or because another process was faster. Lakes in folders have a single try: nobody else
+    /// can commit while they are in use.
+    pub(super) fn again_while_passing<R>(
+        &self,
+        mut attempt: impl FnMut() -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match attempt() {
+                Err(error) if self.is_remote() && is_passing_commit(&error) => error,
+                done => return done,
+            };
+            if started.elapsed() > self.lock_timeout() || !self.cancellation().sleep(pause) {
+                return Err(error);
+            }
+            tracing::info!(target: "posedata::lake", %error, "the commit is tried again");
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Puts rows that were computed from a video's rows into the lake, in one transaction: each
@@ -125,8 +228,24 @@ impl Lake {
         config_hash: &str,
         replacements: Vec<Replacement>,
     ) -> Result<(), LakeError> {
-        self.attached(Access::ReadWrite, |connection| {
-            let outcome = in_transaction(connection, || {
+        let mut files = Vec::new();
+        let mut places = Vec::new();
+        for Replacement {
+            table,
+            of_model,
+            file,
+        } in replacements
+        {
+            let place = file.map(|file| {
+                files.push(file);
+                files.len() - 1
+            });
+            places.push((table, of_model, place));
+        }
+        self.commit_files(
+            files,
+            |()| true,
+            |connection, files| {
                 let is_there: bool = connection.query_row(
                     "SELECT count(*) > 0 FROM videos WHERE video_id = ? AND config_hash = ?",
                     [video_id, config_hash],
@@ -137,49 +256,75 @@ impl Lake {
                         video_id: video_id.into(),
                     });
                 }
-                for replacement in &replacements {
-                    let table = replacement.table;
-                    match &replacement.of_model {
+                for (table, of_model, place) in &places {
+                    match of_model {
                         None => drop(delete_rows(connection, table, video_id)?),
                         Some(model) => delete_model_rows(connection, table, video_id, model)?,
                     }
-                    if let Some(file) = &replacement.file {
-                        add_file(connection, table, Some(video_id), file)?;
+                    if let Some(file) = place.and_then(|place| files.get(place)) {
+                        self.add_file(connection, table, Some(video_id), file)?;
                     }
                 }
                 Ok(())
-            });
-            let files = replacements.into_iter().filter_map(|r| r.file);
-            keep_named_files(connection, &outcome, files.collect());
-            outcome
-        })
+            },
+        )
+    }
+
+    /// Adds a file to a table; `video_id` is `None` where it holds rows of several videos.
+    pub(super) fn add_file(
+        &self,
+        connection: &Connection,
+        table: &str,
+        video_id: Option<&str>,
+        file: &StagedFile,
+    ) -> Result<(), LakeError> {
+        let name = file.name();
+        let add = format!(
+            "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
+            quoted_text(&self.data_files().location(&name))
+        );
+        // The error names the file, but it is not the lake's yet.
+        let added = connection.execute_batch(&add);
+        added.map_err(|e| LakeError::Database(database_message(e)))?;
+        record_file(
+            connection,
+            &FileRecord {
+                path: &name,
+                table,
+                video_id,
+                row_count: file.row_count(),
+                byte_size: file.byte_size(),
+                blake3: file.blake3(),
+            },
+        )
     }
 }
 
-/// Keeps the files of a transaction that was committed, and deletes those of one that was not.
-/// Where that cannot be told they stay: what the catalog names must not be deleted, and what it
-/// does not name is cleared away later.
-pub(super) fn keep_named_files<R>(
+/// Whether any snapshot has one of the files: all came in one transaction. Another process may have
+/// replaced their rows since.
+fn is_named(
     connection: &Connection,
-    outcome: &Result<R, LakeError>,
-    files: Vec<StagedFile>,
-) {
-    let may_be_named = |file: &StagedFile| {
-        let sql = "SELECT count(*) > 0 FROM files WHERE path = ?";
-        let path = file.path_in_data().display().to_string();
-        connection
-            .query_row(sql, [path], |row| row.get(0))
-            .unwrap_or(true)
-    };
+    metadata: &str,
+    files: &[StagedFile],
+) -> Result<bool, LakeError> {
+    let sql =
+        format!("SELECT count(*) > 0 FROM {metadata}.ducklake_data_file WHERE ends_with(path, ?)");
     for file in files {
-        let is_named = match outcome {
-            Ok(_) => true,
-            Err(LakeError::Commit { .. }) => may_be_named(&file),
-            Err(_) => false,
-        };
-        if is_named {
-            file.keep();
+        let file_name = file.path().file_name().unwrap_or_default();
+        let file_name = file_name.to_string_lossy().into_owned();
+        if connection.query_row(&sql, [file_name], |row| row.get(0))? {
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+/// Whether a commit that ended so may go well when it is done again.
+fn is_passing_commit(error: &LakeError) -> bool {
+    match error {
+        LakeError::Commit { .. } | LakeError::Unreachable { .. } => true,
+        LakeError::Database(message) => is_passing(message),
+        _ => false,
     }
 }
 
@@ -218,38 +363,12 @@ fn delete_model_rows(
     Ok(())
 }
 
-/// Adds a file to a table; `video_id` is `None` where it holds rows of several videos.
-pub(super) fn add_file(
-    connection: &Connection,
-    table: &str,
-    video_id: Option<&str>,
-    file: &StagedFile,
-) -> Result<(), LakeError> {
-    let add = format!(
-        "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
-        quoted(file.path())
-    );
-    // The error names the file, but it is not the lake's yet.
-    let added = connection.execute_batch(&add);
-    added.map_err(|e| LakeError::Database(database_message(e)))?;
-    record_file(
-        connection,
-        &FileRecord {
-            path: &file.path_in_data().display().to_string(),
-            table,
-            video_id,
-            row_count: file.row_count(),
-            byte_size: file.byte_size(),
-            blake3: file.blake3(),
-        },
-    )
-}
-
-fn add_video(
+fn add_video<'f>(
+    lake: &Lake,
     connection: &Connection,
     video: &VideoRecord,
     persons: &[PersonRecord],
-    staged: &StagedVideo,
+    files: impl Iterator<Item = (&'static str, &'f StagedFile)>,
     replace: Replace,
 ) -> Result<CommitOutcome, LakeError> {
     let mut statement = connection.prepare("SELECT config_hash FROM videos WHERE video_id = ?")?;
@@ -264,14 +383,8 @@ fn add_video(
             delete_rows(connection, table, &video.video_id)?;
         }
     }
-    let files = [
-        ("landmarks", staged.landmarks.as_ref()),
-        ("metrics", Some(&staged.metrics)),
-    ];
     for (table, file) in files {
-        if let Some(file) = file {
-            add_file(connection, table, Some(&video.video_id), file)?;
-        }
+        lake.add_file(connection, table, Some(&video.video_id), file)?;
     }
     let main_person = persons.iter().find(|person| person.is_main);
     let main_person = main_person.map(|person| person.person);

@@ -7,10 +7,9 @@ use duckdb::{Connection, params};
 
 use super::catalog::Access;
 use super::columns::{Column, Layout, Storage, batch};
-use super::commit::{add_file, keep_named_files};
 use super::error::LakeError;
 use super::session::Lake;
-use super::sql::{in_transaction, insert, is_missing_table, row};
+use super::sql::{insert, is_missing_table, row};
 use super::staged::StagedFile;
 use super::table_file::TableFile;
 use super::time::UtcTime;
@@ -102,17 +101,18 @@ impl Lake {
     ) -> Result<(), LakeError> {
         self.create_or_check()?;
         let staged = self.stage_examples(&dataset.dataset, examples)?;
-        self.attached(Access::ReadWrite, |connection| {
-            let outcome = in_transaction(connection, || {
+        let files = staged.into_iter().collect();
+        self.commit_files(
+            files,
+            |()| true,
+            |connection, files| {
                 forget_dataset(connection, &dataset.dataset)?;
-                if let Some(file) = &staged {
-                    add_file(connection, TABLE, None, file)?;
+                for file in files {
+                    self.add_file(connection, TABLE, None, file)?;
                 }
                 insert_dataset(connection, dataset)
-            });
-            keep_named_files(connection, &outcome, staged.into_iter().collect());
-            outcome
-        })
+            },
+        )
     }
 
     fn stage_examples<'a>(
@@ -191,20 +191,18 @@ impl Lake {
         video_ids: &[String],
         subject: Option<&str>,
     ) -> Result<(), LakeError> {
-        self.attached(Access::ReadWrite, |connection| {
-            in_transaction(connection, || {
-                for video_id in video_ids {
-                    connection.execute("DELETE FROM subjects WHERE video_id = ?", [video_id])?;
-                    if let Some(subject) = subject {
-                        insert(
-                            connection,
-                            "subjects",
-                            row! { video_id: video_id, subject: subject },
-                        )?;
-                    }
+        self.transaction(|connection| {
+            for video_id in video_ids {
+                connection.execute("DELETE FROM subjects WHERE video_id = ?", [video_id])?;
+                if let Some(subject) = subject {
+                    insert(
+                        connection,
+                        "subjects",
+                        row! { video_id: video_id, subject: subject },
+                    )?;
                 }
-                Ok(())
-            })
+            }
+            Ok(())
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::store::StoreError;
+
 /// What the system says where nothing may be written.
 pub(super) const WRITE_REFUSALS: [&str; 4] = [
     "Permission denied",
@@ -19,6 +21,32 @@ pub enum LakeError {
     Extension { path: PathBuf, reason: String },
     #[error("there is no lake yet; run `posedata ingest` first, or give --lake: {path}")]
     Missing { path: PathBuf },
+    #[error(
+        "there is no lake in this database; run `posedata lake create {address} --data-path s3://BUCKET/PREFIX/` (or a folder that all machines share)"
+    )]
+    MissingInDatabase { address: String },
+    #[error(
+        "DuckDB's extension {name} cannot be loaded ({reason}); a lake in a database needs it, run `posedata models add remote`: {path}"
+    )]
+    RemoteExtension {
+        name: &'static str,
+        path: PathBuf,
+        reason: String,
+    },
+    /// What `--lake` or `--data-path` say.
+    #[error("{reason}")]
+    WrongAddress { reason: String },
+    #[error(
+        "the lake's database cannot be reached ({reason}); check the address, PGPASSWORD and the server: {address}"
+    )]
+    Unreachable { address: String, reason: String },
+    #[error("a lake cannot be made here ({reason}): {place}")]
+    NotCreated { place: String, reason: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The work was called off while the lake was waited for.
+    #[error("cancelled")]
+    Cancelled,
     #[error("not a lake ({reason}); give another folder with --lake: {path}")]
     NotALake { path: PathBuf, reason: String },
     #[error(
@@ -70,10 +98,26 @@ pub enum LakeError {
     Damaged { video: String, reason: String },
 }
 
+impl LakeError {
+    /// Whether the same again may go well: what is wrong is neither the request nor the lake.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Locked { .. }
+            | Self::Unreachable { .. }
+            | Self::Write { .. }
+            | Self::Commit { .. }
+            | Self::VideoChanged { .. }
+            | Self::Database(_) => true,
+            Self::Store(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
+
 impl From<duckdb::Error> for LakeError {
     fn from(error: duckdb::Error) -> Self {
         let message = database_message(error);
-        match damaged_file(&message) {
+        match damaged_file(&message).filter(|_| !is_out_of_reach(&message)) {
             Some(path) => Self::DamagedFile {
                 path,
                 reason: message.lines().next().unwrap_or_default().into(),
@@ -83,16 +127,40 @@ impl From<duckdb::Error> for LakeError {
     }
 }
 
+/// Whether a message of the files' store says nothing of the file itself: the store cannot be reached
+/// or refuses, but does not say that the file is missing.
+pub(super) fn is_out_of_reach(message: &str) -> bool {
+    const SIGNS: [&str; 8] = [
+        "HTTP Error",
+        "HTTP GET error",
+        "HTTP HEAD error",
+        "Could not establish connection",
+        "Connection refused",
+        "the store cannot be used",
+        "access is refused",
+        "timed out",
+    ];
+    let says_missing = message.contains("404") || message.contains("NoSuchKey");
+    !says_missing && SIGNS.iter().any(|sign| message.contains(sign))
+}
+
 /// The Parquet file that DuckDB names when it cannot read it.
 fn damaged_file(message: &str) -> Option<PathBuf> {
     let is_of_reading = message.starts_with("IO Error")
         || message.starts_with("Invalid Input Error")
+        || message.starts_with("HTTP Error")
         || message.starts_with("TProtocolException");
     let quoted = message.split(['"', '\'']);
     let mut files = quoted.filter(|part| part.ends_with(".parquet"));
     let is_of_writing = WRITE_REFUSALS.iter().any(|text| message.contains(text));
-    let file = files.next().filter(|_| is_of_reading && !is_of_writing);
-    file.map(PathBuf::from)
+    let file = files.next().filter(|_| is_of_reading && !is_of_writing)?;
+    // Of a file in a bucket the message has the address as it was asked for.
+    let decoded = percent_encoding::percent_decode_str(file).decode_utf8();
+    let is_address = file.contains("://");
+    Some(decoded.ok().filter(|_| is_address).map_or_else(
+        || PathBuf::from(file),
+        |address| PathBuf::from(address.into_owned()),
+    ))
 }
 
 /// What DuckDB says, without the codes that the crate adds.

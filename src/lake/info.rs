@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::catalog::{Access, Catalog};
+use super::catalog::Access;
 use super::error::LakeError;
 use super::session::{Lake, format_version};
 use super::sql::quoted_name;
@@ -74,11 +74,11 @@ impl Lake {
                 })?
                 .collect::<Result<Vec<_>, _>>()?;
             Ok(LakeInfo {
-                path: self.paths().root().into(),
+                path: self.paths().root(),
                 format_version: format_version(connection)?,
                 tables: infos,
                 snapshots,
-                catalog_bytes: Catalog::of(self.paths()).byte_size(),
+                catalog_bytes: self.catalog_bytes()?,
             })
         })
     }

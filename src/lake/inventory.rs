@@ -2,16 +2,23 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use duckdb::Connection;
 
-use super::catalog::{METADATA, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX};
-use super::data_files::DataFiles;
+use super::address::LakeAddress;
+use super::catalog::{Catalog, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX};
+use super::data_files::{DataFiles, OWNER_FILE};
 use super::error::LakeError;
-use super::location::LakePaths;
+use super::location::{DataBucket, DataPlace, LakePaths};
 use super::sql::is_missing_table;
 use super::staged::Abandoned;
+use crate::files::why_not_written;
+
+/// Files of a lake in a database that nobody needs stay for a day.
+const MIN_SHARED_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +71,13 @@ pub(super) fn catalog_files(
          FROM named JOIN folders USING (table_id)
          ORDER BY ALL"
     );
+    let data_files = DataFiles::of(paths);
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| {
         let path: String = row.get(0)?;
         let is_rows: bool = row.get(3)?;
         Ok(CatalogFile {
-            path: DataFiles::of(paths).name(&path),
+            path: data_files.name(&path),
             table: row.get(1)?,
             table_id: row.get(2)?,
             kind: match is_rows {
@@ -85,12 +93,19 @@ pub(super) fn catalog_files(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Files that no snapshot needs any more, but that are not deleted yet; below the data folder.
+/// Files that no snapshot needs any more since at least `min_age`, but that are not deleted yet;
+/// below the data folder.
 pub(super) fn scheduled_files(
     connection: &Connection,
     paths: &LakePaths,
+    min_age: Duration,
 ) -> Result<Vec<String>, LakeError> {
-    let sql = format!("SELECT path FROM {METADATA}.ducklake_files_scheduled_for_deletion");
+    let metadata = Catalog::of(paths).metadata();
+    let sql = format!(
+        "SELECT path FROM {metadata}.ducklake_files_scheduled_for_deletion
+         WHERE schedule_start::TIMESTAMPTZ <= now() - to_seconds({})",
+        min_age.as_secs()
+    );
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
     let data_files = DataFiles::of(paths);
@@ -121,73 +136,104 @@ pub(super) struct UnnamedFiles {
 pub(super) struct Orphan {
     pub path: PathBuf,
     pub byte_size: u64,
-    abandoned: Abandoned,
-    kind: OrphanKind,
+    place: OrphanPlace,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OrphanKind {
-    File,
+enum OrphanPlace {
+    File(Abandoned),
     /// The folder around the lock file.
-    NewCatalog,
+    NewCatalog(Abandoned),
+    /// In the bucket of the lake's files.
+    Object {
+        bucket: Arc<DataBucket>,
+        key: String,
+    },
 }
 
 impl Orphan {
-    pub fn delete(self) -> std::io::Result<()> {
-        match self.kind {
-            OrphanKind::File => self.abandoned.delete(),
-            OrphanKind::NewCatalog => fs::remove_dir_all(&self.path),
-        }
+    pub fn delete(self) -> Result<(), LakeError> {
+        let deleted = match self.place {
+            OrphanPlace::File(abandoned) => abandoned.delete(),
+            OrphanPlace::NewCatalog(_held) => fs::remove_dir_all(&self.path),
+            OrphanPlace::Object { bucket, key } => return Ok(bucket.bucket.delete(&key)?),
+        };
+        deleted.map_err(|e| LakeError::Write {
+            reason: why_not_written(&e),
+            path: self.path,
+        })
     }
 }
 
-/// Looks through the lake's folder. The lake must be attached: while it is, nobody can commit, and
-/// a file that the catalog does not name and nobody holds belongs to nobody.
+/// How old a file must be that nobody needs before it is deleted. Other machines read a lake in a
+/// database while it is worked on, and the locks by which one tells whether a file's writer lives
+/// hold for one machine only.
+pub(super) fn min_age_to_delete(paths: &LakePaths) -> Duration {
+    match paths.address() {
+        LakeAddress::Folder(_) => Duration::ZERO,
+        LakeAddress::Postgres(_) => MIN_SHARED_AGE,
+    }
+}
+
+/// Looks through the lake's files. The lake must be attached so that nobody can commit: a file that
+/// the catalog does not name and nobody holds belongs to nobody.
 pub(super) fn unnamed_files(
     connection: &Connection,
     paths: &LakePaths,
 ) -> Result<UnnamedFiles, LakeError> {
-    let mut known: HashSet<String> = scheduled_files(connection, paths)?.into_iter().collect();
-    let named = catalog_files(connection, METADATA, paths)?;
+    let scheduled = scheduled_files(connection, paths, Duration::ZERO)?;
+    let mut known: HashSet<String> = scheduled.into_iter().collect();
+    let named = catalog_files(connection, &Catalog::of(paths).metadata(), paths)?;
     known.extend(named.into_iter().map(|file| file.path));
+    let min_age = min_age_to_delete(paths);
+    let data_files = DataFiles::of(paths);
     let mut unnamed = UnnamedFiles::default();
-    for listed in DataFiles::of(paths).list() {
-        if known.contains(&listed.name) {
+    for listed in data_files.list()? {
+        if known.contains(&listed.name) || listed.name == OWNER_FILE {
             continue;
         }
+        let path = data_files.shown(&listed.name);
         let is_of_lakes =
             listed.name.ends_with(".parquet") || listed.name.ends_with(".parquet.tmp");
         if !is_of_lakes || !listed.is_file {
-            unnamed.foreign.push(listed.path);
+            unnamed.foreign.push(path);
             continue;
         }
-        unnamed.add(&listed.path, &listed.path, OrphanKind::File);
+        let place = match paths.data_place() {
+            DataPlace::Folder(_) => Abandoned::claim(&path).map(OrphanPlace::File),
+            DataPlace::Bucket(bucket) => Some(OrphanPlace::Object {
+                bucket: Arc::clone(bucket),
+                key: bucket.key(&listed.name),
+            }),
+        };
+        match place.filter(|_| listed.age >= min_age) {
+            Some(place) => unnamed.orphans.push(Orphan {
+                path,
+                byte_size: listed.byte_size,
+                place,
+            }),
+            None => unnamed.in_work += 1,
+        }
     }
-    let root = fs::read_dir(paths.root()).into_iter().flatten().flatten();
+    let LakeAddress::Folder(root) = paths.address() else {
+        return Ok(unnamed);
+    };
+    let root = fs::read_dir(root).into_iter().flatten().flatten();
     for entry in root {
         let name = entry.file_name();
         if name
             .as_encoded_bytes()
             .starts_with(NEW_CATALOG_PREFIX.as_bytes())
         {
-            let lock = entry.path().join(NEW_CATALOG_LOCK);
-            unnamed.add(&entry.path(), &lock, OrphanKind::NewCatalog);
+            let path = entry.path();
+            match Abandoned::claim(&path.join(NEW_CATALOG_LOCK)) {
+                Some(abandoned) => unnamed.orphans.push(Orphan {
+                    byte_size: fs::metadata(&path).map_or(0, |metadata| metadata.len()),
+                    path,
+                    place: OrphanPlace::NewCatalog(abandoned),
+                }),
+                None => unnamed.in_work += 1,
+            }
         }
     }
     Ok(unnamed)
-}
-
-impl UnnamedFiles {
-    fn add(&mut self, path: &Path, lock: &Path, kind: OrphanKind) {
-        let byte_size = fs::metadata(path).map_or(0, |metadata| metadata.len());
-        match Abandoned::claim(lock) {
-            Some(abandoned) => self.orphans.push(Orphan {
-                path: path.into(),
-                byte_size,
-                abandoned,
-                kind,
-            }),
-            None => self.in_work += 1,
-        }
-    }
 }

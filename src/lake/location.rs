@@ -3,46 +3,160 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
+use tempfile::TempDir;
+
+use super::address::{LakeAddress, PostgresAddress};
 use super::error::LakeError;
 use crate::files::why_not_written;
+use crate::store::{Address, Bucket, S3Address, S3Settings};
 
 /// Name of the catalog's file; its write-ahead log adds a suffix.
 const CATALOG_NAME: &str = "catalog.ducklake";
+
+/// Folder for files that are no use any more.
+const DAMAGED_FOLDER: &str = "damaged";
 
 /// Hex digits of a model's hash that its files' names hold: 64 bits.
 const MODEL_DIGITS_IN_NAMES: usize = 16;
 
 /// Where the parts of a lake lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LakePaths {
-    root: PathBuf,
+    address: LakeAddress,
+    data: DataPlace,
+}
+
+/// Where a lake's files lie.
+#[derive(Clone, Debug)]
+pub(super) enum DataPlace {
+    Folder(PathBuf),
+    Bucket(Arc<DataBucket>),
+}
+
+/// A part of a bucket, and the folder of this machine where files wait to be sent there.
+#[derive(Debug)]
+pub(super) struct DataBucket {
+    pub bucket: Bucket,
+    pub address: S3Address,
+    staging: TempDir,
+}
+
+impl DataBucket {
+    /// The key of a file, of its name below the data folder.
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.address.as_prefix())
+    }
 }
 
 impl LakePaths {
+    /// Those of a lake in a folder.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        Self {
+            data: DataPlace::Folder(root.join("data")),
+            address: LakeAddress::Folder(root),
+        }
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Those of a lake whose catalog is in a database; `data_path` is an `s3://` prefix or the path of
+    /// a folder that all machines share.
+    ///
+    /// # Errors
+    /// When the data path is of another kind, or S3 cannot be set up.
+    pub fn of_database(address: PostgresAddress, data_path: &str) -> Result<Self, LakeError> {
+        let data = match Address::parse(data_path)? {
+            Some(Address::S3(address)) => DataPlace::Bucket(Arc::new(DataBucket {
+                bucket: Bucket::open(&address.bucket, &S3Settings::detect()?)?,
+                address,
+                staging: tempfile::Builder::new()
+                    .prefix("posedata-")
+                    .tempdir()
+                    .map_err(|e| LakeError::Write {
+                        path: std::env::temp_dir(),
+                        reason: why_not_written(&e),
+                    })?,
+            })),
+            None if Path::new(data_path).is_absolute() => DataPlace::Folder(data_path.into()),
+            Some(Address::Web(_)) | None => {
+                return Err(LakeError::WrongAddress {
+                    reason: format!(
+                        "a lake's files lie below an s3:// prefix or in a folder, given from the root: {data_path}"
+                    ),
+                });
+            }
+        };
+        Ok(Self {
+            address: LakeAddress::Postgres(address),
+            data,
+        })
     }
 
-    /// The catalog database.
+    /// What `--lake` named.
+    pub fn address(&self) -> &LakeAddress {
+        &self.address
+    }
+
+    /// The lake's folder, or its address: what messages and reports call it.
+    pub fn root(&self) -> PathBuf {
+        self.address.to_string().into()
+    }
+
+    /// The catalog: its file, or the database's address.
     pub fn catalog(&self) -> PathBuf {
-        self.root.join(CATALOG_NAME)
+        match &self.address {
+            LakeAddress::Folder(root) => root.join(CATALOG_NAME),
+            LakeAddress::Postgres(_) => self.root(),
+        }
     }
 
-    /// The folder of all Parquet files.
+    /// Where all Parquet files lie: a folder, or an `s3://` prefix.
     pub fn data(&self) -> PathBuf {
-        self.root.join("data")
+        self.data_location().into()
     }
 
-    /// Whether there is a catalog.
+    /// Where what is no use any more is moved to: beside the files.
+    pub(super) fn damaged_location(&self) -> String {
+        match &self.address {
+            LakeAddress::Folder(root) => root.join(DAMAGED_FOLDER).display().to_string(),
+            LakeAddress::Postgres(_) => format!("{}-{DAMAGED_FOLDER}", self.data_location()),
+        }
+    }
+
+    pub(super) fn data_place(&self) -> &DataPlace {
+        &self.data
+    }
+
+    /// The folder where files are written: that of all Parquet files, or the one where they wait to
+    /// be sent to their bucket.
+    fn staging(&self) -> &Path {
+        match &self.data {
+            DataPlace::Folder(folder) => folder,
+            DataPlace::Bucket(bucket) => bucket.staging.path(),
+        }
+    }
+
+    /// Where all Parquet files lie, as SQL names it: a path or an `s3://` prefix, without a slash at
+    /// its end.
+    pub fn data_location(&self) -> String {
+        match &self.data {
+            DataPlace::Folder(folder) => folder.display().to_string(),
+            DataPlace::Bucket(bucket) => {
+                let location = bucket.address.to_string();
+                location.trim_end_matches('/').to_owned()
+            }
+        }
+    }
+
+    /// Whether there is a catalog. That of a database is there, for it was asked where the files lie.
     pub fn exists(&self) -> bool {
-        self.catalog().exists()
+        match &self.address {
+            LakeAddress::Folder(_) => self.catalog().exists(),
+            LakeAddress::Postgres(_) => true,
+        }
     }
 
     /// Makes the folders of a new lake; does nothing where there is one.
@@ -50,46 +164,45 @@ impl LakePaths {
     /// # Errors
     /// When the folder cannot be made, or holds something else.
     pub fn prepare(&self) -> Result<(), LakeError> {
+        let LakeAddress::Folder(root) = &self.address else {
+            return Ok(());
+        };
         if self.exists() {
             return Ok(());
         }
         let not_a_lake = |reason: &str| LakeError::NotALake {
-            path: self.root.clone(),
+            path: root.clone(),
             reason: reason.into(),
         };
-        if self.root.exists() && !self.root.is_dir() {
+        if root.exists() && !root.is_dir() {
             return Err(not_a_lake("it is a file"));
         }
         let write_error = |e: std::io::Error| LakeError::Write {
-            path: self.root.clone(),
+            path: root.clone(),
             reason: why_not_written(&e),
         };
-        fs::create_dir_all(&self.root).map_err(write_error)?;
+        fs::create_dir_all(root).map_err(write_error)?;
         // Another process may be making the same lake; its parts are no foreign files.
         let is_part = |name: &OsStr| {
             let name = name.as_encoded_bytes();
             name == b"data" || name.starts_with(CATALOG_NAME.as_bytes())
         };
-        let mut entries = fs::read_dir(&self.root).map_err(write_error)?.flatten();
+        let mut entries = fs::read_dir(root).map_err(write_error)?.flatten();
         if entries.any(|entry| !is_part(&entry.file_name())) {
             return Err(not_a_lake("it holds other files and no catalog"));
         }
-        fs::create_dir_all(self.data()).map_err(write_error)
+        fs::create_dir_all(self.staging()).map_err(write_error)
     }
 
-    /// The folder of a table's files for one sport. DuckLake keeps its own files there too, and
+    /// The folder of a table's new files for one sport. DuckLake keeps its own files there too, and
     /// stores paths below it as relative, so that a lake can be moved.
     pub fn partition(&self, table: &str, sport: &str) -> PathBuf {
         self.partition_by(table, "sport", sport)
     }
 
-    /// The folder of a table's files.
-    pub(super) fn table(&self, table: &str) -> PathBuf {
-        self.data().join("main").join(table)
-    }
-
     fn partition_by(&self, table: &str, key: &str, value: &str) -> PathBuf {
-        self.table(table).join(format!("{key}={value}"))
+        let partition = format!("{key}={value}");
+        self.staging().join(table_folder(table)).join(partition)
     }
 
     /// A name, never used before, for a new file of a video's rows in a table.
@@ -107,6 +220,11 @@ impl LakePaths {
         let file = format!("{prefix}-{process:x}-{nanos:x}-{count:x}.parquet");
         self.partition_by(table, key, value).join(file)
     }
+}
+
+/// The folder of a table's files, below that of all files.
+pub(super) fn table_folder(table: &str) -> String {
+    format!("main/{table}")
 }
 
 /// How the names of files begin that hold a model's rows for a video, and nothing else.

@@ -1,7 +1,5 @@
 //! Takes files that are lost out of the catalog.
 
-use std::path::Path;
-
 use duckdb::Connection;
 
 use super::error::LakeError;
@@ -37,6 +35,7 @@ pub(super) fn remove_from_catalog(
         "ducklake_delete_file",
         "ducklake_data_file",
     ];
+    let (database_name, schema) = database.split_once('.').unwrap_or((database, "main"));
     in_transaction(connection, || {
         for file in files {
             for table in TABLES {
@@ -45,8 +44,9 @@ pub(super) fn remove_from_catalog(
             }
             let inlined = format!("ducklake_inlined_delete_{}", file.table_id);
             let exists: bool = connection.query_row(
-                "SELECT count(*) > 0 FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
-                [database, &inlined],
+                "SELECT count(*) > 0 FROM duckdb_tables()
+                 WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+                [database_name, schema, &inlined],
                 |row| row.get(0),
             )?;
             if exists {
@@ -59,10 +59,10 @@ pub(super) fn remove_from_catalog(
 }
 
 /// Reads every value of a file; gives the number of rows.
-pub(super) fn read_whole(connection: &Connection, path: &Path) -> Result<u64, LakeError> {
+pub(super) fn read_whole(connection: &Connection, location: &str) -> Result<u64, LakeError> {
     let sql = format!(
         "SELECT count(*), bit_xor(hash(rows)) FROM {} AS rows",
-        parquet(path)
+        parquet(location)
     );
     Ok(connection.query_row(&sql, [], |row| row.get(0))?)
 }

@@ -12,10 +12,9 @@ use serde::Serialize;
 
 use super::catalog::{Access, LAKE_NAME};
 use super::error::LakeError;
-use super::inventory::{scheduled_files, unnamed_files};
+use super::inventory::{min_age_to_delete, scheduled_files, unnamed_files};
 use super::session::Lake;
 use super::sql::{in_transaction, quoted_text};
-use crate::files::why_not_written;
 
 /// Files are merged until they have this size: the landmarks of one person in 40 minutes of video at
 /// 30 frames per second. Merging as much takes some 10 seconds, during which others wait for the
@@ -152,13 +151,13 @@ impl Lake {
     fn rewrite_files(&self, table: &str, sql: &str) -> Result<u64, LakeError> {
         self.attached(Access::ReadWrite, |connection| {
             let data_files = self.data_files();
-            let before = data_files.of_table(table);
+            let before = data_files.to_sync(table)?;
             in_transaction(connection, || {
                 let sum = format!("SELECT coalesce(sum(files_created), 0)::UBIGINT FROM ({sql})");
                 let created: u64 = connection.query_row(&sum, [], |row| row.get(0))?;
                 // Nobody else can write with the catalog held, so new files are DuckLake's.
-                for path in data_files.of_table(table).difference(&before) {
-                    data_files.sync(path)?;
+                for name in data_files.to_sync(table)?.difference(&before) {
+                    data_files.sync(name)?;
                 }
                 Ok(created)
             })
@@ -220,7 +219,8 @@ impl Lake {
     /// Number and bytes of the files that no snapshot needs any more.
     fn scheduled(&self, connection: &Connection) -> Result<(u64, u64), LakeError> {
         let data_files = self.data_files();
-        let sizes = scheduled_files(connection, self.paths())?
+        let min_age = min_age_to_delete(self.paths());
+        let sizes = scheduled_files(connection, self.paths(), min_age)?
             .into_iter()
             // Whoever was killed while deleting has left names of files that are gone.
             .filter_map(|name| data_files.byte_size(&name).ok());
@@ -236,7 +236,7 @@ impl Lake {
         // Nobody else writes while the catalog is held, and nobody reads while it is for writing.
         let access = match execution {
             Execution::Real => Access::ReadWrite,
-            Execution::DryRun => Access::ReadOnly,
+            Execution::DryRun => Access::ReadOnlyExclusive,
         };
         self.attached(access, |connection| {
             let (unneeded_files, unneeded_bytes) = self.scheduled(connection)?;
@@ -248,19 +248,20 @@ impl Lake {
                 ..VacuumReport::default()
             };
             if execution == Execution::Real {
+                let min_age = min_age_to_delete(self.paths()).as_secs();
+                let which = match min_age {
+                    0 => "cleanup_all => true".into(),
+                    secs => format!("older_than => now() - to_seconds({secs})"),
+                };
                 connection.execute_batch(&format!(
-                    "CALL ducklake_cleanup_old_files('{LAKE_NAME}', cleanup_all => true)"
+                    "CALL ducklake_cleanup_old_files('{LAKE_NAME}', {which})"
                 ))?;
             }
             for orphan in unnamed.orphans {
                 report.abandoned_files += 1;
                 report.abandoned_bytes += orphan.byte_size;
                 if execution == Execution::Real {
-                    let path = orphan.path.clone();
-                    orphan.delete().map_err(|e| LakeError::Write {
-                        path,
-                        reason: why_not_written(&e),
-                    })?;
+                    orphan.delete()?;
                 }
             }
             if execution == Execution::Real {

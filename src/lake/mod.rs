@@ -4,6 +4,7 @@
 //! commit takes, so that any number of processes can work on one lake; whoever finds it locked
 //! waits and tries again.
 
+mod address;
 mod analysis;
 mod audit;
 mod catalog;
@@ -22,6 +23,7 @@ mod location;
 mod lost_files;
 mod maintenance;
 mod records;
+mod remote;
 mod removal;
 mod resolution;
 mod rows;
@@ -36,6 +38,7 @@ mod time;
 mod training;
 mod writer;
 
+pub use address::{LakeAddress, PostgresAddress};
 pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
 pub use audit::{CheckReport, Finding, Severity};
 pub use catalog::LAKE_NAME;
@@ -55,7 +58,7 @@ pub use removal::{RemoveReport, RemovedRows};
 pub use resolution::to_lake_resolution;
 pub use rows::PersonRow;
 pub use runs::{RunError, RunOutcome, RunRecord, run_id};
-pub use schema::{FORMAT_VERSION, ROWS_VERSION};
+pub use schema::{FORMAT_VERSION, ROWS_VERSION, table_macros};
 pub use session::{LOCK_TIMEOUT, Lake, LakeReader};
 pub use staged::StagedFile;
 pub use time::UtcTime;

@@ -37,6 +37,8 @@ pub struct VideoRecord {
     pub slow_motion_factor: Option<f64>,
     /// Rate at which the pictures were taken, as the camera or the user says.
     pub capture_fps: Option<f64>,
+    /// What the store that has the video calls this content; `None` for a video on a disk.
+    pub source_etag: Option<String>,
 }
 
 /// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
@@ -56,6 +58,10 @@ pub struct PictureRecord {
 pub struct IngestedVideo {
     pub file_name: String,
     pub config_hash: String,
+    /// A path, or an address.
+    pub path: String,
+    /// What the store that has the video called its content; `None` for a video on a disk.
+    pub source_etag: Option<String>,
 }
 
 /// A row of the `persons` table; its columns' comments are in `schemas/persons.sql`.
@@ -84,14 +90,16 @@ impl Lake {
     /// When the lake cannot be read.
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
         self.attached(Access::ReadOnly, |connection| {
-            let mut statement =
-                connection.prepare("SELECT video_id, file_name, config_hash FROM videos")?;
+            // All columns, because a lake of an older format has fewer.
+            let mut statement = connection.prepare("SELECT * FROM videos")?;
             let rows = statement.query_map([], |row| {
                 let video = IngestedVideo {
-                    file_name: row.get(1)?,
-                    config_hash: row.get(2)?,
+                    file_name: row.get("file_name")?,
+                    config_hash: row.get("config_hash")?,
+                    path: row.get("path")?,
+                    source_etag: newer_column(row, "source_etag")?,
                 };
-                Ok((row.get(0)?, video))
+                Ok((row.get("video_id")?, video))
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -188,6 +196,7 @@ pub(super) fn video_records(
             },
             slow_motion_factor: newer_column(row, "slow_motion_factor")?,
             capture_fps: newer_column(row, "capture_fps")?,
+            source_etag: newer_column(row, "source_etag")?,
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)
@@ -232,6 +241,7 @@ pub(super) fn insert_video(
             corrupt_frame_count: picture.corrupt_frame_count,
             slow_motion_factor: video.slow_motion_factor,
             capture_fps: video.capture_fps,
+            source_etag: video.source_etag,
         },
     )
 }
@@ -313,6 +323,7 @@ mod tests {
             },
             slow_motion_factor: Some(8.0),
             capture_fps: Some(240.0),
+            source_etag: Some("27".into()),
         };
         let person = PersonRecord {
             person: 12,

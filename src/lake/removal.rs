@@ -6,14 +6,13 @@ use std::path::Path;
 use duckdb::Connection;
 use serde::Serialize;
 
-use super::catalog::{Access, LAKE_NAME, METADATA};
+use super::catalog::{Access, LAKE_NAME};
 use super::commit::delete_rows;
 use super::error::LakeError;
 use super::inventory::{CatalogFile, FileKind, catalog_files};
 use super::lost_files::read_whole;
 use super::schema;
 use super::session::Lake;
-use super::sql::in_transaction;
 
 /// What `posedata remove` did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,30 +48,28 @@ impl Lake {
     }
 
     fn try_remove_videos(&self, video_ids: &[String]) -> Result<RemoveReport, LakeError> {
-        self.attached(Access::ReadWrite, |connection| {
+        self.transaction(|connection| {
             let tables = tables_of_videos(connection, LAKE_NAME)?;
-            in_transaction(connection, || {
-                let mut report = RemoveReport::default();
-                for table in &tables {
-                    let mut rows = 0;
-                    for video_id in video_ids {
-                        rows += delete_rows(connection, table, video_id)?;
-                    }
-                    if table == "videos" {
-                        report.videos = rows;
-                    }
-                    let table = table.clone();
-                    report.tables.push(RemovedRows { table, rows });
+            let mut report = RemoveReport::default();
+            for table in &tables {
+                let mut rows = 0;
+                for video_id in video_ids {
+                    rows += delete_rows(connection, table, video_id)?;
                 }
-                Ok(report)
-            })
+                if table == "videos" {
+                    report.videos = rows;
+                }
+                let table = table.clone();
+                report.tables.push(RemovedRows { table, rows });
+            }
+            Ok(report)
         })
     }
 
     /// Current files of these videos alone that cannot be read.
     fn unreadable_files_of(&self, video_ids: &[String]) -> Result<Vec<CatalogFile>, LakeError> {
         self.attached(Access::ReadOnly, |connection| {
-            let files = catalog_files(connection, METADATA, self.paths())?;
+            let files = catalog_files(connection, &self.metadata(), self.paths())?;
             let is_theirs = |file: &CatalogFile| {
                 let name = Path::new(&file.path).file_name();
                 let name = name.unwrap_or_default().to_string_lossy();
@@ -81,7 +78,8 @@ impl Lake {
                     && video_ids.iter().any(|id| name.starts_with(id.as_str()))
             };
             let is_lost = |file: &CatalogFile| {
-                read_whole(connection, &self.data_files().path(&file.path)).is_err()
+                let read = read_whole(connection, &self.data_files().location(&file.path));
+                matches!(read, Err(LakeError::DamagedFile { .. }))
             };
             let files = files.into_iter().filter(is_theirs);
             Ok(files.filter(is_lost).collect())

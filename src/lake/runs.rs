@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::catalog::Access;
 use super::error::LakeError;
 use super::session::Lake;
 use super::sql::{insert, row};
@@ -110,7 +109,9 @@ impl Lake {
     /// When the lake cannot be written.
     pub fn record_run(&self, run: &RunRecord) -> Result<(), LakeError> {
         let errors = serde_json::to_string(&run.errors).expect("paths and messages");
-        self.attached(Access::ReadWrite, |connection| {
+        self.transaction(|connection| {
+            // An attempt whose end was not known may have been committed.
+            connection.execute("DELETE FROM runs WHERE run_id = ?", [&run.run_id])?;
             insert(
                 connection,
                 "runs",

@@ -13,7 +13,7 @@ use super::error::LakeError;
 use super::sql::{in_transaction, insert, quoted_name, quoted_text, row};
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 5;
+pub const FORMAT_VERSION: i32 = 6;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.
@@ -208,6 +208,19 @@ pub(super) fn split(sql: &str) -> Vec<&str> {
         before = c;
     }
     statements
+}
+
+/// Names of the functions of every lake that give tables.
+pub fn table_macros() -> Vec<String> {
+    let schema = SCHEMA.concat();
+    let macros = split(&schema).into_iter().filter_map(|sql| {
+        let (_, definition) = sql.split_once("CREATE MACRO ")?;
+        let (head, _) = definition.split_once(" AS TABLE")?;
+        // A function that gives a value may stand before one that gives a table.
+        let (name, arguments) = head.split_once('(')?;
+        (!arguments.contains(" AS\n")).then(|| name.trim().to_ascii_lowercase())
+    });
+    macros.collect()
 }
 
 pub(super) fn classify(sql: &str) -> Result<Statement<'_>, LakeError> {

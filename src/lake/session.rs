@@ -9,20 +9,26 @@ use std::time::{Duration, Instant};
 use duckdb::{Config, Connection};
 use tempfile::TempDir;
 
+use super::address::LakeAddress;
 use super::catalog::{
     Access, Catalog, CatalogLock, LAKE_NAME, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX, is_lock_conflict,
 };
 use super::data_files::DataFiles;
-use super::error::{LakeError, WRITE_REFUSALS, first_line};
-use super::location::LakePaths;
+use super::error::{LakeError, WRITE_REFUSALS, database_message, first_line};
+use super::location::{DataPlace, LakePaths};
+use super::remote::{LakeLock, RemoteCatalog, is_passing, reach_bucket};
 use super::schema::{self, FORMAT_VERSION};
-use super::sql::quoted;
+use super::sql::{OpenTransaction, quoted};
 use crate::files::{sync_folder, why_not_written, with_remedy};
+use crate::store::S3Settings;
+use crate::sync::Cancellation;
 
 /// How long to wait for another process to let go of the catalog, unless told otherwise. A commit
 /// takes milliseconds, but a long query in another process holds it too.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// Enough for a session that only asks where a lake's files lie.
+const SMALL_MEMORY_BYTES: u64 = 64 << 20;
 
 /// A database session that can reach one lake.
 pub struct Lake {
@@ -30,6 +36,9 @@ pub struct Lake {
     connection: Connection,
     scratch: Arc<TempDir>,
     lock_timeout: Duration,
+    cancellation: Cancellation,
+    /// `None` where the catalog is a file.
+    remote: Option<RemoteCatalog>,
 }
 
 /// Lets go of the lake when it goes out of scope. What is committed is committed, whether the catalog
@@ -51,25 +60,75 @@ pub struct LakeReader {
     /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
     pub format_version: i32,
     _scratch: Arc<TempDir>,
+    /// Keeps the folder where files wait to be sent.
+    _paths: LakePaths,
+}
+
+impl LakePaths {
+    /// The parts of the lake at an address; a database is asked where the files lie. `extension` is
+    /// DuckLake's, as for [`Lake::new`].
+    ///
+    /// # Errors
+    /// When the database cannot be reached or has no lake.
+    pub fn find(address: &LakeAddress, extension: &Path) -> Result<Self, LakeError> {
+        let address = match address {
+            LakeAddress::Folder(root) => return Ok(Self::new(root)),
+            LakeAddress::Postgres(address) => address,
+        };
+        let connection = Connection::open_in_memory_with_flags(config(SMALL_MEMORY_BYTES, 1)?)?;
+        load_remote_extension(&connection, "postgres_scanner", extension)?;
+        let remote = RemoteCatalog::connect(&connection, address)?;
+        match remote.data_path()? {
+            Some(data_path) => Self::of_database(address.clone(), &data_path),
+            None => Err(LakeError::MissingInDatabase {
+                address: address.to_string(),
+            }),
+        }
+    }
+}
+
+fn config(memory_limit_bytes: u64, threads: usize) -> duckdb::Result<Config> {
+    Config::default()
+        .threads(threads as i64)?
+        .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?
+        // Extensions have to be signed by DuckDB's makers, as is the database's own rule.
+        .enable_autoload_extension(false)
+}
+
+/// Loads an extension that lies beside DuckLake's, or, where there is none, the one that DuckDB has
+/// installed for itself.
+fn load_remote_extension(
+    connection: &Connection,
+    name: &'static str,
+    ducklake: &Path,
+) -> Result<(), LakeError> {
+    let path = ducklake.with_file_name(format!("{name}.duckdb_extension"));
+    let load = match path.is_file() {
+        true => format!("LOAD {}", quoted(&path)),
+        false => format!("LOAD {name}"),
+    };
+    let loaded = connection.execute_batch(&load);
+    loaded.map_err(|e| LakeError::RemoteExtension {
+        name,
+        path,
+        reason: first_line(e),
+    })
 }
 
 impl Lake {
     /// Starts a session with the DuckLake extension from `extension`, or, where that file does not
-    /// exist, the one that DuckDB has installed for itself. The lake is not touched yet.
+    /// exist, the one that DuckDB has installed for itself. A lake in a folder is not touched yet; a
+    /// lake's database is reached.
     ///
     /// # Errors
-    /// When the extension cannot be loaded.
+    /// When an extension cannot be loaded, or the database cannot be reached.
     pub fn new(
         paths: LakePaths,
         extension: &Path,
         memory_limit_bytes: u64,
         threads: usize,
     ) -> Result<Self, LakeError> {
-        let config = Config::default()
-            .threads(threads as i64)?
-            .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?
-            // Extensions have to be signed by DuckDB's makers, as is the database's own rule.
-            .enable_autoload_extension(false)?;
+        let config = config(memory_limit_bytes, threads)?;
         let connection = Connection::open_in_memory_with_flags(config)?;
         let load = if extension.is_file() {
             format!("LOAD {}", quoted(extension))
@@ -88,12 +147,38 @@ impl Lake {
                 path: extension.into(),
                 reason: first_line(e),
             })?;
+        let remote = match paths.address() {
+            LakeAddress::Folder(_) => None,
+            LakeAddress::Postgres(address) => {
+                load_remote_extension(&connection, "postgres_scanner", extension)?;
+                if let DataPlace::Bucket(bucket) = paths.data_place() {
+                    let settings = S3Settings::detect()?;
+                    load_remote_extension(&connection, "httpfs", extension)?;
+                    if settings.keys.is_none() && !settings.is_anonymous {
+                        load_remote_extension(&connection, "aws", extension)?;
+                    }
+                    reach_bucket(&connection, &bucket.address.bucket, &settings)?;
+                }
+                // Whoever was overtaken looks again instead of committing on top.
+                connection.execute_batch("SET ducklake_max_retry_count = 0")?;
+                Some(RemoteCatalog::connect(&connection, address)?)
+            }
+        };
         Ok(Self {
             paths,
             connection,
             scratch: Arc::new(scratch),
             lock_timeout: LOCK_TIMEOUT,
+            cancellation: Cancellation::new(),
+            remote,
         })
+    }
+
+    /// The same session, which waits for others only until `cancellation` says so.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancellation: &Cancellation) -> Self {
+        self.cancellation = cancellation.clone();
+        self
     }
 
     /// The same session with another patience for catalogs that other processes hold.
@@ -113,6 +198,8 @@ impl Lake {
             connection: self.connection.try_clone()?,
             scratch: Arc::clone(&self.scratch),
             lock_timeout: self.lock_timeout,
+            cancellation: self.cancellation.clone(),
+            remote: self.remote.clone(),
         })
     }
 
@@ -122,6 +209,19 @@ impl Lake {
 
     pub(super) fn data_files(&self) -> DataFiles<'_> {
         DataFiles::of(&self.paths)
+    }
+
+    pub(super) fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
+    }
+
+    pub(super) fn cancellation(&self) -> &Cancellation {
+        &self.cancellation
+    }
+
+    /// The schema with the catalog's own tables while the lake is attached, as SQL names it.
+    pub(super) fn metadata(&self) -> String {
+        Catalog::of(&self.paths).metadata()
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -156,7 +256,7 @@ impl Lake {
         match self.paths().exists() {
             true => Ok(()),
             false => Err(LakeError::Missing {
-                path: self.paths().root().into(),
+                path: self.paths().root(),
             }),
         }
     }
@@ -167,13 +267,28 @@ impl Lake {
     /// When the lake, or its snapshot `version`, does not exist or cannot be read.
     pub fn into_reader(self, version: Option<u64>) -> Result<LakeReader, LakeError> {
         let _lock = CatalogLock::acquire()?;
-        let attachment = self.attach(Access::ReadOnly, version)?;
-        let format_version = self.check_format()?;
-        std::mem::forget(attachment);
+        let format_version = match &self.remote {
+            None => {
+                let attachment = self.attach(Access::ReadOnly, version)?;
+                let format_version = self.check_format()?;
+                std::mem::forget(attachment);
+                format_version
+            }
+            Some(remote) => {
+                // Whoever only reads is not to reach the database by another way than the lake.
+                remote.detach(&self.connection);
+                self.attach_remote(remote, Access::ReadOnly, version)?;
+                self.check_format()?
+            }
+        };
+        if let Some(remote) = self.remote {
+            remote.leave(&self.connection)?;
+        }
         Ok(LakeReader {
             connection: self.connection,
             format_version,
             _scratch: self.scratch,
+            _paths: self.paths,
         })
     }
 
@@ -187,6 +302,9 @@ impl Lake {
     }
 
     /// The same for the lake as it was at snapshot `version`, which can only be read.
+    ///
+    /// With [`Access::ReadOnly`] all that `work` reads is of one snapshot; only with the other kinds
+    /// of access nobody else commits meanwhile.
     pub(super) fn attached_at<R>(
         &self,
         access: Access,
@@ -194,26 +312,136 @@ impl Lake {
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         let _lock = CatalogLock::acquire()?;
-        let _attachment = self.attach(access, version)?;
-        match access {
-            Access::ReadWrite => self.bring_up_to_date()?,
-            Access::ReadOnly => drop(self.check_format()?),
+        let Some(remote) = &self.remote else {
+            let _attachment = self.attach(access, version)?;
+            match access {
+                Access::ReadWrite => self.bring_up_to_date()?,
+                Access::ReadOnly | Access::ReadOnlyExclusive => drop(self.check_format()?),
+            }
+            return work(&self.connection);
+        };
+        let _held = match access {
+            Access::ReadOnly => None,
+            Access::ReadOnlyExclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
+        };
+        let is_new = self.attach_remote(remote, access, version)?;
+        let done = (|| match access {
+            Access::ReadWrite => {
+                if is_new {
+                    self.bring_up_to_date()?;
+                }
+                work(&self.connection)
+            }
+            Access::ReadOnlyExclusive => {
+                self.check_format()?;
+                work(&self.connection)
+            }
+            Access::ReadOnly => {
+                let _snapshot = OpenTransaction::begin(&self.connection)?;
+                self.check_format()?;
+                work(&self.connection)
+            }
+        })();
+        // A connection that failed is not used again; an old snapshot is in nobody's way.
+        if done.is_err() || version.is_some() {
+            remote.detach(&self.connection);
         }
-        work(&self.connection)
+        done
+    }
+
+    fn lock_remote(&self, remote: &RemoteCatalog) -> Result<LakeLock, LakeError> {
+        let locked = remote.lock(self.lock_timeout, &self.cancellation);
+        if let Err(LakeError::Database(_)) = &locked {
+            remote.reconnect(&self.connection);
+        }
+        locked
+    }
+
+    fn attach_remote(
+        &self,
+        remote: &RemoteCatalog,
+        access: Access,
+        version: Option<u64>,
+    ) -> Result<bool, LakeError> {
+        let catalog = Catalog::of(&self.paths);
+        let attached = remote.attach(&self.connection, &catalog, access, version);
+        attached.map_err(|e| self.attach_error(e, version))
     }
 
     /// Runs `work` with the catalog attached as the plain database that it is, for writing; `work`
-    /// is told its name.
+    /// is told how its schema is called.
     pub(super) fn with_catalog_database<R>(
         &self,
         work: impl FnOnce(&Connection, &str) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         let _lock = CatalogLock::acquire()?;
+        let catalog = Catalog::of(&self.paths);
+        let _held = match &self.remote {
+            Some(remote) => {
+                let held = self.lock_remote(remote)?;
+                remote.detach(&self.connection);
+                Some(held)
+            }
+            None => None,
+        };
         self.detach()?;
-        let attach = Catalog::of(&self.paths).attach_database(LAKE_NAME);
-        self.attach_waiting(&attach, None)?;
+        self.attach_waiting(&catalog.attach_database(LAKE_NAME), None)?;
         let _attachment = Attachment { lake: self };
-        work(&self.connection, LAKE_NAME)
+        work(&self.connection, &catalog.schema_in(LAKE_NAME))
+    }
+
+    /// Bytes of the catalog.
+    pub(super) fn catalog_bytes(&self) -> Result<u64, LakeError> {
+        match &self.remote {
+            Some(remote) => remote.byte_size(),
+            None => Ok(fs::metadata(self.paths.catalog()).map_or(0, |metadata| metadata.len())),
+        }
+    }
+
+    /// Whether others can use the catalog while this session does.
+    pub(super) fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Makes an empty lake. One that is there already, with its files at the same place, is left as it
+    /// is; gives whether it was made.
+    ///
+    /// # Errors
+    /// When other files lie at its place, or the lake is there with its files elsewhere.
+    pub fn create(&self) -> Result<bool, LakeError> {
+        let Some(remote) = &self.remote else {
+            self.paths.prepare()?;
+            let is_new = !self.paths.exists();
+            self.create_or_check()?;
+            return Ok(is_new);
+        };
+        let is_new = {
+            let _lock = CatalogLock::acquire()?;
+            let _held = self.lock_remote(remote)?;
+            let wanted = self.paths.data_location();
+            match remote.data_path()? {
+                Some(found) if found.trim_end_matches('/') == wanted => false,
+                Some(found) => {
+                    return Err(LakeError::NotCreated {
+                        place: self.paths.address().to_string(),
+                        reason: format!("a lake is there already, with its files at {found}"),
+                    });
+                }
+                None => {
+                    self.data_files().claim(&self.paths.address().to_string())?;
+                    let create = Catalog::of(&self.paths).create(LAKE_NAME);
+                    let created = self.connection.execute_batch(&create);
+                    created.map_err(|e| self.attach_error(e, None))?;
+                    let filled = schema::create(&self.connection);
+                    remote.detach(&self.connection);
+                    filled?;
+                    true
+                }
+            }
+        };
+        // A maker may have been killed before the tables were there.
+        self.create_or_check()?;
+        Ok(is_new)
     }
 
     fn detach(&self) -> duckdb::Result<()> {
@@ -223,7 +451,7 @@ impl Lake {
     /// Attaches, waiting while another process holds the catalog.
     fn attach(&self, access: Access, version: Option<u64>) -> Result<Attachment<'_>, LakeError> {
         let catalog = Catalog::of(&self.paths);
-        if access == Access::ReadOnly {
+        if access != Access::ReadWrite {
             self.must_exist()?;
         }
         self.detach()?;
@@ -252,6 +480,9 @@ impl Lake {
             if !is_lock_conflict(&message) {
                 return Err(self.attach_error(error, version));
             }
+            if self.cancellation.is_cancelled() {
+                return Err(LakeError::Cancelled);
+            }
             if started.elapsed() > self.lock_timeout {
                 return Err(LakeError::Locked {
                     path: self.paths.catalog(),
@@ -275,18 +506,20 @@ impl Lake {
     fn make_catalog(&self) -> Result<(), LakeError> {
         let root = self.paths.root();
         let catalog = Catalog::of(&self.paths);
+        let path = self.paths.catalog();
         let write_error = |e: std::io::Error| LakeError::Write {
-            path: catalog.path().into(),
+            path: path.clone(),
             reason: why_not_written(&e),
         };
         let folder = tempfile::Builder::new()
             .prefix(NEW_CATALOG_PREFIX)
-            .tempdir_in(root)
+            .tempdir_in(&root)
             .map_err(write_error)?;
         // Tells whoever cleans up that the folder's maker lives.
         let lock = fs::File::create(folder.path().join(NEW_CATALOG_LOCK)).map_err(write_error)?;
         lock.lock().map_err(write_error)?;
-        let new = Catalog::at(&folder.path().join("catalog"), &self.paths.data());
+        let new_path = folder.path().join("catalog");
+        let new = Catalog::at(&new_path, &self.paths.data_location());
         self.connection
             .execute_batch(&new.create(LAKE_NAME))
             .map_err(|e| self.attach_error(e, None))?;
@@ -294,27 +527,33 @@ impl Lake {
         let detached = self.detach();
         filled?;
         detached?;
-        fs::File::open(new.path())
+        fs::File::open(&new_path)
             .and_then(|file| file.sync_all())
             .map_err(write_error)?;
-        let named = match fs::hard_link(new.path(), catalog.path()) {
+        let named = match fs::hard_link(&new_path, &path) {
             // An empty file is what a killed process left of a catalog; nobody needs it.
-            Err(_) if catalog.is_not_made_yet() => fs::rename(new.path(), catalog.path()),
+            Err(_) if catalog.is_not_made_yet() => fs::rename(&new_path, &path),
             // Another process was faster; its catalog is as good.
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             named => named,
         };
-        named.and_then(|()| sync_folder(root)).map_err(write_error)
+        named.and_then(|()| sync_folder(&root)).map_err(write_error)
     }
 
     fn attach_error(&self, error: duckdb::Error, version: Option<u64>) -> LakeError {
-        let path = self.paths.root().to_path_buf();
+        let path = self.paths.root();
         match version {
             Some(version) if error.to_string().contains("snapshot") => {
                 LakeError::NoSnapshot { path, version }
             }
             _ => {
-                let reason = first_line(error);
+                let reason = match &self.remote {
+                    Some(_) => database_message(error),
+                    None => first_line(error),
+                };
+                if self.remote.is_some() && is_passing(&reason) {
+                    return LakeError::Database(reason);
+                }
                 let is_refused = WRITE_REFUSALS.iter().any(|text| reason.contains(text));
                 match is_refused {
                     true => LakeError::Write {
@@ -329,10 +568,16 @@ impl Lake {
 
     /// The lake's format, which must not be newer than what is known here.
     pub(super) fn check_format(&self) -> Result<i32, LakeError> {
-        let path = self.paths.root().to_path_buf();
-        let found = format_version(&self.connection).map_err(|e| LakeError::NotALake {
-            path: path.clone(),
-            reason: first_line(e),
+        let path = self.paths.root();
+        let found = format_version(&self.connection).map_err(|e| {
+            let reason = first_line(e);
+            match self.remote.is_some() && is_passing(&reason) {
+                true => LakeError::Database(reason),
+                false => LakeError::NotALake {
+                    path: path.clone(),
+                    reason,
+                },
+            }
         })?;
         if found > FORMAT_VERSION {
             return Err(LakeError::Newer {

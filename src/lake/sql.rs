@@ -13,22 +13,31 @@ pub(super) fn in_transaction<R>(
     connection: &Connection,
     work: impl FnOnce() -> Result<R, LakeError>,
 ) -> Result<R, LakeError> {
-    connection.execute_batch("BEGIN")?;
-    let open = OpenTransaction { connection };
+    let open = OpenTransaction::begin(connection)?;
     let value = work()?;
     // A commit that fails ends the transaction as well.
     std::mem::forget(open);
     match connection.execute_batch("COMMIT") {
         Ok(()) => Ok(value),
-        Err(error) => Err(LakeError::Commit {
-            reason: with_remedy(&database_message(error)),
-        }),
+        Err(error) => {
+            let reason = with_remedy(&database_message(error));
+            // Where the database's server is gone the transaction may still be open here.
+            let _ = connection.execute_batch("ROLLBACK");
+            Err(LakeError::Commit { reason })
+        }
     }
 }
 
 /// Takes back what was done when it goes out of scope, by an error or by a panic.
-struct OpenTransaction<'c> {
+pub(super) struct OpenTransaction<'c> {
     connection: &'c Connection,
+}
+
+impl<'c> OpenTransaction<'c> {
+    pub fn begin(connection: &'c Connection) -> Result<Self, LakeError> {
+        connection.execute_batch("BEGIN")?;
+        Ok(Self { connection })
+    }
 }
 
 impl Drop for OpenTransaction<'_> {
@@ -92,8 +101,10 @@ pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-pub(super) fn parquet(path: &Path) -> String {
-    format!("read_parquet({}, hive_partitioning = false)", quoted(path))
+/// Reads the Parquet file at `location`: a path or an `s3://` address.
+pub(super) fn parquet(location: &str) -> String {
+    let location = quoted_text(location);
+    format!("read_parquet({location}, hive_partitioning = false)")
 }
 
 /// A table's name as SQL has it.

@@ -4,13 +4,17 @@
 //! renamed, and at last named by the catalog. From its first moment until the catalog names it, its
 //! writer holds a lock on it (`flock`), which ends with the writer however that ends. So whoever
 //! finds a file that the catalog does not name can tell the work of a living process from what a
-//! killed one left behind: [`Abandoned::claim`].
+//! killed one left behind: [`Abandoned::claim`]. Files for a bucket are written in a folder of this
+//! machine and sent there before the commit; there only their age can tell.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::error::LakeError;
+use super::location::{DataBucket, DataPlace, LakePaths};
 use crate::files::sync_folder;
 
 /// Suffix of a file that is being written.
@@ -27,11 +31,14 @@ pub struct StagedFile {
     byte_size: u64,
     blake3: String,
     keep: bool,
+    /// Where it was sent to, if the lake's files lie in a bucket.
+    sent_to: Option<Arc<DataBucket>>,
     /// Holds the lock.
     _file: File,
 }
 
 impl StagedFile {
+    /// Where it lies on this machine.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -56,6 +63,24 @@ impl StagedFile {
         parts.iter().collect()
     }
 
+    /// The same as text.
+    pub(super) fn name(&self) -> String {
+        self.path_in_data().display().to_string()
+    }
+
+    /// Puts the file where the lake's files lie, if that is in a bucket.
+    pub(super) fn send(&mut self, paths: &LakePaths) -> Result<(), LakeError> {
+        if let DataPlace::Bucket(bucket) = paths.data_place()
+            && self.sent_to.is_none()
+        {
+            let key = bucket.key(&self.name());
+            // From now on there may be something to delete.
+            self.sent_to = Some(Arc::clone(bucket));
+            bucket.bucket.create(&key, &self.path, &self.blake3)?;
+        }
+        Ok(())
+    }
+
     /// The catalog knows the file now.
     pub fn keep(mut self) {
         self.keep = true;
@@ -64,8 +89,13 @@ impl StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if !self.keep {
-            // A file that cannot be deleted is an orphan, which no query reads.
+        // A file that cannot be deleted is an orphan, which no query reads.
+        if let Some(bucket) = self.sent_to.take() {
+            if !self.keep {
+                let _ = bucket.bucket.delete(&bucket.key(&self.name()));
+            }
+            let _ = fs::remove_file(&self.path);
+        } else if !self.keep {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -118,6 +148,7 @@ impl TemporaryFile {
             byte_size: self.byte_size,
             blake3: self.hasher.finalize().to_hex().to_string(),
             keep: false,
+            sent_to: None,
             _file: file,
         };
         for folder in staged.path.ancestors().skip(1).take(FOLDERS_BELOW_LAKE) {

@@ -15,21 +15,35 @@ pub enum Format {
     /// One object a line.
     Jsonl,
     Parquet,
+    /// A stream of Arrow's IPC format.
+    Arrow,
 }
 
 impl Format {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Table,
         Self::Csv,
         Self::Json,
         Self::Jsonl,
         Self::Parquet,
+        Self::Arrow,
     ];
 
     /// What a file of this name is expected to hold; `None` for names that say nothing.
     pub fn of_suffix(path: &Path) -> Option<Self> {
         let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
-        Self::ALL.into_iter().find(|format| format.name() == suffix)
+        Self::ALL
+            .into_iter()
+            .find(|format| format.suffix() == suffix)
+    }
+
+    /// The suffix of its files. Arrow's streams have another one than its files, which can be read
+    /// in any order.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Arrow => "arrows",
+            other => other.name(),
+        }
     }
 
     pub fn name(self) -> &'static str {
@@ -39,7 +53,13 @@ impl Format {
             Self::Json => "json",
             Self::Jsonl => "jsonl",
             Self::Parquet => "parquet",
+            Self::Arrow => "arrow",
         }
+    }
+
+    /// Whether it has numbers and times in Arrow's own types, not as text.
+    pub(super) fn is_binary(self) -> bool {
+        matches!(self, Self::Parquet | Self::Arrow)
     }
 
     /// What messages call it.
@@ -50,6 +70,7 @@ impl Format {
             Self::Json => "JSON",
             Self::Jsonl => "JSON Lines",
             Self::Parquet => "Parquet",
+            Self::Arrow => "Arrow",
         }
     }
 }

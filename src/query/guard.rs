@@ -2,13 +2,14 @@
 //!
 //! DuckDB's own seal (no external access but the data folder, configuration locked) still lets SQL
 //! write into the folders that it may read, attach databases there, and call DuckLake's
-//! maintenance. So only single SELECT statements pass, and only without those functions.
-
-use std::path::Path;
+//! maintenance. It knows nothing of what extensions bring: `postgres_query` would run in it. So only
+//! single SELECT statements pass, and of functions that give tables only those that are known to
+//! read no more than the lake.
 
 use duckdb::Connection;
 
 use super::error::{QueryError, sql_error};
+use crate::lake::table_macros;
 
 /// DuckLake functions that only read; all others change something.
 const READING_DUCKLAKE_FUNCTIONS: [&str; 9] = [
@@ -25,9 +26,65 @@ const READING_DUCKLAKE_FUNCTIONS: [&str; 9] = [
 /// Functions that run a text as SQL, which would hide it from this check.
 const SQL_RUNNING_FUNCTIONS: [&str; 2] = ["query", "query_table"];
 
-/// Takes everything but reading the lake's data away from the session, for good.
-pub fn seal(connection: &Connection, data: &Path) -> Result<(), QueryError> {
-    let folder = format!("{}/", data.display()).replace('\'', "''");
+/// Functions that give tables: of nothing, of their arguments, of what the session is, or of files,
+/// which DuckDB's own seal confines to the lake's.
+const TABLE_FUNCTIONS: [&str; 38] = [
+    "generate_series",
+    "glob",
+    "histogram",
+    "histogram_values",
+    "icu_calendar_names",
+    "json_each",
+    "json_tree",
+    "parquet_bloom_probe",
+    "parquet_file_metadata",
+    "parquet_full_metadata",
+    "parquet_kv_metadata",
+    "parquet_metadata",
+    "parquet_scan",
+    "parquet_schema",
+    "pg_timezone_names",
+    "pragma_collations",
+    "pragma_database_size",
+    "pragma_show",
+    "pragma_storage_info",
+    "pragma_table_info",
+    "pragma_version",
+    "range",
+    "read_blob",
+    "read_csv",
+    "read_csv_auto",
+    "read_json",
+    "read_json_auto",
+    "read_json_objects",
+    "read_ndjson",
+    "read_ndjson_auto",
+    "read_ndjson_objects",
+    "read_parquet",
+    "read_text",
+    "repeat",
+    "repeat_row",
+    "sniff_csv",
+    "summary",
+    "unnest",
+];
+/// DuckDB's functions that tell of the session begin so.
+const SESSION_PREFIX: &str = "duckdb_";
+/// Those of them that could tell keys, or addresses with keys in them.
+const TELLING_FUNCTIONS: [&str; 4] = [
+    "duckdb_logs",
+    "duckdb_logs_parsed",
+    "duckdb_log_contexts",
+    "duckdb_secrets",
+];
+/// The catalog's own tables, in a database that may hold other tables beside them.
+const METADATA_PREFIX: &str = "__ducklake_metadata";
+const METADATA_TABLE_PREFIX: &str = "ducklake_";
+
+/// Takes everything but reading the lake's data away from the session, for good. `data` is where the
+/// lake's files lie: a folder or an `s3://` prefix.
+pub fn seal(connection: &Connection, data: &str) -> Result<(), QueryError> {
+    let folder = format!("{data}/").replace('\'', "''");
     connection
         .execute_batch(&format!(
             "SET allowed_directories = ['{folder}'];
@@ -74,13 +131,82 @@ pub fn check(connection: &Connection, sql: &str) -> Result<(), QueryError> {
             return Err(QueryError::Forbidden(message.into()));
         }
     }
-    match forbidden_function(&tree) {
-        Some(name) => {
-            let message = format!("the function {name} is not allowed in a sealed session");
+    match forbidden(&tree, &TableMacros::of_lakes()) {
+        Some(what) => {
+            let message = format!("{what} is not allowed in a sealed session");
             Err(QueryError::Forbidden(message))
         }
         None => Ok(()),
     }
+}
+
+/// Names of the functions of lakes that give tables.
+struct TableMacros(Vec<String>);
+
+impl TableMacros {
+    fn of_lakes() -> Self {
+        Self(table_macros())
+    }
+
+    fn contain(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+}
+
+/// What of a parsed statement is not allowed, in words.
+fn forbidden(tree: &serde_json::Value, macros: &TableMacros) -> Option<String> {
+    let children: Box<dyn Iterator<Item = &serde_json::Value>> = match tree {
+        serde_json::Value::Object(fields) => {
+            let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
+            let refused = match text("type") {
+                Some("TABLE_FUNCTION") => {
+                    let name = fields
+                        .get("function")
+                        .and_then(|f| f["function_name"].as_str());
+                    // What has no name here is some other expression, and none of these functions.
+                    let name = name.unwrap_or("this table function");
+                    (!is_allowed_table_function(&name.to_ascii_lowercase(), macros)).then_some(name)
+                }
+                _ => None,
+            };
+            let refused = refused.or_else(|| text("function_name").filter(|name| changes(name)));
+            if let Some(name) = refused {
+                return Some(format!("the function {name}"));
+            }
+            if let Some(table) = text("table_name")
+                && [text("catalog_name"), text("schema_name")]
+                    .into_iter()
+                    .flatten()
+                    .any(|name| name.to_ascii_lowercase().starts_with(METADATA_PREFIX))
+                && !table
+                    .to_ascii_lowercase()
+                    .starts_with(METADATA_TABLE_PREFIX)
+            {
+                return Some(format!("the table {table} beside the catalog's own"));
+            }
+            Box::new(fields.values())
+        }
+        serde_json::Value::Array(items) => Box::new(items.iter()),
+        _ => return None,
+    };
+    children
+        .into_iter()
+        .find_map(|child| forbidden(child, macros))
+}
+
+fn is_allowed_table_function(name: &str, macros: &TableMacros) -> bool {
+    TABLE_FUNCTIONS.contains(&name)
+        || READING_DUCKLAKE_FUNCTIONS.contains(&name)
+        || (name.starts_with(SESSION_PREFIX) && !TELLING_FUNCTIONS.contains(&name))
+        || macros.contain(name)
+}
+
+/// Whether a function changes something, or runs a text as SQL.
+fn changes(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let changes_lake =
+        name.starts_with("ducklake_") && !READING_DUCKLAKE_FUNCTIONS.contains(&&*name);
+    changes_lake || SQL_RUNNING_FUNCTIONS.contains(&&*name)
 }
 
 /// The message with the line that it is about, as the database itself tells of other errors.
@@ -91,25 +217,6 @@ fn with_line(sql: &str, message: &str, position: Option<usize>) -> String {
     let number = before.matches('\n').count() + 1;
     let line = sql.lines().nth(number - 1).unwrap_or_default();
     format!("{message}\n\nLINE {number}: {line}")
-}
-
-fn forbidden_function(tree: &serde_json::Value) -> Option<&str> {
-    let children: Box<dyn Iterator<Item = &serde_json::Value>> = match tree {
-        serde_json::Value::Object(fields) => {
-            if let Some(name) = fields.get("function_name").and_then(|name| name.as_str()) {
-                let lower = name.to_ascii_lowercase();
-                let changes_lake = lower.starts_with("ducklake_")
-                    && !READING_DUCKLAKE_FUNCTIONS.contains(&lower.as_str());
-                if changes_lake || SQL_RUNNING_FUNCTIONS.contains(&lower.as_str()) {
-                    return Some(name);
-                }
-            }
-            Box::new(fields.values())
-        }
-        serde_json::Value::Array(items) => Box::new(items.iter()),
-        _ => return None,
-    };
-    children.into_iter().find_map(forbidden_function)
 }
 
 /// The statement behind EXPLAIN or EXPLAIN ANALYZE, which run nothing but what they explain.

@@ -119,7 +119,7 @@ impl Session {
         version: Option<u64>,
         access: ExternalAccess,
     ) -> Result<Self, QueryError> {
-        let data = lake.paths().data();
+        let data = lake.paths().data_location();
         let reader = lake.into_reader(version)?;
         if access == ExternalAccess::Denied {
             guard::seal(&reader.connection, &data)?;

@@ -1,9 +1,10 @@
-//! Writes a result as a table, CSV, JSON or Parquet.
+//! Writes a result as a table, CSV, JSON, Parquet or Arrow.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
+use arrow::ipc::writer::StreamWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -48,10 +49,10 @@ pub(super) fn write(
     match destination {
         Destination::Stdout(extent) => {
             let stdout = io::stdout();
-            if format == Format::Parquet && stdout.is_terminal() {
+            if format.is_binary() && stdout.is_terminal() {
                 return Err(QueryError::Write {
                     path: "the terminal".into(),
-                    reason: "Parquet is binary; give --output FILE".into(),
+                    reason: format!("{} is binary; give --output FILE", format.title()),
                 });
             }
             let mut out = BufWriter::new(stdout);
@@ -199,6 +200,13 @@ fn write_to<W: Write + Send>(
             let mut writer = arrow::json::WriterBuilder::new()
                 .with_explicit_nulls(true)
                 .build::<_, arrow::json::writer::LineDelimited>(&mut *out);
+            for batch in batches {
+                writer.write(&batch)?;
+            }
+            writer.finish()?;
+        }
+        (Format::Arrow, _) => {
+            let mut writer = StreamWriter::try_new(&mut *out, &schema)?;
             for batch in batches {
                 writer.write(&batch)?;
             }

@@ -65,8 +65,10 @@ pub fn passage(kind: &LogicalTypeHandle, format: Format) -> Passage {
     // Bytes have no usual text but DuckDB's; 24:00:00 is a time in DuckDB, not in Arrow.
     let is_odd_as_text = |id: Id| matches!(id, Id::Blob | Id::Time | Id::TimeNs);
     let needs_text = match format {
-        Format::Parquet if any(kind, &|kind| is_lossy(kind.id())) => return Passage::Refused,
-        Format::Parquet => false,
+        Format::Parquet | Format::Arrow if any(kind, &|kind| is_lossy(kind.id())) => {
+            return Passage::Refused;
+        }
+        Format::Parquet | Format::Arrow => false,
         // Numbers of 128 bits without a sign are widened below; within lists they are not.
         _ if id == Id::UHugeint => false,
         Format::Table | Format::Csv => is_nested || is_lossy(id) || is_odd_as_text(id),
@@ -229,12 +231,13 @@ impl Adaptation {
     ) -> Result<ArrayRef, String> {
         let name = quoted_name(field.name());
         match self.format {
-            Format::Parquet if !decimals_fit(column.as_ref()) => {
+            Format::Parquet | Format::Arrow if !decimals_fit(column.as_ref()) => {
+                let title = self.format.title();
                 return Err(format!(
-                    "the column {name} has numbers of more than {MAX_DECIMAL_DIGITS} digits, which Parquet cannot hold; cast it in the query: {name}::VARCHAR gives a text, {name}::DOUBLE about 16 digits"
+                    "the column {name} has numbers of more than {MAX_DECIMAL_DIGITS} digits, which {title} cannot hold; cast it in the query: {name}::VARCHAR gives a text, {name}::DOUBLE about 16 digits"
                 ));
             }
-            Format::Parquet => {}
+            Format::Parquet | Format::Arrow => {}
             _ if !times_fit(column.as_ref()) => {
                 return Err(format!(
                     "the column {name} has a date that {} cannot hold, such as infinity; cast it in the query: {name}::VARCHAR gives a text",
@@ -243,7 +246,7 @@ impl Adaptation {
             }
             _ => {}
         }
-        if is_unsigned && self.format != Format::Parquet {
+        if is_unsigned && !self.format.is_binary() {
             return widen_unsigned(column).map_err(|e| e.to_string());
         }
         if column.data_type() == field.data_type() {

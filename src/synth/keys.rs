@@ -1,24 +1,17 @@
 //! Keys of providers: from the environment or a `.env` file, never to be seen again.
 //!
 //! A key leaves [`Secret`] only into a request's header. Texts that came from a provider or from the
-//! network go through [`Secret::redact`] before anybody reads them, since some servers repeat the
-//! key that they were given.
+//! network go through [`Secret::redact`] before anybody reads them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use regex::Regex;
-
+use crate::secret::Secret;
 use crate::text::read_text;
 
-/// What is shown in place of a key.
-const HIDDEN: &str = "***";
 /// Stands for a dollar sign while a `.env` file is read: a character that no text has (Unicode's
 /// private use area).
 const DOLLAR: &str = "\u{f8f24}";
-/// Beginnings of a key that are as long as this are hidden too: servers that mask keys show some.
-const TELLING_CHARS: usize = 12;
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -42,48 +35,6 @@ pub enum KeyError {
     DotEnv { path: PathBuf, entry: usize },
     #[error("cannot read the file ({reason}): {path}")]
     Unreadable { path: PathBuf, reason: String },
-}
-
-/// A key. Neither `Debug` nor `Display` show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-static MASKED_KEY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\bsk-[A-Za-z0-9_*.\-]{3,}").expect("the pattern is a constant"));
-
-impl Secret {
-    pub fn new(key: String) -> Self {
-        Self(key)
-    }
-
-    /// The key itself, for the header of a request.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// The text without the key, whole or masked by the server.
-    pub fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        if !self.0.is_empty() {
-            text = text.replace(&self.0, HIDDEN);
-        }
-        if self.0.len() > TELLING_CHARS && self.0.is_ascii() {
-            text = text.replace(&self.0[..TELLING_CHARS], HIDDEN);
-        }
-        MASKED_KEY.replace_all(&text, HIDDEN).into_owned()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(HIDDEN)
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(HIDDEN)
-    }
 }
 
 /// Where a setting comes from.
@@ -166,7 +117,7 @@ impl Settings {
         let (key, source) = self.get(variable).ok_or(KeyError::Missing { variable })?;
         let key = key.trim().to_owned();
         if key.chars().all(|c| c.is_ascii_graphic()) {
-            Ok((Secret(key), source))
+            Ok((Secret::new(key), source))
         } else {
             Err(KeyError::Malformed { variable })
         }
@@ -176,20 +127,6 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_is_shown_nowhere() {
-        let key = Secret::new("sk-ant-api03-verysecretindeed".into());
-        assert_eq!(format!("{key} {key:?}"), "*** ***");
-        let echo =
-            "Incorrect API key provided: sk-ant-api03-verysecretindeed. Also sk-ant-a****deed.";
-        assert_eq!(
-            key.redact(echo),
-            "Incorrect API key provided: ***. Also ***"
-        );
-        let other = Secret::new("a0b1c2d3e4f5a0b1c2d3".into());
-        assert_eq!(other.redact("a0b1c2d3e4f5-f5 is wrong"), "***-f5 is wrong");
-    }
 
     #[test]
     fn the_file_is_read_but_not_put_into_the_environment() {

@@ -39,13 +39,14 @@ use crate::dataset::{
 };
 use crate::hashing;
 use crate::language::LanguageError;
+use crate::secret::Secret;
 use crate::sync::{Cancellation, lock};
 use asker::{Asked, Asker, Failure};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
 pub use extend::{Extended, Extension};
 use journal::{Answered, Journal, JournalError, Record, request_key};
-use keys::{KeyError, Secret, Settings};
+use keys::{KeyError, Settings};
 use limits::Limits;
 use prompt::prompt_for;
 use provider::{Parameters, Prompt, Provider, ProviderKind, Usage};

@@ -10,8 +10,8 @@ use reqwest::blocking::Client;
 use reqwest::blocking::multipart::{Form, Part};
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::keys::Secret;
 use super::retry::parse_retry_after;
+use crate::secret::Secret;
 
 /// More than any answer holds; what is longer did not come from a provider.
 const MOST_BODY_BYTES: u64 = 1 << 30;

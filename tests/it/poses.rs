@@ -50,6 +50,7 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         picture: PictureRecord::default(),
         slow_motion_factor: None,
         capture_fps: None,
+        source_etag: None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! What is read of a lake while its catalog is held, and the private copy of the catalog.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use duckdb::Connection;
 
 use super::report::{Finding, Severity};
 use crate::files::why_not_written;
-use crate::lake::catalog::{Access, Catalog, LAKE_NAME, METADATA};
+use crate::lake::catalog::{Access, Catalog, LAKE_NAME};
 use crate::lake::error::LakeError;
 use crate::lake::inventory::{CatalogFile, catalog_files, recorded_paths, unnamed_files};
 use crate::lake::session::Lake;
@@ -43,8 +43,8 @@ pub(super) struct LakeState {
 pub(super) struct Copy<'a> {
     pub connection: &'a Connection,
     folder: tempfile::TempDir,
-    /// The folder of the lake's files.
-    data: PathBuf,
+    /// Where the lake's files lie, as SQL names it.
+    data: String,
 }
 
 impl Drop for Copy<'_> {
@@ -63,7 +63,7 @@ impl Copy<'_> {
 impl Lake {
     pub(super) fn lake_state(&self) -> Result<LakeState, LakeError> {
         self.attached(Access::ReadOnly, |connection| {
-            let files = catalog_files(connection, METADATA, self.paths())?;
+            let files = catalog_files(connection, &self.metadata(), self.paths())?;
             lake_state(connection, &files)
         })
     }
@@ -78,11 +78,12 @@ impl Lake {
         let copy = Copy {
             connection,
             folder,
-            data: self.paths().data(),
+            data: self.paths().data_location(),
         };
-        let census = self.attached(Access::ReadOnly, |connection| {
-            connection.execute_batch(&copy.catalog().copy_from(METADATA, COPY_NAME))?;
-            let files = catalog_files(connection, METADATA, self.paths())?;
+        let source = Catalog::of(self.paths());
+        let census = self.attached(Access::ReadOnlyExclusive, |connection| {
+            copy.catalog().copy_from(&source, connection, COPY_NAME)?;
+            let files = catalog_files(connection, &self.metadata(), self.paths())?;
             let unnamed = unnamed_files(connection, self.paths())?;
             let mut findings = Vec::new();
             for orphan in &unnamed.orphans {
@@ -128,7 +129,8 @@ impl Lake {
     }
 
     fn below_root(&self, path: &Path) -> String {
-        let below = path.strip_prefix(self.paths().root()).unwrap_or(path);
+        let root = self.paths().root();
+        let below = path.strip_prefix(root).unwrap_or(path);
         below.display().to_string()
     }
 }

@@ -60,15 +60,15 @@ impl Lake {
         let mut unrecorded = 0;
         for file in &census.files {
             bytes += file.byte_size;
-            match self.check_file(copy.connection, file, census) {
-                Ok(()) => {
+            match self.check_file(copy.connection, file, census)? {
+                None => {
                     unrecorded += u64::from(
                         file.is_current
                             && file.kind == FileKind::Rows
                             && !census.recorded.contains(&file.path),
                     );
                 }
-                Err(cause) => {
+                Some(cause) => {
                     findings.push(self.lost_file_finding(file, cause));
                     faults.lost_files.push(file.clone());
                 }
@@ -102,7 +102,7 @@ impl Lake {
         let videos = self.check_rows(copy.connection, census, &mut findings, &mut faults)?;
         findings.sort_by_key(|finding| finding.severity);
         let report = CheckReport {
-            lake: self.paths().root().into(),
+            lake: self.paths().root(),
             format_version: census.format_version,
             snapshot: census.state.newest_snapshot,
             whole: findings.iter().all(|f| f.severity != Severity::Damage),

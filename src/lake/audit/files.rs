@@ -1,31 +1,50 @@
 //! Is each file that the catalog names there, and as the catalog says?
 
-use std::path::Path;
-
 use duckdb::Connection;
 
 use super::census::{Census, Column};
 use super::report::{Finding, Severity};
 use super::rows::INGESTED_TABLES;
-use crate::lake::error::{database_message, first_line};
+use crate::lake::error::{LakeError, database_message, first_line, is_out_of_reach};
 use crate::lake::inventory::{CatalogFile, FileKind};
 use crate::lake::lost_files::read_whole;
 use crate::lake::session::Lake;
-use crate::lake::sql::{parquet, quoted};
+use crate::lake::sql::{parquet, quoted_text};
 
 /// Columns that DuckLake adds to files that it has merged.
 const INTERNAL_PREFIX: &str = "_ducklake_internal";
 
 impl Lake {
-    /// What is wrong with a file.
+    /// What is wrong with a file; `None` where nothing is.
+    ///
+    /// # Errors
+    /// When the store that has it cannot be reached: that says nothing of the file.
     pub(super) fn check_file(
+        &self,
+        connection: &Connection,
+        file: &CatalogFile,
+        census: &Census,
+    ) -> Result<Option<String>, LakeError> {
+        match self.look_at_file(connection, file, census) {
+            Ok(()) => Ok(None),
+            Err(cause) if self.is_remote() && is_out_of_reach(&cause) => {
+                Err(LakeError::Unreachable {
+                    address: self.data_files().location(&file.path),
+                    reason: cause,
+                })
+            }
+            Err(cause) => Ok(Some(cause)),
+        }
+    }
+
+    fn look_at_file(
         &self,
         connection: &Connection,
         file: &CatalogFile,
         census: &Census,
     ) -> Result<(), String> {
         let data_files = self.data_files();
-        let path = data_files.path(&file.path);
+        let location = data_files.location(&file.path);
         let byte_size = data_files
             .byte_size(&file.path)
             .map_err(|e| match e.kind() {
@@ -54,14 +73,14 @@ impl Lake {
         };
         let footer = format!(
             "SELECT sum(num_rows)::UBIGINT FROM parquet_file_metadata({})",
-            quoted(&path)
+            quoted_text(&location)
         );
         let in_footer: u64 = connection
             .query_row(&footer, [], |row| row.get(0))
             .map_err(|e| unreadable(&first_line(e)))?;
         // Only the newest snapshot's rows are worth the time that reading them takes.
         let read = match file.is_current {
-            true => read_whole(connection, &path).map_err(|e| unreadable(&e))?,
+            true => read_whole(connection, &location).map_err(|e| unreadable(&e))?,
             false => in_footer,
         };
         if in_footer != file.row_count || read != file.row_count {
@@ -75,7 +94,7 @@ impl Lake {
                 .columns
                 .get(&file.table)
                 .map_or(&[][..], Vec::as_slice);
-            check_columns(connection, &path, table)?;
+            check_columns(connection, &location, table)?;
         }
         Ok(())
     }
@@ -103,8 +122,8 @@ impl Lake {
     }
 }
 
-fn check_columns(connection: &Connection, path: &Path, table: &[Column]) -> Result<(), String> {
-    let describe = format!("DESCRIBE SELECT * FROM {}", parquet(path));
+fn check_columns(connection: &Connection, location: &str, table: &[Column]) -> Result<(), String> {
+    let describe = format!("DESCRIBE SELECT * FROM {}", parquet(location));
     let columns = || -> Result<Vec<(String, String)>, duckdb::Error> {
         let mut statement = connection.prepare(&describe)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -127,8 +146,8 @@ fn check_columns(connection: &Connection, path: &Path, table: &[Column]) -> Resu
         }
     }
     // The partition's value is in the path.
-    let partition = path.components().map(|c| c.as_os_str().to_string_lossy());
-    let partition: Vec<String> = partition
+    let partition: Vec<String> = location
+        .split('/')
         .filter_map(|folder| folder.split_once('=').map(|(name, _)| name.to_owned()))
         .collect();
     let has = |column: &Column| {

@@ -2,7 +2,6 @@
 
 use super::report::CheckReport;
 use super::rows::short;
-use crate::files::why_not_written;
 use crate::lake::catalog::Access;
 use crate::lake::error::LakeError;
 use crate::lake::inventory::unnamed_files;
@@ -73,11 +72,8 @@ impl Lake {
         self.attached(Access::ReadWrite, |connection| {
             let mut removed = (0, 0);
             for orphan in unnamed_files(connection, self.paths())?.orphans {
-                let (path, bytes) = (orphan.path.clone(), orphan.byte_size);
-                orphan.delete().map_err(|e| LakeError::Write {
-                    path,
-                    reason: why_not_written(&e),
-                })?;
+                let bytes = orphan.byte_size;
+                orphan.delete()?;
                 removed = (removed.0 + 1, removed.1 + bytes);
             }
             Ok(removed)

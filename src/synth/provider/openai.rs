@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::keys::Secret;
 use super::wire::{
     ANSWER_ABOUT, ANSWER_NAME, Billed, Parameters, Prompt, Provider, ProviderKind, Reply, Usage,
     answer_schema, text_of,
 };
+use crate::secret::Secret;
 
 pub struct OpenAi;
 

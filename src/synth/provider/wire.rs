@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::keys::Secret;
 use crate::names;
+use crate::secret::Secret;
 
 /// Name of the schema, and of the tool, that an answer comes in.
 pub const ANSWER_NAME: &str = "record_example";

@@ -1,0 +1,111 @@
+//! A video where it can be read, and what it is called.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::pipeline::{Interruption, short_hash, video_id};
+use super::{VideoOutcome, VideoReport};
+use crate::files::why_not_written;
+use crate::lake::VideoRecord;
+use crate::store::{self, RemoteFile, S3Settings, StoreError};
+use crate::sync::Cancellation;
+use crate::video::check_file;
+
+/// A video where it can be read.
+pub(super) struct Located {
+    /// What it is called: a path, or an address.
+    pub path: PathBuf,
+    /// The file to read.
+    pub file: PathBuf,
+    pub video_id: String,
+    /// How long reading it for its identity took; for a video from elsewhere, fetching it.
+    pub hash_time: Duration,
+    /// `None` for a video on a disk.
+    remote: Option<RemoteFile>,
+    /// The folder that it was fetched into, which goes with it.
+    _scratch: Option<TempDir>,
+}
+
+impl Located {
+    /// A video on a disk.
+    pub fn on_disk(path: &Path) -> Result<Self, Interruption> {
+        let hashing = Instant::now();
+        check_file(path)?;
+        Ok(Self {
+            path: path.into(),
+            file: path.into(),
+            video_id: video_id(path)?,
+            hash_time: hashing.elapsed(),
+            remote: None,
+            _scratch: None,
+        })
+    }
+
+    /// A video that lies elsewhere, fetched into a folder for temporary files. As many lie there at
+    /// once as there are workers.
+    pub fn fetch(
+        path: &Path,
+        remote: &RemoteFile,
+        cancellation: &Cancellation,
+    ) -> Result<Self, Interruption> {
+        let fetching = Instant::now();
+        let scratch = tempfile::Builder::new().prefix("posedata-").tempdir();
+        let scratch = scratch.map_err(|e| StoreError::Local {
+            path: std::env::temp_dir(),
+            reason: why_not_written(&e),
+        })?;
+        let name = match remote.address.file_name() {
+            "" | "." | ".." => "video",
+            name => name,
+        };
+        let file = scratch.path().join(name);
+        let hash = store::fetch(remote, &file, &S3Settings::detect()?, cancellation)?;
+        let located = Self {
+            path: path.into(),
+            file,
+            video_id: short_hash(hash),
+            hash_time: fetching.elapsed(),
+            remote: Some(remote.clone()),
+            _scratch: Some(scratch),
+        };
+        match check_file(&located.file) {
+            Ok(_) => Ok(located),
+            Err(error) => {
+                let error = located.named_text(&error.to_string());
+                Err(Interruption::Fetched(error))
+            }
+        }
+    }
+
+    /// Writes down where the video is from.
+    pub fn name(&self, record: &mut VideoRecord) {
+        if let Some(remote) = &self.remote {
+            record.path = remote.address.to_string();
+            record.file_name = remote.address.file_name().to_owned();
+            record.source_etag = remote.etag.clone();
+        }
+    }
+
+    /// A report in which the video has its own name.
+    pub fn named(&self, mut report: VideoReport) -> VideoReport {
+        if let VideoOutcome::Failed { error, .. } = &mut report.outcome {
+            *error = self.named_text(error);
+        }
+        for note in &mut report.notes {
+            *note = self.named_text(note);
+        }
+        report
+    }
+
+    fn named_text(&self, text: &str) -> String {
+        match &self.remote {
+            Some(remote) => text.replace(
+                &self.file.display().to_string(),
+                &remote.address.to_string(),
+            ),
+            None => text.into(),
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Lakes whose catalog is in a PostgreSQL database: secrets, the lock of the one committer, and what
+//! the database is asked beside DuckLake.
+//!
+//! The lock is an advisory one of the database, held on a connection of its own: DuckLake's
+//! transaction has to begin after the lock is there. It ends with its connection however that ends;
+//! a holder that stands still for [`IDLE_TIMEOUT_SECS`] is thrown out by the server. If such a holder
+//! wakes up, its commit fails, because DuckLake numbers snapshots and tries nothing again here.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use duckdb::Connection;
+
+use super::address::PostgresAddress;
+use super::catalog::{Access, CATALOG_SECRET, Catalog, LAKE_NAME};
+use super::error::{LakeError, database_message};
+use super::sql::quoted_text;
+use crate::store::S3Settings;
+use crate::sync::{Cancellation, lock};
+
+/// The second attachment, as a plain database.
+const LOCK_NAME: &str = "posedata_lock";
+/// After so many seconds without a sign of life the server takes the lock from its holder.
+const IDLE_TIMEOUT_SECS: u64 = 60;
+/// How often a holder gives a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// Whoever waits for the lock looks this often whether the work is called off.
+const WAIT_SLICE: Duration = Duration::from_secs(1);
+
+/// How the catalog of a session is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Attached {
+    is_writable: bool,
+    version: Option<u64>,
+}
+
+/// The catalog of a session in a database. It stays attached, since attaching takes longer than a
+/// commit.
+#[derive(Clone)]
+pub(super) struct RemoteCatalog {
+    address: PostgresAddress,
+    attached: Arc<Mutex<Option<Attached>>>,
+    /// Never used together with the session's own connection, which is in DuckLake's transactions.
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl RemoteCatalog {
+    /// Reaches the database; `connection` has DuckDB's extension for it.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or refuses.
+    pub fn connect(connection: &Connection, address: &PostgresAddress) -> Result<Self, LakeError> {
+        let password = PostgresAddress::password();
+        let mut secret = format!(
+            "CREATE OR REPLACE SECRET {CATALOG_SECRET} (TYPE postgres, HOST {}, PORT {}, DATABASE {}",
+            quoted_text(&address.host),
+            address.port,
+            quoted_text(&address.database)
+        );
+        if let Some(user) = &address.user {
+            secret += &format!(", USER {}", quoted_text(user));
+        }
+        if let Some(password) = &password {
+            secret += &format!(", PASSWORD {}", quoted_text(password.reveal()));
+        }
+        secret += ")";
+        let options = format!(
+            "options=''-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_SECS}s -c lock_timeout={}s''",
+            WAIT_SLICE.as_secs()
+        );
+        let attach = format!(
+            "ATTACH IF NOT EXISTS '{options}' AS {LOCK_NAME} (TYPE postgres, SECRET {CATALOG_SECRET})"
+        );
+        let unreachable = |error: duckdb::Error| {
+            let reason = database_message(error);
+            let reason = match &password {
+                Some(password) => password.redact(&reason),
+                None => reason,
+            };
+            LakeError::Unreachable {
+                address: address.to_string(),
+                reason: unreachable_reason(&reason),
+            }
+        };
+        connection.execute_batch(&secret).map_err(unreachable)?;
+        connection.execute_batch(&attach).map_err(unreachable)?;
+        let remote = Self {
+            address: address.clone(),
+            attached: Arc::default(),
+            connection: Arc::new(Mutex::new(connection.try_clone()?)),
+        };
+        // Attaching alone asks nothing yet.
+        let alive = "SELECT 1::INTEGER";
+        let asked = ask::<i32>(&lock(&remote.connection), alive);
+        asked.map_err(unreachable)?;
+        Ok(remote)
+    }
+
+    /// Where the lake's files lie; `None` where the database has no lake in its schema.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub fn data_path(&self) -> Result<Option<String>, LakeError> {
+        let schema = &self.address.schema;
+        let is_there = format!("SELECT to_regclass('{schema}.ducklake_metadata') IS NOT NULL");
+        let connection = lock(&self.connection);
+        if !ask::<bool>(&connection, &is_there)? {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT max(value) FROM {schema}.ducklake_metadata WHERE key = 'data_path' AND scope IS NULL"
+        );
+        Ok(ask(&connection, &sql)?)
+    }
+
+    /// Bytes of the catalog's tables and their indexes.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub fn byte_size(&self) -> Result<u64, LakeError> {
+        let sql = format!(
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+             FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+             WHERE n.nspname = '{}' AND c.relkind = 'r' AND c.relname LIKE 'ducklake%'",
+            self.address.schema
+        );
+        Ok(ask(&lock(&self.connection), &sql)?)
+    }
+
+    /// Attaches the catalog as it is wanted, unless it is attached so; gives whether it was not.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn attach(
+        &self,
+        connection: &Connection,
+        catalog: &Catalog,
+        access: Access,
+        version: Option<u64>,
+    ) -> duckdb::Result<bool> {
+        let is_writable = access == Access::ReadWrite;
+        let mut attached = lock(&self.attached);
+        let is_enough = |attached: &Attached| {
+            attached.version == version && (attached.is_writable || !is_writable)
+        };
+        if attached.as_ref().is_some_and(is_enough) {
+            connection.execute_batch(&format!("USE {LAKE_NAME}"))?;
+            return Ok(false);
+        }
+        *attached = None;
+        connection.execute_batch(&Catalog::detach(LAKE_NAME))?;
+        connection.execute_batch(&catalog.attach(LAKE_NAME, access, version))?;
+        *attached = Some(Attached {
+            is_writable,
+            version,
+        });
+        Ok(true)
+    }
+
+    /// Lets go of the catalog: whatever is wrong with its connections goes with them.
+    pub fn detach(&self, connection: &Connection) {
+        *lock(&self.attached) = None;
+        // What cannot be let go of is found and told of by the next attachment.
+        let _ = connection.execute_batch(&Catalog::detach(LAKE_NAME));
+    }
+
+    /// Takes the lake's lock out of the session, before it is handed to those who only read.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn leave(self, connection: &Connection) -> duckdb::Result<()> {
+        drop(self.connection);
+        connection.execute_batch(&Catalog::detach(LOCK_NAME))
+    }
+
+    /// Waits until nobody else may commit.
+    ///
+    /// # Errors
+    /// When others hold the lock for longer than `timeout`, the work is called off, or the database
+    /// cannot be reached.
+    pub fn lock(
+        &self,
+        timeout: Duration,
+        cancellation: &Cancellation,
+    ) -> Result<LakeLock, LakeError> {
+        let started = Instant::now();
+        let sql = format!(
+            "SELECT pg_advisory_xact_lock({})::text",
+            self.address.lock_key()
+        );
+        loop {
+            let taken = {
+                let connection = lock(&self.connection);
+                let begun = begin(&connection);
+                begun.and_then(|()| ask::<String>(&connection, &sql))
+            };
+            let error = match taken {
+                Ok(_) => return Ok(LakeLock::new(Arc::clone(&self.connection))),
+                Err(error) => database_message(error),
+            };
+            // Always before anything else: a connection that is gone with its transaction open must
+            // not be dropped.
+            roll_back(&lock(&self.connection));
+            if cancellation.is_cancelled() {
+                return Err(LakeError::Cancelled);
+            }
+            if !error.contains("lock timeout") {
+                return Err(LakeError::Database(error));
+            }
+            if started.elapsed() > timeout {
+                return Err(LakeError::Locked {
+                    path: self.address.to_string().into(),
+                    waited_secs: started.elapsed().as_secs(),
+                });
+            }
+        }
+    }
+
+    /// A new connection to the database for the lock, in place of one that is gone.
+    pub fn reconnect(&self, session: &Connection) {
+        let mut connection = lock(&self.connection);
+        roll_back(&connection);
+        if let Ok(new) = session.try_clone() {
+            *connection = new;
+        }
+    }
+}
+
+/// Held by the one committer.
+pub(super) struct LakeLock {
+    connection: Arc<Mutex<Connection>>,
+    is_done: Cancellation,
+    signs_of_life: Option<JoinHandle<()>>,
+}
+
+impl LakeLock {
+    fn new(connection: Arc<Mutex<Connection>>) -> Self {
+        let is_done = Cancellation::new();
+        let signs_of_life = std::thread::Builder::new()
+            .name("lake lock".into())
+            .spawn({
+                let (connection, is_done) = (Arc::clone(&connection), is_done.clone());
+                move || {
+                    while is_done.sleep(SIGN_OF_LIFE) {
+                        // A holder that was thrown out learns it when it commits.
+                        let _ = ask::<i32>(&lock(&connection), "SELECT 1::INTEGER");
+                    }
+                }
+            })
+            .ok();
+        Self {
+            connection,
+            is_done,
+            signs_of_life,
+        }
+    }
+}
+
+impl Drop for LakeLock {
+    fn drop(&mut self) {
+        self.is_done.cancel();
+        if let Some(thread) = self.signs_of_life.take() {
+            let _ = thread.join();
+        }
+        roll_back(&lock(&self.connection));
+    }
+}
+
+/// One value that the database itself computes.
+fn ask<T: duckdb::types::FromSql>(connection: &Connection, sql: &str) -> duckdb::Result<T> {
+    let query = format!("FROM postgres_query('{LOCK_NAME}', {})", quoted_text(sql));
+    connection.query_row(&query, [], |row| row.get(0))
+}
+
+fn begin(connection: &Connection) -> duckdb::Result<()> {
+    connection.execute_batch("BEGIN")
+}
+
+fn roll_back(connection: &Connection) {
+    // Without a transaction there is nothing to take back.
+    let _ = connection.execute_batch("ROLLBACK");
+}
+
+/// Lets the session reach the bucket of a lake's files; `connection` has DuckDB's extension for it.
+///
+/// # Errors
+/// When the database refuses the settings.
+pub(super) fn reach_bucket(
+    connection: &Connection,
+    bucket: &str,
+    settings: &S3Settings,
+) -> Result<(), LakeError> {
+    if settings.is_anonymous {
+        return Ok(());
+    }
+    let mut secret = format!(
+        "CREATE OR REPLACE SECRET posedata_files (TYPE s3, SCOPE {}, REGION {}",
+        quoted_text(&format!("s3://{bucket}")),
+        quoted_text(&settings.region)
+    );
+    match &settings.keys {
+        Some(keys) => {
+            secret += &format!(
+                ", KEY_ID {}, SECRET {}",
+                quoted_text(keys.id.reveal()),
+                quoted_text(keys.secret.reveal())
+            );
+            if let Some(token) = &keys.token {
+                secret += &format!(", SESSION_TOKEN {}", quoted_text(token.reveal()));
+            }
+        }
+        None => secret += ", PROVIDER credential_chain",
+    }
+    if let Some(endpoint) = &settings.endpoint {
+        let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+        secret += &format!(
+            ", ENDPOINT {}, URL_STYLE 'path', USE_SSL {}",
+            quoted_text(host),
+            scheme != "http"
+        );
+    }
+    secret += ")";
+    connection
+        .execute_batch(&secret)
+        .map_err(|e| LakeError::Database(settings.redact(&database_message(e))))
+}
+
+/// Whether the same again may go well: the database was not there, or somebody else was faster.
+pub(super) fn is_passing(message: &str) -> bool {
+    const SIGNS: [&str; 14] = [
+        "Transaction conflict",
+        "could not serialize access",
+        "deadlock detected",
+        "server closed the connection",
+        "terminating connection",
+        "connection to server",
+        "Unable to connect",
+        "could not connect",
+        "could not receive data",
+        "could not send data",
+        "no connection to the server",
+        "connection has been closed",
+        "the database system is",
+        "Could not establish connection",
+    ];
+    SIGNS.iter().any(|sign| message.contains(sign))
+}
+
+/// What libpq says, without the settings that DuckDB puts before it.
+fn unreachable_reason(message: &str) -> String {
+    let reason = message.split_once("connection to server").map_or_else(
+        || message.to_owned(),
+        |(_, rest)| format!("connection to server{rest}"),
+    );
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,196 @@
+//! Addresses of files that lie elsewhere.
+
+use std::fmt;
+use std::path::Path;
+
+use url::{Host, Url};
+
+use super::error::StoreError;
+
+/// Where a file lies that is not on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An object of S3, or all objects below a prefix.
+    S3(S3Address),
+    /// A file that a web server has.
+    Web(Url),
+}
+
+/// A bucket, and an object's key in it or the beginning of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Address {
+    pub bucket: String,
+    /// As it is, never percent-encoded; may be empty.
+    pub key: String,
+}
+
+impl Address {
+    /// The address that a text is; `None` where it is the path of a file.
+    ///
+    /// # Errors
+    /// When it begins as an address and is none.
+    pub fn parse(text: &str) -> Result<Option<Self>, StoreError> {
+        if let Some(rest) = text.strip_prefix("s3://") {
+            return S3Address::of_rest(rest)
+                .map(|address| Some(Self::S3(address)))
+                .ok_or_else(|| StoreError::Address { text: text.into() });
+        }
+        if !text.starts_with("https://") && !text.starts_with("http://") {
+            return Ok(None);
+        }
+        let shown = || without_user(text);
+        let url = Url::parse(text).map_err(|_| StoreError::Address { text: shown() })?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(StoreError::SecretInAddress { host });
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(StoreError::PlainHttp { address: shown() });
+        }
+        Ok(Some(Self::Web(url)))
+    }
+
+    /// As [`Self::parse`] of a path as commands get it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn of_path(path: &Path) -> Result<Option<Self>, StoreError> {
+        path.to_str().map_or(Ok(None), Self::parse)
+    }
+
+    /// The last part of the address, without what a signed address has behind it: a file's name.
+    pub fn file_name(&self) -> &str {
+        let path = match self {
+            Self::S3(address) => &address.key,
+            Self::Web(url) => url.path(),
+        };
+        path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::S3(address) => address.fmt(formatter),
+            // What stands behind the question mark of a signed address is as good as a key.
+            Self::Web(url) => {
+                let mut url = url.clone();
+                url.set_query(None);
+                url.set_fragment(None);
+                url.fmt(formatter)
+            }
+        }
+    }
+}
+
+impl S3Address {
+    /// `BUCKET/KEY`, as it stands behind `s3://`.
+    fn of_rest(rest: &str) -> Option<Self> {
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        (!bucket.is_empty() && bucket.chars().all(is_plain)).then(|| Self {
+            bucket: bucket.into(),
+            key: key.into(),
+        })
+    }
+
+    /// Whether it says itself that it is no single object's.
+    pub fn is_prefix(&self) -> bool {
+        self.key.is_empty() || self.key.ends_with('/')
+    }
+
+    /// The beginning of the keys below it: `a` stands for `a/b`, never for `ab`.
+    pub fn as_prefix(&self) -> String {
+        match self.is_prefix() {
+            true => self.key.clone(),
+            false => format!("{}/", self.key),
+        }
+    }
+}
+
+impl fmt::Display for S3Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A text that may be an address, without what stands between scheme and host.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.into();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Address {
+        Address::parse(text)
+            .expect("a right address")
+            .expect("an address")
+    }
+
+    #[test]
+    fn addresses_are_told_from_paths() {
+        for path in ["clip.mp4", "/a/s3:/b", "s3:/x", "c:/https://x", "./s3://x"] {
+            assert_eq!(Address::parse(path).expect("a path"), None, "{path}");
+        }
+        let Address::S3(s3) = parsed("s3://clips/2026/my clip.mp4") else {
+            panic!("it is on S3");
+        };
+        assert_eq!((&*s3.bucket, &*s3.key), ("clips", "2026/my clip.mp4"));
+        assert!(matches!(
+            parsed("https://example.org/a.mp4"),
+            Address::Web(_)
+        ));
+        for wrong in ["s3://", "s3:///key", "s3://a b/c", "https://"] {
+            assert!(Address::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_folder() {
+        let Address::S3(s3) = parsed("s3://clips/2026") else {
+            panic!("it is on S3");
+        };
+        assert!(!s3.is_prefix());
+        assert_eq!(s3.as_prefix(), "2026/");
+        let Address::S3(all) = parsed("s3://clips") else {
+            panic!("it is on S3");
+        };
+        assert_eq!(all.as_prefix(), "");
+    }
+
+    #[test]
+    fn passwords_and_signatures_are_not_shown() {
+        let error = Address::parse("https://anna:geheim@example.org/a.mp4").expect_err("refused");
+        assert!(!error.to_string().contains("geheim"), "{error}");
+        let error = Address::parse("http://anna:geheim@exa mple/a").expect_err("no address");
+        assert!(!error.to_string().contains("geheim"), "{error}");
+        let signed = parsed("https://example.org/a.mp4?X-Amz-Signature=abc#x");
+        assert_eq!(signed.to_string(), "https://example.org/a.mp4");
+        assert_eq!(signed.file_name(), "a.mp4");
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        assert!(Address::parse("http://example.org/a.mp4").is_err());
+        for host in ["localhost", "127.0.0.1", "[::1]"] {
+            parsed(&format!("http://{host}:8080/a.mp4"));
+        }
+    }
+}

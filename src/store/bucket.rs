@@ -1,0 +1,336 @@
+//! A bucket of S3, or of what speaks its protocol.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path as FilePath;
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{
+    Attribute, AttributeValue, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutMultipartOptions, PutOptions, RetryConfig, WriteMultipart,
+};
+use tokio::runtime::Runtime;
+
+use super::RemoteFile;
+use super::error::{StoreError, chain};
+use super::settings::S3Settings;
+
+/// How long a request is tried again while the server cannot be reached.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Requests are tried again this often at most.
+const MAX_RETRIES: usize = 6;
+/// Larger files are sent in parts of this size, which are in memory one after the other.
+const PART_BYTES: usize = 16 << 20;
+/// The name under which an object's BLAKE3 hash is kept with it.
+const HASH_NAME: &str = "blake3";
+
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub key: String,
+    pub byte_size: u64,
+    pub etag: Option<String>,
+    /// When it was put there.
+    pub modified: SystemTime,
+}
+
+impl From<ObjectMeta> for ObjectInfo {
+    fn from(object: ObjectMeta) -> Self {
+        Self {
+            key: object.location.to_string(),
+            byte_size: object.size,
+            etag: object.e_tag,
+            modified: object.last_modified.into(),
+        }
+    }
+}
+
+/// A bucket; calls wait for the server.
+pub struct Bucket {
+    name: String,
+    store: AmazonS3,
+    runtime: Runtime,
+    settings: S3Settings,
+}
+
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "s3://{}", self.name)
+    }
+}
+
+impl Bucket {
+    /// A bucket that is not asked anything yet.
+    ///
+    /// # Errors
+    /// When the settings are none that requests can be made with.
+    pub fn open(name: &str, settings: &S3Settings) -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError::Failed {
+            address: format!("s3://{name}"),
+            reason: settings.redact(&reason),
+        };
+        // A role's variables are read from the environment where there are no keys.
+        let mut builder = match &settings.keys {
+            Some(keys) => {
+                let builder = AmazonS3Builder::new()
+                    .with_access_key_id(keys.id.reveal())
+                    .with_secret_access_key(keys.secret.reveal());
+                match &keys.token {
+                    Some(token) => builder.with_token(token.reveal()),
+                    None => builder,
+                }
+            }
+            None => AmazonS3Builder::from_env(),
+        };
+        builder = builder
+            .with_bucket_name(name)
+            .with_region(&settings.region)
+            .with_skip_signature(settings.is_anonymous)
+            .with_retry(RetryConfig {
+                max_retries: MAX_RETRIES,
+                retry_timeout: RETRY_TIMEOUT,
+                ..RetryConfig::default()
+            });
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder
+                .with_endpoint(endpoint)
+                .with_allow_http(endpoint.starts_with("http://"))
+                .with_virtual_hosted_style_request(false);
+        }
+        Ok(Self {
+            name: name.into(),
+            store: builder.build().map_err(|e| failed(chain(&e)))?,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| failed(e.to_string()))?,
+            settings: settings.clone(),
+        })
+    }
+
+    /// The address of an object.
+    pub fn address(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.name)
+    }
+
+    /// An object's size and mark; `None` where there is no such object.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub fn look(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
+        let path = self.path(key)?;
+        match self.runtime.block_on(self.store.head(&path)) {
+            Ok(object) => Ok(Some(object.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error(key, &error)),
+        }
+    }
+
+    /// The objects whose keys begin with a prefix that is empty or ends with `/`, ordered by key.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
+        let path = self.path(prefix)?;
+        let mut objects = self.runtime.block_on(async {
+            let mut stream = self.store.list(Some(&path));
+            let mut objects = Vec::new();
+            while let Some(object) = stream.next().await {
+                let object = object.map_err(|e| self.error(prefix, &e))?;
+                objects.push(ObjectInfo::from(object));
+            }
+            Ok::<_, StoreError>(objects)
+        })?;
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(objects)
+    }
+
+    /// Reads an object, piece by piece; it must be the one that `file` tells of.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, the object is gone or another one, or `take`
+    /// fails.
+    pub fn fetch(
+        &self,
+        key: &str,
+        file: &RemoteFile,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let options = GetOptions {
+            if_match: file.etag.clone(),
+            ..GetOptions::default()
+        };
+        self.read(key, options, take)
+    }
+
+    /// An object's BLAKE3 hash in hex, and its bytes; reads it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or the object is gone.
+    pub fn hash(&self, key: &str) -> Result<(String, u64), StoreError> {
+        let mut hasher = blake3::Hasher::new();
+        self.read(key, GetOptions::default(), &mut |bytes| {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+        Ok((hasher.finalize().to_hex().to_string(), hasher.count()))
+    }
+
+    fn read(
+        &self,
+        key: &str,
+        options: GetOptions,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        self.runtime.block_on(async {
+            let found = self.store.get_opts(&path, options).await;
+            let mut stream = found.map_err(|e| self.error(key, &e))?.into_stream();
+            while let Some(bytes) = stream.next().await {
+                take(&bytes.map_err(|e| self.error(key, &e))?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a file there, with its BLAKE3 hash beside it. Nothing that is there is replaced.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, another object is there, or the file cannot be
+    /// read.
+    pub fn create(&self, key: &str, file: &FilePath, blake3: &str) -> Result<(), StoreError> {
+        let mut attributes = Attributes::new();
+        attributes.insert(
+            Attribute::Metadata(HASH_NAME.into()),
+            AttributeValue::from(blake3.to_owned()),
+        );
+        self.put(key, file, PutMode::Create, attributes)
+            .or_else(|error| {
+                // A request that is sent again after its answer was lost finds its own object.
+                let is_ours = matches!(error, StoreError::Exists { .. })
+                    && self.recorded_hash(key).is_ok_and(|hash| hash == blake3);
+                if is_ours { Ok(()) } else { Err(error) }
+            })
+    }
+
+    /// Puts a file there, in place of what is there.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or the file cannot be read.
+    pub fn replace(&self, key: &str, file: &FilePath) -> Result<(), StoreError> {
+        self.put(key, file, PutMode::Overwrite, Attributes::new())
+    }
+
+    fn put(
+        &self,
+        key: &str,
+        file: &FilePath,
+        mode: PutMode,
+        attributes: Attributes,
+    ) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        let local = |e: std::io::Error| StoreError::local(file, &e);
+        let mut source = File::open(file).map_err(local)?;
+        let mut part = Vec::new();
+        let mut read_part = |part: &mut Vec<u8>| {
+            part.clear();
+            let limit = PART_BYTES as u64;
+            std::io::Read::by_ref(&mut source)
+                .take(limit)
+                .read_to_end(part)
+                .map_err(local)
+        };
+        read_part(&mut part)?;
+        self.runtime.block_on(async {
+            if part.len() < PART_BYTES {
+                let options = PutOptions {
+                    mode,
+                    attributes,
+                    ..PutOptions::default()
+                };
+                let put = self.store.put_opts(&path, part.into(), options).await;
+                return put.map(drop).map_err(|e| self.error(key, &e));
+            }
+            // Its name was never used before, or may be used again.
+            let options = PutMultipartOptions {
+                attributes,
+                ..PutMultipartOptions::default()
+            };
+            let upload = self.store.put_multipart_opts(&path, options).await;
+            let upload = upload.map_err(|e| self.error(key, &e))?;
+            let mut writer = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+            while !part.is_empty() {
+                writer.write(&part);
+                let room = writer.wait_for_capacity(1).await;
+                room.map_err(|e| self.error(key, &e))?;
+                read_part(&mut part)?;
+            }
+            let finished = writer.finish().await;
+            finished.map(drop).map_err(|e| self.error(key, &e))
+        })
+    }
+
+    fn recorded_hash(&self, key: &str) -> Result<String, StoreError> {
+        let path = self.path(key)?;
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let found = self.runtime.block_on(self.store.get_opts(&path, options));
+        let found = found.map_err(|e| self.error(key, &e))?;
+        let hash = found.attributes.get(&Attribute::Metadata(HASH_NAME.into()));
+        Ok(hash
+            .map(|hash| hash.as_ref().to_owned())
+            .unwrap_or_default())
+    }
+
+    /// Gives an object another key, in place of what is there.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses. An object that is not there is no error.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let (source, target) = (self.path(from)?, self.path(to)?);
+        match self.runtime.block_on(self.store.copy(&source, &target)) {
+            Ok(()) => self.delete(from),
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error(from, &error)),
+        }
+    }
+
+    /// Deletes an object. One that is not there is no error.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.path(key)?;
+        match self.runtime.block_on(self.store.delete(&path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error(key, &error)),
+        }
+    }
+
+    fn path(&self, key: &str) -> Result<Path, StoreError> {
+        Path::parse(key).map_err(|e| StoreError::Failed {
+            address: self.address(key),
+            reason: e.to_string(),
+        })
+    }
+
+    fn error(&self, key: &str, error: &object_store::Error) -> StoreError {
+        let address = self.address(key);
+        let reason = self.settings.redact(&chain(error));
+        match error {
+            object_store::Error::NotFound { .. } => StoreError::Missing { address },
+            object_store::Error::AlreadyExists { .. } => StoreError::Exists { address },
+            object_store::Error::Precondition { .. } => StoreError::Changed { address },
+            object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. } => {
+                StoreError::Refused { address, reason }
+            }
+            _ => StoreError::Failed { address, reason },
+        }
+    }
+}
