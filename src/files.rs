@@ -175,6 +175,11 @@ pub fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
+/// Whether a path is that of a folder: one that is there, or one that ends as only folders do.
+pub(crate) fn names_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
 /// Gives a finished temporary file its name.
 ///
 /// # Errors
