@@ -275,6 +275,7 @@ impl AtomicFile {
         })
     }
 
+    /// Where the file will be; until it is finished an older one may be there.
     pub fn path(&self) -> &Path {
         &self.path
     }
