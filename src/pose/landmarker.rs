@@ -36,8 +36,11 @@ pub struct LandmarkTensors<'a> {
 /// A point in pixels of the image; z has the scale of x and grows away from the camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ImagePoint {
+    /// From the left edge; may lie outside the image.
     pub x_px: f64,
+    /// From the top edge; may lie outside the image.
     pub y_px: f64,
+    /// 0 near the hips.
     pub z_px: f64,
     /// Probability that the point is in the picture and not hidden, 0..1.
     pub visibility: f64,
@@ -48,6 +51,7 @@ pub struct ImagePoint {
 /// What one crop says, before smoothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawPose {
+    /// In BlazePose's order, in pixels of the whole image.
     pub landmarks: [ImagePoint; LANDMARK_COUNT],
     /// Metres from the middle of the hips; x right, y down, z away from the camera.
     pub world_m: [[f64; 3]; LANDMARK_COUNT],
