@@ -5,19 +5,23 @@ use std::str::FromStr;
 
 use crate::names;
 
+/// How a result is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Aligned columns for people.
     Table,
+    /// RFC 4180, with a line of names.
     Csv,
     /// One array of objects.
     Json,
     /// One object a line.
     Jsonl,
+    /// Types as DuckDB has them, compressed with zstd.
     Parquet,
 }
 
 impl Format {
+    /// In the order in which help and errors list them.
     pub const ALL: [Self; 5] = [
         Self::Table,
         Self::Csv,
@@ -32,6 +36,7 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name() == suffix)
     }
 
+    /// The name on the command line, and the suffix of a file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
