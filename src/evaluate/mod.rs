@@ -3,10 +3,10 @@
 //! Both answer the same examples, greedily; every answer is judged by [`score`]. The loss is that
 //! of the known answers' tokens, end marks included.
 
-pub mod card;
+mod card;
 mod folder;
 mod llama;
-pub mod score;
+mod score;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -52,10 +52,12 @@ impl GgufMetadata {
         })
     }
 
+    /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The text under a key; `None` where there is none, or another type.
     pub fn string(&self, key: &str) -> Option<&str> {
         match self.values.get(key)? {
             Value::String(text) => Some(text),

@@ -11,14 +11,14 @@
 //! Only `transport` calls a network, and only with what a prompt holds: never a picture, a path or
 //! a video's name.
 
-pub mod asker;
-pub mod batch;
-pub mod checks;
+mod asker;
+mod batch;
+mod checks;
 pub mod cost;
 mod extend;
 pub mod facts;
 pub mod journal;
-pub mod keys;
+mod keys;
 pub mod limits;
 pub mod prompt;
 pub mod provider;
@@ -26,7 +26,7 @@ pub mod report;
 pub mod retry;
 mod round;
 pub mod table;
-pub mod transport;
+mod transport;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};

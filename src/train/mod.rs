@@ -14,11 +14,11 @@ pub mod checkpoint;
 pub mod data;
 mod error;
 pub mod folder;
-pub mod log;
-pub mod memory;
-pub mod run;
-pub mod schedule;
-pub mod tensorboard;
+mod log;
+mod memory;
+mod run;
+mod schedule;
+mod tensorboard;
 
 use serde::Serialize;
 
