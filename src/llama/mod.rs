@@ -36,6 +36,7 @@ pub use weights::{LayerWeights, Precision, Weights, weights_bytes};
 
 /// What a trainer needs of a model whose weights are frozen.
 pub trait Trainable: Send {
+    /// The shape of the model.
     fn config(&self) -> &LlamaConfig;
 
     /// Adds the gradients of `loss_scale` times the summed negative log-likelihood (nats) of a
