@@ -41,7 +41,7 @@ impl std::error::Error for WithRemedy {
 
 /// The same error, saying what helps where something cannot be written. All errors of writing in
 /// this program pass here, most of them within this module; one that says it already stays as it is.
-pub fn explained(error: io::Error) -> io::Error {
+fn explained(error: io::Error) -> io::Error {
     let is_explained = error
         .get_ref()
         .is_some_and(|inner| inner.is::<WithRemedy>());
@@ -147,7 +147,7 @@ pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
 ///
 /// # Errors
 /// When it cannot be made, with what helps.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
+fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder).map_err(explained)
 }
 

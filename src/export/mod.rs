@@ -26,7 +26,6 @@ pub use file_names::{shared_stems, unique_stem};
 pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use sink::ExportError;
-pub use trc::MARKER_NAMES;
 
 use crate::lake::{Lake, PersonRow, VideoRecord};
 use crate::names;

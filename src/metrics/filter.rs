@@ -66,7 +66,7 @@ pub enum FilterError {
 
 /// A second-order Butterworth low-pass: `y = b * x - a * y` over the last three samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LowPass {
+struct LowPass {
     b: [f64; 3],
     a: [f64; 2],
 }

@@ -7,13 +7,13 @@ use super::roi::Roi;
 /// Side of the landmark model's square input in pixels.
 pub const LANDMARK_INPUT_SIDE: usize = 256;
 /// Points that the model gives: 33 landmarks, 2 alignment points, 4 that nobody uses.
-pub const POINT_COUNT: usize = 39;
+pub(super) const POINT_COUNT: usize = 39;
 /// Values per point: x, y, z, visibility logit, presence logit.
-pub const POINT_VALUES: usize = 5;
+pub(super) const POINT_VALUES: usize = 5;
 /// Landmarks plus the two alignment points (centre, scale) behind them.
 const USED_POINTS: usize = LANDMARK_COUNT + 2;
 /// Side of a heatmap in cells.
-pub const HEATMAP_SIDE: usize = 64;
+pub(super) const HEATMAP_SIDE: usize = 64;
 /// The refinement averages over this many cells to each side. MediaPipe's graph file asks for a
 /// 7 cell kernel; its Python package drops that option and runs with the calculator's default of
 /// 9, and agreeing with that package is what users compare against.

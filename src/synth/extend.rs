@@ -23,6 +23,7 @@ pub struct Extension {
 
 /// What became of a round.
 pub struct Extended {
+    /// What was asked and accepted.
     pub round: Round,
     /// Whether the accepted examples are in the dataset: not before a round is over.
     pub is_saved: bool,

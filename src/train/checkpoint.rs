@@ -244,7 +244,7 @@ fn link_files(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When it is damaged.
-pub fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, TrainError> {
+pub(super) fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, TrainError> {
     let best = run.join(CHECKPOINTS_FOLDER).join(BEST_FOLDER);
     match best.exists() {
         true => Ok(Some(Adapter::load(&best, model)?)),
@@ -257,7 +257,7 @@ pub fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, 
 ///
 /// # Errors
 /// When the folder cannot be read or the rest cannot be deleted.
-pub fn remove_leftovers(run: &Path) -> io::Result<()> {
+pub(super) fn remove_leftovers(run: &Path) -> io::Result<()> {
     for entry in fs::read_dir(run)? {
         let entry = entry?;
         if is_temporary(&entry.file_name().to_string_lossy(), CHECKPOINTS_FOLDER) {

@@ -355,7 +355,7 @@ pub fn dropout_seed(seed: u64, step: u64, batch: usize) -> u64 {
 /// Packs texts into as few batches of at most `max_tokens` as first-fit decreasing finds (at most
 /// 11/9 of the fewest possible and 6/9 more: Dósa 2007). A longer text has a batch of its own.
 /// Gives places in `lengths`.
-pub fn pack(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
+fn pack(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     // The sort is stable, so equal lengths stay in their order.
     order.sort_by_key(|place| std::cmp::Reverse(lengths[*place]));
