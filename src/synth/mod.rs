@@ -52,7 +52,6 @@ use prompt::prompt_for;
 use provider::{Parameters, Prompt, Provider, ProviderKind, Usage};
 use report::{RejectedAnswer, RoundEnd, SynthReport};
 use retry::RetryPolicy;
-use round::run;
 use transport::{Transport, TransportSetupError};
 
 /// So many requests in a row without any answer, and the provider counts as out of order.

@@ -56,14 +56,14 @@ impl ProviderKind {
         }
     }
 
-    pub(in crate::synth) fn key_variable(self) -> &'static str {
+    pub(crate) fn key_variable(self) -> &'static str {
         match self {
             Self::OpenAi => "OPENAI_API_KEY",
             Self::Anthropic => "ANTHROPIC_API_KEY",
         }
     }
 
-    pub(in crate::synth) fn base_url_variable(self) -> &'static str {
+    pub(crate) fn base_url_variable(self) -> &'static str {
         match self {
             Self::OpenAi => "OPENAI_BASE_URL",
             Self::Anthropic => "ANTHROPIC_BASE_URL",
