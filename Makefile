@@ -180,8 +180,8 @@ lint: deny system-packages duckdb ## Check formatting, lints, the modules, what 
 	cargo fmt --check
 	scripts/map.py --check
 	cargo clippy --release --locked --all-targets -- -D warnings
-	cargo clippy --release --locked --no-default-features --features video -- -D warnings
-	cargo clippy --release --locked --no-default-features --features language -- -D warnings
+	cargo clippy --release --locked --no-default-features --features video --lib --bins -- -D warnings
+	cargo clippy --release --locked --no-default-features --features language --lib --bins -- -D warnings
 
 DENY_VERSION := 0.20.2
 DENY_FOLDER := $(TARGET_DIR)/tools/cargo-deny

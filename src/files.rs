@@ -41,7 +41,7 @@ impl std::error::Error for WithRemedy {
 
 /// The same error, saying what helps where something cannot be written. All errors of writing in
 /// this program pass here, most of them within this module; one that says it already stays as it is.
-pub fn explained(error: io::Error) -> io::Error {
+fn explained(error: io::Error) -> io::Error {
     let is_explained = error
         .get_ref()
         .is_some_and(|inner| inner.is::<WithRemedy>());
@@ -147,7 +147,7 @@ pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
 ///
 /// # Errors
 /// When it cannot be made, with what helps.
-pub fn make_folder(folder: &Path) -> io::Result<()> {
+fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder).map_err(explained)
 }
 
@@ -173,6 +173,11 @@ pub fn folder_of(path: &Path) -> PathBuf {
         Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
         _ => PathBuf::from("."),
     }
+}
+
+/// Whether a path is that of a folder: one that is there, or one that ends as only folders do.
+pub(crate) fn names_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// Gives a finished temporary file its name.
@@ -270,6 +275,7 @@ impl AtomicFile {
         })
     }
 
+    /// Where the file will be; until it is finished an older one may be there.
     pub fn path(&self) -> &Path {
         &self.path
     }

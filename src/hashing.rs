@@ -33,7 +33,7 @@ pub fn hash_file(path: &Path) -> io::Result<(blake3::Hash, u64)> {
 }
 
 /// The first 64 bits, for keys and orders that look random.
-pub fn first_u64(hash: &blake3::Hash) -> u64 {
+pub(crate) fn first_u64(hash: &blake3::Hash) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hash.as_bytes()[..8]);
     u64::from_le_bytes(first)

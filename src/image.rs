@@ -26,10 +26,12 @@ impl<'a> BgrView<'a> {
         })
     }
 
+    /// Pixels of a row.
     pub fn width(&self) -> usize {
         self.width
     }
 
+    /// Rows of pixels.
     pub fn height(&self) -> usize {
         self.height
     }
@@ -39,6 +41,7 @@ impl<'a> BgrView<'a> {
         self.stride
     }
 
+    /// All rows, with what may lie between them; the last row may end with its last pixel.
     pub fn data(&self) -> &'a [u8] {
         self.data
     }

@@ -5,7 +5,7 @@
 //!
 //! The feature `video` holds what FFmpeg, OpenCV and ONNX Runtime are needed for, `language` what
 //! candle and tokenizers are needed for; both are on by default. The lake, queries and pictures of
-//! them are always there.
+//! them are always there. The program has the commands of the features that it is built with.
 
 pub mod hashing;
 pub mod image;
@@ -69,5 +69,4 @@ pub mod train;
 #[cfg(feature = "language")]
 pub mod training;
 
-#[cfg(all(feature = "video", feature = "language"))]
 pub mod cli;

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "video")]
     // SAFETY: this is the first statement of the program, so no other thread runs yet.
-    unsafe { posedata::video::silence_decoder_logs() };
+    unsafe {
+        posedata::video::silence_decoder_logs()
+    };
     posedata::cli::main()
 }

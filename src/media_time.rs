@@ -7,10 +7,12 @@ pub struct MediaTime {
 }
 
 impl MediaTime {
+    /// `secs` count from the first frame.
     pub const fn from_secs(secs: f64) -> Self {
         Self { secs }
     }
 
+    /// Counted from the first frame.
     pub const fn as_secs(self) -> f64 {
         self.secs
     }

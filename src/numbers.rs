@@ -44,7 +44,9 @@ pub enum Quantity {
 /// A unit: its quantity, and what to multiply with for the base unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unit {
+    /// What is measured; numbers of different quantities are never compared.
     pub quantity: Quantity,
+    /// The base unit is the written value times this: 0.01 for centimetres.
     pub factor: f64,
 }
 
@@ -78,7 +80,9 @@ pub struct Number {
     pub value: f64,
     /// Digits after the point: how far the writer rounded.
     pub decimals: i32,
+    /// What stands behind the number; `None` where that is no unit that is known.
     pub unit: Option<Unit>,
+    /// Digits, a word, a place in an order and the like.
     pub form: Form,
     /// Where it stands in the text.
     pub span: Range<usize>,

@@ -22,6 +22,7 @@ pub struct SplitMix64 {
 }
 
 impl SplitMix64 {
+    /// The sequence that belongs to a seed, the same on every machine and in every version.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -33,6 +34,7 @@ impl SplitMix64 {
         Self::new(state.build_hasher().finish())
     }
 
+    /// The next number of the sequence; all values of 64 bits are equally likely.
     pub fn next_u64(&mut self) -> u64 {
         let number = scramble(self.state);
         self.state = self.state.wrapping_add(INCREMENT);

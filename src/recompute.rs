@@ -28,7 +28,9 @@ use crate::sync::Cancellation;
 /// How to filter and scale.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecomputeConfig {
+    /// Its cut-off is the same for all videos and stretches.
     pub filter: FilterConfig,
+    /// `None` leaves everything in pixels.
     pub height: Option<KnownHeight>,
 }
 
@@ -37,15 +39,20 @@ pub struct RecomputeConfig {
 pub struct KnownHeight {
     /// The video's main person if it is not said.
     pub person: Option<u16>,
+    /// Standing, from the ground to the top of the head; above 0.
     pub height_m: f64,
 }
 
 /// What was computed for a video.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecomputeReport {
+    /// Identity of the video, as in the lake.
     pub video_id: String,
+    /// For people.
     pub file_name: String,
+    /// All frames of the video, with and without a pose.
     pub frame_count: u64,
+    /// All who are anywhere in the video, whether their landmarks are filtered or not.
     pub person_count: usize,
     /// Rows of `landmarks_filtered`.
     pub landmark_count: u64,
@@ -61,6 +68,7 @@ pub struct RecomputeReport {
     pub stretches: Vec<FilteredStretch>,
     /// Height of the person whose height was given.
     pub height_px: Option<f64>,
+    /// Metres of a picture's pixel where the person moves; `None` where no height was given.
     pub meters_per_px: Option<f64>,
     /// Whether `metrics` was written by an older version and has been brought up to date.
     pub metrics_renewed: bool,
@@ -69,7 +77,9 @@ pub struct RecomputeReport {
 /// Frames that were taken without a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FilteredStretch {
+    /// From 0.
     pub first_frame: usize,
+    /// Included.
     pub last_frame: usize,
     /// `None` for a single frame, or when no time passes.
     pub rate_hz: Option<f64>,
@@ -77,18 +87,31 @@ pub struct FilteredStretch {
     pub is_filtered: bool,
 }
 
+/// Why a video was not recomputed; its earlier rows are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum RecomputeError {
+    /// Rows cannot be read or committed.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The cut-off is too high for every stretch.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// The person whose height was given is not in the video.
     #[error("the video has no person {person}; give one of {known} with --person")]
-    UnknownPerson { person: u16, known: String },
+    UnknownPerson {
+        /// The number that was asked for.
+        person: u16,
+        /// The numbers that there are, in words.
+        known: String,
+    },
+    /// The person is in the video, but never as a whole.
     #[error(
         "person {person} is never seen from head to heel, so its height in pixels is unknown; leave --height-m out, or give another --person"
     )]
-    UnknownHeight { person: u16 },
+    UnknownHeight {
+        /// The number of who was to be the scale.
+        person: u16,
+    },
 }
 
 /// Recomputes videos, one after the other; `done` is told of each. A video is committed whole; after

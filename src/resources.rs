@@ -15,7 +15,9 @@ use crate::sync::lock;
 /// Cores and memory that this process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resources {
+    /// Threads that can run at once; at least 1.
     pub cores: usize,
+    /// Of the machine, or of the cgroup around this process where that is less.
     pub memory_bytes: u64,
 }
 
@@ -44,10 +46,12 @@ impl Resources {
 pub enum MemoryLimit {
     /// Of the machine's memory, or the cgroup's where that is less; above 0, at most 1.
     Fraction(f64),
+    /// However much the machine has; above 0.
     Bytes(u64),
 }
 
 impl MemoryLimit {
+    /// The limit on a machine, or in a cgroup, of this size.
     pub fn bytes(self, resources: &Resources) -> u64 {
         match self {
             Self::Fraction(fraction) => resources.memory_share_bytes(fraction),
@@ -153,6 +157,7 @@ pub struct Permit {
 }
 
 impl MemoryBudget {
+    /// A budget of which nothing is taken yet.
     pub fn new(total_bytes: u64) -> Self {
         Self {
             total_bytes,
@@ -161,10 +166,12 @@ impl MemoryBudget {
         }
     }
 
+    /// What it began with; more than that can never be acquired.
     pub fn total_bytes(&self) -> u64 {
         self.total_bytes
     }
 
+    /// What is left at this moment; 0 while the budget is overdrawn.
     pub fn free_bytes(&self) -> u64 {
         u64::try_from(*self.lock()).unwrap_or(0)
     }
@@ -226,12 +233,14 @@ pub struct HostFacts {
     pub os: String,
     /// Name of the processor.
     pub cpu: String,
+    /// Threads that can run at once; at least 1.
     pub cores: usize,
     /// Of the machine, or of the cgroup around this process.
     pub memory_bytes: u64,
 }
 
 impl HostFacts {
+    /// Asks the system; a processor without a name is told by its architecture.
     pub fn detect() -> Self {
         let Resources {
             cores,

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 pub struct ShippedFile {
     /// From the repository's top, with `/` between its parts: `queries/velocity.sql`.
     pub path: &'static str,
+    /// The whole content.
     pub text: &'static str,
 }
 
@@ -72,6 +73,7 @@ fn normal_parts(path: &Path) -> Option<Vec<&str>> {
 }
 
 impl ShippedFile {
+    /// Goes by the folder that the file lies in.
     pub fn kind(&self) -> ShippedKind {
         if self.path.starts_with("schemas/") {
             ShippedKind::Schema

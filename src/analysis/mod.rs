@@ -42,43 +42,82 @@ const EXPECTED_INPUT: &str = "one f32 input of shape [n, 33, 4] or [n, t, 33, 4]
 /// What can go wrong with a custom model.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalysisError {
+    /// ONNX Runtime is not installed, or cannot be loaded.
     #[error(transparent)]
     Runtime(#[from] PoseError),
+    /// The lake's rows cannot be read, or the results not be committed.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// ONNX Runtime does not take the file.
     #[error("cannot load the analysis model ({reason}); give an ONNX file: {path}")]
-    Load { path: PathBuf, reason: String },
+    Load {
+        /// The model's file.
+        path: PathBuf,
+        /// The first line of what it says.
+        reason: String,
+    },
+    /// The model looks at something else than landmarks.
     #[error(
         "the analysis model's input does not fit: expected {EXPECTED_INPUT}, got {got}; export the model with such an input: {path}"
     )]
-    Input { path: PathBuf, got: String },
+    Input {
+        /// The model's file.
+        path: PathBuf,
+        /// Its inputs with types and shapes.
+        got: String,
+    },
+    /// An output is no number, or has not a row for each row of the input.
     #[error(
         "the analysis model's output does not fit: expected f32, f64 or i64 of shape [n, ...] with the input's n{n}, got {got}; export the model with such outputs: {path}",
         n = .rows.map_or(String::new(), |n| format!(" = {n}"))
     )]
     Output {
+        /// The model's file.
         path: PathBuf,
+        /// The input's n where the model was run; `None` where its type was refused before.
         rows: Option<usize>,
+        /// The output's name, type and shape.
         got: String,
     },
+    /// The model leaves the length of windows open, and none was given.
     #[error(
         "the analysis model takes windows of any number of frames; give one with --analysis-window: {path}"
     )]
-    WindowNeeded { path: PathBuf },
+    WindowNeeded {
+        /// The model's file.
+        path: PathBuf,
+    },
+    /// A window was given, and the model has a length of its own or looks at single frames.
     #[error(
         "the analysis model takes {takes}, not windows of {asked} frames; leave --analysis-window out: {path}"
     )]
     WrongWindow {
+        /// The model's file.
         path: PathBuf,
+        /// What it takes instead, in words.
         takes: String,
+        /// The length that was given.
         asked: usize,
     },
+    /// The model's own batch or window is beyond all sense.
     #[error(
         "the analysis model wants {bytes} bytes of landmarks at once, the limit is {MAX_INPUT_BYTES}; use smaller batches or windows: {path}"
     )]
-    TooLarge { path: PathBuf, bytes: usize },
+    TooLarge {
+        /// The model's file.
+        path: PathBuf,
+        /// What one run would take.
+        bytes: usize,
+    },
+    /// ONNX Runtime gave up on a batch.
     #[error("the analysis model failed ({reason}): {path}")]
-    Run { path: PathBuf, reason: String },
+    Run {
+        /// The model's file.
+        path: PathBuf,
+        /// The first line of what it says.
+        reason: String,
+    },
+    /// It was cancelled; the video in work is as it was before.
     #[error("stopped")]
     Stopped,
 }
@@ -115,8 +154,11 @@ pub struct AnalysisModel {
 /// What became of a video.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct AnalysisReport {
+    /// Identity of the video, as in the lake.
     pub video_id: String,
+    /// For people.
     pub file_name: String,
+    /// Identity of the model: rows of the same one are replaced.
     pub model_sha256: String,
     /// Frames, or windows, that the model was run on.
     pub inputs: u64,

@@ -8,7 +8,7 @@ use clap::Args;
 use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
-use crate::files::write_atomically;
+use crate::files::{names_folder, write_atomically};
 use crate::ingest::{Source, annotate_all};
 use crate::resources::DatabaseUse;
 use crate::text::shown;
@@ -147,9 +147,4 @@ pub fn run_contact_sheet(
         logs::note(shown(&out));
     }
     Ok(ExitStatus::Success)
-}
-
-/// Whether a path is that of a folder: one that is there, or one that ends as only folders do.
-pub(super) fn names_folder(path: &Path) -> bool {
-    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }

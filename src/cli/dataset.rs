@@ -3,29 +3,35 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result, print_styled};
+#[cfg(feature = "video")]
+use super::clip::ClipArgs;
+use super::output::print_styled;
+use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
-    Split, Trace, VideoFacts, build_into, trace,
+    Split, Trace, build_into, trace,
 };
-use crate::ingest::check_source;
 use crate::language::{ChatTokenizer, Needs, bases};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
-use crate::video::cut_clip;
 
 /// Digits of hashes that people are shown.
 const HASH_DIGITS: usize = 12;
+/// What a program can do that knows videos.
+const CLIP_EXAMPLE: &str = match cfg!(feature = "video") {
+    true => "\n  posedata dataset trace gait 42 --clip example.mp4",
+    false => "",
+};
 
 /// Build instruction datasets from the lake, show their examples, trace them back
 #[derive(Args)]
 #[command(after_help = "Examples:
   posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
   posedata dataset show gait --n 5
-  posedata dataset trace gait 0042 --clip example.mp4
+  posedata dataset trace gait 0042
   posedata query -e \"select task, split, count(*) from examples where dataset = 'gait' group by all\"")]
 pub struct DatasetArgs {
     #[command(subcommand)]
@@ -92,7 +98,7 @@ struct BuildArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Shape of the training files
-    #[arg(long, value_parser = choices::dataset_format(), default_value = Format::Messages.name())]
+    #[arg(long, value_parser = language_choices::dataset_format(), default_value = Format::Messages.name())]
     format: Format,
     /// Most tokens of an example, answer included
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
@@ -140,11 +146,10 @@ struct ShowArgs {
 
 /// Show where an example comes from: SQL, snapshot, video, frames, model
 #[derive(Args)]
-#[command(after_help = "Examples:
-  posedata dataset trace gait 0042
-  posedata dataset trace gait 42 --clip example.mp4
+#[command(after_help = format!("Examples:
+  posedata dataset trace gait 0042{CLIP_EXAMPLE}
 
-The recipe is run again on the lake's snapshot, to see whether it still gives the same facts.")]
+The recipe is run again on the lake's snapshot, to see whether it still gives the same facts."))]
 struct TraceArgs {
     /// Name of the dataset
     #[arg(value_name = "NAME")]
@@ -152,9 +157,9 @@ struct TraceArgs {
     /// Number of the example
     #[arg(value_name = "ID")]
     id: String,
-    /// Cut the example's frames out of the video into this file
-    #[arg(long, value_name = "FILE.mp4")]
-    clip: Option<PathBuf>,
+    #[cfg(feature = "video")]
+    #[command(flatten)]
+    clip: ClipArgs,
     #[command(flatten)]
     folder: FolderArgs,
 }
@@ -378,17 +383,13 @@ fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus
     let example = dataset.find(&args.id)?;
     let lake = global.open_lake(DatabaseUse::Facts)?;
     let trace = trace(&lake, &dataset, &folder, example)?;
-    if let Some(clip) = &args.clip {
-        cut(example, trace.video.as_ref(), clip)?;
-    }
     if global.json {
         print_result(serde_json::to_string_pretty(&trace)?)?;
     } else {
         tell_trace(&dataset, &trace)?;
-        if let Some(clip) = &args.clip {
-            print_result(format_args!("clip:       {}", clip.display()))?;
-        }
     }
+    #[cfg(feature = "video")]
+    args.clip.cut(&trace, global)?;
     Ok(ExitStatus::Success)
 }
 
@@ -444,21 +445,5 @@ fn tell_trace(dataset: &Dataset, trace: &Trace<'_>) -> anyhow::Result<()> {
         print_result("SQL:")?;
         print_result(recipe.sql.trim_end())?;
     }
-    Ok(())
-}
-
-fn cut(example: &Example, video: Option<&VideoFacts>, clip: &Path) -> anyhow::Result<()> {
-    let extension = clip.extension().unwrap_or_default();
-    ensure!(
-        extension.eq_ignore_ascii_case("mp4"),
-        "a clip is an .mp4 file; change the suffix: {}",
-        clip.display()
-    );
-    let video =
-        video.context("the video is no longer in the lake; ingest it again to cut a clip")?;
-    let path = Path::new(&video.path);
-    check_source(&video.record, path)?;
-    let frames = example.lineage.frame_start..=example.lineage.frame_end;
-    cut_clip(path, frames, clip)?;
     Ok(())
 }

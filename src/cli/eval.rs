@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::{FolderArgs, split};
 use super::language_model::{ModelArgs, tell_other_base};
-use super::progress::bar_target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, Split};
 use crate::evaluate::{EVAL_FILE, Evaluation, Sample, evaluate, save};
@@ -86,7 +85,8 @@ fn progress(questions: usize, verbosity: Verbosity) -> ProgressBar {
     let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} questions  ETA {eta}")
         .expect("the template is a constant")
         .progress_chars("=> ");
-    ProgressBar::with_draw_target(Some(questions as u64), bar_target(verbosity)).with_style(style)
+    let target = logs::bar_target(verbosity);
+    ProgressBar::with_draw_target(Some(questions as u64), target).with_style(style)
 }
 
 fn tell(evaluation: &Evaluation, adapter: &Path, global: &GlobalArgs) -> anyhow::Result<()> {

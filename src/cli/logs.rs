@@ -9,12 +9,13 @@
 //! No event holds anything from the environment.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use indicatif::ProgressDrawTarget;
 use tracing::Metadata;
 use tracing_subscriber::filter::{FilterFn, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -30,6 +31,8 @@ pub const TOLD: &str = "posedata::told";
 const OF_SEVERAL_LINES: [&str; 2] = ["\nLINE ", "\nPossible solutions:"];
 /// All of this program's targets begin so; other crates' events are not ours to pass on.
 const OUR_TARGETS: &str = "posedata";
+/// How often a progress bar is drawn at most.
+const REFRESHES_PER_SEC: u8 = 10;
 
 /// Options about logs.
 #[derive(Clone, Args)]
@@ -89,9 +92,16 @@ fn reader() -> Reader {
     READER.get().copied().unwrap_or(Reader::Person)
 }
 
-/// Whether progress bars have standard error for themselves.
-pub fn allows_progress_bars() -> bool {
-    reader() == Reader::Person
+/// Where progress bars are drawn: on standard error where it is a terminal and they have it for
+/// themselves, otherwise nowhere.
+pub fn bar_target(verbosity: Verbosity) -> ProgressDrawTarget {
+    let is_shown = verbosity > Verbosity::Quiet
+        && reader() == Reader::Person
+        && std::io::stderr().is_terminal();
+    match is_shown {
+        true => ProgressDrawTarget::stderr_with_hz(REFRESHES_PER_SEC),
+        false => ProgressDrawTarget::hidden(),
+    }
 }
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;

@@ -1,61 +1,85 @@
 //! The command line: one file per command, from arguments to a validated configuration to `run`.
+//!
+//! Without one of the features `video` and `language` its commands are not there.
 
 // What goes to standard error goes through `logs`, which knows whether people read it.
 #![deny(clippy::print_stderr)]
+// Half of the commands leaves some of what all of them share unused.
+#![cfg_attr(not(all(feature = "video", feature = "language")), allow(dead_code))]
 
+#[cfg(feature = "video")]
 mod analyze;
+#[cfg(feature = "video")]
 mod annotate;
+#[cfg(feature = "language")]
 mod ask;
 mod choices;
+#[cfg(all(feature = "video", feature = "language"))]
+mod clip;
+#[cfg(feature = "video")]
 mod command_line;
+#[cfg(feature = "language")]
 mod dataset;
+#[cfg(feature = "language")]
 mod eval;
 mod export;
 mod global;
+#[cfg(feature = "video")]
 mod ingest;
 mod lake;
+#[cfg(feature = "language")]
+mod language_choices;
+#[cfg(feature = "language")]
 mod language_model;
+#[cfg(feature = "video")]
 mod list;
 mod logs;
 mod metrics;
 mod models;
 mod output;
 mod plot;
+#[cfg(feature = "video")]
 mod progress;
 mod queries;
 mod query;
 mod reference;
 mod remove;
+#[cfg(all(feature = "video", feature = "language"))]
 mod run;
 mod signals;
+#[cfg(feature = "language")]
 mod synth;
 mod tag;
 mod target;
 mod terminal;
+#[cfg(feature = "language")]
 mod train;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Wrong usage and everything that keeps a command from doing its work.
 const FATAL: u8 = 1;
+/// How a lake begins, in a program that can begin one.
+const INGEST_EXAMPLE: &str = match cfg!(feature = "video") {
+    true => "\n  posedata ingest public",
+    false => "",
+};
 
 use global::{ExitStatus, GlobalArgs};
 use logs::tell_error as print_error;
-use output::{Verbosity, print_result, print_styled};
+use output::{Verbosity, print_result};
 
 #[derive(Parser)]
 #[command(
     name = "posedata",
     version,
     about = "Turns folders of video into a queryable lake of human motion",
-    after_help = "Examples:
-  posedata ingest public
+    after_help = format!("Examples:{INGEST_EXAMPLE}
   posedata query queries/velocity.sql
   posedata query -e \"select sport, count(*) from videos group by all\"
 
@@ -64,7 +88,7 @@ Exit codes:
   1    wrong usage, or the command could not do its work
   2    some videos failed, the others are in the lake; or the lake is damaged; or there are
        fewer synthetic examples than wanted
-  129, 130, 143  ended by SIGHUP, by Ctrl-C (SIGINT), by SIGTERM; a second one ends it at once"
+  129, 130, 143  ended by SIGHUP, by Ctrl-C (SIGINT), by SIGTERM; a second one ends it at once")
 )]
 struct Cli {
     #[command(subcommand)]
@@ -75,21 +99,32 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "video")]
     Ingest(ingest::IngestArgs),
+    #[cfg(feature = "video")]
     List(list::ListArgs),
     Query(query::QueryArgs),
     Queries(queries::QueriesArgs),
+    #[cfg(feature = "video")]
     Annotate(annotate::AnnotateArgs),
+    #[cfg(feature = "video")]
     ContactSheet(annotate::ContactSheetArgs),
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
+    #[cfg(feature = "video")]
     Analyze(analyze::AnalyzeArgs),
+    #[cfg(feature = "language")]
     Dataset(dataset::DatasetArgs),
+    #[cfg(all(feature = "video", feature = "language"))]
     Run(run::RunArgs),
+    #[cfg(feature = "language")]
     Ask(ask::AskArgs),
+    #[cfg(feature = "language")]
     Eval(eval::EvalArgs),
+    #[cfg(feature = "language")]
     Synth(synth::SynthArgs),
     Tag(tag::TagArgs),
+    #[cfg(feature = "language")]
     Train(train::TrainArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
@@ -158,8 +193,12 @@ fn run(cli: Cli, command: &str) -> anyhow::Result<ExitStatus> {
 }
 
 /// A command line of this program without its name, ready to run with the options of all commands.
-fn parsed(arguments: &[OsString], global: &GlobalArgs) -> anyhow::Result<run::StageCommand> {
-    let program = OsString::from("posedata");
+#[cfg(all(feature = "video", feature = "language"))]
+fn parsed(
+    arguments: &[std::ffi::OsString],
+    global: &GlobalArgs,
+) -> anyhow::Result<run::StageCommand> {
+    let program = std::ffi::OsString::from("posedata");
     let words = std::iter::once(&program).chain(arguments);
     let matches = Cli::command().try_get_matches_from(words);
     let parsed = matches.and_then(|matches| {
@@ -170,7 +209,7 @@ fn parsed(arguments: &[OsString], global: &GlobalArgs) -> anyhow::Result<run::St
         // The rest is about a command that the user has not given.
         let text = error.to_string();
         let reason = text.split("\n\n").next().unwrap_or_default();
-        anyhow!("{}", reason.trim_start_matches("error: "))
+        anyhow::anyhow!("{}", reason.trim_start_matches("error: "))
     })?;
     cli.global = global.clone();
     Ok(Box::new(move || run(cli, &name)))
@@ -179,21 +218,32 @@ fn parsed(arguments: &[OsString], global: &GlobalArgs) -> anyhow::Result<run::St
 fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
     let global = cli.global;
     match cli.command {
+        #[cfg(feature = "video")]
         Command::Ingest(args) => ingest::run(args, &global),
+        #[cfg(feature = "video")]
         Command::List(args) => list::run(args, &global),
         Command::Query(args) => query::run(args, &global),
         Command::Queries(args) => queries::run(args, &global),
+        #[cfg(feature = "video")]
         Command::Annotate(args) => annotate::run(args, &global),
+        #[cfg(feature = "video")]
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
+        #[cfg(feature = "video")]
         Command::Analyze(args) => analyze::run(args, &global),
+        #[cfg(feature = "language")]
         Command::Dataset(args) => dataset::run(args, &global),
+        #[cfg(all(feature = "video", feature = "language"))]
         Command::Run(args) => run::run(args, &global, &parsed),
+        #[cfg(feature = "language")]
         Command::Ask(args) => ask::run(args, &global),
+        #[cfg(feature = "language")]
         Command::Eval(args) => eval::run(args, &global),
+        #[cfg(feature = "language")]
         Command::Synth(args) => synth::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
+        #[cfg(feature = "language")]
         Command::Train(args) => train::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::annotate::names_folder;
 use super::query::SourceArgs;
 use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::files::names_folder;
 use crate::plot::{
     self, DEFAULT_WIDTH_PX, MAX_LINES, PictureFormat, PlotOptions, PlotSummary, SIZE_RANGE_PX,
 };

@@ -1,34 +1,19 @@
-//! Progress bars on the terminal: one for each video in work, one for all.
+//! Progress bars of ingest on the terminal: one for each video in work, one for all.
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::logs::{self, TOLD};
 use super::output::Verbosity;
 use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 use crate::text::{one_line, shown};
-
-/// How often a bar is drawn at most.
-const REFRESHES_PER_SEC: u8 = 10;
-
-/// Where bars are drawn: on standard error where it is a terminal, otherwise nowhere.
-pub fn bar_target(verbosity: Verbosity) -> ProgressDrawTarget {
-    let is_shown = verbosity > Verbosity::Quiet
-        && logs::allows_progress_bars()
-        && std::io::stderr().is_terminal();
-    match is_shown {
-        true => ProgressDrawTarget::stderr_with_hz(REFRESHES_PER_SEC),
-        false => ProgressDrawTarget::hidden(),
-    }
-}
 
 pub struct Progress {
     verbosity: Verbosity,
@@ -58,7 +43,7 @@ impl VideoBar {
 impl Progress {
     /// Bars are drawn only where standard error is a terminal.
     pub fn new(verbosity: Verbosity) -> Self {
-        let bars = MultiProgress::with_draw_target(bar_target(verbosity));
+        let bars = MultiProgress::with_draw_target(logs::bar_target(verbosity));
         let total = ProgressBar::new(0)
             .with_style(style("total [{bar:30}] {percent:>3} %  {msg}  ETA {eta}"));
         Self {

@@ -8,8 +8,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::progress::bar_target;
-use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::dataset::Dataset;
 use crate::resources::DatabaseUse;
 use crate::synth::cost::Prices;
@@ -48,7 +47,7 @@ pub struct SynthArgs {
     #[arg(long, value_name = "NAME")]
     dataset: String,
     /// Whom to ask
-    #[arg(long, value_parser = choices::provider())]
+    #[arg(long, value_parser = language_choices::provider())]
     provider: ProviderKind,
     /// Address of another server, for OpenAI's format with the version (https://HOST/v1)
     #[arg(long, value_name = "URL")]
@@ -95,7 +94,7 @@ pub struct SynthArgs {
     #[arg(long, value_name = "T", value_parser = temperature)]
     temperature: Option<f64>,
     /// How much the model thinks; models that do not think accept no effort
-    #[arg(long, value_parser = choices::effort())]
+    #[arg(long, value_parser = language_choices::effort())]
     effort: Option<Effort>,
     /// How long to wait for an answer
     #[arg(long, value_name = "SECS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
@@ -211,7 +210,7 @@ struct Progress {
 
 impl Progress {
     fn new(wanted: usize, verbosity: Verbosity) -> Self {
-        let target = bar_target(verbosity);
+        let target = logs::bar_target(verbosity);
         let style =
             ProgressStyle::with_template("[{bar:30}] {pos}/{len} accepted  {msg}  ETA {eta}")
                 .expect("the template is a constant")

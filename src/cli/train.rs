@@ -8,8 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::language_model::PrecisionArg;
-use super::progress::bar_target;
-use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::train::checkpoint::CheckpointKind;
@@ -121,7 +120,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "RATE", value_parser = above_zero, help_heading = "Optimiser")]
     lr: Option<f64>,
     /// What the learning rate does after the warm-up
-    #[arg(long, value_parser = choices::decay(), default_value = Decay::Cosine.name(), help_heading = "Optimiser")]
+    #[arg(long, value_parser = language_choices::decay(), default_value = Decay::Cosine.name(), help_heading = "Optimiser")]
     schedule: Decay,
     /// How long the learning rate rises: a share of all steps (0.05), or their number (20)
     #[arg(
@@ -169,7 +168,7 @@ pub struct TrainArgs {
     rslora: bool,
 
     /// Where to compute
-    #[arg(long, value_parser = choices::device(), default_value = DeviceKind::Cpu.name(), help_heading = "Speed and memory")]
+    #[arg(long, value_parser = language_choices::device(), default_value = DeviceKind::Cpu.name(), help_heading = "Speed and memory")]
     device: DeviceKind,
     /// How the frozen weights are kept in memory, and in what --merge writes; quantised is how a
     /// GGUF file has them
@@ -413,7 +412,8 @@ impl Progress {
         let style = ProgressStyle::with_template("[{bar:30}] step {pos}/{len}  {msg}  ETA {eta}")
             .expect("the template is a constant")
             .progress_chars("=> ");
-        let bar = ProgressBar::with_draw_target(None, bar_target(verbosity)).with_style(style);
+        let bar =
+            ProgressBar::with_draw_target(None, logs::bar_target(verbosity)).with_style(style);
         Self {
             bar,
             tells: verbosity > Verbosity::Quiet && !global.json,

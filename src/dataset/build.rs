@@ -51,22 +51,27 @@ const WINDOW_COLUMNS: &str = "window_id BIGINT, video_id VARCHAR, sport VARCHAR,
 /// A validated order to build a dataset.
 #[derive(Clone, Debug)]
 pub struct BuildConfig {
+    /// Letters, digits, - and _, 100 at most.
     pub name: String,
     /// Folder of recipes.
     pub recipes: PathBuf,
     /// Wanted share of the valid split, 0 to 1.
     pub valid_fraction: f64,
+    /// Decides everything that is left to chance.
     pub seed: u64,
     /// Most tokens of an example, answer included.
     pub max_tokens: u32,
+    /// Tasks share them by their recipes' weights.
     pub max_examples: u64,
     /// Jaccard index from which two examples' facts count as the same; above 1 none do.
     pub near_duplicate_threshold: f64,
+    /// Shape of the lines in the training files.
     pub format: Format,
     /// Snapshot to read; `None` is the newest in which something of the videos changed.
     pub lake_snapshot: Option<u64>,
     /// Name of the base model.
     pub base: String,
+    /// As [`ChatTokenizer::blake3`] gives it; goes into the manifest.
     pub tokenizer_blake3: String,
 }
 
@@ -91,7 +96,9 @@ impl BuildConfig {
 /// Tokens of a chat that ends with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenCount {
+    /// Up to where the answer begins, the mark of the assistant's turn included.
     pub prompt: u32,
+    /// The answer with the token that ends it.
     pub answer: u32,
 }
 
@@ -113,10 +120,14 @@ impl TokenCount {
 /// What became of a recipe, and how long it took.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct RecipeReport {
+    /// Name of the recipe.
     pub task: String,
+    /// Stretches of frames that were looked at.
     pub windows: u64,
+    /// How many rows became examples, and where the others went.
     #[serde(flatten)]
     pub funnel: Funnel,
+    /// Time that its SQL took.
     pub sql_secs: f64,
     /// Templates, tokens and duplicates.
     pub words_secs: f64,
@@ -132,10 +143,15 @@ impl RecipeReport {
 /// What a build did.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct BuildReport {
+    /// Version of the lake that all facts were read from.
     pub lake_snapshot: u64,
+    /// In the order of their names.
     pub recipes: Vec<RecipeReport>,
+    /// Examples of the train split.
     pub train: u64,
+    /// Examples of the valid split; 0 where nothing can be set apart.
     pub valid: u64,
+    /// From the first query to the finished folder.
     pub elapsed_secs: f64,
 }
 

@@ -14,13 +14,17 @@ pub const SYNTHETIC_TASK_PREFIX: &str = "synth_";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
+    /// The model learns from it.
     Train,
+    /// The model is examined with it; its video and subject are in no other split.
     Valid,
 }
 
 impl Split {
+    /// In the order of the files.
     pub const ALL: [Self; 2] = [Self::Train, Self::Valid];
 
+    /// As the files and columns have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -32,8 +36,11 @@ impl Split {
 /// The frames behind an example.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lineage {
+    /// Identity of the video, as in the lake.
     pub video_id: String,
+    /// Sport or activity of the video, from its ingest.
     pub sport: String,
+    /// Number of the person within the video.
     pub person: u16,
     /// First frame, from 0.
     pub frame_start: u64,
@@ -48,11 +55,13 @@ pub struct Example {
     pub id: String,
     /// Name of the recipe that chose the facts.
     pub task: String,
+    /// All examples of a video are in the same one.
     pub split: Split,
     /// `recipe`, or provider and model that wrote the words: `openai:MODEL`.
     pub origin: String,
     /// BLAKE3 of what a provider was asked; `None` for examples of recipes.
     pub prompt_hash: Option<String>,
+    /// Stays the same when a provider writes the words anew.
     #[serde(flatten)]
     pub lineage: Lineage,
     /// The row of the recipe's SQL: an object of column names and values, without the lineage.
@@ -63,6 +72,7 @@ pub struct Example {
     pub question: String,
     /// The facts as the model sees them, as a compact table; may be empty.
     pub data: String,
+    /// What the model is to say, word for word.
     pub answer: String,
     /// Tokens before the answer, as the base model's chat template lays them out.
     pub prompt_tokens: u32,

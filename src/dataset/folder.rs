@@ -28,6 +28,7 @@ const ROWS_PER_BATCH: usize = 8_192;
 /// A dataset, whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
+    /// How it was made, and of what.
     pub manifest: Manifest,
     /// In the order of their ids.
     pub examples: Vec<Example>,

@@ -69,6 +69,7 @@ impl FromStr for Format {
 }
 
 impl Format {
+    /// In the order in which help and errors list them.
     pub const ALL: [Self; 4] = [
         Self::Messages,
         Self::Alpaca,
@@ -76,6 +77,7 @@ impl Format {
         Self::PromptCompletion,
     ];
 
+    /// The name on the command line, and in the manifest.
     pub fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",

@@ -13,14 +13,18 @@ pub const FORMAT_VERSION: u32 = 2;
 /// and recipes give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// That of the folder.
     pub name: String,
+    /// Version of the program that built it.
     pub posedata_version: String,
     /// Version of the folder's layout, see [`FORMAT_VERSION`].
     #[serde(default = "first_version")]
     pub format_version: u32,
+    /// Shape of the lines in the training files.
     pub format: Format,
     /// The lake's snapshot that the facts were read from.
     pub lake_snapshot: u64,
+    /// What everything that is left to chance was decided by.
     pub seed: u64,
     /// Wanted share of the valid split, 0 to 1.
     pub valid_fraction: f64,
@@ -34,7 +38,9 @@ pub struct Manifest {
     pub max_examples: u64,
     /// Share of equal facts (Jaccard index) from which two examples count as the same.
     pub near_duplicate_threshold: f64,
+    /// In the order of their names.
     pub recipes: Vec<RecipeRecord>,
+    /// Those that examples come from, by their ids.
     pub videos: Vec<VideoRecord>,
     /// Rounds of `posedata synth` that added examples, in their order.
     #[serde(default)]
@@ -48,12 +54,16 @@ pub struct RecipeRecord {
     pub task: String,
     /// The first line of the SQL file's comment.
     pub about: String,
+    /// Its part of the examples is this over the sum of all recipes' weights.
     pub weight: f64,
     /// Language of what it writes, as an ISO 639 code.
     #[serde(default = "default_language")]
     pub language: String,
+    /// Of the file's bytes, in hexadecimal digits.
     pub sql_blake3: String,
+    /// Of the file's bytes, in hexadecimal digits.
     pub template_blake3: String,
+    /// How many rows became examples, and where the others went.
     pub funnel: Funnel,
 }
 
@@ -71,8 +81,11 @@ fn default_language() -> String {
 pub struct Funnel {
     /// Rows that the SQL gave.
     pub rows: u64,
+    /// Longer than [`Manifest::max_tokens`].
     pub over_token_budget: u64,
+    /// Equal to an earlier example, word for word.
     pub duplicates: u64,
+    /// Nearly the facts of an earlier example, see [`Manifest::near_duplicate_threshold`].
     pub near_duplicates: u64,
     /// Left over when the task had its share.
     pub not_sampled: u64,
@@ -83,13 +96,19 @@ pub struct Funnel {
 /// A video that examples come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoRecord {
+    /// Identity of the video, as in the lake.
     pub video_id: String,
+    /// Without its folder, which is nobody else's business.
     pub file_name: String,
+    /// Sport or activity, from its ingest.
     pub sport: String,
     /// Tag of the person filmed; videos with the same one stay in the same split.
     pub subject: Option<String>,
+    /// Where all of its examples are.
     pub split: Split,
+    /// Name of the landmark model whose poses the facts are from.
     pub pose_model: String,
+    /// Of that model's file, in hexadecimal digits.
     pub pose_model_sha256: String,
 }
 
@@ -98,6 +117,7 @@ pub struct VideoRecord {
 pub struct SynthRecord {
     /// `openai:MODEL` or `anthropic:MODEL`.
     pub origin: String,
+    /// Examples that passed all checks.
     pub accepted: u64,
     /// Reasons for which answers were rejected, with their numbers.
     pub rejected: std::collections::BTreeMap<String, u64>,

@@ -21,15 +21,15 @@ mod template;
 mod trace;
 
 pub use build::{
-    BuildConfig, BuildReport, RecipeReport, TokenCount, build, build_into, check_name, facts_at,
+    BuildConfig, BuildReport, RecipeReport, TokenCount, build, build_into, check_name,
 };
 pub use error::DatasetError;
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use folder::{DATASET_FILE, Dataset};
-pub use format::{Format, Record, write_jsonl, write_parquet};
+pub use format::{Format, Record};
 pub use manifest::{FORMAT_VERSION, Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
 pub use read::{ChatRecord, read_jsonl};
 pub use recipe::AnswerKind;
 pub use scene::{Scene, SceneTable, Span};
-pub use stats::Stats;
+use stats::Stats;
 pub use trace::{RecipeFacts, Trace, VideoFacts, trace};

@@ -1,4 +1,4 @@
-//! Chats from JSON Lines: what [`write_jsonl`](super::write_jsonl) writes, and what other tools
+//! Chats from JSON Lines: what [`write_jsonl`](super::format::write_jsonl) writes, and what other tools
 //! write in the same shapes; and from one JSON array of the same objects, as Alpaca's files are.
 
 use std::path::Path;
@@ -16,6 +16,7 @@ use crate::text::read_text;
 pub struct ChatRecord {
     /// As the line has it, or `line N`, or `item N` of an array.
     pub id: String,
+    /// At least one of them is the assistant's.
     pub messages: Vec<Message>,
 }
 
@@ -203,7 +204,8 @@ mod tests {
 
     use super::*;
     use crate::dataset::format::tests::examples;
-    use crate::dataset::{Example, Format, write_jsonl};
+    use crate::dataset::format::write_jsonl;
+    use crate::dataset::{Example, Format};
 
     fn read(text: &[u8]) -> Result<Vec<ChatRecord>, DatasetError> {
         let folder = tempfile::tempdir().expect("a folder");

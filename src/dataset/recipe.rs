@@ -52,8 +52,10 @@ pub enum AnswerKind {
 }
 
 impl AnswerKind {
+    /// In the order of evaluations' tables.
     pub const ALL: [Self; 3] = [Self::Number, Self::List, Self::Text];
 
+    /// As recipes, datasets and evaluations write it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Number => "number",

@@ -26,9 +26,13 @@ const FEWEST_ROWS: u64 = 4;
 /// Some time of a video, in which one person is looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scene {
+    /// Identity of the video, as in the lake.
     pub video_id: String,
+    /// For people.
     pub file_name: String,
+    /// Number of the person within the video.
     pub person: u16,
+    /// May be narrowed down by what is asked.
     pub span: Span,
 }
 
@@ -37,6 +41,7 @@ pub struct Scene {
 pub enum Span {
     /// That of the times that the question names, or all that the person is seen.
     AsAsked,
+    /// A time that was chosen, in seconds of the video.
     Secs {
         /// `None`: from when the person is first seen.
         from: Option<f64>,
@@ -52,8 +57,11 @@ pub struct SceneTable {
     pub recipe: String,
     /// The recipe's own question that is nearest.
     pub nearest_question: String,
+    /// What the model is told of its part, as the recipe's template says it.
     pub system: String,
+    /// The table itself, as text.
     pub data: String,
+    /// First frame of the table, from 0.
     pub frame_start: u64,
     /// Last frame, included.
     pub frame_end: u64,

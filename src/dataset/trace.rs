@@ -11,9 +11,13 @@ use crate::lake::{Lake, VideoRecord};
 /// Where an example comes from.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trace<'a> {
+    /// As the dataset has it.
     pub example: &'a Example,
+    /// Version of the lake that the facts were read from.
     pub lake_snapshot: u64,
+    /// `None` where it has been removed from the lake.
     pub video: Option<VideoFacts>,
+    /// The one that found the facts, whoever wrote the words; `None` where its record is lost.
     pub recipe: Option<RecipeFacts<'a>>,
     /// Whether the recipe, run again on that snapshot, gives the same facts; `None` where that
     /// could not be tried.
@@ -26,9 +30,13 @@ pub struct Trace<'a> {
 /// The video that an example is about.
 #[derive(Clone, Debug, Serialize)]
 pub struct VideoFacts {
+    /// Where the file was when it was ingested.
     pub path: String,
+    /// Name of the landmark model.
     pub pose_model: String,
+    /// Of that model's file, in hexadecimal digits.
     pub pose_model_sha256: String,
+    /// The whole row of the lake.
     #[serde(skip)]
     pub record: VideoRecord,
 }
@@ -36,8 +44,11 @@ pub struct VideoFacts {
 /// The recipe that made an example.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecipeFacts<'a> {
+    /// Of the file's bytes, in hexadecimal digits.
     pub sql_blake3: &'a str,
+    /// Of the file's bytes, in hexadecimal digits.
     pub template_blake3: &'a str,
+    /// As it was used; empty where the dataset has lost the file.
     pub sql: &'a str,
 }
 

@@ -3,10 +3,10 @@
 //! Both answer the same examples, greedily; every answer is judged by [`score`]. The loss is that
 //! of the known answers' tokens, end marks included.
 
-pub mod card;
+mod card;
 mod folder;
 mod llama;
-pub mod score;
+mod score;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -49,6 +49,7 @@ pub trait EvaluatedModel {
 
 /// Asks two models the same questions; this is what they have in common.
 pub struct Evaluator<'a> {
+    /// Lays prompts out and makes text of answers.
     pub tokenizer: &'a ChatTokenizer,
     /// Most tokens of a prompt and its answer.
     pub max_positions: usize,
@@ -61,9 +62,11 @@ pub struct Evaluator<'a> {
 /// Which examples are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
+    /// Usually valid: what the model has not learned from.
     pub split: Split,
     /// Most examples of a task.
     pub per_task: usize,
+    /// Decides which examples of a task, where it has more.
     pub seed: u64,
 }
 
@@ -97,9 +100,13 @@ impl Sample {
 /// A model's answer to an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
+    /// What the model wrote, until it ended or was cut off.
     pub text: String,
+    /// By the kind of the question: its numbers, its rows, or its words.
     pub is_right: bool,
+    /// F1 of the numbers, rows or words, 0 to 1.
     pub f1: f64,
+    /// Word for word the known answer.
     pub is_identical: bool,
     /// Summed negative log-likelihood of the known answer, in nats.
     pub nll: f64,
@@ -108,26 +115,36 @@ pub struct Answer {
 /// An example with what both models make of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
+    /// As in the dataset.
     pub id: String,
+    /// Recipe of the example, or `synth_` and the recipe.
     pub task: String,
+    /// By what the answers are judged.
     pub kind: AnswerKind,
+    /// Without its data.
     pub question: String,
+    /// What the dataset would have the model say.
     pub known_answer: String,
     /// Tokens of the known answer, with its end mark.
     pub known_tokens: usize,
+    /// Of the model without the adapter.
     pub base: Answer,
+    /// Of the model with it.
     pub adapter: Answer,
 }
 
 /// One model's results over some examples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
+    /// Answers that are right.
     pub right: usize,
     /// Answers that are the known ones word by word.
     pub identical: usize,
+    /// Over all answers, 0 to 1.
     pub mean_f1: f64,
     /// Nats for each token of the known answers.
     pub loss: f64,
+    /// e to the loss.
     pub perplexity: f64,
 }
 
@@ -152,8 +169,11 @@ impl Scores {
 /// Both models' results over some examples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// Questions, which both models were asked.
     pub asked: usize,
+    /// Of the model without the adapter.
     pub base: Scores,
+    /// Of the model with it.
     pub adapter: Scores,
 }
 
@@ -192,13 +212,19 @@ impl Comparison {
 /// The result of an evaluation: what `eval.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
+    /// As the user named it.
     pub base: String,
+    /// The adapter's folder, as the user named it.
     pub adapter: String,
     /// Of the adapter's weights.
     pub adapter_blake3: String,
+    /// Its name.
     pub dataset: String,
+    /// Of the dataset's content, so that another one of that name is told apart.
     pub dataset_blake3: String,
+    /// Version of the lake that the dataset was built from.
     pub lake_snapshot: u64,
+    /// Which examples were asked.
     #[serde(flatten)]
     pub sample: Sample,
     /// How the base's weights were kept.
@@ -207,19 +233,28 @@ pub struct Evaluation {
     pub all: Comparison,
     /// Questions whose answers are judged by their numbers.
     pub numeric: Comparison,
+    /// By recipe.
     pub tasks: BTreeMap<String, Comparison>,
+    /// For both models, without loading.
     pub elapsed_secs: f64,
+    /// Version of the program that asked.
     pub posedata_version: String,
+    /// In the order of the dataset.
     pub answers: Vec<Answered>,
 }
 
 /// What was evaluated, for the record.
 #[derive(Clone, Debug)]
 pub struct EvaluationSetup {
+    /// As the user named it.
     pub base: String,
+    /// The adapter's folder, as the user named it.
     pub adapter: String,
+    /// Of the adapter's weights.
     pub adapter_blake3: String,
+    /// How the base's weights are kept.
     pub precision: String,
+    /// Which examples are asked.
     pub sample: Sample,
 }
 
@@ -297,28 +332,49 @@ impl Evaluation {
 /// What can go wrong with an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
+    /// The dataset has no example to ask.
     #[error(
         "the dataset has no examples in its {split} split; build it with more videos, or look at another split"
     )]
-    NothingToAsk { split: &'static str },
+    NothingToAsk {
+        /// Its name.
+        split: &'static str,
+    },
+    /// A model cannot be asked one of the questions.
     #[error("example {id}: {source}")]
     Example {
+        /// Of the example.
         id: String,
+        /// What went wrong.
         source: Box<GenerateError>,
     },
+    /// The adapter's weights, or an earlier evaluation, cannot be read.
     #[error("cannot read {path}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("the file is damaged: {path}")]
-    Damaged {
+    Read {
+        /// The file.
         path: PathBuf,
-        source: serde_json::Error,
-    },
-    #[error("cannot write {what}: {path}")]
-    Write {
-        what: &'static str,
-        path: PathBuf,
+        /// What the system says.
         source: io::Error,
     },
+    /// `eval.json` is there, and is not what posedata writes.
+    #[error("the file is damaged: {path}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The results cannot be kept; they are lost.
+    #[error("cannot write {what}: {path}")]
+    Write {
+        /// Which file it is, with its article.
+        what: &'static str,
+        /// The file that was to be made.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The adapter does not fit the base, or the computation fails.
     #[error(transparent)]
     Llama(#[from] LlamaError),
 }

@@ -73,8 +73,10 @@ const PANEL_JOINTS: [&str; 4] = ["knee", "hip", "elbow", "shoulder"];
 /// Why a frame could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnotationError {
+    /// OpenCV refuses to draw.
     #[error(transparent)]
     Draw(#[from] DrawError),
+    /// The picture cannot be encoded, or the file not be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }

@@ -26,7 +26,6 @@ pub use file_names::{shared_stems, unique_stem};
 pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use sink::ExportError;
-pub use trc::MARKER_NAMES;
 
 use crate::lake::{Lake, PersonRow, VideoRecord};
 use crate::names;
@@ -60,6 +59,7 @@ impl FromStr for ExportFormat {
 }
 
 impl ExportFormat {
+    /// In the order in which help and errors list them.
     pub const ALL: [Self; 5] = [
         Self::PoseJson,
         Self::Csv,
@@ -68,6 +68,7 @@ impl ExportFormat {
         Self::Parquet,
     ];
 
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::PoseJson => "pose-json",
@@ -106,10 +107,13 @@ enum PersonsPerFile {
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ExportedFile {
+    /// Where it lies now, under its final name.
     pub path: PathBuf,
+    /// Of the video whose rows it has.
     pub video_id: String,
     /// The one person whom the file is about; everybody where there is none.
     pub person: Option<u16>,
+    /// Frames of the video that it covers; TRC and MOT leave out pictures that repeat a time.
     pub frame_count: u64,
 }
 

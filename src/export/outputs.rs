@@ -5,33 +5,43 @@ use std::path::PathBuf;
 /// Whether a video with skeletons and metrics drawn on it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnnotatedVideo {
+    /// `annotated_STEM.mp4`, encoded while the video is decoded.
     On,
+    /// No picture is drawn or encoded.
     Off,
 }
 
 /// Whether a file with all poses as JSON is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoseJson {
+    /// `STEM_pose.json`, as the JSON Schema [`POSE_MODEL_SCHEMA`](super::POSE_MODEL_SCHEMA) says.
     On,
+    /// The lake alone has the poses.
     Off,
 }
 
 /// What is written beside the lake, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
+    /// Made where it is not there.
     pub folder: PathBuf,
+    /// Whether there will be a video with skeletons.
     pub annotated_video: AnnotatedVideo,
+    /// Whether there will be a file of poses.
     pub pose_json: PoseJson,
 }
 
 /// The files of one video.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VideoOutputs {
+    /// `None` where it is not wanted.
     pub annotated_video: Option<PathBuf>,
+    /// `None` where it is not wanted.
     pub pose_json: Option<PathBuf>,
 }
 
 impl VideoOutputs {
+    /// Those that are wanted, the video first.
     pub fn paths(&self) -> Vec<PathBuf> {
         let paths = [&self.annotated_video, &self.pose_json];
         paths.into_iter().flatten().cloned().collect()
@@ -49,6 +59,7 @@ impl Outputs {
         }
     }
 
+    /// Where the annotated video of this stem lies, whether it is wanted or not.
     pub fn annotated_video_of(&self, stem: &str) -> PathBuf {
         self.folder.join(format!("annotated_{stem}.mp4"))
     }

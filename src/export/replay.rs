@@ -18,22 +18,31 @@ const QUEUED_FRAMES: usize = 3;
 /// Why a video could not be shown again.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
+    /// The file cannot be read to its end.
     #[error(transparent)]
     Video(#[from] VideoError),
+    /// The rows cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// A frame cannot be drawn on, or the annotated video not be written.
     #[error(transparent)]
     Annotation(#[from] AnnotationError),
+    /// The annotated video cannot be started or finished.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The file is not the one whose rows the lake has, or another FFmpeg decodes it otherwise.
     #[error(
         "the video gives {decoded} frames, the lake has {stored}; ingest it again with --force: {path}"
     )]
     OtherFrames {
+        /// The video file.
         path: PathBuf,
+        /// Frames that the file gives.
         decoded: u64,
+        /// Frames that the lake has.
         stored: u64,
     },
+    /// It was cancelled; no file is left behind.
     #[error("interrupted")]
     Stopped,
 }
@@ -58,6 +67,7 @@ impl Replay {
         })
     }
 
+    /// What the file says of itself; the lake's `videos` table may be from an older reader.
     pub fn info(&self) -> &VideoInfo {
         self.reader.info()
     }
@@ -156,7 +166,9 @@ fn caption_of(video: &VideoRecord) -> Caption {
 /// How a contact sheet is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SheetLayout {
+    /// Frames side by side; at least 1.
     pub columns: u32,
+    /// Frames one below the other; at least 1.
     pub rows: u32,
     /// Width of the whole sheet.
     pub width_px: u32,

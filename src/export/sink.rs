@@ -11,20 +11,36 @@ use crate::metrics::timing::FrameClock;
 /// What can go wrong with an export.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
+    /// The rows cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The folder cannot be written to, or the disk is full.
     #[error("cannot write ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
+    Write {
+        /// The file that was to be made.
+        path: PathBuf,
+        /// What the system says, and a remedy.
+        reason: String,
+    },
+    /// A person was asked for whom the video does not have.
     #[error("there is no person {person} in the video; it has {known}: {video}")]
     NoSuchPerson {
+        /// The number that was asked for.
         person: u16,
+        /// The numbers that there are, in words.
         known: String,
+        /// Its name in the lake.
         video: String,
     },
+    /// TRC and MOT are about people, and the video has none.
     #[error(
         "nobody was found in the video, so there are no markers and no angles to write: {video}"
     )]
-    NoPose { video: String },
+    NoPose {
+        /// Its name in the lake.
+        video: String,
+    },
+    /// It was cancelled; no file is left behind.
     #[error("stopped")]
     Stopped,
 }

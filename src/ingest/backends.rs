@@ -10,7 +10,9 @@ use crate::pose::{
 /// What loads them.
 #[derive(Clone, Debug)]
 pub struct Backends {
+    /// Detector, landmark model and the runtime for both.
     pub files: ModelFiles,
+    /// With several people, each worker gets a tracker of several.
     pub tracker: TrackerConfig,
 }
 

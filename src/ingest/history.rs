@@ -24,7 +24,9 @@ struct ReportFile<'a> {
 
 /// What became of an ingest, and whether the lake's history knows of it.
 pub struct RecordedIngest {
+    /// As it is in the lake's `runs` table, if it is there.
     pub run: RunRecord,
+    /// What became of each video, or why none was looked at.
     pub summary: Result<IngestSummary, IngestError>,
     /// Why the run is not in the lake's history; that it lacks a run makes no good run a failure.
     pub not_recorded: Option<LakeError>,

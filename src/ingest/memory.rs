@@ -83,18 +83,30 @@ pub struct MemoryPlan {
 /// A budget that is too small.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
+    /// Models, database and buffers of one worker alone take more than there is.
     #[error(
         "the memory budget of {limit} is too small: {needed} are needed before the first frame; raise --memory-limit"
     )]
-    NoRoom { limit: Size, needed: Size },
+    NoRoom {
+        /// The whole process's budget.
+        limit: Size,
+        /// The least that would do.
+        needed: Size,
+    },
+    /// One video has pictures so large that its buffers can never be paid for.
     #[error(
         "not one frame of {width}x{height} pixels fits into the memory budget of {limit}: {needed} are needed; raise --memory-limit: {path}"
     )]
     FrameTooLarge {
+        /// Of the upright picture, in pixels.
         width: u32,
+        /// Of the upright picture, in pixels.
         height: u32,
+        /// The whole process's budget.
         limit: Size,
+        /// The least that would do.
         needed: Size,
+        /// The video.
         path: PathBuf,
     },
 }

@@ -46,16 +46,25 @@ const HASH_DIGITS: usize = 32;
 /// Seconds that each stage was busy; stages overlap, so the sum is more than the time that passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct StageTimes {
+    /// Reading the file for its identity.
     pub hash_secs: f64,
+    /// Demuxing, decoding, conversion to upright square pixels.
     pub decode_secs: f64,
+    /// Runs of the detector, with the crops that it is given.
     pub detector_secs: f64,
+    /// Cutting regions out of frames for the landmark model.
     pub crop_secs: f64,
+    /// Runs of the landmark model.
     pub landmark_model_secs: f64,
+    /// Decoding of tensors, smoothing, telling people apart.
     pub tracking_secs: f64,
+    /// Measuring poses, after rounding them to what the lake stores.
     pub metrics_secs: f64,
     /// Drawing and encoding.
     pub annotate_secs: f64,
+    /// Parquet files and pose files.
     pub write_secs: f64,
+    /// The transaction that makes the video part of the lake, and waiting for its turn.
     pub commit_secs: f64,
     /// The decoder waited for memory: for a buffer to come back.
     pub wait_for_memory_secs: f64,
@@ -66,7 +75,7 @@ pub struct StageTimes {
 }
 
 impl StageTimes {
-    pub fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             hash_secs: self.hash_secs + other.hash_secs,
             decode_secs: self.decode_secs + other.decode_secs,

@@ -11,12 +11,19 @@ use crate::pose::{Pick, TrackerConfig};
 /// What shapes a video's rows. Its hash decides whether there is anything to do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RowConfig {
+    /// Any word; partitions the lake.
     pub sport: String,
+    /// `lite`, `full` or `heavy`.
     pub pose_model: String,
+    /// Of the landmark model's TFLite file, in hexadecimal digits.
     pub pose_model_sha256: String,
+    /// Of the detector's TFLite file, in hexadecimal digits.
     pub detector_sha256: String,
+    /// A detection counts from this score on, 0..1.
     pub min_detection_confidence: f64,
+    /// A person is followed while the pose probability is above this, 0..1.
     pub min_tracking_confidence: f64,
+    /// Whether rows hold smoothed landmarks.
     pub smoothing: crate::pose::Smoothing,
     /// `None` when one person is followed alone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +37,7 @@ pub struct RowConfig {
     /// Off does not show either.
     #[serde(skip_serializing_if = "SlowMotion::is_off")]
     pub slow_motion: SlowMotion,
+    /// [`ROWS_VERSION`](crate::lake::ROWS_VERSION): a newer one replaces rows of an older one.
     pub format_version: i32,
 }
 
@@ -44,7 +52,9 @@ pub enum PeopleFrom {
 /// What shapes the rows of several people.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PeopleConfig {
+    /// 2 or more.
     pub max_persons: NonZeroU16,
+    /// Frames between two looks for more people.
     pub detect_every: NonZeroU16,
 }
 
@@ -53,6 +63,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl RowConfig {
+    /// What a tracker's settings come to, without slow motion. What does not matter for one person
+    /// followed alone is left out, so that it does not make another ingest.
     pub fn new(
         sport: String,
         pose_model: String,
@@ -81,6 +93,7 @@ impl RowConfig {
         }
     }
 
+    /// With times stretched so.
     pub fn with_slow_motion(self, slow_motion: SlowMotion) -> Self {
         Self {
             slow_motion,

@@ -54,7 +54,7 @@ pub enum SlowMotion {
 }
 
 impl SlowMotion {
-    pub fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         *self == Self::Off
     }
 

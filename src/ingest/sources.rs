@@ -17,7 +17,9 @@ use crate::video::VideoError;
 /// A video of the lake with the file that holds its pictures.
 #[derive(Clone, Debug)]
 pub struct Source {
+    /// As the lake has it.
     pub video: VideoRecord,
+    /// Where the file lies now, which need not be where it was ingested.
     pub path: PathBuf,
     /// Name without suffix under which files made of it do not meet those of other videos.
     pub stem: String,
@@ -40,18 +42,35 @@ impl LocalFile {
 /// Why a video's pictures cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// A file was given whose content is that of no video in the lake.
     #[error("{path} is not in the lake; run `posedata ingest {path}` first")]
-    NotInLake { path: PathBuf, source: LakeError },
+    NotInLake {
+        /// The file that was given.
+        path: PathBuf,
+        /// What the lake said to its path.
+        source: LakeError,
+    },
+    /// The lake has the video, but there is no file where it was ingested.
     #[error("the video file is gone; give the path where it lies now: {path}")]
-    Gone { path: PathBuf },
+    Gone {
+        /// Where it was ingested.
+        path: PathBuf,
+    },
+    /// There is another file at that place now.
     #[error("the file has changed since it was ingested; ingest it again: {path}")]
-    Changed { path: PathBuf },
+    Changed {
+        /// Where the video was ingested.
+        path: PathBuf,
+    },
+    /// The lake cannot be read, or has no video of that name.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The file cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Video(#[from] VideoError),
+    /// The pictures and rows cannot be brought together, or written.
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }

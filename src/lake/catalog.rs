@@ -162,13 +162,15 @@ impl Catalog {
         format!("USE memory; DETACH DATABASE IF EXISTS {name}")
     }
 
-    /// Makes this catalog's file, attached as `name`, a copy of the attached catalog `source`.
+    /// Makes this catalog's file, attached as `name`, a copy of the attached catalog `source`, whose
+    /// tables are needed where it is in a database.
     ///
     /// # Errors
     /// When the disk takes no more, or the source cannot be read.
     pub fn copy_from(
         &self,
         source: &Self,
+        tables: &[String],
         connection: &Connection,
         name: &str,
     ) -> duckdb::Result<()> {
@@ -183,14 +185,8 @@ impl Catalog {
             return connection.execute_batch(&format!("COPY FROM DATABASE {METADATA} TO {name}"));
         };
         // A database's indexes cannot be copied, and other tables may lie beside the catalog's.
-        let mut statement = connection.prepare(
-            "SELECT table_name FROM duckdb_tables()
-             WHERE database_name = ? AND schema_name = ? AND starts_with(table_name, 'ducklake')",
-        )?;
-        let tables = statement.query_map([METADATA, schema.as_str()], |row| row.get(0))?;
-        let tables: Vec<String> = tables.collect::<Result<_, _>>()?;
         for table in tables {
-            let table = quoted_name(&table);
+            let table = quoted_name(table);
             connection.execute_batch(&format!(
                 "CREATE TABLE {name}.main.{table} AS FROM {METADATA}.{schema}.{table}"
             ))?;

@@ -114,6 +114,20 @@ impl RemoteCatalog {
         Ok(ask(&connection, &sql)?)
     }
 
+    /// Names of the catalog's tables.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub fn tables(&self) -> Result<Vec<String>, LakeError> {
+        let sql = format!(
+            "SELECT coalesce(string_agg(table_name, ','), '') FROM information_schema.tables
+             WHERE table_schema = '{}' AND table_name LIKE 'ducklake%'",
+            self.address.schema
+        );
+        let tables: String = ask(&lock(&self.connection), &sql)?;
+        Ok(tables.split(',').map(str::to_owned).collect())
+    }
+
     /// Bytes of the catalog's tables and their indexes.
     ///
     /// # Errors
@@ -171,7 +185,7 @@ impl RemoteCatalog {
     /// What the database says.
     pub fn leave(self, connection: &Connection) -> duckdb::Result<()> {
         drop(self.connection);
-        connection.execute_batch(&Catalog::detach(LOCK_NAME))
+        connection.execute_batch(&format!("DETACH DATABASE IF EXISTS {LOCK_NAME}"))
     }
 
     /// Waits until nobody else may commit.

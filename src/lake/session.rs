@@ -398,6 +398,13 @@ impl Lake {
         }
     }
 
+    /// Names of the catalog's tables where it is in a database.
+    pub(super) fn catalog_tables(&self) -> Result<Vec<String>, LakeError> {
+        self.remote
+            .as_ref()
+            .map_or(Ok(Vec::new()), RemoteCatalog::tables)
+    }
+
     /// Whether others can use the catalog while this session does.
     pub(super) fn is_remote(&self) -> bool {
         self.remote.is_some()

@@ -20,6 +20,7 @@ pub enum BaseFiles {
 }
 
 impl BaseFiles {
+    /// The one file, or the folder of several.
     pub fn path(&self) -> &Path {
         match self {
             Self::Gguf(path) | Self::Folder(path) | Self::TokenizerJson(path) => path,
@@ -32,6 +33,7 @@ impl BaseFiles {
 pub struct Base {
     /// As the user named it.
     pub name: String,
+    /// Found on this machine; where they are missing there is no base.
     pub files: BaseFiles,
 }
 

@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+/// Vocabulary and rules of splitting texts, as the crate `tokenizers` reads them.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// Special tokens, and in older repositories the chat template.
 pub const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
+/// The chat template where it has a file of its own.
 pub const TEMPLATE_FILE: &str = "chat_template.jinja";
+/// Shapes of the model: layers, heads, vocabulary.
 pub const CONFIG_FILE: &str = "config.json";
+/// How transformers chooses tokens by default, and which ones end an answer.
 pub const GENERATION_CONFIG_FILE: &str = "generation_config.json";
 /// The weights, where one file holds them all.
 pub const WEIGHTS_FILE: &str = "model.safetensors";

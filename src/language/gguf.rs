@@ -14,7 +14,7 @@ use super::LanguageError;
 const MAGIC: &[u8; 4] = b"GGUF";
 
 /// Whether a file starts as GGUF files do; `false` when it cannot be read.
-pub fn is_gguf(path: &Path) -> bool {
+pub(super) fn is_gguf(path: &Path) -> bool {
     let mut start = [0; MAGIC.len()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == *MAGIC
@@ -52,10 +52,12 @@ impl GgufMetadata {
         })
     }
 
+    /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The text under a key; `None` where there is none, or another type.
     pub fn string(&self, key: &str) -> Option<&str> {
         match self.values.get(key)? {
             Value::String(text) => Some(text),

@@ -19,13 +19,16 @@ const MAX_RETRIES: usize = 2;
 /// Whether the network may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
+    /// What the cache lacks is fetched.
     Allowed,
+    /// The cache alone serves; what it lacks is an error.
     Forbidden,
 }
 
 /// What of a model is needed. Weights are large, and counting tokens needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
+    /// What counting tokens and laying out chats takes.
     Tokenizer,
     /// The tokenizer, the configuration and the weights.
     Weights,

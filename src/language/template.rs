@@ -26,12 +26,15 @@ pub enum NextTurn {
 /// The texts of tokens that templates name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecialTokens {
+    /// Begins a text; `None` where the model has no such token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bos_token: Option<String>,
+    /// Ends a text, and in most templates a turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eos_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unk_token: Option<String>,
+    pub(crate) unk_token: Option<String>,
+    /// Fills batches up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pad_token: Option<String>,
 }
@@ -94,11 +97,12 @@ impl ChatTemplate {
         })
     }
 
+    /// The Jinja text, as the model came with it.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    pub fn special_tokens(&self) -> &SpecialTokens {
+    pub(crate) fn special_tokens(&self) -> &SpecialTokens {
         &self.special_tokens
     }
 

@@ -31,6 +31,7 @@ pub(super) const USER_DEFINED_TOKEN: u64 = 4;
 /// A chat as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedChat {
+    /// Positions in the vocabulary, from the template's first mark to its last.
     pub ids: Vec<u32>,
     /// For each token whether the model is to learn it: what the assistant says, with the token
     /// that ends its turn.

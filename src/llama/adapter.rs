@@ -9,16 +9,24 @@ use super::LlamaConfig;
 /// A linear layer of a decoder layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Projection {
+    /// Queries of the attention.
     Q,
+    /// Keys of the attention.
     K,
+    /// Values of the attention.
     V,
+    /// The attention's output, back to the hidden size.
     O,
+    /// The half of the feed-forward part that goes through SiLU.
     Gate,
+    /// The half that is multiplied with it.
     Up,
+    /// The feed-forward part's output, back to the hidden size.
     Down,
 }
 
 impl Projection {
+    /// In the order in which a layer computes them.
     pub const ALL: [Self; 7] = [
         Self::Q,
         Self::K,
@@ -28,6 +36,7 @@ impl Projection {
         Self::Up,
         Self::Down,
     ];
+    /// Those of the attention: what LoRA's paper (Hu et al. 2021) adapts.
     pub const ATTENTION: [Self; 4] = [Self::Q, Self::K, Self::V, Self::O];
 
     /// As `target_modules` of PEFT has it.
@@ -66,7 +75,9 @@ impl Projection {
 /// Settings of an adapter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
+    /// Rows of A and columns of B; at least 1.
     pub rank: usize,
+    /// The output's scale, before it is divided by the rank or its root.
     pub alpha: f32,
     /// Share of the adapter's inputs that is dropped in training, 0 to below 1.
     pub dropout: f32,
@@ -96,7 +107,9 @@ impl LoraConfig {
 /// weights, for rotary embeddings that turn halves of heads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraPair {
+    /// Of the decoder, from 0.
     pub layer: usize,
+    /// Which linear layer of it.
     pub projection: Projection,
     /// Shape [rank, in], row-major.
     pub a: Vec<f32>,
@@ -107,7 +120,9 @@ pub struct LoraPair {
 /// An adapter: a pair for each projection of its configuration in each layer, by layers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
+    /// What every pair has in common.
     pub config: LoraConfig,
+    /// Found by [`LoraConfig::index`].
     pub pairs: Vec<LoraPair>,
 }
 

@@ -6,6 +6,7 @@ use crate::language::EncodedChat;
 /// sees another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
+    /// Tokens of all texts.
     pub ids: Vec<u32>,
     /// Where each text begins in `ids`, and, as the last element, their end.
     pub starts: Vec<usize>,
@@ -15,6 +16,7 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Without texts; `starts` has the end, 0, already.
     pub fn new() -> Self {
         Self {
             ids: Vec::new(),
@@ -41,6 +43,7 @@ impl Batch {
         self.starts.push(self.ids.len());
     }
 
+    /// Of all texts together.
     pub fn tokens(&self) -> usize {
         self.ids.len()
     }

@@ -5,25 +5,38 @@ use super::LlamaError;
 /// Llama 3's stretching of rotary embeddings for long texts (`rope_scaling` of type `llama3`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeScaling {
+    /// How many times longer texts may be than in the first training.
     pub factor: f32,
+    /// Waves longer than the old context over this are slowed down by `factor`.
     pub low_freq_factor: f32,
+    /// Waves shorter than the old context over this stay as they are; between both they blend.
     pub high_freq_factor: f32,
+    /// Context of the first training, in tokens.
     pub original_max_positions: usize,
 }
 
 /// The shape of a Llama model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlamaConfig {
+    /// Tokens that there are.
     pub vocab_size: usize,
+    /// Numbers that a token is between layers.
     pub hidden_size: usize,
+    /// Numbers within the feed-forward part.
     pub intermediate_size: usize,
+    /// Decoder layers.
     pub num_layers: usize,
+    /// Heads of queries.
     pub num_heads: usize,
     /// Heads of keys and values; each serves `num_heads / num_kv_heads` heads of queries.
     pub num_kv_heads: usize,
+    /// Numbers of a head; often, but not always, `hidden_size / num_heads`.
     pub head_dim: usize,
+    /// Added to the mean square before its root is taken.
     pub rms_norm_eps: f32,
+    /// Base of the wavelengths of rotary embeddings: 10,000, or more for long texts.
     pub rope_theta: f32,
+    /// `None`: positions are turned by the plain wavelengths.
     pub rope_scaling: Option<RopeScaling>,
     /// Longest text in tokens.
     pub max_positions: usize,

@@ -38,6 +38,7 @@ pub enum Checkpointing {
 /// Settings of an [`Engine`].
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
+    /// Memory against work; it does not change results.
     pub checkpointing: Checkpointing,
 }
 
@@ -77,6 +78,7 @@ struct Saved {
 }
 
 impl Engine {
+    /// An engine over weights that others may read too; nothing is copied.
     pub fn new(weights: Arc<Weights>, options: EngineOptions) -> Self {
         keep_freed_memory();
         Self {

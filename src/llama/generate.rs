@@ -34,8 +34,11 @@ pub enum Choice {
     /// By chance: `temperature` above 0 makes unlikely tokens likelier or less likely; only the
     /// likeliest ones that together have the probability `top_p` are considered.
     Chance {
+        /// Logits are divided by it.
         temperature: f64,
+        /// Above 0, at most 1; 1 considers all tokens.
         top_p: f64,
+        /// Decides the choices.
         seed: u64,
     },
 }
@@ -56,6 +59,7 @@ impl Choice {
 /// What a text that is to be written must keep to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
+    /// The likeliest token, or one by chance.
     pub choice: Choice,
     /// Most tokens that are written, at least 1.
     pub max_tokens: usize,
@@ -84,12 +88,17 @@ pub enum End {
 pub struct Generated {
     /// Without the token that ended it.
     pub ids: Vec<u32>,
+    /// What `on_text` was given, and what was still held back when the writing ended.
     pub text: String,
+    /// What made it end.
     pub end: End,
+    /// Of the chat up to where the answer begins.
     pub prompt_tokens: usize,
+    /// Until the first token of the answer was chosen.
     pub prefill_secs: f64,
     /// Tokens of the answer that the model was given back, each to find the next.
     pub decoded_tokens: usize,
+    /// For the tokens after the first.
     pub decode_secs: f64,
 }
 
@@ -103,8 +112,10 @@ impl Generated {
 /// What can go wrong while a model writes.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
+    /// The model does not take the prompt, or the computation fails.
     #[error(transparent)]
     Llama(#[from] LlamaError),
+    /// The tokenizer cannot decode.
     #[error(transparent)]
     Language(#[from] LanguageError),
 }

@@ -58,9 +58,13 @@ use crate::sync::Cancellation;
 
 /// A base model in memory.
 pub struct LoadedModel {
+    /// Where the files are.
     pub base: Base,
+    /// The base's own; it must lay the chats out.
     pub tokenizer: ChatTokenizer,
+    /// Shared with whoever trains or asks.
     pub weights: Arc<Weights>,
+    /// How the weights are kept.
     pub precision: Precision,
     /// Tokens that end an answer.
     pub end_ids: Vec<u32>,

@@ -9,11 +9,15 @@ use super::kernels::blocks;
 /// How the elements of a [`Matrix`] are kept.
 #[derive(Clone, Debug)]
 pub enum Values {
+    /// As they are computed with.
     F32(Vec<f32>),
+    /// Half the memory; widened as they are read, or multiplied as they are.
     Bf16(Vec<bf16>),
     /// Blocks of GGUF; a row is a whole number of them.
     Quantised {
+        /// The layout of a block.
         kind: GgmlDType,
+        /// Row after row, without gaps.
         bytes: Vec<u8>,
     },
 }
@@ -21,12 +25,16 @@ pub enum Values {
 /// A frozen matrix in row-major order, shape [rows, columns]; as a linear layer: [out, in].
 #[derive(Clone, Debug)]
 pub struct Matrix {
+    /// Outputs of a linear layer.
     pub rows: usize,
+    /// Inputs of a linear layer.
     pub columns: usize,
+    /// Row-major; `rows` times `columns` elements.
     pub values: Values,
 }
 
 impl Matrix {
+    /// `values` are row-major, and as many as the shape says.
     pub fn from_f32(rows: usize, columns: usize, values: Vec<f32>) -> Self {
         debug_assert_eq!(values.len(), rows * columns);
         Self {

@@ -4,22 +4,22 @@
 //! Two implementations share the weights: [`candle_model`] is made of candle's operations, which run on
 //! every device; the engine in [`engine`] has kernels of its own for CPUs and is what trains there.
 
-pub mod adapter;
-pub mod batch;
-pub mod candle_model;
+mod adapter;
+mod batch;
+mod candle_model;
 pub mod config;
-pub mod decoder;
-pub mod dropout;
-pub mod engine;
+mod decoder;
+mod dropout;
+mod engine;
 mod error;
 pub mod files;
 pub mod generate;
-pub mod kernels;
-pub mod loaded;
+mod kernels;
+mod loaded;
 pub mod matrix;
 mod open;
 mod parts;
-pub mod weights;
+mod weights;
 
 pub use adapter::{Adapter, LoraConfig, LoraPair, Projection};
 pub use batch::Batch;
@@ -36,6 +36,7 @@ pub use weights::{LayerWeights, Precision, Weights, weights_bytes};
 
 /// What a trainer needs of a model whose weights are frozen.
 pub trait Trainable: Send {
+    /// The shape of the model.
     fn config(&self) -> &LlamaConfig;
 
     /// Adds the gradients of `loss_scale` times the summed negative log-likelihood (nats) of a

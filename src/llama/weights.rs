@@ -11,7 +11,9 @@ use super::{LlamaConfig, LlamaError, Matrix, Projection};
 /// How frozen weights are kept in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
+    /// 4 bytes a number.
     F32,
+    /// 2 bytes a number; what other formats have is rounded to it.
     Bf16,
     /// As a GGUF file has them; floats become blocks of 8 bits (`Q8_0`).
     Quantised,
@@ -41,6 +43,7 @@ pub struct LayerWeights {
 }
 
 impl LayerWeights {
+    /// The frozen matrix that an adapter's pair stands beside.
     pub fn projection(&self, projection: Projection) -> &Matrix {
         &self.projections[projection as usize]
     }
@@ -49,6 +52,7 @@ impl LayerWeights {
 /// A base model's weights.
 #[derive(Clone, Debug)]
 pub struct Weights {
+    /// The shape that all tensors have been checked against.
     pub config: LlamaConfig,
     /// Shape [vocabulary, hidden].
     pub embedding: Matrix,
@@ -56,6 +60,7 @@ pub struct Weights {
     pub output: Option<Matrix>,
     /// Shape [hidden].
     pub final_norm: Vec<f32>,
+    /// In the order in which they are computed.
     pub layers: Vec<LayerWeights>,
 }
 

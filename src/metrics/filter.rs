@@ -42,20 +42,31 @@ pub struct FilterConfig {
     pub max_gap_frames: usize,
 }
 
+/// Why a path cannot be filtered at all.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum FilterError {
+    /// At or above half the frame rate of every stretch, nothing would change.
     #[error(
         "a cut-off of {cutoff_hz} Hz is not below half the frame rate ({:.2} / 2 = {:.2} Hz), so there is nothing to filter; give a lower one with --cutoff",
         .rate_hz, .rate_hz / 2.0
     )]
-    CutoffTooHigh { cutoff_hz: f64, rate_hz: f64 },
+    CutoffTooHigh {
+        /// Of each of the two passes.
+        cutoff_hz: f64,
+        /// Mean frame rate of the fastest stretch.
+        rate_hz: f64,
+    },
+    /// Not above 0, or no number.
     #[error("a cut-off of {cutoff_hz} Hz filters nothing; give one above 0 with --cutoff")]
-    CutoffNotPositive { cutoff_hz: f64 },
+    CutoffNotPositive {
+        /// Of each of the two passes.
+        cutoff_hz: f64,
+    },
 }
 
 /// A second-order Butterworth low-pass: `y = b * x - a * y` over the last three samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LowPass {
+struct LowPass {
     b: [f64; 3],
     a: [f64; 2],
 }
@@ -135,6 +146,7 @@ pub struct PathFilter<'a> {
 /// What became of a piece of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PieceOutcome {
+    /// Gaps are filled, and all samples have gone through both passes.
     Filtered,
     /// Too short (9 frames or fewer) or too slow: gaps are filled, the rest is as it was.
     Unfiltered,

@@ -1,7 +1,7 @@
 //! Distances and angles between points of any dimension.
 
 /// A point in 3D: world landmarks in metres, or any other unit.
-pub type Point3 = [f64; 3];
+pub(super) type Point3 = [f64; 3];
 
 /// Straight-line distance, in the points' own unit; never negative.
 pub fn distance<const N: usize>(a: [f64; N], b: [f64; N]) -> f64 {
@@ -23,7 +23,7 @@ pub fn angle_deg(a: Point3, vertex: Point3, b: Point3) -> Option<f64> {
 }
 
 /// Angle between two directions in degrees, 0..180. `None` when one has no length.
-pub fn vector_angle_deg(u: Point3, v: Point3) -> Option<f64> {
+pub(super) fn vector_angle_deg(u: Point3, v: Point3) -> Option<f64> {
     let cross = [
         u[1] * v[2] - u[2] * v[1],
         u[2] * v[0] - u[0] * v[2],
@@ -35,7 +35,7 @@ pub fn vector_angle_deg(u: Point3, v: Point3) -> Option<f64> {
 }
 
 /// a - b
-pub fn subtract(a: Point3, b: Point3) -> Point3 {
+pub(super) fn subtract(a: Point3, b: Point3) -> Point3 {
     std::array::from_fn(|i| a[i] - b[i])
 }
 

@@ -37,6 +37,7 @@ struct PersonHistory {
 }
 
 impl Measurer {
+    /// For one video, of which no frame has been told yet.
     pub fn new() -> Self {
         Self::default()
     }

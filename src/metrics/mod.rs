@@ -26,6 +26,7 @@ pub const MIN_VISIBILITY: f32 = 0.5;
 pub struct JointAngle {
     /// Column name in the lake's `metrics` table.
     pub column: &'static str,
+    /// The middle one is the joint; the angle is known where all three are visible.
     pub points: [Landmark; 3],
 }
 
@@ -71,6 +72,7 @@ pub enum Quality {
 }
 
 impl Quality {
+    /// From the best to the worst.
     pub const ALL: [Self; 4] = [Self::Good, Self::Partial, Self::Poor, Self::NoPose];
 
     /// The value in the lake's `quality` column.
@@ -142,6 +144,7 @@ pub struct FrameMetrics {
     pub bone_length_jump: Option<bool>,
     /// Mean visibility of the 33 landmarks, 0..1.
     pub mean_visibility: Option<f64>,
+    /// How many of the landmarks that matter could be measured with.
     pub quality: Quality,
 }
 

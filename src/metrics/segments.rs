@@ -26,11 +26,14 @@ const MIN_TURNED_PART: f64 = 0.25;
 /// Which way of the picture a person faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Facing {
+    /// Towards the picture's right edge.
     Right,
+    /// Towards the picture's left edge.
     Left,
 }
 
 impl Facing {
+    /// Both; no other is ever stored.
     pub const ALL: [Self; 2] = [Self::Right, Self::Left];
 
     /// The value in the lake's `facing` column.
@@ -75,7 +78,9 @@ impl Facing {
 /// One end of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentEnd {
+    /// At one landmark.
     At(Landmark),
+    /// Halfway between two.
     Middle(Landmark, Landmark),
 }
 
@@ -94,8 +99,11 @@ pub struct SegmentAngle {
     pub column: &'static str,
     /// Name in Pose2Sim's `angle_dict`.
     pub pose2sim_name: &'static str,
+    /// Where the arrow begins.
     pub from: SegmentEnd,
+    /// Its tip.
     pub to: SegmentEnd,
+    /// [`AngleRange::HalfTurn`] for what goes across the body, such as the shoulders.
     pub range: AngleRange,
 }
 

@@ -73,6 +73,7 @@ fn ranked(
 /// Frames that were taken without a pause.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stretch {
+    /// Positions in the video, the first included, the last not.
     pub frames: Range<usize>,
     /// Mean rate; `None` for a single frame, or when no time passes.
     pub rate_hz: Option<f64>,
@@ -153,6 +154,7 @@ pub fn rate_between_pauses_hz(times_secs: &[f64]) -> Option<f64> {
 pub struct Passage {
     /// 0 for the first frame; not above 0 where a picture repeats a time or is out of order.
     pub elapsed_secs: f64,
+    /// So much longer than the steps around it that nothing is known of what happened meanwhile.
     pub is_pause: bool,
     /// No time passed, or none to speak of.
     pub is_repeat: bool,

@@ -26,7 +26,9 @@ const END_POLL: Duration = Duration::from_millis(10);
 /// What to do with an asset that is installed and sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installed {
+    /// Leave it as it is.
     Keep,
+    /// Fetch it again all the same.
     Replace,
 }
 

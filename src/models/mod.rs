@@ -20,40 +20,86 @@ const MANIFEST: &str = include_str!("../../models/models.toml");
 /// Environment variable that names another ONNX Runtime library.
 const RUNTIME_VARIABLE: &str = "ORT_DYLIB_PATH";
 
+/// Why something cannot be found, fetched or installed.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelsError {
+    /// The manifest in the program is not valid TOML, or has a key too many or too few.
     #[error("the manifest models/models.toml is wrong: {0}")]
     Manifest(#[from] toml::de::Error),
+    /// No asset, group or landmark model has that name.
     #[error("nothing is called '{name}'; `posedata models` lists what there is")]
-    Unknown { name: String },
+    Unknown {
+        /// As it was given.
+        name: String,
+    },
+    /// Nothing says where the user's data folder is.
     #[error("neither XDG_DATA_HOME nor HOME is set; give --models FOLDER")]
     NoHome,
+    /// A package manager is not there to fetch with.
     #[error("cannot run {program} ({reason}); install it, for example with `make setup`")]
-    NoProgram { program: String, reason: String },
-    #[error("{program} cannot download {package}: {reason}")]
-    Download {
+    NoProgram {
+        /// `python3` or `npm`.
         program: String,
-        package: String,
+        /// What the program or the system says.
         reason: String,
     },
+    /// The package manager failed: no network, no such version, no room.
+    #[error("{program} cannot download {package}: {reason}")]
+    Download {
+        /// `python3` or `npm`.
+        program: String,
+        /// Name and version.
+        package: String,
+        /// What the program or the system says.
+        reason: String,
+    },
+    /// What was fetched is not what the manifest promises, and was thrown away.
     #[error(
         "{file} has the wrong sha256 and was not installed: expected {expected}, got {found}; try again, or report it"
     )]
     WrongHash {
+        /// The package, or the file in it.
         file: String,
+        /// The manifest's SHA-256, in hexadecimal digits.
         expected: String,
+        /// That of what came.
         found: String,
     },
+    /// The token was cancelled while a package was fetched.
     #[error("interrupted")]
     Cancelled,
+    /// The package is whole, but a file is not in it.
     #[error("{package} does not hold {member}")]
-    NoMember { package: String, member: String },
+    NoMember {
+        /// Its name.
+        package: String,
+        /// Path within the package.
+        member: String,
+    },
+    /// The package is no archive of its kind.
     #[error("{package} cannot be read ({reason}); try again, or report it")]
-    Archive { package: String, reason: String },
+    Archive {
+        /// Its name.
+        package: String,
+        /// What the program or the system says.
+        reason: String,
+    },
+    /// A pose model is not what the converter knows.
     #[error("cannot convert {name} to ONNX: {reason}")]
-    Convert { name: String, reason: String },
+    Convert {
+        /// The asset's name.
+        name: String,
+        /// What the program or the system says.
+        reason: String,
+    },
+    /// The folder of models cannot be written to.
     #[error("cannot write ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
+    Write {
+        /// The file or folder that was to be made.
+        path: PathBuf,
+        /// What the program or the system says.
+        reason: String,
+    },
 }
 
 /// Where a package comes from.
@@ -119,6 +165,7 @@ struct Asset {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedBase {
+    /// As `--base` takes it: `smollm2`.
     pub name: String,
     /// What installs it; `None` when only the hub has it.
     pub asset: Option<String>,
@@ -138,23 +185,32 @@ struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssetState {
+    /// The file is there, with the manifest's SHA-256.
     Good,
+    /// There is a file of that name with other content.
     WrongHash,
+    /// There is no such file.
     Missing,
 }
 
 /// One line of `posedata models`.
 #[derive(Clone, Debug, Serialize)]
 pub struct AssetStatus {
+    /// As `posedata models add` and `path` take it.
     pub name: String,
     /// What installs it together with others.
     pub group: String,
+    /// One line for people: what it is for.
     pub about: String,
     /// Registry, package and version.
     pub source: String,
+    /// SPDX expression of the terms under which it comes.
     pub licence: String,
+    /// Of the file as it is fetched, in hexadecimal digits; pose models are converted after that.
     pub sha256: String,
+    /// Found by hashing the file just now.
     pub state: AssetState,
+    /// Where it is, or would be, installed.
     pub path: PathBuf,
 }
 
@@ -180,6 +236,7 @@ impl ModelStore {
         })
     }
 
+    /// Where everything is installed; it need not exist yet.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -9,7 +9,9 @@ use super::{DEFAULT_WIDTH_PX, PictureFormat, PlotError, PlotOptions, picture};
 /// Losses of a run: steps with nats per token.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
+    /// One value for each optimiser's step that was logged, by step; drawn smoothed.
     pub train: Vec<(u64, f64)>,
+    /// One value for each evaluation, by step; drawn as it is.
     pub valid: Vec<(u64, f64)>,
 }
 

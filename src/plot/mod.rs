@@ -31,7 +31,9 @@ pub use options::{DEFAULT_WIDTH_PX, MAX_LINES, PlotOptions, SIZE_RANGE_PX};
 /// The formats of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PictureFormat {
+    /// Scales without loss; text is drawn as text.
     Svg,
+    /// Pixels, with a font of our own.
     Png,
 }
 
@@ -53,10 +55,15 @@ impl PictureFormat {
 /// What became of a query's rows in a picture.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PlotSummary {
+    /// Rows of the query's result.
     pub rows: u64,
+    /// Of the whole picture.
     pub width_px: u32,
+    /// Of the whole picture, as asked for or as the panels need it.
     pub height_px: u32,
+    /// One for each unit, one below the other.
     pub panels: usize,
+    /// In all panels together, without those that are hidden.
     pub lines: usize,
     /// Lines that are not shown because no more than [`MAX_LINES`] to a panel can be told apart.
     pub hidden_lines: usize,

@@ -10,11 +10,15 @@ pub const SIZE_RANGE_PX: std::ops::RangeInclusive<u32> = 200..=8000;
 /// What to show, and how large; columns that are not given are found by their names and types.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlotOptions {
+    /// Column along the x axis.
     pub x: Option<String>,
+    /// Columns to draw; empty: all that are measured.
     pub y: Vec<String>,
+    /// Columns whose values tell lines apart; empty: all of text, and persons.
     pub series: Vec<String>,
     /// `None`: what all rows have in common; empty: no title.
     pub title: Option<String>,
+    /// Letters and lines grow with it; within [`SIZE_RANGE_PX`].
     pub width_px: u32,
     /// `None`: as high as the panels need.
     pub height_px: Option<u32>,

@@ -10,9 +10,13 @@ use crate::image::BgrView;
 /// Where the time of pose estimation went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoseTimings {
+    /// Runs of the detector, with the crops that it is given.
     pub detector: Duration,
+    /// Cutting regions out of frames for the landmark model.
     pub crop: Duration,
+    /// Runs of the landmark model.
     pub landmark_model: Duration,
+    /// Everything between the models: decoding, smoothing, telling people apart.
     pub tracking: Duration,
 }
 
@@ -57,20 +61,42 @@ pub trait PoseBackend: Send {
 /// What can go wrong with models and their runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum PoseError {
+    /// The library is missing, cannot be loaded, or is not a version that can be used.
     #[error(
         "cannot load ONNX Runtime ({reason}); run `make setup` or `posedata models add onnxruntime`: {path}"
     )]
-    Runtime { path: PathBuf, reason: String },
-    #[error("the model is not installed; run `make setup` or `posedata models add {name}`: {path}")]
-    MissingModel { name: String, path: PathBuf },
-    #[error("cannot load the model ({reason}); run `posedata models add --force {name}`: {path}")]
-    Model {
-        name: String,
+    Runtime {
+        /// Where it was looked for.
         path: PathBuf,
+        /// What the runtime or the system says.
         reason: String,
     },
+    /// The file of a model is not there.
+    #[error("the model is not installed; run `make setup` or `posedata models add {name}`: {path}")]
+    MissingModel {
+        /// Its name in `models/models.toml`.
+        name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is there, but no model that ONNX Runtime takes.
+    #[error("cannot load the model ({reason}); run `posedata models add --force {name}`: {path}")]
+    Model {
+        /// Its name in `models/models.toml`.
+        name: String,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the runtime or the system says.
+        reason: String,
+    },
+    /// A loaded model failed, or gave tensors of another shape than BlazePose has.
     #[error("the {model} model failed: {reason}")]
-    Inference { model: &'static str, reason: String },
+    Inference {
+        /// `detector` or `landmark`.
+        model: &'static str,
+        /// What the runtime or the system says.
+        reason: String,
+    },
 }
 
 pub(crate) fn sigmoid(logit: f64) -> f64 {

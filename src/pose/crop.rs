@@ -131,7 +131,9 @@ fn to_subpixels(position_px: f64) -> i32 {
 /// How a model wants its 8-bit input: `value / divisor + offset`.
 #[derive(Clone, Copy, Debug)]
 pub struct InputScale {
+    /// Above 0: 127.5 for a range of two, 255 for a range of one.
     pub divisor: f32,
+    /// What a black pixel becomes.
     pub offset: f32,
 }
 

@@ -4,11 +4,11 @@ use super::backend::sigmoid;
 use super::roi::{ImageSize, Roi};
 
 /// Side of the detector's square input in pixels.
-pub const DETECTOR_INPUT_SIDE: usize = 224;
+pub(super) const DETECTOR_INPUT_SIDE: usize = 224;
 /// Number of anchors, so of candidate boxes per image.
-pub const ANCHOR_COUNT: usize = 2254;
+pub(super) const ANCHOR_COUNT: usize = 2254;
 /// Values per candidate: x, y, width, height and four key points' x, y.
-pub const BOX_VALUES: usize = 12;
+pub(super) const BOX_VALUES: usize = 12;
 
 /// Anchor grids as (cells per side, anchors per cell), in the order of the model's rows
 /// (MediaPipe `pose_detection_cpu.pbtxt`: strides 8, 16, 32, 32, 32 on a 224 pixel input, two
@@ -114,7 +114,7 @@ impl Candidate {
 /// the picture that is that input. Overlapping candidates are merged by
 /// score-weighted means, one cluster after the other (MediaPipe's weighted non-maximum
 /// suppression).
-pub fn detections(
+pub(super) fn detections(
     boxes: &[f32],
     logits: &[f32],
     anchors: &[[f64; 2]],

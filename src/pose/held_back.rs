@@ -9,6 +9,7 @@ use super::PersonPose;
 pub struct EarlierPose {
     /// How many frames before the frame that was estimated last; at least 1.
     pub frames_ago: usize,
+    /// Its number is the one that the person has now.
     pub pose: PersonPose,
 }
 

@@ -7,13 +7,13 @@ use super::roi::Roi;
 /// Side of the landmark model's square input in pixels.
 pub const LANDMARK_INPUT_SIDE: usize = 256;
 /// Points that the model gives: 33 landmarks, 2 alignment points, 4 that nobody uses.
-pub const POINT_COUNT: usize = 39;
+pub(super) const POINT_COUNT: usize = 39;
 /// Values per point: x, y, z, visibility logit, presence logit.
-pub const POINT_VALUES: usize = 5;
+pub(super) const POINT_VALUES: usize = 5;
 /// Landmarks plus the two alignment points (centre, scale) behind them.
 const USED_POINTS: usize = LANDMARK_COUNT + 2;
 /// Side of a heatmap in cells.
-pub const HEATMAP_SIDE: usize = 64;
+pub(super) const HEATMAP_SIDE: usize = 64;
 /// The refinement averages over this many cells to each side. MediaPipe's graph file asks for a
 /// 7 cell kernel; its Python package drops that option and runs with the calculator's default of
 /// 9, and agreeing with that package is what users compare against.
@@ -36,8 +36,11 @@ pub struct LandmarkTensors<'a> {
 /// A point in pixels of the image; z has the scale of x and grows away from the camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ImagePoint {
+    /// From the left edge; may lie outside the image.
     pub x_px: f64,
+    /// From the top edge; may lie outside the image.
     pub y_px: f64,
+    /// 0 near the hips.
     pub z_px: f64,
     /// Probability that the point is in the picture and not hidden, 0..1.
     pub visibility: f64,
@@ -48,6 +51,7 @@ pub struct ImagePoint {
 /// What one crop says, before smoothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawPose {
+    /// In BlazePose's order, in pixels of the whole image.
     pub landmarks: [ImagePoint; LANDMARK_COUNT],
     /// Metres from the middle of the hips; x right, y down, z away from the camera.
     pub world_m: [[f64; 3]; LANDMARK_COUNT],

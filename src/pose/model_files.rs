@@ -41,7 +41,9 @@ pub const LANDMARK_OUTPUTS: [Output; 4] = [
 pub struct ModelFiles {
     /// libonnxruntime.so
     pub runtime: PathBuf,
+    /// ONNX, with [`DETECTOR_OUTPUTS`].
     pub detector: PathBuf,
+    /// ONNX, with [`LANDMARK_OUTPUTS`].
     pub landmarker: PathBuf,
     /// The landmark model's name in `models/models.toml`.
     pub landmarker_name: String,

@@ -24,6 +24,7 @@ pub struct PersonPose {
     pub person: u16,
     /// Probability that the region shows a person, 0..1.
     pub probability: f32,
+    /// In BlazePose's order; hidden ones are guessed by the model, see their visibility.
     pub landmarks: [ImageLandmark; LANDMARK_COUNT],
     /// x right, y down, z away from the camera, in metres from the middle of the hips.
     pub world_m: [[f32; 3]; LANDMARK_COUNT],

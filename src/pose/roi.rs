@@ -9,11 +9,14 @@ const ROI_SCALE: f64 = 1.25;
 /// Width and height of a picture in pixels, as the geometry needs them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ImageSize {
+    /// In pixels, above 0.
     pub width: f64,
+    /// In pixels, above 0.
     pub height: f64,
 }
 
 impl ImageSize {
+    /// The size of a picture of so many pixels.
     pub fn new(width: usize, height: usize) -> Self {
         Self {
             width: width as f64,
@@ -28,9 +31,13 @@ impl ImageSize {
 /// -pi (included) to pi (excluded).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roi {
+    /// From the image's left edge; may lie outside it.
     pub center_x_px: f64,
+    /// From the image's top edge; may lie outside it.
     pub center_y_px: f64,
+    /// Length of each of the four sides.
     pub side_px: f64,
+    /// 0 for an upright person, clockwise on the screen; see above for the range.
     pub rotation_rad: f64,
 }
 

@@ -104,7 +104,9 @@ impl LandmarkModel {
 
 /// The detector and a landmark model.
 pub struct PoseModels {
+    /// Finds people in a whole picture.
     pub detector: DetectorModel,
+    /// Finds one person's landmarks in a region.
     pub landmarker: LandmarkModel,
 }
 

@@ -33,7 +33,9 @@ const ALIGNMENT: OneEuroConfig = OneEuroConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Smoothing {
+    /// One-euro filters on positions, a low pass on visibility, as in MediaPipe.
     On,
+    /// Landmarks are as the model gives them, frame by frame.
     Off,
 }
 
@@ -113,6 +115,7 @@ pub struct Smoother {
 }
 
 impl Smoother {
+    /// For somebody of whom nothing has been seen yet; the first pose passes unchanged.
     pub fn new(smoothing: Smoothing) -> Self {
         Self {
             smoothing,

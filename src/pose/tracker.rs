@@ -52,10 +52,13 @@ pub struct TrackerConfig {
     pub min_detection_confidence: f64,
     /// A person is followed while the pose probability is above this, 0..1.
     pub min_tracking_confidence: f64,
+    /// Does not touch the regions: where people are looked for next is always smoothed.
     pub smoothing: Smoothing,
+    /// A video, or pictures that have nothing to do with one another.
     pub tracking: Tracking,
     /// People that are followed at once at most.
     pub max_persons: NonZeroU16,
+    /// Who is followed where there is a choice, or is the main person of several.
     pub pick: Pick,
     /// While someone, but not `max_persons`, are followed, the detector looks for more in every so
     /// many frames. Nobody is looked for that way when one person is followed alone.
@@ -118,6 +121,7 @@ pub struct PoseTracker {
 }
 
 impl PoseTracker {
+    /// A tracker that has seen nothing; each video begins with [`PoseBackend::start_video`].
     pub fn new(models: PoseModels, config: TrackerConfig) -> Self {
         Self {
             detector: DetectorStage::new(models.detector, config.min_detection_confidence),

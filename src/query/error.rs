@@ -4,31 +4,64 @@ use std::path::PathBuf;
 
 use crate::lake::{LakeError, database_message};
 
+/// Why a query gives no result.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
+    /// The lake cannot be opened, or has no such snapshot.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The file of the query cannot be read, or is no UTF-8.
     #[error("cannot read the query ({reason}): {path}")]
-    Unreadable { path: PathBuf, reason: String },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// DuckDB refuses or fails; its own words.
     #[error("{0}")]
     Sql(String),
+    /// The statement would leave the lake, or change something, and access is
+    /// [denied](super::ExternalAccess::Denied).
     #[error("{0}; give --allow-external to run it all the same")]
     Forbidden(String),
+    /// A declared parameter has no default, and no value was given.
     #[error("the query needs a value for ${name}{meaning}; give --param {name}=VALUE")]
-    MissingParameter { name: String, meaning: String },
+    MissingParameter {
+        /// Without the `$`.
+        name: String,
+        /// What the query's header says of it, in brackets; empty where it says nothing.
+        meaning: String,
+    },
+    /// A value was given that the query has no place for.
     #[error("the query has no parameter {name}; it has {known}")]
-    UnknownParameter { name: String, known: String },
+    UnknownParameter {
+        /// As it was given.
+        name: String,
+        /// The parameters that there are, in words.
+        known: String,
+    },
+    /// A value is not of the parameter's type.
     #[error("--param {name}={value} is not {expected}")]
     WrongParameter {
+        /// Without the `$`.
         name: String,
+        /// As it was given.
         value: String,
+        /// What it should be, in words.
         expected: &'static str,
     },
     /// A value that the format cannot hold, and the cast that helps.
     #[error("{0}")]
     Unwritable(String),
+    /// The file of the result cannot be written.
     #[error("cannot write the result ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
+    Write {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What the system says, and a remedy.
+        reason: String,
+    },
 }
 
 pub(super) fn sql_error(error: duckdb::Error) -> QueryError {

@@ -5,21 +5,25 @@ use std::str::FromStr;
 
 use crate::names;
 
+/// How a result is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Aligned columns for people.
     Table,
+    /// RFC 4180, with a line of names.
     Csv,
     /// One array of objects.
     Json,
     /// One object a line.
     Jsonl,
+    /// Types as DuckDB has them, compressed with zstd.
     Parquet,
     /// A stream of Arrow's IPC format.
     Arrow,
 }
 
 impl Format {
+    /// In the order in which help and errors list them.
     pub const ALL: [Self; 6] = [
         Self::Table,
         Self::Csv,
@@ -46,6 +50,7 @@ impl Format {
         }
     }
 
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Table => "table",

@@ -63,7 +63,10 @@ use types::{Adaptation, Passage};
 /// Whether a query may reach beyond the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExternalAccess {
+    /// Statements that read or write anything else are refused, and the database's settings are
+    /// sealed.
     Denied,
+    /// The user answers for what the statement does to files and networks.
     Allowed,
 }
 

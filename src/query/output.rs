@@ -18,6 +18,7 @@ use crate::files::{AtomicFile, why_not_written};
 
 /// Where a result goes.
 pub enum Destination {
+    /// Printed as it comes, or as a table that may be fitted to a terminal.
     Stdout(Extent),
     /// Written under another name and renamed when it is whole.
     File(PathBuf),
@@ -26,7 +27,9 @@ pub enum Destination {
 /// How much of a result is printed as a table; other formats always hold all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
+    /// Every row and column, with all digits.
     All,
+    /// The first and last rows and the columns that fit.
     Fit(Fit),
 }
 

@@ -48,9 +48,13 @@ impl ParameterType {
 /// A parameter that a query's header declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
+    /// Without the `$`.
     pub name: String,
+    /// What its value is read as.
     pub kind: ParameterType,
+    /// As it is written in the header; `None` makes a value necessary.
     pub default: Option<String>,
+    /// One line for people; empty where the header says nothing.
     pub meaning: String,
 }
 

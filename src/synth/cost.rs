@@ -15,23 +15,39 @@ const BYTES_PER_TOKEN: f64 = 3.0;
 const SCHEMA_TOKENS: u64 = 900;
 const TOKENS_PER_PRICE: f64 = 1e6;
 
+/// Why prices are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum PriceError {
+    /// The system refuses to read the file.
     #[error("cannot read the prices ({reason}): {path}")]
-    Unreadable { path: PathBuf, reason: String },
+    Unreadable {
+        /// The file that was given.
+        path: PathBuf,
+        /// What the system or the TOML reader says.
+        reason: String,
+    },
+    /// The file is no TOML, or has a price that makes no sense.
     #[error("the prices are wrong ({reason}); models/prices.toml shows their form: {path}")]
-    Malformed { path: PathBuf, reason: String },
+    Malformed {
+        /// The file that was given.
+        path: PathBuf,
+        /// What the system or the TOML reader says.
+        reason: String,
+    },
 }
 
 /// US dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
+    /// For what is sent.
     pub input: f64,
+    /// For what is written, thinking included.
     pub output: f64,
 }
 
 impl Price {
+    /// Of an answer, or of all answers of a round.
     pub fn cost_usd(&self, usage: Usage) -> f64 {
         (usage.input_tokens as f64 * self.input + usage.output_tokens as f64 * self.output)
             / TOKENS_PER_PRICE
@@ -123,19 +139,19 @@ impl Prices {
 }
 
 /// Tokens that a prompt will probably take.
-pub fn likely_tokens(prompt: &Prompt) -> u64 {
+pub(super) fn likely_tokens(prompt: &Prompt) -> u64 {
     let bytes = (prompt.system.len() + prompt.user.len()) as f64;
     (bytes / BYTES_PER_TOKEN).ceil() as u64 + SCHEMA_TOKENS / 3
 }
 
 /// Tokens that a prompt takes at most: no tokenizer in use makes more than one of a byte.
-pub fn most_tokens(prompt: &Prompt) -> u64 {
+pub(super) fn most_tokens(prompt: &Prompt) -> u64 {
     (prompt.system.len() + prompt.user.len()) as u64 + SCHEMA_TOKENS
 }
 
 /// Money that may be spent: what is in flight counts as much as it can cost at most.
 #[derive(Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     limit_usd: Option<f64>,
     spent_usd: f64,
     reserved_usd: f64,
@@ -166,10 +182,6 @@ impl Budget {
     pub fn charge(&mut self, reserved_usd: f64, spent_usd: f64) {
         self.reserved_usd = (self.reserved_usd - reserved_usd).max(0.0);
         self.spent_usd += spent_usd;
-    }
-
-    pub fn spent_usd(&self) -> f64 {
-        self.spent_usd
     }
 }
 
@@ -234,7 +246,7 @@ mod tests {
         assert!(budget.reserve(0.4));
         budget.charge(0.4, 0.4);
         budget.charge(0.4, 0.4);
-        assert!((budget.spent_usd() - 0.9).abs() < 1e-12);
+        assert!((budget.spent_usd - 0.9).abs() < 1e-12);
         assert!(!budget.reserve(0.2) && budget.reserve(0.05));
         let mut overdrawn = Budget::new(Some(1.0), 1.5);
         assert!(!overdrawn.reserve(0.1));

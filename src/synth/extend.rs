@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::report::RoundEnd;
+use super::round::run;
 use super::{
-    Access, CountTokens, Input, Round, SynthConfig, SynthError, SynthObserver, round_folder, run,
+    Access, CountTokens, Input, Round, SynthConfig, SynthError, SynthObserver, round_folder,
     write_rejected,
 };
 use crate::dataset::{Dataset, Example, TokenCount};
@@ -23,6 +24,7 @@ pub struct Extension {
 
 /// What became of a round.
 pub struct Extended {
+    /// What was asked and accepted.
     pub round: Round,
     /// Whether the accepted examples are in the dataset: not before a round is over.
     pub is_saved: bool,
@@ -53,8 +55,9 @@ impl Extension {
     /// Runs a round and keeps what came of it.
     ///
     /// # Errors
-    /// As [`run`], or when the dataset changed meanwhile, or it, its journal or the lake cannot be
-    /// written.
+    /// When there is nothing to ask about, or a price is missing that the limit of cost needs; when
+    /// the dataset changed meanwhile, or it, its journal or the lake cannot be written. A provider
+    /// that fails is no error: the report tells.
     pub fn run(
         self,
         config: &SynthConfig,

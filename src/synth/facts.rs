@@ -41,6 +41,7 @@ pub struct Unsupported {
     pub number: String,
     /// Where it stands.
     pub sentence: String,
+    /// What is missing, for people and for `rejected.jsonl`.
     pub why: String,
 }
 

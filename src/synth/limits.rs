@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 /// What an account may do in a minute; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Attempts count, whether they are answered or not.
     pub requests_per_minute: Option<u32>,
+    /// Prompts and answers, the latter taken as long as they may be.
     pub tokens_per_minute: Option<u32>,
 }
 
@@ -43,13 +45,13 @@ impl Bucket {
 
 /// The buckets of a run.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
 }
 
 impl Limiter {
-    pub fn new(limits: Limits, now: Instant) -> Self {
+    pub(super) fn new(limits: Limits, now: Instant) -> Self {
         Self {
             requests: limits.requests_per_minute.map(|n| Bucket::new(n, now)),
             tokens: limits.tokens_per_minute.map(|n| Bucket::new(n, now)),

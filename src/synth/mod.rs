@@ -11,14 +11,14 @@
 //! Only `transport` calls a network, and only with what a prompt holds: never a picture, a path or
 //! a video's name.
 
-pub mod asker;
-pub mod batch;
-pub mod checks;
+mod asker;
+mod batch;
+mod checks;
 pub mod cost;
 mod extend;
 pub mod facts;
-pub mod journal;
-pub mod keys;
+mod journal;
+mod keys;
 pub mod limits;
 pub mod prompt;
 pub mod provider;
@@ -26,7 +26,7 @@ pub mod report;
 pub mod retry;
 mod round;
 pub mod table;
-pub mod transport;
+mod transport;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -45,49 +45,76 @@ use asker::{Asked, Asker, Failure};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
 pub use extend::{Extended, Extension};
-use journal::{Answered, Journal, JournalError, Record, request_key};
+pub use journal::request_key;
+use journal::{Answered, Journal, JournalError, Record};
 use keys::{KeyError, Settings};
 use limits::Limits;
 use prompt::prompt_for;
 use provider::{Parameters, Prompt, Provider, ProviderKind, Usage};
 use report::{RejectedAnswer, RoundEnd, SynthReport};
 use retry::RetryPolicy;
-pub use round::run;
 use transport::{Transport, TransportSetupError};
 
 /// So many requests in a row without any answer, and the provider counts as out of order.
 const MOST_FAILURES_IN_A_ROW: u32 = 5;
 
+/// Why a round cannot begin, or what it gave not be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum SynthError {
+    /// The provider's key is missing, or would go to an address that somebody else may have
+    /// written.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The address is wrong, or no secure connection can be made at all.
     #[error(transparent)]
     Transport(#[from] TransportSetupError),
+    /// The journal of what was paid for cannot be read or written, or another process has it.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The dataset has nothing that a provider could be asked about.
     #[error(
         "the dataset has no train examples of recipes to ask about; build it with `posedata dataset build`"
     )]
     NoSources,
+    /// There is a limit of cost, but nothing to reckon with.
     #[error(
         "--max-cost needs the price of {model}, which is unknown; write it into a file like models/prices.toml and give --prices FILE"
     )]
-    NoPrice { model: String },
+    NoPrice {
+        /// As it was given.
+        model: String,
+    },
+    /// The base's chat template does not take an example; its own words.
     #[error("tokens of an example cannot be counted: {0}")]
     Tokens(String),
+    /// Examples would be counted by another tokenizer than those that are there.
     #[error(
         "the tokenizer of {base} is not the one that the dataset was built with; build the dataset again"
     )]
-    OtherTokenizer { base: String },
+    OtherTokenizer {
+        /// As the dataset's manifest has it.
+        base: String,
+    },
+    /// Somebody else has written the dataset since the round began; nothing was added.
     #[error(
         "the dataset has changed meanwhile; run the same command again, which pays for nothing twice: {path}"
     )]
-    DatasetChanged { path: PathBuf },
+    DatasetChanged {
+        /// The dataset's folder.
+        path: PathBuf,
+    },
+    /// `rejected.jsonl` cannot be written.
     #[error("cannot write what was rejected ({reason}): {path}")]
-    Rejected { path: PathBuf, reason: String },
+    Rejected {
+        /// The file that was to be made.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The dataset is damaged, or cannot be written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The base's tokenizer is not there.
     #[error(transparent)]
     Language(#[from] LanguageError),
 }
@@ -95,14 +122,18 @@ pub enum SynthError {
 /// Whether to wait for each answer or to leave all requests with the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// One request after the other answer, several at once.
     Direct,
+    /// All at once, for half the price, answered within a day; a later run collects.
     Batch,
 }
 
 /// Everything that a round depends on but the dataset, the key and the address.
 #[derive(Clone, Debug)]
 pub struct SynthConfig {
+    /// Whose models are asked.
     pub provider: ProviderKind,
+    /// The same for all requests.
     pub parameters: Parameters,
     /// Examples that the dataset is to have of these settings.
     pub wanted: usize,
@@ -112,12 +143,17 @@ pub struct SynthConfig {
     pub max_cost_usd: Option<f64>,
     /// What the model costs in this mode.
     pub price: Option<Price>,
+    /// Decides about the price, and whether the round waits.
     pub mode: Mode,
+    /// Requests that are under way at once; at least 1.
     pub concurrency: usize,
+    /// What the account may do in a minute.
     pub limits: Limits,
+    /// What is done about requests that fail.
     pub retry: RetryPolicy,
     /// For a request and its answer.
     pub timeout: Duration,
+    /// Decides in which order examples are shown to the provider.
     pub seed: u64,
 }
 
@@ -131,6 +167,7 @@ impl SynthConfig {
 /// Where a provider is, and the key to it.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// Up to where the paths of the wire format begin.
     pub base_url: String,
     /// `None` for servers of one's own that want none.
     pub key: Option<Secret>,
@@ -190,14 +227,14 @@ pub trait SynthObserver: Sync {
 }
 
 /// Counts tokens of an example as the base model sees it: before the answer, and of the answer.
-pub trait CountTokens {
+trait CountTokens {
     /// # Errors
     /// When the base model's chat template cannot lay the example out.
     fn count(&self, example: &Example) -> Result<(u32, u32), String>;
 }
 
 /// The dataset that a round is about.
-pub struct Input<'a> {
+struct Input<'a> {
     pub examples: &'a [Example],
     pub videos: &'a [VideoRecord],
     /// Of an example, answer included.
@@ -210,20 +247,21 @@ pub struct Input<'a> {
 pub struct Round {
     /// New examples; they have no ids yet.
     pub accepted: Vec<Example>,
-    pub rejected: Vec<RejectedAnswer>,
+    rejected: Vec<RejectedAnswer>,
+    /// What the round did, and cost.
     pub report: SynthReport,
 }
 
 /// A request of the plan.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
+struct Request<'a> {
     pub example: &'a Example,
     pub prompt: Prompt,
     pub key: String,
 }
 
 /// The requests of a round, in their order.
-pub struct Plan<'a> {
+struct Plan<'a> {
     sources: Vec<&'a Example>,
     provider: ProviderKind,
     parameters: &'a Parameters,
@@ -259,10 +297,6 @@ impl<'a> Plan<'a> {
         self.len
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     pub fn request(&self, index: usize) -> Request<'a> {
         let position = index % self.sources.len();
         let example = self.sources[position];
@@ -286,6 +320,7 @@ fn content_hash(seed: Option<u64>, example: &Example) -> u64 {
 /// What a round would send.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Estimate {
+    /// As the provider calls it.
     pub model: String,
     /// If every answer is accepted, and if all of --max-requests are needed.
     pub requests: [usize; 2],
@@ -366,7 +401,7 @@ fn present_in(plan: &Plan<'_>, examples: &[Example]) -> HashSet<String> {
 }
 
 /// The state that direct rounds and batches share.
-pub(crate) struct RoundState<'a> {
+struct RoundState<'a> {
     pub config: &'a SynthConfig,
     pub plan: Plan<'a>,
     pub present: HashSet<String>,
@@ -857,7 +892,7 @@ fn record_of(origin: &str, report: &SynthReport) -> SynthRecord {
 
 /// Where a round's journal and rejected answers are: beside the dataset's folder, which is replaced
 /// as a whole when the dataset is saved.
-pub fn round_folder(dataset: &Path) -> PathBuf {
+fn round_folder(dataset: &Path) -> PathBuf {
     let mut name = dataset.file_name().unwrap_or_default().to_os_string();
     name.push(".synth");
     dataset.with_file_name(name)
@@ -867,7 +902,7 @@ pub fn round_folder(dataset: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the disk does not take them.
-pub fn write_rejected(folder: &Path, rejected: &[RejectedAnswer]) -> std::io::Result<PathBuf> {
+fn write_rejected(folder: &Path, rejected: &[RejectedAnswer]) -> std::io::Result<PathBuf> {
     let mut lines = Vec::new();
     for answer in rejected {
         serde_json::to_writer(&mut lines, answer)?;

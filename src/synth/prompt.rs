@@ -5,6 +5,7 @@ use crate::dataset::Example;
 
 /// Marks around the data, so that nothing in it is read as an instruction.
 pub const DATA_BEGIN: &str = "<data>";
+/// As [`DATA_BEGIN`].
 pub const DATA_END: &str = "</data>";
 
 const SYSTEM: &str = "You write training examples for a small language model that answers questions about \
@@ -36,7 +37,7 @@ const ANGLES: [&str; 8] = [
 
 /// The prompt for the `round`-th new question about an example (from 0); no two rounds ask the same.
 /// `first` chooses the way of asking that the rounds begin with.
-pub fn prompt_for(example: &Example, first: u64, round: usize) -> Prompt {
+pub(super) fn prompt_for(example: &Example, first: u64, round: usize) -> Prompt {
     let first = (first % ANGLES.len() as u64) as usize;
     let angle = ANGLES[(first + round) % ANGLES.len()];
     let facts = if example.data.is_empty() {

@@ -17,13 +17,16 @@ pub enum RoundEnd {
     OutOfRequests,
     /// The next request could have cost more than --max-cost leaves.
     MaxCost,
+    /// A signal or the caller ended it; the same command goes on.
     Interrupted,
     /// The provider will answer nothing more.
     ProviderFailed {
+        /// What the provider said.
         message: String,
     },
     /// Batches are with the provider.
     BatchPending {
+        /// Those whose answers are missing.
         batches: Vec<PendingBatch>,
     },
 }
@@ -31,16 +34,19 @@ pub enum RoundEnd {
 /// A batch that is being worked on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PendingBatch {
+    /// As the provider calls it.
     pub batch_id: String,
     /// As the provider calls it.
     pub status: String,
+    /// In the batch.
     pub requests: u64,
+    /// Of these, answered, refused or failed.
     pub done: u64,
 }
 
 /// An answer that is no example, as it is kept in `rejected.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RejectedAnswer {
+pub(super) struct RejectedAnswer {
     pub reason: &'static str,
     pub detail: String,
     /// Numbers that nothing supports.
@@ -56,7 +62,9 @@ pub struct RejectedAnswer {
 /// The account of a round.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SynthReport {
+    /// Who was asked.
     pub provider: ProviderKind,
+    /// As the provider calls it.
     pub model: String,
     /// Examples that the dataset should have of these settings.
     pub wanted: u64,
@@ -82,6 +90,7 @@ pub struct SynthReport {
     /// What all runs on the dataset have spent at most, whatever their settings: what --max-cost
     /// limits.
     pub cost_of_dataset_usd: Option<f64>,
+    /// Why nothing more was asked.
     pub end: RoundEnd,
 }
 

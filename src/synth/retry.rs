@@ -55,7 +55,7 @@ impl RetryPolicy {
 }
 
 /// Reads a `retry-after` header: seconds, or a date of HTTP (RFC 9110, 10.2.3).
-pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(secs) = value.parse::<f64>() {
         let is_sane = secs.is_finite() && secs >= 0.0;

@@ -8,29 +8,39 @@ use serde_json::Value;
 /// Columns of equal length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
+    /// All with a cell for each row.
     pub columns: Vec<Column>,
 }
 
+/// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
+    /// As the head of the table has it, unit included.
     pub name: String,
+    /// From the first row to the last.
     pub cells: Vec<Cell>,
 }
 
+/// What stands in a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
+    /// As it is written there, rounding included.
     Number(f64),
+    /// Everything that is no number.
     Text(String),
+    /// Nothing, or a sign for nothing.
     Empty,
 }
 
 impl Table {
+    /// Without the head.
     pub fn row_count(&self) -> usize {
         self.columns.first().map_or(0, |column| column.cells.len())
     }
 }
 
 impl Column {
+    /// Of the cells that are numbers, in their order.
     pub fn numbers(&self) -> Vec<f64> {
         let number = |cell: &Cell| match cell {
             Cell::Number(value) => Some(*value),
@@ -232,7 +242,7 @@ fn with_labels_in_names(mut table: Table) -> Table {
 
 /// Tables and prose of an example's facts: lists become columns, lists of objects become tables,
 /// single values become a table of one row.
-pub fn of_json(facts: &Value) -> (Vec<Table>, String) {
+pub(super) fn of_json(facts: &Value) -> (Vec<Table>, String) {
     let mut gathered = Gathered::default();
     gathered.take("", facts);
     let mut tables = gathered.tables;

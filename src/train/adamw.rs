@@ -34,11 +34,12 @@ impl Default for AdamWConfig {
 /// adapter's pairs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdamW {
+    /// The same for all parameters.
     pub config: AdamWConfig,
     /// Updates so far.
     pub steps: u64,
-    pub means: Vec<LoraPair>,
-    pub squares: Vec<LoraPair>,
+    pub(super) means: Vec<LoraPair>,
+    pub(super) squares: Vec<LoraPair>,
 }
 
 impl AdamW {

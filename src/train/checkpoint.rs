@@ -19,7 +19,7 @@ use crate::files::{
 };
 use crate::llama::{Adapter, LlamaConfig, LoraConfig, LoraPair};
 
-pub const CHECKPOINTS_FOLDER: &str = "checkpoints";
+pub(super) const CHECKPOINTS_FOLDER: &str = "checkpoints";
 const LAST_FOLDER: &str = "last";
 const BEST_FOLDER: &str = "best";
 const STATE_FILE: &str = "state.json";
@@ -38,10 +38,12 @@ pub enum End {
     StoppedEarly,
     /// The time limit was reached.
     OutOfTime,
+    /// A signal or the caller ended it.
     Interrupted,
 }
 
 impl End {
+    /// As reports and the lake have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Finished => "finished",
@@ -77,11 +79,13 @@ pub struct Position {
     pub first_valid_loss: Option<f64>,
     /// The newest.
     pub last_valid_loss: Option<f64>,
+    /// `None` before the first evaluation.
     pub best: Option<Best>,
     /// Evaluations since the best one.
     pub evaluations_since_best: u32,
     /// Mean loss of the first and of the newest step, in nats per target.
     pub first_train_loss: Option<f64>,
+    /// The newest.
     pub last_train_loss: Option<f64>,
     /// Why the run is over, if it is.
     pub end: Option<End>,
@@ -90,6 +94,7 @@ pub struct Position {
 /// The best evaluation so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
+    /// Steps done before it.
     pub step: u64,
     /// In nats per target.
     pub loss: f64,
@@ -98,8 +103,11 @@ pub struct Best {
 /// A run's whole state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
+    /// Step, place in the data, losses.
     pub position: Position,
+    /// The trained parameters.
     pub adapter: Adapter,
+    /// Their means of gradients.
     pub optimiser: AdamW,
 }
 
@@ -236,7 +244,7 @@ fn link_files(from: &Path, to: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When it is damaged.
-pub fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, TrainError> {
+pub(super) fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, TrainError> {
     let best = run.join(CHECKPOINTS_FOLDER).join(BEST_FOLDER);
     match best.exists() {
         true => Ok(Some(Adapter::load(&best, model)?)),
@@ -249,7 +257,7 @@ pub fn best_adapter(run: &Path, model: &LlamaConfig) -> Result<Option<Adapter>, 
 ///
 /// # Errors
 /// When the folder cannot be read or the rest cannot be deleted.
-pub fn remove_leftovers(run: &Path) -> io::Result<()> {
+pub(super) fn remove_leftovers(run: &Path) -> io::Result<()> {
     for entry in fs::read_dir(run)? {
         let entry = entry?;
         if is_temporary(&entry.file_name().to_string_lossy(), CHECKPOINTS_FOLDER) {

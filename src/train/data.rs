@@ -39,8 +39,11 @@ pub fn names(llm_data: &Path) -> std::io::Result<Vec<String>> {
 /// The chats of a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chats {
+    /// To learn from.
     pub train: Vec<ChatRecord>,
+    /// To be examined with; may be empty.
     pub valid: Vec<ChatRecord>,
+    /// Where they were read from.
     pub source: DataSource,
 }
 
@@ -49,16 +52,21 @@ pub struct Chats {
 pub enum DataSource {
     /// A folder of `posedata dataset build`.
     Dataset {
+        /// As it was given, or below the folder of datasets.
         folder: PathBuf,
+        /// As the dataset's manifest has it.
         name: String,
         /// The lake's snapshot that the dataset was built from.
         lake_snapshot: u64,
+        /// Of all examples, so that another dataset of that name is told apart.
         content_blake3: String,
     },
     /// A file of JSON Lines, and the one that validates, or `None` where a share of the first is
     /// held out.
     Files {
+        /// To learn from.
         train: PathBuf,
+        /// To be examined with.
         valid: Option<PathBuf>,
     },
 }
@@ -79,6 +87,7 @@ impl DataSource {
         }
     }
 
+    /// The dataset's folder, or the file to learn from.
     pub fn path(&self) -> &Path {
         match self {
             Self::Dataset { folder, .. } => folder,
@@ -198,10 +207,12 @@ fn seeded(what: &str, seed: u64) -> blake3::Hasher {
 pub struct Text {
     /// The example's.
     pub id: String,
+    /// Its tokens, and which of them are learned.
     pub chat: EncodedChat,
 }
 
 impl Text {
+    /// Of the whole chat.
     pub fn tokens(&self) -> usize {
         self.chat.ids.len()
     }
@@ -216,7 +227,9 @@ impl Text {
 /// A dataset as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainData {
+    /// In the data's order.
     pub train: Vec<Text>,
+    /// In the data's order; may be empty.
     pub valid: Vec<Text>,
     /// Ids of the texts that are longer than allowed, and left out.
     pub too_long: Vec<String>,
@@ -308,6 +321,7 @@ pub enum Order {
     /// Anew in each epoch, by the seed.
     #[default]
     Shuffled,
+    /// The first first, in every epoch.
     AsGiven,
 }
 
@@ -341,7 +355,7 @@ pub fn dropout_seed(seed: u64, step: u64, batch: usize) -> u64 {
 /// Packs texts into as few batches of at most `max_tokens` as first-fit decreasing finds (at most
 /// 11/9 of the fewest possible and 6/9 more: Dósa 2007). A longer text has a batch of its own.
 /// Gives places in `lengths`.
-pub fn pack(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
+fn pack(lengths: &[usize], max_tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     // The sort is stable, so equal lengths stay in their order.
     order.sort_by_key(|place| std::cmp::Reverse(lengths[*place]));

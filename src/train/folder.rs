@@ -19,15 +19,18 @@ pub type Settings = serde_json::Map<String, serde_json::Value>;
 /// What is to become of a run that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExisting {
+    /// It is an error.
     Refuse,
     /// Go on where it was; where there is none, begin.
     Resume,
+    /// Delete it, and begin anew.
     Overwrite,
 }
 
 /// The file `train_config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
+    /// Version of the program that began the run.
     pub posedata_version: String,
     /// What must be the same for the run to be resumed.
     pub settings: Settings,
@@ -95,6 +98,7 @@ impl RunFolder {
         self.resumed.as_ref()
     }
 
+    /// Where adapter, logs and checkpoints are.
     pub fn path(&self) -> &Path {
         &self.path
     }

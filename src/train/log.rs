@@ -31,6 +31,7 @@ pub struct Step {
     pub epoch: f64,
     /// Mean over the step's targets before the update, in nats.
     pub loss: f64,
+    /// Of this step's update.
     pub learning_rate: f64,
     /// L2 over all gradients, before they were clipped.
     pub gradient_norm: f64,
@@ -38,6 +39,7 @@ pub struct Step {
     pub tokens: u64,
     /// Tokens of them that are in the loss.
     pub targets: u64,
+    /// Of the step's tokens, over its time without evaluations.
     pub tokens_per_sec: f64,
     /// Since the run began, the parts before it was resumed included.
     pub elapsed_secs: f64,
@@ -52,7 +54,9 @@ pub struct Evaluation {
     pub loss: f64,
     /// e to the loss.
     pub perplexity: f64,
+    /// Tokens of the valid split that were predicted.
     pub targets: u64,
+    /// Time that the evaluation took.
     pub secs: f64,
     /// Since the run began, the parts before it was resumed included.
     pub elapsed_secs: f64,

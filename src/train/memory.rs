@@ -15,12 +15,15 @@ const COPIES_OF_ADAPTER: u64 = 4;
 /// Bytes that a run needs, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
+    /// The base's frozen weights, as they are kept.
     pub weights_bytes: u64,
+    /// Adapter, gradients and the optimiser's means.
     pub adapter_bytes: u64,
     /// Of the largest batch.
     pub activation_bytes: u64,
+    /// Tokens of the largest batch.
     pub batch_tokens: usize,
-    pub other_bytes: u64,
+    pub(super) other_bytes: u64,
 }
 
 impl MemoryEstimate {
@@ -50,6 +53,7 @@ impl MemoryEstimate {
         }
     }
 
+    /// All of them together: what is compared with the memory limit.
     pub fn total_bytes(&self) -> u64 {
         self.weights_bytes + self.adapter_bytes + self.activation_bytes + self.other_bytes
     }

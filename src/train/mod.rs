@@ -14,11 +14,11 @@ pub mod checkpoint;
 pub mod data;
 mod error;
 pub mod folder;
-pub mod log;
-pub mod memory;
-pub mod run;
-pub mod schedule;
-pub mod tensorboard;
+mod log;
+mod memory;
+mod run;
+mod schedule;
+mod tensorboard;
 
 use serde::Serialize;
 
@@ -29,20 +29,21 @@ pub use checkpoint::End;
 pub use data::{Chats, DataSource, Order, TrainData};
 pub use error::TrainError;
 pub use folder::{OnExisting, RunFolder, Settings};
-pub use log::{Evaluation, Measurement, Step};
+pub use log::{Evaluation, Step};
 pub use memory::MemoryEstimate;
 pub use run::{Run, Start, TrainObserver, TrainReport, train};
 pub use schedule::{Decay, Schedule, Warmup};
 
 /// Epochs of a run that is not told how long it is to be.
-pub const DEFAULT_EPOCHS: u64 = 3;
+const DEFAULT_EPOCHS: u64 = 3;
 
 /// How long a run is: what comes first ends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Length {
-    /// How often everything is learned; `None`: [`DEFAULT_EPOCHS`], or as often as `max_steps` asks
+    /// How often everything is learned; `None`: three times, or as often as `max_steps` asks
     /// for.
     pub epochs: Option<u64>,
+    /// `None`: as many as the epochs have.
     pub max_steps: Option<u64>,
     /// The schedule is hurried so that the run ends in this time, the parts before it was resumed included.
     pub time_limit_secs: Option<f64>,
@@ -64,9 +65,13 @@ impl Length {
 /// Settings of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
+    /// Rank, scale and projections of the adapter.
     pub lora: LoraConfig,
+    /// The optimiser's constants.
     pub adamw: AdamWConfig,
+    /// The learning rate, step by step.
     pub schedule: Schedule,
+    /// When the run is over.
     pub length: Length,
     /// Texts of a batch, which is cut further where it has more than `batch_tokens`.
     pub batch_texts: usize,
@@ -76,7 +81,9 @@ pub struct TrainConfig {
     pub batch_tokens: usize,
     /// Longer gradients are shortened to this length (L2 of all of them).
     pub max_gradient_norm: Option<f64>,
+    /// In which order texts are learned.
     pub order: Order,
+    /// Decides the adapter's beginning, dropout, and the order of texts.
     pub seed: u64,
     /// Steps between evaluations; `None`: a tenth of all.
     pub eval_every: Option<u64>,
@@ -99,6 +106,7 @@ impl TrainConfig {
         texts.div_ceil(self.step_texts()) as u64
     }
 
+    /// Steps of the whole run, if nothing ends it early.
     pub fn total_steps(&self, texts: usize) -> u64 {
         self.length.total_steps(self.steps_per_epoch(texts))
     }

@@ -28,14 +28,19 @@ const NAMED_EXAMPLES: usize = 20;
 pub trait TrainObserver {
     /// `done` of `total` steps are done already.
     fn started(&self, done: u64, total: u64);
+    /// After each update.
     fn step_done(&self, step: &Step);
+    /// After each evaluation; `kind` says whether it is the best so far.
     fn evaluated(&self, evaluation: &Evaluation, kind: CheckpointKind);
+    /// A checkpoint of that step is safe on the disk.
     fn saved(&self, step: u64);
 }
 
 /// What a run works with.
 pub struct Run<'a> {
+    /// Decides the numbers.
     pub config: &'a TrainConfig,
+    /// Tokens of all chats.
     pub data: &'a TrainData,
     /// Where checkpoints and logs go.
     pub folder: &'a Path,
@@ -43,6 +48,7 @@ pub struct Run<'a> {
     pub base: &'a str,
     /// Above the picture of the losses.
     pub title: &'a str,
+    /// Told of steps, evaluations and checkpoints.
     pub observer: &'a dyn TrainObserver,
     /// Ends the run, and gives up the step in work.
     pub cancellation: &'a Cancellation,
@@ -50,19 +56,26 @@ pub struct Run<'a> {
 
 /// Where a run begins.
 pub enum Start {
+    /// From the first step, with an adapter that changes nothing yet.
     New(Adapter),
+    /// From where another process left off.
     Resumed(Box<Checkpoint>),
 }
 
 /// What became of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrainReport {
+    /// Why it is over.
     pub end: End,
+    /// Updates, the parts before it was resumed included.
     pub steps: u64,
     /// Steps of a run that nothing ends early.
     pub total_steps: u64,
+    /// Epochs done, with the part of the last one.
     pub epochs: f64,
+    /// Chats that were learned from.
     pub train_examples: usize,
+    /// Chats of the valid split.
     pub valid_examples: usize,
     /// Numbers of the adapter that were trained.
     pub parameters: usize,
@@ -70,10 +83,13 @@ pub struct TrainReport {
     pub tokens: u64,
     /// Means of the first and of the last step, in nats per target.
     pub first_train_loss: Option<f64>,
+    /// `None` where no step was done.
     pub last_train_loss: Option<f64>,
     /// Means over the valid split, in nats per target: of the base model, at the end, at best.
     pub first_valid_loss: Option<f64>,
+    /// `None` where nothing validates.
     pub last_valid_loss: Option<f64>,
+    /// `None` where nothing validates.
     pub best_valid_loss: Option<f64>,
     /// Steps done before the best evaluation.
     pub best_step: Option<u64>,

@@ -21,8 +21,10 @@ pub enum Decay {
 }
 
 impl Decay {
+    /// In the order in which help lists them.
     pub const ALL: [Self; 3] = [Self::Cosine, Self::Linear, Self::Constant];
 
+    /// The name on the command line, and in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cosine => "cosine",
@@ -46,6 +48,7 @@ impl FromStr for Decay {
 pub enum Warmup {
     /// Of all steps, 0 to below 1.
     Share(f64),
+    /// So many, however long the run is.
     Steps(u64),
 }
 
@@ -78,8 +81,11 @@ impl FromStr for Warmup {
 /// The learning rate over a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
+    /// The highest learning rate: that of the first step after the warm-up.
     pub peak: f64,
+    /// How the rate gets there.
     pub warmup: Warmup,
+    /// How it goes down from there.
     pub decay: Decay,
 }
 

@@ -10,6 +10,7 @@ use crate::names;
 /// A kind of processor; GPUs need the cargo feature of their name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
+    /// The engine of its own kernels; the others run candle's operations.
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
@@ -18,6 +19,7 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
+    /// Whether they are built in or not.
     pub const ALL: [Self; 3] = [Self::Cpu, Self::Cuda, Self::Metal];
 
     /// As options and settings name it.

@@ -172,7 +172,9 @@ pub struct Trained {
     pub name: String,
     /// As the user named the base.
     pub base: String,
+    /// Where adapter, logs and checkpoints are.
     pub folder: PathBuf,
+    /// Losses, steps and times.
     pub report: TrainReport,
     /// Files and folders for other programs; none where the training was interrupted.
     pub outputs: Vec<PathBuf>,

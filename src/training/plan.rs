@@ -21,6 +21,7 @@ pub struct TrainingConfig {
     pub llm_data: PathBuf,
     /// Folder of adapters.
     pub llm_models: PathBuf,
+    /// What is to become of a run of that name.
     pub on_existing: OnExisting,
     /// What is written beside the adapter.
     pub exports: Vec<Export>,
@@ -32,8 +33,11 @@ pub struct TrainingConfig {
     pub learning_rate: Option<f64>,
     /// All further settings; the peak of its schedule is filled in.
     pub train: TrainConfig,
+    /// How the base's frozen weights are kept.
     pub precision: Precision,
+    /// Where the model runs.
     pub device: DeviceKind,
+    /// Memory against work; it does not change results.
     pub checkpointing: Checkpointing,
 }
 
@@ -42,6 +46,7 @@ pub struct TrainingConfig {
 pub enum Export {
     /// A folder as transformers reads it.
     Safetensors,
+    /// One file as llama.cpp reads it.
     Gguf,
 }
 

@@ -17,6 +17,7 @@ pub(super) struct RunIdentity {
 /// Whether the lake knows of a training.
 #[derive(Debug)]
 pub enum Recorded {
+    /// The table `training_runs` has it.
     InLake,
     /// There is no lake, so the run is in its folder only.
     NoLake,

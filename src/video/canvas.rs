@@ -46,10 +46,12 @@ impl Frame {
 }
 
 impl Canvas<'_> {
+    /// Of the upright frame, in which all positions are.
     pub fn width_px(&self) -> f64 {
         f64::from(self.picture.cols())
     }
 
+    /// Of the upright frame; y grows downwards from 0 at its upper edge.
     pub fn height_px(&self) -> f64 {
         f64::from(self.picture.rows())
     }

@@ -8,12 +8,20 @@ use super::{EncodeError, Frame, MediaTime, VideoEncoder, VideoError, VideoReader
 /// Why a clip could not be cut.
 #[derive(Debug, thiserror::Error)]
 pub enum ClipError {
+    /// The source cannot be read as far as the clip reaches.
     #[error(transparent)]
     Video(#[from] VideoError),
+    /// The clip cannot be encoded or written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The video ends before the clip does.
     #[error("the video has no frame {frame}; ingest it again with --force: {path}")]
-    NoSuchFrame { path: PathBuf, frame: u64 },
+    NoSuchFrame {
+        /// The video that was to be cut.
+        path: PathBuf,
+        /// Number of the first or last frame that was asked for, from 0.
+        frame: u64,
+    },
 }
 
 /// Writes some frames of the video at `path` as a video of their own (MP4, H.264), with the times

@@ -11,15 +11,23 @@ pub enum Container {
     IsoMedia,
     /// Matroska, WebM.
     Matroska,
+    /// RIFF with pictures and sound interleaved (Microsoft).
     Avi,
+    /// ISO/IEC 13818-1, packets of 188 bytes or of 192 with a time before each: broadcasts, AVCHD.
     MpegTransportStream,
+    /// ISO/IEC 13818-1: DVDs, camcorders that write to discs.
     MpegProgramStream,
     /// MPEG-1 or MPEG-2 video without a container.
     MpegVideo,
+    /// Advanced Systems Format: WMV.
     Asf,
+    /// FLV and F4V's older kind, of Adobe.
     FlashVideo,
+    /// RFC 3533: Theora, and streams of other codecs in Ogg pages.
     Ogg,
+    /// Material Exchange Format (SMPTE 377-1): broadcast cameras.
     Mxf,
+    /// Pictures without compression, as pipes between tools have them.
     Yuv4Mpeg,
     /// H.264 without a container.
     H264,
@@ -30,9 +38,12 @@ pub enum Container {
 /// What a file is by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
+    /// One of the kinds that are read; whether its codec can be decoded is not known yet.
     Video(Container),
     /// A text that names other files: the name of its kind.
     Playlist(&'static str),
+    /// None of the signatures fits; it may be a video all the same, of a kind that only FFmpeg
+    /// knows.
     Unknown,
 }
 

@@ -40,10 +40,22 @@ const NAL_PPS: u8 = 8;
 /// Why an annotated video could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
+    /// The folder cannot be made or written to, or the disk is full.
     #[error("cannot write the video ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
+    Write {
+        /// The annotated video or clip.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The encoder refuses a picture or its settings.
     #[error("encoding failed ({reason}); leave annotated videos out with --no-video: {path}")]
-    Encode { path: PathBuf, reason: String },
+    Encode {
+        /// The annotated video or clip.
+        path: PathBuf,
+        /// What the encoder says.
+        reason: String,
+    },
 }
 
 /// A video file in the making; it gets its name when it is whole.

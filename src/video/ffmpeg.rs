@@ -346,8 +346,11 @@ pub struct Decoder {
 /// Code points of ITU-T H.273.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colors {
+    /// Chromaticities of red, green, blue and white (table 2).
     pub primaries: u32,
+    /// From light to stored values (table 3): 16 is PQ, 18 is HLG.
     pub transfer: u32,
+    /// From red, green, blue to luma and chroma (table 4).
     pub matrix: u32,
 }
 
@@ -365,6 +368,7 @@ impl Default for Colors {
 }
 
 impl Colors {
+    /// Recommendation ITU-R BT.709, in all three: what ordinary HD video has.
     pub const BT709: Self = Self {
         primaries: 1,
         transfer: 1,

@@ -49,40 +49,88 @@ pub unsafe fn silence_decoder_logs() {
 /// Why a file gives no frames, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
+    /// The system refuses to read it, or the disk fails.
     #[error("cannot read the file ({reason}); check its permissions and the disk: {path}")]
-    Unreadable { path: PathBuf, reason: String },
+    Unreadable {
+        /// The file that was given.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// There is not a single byte.
     #[error("the file is empty; copy or record it again: {path}")]
-    Empty { path: PathBuf },
+    Empty {
+        /// The file that was given.
+        path: PathBuf,
+    },
+    /// A folder, device, pipe or socket was given where a file is needed.
     #[error("this is {what}, not a file; give a video file or a folder of them: {path}")]
-    NotAFile { path: PathBuf, what: &'static str },
+    NotAFile {
+        /// The file that was given.
+        path: PathBuf,
+        /// What it is instead, with its article.
+        what: &'static str,
+    },
+    /// Neither its first bytes nor FFmpeg know it as a video.
     #[error("not a video; convert it, or leave it out: {path}")]
-    NotAVideo { path: PathBuf },
+    NotAVideo {
+        /// The file that was given.
+        path: PathBuf,
+    },
+    /// The container is read, but it has no pictures that a decoder is there for.
     #[error(
         "the {container} file holds no video stream that can be decoded (audio only, cut off, or an unknown codec); re-encode it to H.264: {path}"
     )]
     NoVideoStream {
+        /// The file that was given.
         path: PathBuf,
+        /// Name of the kind of file.
         container: &'static str,
     },
+    /// An MP4 or QuickTime file without `moov`, so that nobody knows where its pictures lie.
     #[error(
         "the recording was not finished, or the file is cut off: its index (moov) is missing; copy it again from the camera, or repair it with a tool that rebuilds the index (untrunc): {path}"
     )]
-    NoIndex { path: PathBuf },
+    NoIndex {
+        /// The file that was given.
+        path: PathBuf,
+    },
+    /// Decoding ended well before the end that the container states.
     #[error(
         "the video is cut off: it ends after {frames_read} of about {frames_expected} frames ({last_secs:.2} s); copy it again from the camera: {path}"
     )]
     Truncated {
+        /// The file that was given.
         path: PathBuf,
+        /// Frames until then.
         frames_read: u64,
+        /// As the container states, or as its length and rate suggest.
         frames_expected: u64,
+        /// Time of the last frame before the end, since the first.
         last_secs: f64,
     },
+    /// The decoder took everything and gave no picture.
     #[error("no frame could be decoded; re-encode the video to H.264: {path}")]
-    NoFrames { path: PathBuf },
+    NoFrames {
+        /// The file that was given.
+        path: PathBuf,
+    },
+    /// The file is a text that only names videos (HLS, PLS and the like); none of them is opened.
     #[error(
         "this is {kind}, which only names videos; give the files that it names, or join them (`ffmpeg -i PLAYLIST -c copy video.mp4`): {path}"
     )]
-    Playlist { path: PathBuf, kind: &'static str },
+    Playlist {
+        /// The file that was given.
+        path: PathBuf,
+        /// Its kind, with its article.
+        kind: &'static str,
+    },
+    /// The decoder or the conversion of its pictures failed for good.
     #[error("decoding failed ({reason}); re-encode the video to H.264: {path}")]
-    Decode { path: PathBuf, reason: String },
+    Decode {
+        /// The file that was given.
+        path: PathBuf,
+        /// What FFmpeg or OpenCV says.
+        reason: String,
+    },
 }

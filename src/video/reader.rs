@@ -30,9 +30,11 @@ const MAX_LISTED_CHANGES: usize = 1000;
 pub struct VideoInfo {
     /// As displayed: with square pixels, after turning.
     pub width: u32,
+    /// As displayed: with square pixels, after turning.
     pub height: u32,
     /// As stored.
     pub coded_width: u32,
+    /// As stored.
     pub coded_height: u32,
     /// How far the stored pictures are turned clockwise to be displayed: 0, 90, 180 or 270.
     pub rotation_deg: u16,
@@ -67,18 +69,22 @@ impl VideoInfo {
 /// From this frame on the stored pictures have another size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SizeChange {
+    /// Number of the first frame of that size, from 0.
     pub frame: u64,
     /// As displayed, were it not for the size of the frames before.
     pub width_px: u32,
+    /// As displayed, were it not for the size of the frames before.
     pub height_px: u32,
 }
 
 /// What is known of a video when it was read to its end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadSummary {
+    /// In order, the first thousand of them; empty where all pictures have one size.
     pub size_changes: Vec<SizeChange>,
     /// Frames that the decoder called damaged, and pictures that it could not decode at all.
     pub corrupt_frames: u64,
+    /// What users should know of what was found on the way.
     pub warnings: Vec<String>,
 }
 
@@ -87,6 +93,7 @@ pub struct ReadSummary {
 pub struct Frame {
     /// Counts from 0.
     pub index: u64,
+    /// Since the first frame of the video, by the presentation times.
     pub time: MediaTime,
     /// The decoder reports that parts of it are missing or made up.
     pub is_corrupt: bool,
@@ -238,6 +245,7 @@ impl VideoReader {
         })
     }
 
+    /// What the container and the first picture say; what reading finds out is in the summary.
     pub fn info(&self) -> &VideoInfo {
         &self.info
     }

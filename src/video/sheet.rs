@@ -13,7 +13,9 @@ const BACKGROUND: f64 = 235.0;
 /// A file format of still pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageFormat {
+    /// Without loss.
     Png,
+    /// Smaller, with loss.
     Jpeg,
 }
 

@@ -12,8 +12,8 @@ use posedata::dataset::{
 use posedata::language::ChatTokenizer;
 use posedata::numbers::numbers;
 use posedata::synth::facts::FactSheet;
-use posedata::synth::journal::request_key;
 use posedata::synth::provider::{Parameters, Prompt, ProviderKind};
+use posedata::synth::request_key;
 use serde_json::{Value, json};
 
 use crate::fake_provider::{Behaviour, FakeProvider, Fault, KEY, Seen};

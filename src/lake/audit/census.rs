@@ -82,7 +82,8 @@ impl Lake {
         };
         let source = Catalog::of(self.paths());
         let census = self.attached(Access::ReadOnlyExclusive, |connection| {
-            copy.catalog().copy_from(&source, connection, COPY_NAME)?;
+            let tables = self.catalog_tables()?;
+            (copy.catalog()).copy_from(&source, &tables, connection, COPY_NAME)?;
             let files = catalog_files(connection, &self.metadata(), self.paths())?;
             let unnamed = unnamed_files(connection, self.paths())?;
             let mut findings = Vec::new();

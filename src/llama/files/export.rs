@@ -28,7 +28,7 @@ use crate::language::files::{
 use crate::language::gguf::GgufMetadata;
 
 /// No file of weights is larger, as transformers has it.
-pub const MAX_SHARD_BYTES: usize = 5_000_000_000;
+const MAX_SHARD_BYTES: usize = 5_000_000_000;
 
 /// Files of a folder that belong to its tokenizer, where they are there.
 const TOKENIZER_FILES: [&str; 8] = [

@@ -8,7 +8,8 @@ mod tensors;
 
 pub(super) use folder::{config_of_folder, weights_of_folder};
 pub(super) use gguf::{config_of_gguf, weights_of_gguf};
-pub use peft::{WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE, base_of_adapter};
+pub use peft::WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE;
+pub(super) use peft::base_of_adapter;
 
 use std::error::Error;
 use std::path::Path;

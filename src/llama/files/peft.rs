@@ -17,6 +17,7 @@ use super::write_error;
 use crate::files::write_atomically;
 
 const CONFIG_FILE: &str = "adapter_config.json";
+/// The adapter's weights, as PEFT names the file.
 pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 const PICKLE_FILE: &str = "adapter_model.bin";
 

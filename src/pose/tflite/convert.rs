@@ -14,16 +14,31 @@ use super::onnx::{
     TensorProto, ValueInfo,
 };
 
+/// Why a TFLite file cannot become ONNX.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
+    /// The file ends, or points, where it must not.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// TFLite's name of it, or the number of its code.
     #[error("operator {0} is not one that pose models use, so it cannot be converted")]
     UnknownOperator(String),
+    /// A constant or activation of a type or shape that pose models do not have.
     #[error("tensor {name}: {problem}")]
-    Tensor { name: String, problem: String },
+    Tensor {
+        /// TFLite's name of the tensor.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An output to keep is not there.
     #[error("the model has {found} outputs, but output {wanted} is asked for")]
-    MissingOutput { wanted: usize, found: usize },
+    MissingOutput {
+        /// Its position, from 0.
+        wanted: usize,
+        /// How many the model has.
+        found: usize,
+    },
 }
 
 type Result<T> = std::result::Result<T, ConvertError>;
@@ -31,7 +46,9 @@ type Result<T> = std::result::Result<T, ConvertError>;
 /// An output to keep: its position among the TFLite model's outputs and its name in the ONNX model.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
+    /// Counts from 0.
     pub position: usize,
+    /// Must differ from the other outputs' names.
     pub name: &'static str,
 }
 

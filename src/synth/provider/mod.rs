@@ -6,16 +6,14 @@ mod anthropic;
 mod openai;
 mod wire;
 
-pub use anthropic::Anthropic;
-pub use openai::OpenAi;
-pub use wire::{
-    ANSWER_ABOUT, ANSWER_NAME, Billed, Effort, Parameters, Prompt, Provider, ProviderError,
-    ProviderKind, Remedy, Reply, Usage, answer_schema, error_of,
-};
+use anthropic::Anthropic;
+use openai::OpenAi;
+pub(super) use wire::{Billed, Provider, ProviderError, Remedy, Reply, error_of};
+pub use wire::{Effort, Parameters, Prompt, ProviderKind, Usage};
 
 impl ProviderKind {
     /// Its wire format.
-    pub fn provider(self) -> Box<dyn Provider> {
+    pub(super) fn provider(self) -> Box<dyn Provider> {
         match self {
             Self::OpenAi => Box::new(OpenAi),
             Self::Anthropic => Box::new(Anthropic),

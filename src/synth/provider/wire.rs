@@ -37,6 +37,7 @@ impl FromStr for ProviderKind {
 }
 
 impl ProviderKind {
+    /// In the order in which help and errors list them.
     pub const ALL: [Self; 2] = [Self::OpenAi, Self::Anthropic];
 
     /// As in [`crate::dataset::Example::origin`].
@@ -55,14 +56,14 @@ impl ProviderKind {
         }
     }
 
-    pub fn key_variable(self) -> &'static str {
+    pub(crate) fn key_variable(self) -> &'static str {
         match self {
             Self::OpenAi => "OPENAI_API_KEY",
             Self::Anthropic => "ANTHROPIC_API_KEY",
         }
     }
 
-    pub fn base_url_variable(self) -> &'static str {
+    pub(crate) fn base_url_variable(self) -> &'static str {
         match self {
             Self::OpenAi => "OPENAI_BASE_URL",
             Self::Anthropic => "ANTHROPIC_BASE_URL",
@@ -82,11 +83,16 @@ impl ProviderKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effort {
+    /// No thinking at all: `none` on the command line.
     #[serde(rename = "none")]
     Off,
+    /// As little as the model can.
     Minimal,
+    /// A little.
     Low,
+    /// What most models do if nothing is said.
     Medium,
+    /// As much as helps.
     High,
 }
 
@@ -99,6 +105,7 @@ impl FromStr for Effort {
 }
 
 impl Effort {
+    /// In the order in which help and errors list them.
     pub const ALL: [Self; 5] = [
         Self::Off,
         Self::Minimal,
@@ -107,6 +114,7 @@ impl Effort {
         Self::High,
     ];
 
+    /// The name on the command line, and in requests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "none",
@@ -121,25 +129,31 @@ impl Effort {
 /// Parameters of every request of a round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
+    /// As the provider calls it.
     pub model: String,
     /// Thinking included.
     pub max_answer_tokens: u32,
     /// Left to the provider if `None`: current models accept no other.
     pub temperature: Option<f64>,
+    /// Left to the provider if `None`: models that do not think refuse any other.
     pub effort: Option<Effort>,
 }
 
 /// What a model is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
+    /// What the model is told of its part; the same for all prompts.
     pub system: String,
+    /// An example, its data, and what is wanted.
     pub user: String,
 }
 
 /// Tokens that a provider bills.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
+    /// Sent, whether they were cached or not.
     pub input_tokens: u64,
+    /// Written, thinking included.
     pub output_tokens: u64,
 }
 
