@@ -69,7 +69,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         false => args.output,
     };
     PictureFormat::of(&output)?;
-    let query = args.source.query()?;
+    let query = args.source.query(global)?;
     let options = PlotOptions {
         x: args.x,
         y: args.y,

@@ -46,6 +46,16 @@ pub unsafe fn silence_decoder_logs() {
     }
 }
 
+/// Lets OpenCV use at most `threads` threads; without it, it uses all cores. FFmpeg is told how many
+/// it gets where a video is opened.
+///
+/// # Errors
+/// The reason, when OpenCV refuses.
+pub fn limit_threads(threads: usize) -> Result<(), String> {
+    let threads = i32::try_from(threads).unwrap_or(i32::MAX);
+    opencv::core::set_num_threads(threads).map_err(|error| error.message)
+}
+
 /// Why a file gives no frames, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {

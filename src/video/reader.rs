@@ -17,6 +17,7 @@ use super::placement::{Placement, StoredPicture};
 use super::timestamps::{FrameClock, FrameGrid, is_coarse};
 use super::{MediaTime, VideoError, tone, track};
 use crate::image::BgrView;
+use crate::resources::cores;
 
 /// Rate of streams that have no times and state no rate.
 const ASSUMED_RATE_HZ: f64 = 30.0;
@@ -308,8 +309,7 @@ impl VideoReader {
             path: self.path.clone(),
             reason: e.to_string(),
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(MAX_DECODER_THREADS);
+        let threads = cores().min(MAX_DECODER_THREADS);
         let demuxer = open_demuxer(&self.path, self.container).map_err(failed)?;
         let times = demuxer.times(self.track);
         let decoder = Decoder::start(demuxer, self.track, threads).map_err(failed)?;
