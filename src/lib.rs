@@ -14,6 +14,7 @@ pub mod names;
 pub mod numbers;
 pub mod random;
 pub mod shipped;
+pub mod steps;
 pub mod sync;
 pub mod text;
 

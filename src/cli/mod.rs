@@ -10,6 +10,7 @@ mod choices;
 mod command_line;
 mod dataset;
 mod eval;
+mod events;
 mod export;
 mod global;
 mod ingest;
@@ -220,6 +221,29 @@ mod tests {
     fn is_right(words: &str) -> bool {
         let words = std::iter::once("posedata").chain(words.split_whitespace());
         Cli::try_parse_from(words).is_ok()
+    }
+
+    #[test]
+    fn commands_over_videos_tell_events_and_others_do_not() {
+        for command in [
+            "ingest a.mp4",
+            "annotate",
+            "analyze --model a.onnx",
+            "metrics recompute",
+        ] {
+            assert!(is_right(&format!("{command} --events json")), "{command}");
+            assert!(!is_right(&format!("{command} --events xml")), "{command}");
+            assert!(!is_right(&format!("{command} --events json --json")));
+        }
+        for command in [
+            "query -e x",
+            "run a.mp4",
+            "contact-sheet a.mp4",
+            "lake info",
+        ] {
+            assert!(is_right(command), "{command}");
+            assert!(!is_right(&format!("{command} --events json")), "{command}");
+        }
     }
 
     #[test]

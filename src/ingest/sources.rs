@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::failure::{Failure, FailureKind};
+use super::pipeline::video_id_unless;
 use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
 use crate::lake::{Lake, LakeError, VideoRecord};
+use crate::steps::Step;
 use crate::sync::Cancellation;
 use crate::video::VideoError;
 
@@ -33,6 +36,19 @@ pub enum SourceError {
     Video(#[from] VideoError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+}
+
+impl Failure for SourceError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotInLake { .. } | Self::Gone { .. } | Self::Changed { .. } => {
+                FailureKind::Broken
+            }
+            Self::Lake(error) => error.kind(),
+            Self::Video(error) => error.kind(),
+            Self::Replay(error) => error.kind(),
+        }
+    }
 }
 
 impl Source {
@@ -83,7 +99,8 @@ impl Source {
         check_source(&self.video, &self.path)
     }
 
-    /// Draws what the lake knows on the video; gives the file in `folder`.
+    /// Draws what the lake knows on the video, and calls `on_frame` for each frame; gives the file
+    /// in `folder`.
     ///
     /// # Errors
     /// As [`Self::check`], or when the video cannot be read or written, or it is cancelled.
@@ -92,15 +109,17 @@ impl Source {
         lake: &Lake,
         folder: &Path,
         cancellation: &Cancellation,
+        on_frame: impl FnMut(),
     ) -> Result<PathBuf, SourceError> {
-        self.check()?;
+        check_unless(&self.video, &self.path, cancellation)?;
         let outputs = Outputs {
             folder: folder.into(),
             annotated_video: AnnotatedVideo::On,
             pose_json: PoseJson::Off,
         };
         let output = outputs.annotated_video_of(&self.stem);
-        replay::annotate(&self.path, lake.frames(&self.video)?, &output, cancellation)?;
+        let rows = lake.frames(&self.video)?;
+        replay::annotate(&self.path, rows, &output, cancellation, on_frame)?;
         Ok(output)
     }
 }
@@ -110,29 +129,42 @@ impl Source {
 /// # Errors
 /// When the file is gone or has changed.
 pub fn check_source(video: &VideoRecord, path: &Path) -> Result<(), SourceError> {
+    check_unless(video, path, &Cancellation::new())
+}
+
+fn check_unless(
+    video: &VideoRecord,
+    path: &Path,
+    cancellation: &Cancellation,
+) -> Result<(), SourceError> {
     if !path.is_file() {
         return Err(SourceError::Gone { path: path.into() });
     }
-    if video_id(path)? != video.video_id {
+    if video_id_unless(path, cancellation)? != video.video_id {
         return Err(SourceError::Changed { path: path.into() });
     }
     Ok(())
 }
 
-/// Draws on videos, one after the other; `done` is told of each. After a cancellation nothing more is
+/// Draws on videos, one after the other, and tells of each. After a cancellation nothing more is
 /// done.
 pub fn annotate_all(
     lake: &Lake,
     sources: &[Source],
     folder: &Path,
     cancellation: &Cancellation,
-    mut done: impl FnMut(&Source, Result<PathBuf, SourceError>),
+    mut tell: impl FnMut(&Source, Step<Result<PathBuf, SourceError>>),
 ) {
     for source in sources {
-        let annotated = source.annotate(lake, folder, cancellation);
+        if cancellation.is_cancelled() {
+            return;
+        }
+        tell(source, Step::Begun);
+        let on_frame = || tell(source, Step::Frame);
+        let annotated = source.annotate(lake, folder, cancellation, on_frame);
         if cancellation.is_cancelled() && annotated.is_err() {
             return;
         }
-        done(source, annotated);
+        tell(source, Step::Done(annotated));
     }
 }

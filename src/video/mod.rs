@@ -29,7 +29,8 @@ pub use ffmpeg::Colors;
 pub use reader::{Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file};
 pub use sheet::{ContactSheet, ImageFormat};
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 pub use crate::media_time::MediaTime;
 
@@ -60,7 +61,11 @@ pub fn limit_threads(threads: usize) -> Result<(), String> {
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
     #[error("cannot read the file ({reason}); check its permissions and the disk: {path}")]
-    Unreadable { path: PathBuf, reason: String },
+    Unreadable {
+        path: PathBuf,
+        reason: String,
+        kind: io::ErrorKind,
+    },
     #[error("the file is empty; copy or record it again: {path}")]
     Empty { path: PathBuf },
     #[error("this is {what}, not a file; give a video file or a folder of them: {path}")]
@@ -95,4 +100,17 @@ pub enum VideoError {
     Playlist { path: PathBuf, kind: &'static str },
     #[error("decoding failed ({reason}); re-encode the video to H.264: {path}")]
     Decode { path: PathBuf, reason: String },
+    #[error("stopped")]
+    Stopped,
+}
+
+impl VideoError {
+    /// The system does not let the file be read.
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self::Unreadable {
+            path: path.into(),
+            reason: error.to_string(),
+            kind: error.kind(),
+        }
+    }
 }
