@@ -2,8 +2,11 @@
 //! that no two lists of parts are one text.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
+
+/// Bytes that are read and hashed at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Adds a part and its length.
 pub fn add_part(hasher: &mut blake3::Hasher, part: &str) {
@@ -30,6 +33,30 @@ pub fn hash_file(path: &Path) -> io::Result<(blake3::Hash, u64)> {
     let mut hasher = blake3::Hasher::new();
     let bytes = add_file(&mut hasher, path)?;
     Ok((hasher.finalize(), bytes))
+}
+
+/// The hash of a file's bytes, unless `is_stopped` says that it is not wanted any more: `None` then.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn hash_file_unless(
+    path: &Path,
+    is_stopped: impl Fn() -> bool,
+) -> io::Result<Option<blake3::Hash>> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    while !is_stopped() {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(Some(hasher.finalize())),
+            Ok(bytes) => {
+                hasher.update(&piece[..bytes]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(None)
 }
 
 /// The first 64 bits, for keys and orders that look random.
@@ -64,6 +91,23 @@ mod tests {
         let hash = hash_file(&path).expect("a file");
         assert_eq!(hash, (blake3::hash(&bytes), 300_000));
         assert!(hash_file(folder.path()).is_err());
+        let unhindered = hash_file_unless(&path, || false).expect("a file");
+        assert_eq!(unhindered, Some(hash.0));
+        assert!(hash_file_unless(folder.path(), || false).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_not_wanted_any_more_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; 4 * PIECE_BYTES]).expect("room");
+        let asked = std::cell::Cell::new(0);
+        let is_stopped = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        let hash = hash_file_unless(&path, is_stopped).expect("a file");
+        assert_eq!((hash, asked.get()), (None, 3));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod numbers;
 pub mod random;
 pub mod secret;
 pub mod shipped;
+pub mod steps;
 pub mod sync;
 pub mod text;
 

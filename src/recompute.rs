@@ -23,6 +23,7 @@ use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome
 use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
+use crate::steps::Step;
 use crate::sync::Cancellation;
 
 /// How to filter and scale.
@@ -114,20 +115,21 @@ pub enum RecomputeError {
     },
 }
 
-/// Recomputes videos, one after the other; `done` is told of each. A video is committed whole; after
-/// a cancellation the next one is not begun.
+/// Recomputes videos, one after the other, and tells of each. A video is committed whole; after a
+/// cancellation the next one is not begun. Frames are not told of: filters want all at once.
 pub fn recompute_all(
     lake: &Lake,
     videos: &[VideoRecord],
     config: &RecomputeConfig,
     cancellation: &Cancellation,
-    mut done: impl FnMut(&VideoRecord, Result<RecomputeReport, RecomputeError>),
+    mut tell: impl FnMut(&VideoRecord, Step<Result<RecomputeReport, RecomputeError>>),
 ) {
     for video in videos {
         if cancellation.is_cancelled() {
             return;
         }
-        done(video, recompute(lake, video, config));
+        tell(video, Step::Begun);
+        tell(video, Step::Done(recompute(lake, video, config)));
     }
 }
 

@@ -4,13 +4,79 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 
 use serde::Serialize;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::sync::lock;
+
+/// Cores that this process shall use, where it shall not use all; set once, by [`limit_cores`].
+static CORE_LIMIT: OnceLock<NonZeroUsize> = OnceLock::new();
+
+/// Where libraries look that make pools of threads by themselves: rayon (our own loops, tokenizers),
+/// candle, Polars. Each reads its variable when it makes its pool.
+const POOL_VARIABLES: [&str; 3] = [
+    "RAYON_NUM_THREADS",
+    "CANDLE_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+];
+/// What the Hugging Face hub's client looks at; its threads wait for the network, and it cannot do
+/// with less than two.
+const NETWORK_VARIABLE: &str = "TOKIO_WORKER_THREADS";
+const MIN_NETWORK_THREADS: usize = 2;
+
+/// More cores than there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{asked} cores are more than this process may use; give at most {available}")]
+pub struct TooManyCores {
+    pub asked: usize,
+    pub available: usize,
+}
+
+/// Cores that this process may use: all that the system grants it, or fewer after [`limit_cores`].
+pub fn cores() -> usize {
+    CORE_LIMIT.get().map_or_else(granted_cores, |n| n.get())
+}
+
+/// What the system grants: the cores of the process's affinity, or its cgroup's quota.
+fn granted_cores() -> usize {
+    available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Lets every pool of threads have at most `limit` threads: those that ask [`cores`] and those that
+/// libraries make by themselves. To be called once, before there is a pool.
+///
+/// Threads are counted, not tied to cores: two processes of one core each are to run on two.
+///
+/// # Errors
+/// [`TooManyCores`] when the system does not grant as many.
+///
+/// # Safety
+/// Changes environment variables, so no other thread may run yet.
+pub unsafe fn limit_cores(limit: NonZeroUsize) -> Result<(), TooManyCores> {
+    check_core_limit(limit, granted_cores())?;
+    let network_threads = limit.get().max(MIN_NETWORK_THREADS);
+    let variables = POOL_VARIABLES.map(|name| (name, limit.get()));
+    for (name, threads) in variables
+        .into_iter()
+        .chain([(NETWORK_VARIABLE, network_threads)])
+    {
+        // SAFETY: the caller promises that no other thread runs.
+        unsafe { std::env::set_var(name, threads.to_string()) };
+    }
+    // A second call would come too late for the pools, so that the first one stays in force.
+    let _ = CORE_LIMIT.set(limit);
+    Ok(())
+}
+
+fn check_core_limit(limit: NonZeroUsize, available: usize) -> Result<(), TooManyCores> {
+    match limit.get() {
+        asked if asked > available => Err(TooManyCores { asked, available }),
+        _ => Ok(()),
+    }
+}
 
 /// Cores and memory that this process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +88,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Asks the system; a cgroup's limits count where they are lower.
+    /// Asks the system; a cgroup's limits count where they are lower, and that of [`limit_cores`].
     pub fn detect() -> Self {
         let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
         let system = System::new_with_specifics(memory);
@@ -30,7 +96,7 @@ impl Resources {
         let cgroup_bytes = system.cgroup_limits().map(|limits| limits.total_memory);
         let limit = cgroup_bytes.filter(|bytes| *bytes > 0);
         Self {
-            cores: available_parallelism().map_or(1, NonZeroUsize::get),
+            cores: cores(),
             memory_bytes: limit.map_or(machine_bytes, |bytes| bytes.min(machine_bytes)),
         }
     }
@@ -233,7 +299,7 @@ pub struct HostFacts {
     pub os: String,
     /// Name of the processor.
     pub cpu: String,
-    /// Threads that can run at once; at least 1.
+    /// Of the machine, or those that this process may use where they are fewer.
     pub cores: usize,
     /// Of the machine, or of the cgroup around this process.
     pub memory_bytes: u64,
@@ -287,6 +353,53 @@ mod tests {
         for wrong in ["0", "-1", "40", "nan", "1e400GiB", "much", ""] {
             assert!(wrong.parse::<MemoryLimit>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn cores_are_limited_to_some_of_those_there_are() {
+        let limit = |n| NonZeroUsize::new(n).expect("above 0");
+        assert_eq!(check_core_limit(limit(1), 2), Ok(()));
+        assert_eq!(check_core_limit(limit(2), 2), Ok(()));
+        let error = check_core_limit(limit(3), 2).expect_err("more than there are");
+        assert!(error.to_string().contains("at most 2"), "{error}");
+    }
+
+    /// Limits this process, which is one that the test below has started.
+    fn limit_this_process() {
+        // SAFETY: of the test's threads one runs, and the other waits for it.
+        let limited = unsafe { limit_cores(NonZeroUsize::MIN) };
+        assert_eq!(limited, Ok(()));
+        assert_eq!((cores(), Resources::detect().cores), (1, 1));
+        assert_eq!(rayon::current_num_threads(), 1);
+        #[cfg(feature = "language")]
+        {
+            assert_eq!(candle_core::utils::get_num_threads(), 1);
+            use polars::prelude::{NamedFrom, Series, SortOptions};
+            // Polars does not tell how large its pool is; it makes it for the first thing to sort.
+            let threads = || fs::read_dir("/proc/self/task").expect("threads").count();
+            let before = threads();
+            let numbers = Series::new("numbers".into(), [3, 1, 2]);
+            let order = numbers.arg_sort(SortOptions::default());
+            assert_eq!((order.len(), threads() - before), (3, 1));
+        }
+    }
+
+    #[test]
+    fn pools_of_libraries_have_as_many_threads_as_there_shall_be_cores() {
+        const IS_LIMITED: &str = "POSEDATA_TEST_LIMITED";
+        if std::env::var_os(IS_LIMITED).is_some() {
+            return limit_this_process();
+        }
+        let name = "pools_of_libraries_have_as_many_threads_as_there_shall_be_cores";
+        let program = std::env::current_exe().expect("the tests' program");
+        let output = std::process::Command::new(program)
+            .args([name, "--test-threads=1"])
+            .env(IS_LIMITED, "1")
+            .output()
+            .expect("the tests' program starts");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{told}");
+        assert!(told.contains("1 passed"), "{told}");
     }
 
     #[test]

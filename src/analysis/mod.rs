@@ -25,6 +25,7 @@ use crate::metrics::timing::FrameClock;
 use crate::models::sha256_of_file;
 use crate::pose::landmark::LANDMARK_COUNT;
 use crate::pose::{PersonPose, PoseError, load_runtime};
+use crate::steps::Step;
 use crate::sync::Cancellation;
 
 /// x, y, z, visibility.
@@ -390,31 +391,36 @@ fn first_line(reason: &dyn Display) -> String {
     reason.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Runs a model over videos, one after the other; `done` is told of each. What fails is left out, and
+/// Runs a model over videos, one after the other, and tells of each. What fails is left out, and
 /// after a cancellation nothing more is done.
 pub fn analyze_all(
     lake: &Lake,
     videos: &[VideoRecord],
     model: &mut AnalysisModel,
     cancellation: &Cancellation,
-    mut done: impl FnMut(&VideoRecord, Result<&AnalysisReport, AnalysisError>),
+    mut tell: impl FnMut(&VideoRecord, Step<Result<&AnalysisReport, AnalysisError>>),
 ) -> Vec<AnalysisReport> {
     let mut reports = Vec::new();
     for video in videos {
-        match analyze(lake, video, model, cancellation) {
+        if cancellation.is_cancelled() {
+            break;
+        }
+        tell(video, Step::Begun);
+        let on_frame = || tell(video, Step::Frame);
+        match analyze(lake, video, model, cancellation, on_frame) {
             Ok(report) => {
-                done(video, Ok(&report));
+                tell(video, Step::Done(Ok(&report)));
                 reports.push(report);
             }
             Err(AnalysisError::Stopped) => break,
-            Err(error) => done(video, Err(error)),
+            Err(error) => tell(video, Step::Done(Err(error))),
         }
     }
     reports
 }
 
-/// Runs a model over a video's landmarks; its rows take the place of those that the model had for
-/// the video.
+/// Runs a model over a video's landmarks, and calls `on_frame` for each frame; its rows take the place
+/// of those that the model had for the video.
 ///
 /// # Errors
 /// When the lake cannot be read or written to, the video was replaced meanwhile, the model fails,
@@ -424,6 +430,7 @@ pub fn analyze(
     video: &VideoRecord,
     model: &mut AnalysisModel,
     cancellation: &Cancellation,
+    mut on_frame: impl FnMut(),
 ) -> Result<AnalysisReport, AnalysisError> {
     let key = model.key.clone();
     let writer = AnalysisWriter::new(lake.paths(), video, key.clone(), model.outputs.clone());
@@ -455,6 +462,7 @@ pub fn analyze(
         for person in &frame.persons {
             analysis.push(frame.frame, frame.time.as_secs(), &person.pose)?;
         }
+        on_frame();
     }
     analysis.run_batch()?;
     let file = analysis.writer.finish()?;

@@ -1,14 +1,17 @@
 //! `posedata analyze`: custom models over landmarks.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::events::{Committed, EventArgs, Events, Outcome};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::analysis::{AnalysisModel, AnalysisReport, analyze_all};
+use crate::ingest::Failure;
 use crate::lake::{Lake, VideoRecord};
-use crate::resources::{DatabaseUse, Resources};
+use crate::resources::{DatabaseUse, cores};
+use crate::steps::Step;
 use crate::sync::Cancellation;
 
 /// Run a model of your own over landmarks and put what it gives into the lake
@@ -22,7 +25,9 @@ The model has one f32 input of shape [n, 33, 4] (x, y, z and visibility of the 3
 table landmarks has them) or [n, t, 33, 4] (windows of t frames), and outputs of shape [n, ...].
 Each value becomes a row of the table analysis, beside the frame (a window's last one). Frames
 without a pose, and windows with one, are left out. Rows that the same model had before are
-replaced; those of other models stay.")]
+replaced; those of other models stay.
+
+--events json tells programs of every video while it is worked on; docs/events.md has the events.")]
 pub struct AnalyzeArgs {
     /// ONNX file
     #[arg(long, alias = "analysis-model", value_name = "FILE.onnx")]
@@ -33,9 +38,22 @@ pub struct AnalyzeArgs {
     /// Ids, paths, file names or beginnings of them [default: all videos]
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let events = Events::start(args.events, global)?;
+    let ended = run_telling(args, &events, global);
+    events.finish(&ended, global);
+    ended
+}
+
+fn run_telling(
+    args: AnalyzeArgs,
+    events: &Events,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitStatus> {
     let mut model = load(&args.model, args.window, global)?;
     let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
@@ -45,7 +63,7 @@ pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
         lake.paths().root().display()
     );
     let cancellation = global.cancellation("interrupted: leaving the video in work");
-    let (status, reports) = run_all(&lake, &videos, &mut model, &cancellation, global);
+    let (status, reports) = run_all(&lake, &videos, &mut model, &cancellation, events, global);
     if global.json {
         print_result(serde_json::to_string_pretty(&reports)?)?;
     }
@@ -54,14 +72,13 @@ pub fn run(args: AnalyzeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
 
 /// Loads a model that the user gave.
 pub fn load(
-    model: &std::path::Path,
+    model: &Path,
     window: Option<NonZeroUsize>,
     global: &GlobalArgs,
 ) -> anyhow::Result<AnalysisModel> {
     let runtime = global.store()?.onnx_runtime()?;
     let window = window.map(NonZeroUsize::get);
-    let threads = Resources::detect().cores;
-    Ok(AnalysisModel::load(&runtime, model, window, threads)?)
+    Ok(AnalysisModel::load(&runtime, model, window, cores())?)
 }
 
 /// Runs a model over videos and tells of each.
@@ -70,27 +87,37 @@ pub fn run_all(
     videos: &[VideoRecord],
     model: &mut AnalysisModel,
     cancellation: &Cancellation,
+    events: &Events,
     global: &GlobalArgs,
 ) -> (ExitStatus, Vec<AnalysisReport>) {
     let mut failed = false;
-    let reports = analyze_all(
-        lake,
-        videos,
-        model,
-        cancellation,
-        |video, analysed| match analysed {
-            Ok(_) if global.verbosity() == Verbosity::Quiet => {}
-            Ok(AnalysisReport { inputs, values, .. }) => logs::note(format_args!(
-                "{}: analysed {inputs} frames, {values} values",
-                video.file_name
-            )),
-            Err(error) => {
+    let mut done = 0;
+    let reports = analyze_all(lake, videos, model, cancellation, |video, step| {
+        let path = Path::new(&video.path);
+        match step {
+            Step::Begun => events.started(done, path, video.file_bytes, Some(video.frame_count)),
+            Step::Frame => events.frame_done(done),
+            Step::Done(Ok(AnalysisReport { inputs, values, .. })) => {
+                let committed = Committed::all_frames(video, Outcome::Computed);
+                events.committed(done, path, &committed);
+                done += 1;
+                if global.verbosity() > Verbosity::Quiet {
+                    logs::note(format_args!(
+                        "{}: analysed {inputs} frames, {values} values",
+                        video.file_name
+                    ));
+                }
+            }
+            Step::Done(Err(error)) => {
                 failed = true;
+                events.failed(done, path, error.kind(), &error.to_string());
+                done += 1;
                 let told = format!("cannot analyse {}", video.file_name);
                 super::print_error(&anyhow::Error::from(error).context(told));
             }
-        },
-    );
+        }
+    });
+    events.cancelled_from(done, videos.iter().map(|video| Path::new(&video.path)));
     let status = match (cancellation.is_cancelled(), failed) {
         (true, _) => ExitStatus::Interrupted,
         (_, true) => ExitStatus::SomeVideosFailed,

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use super::events::{Committed, EventArgs, Events, Outcome};
 use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
-use crate::ingest::{Source, annotate_all};
+use crate::ingest::{Failure, Source, annotate_all};
 use crate::resources::DatabaseUse;
+use crate::steps::Step;
 use crate::text::shown;
 use crate::video::ImageFormat;
 
@@ -26,7 +28,9 @@ const DEFAULT_FOLDER: &str = "output";
 A VIDEO is a file, or a video of the lake by its name, a beginning of it, or its id; without any,
 all videos of the lake are annotated. No model runs: what is drawn comes from the lake, the
 pictures from the video file, which must still exist (a file that has moved is found when its new
-path is given).")]
+path is given).
+
+--events json tells programs of every video while it is worked on; docs/events.md has the events.")]
 pub struct AnnotateArgs {
     /// Video files, or names, beginnings of names, or ids of videos in the lake
     #[arg(value_name = "VIDEO")]
@@ -34,6 +38,8 @@ pub struct AnnotateArgs {
     /// Folder of annotated videos
     #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
     output: PathBuf,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 /// Show evenly spaced frames of a video, annotated, in one picture
@@ -64,31 +70,54 @@ pub struct ContactSheetArgs {
 }
 
 pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let events = Events::start(args.events, global)?;
+    let ended = run_telling(args, &events, global);
+    events.finish(&ended, global);
+    ended
+}
+
+fn run_telling(
+    args: AnnotateArgs,
+    events: &Events,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitStatus> {
     let lake = global.open_lake(DatabaseUse::Replay)?;
     let sources = Source::find(&lake, &args.videos)?;
     let target = Target::folder(&args.output)?;
     let cancellation = global.cancellation("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
+    let mut done = 0;
     annotate_all(
         &lake,
         &sources,
         target.path(),
         &cancellation,
-        |source, annotated| match annotated {
-            Ok(output) => {
+        |Source { video, path, .. }, step| match step {
+            Step::Begun => events.started(done, path, video.file_bytes, Some(video.frame_count)),
+            Step::Frame => events.frame_done(done),
+            Step::Done(Ok(output)) => {
                 let output = target.shown(&output);
+                let committed = Committed {
+                    output: Some(output.to_string_lossy().into_owned()),
+                    ..Committed::all_frames(video, Outcome::Written)
+                };
+                events.committed(done, path, &committed);
+                done += 1;
                 if global.verbosity() > Verbosity::Quiet {
-                    let frames = source.video.frame_count;
+                    let frames = video.frame_count;
                     logs::note(format_args!("{frames} frames: {}", shown(&output)));
                 }
                 written.push(output);
             }
-            Err(error) => {
-                super::print_error(&error.into());
+            Step::Done(Err(error)) => {
+                events.failed(done, path, error.kind(), &error.to_string());
+                done += 1;
                 failed += 1;
+                super::print_error(&error.into());
             }
         },
     );
+    events.cancelled_from(done, sources.iter().map(|source| source.path.as_path()));
     if cancellation.is_cancelled() {
         return Ok(ExitStatus::Interrupted);
     }

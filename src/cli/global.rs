@@ -1,8 +1,10 @@
 //! Options of all commands, and how commands end.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::logs;
@@ -10,11 +12,15 @@ use super::output::Verbosity;
 use super::signals::Signals;
 use crate::lake::{LOCK_TIMEOUT, Lake, LakeAddress, LakeError, LakePaths};
 use crate::models::ModelStore;
-use crate::resources::{DatabaseUse, MemoryLimit, Resources};
+use crate::resources::{DatabaseUse, MemoryLimit, Resources, limit_cores};
 use crate::sync::Cancellation;
+use crate::video;
 
 /// What shells tell of a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
+/// Wrong usage and everything that keeps a command from doing its work.
+pub const FATAL: u8 = 1;
+
 /// How a command ended. The exit codes are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -38,6 +44,14 @@ impl ExitStatus {
     }
 }
 
+/// What the program ends with after a command.
+pub fn exit_code(ended: &anyhow::Result<ExitStatus>, signals: &Signals) -> u8 {
+    match ended {
+        Ok(status) => status.code(signals),
+        Err(_) => signals.exit_code().unwrap_or(FATAL),
+    }
+}
+
 /// Options of all commands.
 #[derive(Clone, Args)]
 pub struct GlobalArgs {
@@ -57,9 +71,17 @@ pub struct GlobalArgs {
     /// a size (800MiB, 4GiB)
     #[arg(long, global = true, value_name = "LIMIT", default_value = "0.4")]
     pub memory_limit: MemoryLimit,
+    /// Cores to use at most: every pool of threads, videos at once, threads of models and decoders
+    /// [default: all that there are]
+    #[arg(long, global = true, value_name = "N", env = "POSEDATA_CORES")]
+    pub cores: Option<NonZeroUsize>,
     /// How long to wait for other processes that hold the lake's catalog, in seconds
     #[arg(long, global = true, value_name = "SECS", env = "POSEDATA_LOCK_TIMEOUT", default_value_t = LOCK_TIMEOUT.as_secs())]
     pub lock_timeout: u64,
+    /// End as at SIGTERM when standard input ends, and at once where that takes more than 2 s: for
+    /// whoever starts the program and holds a pipe to it (with /dev/null it ends right away)
+    #[arg(long, global = true)]
+    pub exit_on_stdin_close: bool,
     /// Print machine-readable JSON to standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -82,6 +104,23 @@ impl GlobalArgs {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         }
+    }
+
+    /// Obeys `--cores`.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    ///
+    /// # Safety
+    /// Changes environment variables, so no other thread may run yet.
+    pub unsafe fn limit_cores(&self) -> anyhow::Result<()> {
+        let Some(cores) = self.cores else {
+            return Ok(());
+        };
+        // SAFETY: the caller promises that no other thread runs.
+        unsafe { limit_cores(cores) }.context("--cores")?;
+        let limited = video::limit_threads(cores.get());
+        limited.map_err(anyhow::Error::msg).context("--cores")
     }
 
     /// The token that the first Ctrl-C or SIGTERM cancels from now on, in place of ending the

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::command_line::without_secrets;
+use super::events::{Both, EventArgs, Events};
 use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
 use super::{ExitStatus, GlobalArgs, Verbosity, analyze, logs, print_result};
@@ -35,7 +36,10 @@ Slow motion: phones with Android store 120 frames a second as 30, so that everyt
 times slower. With --slow-motion or --capture-fps all times, speeds and rates in the lake are in real
 seconds, and so is --cutoff of `metrics recompute`. `auto` goes by the tag com.android.capture.fps;
 Apple's cameras store real times, so there is nothing to do unless an editor has slowed the video
-down. Annotated videos play as their files do.")]
+down. Annotated videos play as their files do.
+
+--events json tells programs of every video while it is worked on; docs/events.md has the events.
+Whoever starts posedata from a program may want --exit-on-stdin-close and --cores too.")]
 pub struct IngestArgs {
     /// Video files, folders that are searched for videos with all below them, s3:// prefixes, https://
     /// addresses
@@ -98,6 +102,8 @@ pub struct IngestArgs {
     /// Frames of a window, for analysis models that take any number
     #[arg(long, value_name = "N", requires = "analysis_model")]
     analysis_window: Option<NonZeroUsize>,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 /// At what rate the pictures were really taken.
@@ -228,6 +234,17 @@ fn sport_name(text: &str) -> Result<String, String> {
 }
 
 pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let events = Events::start(args.events, global)?;
+    let ended = run_telling(args, &events, global);
+    events.finish(&ended, global);
+    ended
+}
+
+fn run_telling(
+    args: IngestArgs,
+    events: &Events,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitStatus> {
     if let Some(path) = &args.report {
         check_report_file(path)?;
     }
@@ -332,7 +349,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         &config,
         &|threads| backends.load(threads),
         &open_lake,
-        &progress,
+        &Both(&progress, events),
         &cancellation,
         without_secrets(std::env::args_os()),
     );
@@ -358,7 +375,7 @@ pub fn run(args: IngestArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         Some(mut model) => {
             let lake = open_lake()?;
             let videos = summary.without_analysis(&lake, &model)?;
-            analyze::run_all(&lake, &videos, &mut model, &cancellation, global).0
+            analyze::run_all(&lake, &videos, &mut model, &cancellation, events, global).0
         }
         None => ExitStatus::Success,
     };

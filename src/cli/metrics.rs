@@ -1,14 +1,19 @@
 //! `posedata metrics`: what is computed from landmarks in the lake.
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::events::{Committed, EventArgs, Events, Outcome};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
+use crate::ingest::Failure as _;
 use crate::metrics::filter::FilterConfig;
 use crate::recompute::{
     FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute_all,
 };
 use crate::resources::DatabaseUse;
+use crate::steps::Step;
 
 /// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
 const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
@@ -46,7 +51,9 @@ nothing is filled in over a pause. A stretch of 9 frames or fewer, or one whose 
 twice the cut-off, stays as it is, and is told. A pause is a step between two frames of more than
 0.1 s that is longer than five times the steps around it (their median).
 
---height-m adds speeds and positions in metres, as long as the person moves across the picture.")]
+--height-m adds speeds and positions in metres, as long as the person moves across the picture.
+
+--events json tells programs of every video when it is done; docs/events.md has the events.")]
 struct RecomputeArgs {
     /// Ids (or beginnings of 6 digits), file names or paths of videos; all videos if none is given
     #[arg(value_name = "VIDEO")]
@@ -63,6 +70,8 @@ struct RecomputeArgs {
     /// Number of the person whose height that is [default: each video's main person]
     #[arg(long, value_name = "N", requires = "height_m")]
     person: Option<u16>,
+    #[command(flatten)]
+    events: EventArgs,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -102,11 +111,20 @@ struct Failure {
 
 pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     match args.command {
-        MetricsCommand::Recompute(args) => run_recompute(args, global),
+        MetricsCommand::Recompute(args) => {
+            let events = Events::start(args.events, global)?;
+            let ended = run_recompute(args, &events, global);
+            events.finish(&ended, global);
+            ended
+        }
     }
 }
 
-fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+fn run_recompute(
+    args: RecomputeArgs,
+    events: &Events,
+    global: &GlobalArgs,
+) -> anyhow::Result<ExitStatus> {
     let config = RecomputeConfig {
         filter: FilterConfig {
             cutoff_hz: args.cutoff,
@@ -128,20 +146,25 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Exi
         failed: Vec::new(),
     };
     let tells = !global.json && global.verbosity() > Verbosity::Quiet;
-    recompute_all(
-        &lake,
-        &videos,
-        &config,
-        &cancellation,
-        |video, recomputed| match recomputed {
-            Ok(report) => {
+    let mut done = 0;
+    recompute_all(&lake, &videos, &config, &cancellation, |video, step| {
+        let path = Path::new(&video.path);
+        match step {
+            Step::Begun => events.started(done, path, video.file_bytes, Some(video.frame_count)),
+            Step::Frame => events.frame_done(done),
+            Step::Done(Ok(report)) => {
+                let committed = Committed::all_frames(video, Outcome::Computed);
+                events.committed(done, path, &committed);
+                done += 1;
                 if tells {
                     logs::note(format_args!("{}: {}", report.file_name, in_words(&report)));
                 }
                 summary.videos.push(report);
             }
-            Err(error) => {
-                let error = error.to_string();
+            Step::Done(Err(failure)) => {
+                let error = failure.to_string();
+                events.failed(done, path, failure.kind(), &error);
+                done += 1;
                 print_error(&anyhow::anyhow!("{}: {error}", video.file_name));
                 summary.failed.push(Failure {
                     video_id: video.video_id.clone(),
@@ -149,8 +172,9 @@ fn run_recompute(args: RecomputeArgs, global: &GlobalArgs) -> anyhow::Result<Exi
                     error,
                 });
             }
-        },
-    );
+        }
+    });
+    events.cancelled_from(done, videos.iter().map(|video| Path::new(&video.path)));
     if global.json {
         print_result(serde_json::to_string_pretty(&summary)?)?;
     } else if tells {

@@ -22,6 +22,7 @@ mod command_line;
 mod dataset;
 #[cfg(feature = "language")]
 mod eval;
+mod events;
 mod export;
 mod global;
 #[cfg(feature = "video")]
@@ -62,15 +63,13 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// Wrong usage and everything that keeps a command from doing its work.
-const FATAL: u8 = 1;
 /// How a lake begins, in a program that can begin one.
 const INGEST_EXAMPLE: &str = match cfg!(feature = "video") {
     true => "\n  posedata ingest public",
     false => "",
 };
 
-use global::{ExitStatus, GlobalArgs};
+use global::{ExitStatus, FATAL, GlobalArgs, exit_code};
 use logs::tell_error as print_error;
 use output::{Verbosity, print_result};
 
@@ -88,7 +87,8 @@ Exit codes:
   1    wrong usage, or the command could not do its work
   2    some videos failed, the others are in the lake; or the lake is damaged; or there are
        fewer synthetic examples than wanted
-  129, 130, 143  ended by SIGHUP, by Ctrl-C (SIGINT), by SIGTERM; a second one ends it at once")
+  129, 130, 143  ended by SIGHUP, by Ctrl-C (SIGINT), by SIGTERM or --exit-on-stdin-close;
+       a second signal ends it at once")
 )]
 struct Cli {
     #[command(subcommand)]
@@ -168,16 +168,20 @@ pub fn main() -> ExitCode {
     };
     let signals = cli.global.signals.clone();
     let ended = logs::start(&cli.global.logs, cli.global.verbosity())
+        // SAFETY: the first thread is the one that waits for signals.
+        .and_then(|()| unsafe { cli.global.limit_cores() })
         .and_then(|()| signals.listen().context("cannot wait for signals"))
+        .and_then(|()| match cli.global.exit_on_stdin_close {
+            true => {
+                (signals.listen_to_stdin()).context("cannot wait for the end of standard input")
+            }
+            false => Ok(()),
+        })
         .and_then(|()| run(cli, &command));
-    let exit_code = match ended {
-        Ok(status) => status.code(&signals),
-        Err(error) => {
-            print_error(&error);
-            signals.exit_code().unwrap_or(FATAL)
-        }
-    };
-    ExitCode::from(exit_code)
+    if let Err(error) = &ended {
+        print_error(error);
+    }
+    ExitCode::from(exit_code(&ended, &signals))
 }
 
 fn run(cli: Cli, command: &str) -> anyhow::Result<ExitStatus> {
@@ -262,5 +266,46 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
             Ok(ExitStatus::Success)
         }
         Command::Reference(args) => reference::run(&args, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_right(words: &str) -> bool {
+        let words = std::iter::once("posedata").chain(words.split_whitespace());
+        Cli::try_parse_from(words).is_ok()
+    }
+
+    #[test]
+    fn commands_over_videos_tell_events_and_others_do_not() {
+        for command in [
+            "ingest a.mp4",
+            "annotate",
+            "analyze --model a.onnx",
+            "metrics recompute",
+        ] {
+            assert!(is_right(&format!("{command} --events json")), "{command}");
+            assert!(!is_right(&format!("{command} --events xml")), "{command}");
+            assert!(!is_right(&format!("{command} --events json --json")));
+        }
+        for command in [
+            "query -e x",
+            "run a.mp4",
+            "contact-sheet a.mp4",
+            "lake info",
+        ] {
+            assert!(is_right(command), "{command}");
+            assert!(!is_right(&format!("{command} --events json")), "{command}");
+        }
+    }
+
+    #[test]
+    fn cores_are_a_number_above_0() {
+        assert!(is_right("--cores 1 lake info"));
+        assert!(is_right("lake info --cores 1 --exit-on-stdin-close"));
+        assert!(!is_right("lake info --cores 0"));
+        assert!(!is_right("lake info --cores some"));
     }
 }

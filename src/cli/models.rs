@@ -95,7 +95,8 @@ pub fn provide_for_ingest(
         return Ok(());
     }
     let names = missing.join(", ");
-    let can_ask = std::io::stdin().is_terminal()
+    let can_ask = !global.exit_on_stdin_close
+        && std::io::stdin().is_terminal()
         && std::io::stderr().is_terminal()
         && global.verbosity() > Verbosity::Quiet;
     let is_granted = match consent {

@@ -72,7 +72,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let target = Target::file(&named)?;
     let output = target.path().to_path_buf();
     PictureFormat::of(&output)?;
-    let query = args.source.query()?;
+    let query = args.source.query(global)?;
     let options = PlotOptions {
         x: args.x,
         y: args.y,

@@ -132,7 +132,7 @@ impl IngestObserver for Progress {
         log_video(video, report);
         let path = shown(&report.path);
         match &report.outcome {
-            VideoOutcome::Failed { error } => {
+            VideoOutcome::Failed { error, .. } => {
                 let line = error.to_string();
                 self.bars.suspend(|| logs::tell_failure(&line));
             }
@@ -182,8 +182,8 @@ fn log_video(video: usize, report: &VideoReport) {
     let path = report.path.display();
     let video_id = report.video_id.as_deref();
     match &report.outcome {
-        VideoOutcome::Failed { error } => {
-            tracing::error!(target: TOLD, video, %path, error, "video failed");
+        VideoOutcome::Failed { kind, error } => {
+            tracing::error!(target: TOLD, video, %path, error, ?kind, "video failed");
         }
         VideoOutcome::Skipped => {
             tracing::info!(target: "posedata::ingest", video, %path, video_id, "video skipped");

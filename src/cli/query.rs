@@ -47,11 +47,15 @@ impl SourceArgs {
     }
 
     /// The query, from wherever it comes.
-    pub fn query(&self) -> anyhow::Result<Query> {
+    pub fn query(&self, global: &GlobalArgs) -> anyhow::Result<Query> {
         let params = self.params.clone();
         Ok(match (&self.sql, &self.file) {
             (Some(sql), _) => Query::new(sql.clone(), params),
             (None, Some(path)) if path.as_os_str() == "-" => {
+                anyhow::ensure!(
+                    !global.exit_on_stdin_close,
+                    "with --exit-on-stdin-close nothing else is read from standard input; give a file or -e SQL"
+                );
                 let mut bytes = Vec::new();
                 let read = std::io::stdin().read_to_end(&mut bytes);
                 let sql = read.and_then(|_| decode(bytes));
@@ -118,7 +122,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let query = args.source.query()?;
+    let query = args.source.query(global)?;
     let by_suffix = args.output.as_deref().and_then(Format::of_suffix);
     let format = if global.json {
         Format::Json

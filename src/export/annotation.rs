@@ -12,6 +12,7 @@ use crate::lake::PersonRow;
 use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
+use crate::sync::Cancellation;
 use crate::video::{
     Bgr, Canvas, DrawError, EncodeError, Frame, VideoEncoder, VideoInfo, text_width_px,
 };
@@ -151,12 +152,12 @@ impl Annotator {
         Ok(self.encoder.push(frame)?)
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and gives it its name, unless it is cancelled before.
     ///
     /// # Errors
-    /// When the disk takes no more.
-    pub fn finish(self) -> Result<PathBuf, EncodeError> {
-        self.encoder.finish()
+    /// When the disk takes no more, or it is cancelled.
+    pub fn finish(self, cancellation: &Cancellation) -> Result<PathBuf, EncodeError> {
+        self.encoder.finish_unless(cancellation)
     }
 }
 

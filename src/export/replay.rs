@@ -20,7 +20,7 @@ const QUEUED_FRAMES: usize = 3;
 pub enum ReplayError {
     /// The file cannot be read to its end.
     #[error(transparent)]
-    Video(#[from] VideoError),
+    Video(VideoError),
     /// The rows cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -29,7 +29,7 @@ pub enum ReplayError {
     Annotation(#[from] AnnotationError),
     /// The annotated video cannot be started or finished.
     #[error(transparent)]
-    Encode(#[from] EncodeError),
+    Encode(EncodeError),
     /// The file is not the one whose rows the lake has, or another FFmpeg decodes it otherwise.
     #[error(
         "the video gives {decoded} frames, the lake has {stored}; ingest it again with --force: {path}"
@@ -47,6 +47,24 @@ pub enum ReplayError {
     Stopped,
 }
 
+impl From<VideoError> for ReplayError {
+    fn from(error: VideoError) -> Self {
+        match error {
+            VideoError::Stopped => Self::Stopped,
+            error => Self::Video(error),
+        }
+    }
+}
+
+impl From<EncodeError> for ReplayError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::Stopped => Self::Stopped,
+            error => Self::Encode(error),
+        }
+    }
+}
+
 /// A video and its rows, ready to be shown again.
 pub struct Replay {
     path: PathBuf,
@@ -58,11 +76,15 @@ impl Replay {
     /// Opens the video at `path`, whose rows are `rows`.
     ///
     /// # Errors
-    /// When the video cannot be opened.
-    pub fn open(path: &Path, rows: FrameReader) -> Result<Self, ReplayError> {
+    /// When the video cannot be opened, or it is cancelled.
+    pub fn open(
+        path: &Path,
+        rows: FrameReader,
+        cancellation: &Cancellation,
+    ) -> Result<Self, ReplayError> {
         Ok(Self {
             path: path.into(),
-            reader: VideoReader::open(path)?,
+            reader: VideoReader::open_unless(path, cancellation)?,
             rows,
         })
     }
@@ -135,7 +157,8 @@ fn decode(
     }
 }
 
-/// Writes the annotated version of the video at `path`, from what the lake has of it.
+/// Writes the annotated version of the video at `path`, from what the lake has of it, and calls
+/// `on_frame` for each frame.
 ///
 /// # Errors
 /// When the video or the lake cannot be read, or the output not be written; no output is there
@@ -145,17 +168,20 @@ pub fn annotate(
     rows: FrameReader,
     output: &Path,
     cancellation: &Cancellation,
+    mut on_frame: impl FnMut(),
 ) -> Result<(), ReplayError> {
     let caption = caption_of(rows.video());
-    let replay = Replay::open(path, rows)?;
+    let replay = Replay::open(path, rows, cancellation)?;
     let mut annotator = Annotator::create(output, replay.info(), caption)?;
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
-        Ok(annotator.push(frame, persons)?)
+        annotator.push(frame, persons)?;
+        on_frame();
+        Ok(())
     })?;
-    annotator.finish()?;
+    annotator.finish(cancellation)?;
     Ok(())
 }
 
@@ -189,7 +215,7 @@ pub fn contact_sheet(
     let (frame_count, caption) = (rows.video().frame_count, caption_of(rows.video()));
     let places = u64::from(layout.columns) * u64::from(layout.rows);
     let shown = frame_count.min(places);
-    let replay = Replay::open(path, rows)?;
+    let replay = Replay::open(path, rows, cancellation)?;
     let tile_width_px = (layout.width_px / layout.columns).max(1);
     let mut sheet = ContactSheet::new(replay.info(), layout.columns, shown, tile_width_px)
         .map_err(AnnotationError::from)?;

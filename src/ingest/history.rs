@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use super::{
 };
 use crate::lake::{LakeError, Replace, RunError, RunOutcome, RunRecord};
 use crate::sync::{Cancellation, lock};
+
+/// How long a run that was called off waits for the lake, to be in its history.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The report file: the run with its machine, and the summary that `--json` prints.
 #[derive(Serialize)]
@@ -62,8 +65,12 @@ pub fn run_recorded(
         false => None,
         true => {
             let spare = lock(&spare_session).take();
-            let recorded = spare.map_or_else(open_lake, Ok);
-            recorded.and_then(|lake| lake.record_run(&record)).err()
+            let opened = spare.map_or_else(open_lake, Ok);
+            let recorded = opened.and_then(|lake| match cancellation.is_cancelled() {
+                true => lake.with_lock_timeout(LAST_PATIENCE).record_run(&record),
+                false => lake.record_run(&record),
+            });
+            recorded.err()
         }
     };
     RecordedIngest {
@@ -130,7 +137,7 @@ fn finish(
 
 fn error_of(video: &VideoReport) -> Option<RunError> {
     match &video.outcome {
-        VideoOutcome::Failed { error } => Some(RunError {
+        VideoOutcome::Failed { error, .. } => Some(RunError {
             path: Some(video.path.clone()),
             message: error.clone(),
         }),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::pipeline::{Interruption, short_hash, video_id};
+use super::pipeline::{Interruption, short_hash, video_id_unless};
 use super::{VideoOutcome, VideoReport};
 use crate::files::why_not_written;
 use crate::lake::VideoRecord;
@@ -30,13 +30,13 @@ pub(super) struct Located {
 
 impl Located {
     /// A video on a disk.
-    pub fn on_disk(path: &Path) -> Result<Self, Interruption> {
+    pub fn on_disk(path: &Path, cancellation: &Cancellation) -> Result<Self, Interruption> {
         let hashing = Instant::now();
         check_file(path)?;
         Ok(Self {
             path: path.into(),
             file: path.into(),
-            video_id: video_id(path)?,
+            video_id: video_id_unless(path, cancellation)?,
             hash_time: hashing.elapsed(),
             remote: None,
             _scratch: None,

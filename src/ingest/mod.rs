@@ -8,6 +8,7 @@
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
 mod backends;
+mod failure;
 mod history;
 mod located;
 mod memory;
@@ -40,6 +41,7 @@ use crate::store::{RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags};
 pub use backends::Backends;
+pub use failure::{Failure, FailureKind};
 pub use history::{RecordedIngest, run_recorded};
 use located::Located;
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
@@ -100,6 +102,7 @@ pub enum VideoOutcome {
     /// The lake has just these rows already.
     Skipped,
     Failed {
+        kind: FailureKind,
         error: String,
     },
     Cancelled,
@@ -216,6 +219,18 @@ pub enum IngestError {
     NothingFound { inputs: Vec<PathBuf> },
 }
 
+impl Failure for IngestError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Lake(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Pose(error) => error.kind(),
+            Self::Panic(error) => error.kind(),
+            Self::NothingFound { .. } => FailureKind::Broken,
+        }
+    }
+}
+
 fn list(paths: &[PathBuf]) -> String {
     let paths = paths.iter().map(|path| path.display().to_string());
     paths.collect::<Vec<_>>().join(", ")
@@ -283,7 +298,7 @@ pub fn find(
     outputs: &Path,
 ) -> Result<(Vec<Found>, Vec<StoreError>), IngestError> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for candidate in plan(inputs, outputs) {
+    for candidate in plan(inputs, outputs, &Cancellation::new()) {
         let path = candidate.path().to_path_buf();
         let bytes = match &candidate {
             plan::Candidate::Remote(_, file) => file.byte_size,
@@ -316,8 +331,8 @@ pub fn run(
     cancellation: &Cancellation,
 ) -> Result<IngestSummary, IngestError> {
     let started = Instant::now();
-    let videos = plan(&config.inputs, &config.outputs.folder);
-    if videos.is_empty() {
+    let videos = plan(&config.inputs, &config.outputs.folder, cancellation);
+    if videos.is_empty() && !cancellation.is_cancelled() {
         return Err(IngestError::NothingFound {
             inputs: config.inputs.clone(),
         });
@@ -340,7 +355,7 @@ pub fn run(
         claims: Mutex::new(HashMap::new()),
         reports: Mutex::new(Vec::new()),
     };
-    let workers = config.memory.workers.min(videos.len());
+    let workers = config.memory.workers.min(videos.len().max(1));
     let threads_per_worker = (config.cores / workers).clamp(1, MAX_MODEL_THREADS);
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));
@@ -375,6 +390,11 @@ impl Run<'_> {
     }
 
     fn open_lake(&self, open: &LakeFactory<'_>) {
+        // Only this function fills the slot, and it runs once.
+        if self.cancellation.is_cancelled() {
+            let _ = self.lake.set(Err(()));
+            return;
+        }
         let opened = caught(|| -> Result<SharedLake, IngestError> {
             let lake = open()?;
             lake.create_or_check()?;
@@ -385,7 +405,6 @@ impl Run<'_> {
             })
         });
         let slot = opened.map_err(|error| self.abort(error));
-        // Only this function fills the slot, and it runs once.
         let _ = self.lake.set(slot);
     }
 
@@ -484,7 +503,7 @@ impl Run<'_> {
     ) {
         let path = video.path();
         let located = match video {
-            plan::Candidate::Video(path) => caught(|| Located::on_disk(path)),
+            plan::Candidate::Video(path) => caught(|| Located::on_disk(path, &self.cancellation)),
             plan::Candidate::Remote(path, file) => {
                 if let Some(report) = self.known_remote(path, file) {
                     return self.report(index, report);
@@ -561,7 +580,8 @@ impl Run<'_> {
             Interruption::Video(error) => failed(path, &error),
             Interruption::Store(error) => failed(path, &error),
             Interruption::Fetched(error) => {
-                VideoReport::without_rows(path, VideoOutcome::Failed { error })
+                let kind = FailureKind::Broken;
+                VideoReport::without_rows(path, VideoOutcome::Failed { kind, error })
             }
             Interruption::Lake(error) => failed(path, &error),
             Interruption::Memory(error) => failed(path, &error),
@@ -569,8 +589,9 @@ impl Run<'_> {
             Interruption::Export(error) => failed(path, &error),
             Interruption::SlowMotion(error) => failed(path, &error),
             Interruption::Panic(error) => {
+                let kind = error.kind();
                 let error = format!("{error}: {}", path.display());
-                VideoReport::without_rows(path, VideoOutcome::Failed { error })
+                VideoReport::without_rows(path, VideoOutcome::Failed { kind, error })
             }
             Interruption::Pose(error) => {
                 // Without models no video can be ingested.
@@ -677,18 +698,18 @@ fn report_of_copy(path: &Path, video_id: &str, outcome: &VideoOutcome) -> VideoR
         VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped => {
             skipped(path, video_id)
         }
-        VideoOutcome::Failed { error } => {
+        VideoOutcome::Failed { kind, error } => {
             let path_shown = path.display();
             let error = format!("it is a copy of a video that failed ({error}): {path_shown}");
-            VideoReport::without_rows(path, VideoOutcome::Failed { error })
+            VideoReport::without_rows(path, VideoOutcome::Failed { kind: *kind, error })
         }
         VideoOutcome::Cancelled => VideoReport::without_rows(path, VideoOutcome::Cancelled),
     }
 }
 
-fn failed(path: &Path, error: &dyn std::error::Error) -> VideoReport {
-    let error = error.to_string();
-    VideoReport::without_rows(path, VideoOutcome::Failed { error })
+fn failed(path: &Path, error: &(impl std::error::Error + Failure)) -> VideoReport {
+    let (kind, error) = (error.kind(), error.to_string());
+    VideoReport::without_rows(path, VideoOutcome::Failed { kind, error })
 }
 
 impl From<PanicError> for Interruption {
@@ -699,7 +720,10 @@ impl From<PanicError> for Interruption {
 
 impl From<VideoError> for Interruption {
     fn from(error: VideoError) -> Self {
-        Self::Video(error)
+        match error {
+            VideoError::Stopped => Self::Stopped,
+            error => Self::Video(error),
+        }
     }
 }
 
@@ -711,7 +735,10 @@ impl From<StoreError> for Interruption {
 
 impl From<slow_motion::SlowMotionError> for Interruption {
     fn from(error: slow_motion::SlowMotionError) -> Self {
-        Self::SlowMotion(error)
+        match error {
+            slow_motion::SlowMotionError::Video(error) => error.into(),
+            error => Self::SlowMotion(error),
+        }
     }
 }
 
@@ -741,7 +768,10 @@ impl From<ExportError> for Interruption {
 
 impl From<EncodeError> for Interruption {
     fn from(error: EncodeError) -> Self {
-        Self::Annotation(error.into())
+        match error {
+            EncodeError::Stopped => Self::Stopped,
+            error => Self::Annotation(error.into()),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
 use crate::export::{ExportError, PoseJsonWriter, VideoOutputs};
-use crate::hashing::hash_file;
+use crate::hashing::{hash_file, hash_file_unless};
 use crate::lake::{
     LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
     VideoWriter, to_lake_resolution,
@@ -147,11 +147,18 @@ pub struct Processed {
 /// # Errors
 /// When the file cannot be read.
 pub fn video_id(path: &Path) -> Result<String, VideoError> {
-    let (hash, _) = hash_file(path).map_err(|e| VideoError::Unreadable {
-        path: path.into(),
-        reason: e.to_string(),
-    })?;
+    let (hash, _) = hash_file(path).map_err(|e| VideoError::unreadable(path, &e))?;
     Ok(short_hash(hash))
+}
+
+/// The same until it is cancelled.
+///
+/// # Errors
+/// As [`video_id`], and [`VideoError::Stopped`] when it is cancelled.
+pub fn video_id_unless(path: &Path, cancellation: &Cancellation) -> Result<String, VideoError> {
+    let hash = hash_file_unless(path, || cancellation.is_cancelled());
+    let hash = hash.map_err(|e| VideoError::unreadable(path, &e))?;
+    hash.map(short_hash).ok_or(VideoError::Stopped)
 }
 
 /// The first 128 bits of a hash in hex.
@@ -165,7 +172,7 @@ pub fn process<'b>(
     job: &VideoJob<'_>,
     backend: impl FnOnce() -> Result<&'b mut Box<dyn PoseBackend>, PoseError>,
 ) -> Result<Processed, Interruption> {
-    let reader = VideoReader::open(job.path)?;
+    let reader = VideoReader::open_unless(job.path, job.cancellation)?;
     let info = reader.info().clone();
     (job.on_start)(info.frame_count_hint);
     let drawing = match (&job.outputs.annotated_video, job.rows.looks_ahead()) {
@@ -176,7 +183,13 @@ pub fn process<'b>(
     let waiting = Instant::now();
     let pool = FramePool::reserve(job.memory, &info, job.cores, drawing, job.path)?;
     let wait_for_room = waiting.elapsed();
-    let times = RealTimes::of(job.path, job.slow_motion, job.rows.slow_motion, job.tags)?;
+    let times = RealTimes::of(
+        job.path,
+        job.slow_motion,
+        job.rows.slow_motion,
+        job.tags,
+        job.cancellation,
+    )?;
     // No channel holds more than all buffers, so that sending one never waits for itself.
     let (frame_sender, frames) = bounded(pool.capacity());
     let (used_sender, used_frames) = bounded(pool.capacity());
@@ -198,14 +211,14 @@ pub fn process<'b>(
         let batch_size = job.batch_size;
         let decoder =
             scope.spawn(move || decode(reader, pool, batch_size, &frame_sender, &used_frames));
-        let writing = scope.spawn(move || write(writer, pose_json, &rows));
+        let cancellation = job.cancellation;
+        let writing = scope.spawn(move || write(writer, pose_json, &rows, cancellation));
         // Each sender has one owner, so that a stage that fails is noticed by those before it.
         let (next, drawing) = match annotator {
             Some(annotator) if drawing == Drawing::Again => {
                 let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
-                let path = job.path;
                 let drawing =
-                    scope.spawn(move || annotate_again(path, annotator, &to_draw, &row_sender));
+                    scope.spawn(move || annotate_again(job, annotator, &to_draw, &row_sender));
                 (Next::Rows(used_sender, drawn_sender), Some(drawing))
             }
             Some(annotator) => {
@@ -240,7 +253,7 @@ pub fn process<'b>(
         }
         if let Some((annotator, draw_time)) = drawn {
             let finishing = Instant::now();
-            annotator.finish()?;
+            annotator.finish(cancellation)?;
             stages.annotate_secs = (draw_time + finishing.elapsed()).as_secs_f64();
         }
         stages.write_secs = write_time.as_secs_f64();
@@ -361,19 +374,20 @@ fn annotate(
 
 /// Decodes the video once more, and draws on its frames what comes later than they did.
 fn annotate_again(
-    path: &Path,
+    job: &VideoJob<'_>,
     mut annotator: Annotator,
     estimated: &Receiver<FrameRows>,
     rows: &Sender<FrameRows>,
 ) -> Result<(Annotator, Duration), Interruption> {
-    let mut reader = VideoReader::open(path)?;
+    // As many frames may wait here as would take much longer than a cancellation may.
+    let mut reader = VideoReader::open_unless(job.path, job.cancellation)?;
     let mut frame = Frame::default();
     let mut busy = Duration::ZERO;
     for row in estimated {
         let started = Instant::now();
         if !reader.read(&mut frame)? || frame.index != row.0 {
             return Err(Interruption::Video(VideoError::Decode {
-                path: path.into(),
+                path: job.path.into(),
                 reason: format!("frame {} is not there when it is read again", row.0),
             }));
         }
@@ -395,6 +409,7 @@ fn write(
     mut writer: VideoWriter,
     mut pose_json: Option<PoseJsonWriter>,
     rows: &Receiver<FrameRows>,
+    cancellation: &Cancellation,
 ) -> Result<(StagedVideo, Option<PoseJsonWriter>, Duration), Interruption> {
     let mut busy = Duration::ZERO;
     for (frame, time, persons) in rows {
@@ -404,6 +419,10 @@ fn write(
         }
         writer.push(frame, time, persons)?;
         busy += started.elapsed();
+    }
+    // The rows that are still to be written may be many.
+    if cancellation.is_cancelled() {
+        return Err(Interruption::Stopped);
     }
     let started = Instant::now();
     let staged = writer.finish()?;
@@ -566,10 +585,7 @@ impl<'a> Estimation<'a> {
 
     fn record(&self, info: &VideoInfo, read: &ReadSummary) -> Result<VideoRecord, VideoError> {
         let path = self.job.path;
-        let metadata = fs::metadata(path).map_err(|e| VideoError::Unreadable {
-            path: path.into(),
-            reason: e.to_string(),
-        })?;
+        let metadata = fs::metadata(path).map_err(|e| VideoError::unreadable(path, &e))?;
         let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let file_name = path.file_name().unwrap_or(path.as_os_str());
         Ok(VideoRecord {

@@ -4,11 +4,13 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
 use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
+use crate::sync::Cancellation;
 use crate::video::{Content, VideoError, sniff};
 
 /// Suffixes by which people call something a video: in a folder, a file so named that is no video
@@ -64,8 +66,9 @@ impl Candidate {
 /// Folders are searched with everything below them, hidden entries excepted. In a folder a file
 /// counts as a video by its content, or by a video's suffix; a file that was named itself always
 /// counts. Below a prefix of a bucket, whose files cannot be looked into, the suffix decides. The
-/// folder `outputs`, where annotated videos are, is only searched when it was named.
-pub fn plan(inputs: &[PathBuf], outputs: &Path) -> Vec<Candidate> {
+/// folder `outputs`, where annotated videos are, is only searched when it was named. Once it is
+/// cancelled, no more are looked for.
+pub fn plan(inputs: &[PathBuf], outputs: &Path, cancellation: &Cancellation) -> Vec<Candidate> {
     let outputs = fs::canonicalize(outputs).ok();
     let mut seen = HashSet::new();
     let mut candidates = Vec::new();
@@ -83,7 +86,9 @@ pub fn plan(inputs: &[PathBuf], outputs: &Path) -> Vec<Candidate> {
             }
         }
         match fs::metadata(input) {
-            Ok(metadata) if metadata.is_dir() => search(input, outputs.as_deref(), &mut candidates),
+            Ok(metadata) if metadata.is_dir() => {
+                search(input, outputs.as_deref(), cancellation, &mut candidates);
+            }
             Ok(_) => candidates.push(Candidate::Video(input.clone())),
             Err(error) => candidates.push(unreadable(input.clone(), &error)),
         }
@@ -123,12 +128,17 @@ fn search_store(address: &Address, candidates: &mut Vec<Candidate>) {
     }
 }
 
-fn unreadable(path: PathBuf, error: &dyn std::fmt::Display) -> Candidate {
-    let reason = error.to_string();
-    Candidate::Broken(path.clone(), VideoError::Unreadable { path, reason })
+fn unreadable(path: PathBuf, error: &std::io::Error) -> Candidate {
+    let error = VideoError::unreadable(&path, error);
+    Candidate::Broken(path, error)
 }
 
-fn search(folder: &Path, outputs: Option<&Path>, candidates: &mut Vec<Candidate>) {
+fn search(
+    folder: &Path,
+    outputs: Option<&Path>,
+    cancellation: &Cancellation,
+    candidates: &mut Vec<Candidate>,
+) {
     let is_hidden = |entry: &DirEntry| {
         let is_outputs = entry.file_type().is_dir()
             && fs::canonicalize(entry.path()).is_ok_and(|path| Some(&*path) == outputs);
@@ -139,12 +149,16 @@ fn search(folder: &Path, outputs: Option<&Path>, candidates: &mut Vec<Candidate>
         .sort_by_file_name()
         .into_iter()
         .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
-    for entry in entries {
+    for entry in entries.take_while(|_| !cancellation.is_cancelled()) {
         match entry {
             Ok(entry) => candidates.extend(candidate(&entry)),
             Err(error) => {
                 let path = error.path().unwrap_or(folder).to_path_buf();
-                candidates.push(unreadable(path, &error));
+                // What the system did not say is a link that leads back to a folder around it.
+                let kind = error
+                    .io_error()
+                    .map_or(ErrorKind::InvalidInput, |e| e.kind());
+                candidates.push(unreadable(path, &std::io::Error::new(kind, error)));
             }
         }
     }
@@ -180,6 +194,10 @@ fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn plan(inputs: &[PathBuf], outputs: &Path) -> Vec<Candidate> {
+        super::plan(inputs, outputs, &Cancellation::new())
+    }
 
     fn names(candidates: &[Candidate]) -> Vec<String> {
         let name = |c: &Candidate| {
@@ -236,5 +254,15 @@ mod tests {
     fn what_does_not_exist_is_reported() {
         let candidates = plan(&["/nowhere/at all.mp4".into()], Path::new("output"));
         assert!(matches!(candidates[..], [Candidate::Broken(..)]));
+    }
+
+    #[test]
+    fn nothing_is_looked_for_once_it_is_not_wanted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("a.mp4"), b"\0\0\0\x20ftypisom").expect("a file");
+        let cancelled = Cancellation::new();
+        cancelled.cancel();
+        let all = [folder.path().to_path_buf()];
+        assert_eq!(super::plan(&all, Path::new("output"), &cancelled).len(), 0);
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::metrics::timing::rate_between_pauses_hz;
+use crate::sync::Cancellation;
 use crate::video::{CaptureTags, Frame, VideoError, VideoReader};
 
 /// Frames on which the stored rate is measured: times that are rounded to milliseconds give it to
@@ -101,16 +102,17 @@ impl RealTimes {
     /// Decodes the first frames of the video where a rate has to be compared with the stored one.
     ///
     /// # Errors
-    /// When they cannot be read, or the two rates do not go together.
+    /// When they cannot be read, the two rates do not go together, or it is cancelled.
     pub fn of(
         path: &Path,
         asked: SlowMotion,
         used: SlowMotion,
         tags: CaptureTags,
+        cancellation: &Cancellation,
     ) -> Result<Self, SlowMotionError> {
         let stored_fps = match (used, tags.capture_fps) {
             (SlowMotion::Factor(_), _) | (SlowMotion::Off | SlowMotion::Auto, None) => None,
-            _ => stored_rate_hz(path)?,
+            _ => stored_rate_hz(path, cancellation)?,
         };
         Self::new(path, asked, used, tags, stored_fps)
     }
@@ -223,8 +225,8 @@ fn usual_rate_hz(rate_hz: f64) -> f64 {
 }
 
 /// The rate of a video's first frames by the file's times; `None` when no time passes.
-fn stored_rate_hz(path: &Path) -> Result<Option<f64>, VideoError> {
-    let mut reader = VideoReader::open(path)?;
+fn stored_rate_hz(path: &Path, cancellation: &Cancellation) -> Result<Option<f64>, VideoError> {
+    let mut reader = VideoReader::open_unless(path, cancellation)?;
     let mut frame = Frame::default();
     let mut times_secs = Vec::with_capacity(MEASURED_FRAMES);
     while times_secs.len() < MEASURED_FRAMES && reader.read(&mut frame)? {

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::pipeline::short_hash;
+use super::failure::{Failure, FailureKind};
+use super::pipeline::{short_hash, video_id_unless};
 use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
 use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, VideoRecord};
+use crate::steps::Step;
 use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
 use crate::sync::Cancellation;
 use crate::video::VideoError;
@@ -65,14 +67,29 @@ pub enum SourceError {
     /// The lake cannot be read, or has no video of that name.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The file cannot be read.
+    /// The file cannot be fetched.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file cannot be read.
     #[error(transparent)]
     Video(#[from] VideoError),
     /// The pictures and rows cannot be brought together, or written.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+}
+
+impl Failure for SourceError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotInLake { .. } | Self::Gone { .. } | Self::Changed { .. } => {
+                FailureKind::Broken
+            }
+            Self::Lake(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Video(error) => error.kind(),
+            Self::Replay(error) => error.kind(),
+        }
+    }
 }
 
 impl Source {
@@ -122,7 +139,7 @@ impl Source {
     /// When the file is gone or has changed, or cannot be fetched.
     pub fn local(&self, cancellation: &Cancellation) -> Result<LocalFile, SourceError> {
         let Some(address) = Address::of_path(&self.path)? else {
-            check_source(&self.video, &self.path)?;
+            check_unless(&self.video, &self.path, cancellation)?;
             return Ok(LocalFile {
                 path: self.path.clone(),
                 _scratch: None,
@@ -152,7 +169,8 @@ impl Source {
         }
     }
 
-    /// Draws what the lake knows on the video; gives the file in `folder`.
+    /// Draws what the lake knows on the video, and calls `on_frame` for each frame; gives the file
+    /// in `folder`.
     ///
     /// # Errors
     /// As [`Self::local`], or when the video cannot be read or written, or it is cancelled.
@@ -161,6 +179,7 @@ impl Source {
         lake: &Lake,
         folder: &Path,
         cancellation: &Cancellation,
+        on_frame: impl FnMut(),
     ) -> Result<PathBuf, SourceError> {
         let local = self.local(cancellation)?;
         let outputs = Outputs {
@@ -169,12 +188,8 @@ impl Source {
             pose_json: PoseJson::Off,
         };
         let output = outputs.annotated_video_of(&self.stem);
-        replay::annotate(
-            local.path(),
-            lake.frames(&self.video)?,
-            &output,
-            cancellation,
-        )?;
+        let rows = lake.frames(&self.video)?;
+        replay::annotate(local.path(), rows, &output, cancellation, on_frame)?;
         Ok(output)
     }
 }
@@ -184,29 +199,42 @@ impl Source {
 /// # Errors
 /// When the file is gone or has changed.
 pub fn check_source(video: &VideoRecord, path: &Path) -> Result<(), SourceError> {
+    check_unless(video, path, &Cancellation::new())
+}
+
+fn check_unless(
+    video: &VideoRecord,
+    path: &Path,
+    cancellation: &Cancellation,
+) -> Result<(), SourceError> {
     if !path.is_file() {
         return Err(SourceError::Gone { path: path.into() });
     }
-    if video_id(path)? != video.video_id {
+    if video_id_unless(path, cancellation)? != video.video_id {
         return Err(SourceError::Changed { path: path.into() });
     }
     Ok(())
 }
 
-/// Draws on videos, one after the other; `done` is told of each. After a cancellation nothing more is
+/// Draws on videos, one after the other, and tells of each. After a cancellation nothing more is
 /// done.
 pub fn annotate_all(
     lake: &Lake,
     sources: &[Source],
     folder: &Path,
     cancellation: &Cancellation,
-    mut done: impl FnMut(&Source, Result<PathBuf, SourceError>),
+    mut tell: impl FnMut(&Source, Step<Result<PathBuf, SourceError>>),
 ) {
     for source in sources {
-        let annotated = source.annotate(lake, folder, cancellation);
+        if cancellation.is_cancelled() {
+            return;
+        }
+        tell(source, Step::Begun);
+        let on_frame = || tell(source, Step::Frame);
+        let annotated = source.annotate(lake, folder, cancellation, on_frame);
         if cancellation.is_cancelled() && annotated.is_err() {
             return;
         }
-        done(source, annotated);
+        tell(source, Step::Done(annotated));
     }
 }

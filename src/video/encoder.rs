@@ -20,6 +20,7 @@ use super::ffmpeg::Colors;
 use super::mp4::{Mp4Track, ParameterSets, PictureKind};
 use super::{Frame, MediaTime};
 use crate::files::{self, why_not_written};
+use crate::sync::Cancellation;
 
 /// Quantiser of all pictures: at 24 a 1080p clip of a walking person keeps 44 dB and takes
 /// 3 Mbit/s at 60 frames/s.
@@ -56,6 +57,9 @@ pub enum EncodeError {
         /// What the encoder says.
         reason: String,
     },
+    /// The work was called off.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// A video file in the making; it gets its name when it is whole.
@@ -191,14 +195,25 @@ impl VideoEncoder {
     ///
     /// # Errors
     /// When the disk takes no more; nothing is left behind then.
-    pub fn finish(mut self) -> Result<PathBuf, EncodeError> {
-        let written = self
-            .track
-            .write(
-                &self.parameters,
-                self.last_step_secs,
-                self.file.as_file_mut(),
-            )
+    pub fn finish(self) -> Result<PathBuf, EncodeError> {
+        self.finish_unless(&Cancellation::new())
+    }
+
+    /// The same unless it is cancelled before.
+    ///
+    /// # Errors
+    /// As [`Self::finish`], and [`EncodeError::Stopped`] when it is cancelled.
+    pub fn finish_unless(mut self, cancellation: &Cancellation) -> Result<PathBuf, EncodeError> {
+        let written = self.track.write(
+            &self.parameters,
+            self.last_step_secs,
+            self.file.as_file_mut(),
+            cancellation,
+        );
+        if cancellation.is_cancelled() {
+            return Err(EncodeError::Stopped);
+        }
+        let written = written
             .and_then(|()| self.file.as_file().sync_all())
             .and_then(|()| files::persist(self.file, &self.path));
         match written {

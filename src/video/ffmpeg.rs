@@ -3,7 +3,7 @@
 //! Everything here is about one file and one of its tracks. Only `file` may be opened, and no
 //! container that names other files: names and contents come from strangers.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,6 +15,7 @@ use ffmpeg_the_third::packet::{Mut, Ref};
 use ffmpeg_the_third::{Dictionary, Error, Packet, ffi, format};
 
 use super::track::Track;
+use crate::sync::Cancellation;
 
 /// FFmpeg decodes a picture per thread, on at most this many.
 pub const MAX_DECODER_THREADS: usize = 16;
@@ -50,6 +51,15 @@ pub fn silence_logs() {
 pub struct Demuxer {
     input: format::context::Input,
     packet: Packet,
+    /// The input has its address, and goes before it.
+    _cancellation: Box<Cancellation>,
+}
+
+/// What FFmpeg asks before each reading, so that it ends in the middle of a file too.
+extern "C" fn is_cancelled(cancellation: *mut c_void) -> c_int {
+    // SAFETY: `Demuxer::open` gives the address of a token that outlives the input.
+    let cancellation = unsafe { &*cancellation.cast::<Cancellation>() };
+    c_int::from(cancellation.is_cancelled())
 }
 
 /// What the container says of a track's times.
@@ -67,8 +77,13 @@ pub struct TrackTimes {
 }
 
 impl Demuxer {
-    /// Opens a file with the demuxer of this name, or with the one that its content suggests.
-    pub fn open(path: &Path, demuxer: Option<&str>) -> Result<Self, Error> {
+    /// Opens a file with the demuxer of this name, or with the one that its content suggests. Once
+    /// it is cancelled, nothing is read any more, as if the file ended there.
+    pub fn open(
+        path: &Path,
+        demuxer: Option<&str>,
+        cancellation: &Cancellation,
+    ) -> Result<Self, Error> {
         silence_logs();
         let options = [
             ("protocol_whitelist", "file"),
@@ -79,10 +94,18 @@ impl Demuxer {
         let url = [b"file:", path.as_os_str().as_bytes()].concat();
         let url = CString::new(url).map_err(|_| Error::InvalidData)?;
         let demuxer = demuxer.and_then(|name| CString::new(name).ok());
-        let mut context = ptr::null_mut();
-        // SAFETY: all strings end with zero and outlive the calls. A context that could not be
-        // opened is freed by FFmpeg; otherwise it is owned by `Input` from then on.
+        let cancellation = Box::new(cancellation.clone());
+        // SAFETY: all strings end with zero and outlive the calls, and so does the token. A context
+        // that could not be opened is freed by FFmpeg; otherwise it is owned by `Input` from then on.
         let input = unsafe {
+            let mut context = ffi::avformat_alloc_context();
+            if context.is_null() {
+                return Err(Error::Unknown);
+            }
+            (*context).interrupt_callback = ffi::AVIOInterruptCB {
+                callback: Some(is_cancelled),
+                opaque: ptr::from_ref(&*cancellation).cast_mut().cast(),
+            };
             let format = match &demuxer {
                 Some(name) => ffi::av_find_input_format(name.as_ptr()),
                 None => ptr::null(),
@@ -102,6 +125,7 @@ impl Demuxer {
         Ok(Self {
             input,
             packet: Packet::empty(),
+            _cancellation: cancellation,
         })
     }
 
@@ -250,6 +274,14 @@ impl Demuxer {
             }
         }
         (end, pictures)
+    }
+
+    /// Why the system did not let the file be read any further, where that ended it.
+    pub fn read_error(&self) -> Option<io::Error> {
+        // SAFETY: an input that is read from a file has a reader, which lives as long as it does.
+        let error = unsafe { (*self.input.as_ptr()).pb.as_ref()?.error };
+        // FFmpeg's codes of the system's errors are those, below 0.
+        (error < 0).then(|| io::Error::from_raw_os_error(error.saturating_neg()))
     }
 
     /// Lets the demuxer skip what is not of this track.

@@ -29,7 +29,8 @@ pub use ffmpeg::Colors;
 pub use reader::{Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file};
 pub use sheet::{ContactSheet, ImageFormat};
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 pub use crate::media_time::MediaTime;
 
@@ -46,6 +47,16 @@ pub unsafe fn silence_decoder_logs() {
     }
 }
 
+/// Lets OpenCV use at most `threads` threads; without it, it uses all cores. FFmpeg is told how many
+/// it gets where a video is opened.
+///
+/// # Errors
+/// The reason, when OpenCV refuses.
+pub fn limit_threads(threads: usize) -> Result<(), String> {
+    let threads = i32::try_from(threads).unwrap_or(i32::MAX);
+    opencv::core::set_num_threads(threads).map_err(|error| error.message)
+}
+
 /// Why a file gives no frames, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
@@ -56,6 +67,8 @@ pub enum VideoError {
         path: PathBuf,
         /// What the system says.
         reason: String,
+        /// By which it is told whether the disk or the network may be back.
+        kind: io::ErrorKind,
     },
     /// There is not a single byte.
     #[error("the file is empty; copy or record it again: {path}")]
@@ -133,4 +146,18 @@ pub enum VideoError {
         /// What FFmpeg or OpenCV says.
         reason: String,
     },
+    /// The work was called off.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl VideoError {
+    /// The system does not let the file be read.
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self::Unreadable {
+            path: path.into(),
+            reason: error.to_string(),
+            kind: error.kind(),
+        }
+    }
 }

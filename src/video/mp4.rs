@@ -5,7 +5,7 @@
 //! sixteen bytes a picture are resident.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use mp4_atom::{
@@ -16,12 +16,15 @@ use mp4_atom::{
 
 use super::MediaTime;
 use super::ffmpeg::Colors;
+use crate::sync::Cancellation;
 
 /// Ticks per second: a multiple of most frame rates, and the usual clock of video.
 const TICKS_PER_SEC: u32 = 90_000;
 /// Size and kind of a box whose size does not fit into 32 bits.
 const LARGE_BOX_HEADER_BYTES: u64 = 16;
 const TRACK_ID: u32 = 1;
+/// Bytes that are copied without a look at whether they are still wanted.
+const COPIED_BYTES: u64 = 32 << 20;
 
 /// What H.264 pictures need to be decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +99,8 @@ impl Mp4Track {
         Ok(())
     }
 
-    /// Writes the whole file; the last picture is shown for `last_duration_secs`.
+    /// Writes the whole file, or, once it is cancelled, less; the last picture is shown for
+    /// `last_duration_secs`.
     ///
     /// # Errors
     /// When the disk takes no more.
@@ -105,6 +109,7 @@ impl Mp4Track {
         parameters: &ParameterSets,
         last_duration_secs: f64,
         file: &mut File,
+        cancellation: &Cancellation,
     ) -> io::Result<()> {
         let moov = |payload_start: u64| {
             let mut bytes = Vec::new();
@@ -134,7 +139,11 @@ impl Mp4Track {
         head.extend((payload_bytes + LARGE_BOX_HEADER_BYTES).to_be_bytes());
         file.write_all(&head)?;
         pictures.seek(SeekFrom::Start(0))?;
-        io::copy(&mut pictures, file)?;
+        while !cancellation.is_cancelled() {
+            if io::copy(&mut (&mut pictures).take(COPIED_BYTES), file)? == 0 {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -17,6 +17,8 @@ use super::placement::{Placement, StoredPicture};
 use super::timestamps::{FrameClock, FrameGrid, is_coarse};
 use super::{MediaTime, VideoError, tone, track};
 use crate::image::BgrView;
+use crate::resources::cores;
+use crate::sync::Cancellation;
 
 /// Rate of streams that have no times and state no rate.
 const ASSUMED_RATE_HZ: f64 = 30.0;
@@ -118,6 +120,7 @@ impl Frame {
 /// An open video.
 pub struct VideoReader {
     path: PathBuf,
+    cancellation: Cancellation,
     container: Option<Container>,
     track: usize,
     info: VideoInfo,
@@ -152,6 +155,23 @@ impl VideoReader {
     /// # Errors
     /// When it is not a regular file, cannot be read, or holds no video that can be decoded.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
+        Self::open_unless(path, &Cancellation::new())
+    }
+
+    /// The same until it is cancelled; then there are no more frames.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`VideoError::Stopped`] when it is cancelled.
+    pub fn open_unless(path: &Path, cancellation: &Cancellation) -> Result<Self, VideoError> {
+        let opened = Self::open_file(path, cancellation);
+        // Whatever went wrong then: the file seemed to end.
+        match cancellation.is_cancelled() {
+            true => Err(VideoError::Stopped),
+            false => opened,
+        }
+    }
+
+    fn open_file(path: &Path, cancellation: &Cancellation) -> Result<Self, VideoError> {
         let container = check_file(path)?;
         let no_video = || match container {
             Some(container) => VideoError::NoVideoStream {
@@ -160,7 +180,7 @@ impl VideoReader {
             },
             None => VideoError::NotAVideo { path: path.into() },
         };
-        let demuxer = open_demuxer(path, container).map_err(|_| {
+        let demuxer = open_demuxer(path, container, cancellation).map_err(|_| {
             let lacks_index = container == Some(Container::IsoMedia) && lacks_index(path);
             if lacks_index {
                 VideoError::NoIndex { path: path.into() }
@@ -212,7 +232,7 @@ impl VideoReader {
         let grid = if has_no_clock {
             None
         } else {
-            grid(path, container, track, &times)
+            grid(path, container, track, &times, cancellation)
         };
         let (width, height) = first.displayed_size();
         let info = VideoInfo {
@@ -231,6 +251,7 @@ impl VideoReader {
         };
         Ok(Self {
             path: path.into(),
+            cancellation: cancellation.clone(),
             container,
             track,
             info,
@@ -258,11 +279,20 @@ impl VideoReader {
     /// Reads the next frame into `frame`; `false` at the end of the video.
     ///
     /// # Errors
-    /// When the video ends before it should, or a picture cannot be converted.
+    /// When the video ends before it should, a picture cannot be converted, or it is cancelled.
     pub fn read(&mut self, frame: &mut Frame) -> Result<bool, VideoError> {
         if self.is_at_end {
             return Ok(false);
         }
+        let read = self.read_next(frame);
+        // Whatever was read then: the file seems to have ended.
+        match self.cancellation.is_cancelled() {
+            true => Err(VideoError::Stopped),
+            false => read,
+        }
+    }
+
+    fn read_next(&mut self, frame: &mut Frame) -> Result<bool, VideoError> {
         if self.running.is_none() {
             self.running = Some(self.start()?);
         }
@@ -316,9 +346,9 @@ impl VideoReader {
             path: self.path.clone(),
             reason: e.to_string(),
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(MAX_DECODER_THREADS);
-        let demuxer = open_demuxer(&self.path, self.container).map_err(failed)?;
+        let threads = cores().min(MAX_DECODER_THREADS);
+        let demuxer =
+            open_demuxer(&self.path, self.container, &self.cancellation).map_err(failed)?;
         let times = demuxer.times(self.track);
         let decoder = Decoder::start(demuxer, self.track, threads).map_err(failed)?;
         // Without times, frames follow each other at the stream's rate.
@@ -349,6 +379,14 @@ impl VideoReader {
 
     /// Looks whether the video is whole, and what is to be told.
     fn finish(&mut self) -> Result<(), VideoError> {
+        // A file that cannot be read to its end is not cut off.
+        let demuxer = self
+            .running
+            .as_mut()
+            .map(|running| running.decoder.demuxer());
+        if let Some(error) = demuxer.and_then(|demuxer| demuxer.read_error()) {
+            return Err(VideoError::unreadable(&self.path, &error));
+        }
         if self.frames_read == 0 {
             return Err(VideoError::NoFrames {
                 path: self.path.clone(),
@@ -360,12 +398,8 @@ impl VideoReader {
         let lost = running.decoder.lost_pictures;
         let (last_picture_end, indexed) = running.decoder.demuxer().indexed(self.track);
         let extent = match self.container {
-            Some(container) => extent(&self.path, container, last_picture_end).map_err(|e| {
-                VideoError::Unreadable {
-                    path: self.path.clone(),
-                    reason: e.to_string(),
-                }
-            })?,
+            Some(container) => extent(&self.path, container, last_picture_end)
+                .map_err(|e| VideoError::unreadable(&self.path, &e))?,
             None => Extent::Whole,
         };
         let last_secs = self.last_time.as_secs();
@@ -438,8 +472,9 @@ impl VideoReader {
 fn open_demuxer(
     path: &Path,
     container: Option<Container>,
+    cancellation: &Cancellation,
 ) -> Result<Demuxer, ffmpeg_the_third::Error> {
-    Demuxer::open(path, container.map(Container::demuxer))
+    Demuxer::open(path, container.map(Container::demuxer), cancellation)
 }
 
 fn stored_picture(facts: &PictureFacts) -> StoredPicture {
@@ -467,6 +502,7 @@ fn grid(
     container: Option<Container>,
     track: usize,
     times: &TrackTimes,
+    cancellation: &Cancellation,
 ) -> Option<FrameGrid> {
     let rates_hz: Vec<f64> = [times.mean_rate_hz, times.base_rate_hz]
         .into_iter()
@@ -476,7 +512,8 @@ fn grid(
     if !is_coarse(times.tick_secs, fastest_hz) {
         return None;
     }
-    let ticks = open_demuxer(path, container).ok()?.all_times(track);
+    let demuxer = open_demuxer(path, container, cancellation).ok()?;
+    let ticks = demuxer.all_times(track);
     FrameGrid::behind(&ticks, times.tick_secs, &rates_hz)
 }
 
@@ -498,10 +535,7 @@ fn frame_count_hint(path: &Path, times: &TrackTimes, rate_hz: Option<f64>) -> Op
 /// # Errors
 /// When it is not a regular file, is empty, or cannot be read.
 pub fn check_file(path: &Path) -> Result<Option<Container>, VideoError> {
-    let unreadable = |e: std::io::Error| VideoError::Unreadable {
-        path: path.into(),
-        reason: e.to_string(),
-    };
+    let unreadable = |e: std::io::Error| VideoError::unreadable(path, &e);
     let metadata = fs::metadata(path).map_err(unreadable)?;
     let kind = metadata.file_type();
     if !kind.is_file() {

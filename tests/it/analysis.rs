@@ -22,7 +22,7 @@ const I64: i32 = 7;
 const F64: i32 = 11;
 
 /// A dimension that may have any size.
-const ANY: i64 = -1;
+pub const ANY: i64 = -1;
 
 fn value(name: &str, element: i32, shape: &[i64]) -> ValueInfo {
     let dimension = |size: &i64| Dimension {
@@ -83,7 +83,7 @@ fn weight(input: usize, sum: usize) -> f32 {
 }
 
 /// y = flattened landmarks times [`weight`]s; y again as f64; the position of the largest as i64.
-fn linear_model(path: &Path, rows: i64) {
+pub fn linear_model(path: &Path, rows: i64) {
     let weights: Vec<f32> = (0..132)
         .flat_map(|input| (0..3).map(move |sum| weight(input, sum)))
         .collect();
@@ -166,7 +166,7 @@ fn rows(folder: &Path, sql: &str) -> Vec<Vec<f64>> {
 }
 
 /// A lake with one video of made-up frames, and a model's path beside it.
-fn made_up(folder: &Path, frames: u64) -> PathBuf {
+pub fn made_up(folder: &Path, frames: u64) -> PathBuf {
     let paths = LakePaths::new(folder.join("lake"));
     commit_made_up(&paths, &record(&"a".repeat(32), "a.mp4", frames));
     folder.join("model.onnx")

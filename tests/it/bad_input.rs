@@ -15,7 +15,7 @@ fn error_of(summary: &IngestSummary, name: &str) -> String {
     let report = summary.videos.iter().find(|v| v.path.ends_with(name));
     let report = report.unwrap_or_else(|| panic!("{name} is not in the report"));
     match &report.outcome {
-        VideoOutcome::Failed { error } => error.clone(),
+        VideoOutcome::Failed { error, .. } => error.clone(),
         other => panic!("{name}: {other:?}"),
     }
 }

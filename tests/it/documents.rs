@@ -113,6 +113,7 @@ fn reference(more: &[&str]) -> String {
         .env("COLUMNS", "40")
         .env("POSEDATA_LAKE", "/elsewhere")
         .env("POSEDATA_LOCK_TIMEOUT", "7")
+        .env("POSEDATA_CORES", "1")
         .output()
         .expect("the program starts");
     assert!(output.status.success(), "{}", stderr(&output));

@@ -458,7 +458,7 @@ fn a_read_only_lake_can_be_queried_and_says_so_when_written() {
 }
 
 /// Holds the catalog as a session of another process does.
-fn hold_catalog(lake: &LakePaths) -> duckdb::Connection {
+pub fn hold_catalog(lake: &LakePaths) -> duckdb::Connection {
     let connection = duckdb::Connection::open_in_memory().expect("a database");
     connection
         .execute_batch(&format!("ATTACH '{}' AS held", lake.catalog().display()))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use posedata::image::BgrView;
 use posedata::ingest::{
-    self, AnnotatedVideo, IngestConfig, IngestError, IngestObserver, IngestSummary, MemoryPlan,
-    Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
+    self, AnnotatedVideo, FailureKind, IngestConfig, IngestError, IngestObserver, IngestSummary,
+    MemoryPlan, Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
 use posedata::lake::{Lake, LakeError, LakePaths, Replace};
 use posedata::metrics::filter::FilterConfig;
@@ -171,8 +171,14 @@ fn a_panic_costs_the_video_in_work_and_its_copy_and_no_other() {
         .map(|video| video.outcome)
         .collect();
     let [
-        VideoOutcome::Failed { error: first },
-        VideoOutcome::Failed { error: second },
+        VideoOutcome::Failed {
+            kind: FailureKind::Passing,
+            error: first,
+        },
+        VideoOutcome::Failed {
+            kind: FailureKind::Passing,
+            error: second,
+        },
         VideoOutcome::Ingested,
     ] = &outcomes[..]
     else {
@@ -207,7 +213,7 @@ fn copies_of_a_video_that_cannot_be_decoded_all_fail() {
         let summary = ingest(&config).expect("a summary");
         assert_eq!(summary.videos.len(), 3);
         for video in summary.videos {
-            let VideoOutcome::Failed { error } = &video.outcome else {
+            let VideoOutcome::Failed { error, .. } = &video.outcome else {
                 panic!("{}: {:?}", video.path.display(), video.outcome);
             };
             let name = video.path.file_name().expect("a name").to_string_lossy();

@@ -10,6 +10,7 @@ mod dataset;
 mod documents;
 mod engine;
 mod eval;
+mod events;
 mod export;
 mod fake_provider;
 mod faults;

@@ -190,7 +190,7 @@ fn a_video_whose_file_is_lost_can_be_removed_and_ingested_anew() {
     let mut order = config(vec![folder.path().join("red.mp4")], &lake);
     order.replace = Replace::Always;
     let summary = ingest(&order).expect("a summary");
-    let VideoOutcome::Failed { error } = &summary.videos[0].outcome else {
+    let VideoOutcome::Failed { error, .. } = &summary.videos[0].outcome else {
         panic!("{:?}", summary.videos[0].outcome);
     };
     assert!(error.contains("posedata lake check --repair"), "{error}");
