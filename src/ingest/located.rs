@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::pipeline::{Interruption, short_hash, video_id_unless};
-use super::{VideoOutcome, VideoReport};
 use crate::files::why_not_written;
 use crate::lake::VideoRecord;
 use crate::store::{self, RemoteFile, S3Settings, StoreError};
@@ -88,18 +87,8 @@ impl Located {
         }
     }
 
-    /// A report in which the video has its own name.
-    pub fn named(&self, mut report: VideoReport) -> VideoReport {
-        if let VideoOutcome::Failed { error, .. } = &mut report.outcome {
-            *error = self.named_text(error);
-        }
-        for note in &mut report.notes {
-            *note = self.named_text(note);
-        }
-        report
-    }
-
-    fn named_text(&self, text: &str) -> String {
+    /// A text in which the video has its own name.
+    pub fn named_text(&self, text: &str) -> String {
         match &self.remote {
             Some(remote) => text.replace(
                 &self.file.display().to_string(),

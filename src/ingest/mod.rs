@@ -129,6 +129,17 @@ pub struct VideoReport {
 }
 
 impl VideoReport {
+    /// The report in which the video has its own name, not that of the file it was fetched into.
+    fn named(mut self, source: &Located) -> Self {
+        if let VideoOutcome::Failed { error, .. } = &mut self.outcome {
+            *error = source.named_text(error);
+        }
+        for note in &mut self.notes {
+            *note = source.named_text(note);
+        }
+        self
+    }
+
     fn without_rows(path: &Path, outcome: VideoOutcome) -> Self {
         Self {
             path: path.into(),
@@ -537,7 +548,7 @@ impl Run<'_> {
             *backend = None;
         }
         let report = done.unwrap_or_else(|interruption| self.interrupted(path, interruption));
-        let report = source.named(report);
+        let report = report.named(&source);
         let outcome = report.outcome.clone();
         self.report(index, report);
         for (copy, path) in self.conclude(&video_id, &outcome) {

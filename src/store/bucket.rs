@@ -14,8 +14,8 @@ use object_store::{
 };
 use tokio::runtime::Runtime;
 
-use super::RemoteFile;
 use super::error::{StoreError, chain};
+use super::file::RemoteFile;
 use super::settings::S3Settings;
 
 /// How long a request is tried again while the server cannot be reached.

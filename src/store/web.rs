@@ -8,8 +8,9 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::{CONTENT_LENGTH, ETAG, IF_MATCH};
 use url::Url;
 
+use super::address::Address;
 use super::error::{StoreError, chain};
-use super::{Address, RemoteFile, Sink};
+use super::file::{RemoteFile, Sink};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A request that takes longer than this has broken down.

@@ -118,7 +118,7 @@ impl Moment {
         let has_come = || match self {
             Self::After(time) => started.elapsed() >= time,
             Self::Sight(sight) => {
-                names_below(lake.root())
+                names_below(&lake.root())
                     .difference(before)
                     .any(|name| match sight {
                         Sight::TemporaryFile => name.ends_with(".parquet.tmp"),
@@ -166,7 +166,7 @@ fn nothing_is_lost_or_doubled_however_often_ingest_is_killed() {
         };
         let n_processes = 1 + usize::from(random.next_u64().is_multiple_of(4));
         let moment = Moment::choose(&mut random, whole_run);
-        let before = names_below(lake.root());
+        let before = names_below(&lake.root());
         let mut processes: Vec<Child> = (0..n_processes)
             .map(|_| start(folder.path(), &arguments))
             .collect();

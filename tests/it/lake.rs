@@ -43,6 +43,7 @@ pub fn open_lake(paths: &LakePaths) -> Result<Lake, LakeError> {
 
 pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
     IngestConfig {
+        send_outputs_to: None,
         inputs,
         lake: lake.clone(),
         rows: RowConfig::new(
