@@ -20,9 +20,9 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
     libopencv-imgcodecs-dev libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
     libswscale-dev nasm python3 python3-pip ca-certificates
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
-TEST_PACKAGES := ffmpeg python3-venv
+TEST_PACKAGES := ffmpeg python3-venv postgresql curl
 
-.PHONY: help setup system-packages test-packages duckdb build models clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop lint deny docs fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop lint deny docs fmt bench bench-dataset bench-train bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,14 +40,22 @@ INTEROP := $(TARGET_DIR)/interop
 # The providers' own libraries talk to the tests' server.
 SDKS := $(INTEROP)/sdks/.ready
 TENSORBOARD := $(INTEROP)/tensorboard/.ready
+# Lakes on S3 are tested with a real store of objects.
+SEAWEEDFS := $(INTEROP)/seaweedfs/.ready
 
 check: system-packages duckdb ## Check quickly: formatting, lints, unit tests
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked --lib
 
-test: setup test-packages clips test-datasets $(SDKS) $(TENSORBOARD) ## Run the whole test suite
+test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
 	cargo test --release --locked
+
+$(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
+	@echo "fetching the object store for the tests"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --no-deps --target $(@D) -r $<
+	@touch $@
 
 $(SDKS): tests/interop/requirements-sdks.txt
 	@echo "fetching the libraries of OpenAI and Anthropic for the tests"
@@ -107,6 +115,9 @@ test-datasets: setup test-packages clips $(DATASETS)-venv/.ready ## Build datase
 	    --llm-data $(DATASETS)/messages --lake $(DATASETS)/lake
 	$(DATASETS)-venv/bin/python tests/interop/read_datasets.py --trl $(DATASETS)/*/interop \
 	    $(DATASETS)/messages/train_only
+
+remote: build ## Fetch DuckDB's extensions for lakes in a database
+	@$(POSEDATA) models add remote
 
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips

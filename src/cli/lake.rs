@@ -270,7 +270,7 @@ fn print_vacuum(report: &VacuumReport, execution: Execution) -> anyhow::Result<(
     ))?;
     if report.files_in_work > 0 {
         print_result(format_args!(
-            "{} files stay: running processes work on them",
+            "{} files stay: running processes work on them, or they are those of a lake in a database and not a day old",
             report.files_in_work
         ))?;
     }

@@ -76,11 +76,20 @@ impl fmt::Display for LakeAddress {
 }
 
 impl PostgresAddress {
-    fn parse(text: &str) -> Result<Self, LakeError> {
+    /// The address of a lake in a database.
+    ///
+    /// # Errors
+    /// As [`LakeAddress::parse`].
+    pub fn parse(text: &str) -> Result<Self, LakeError> {
         let wrong = |reason: &str| LakeError::WrongAddress {
             reason: format!("{reason}; expected postgres://USER@HOST:PORT/DATABASE?schema=NAME"),
         };
-        let url = Url::parse(text).map_err(|e| wrong(&e.to_string()))?;
+        // libpq takes an address without a host, where the query names a socket's folder.
+        let text = match text.split_once("@/") {
+            Some((before, after)) if !before.contains('?') => format!("{before}@localhost/{after}"),
+            _ => text.to_owned(),
+        };
+        let url = Url::parse(&text).map_err(|e| wrong(&e.to_string()))?;
         if url.password().is_some() {
             return Err(LakeError::WrongAddress {
                 reason: format!(
@@ -137,7 +146,7 @@ impl PostgresAddress {
     }
 
     /// The number of the lock that the one committer of this lake holds, in its database.
-    pub(super) fn lock_key(&self) -> i64 {
+    pub fn lock_key(&self) -> i64 {
         let name = format!("posedata lake {}", self.schema);
         crate::hashing::first_u64(&blake3::hash(name.as_bytes())).cast_signed()
     }
@@ -162,14 +171,12 @@ impl fmt::Display for PostgresAddress {
         if let Some(user) = &self.user {
             write!(formatter, "{}@", encoded(user))?;
         }
+        // A socket's folder stands in the query.
         let is_socket = self.host.starts_with('/');
-        if !is_socket {
-            write!(formatter, "{}", self.host)?;
-        }
+        let host = if is_socket { "localhost" } else { &self.host };
+        write!(formatter, "{host}")?;
         if self.port != DEFAULT_PORT {
-            // A socket's folder stands in the query, but a port needs a host before it.
-            let host = if is_socket { "localhost" } else { "" };
-            write!(formatter, "{host}:{}", self.port)?;
+            write!(formatter, ":{}", self.port)?;
         }
         write!(formatter, "/{}", encoded(&self.database))?;
         let mut parts = Vec::new();
@@ -204,10 +211,12 @@ mod tests {
             "postgres://posedata@db:5433/lake?schema=gym_2",
             "postgres://db.example.org/lake",
             "postgres://a%40b@127.0.0.1:1/my%20lake",
-            "postgres://me@/lake?host=/var/run/postgresql",
+            "postgres://me@localhost/lake?host=/var/run/postgresql",
         ] {
             assert_eq!(postgres(text).to_string(), text);
         }
+        let socket = postgres("postgres://me@/lake?host=/run/pg");
+        assert_eq!(socket.host, "/run/pg");
         let address = postgres("postgresql://me@db/lake");
         assert_eq!(
             (address.user.as_deref(), &*address.host),

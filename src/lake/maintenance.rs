@@ -206,7 +206,7 @@ impl Lake {
                 ))?;
             }
             let count = format!("SELECT count(*) FROM ducklake_snapshots('{LAKE_NAME}')");
-            let (unneeded_files, unneeded_bytes) = self.scheduled(connection)?;
+            let (unneeded_files, unneeded_bytes) = self.scheduled(connection, Duration::ZERO)?;
             Ok(ExpireReport {
                 expired,
                 kept: connection.query_row(&count, [], |row| row.get(0))?,
@@ -217,9 +217,12 @@ impl Lake {
     }
 
     /// Number and bytes of the files that no snapshot needs any more.
-    fn scheduled(&self, connection: &Connection) -> Result<(u64, u64), LakeError> {
+    fn scheduled(
+        &self,
+        connection: &Connection,
+        min_age: Duration,
+    ) -> Result<(u64, u64), LakeError> {
         let data_files = self.data_files();
-        let min_age = min_age_to_delete(self.paths());
         let sizes = scheduled_files(connection, self.paths(), min_age)?
             .into_iter()
             // Whoever was killed while deleting has left names of files that are gone.
@@ -239,12 +242,14 @@ impl Lake {
             Execution::DryRun => Access::ReadOnlyExclusive,
         };
         self.attached(access, |connection| {
-            let (unneeded_files, unneeded_bytes) = self.scheduled(connection)?;
+            let min_age = min_age_to_delete(self.paths());
+            let (all_unneeded_files, _) = self.scheduled(connection, Duration::ZERO)?;
+            let (unneeded_files, unneeded_bytes) = self.scheduled(connection, min_age)?;
             let unnamed = unnamed_files(connection, self.paths())?;
             let mut report = VacuumReport {
                 unneeded_files,
                 unneeded_bytes,
-                files_in_work: unnamed.in_work,
+                files_in_work: unnamed.in_work + (all_unneeded_files - unneeded_files),
                 ..VacuumReport::default()
             };
             if execution == Execution::Real {

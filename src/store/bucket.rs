@@ -330,6 +330,11 @@ impl Bucket {
             | object_store::Error::Unauthenticated { .. } => {
                 StoreError::Refused { address, reason }
             }
+            // Requests that list say no more than what the server answered.
+            _ if reason.contains("403 Forbidden") || reason.contains("401 Unauthorized") => {
+                StoreError::Refused { address, reason }
+            }
+            _ if reason.contains("NoSuchBucket") => StoreError::Missing { address },
             _ => StoreError::Failed { address, reason },
         }
     }

@@ -91,7 +91,11 @@ impl Postgres {
 
     /// Ends the server as a machine that fails does.
     pub fn stop_at_once(&self) {
-        self.run_tool("pg_ctl", &["-D", &self.data()], &["-m", "immediate", "-w", "stop"]);
+        self.run_tool(
+            "pg_ctl",
+            &["-D", &self.data()],
+            &["-m", "immediate", "-w", "stop"],
+        );
     }
 
     /// Runs SQL as the superuser; gives what it prints.
@@ -180,11 +184,21 @@ impl ObjectStore {
         let mut command = Command::new(weed());
         command
             .env("GOMEMLIMIT", "128MiB")
-            .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"])
+            .args([
+                "server",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-filer",
+                "-s3",
+            ])
             .arg(format!("-dir={}", folder.path().display()))
             .arg(format!("-s3.port={port}"))
             .arg(format!("-s3.config={}", config.display()))
-            .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"])
+            .args([
+                "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
+                "-master.telemetry=false",
+            ])
             .args(["-master.volumeSizeLimitMB=32", "-volume.max=10"]);
         for name in ["master", "volume", "filer"] {
             command.arg(format!("-{name}.port={}", free_port()));
@@ -234,7 +248,14 @@ impl ObjectStore {
 
     fn curl(&self, arguments: &[&str], key: &str) -> Output {
         Command::new("curl")
-            .args(["-sS", "-f", "--noproxy", "*", "--aws-sigv4", "aws:amz:us-east-1:s3"])
+            .args([
+                "-sS",
+                "-f",
+                "--noproxy",
+                "*",
+                "--aws-sigv4",
+                "aws:amz:us-east-1:s3",
+            ])
             .args(["-u", &format!("{S3_KEY_ID}:{S3_SECRET}")])
             .args(arguments)
             .arg(format!("{}/{BUCKET}/{key}", self.endpoint()))

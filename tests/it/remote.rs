@@ -1,0 +1,466 @@
+//! Lakes whose catalog is in PostgreSQL and whose files are on S3, with real servers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::servers::{BUCKET, ObjectStore, PG_PASSWORD, Postgres, S3_SECRET, command_with};
+use crate::support::{installed, make_clip, stderr, stdout};
+
+/// Frames of each short clip.
+const FRAMES: usize = 8;
+/// Rows only, of a fast model run.
+const ROWS_ONLY: [&str; 2] = ["--no-video", "--no-pose-json"];
+
+/// A database and, where it is wanted, a store; and a folder with clips.
+struct Site {
+    postgres: Postgres,
+    store: Option<ObjectStore>,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn with_store() -> Self {
+        let site = Self::new(Some(ObjectStore::start()));
+        let made = site.run(&["lake", "create", &site.lake(), "--data-path", &site.data()]);
+        assert!(made.status.success(), "{}", stderr(&made));
+        site
+    }
+
+    fn with_folder() -> Self {
+        let site = Self::new(None);
+        let made = site.run(&["lake", "create", &site.lake(), "--data-path", &site.data()]);
+        assert!(made.status.success(), "{}", stderr(&made));
+        site
+    }
+
+    fn new(store: Option<ObjectStore>) -> Self {
+        Self {
+            postgres: Postgres::start(),
+            store,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn lake(&self) -> String {
+        self.postgres.lake()
+    }
+
+    fn data(&self) -> String {
+        match &self.store {
+            Some(_) => format!("s3://{BUCKET}/data/"),
+            None => self.folder.path().join("shared").display().to_string(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        command_with(self.folder.path(), &self.postgres, self.store.as_ref())
+    }
+
+    /// Runs the program; nothing it prints may hold a password.
+    fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.command().args(arguments).output().expect("it starts");
+        assert_no_secret(&stdout(&output));
+        assert_no_secret(&stderr(&output));
+        output
+    }
+
+    fn run_well(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let told = format!("{arguments:?}: {}{}", stdout(&output), stderr(&output));
+        assert!(output.status.success(), "{told}");
+        stdout(&output)
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command()
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts")
+    }
+
+    /// Short clips of different content, by their names.
+    fn clips(&self, count: usize) -> Vec<String> {
+        let names: Vec<String> = (0..count).map(|i| format!("clip{i}.mp4")).collect();
+        for (index, name) in names.iter().enumerate() {
+            make_short_clip(&self.folder.path().join(name), index);
+        }
+        names
+    }
+
+    fn query(&self, sql: &str) -> String {
+        self.run_well(&["query", "--format", "csv", "-e", sql])
+    }
+
+    /// Asserts that the lake is whole, with each video once and all its frames; gives their names.
+    fn whole_videos(&self) -> BTreeSet<String> {
+        let check = self.run(&["lake", "check"]);
+        assert!(
+            check.status.success(),
+            "{}{}",
+            stdout(&check),
+            stderr(&check)
+        );
+        let rows = self.query(
+            "SELECT file_name, count(*) OVER (PARTITION BY video_id) AS times, frame_count,
+                 (SELECT count(DISTINCT frame) FROM metrics AS m WHERE m.video_id = v.video_id)
+             FROM videos AS v ORDER BY file_name",
+        );
+        let mut names = BTreeSet::new();
+        for row in rows.lines().skip(1) {
+            let cells: Vec<&str> = row.split(',').collect();
+            assert_eq!(
+                cells[1..],
+                ["1", &FRAMES.to_string(), &FRAMES.to_string()],
+                "{row}"
+            );
+            assert!(names.insert(cells[0].to_owned()), "twice: {row}");
+        }
+        names
+    }
+}
+
+fn assert_no_secret(text: &str) {
+    for secret in [PG_PASSWORD, S3_SECRET] {
+        assert!(!text.contains(secret), "a password is shown: {text}");
+    }
+}
+
+fn make_short_clip(path: &Path, index: usize) {
+    let source = installed("single_cam01");
+    let start = format!("{:.2}", index as f64 * 0.05);
+    let frames = FRAMES.to_string();
+    make_clip(
+        path,
+        &[
+            "-ss",
+            &start,
+            "-i",
+            source.to_str().expect("a path"),
+            "-vf",
+            "scale=180:-2",
+            "-frames:v",
+            &frames,
+        ],
+    );
+}
+
+fn ingest<'a>(inputs: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["ingest"];
+    arguments.extend(inputs);
+    arguments.extend(ROWS_ONLY);
+    arguments
+}
+
+#[test]
+fn every_command_works_on_a_lake_in_a_database_with_files_on_s3() {
+    let site = Site::with_store();
+    let clips = site.clips(2);
+    site.run_well(&["ingest", &clips[0], &clips[1], "--no-pose-json"]);
+    assert_eq!(site.whole_videos().len(), 2);
+    let again = site.run(&ingest(&[&clips[0], &clips[1]]));
+    assert!(
+        stderr(&again).contains("2 in the lake already"),
+        "{}",
+        stderr(&again)
+    );
+
+    // The rows are the same bits as those of a lake in a folder.
+    let sum = "SELECT bit_xor(hash(m)) FROM (SELECT * EXCLUDE (video_id) FROM metrics) AS m";
+    let remote = site.query(sum);
+    let mut local = ingest(&[&clips[0], &clips[1]]);
+    local.extend(["--lake", "here"]);
+    site.run_well(&local);
+    let here = site.run_well(&["query", "--format", "csv", "-e", sum, "--lake", "here"]);
+    assert_eq!(remote, here);
+
+    site.run_well(&["metrics", "recompute"]);
+    site.run_well(&[
+        "annotate",
+        &clips[0],
+        "--output",
+        &format!("s3://{BUCKET}/drawn/"),
+    ]);
+    site.run_well(&["export", "csv", &clips[1], "--output", "exported"]);
+    let target = format!("s3://{BUCKET}/results/all.parquet");
+    site.run_well(&["query", "-e", "FROM videos", "--output", &target]);
+    site.run_well(&["tag", &clips[0], "--subject", "anna"]);
+    site.run_well(&["lake", "info"]);
+    site.run_well(&["lake", "compact"]);
+    site.run_well(&["lake", "expire", "--keep", "1"]);
+    site.run_well(&["lake", "vacuum"]);
+    site.run_well(&["lake", "check", "--repair"]);
+    site.run_well(&["lake", "upgrade"]);
+    site.run_well(&["remove", &clips[1], "--yes"]);
+    assert_eq!(site.whole_videos(), BTreeSet::from([clips[0].clone()]));
+    let runs = site.query("SELECT command_line, config, errors FROM runs");
+    assert_no_secret(&runs);
+    assert!(
+        runs.contains("posedata ingest") || runs.contains("ingest"),
+        "{runs}"
+    );
+}
+
+#[test]
+fn a_sealed_session_reaches_nothing_but_the_lake() {
+    let site = Site::with_store();
+    let scan = format!("host=127.0.0.1 port={} dbname=lake", site.postgres.port);
+    site.postgres
+        .sql("lake", "CREATE TABLE public.private AS SELECT 42 AS secret");
+    for sql in [
+        "FROM postgres_query('posedata_lock', 'SELECT 1')".to_owned(),
+        "FROM postgres_query('__ducklake_metadata_lake', 'SELECT 1')".into(),
+        format!("FROM postgres_scan('{scan}', 'public', 'private')"),
+        "FROM __ducklake_metadata_lake.public.private".into(),
+        "FROM posedata_lock.public.private".into(),
+        "FROM read_parquet('s3://other/a.parquet')".into(),
+        format!("FROM read_parquet('s3://{BUCKET}/elsewhere/a.parquet')"),
+        "FROM read_csv('https://127.0.0.1/a.csv')".into(),
+        "FROM duckdb_secrets()".into(),
+        "FROM read_text('/etc/hostname')".into(),
+    ] {
+        let output = site.run(&["query", "-e", &sql]);
+        assert_eq!(output.status.code(), Some(1), "{sql}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_lake_is_made_once_and_its_place_is_its_own() {
+    let site = Site::new(Some(ObjectStore::start()));
+    let missing = site.run(&["query", "-e", "SELECT 1"]);
+    assert!(
+        stderr(&missing).contains("lake create"),
+        "{}",
+        stderr(&missing)
+    );
+    let create = ["lake", "create", &site.lake(), "--data-path", &site.data()];
+    let mut makers: Vec<Child> = (0..4).map(|_| site.start(&create)).collect();
+    for maker in &mut makers {
+        assert!(maker.wait().expect("it ends").success());
+    }
+    let elsewhere = format!("s3://{BUCKET}/other/");
+    let other_place = site.run(&["lake", "create", &site.lake(), "--data-path", &elsewhere]);
+    assert!(
+        stderr(&other_place).contains("already"),
+        "{}",
+        stderr(&other_place)
+    );
+    let second = format!("{}?schema=second", site.lake());
+    let same_place = site.run(&["lake", "create", &second, "--data-path", &site.data()]);
+    assert_eq!(same_place.status.code(), Some(1), "{}", stderr(&same_place));
+    site.run_well(&["lake", "create", &second, "--data-path", &elsewhere]);
+    site.run_well(&["lake", "check"]);
+    site.run_well(&["lake", "check", "--lake", &second]);
+}
+
+#[test]
+fn four_writers_with_replaces_kills_and_lost_connections_lose_and_double_nothing() {
+    let site = Site::with_folder();
+    let clips = site.clips(8);
+    let names: Vec<&str> = clips.iter().map(String::as_str).collect();
+    let writer = |sport: &str, force: bool| {
+        let mut arguments = ingest(&names);
+        arguments.extend([
+            "--sport-type",
+            sport,
+            "--workers",
+            "1",
+            "--pose-model",
+            "full",
+        ]);
+        if force {
+            arguments.push("--force");
+        }
+        site.start(&arguments)
+    };
+    // All take the same videos, two of them with other settings, and one again and again.
+    let mut writers = vec![
+        writer("one", false),
+        writer("one", false),
+        writer("two", false),
+        writer("one", true),
+    ];
+    let began = Instant::now();
+    let mut kills = 0;
+    while writers
+        .iter_mut()
+        .any(|w| w.try_wait().expect("a child").is_none())
+    {
+        assert!(
+            began.elapsed() < Duration::from_secs(240),
+            "they do not end"
+        );
+        thread::sleep(Duration::from_millis(700));
+        site.postgres.sql(
+            "postgres",
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = 'lake' AND pid <> pg_backend_pid() AND random() < 0.3",
+        );
+        if kills < 2 && began.elapsed() > Duration::from_secs(2 + 2 * kills) {
+            kills += 1;
+            let _ = writers[1].kill();
+            let _ = writers[1].wait();
+            writers[1] = writer("one", false);
+        }
+    }
+    for mut writer in writers {
+        assert!(writer.wait().expect("it ends").success());
+    }
+    assert_eq!(site.whole_videos(), clips.iter().cloned().collect());
+    let in_work = site.run_well(&["lake", "vacuum", "--dry-run"]);
+    assert!(in_work.contains("would delete 0 files"), "{in_work}");
+}
+
+#[test]
+fn a_commit_waits_for_a_database_that_comes_back() {
+    let site = Site::with_folder();
+    let clips = site.clips(3);
+    let names: Vec<&str> = clips.iter().map(String::as_str).collect();
+    let mut writer = site.start(&ingest(&names));
+    thread::sleep(Duration::from_millis(1500));
+    site.postgres.stop_at_once();
+    thread::sleep(Duration::from_millis(1500));
+    site.postgres.start_again();
+    let status = writer.wait().expect("it ends");
+    let again = site.run(&ingest(&names));
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert_eq!(
+        site.whole_videos(),
+        clips.iter().cloned().collect(),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_writer_that_waits_for_the_lock_can_be_called_off() {
+    let site = Site::with_folder();
+    let clips = site.clips(1);
+    // What a commit of another machine holds.
+    let mut holder = Command::new("psql")
+        .args(["-h", "127.0.0.1", "-p", &site.postgres.port.to_string()])
+        .args(["-U", "postgres", "-d", "lake", "-c"])
+        .arg(format!(
+            "BEGIN; SELECT pg_advisory_xact_lock({}); SELECT pg_sleep(60)",
+            posedata::lake::PostgresAddress::parse(&site.lake())
+                .expect("an address")
+                .lock_key()
+        ))
+        .env("PGPASSWORD", "superuser")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("psql; run `make test`");
+    thread::sleep(Duration::from_millis(500));
+    let mut arguments = ingest(&[&clips[0]]);
+    arguments.extend(["--lock-timeout", "2"]);
+    let late = site.run(&arguments);
+    assert_ne!(late.status.code(), Some(0), "{}", stderr(&late));
+    assert!(stderr(&late).contains("in use"), "{}", stderr(&late));
+    let mut writer = site.start(&ingest(&[&clips[0]]));
+    thread::sleep(Duration::from_secs(3));
+    let signalled = Instant::now();
+    let pid = writer.id().to_string();
+    let killed = Command::new("kill").arg(&pid).status().expect("kill");
+    assert!(killed.success());
+    assert_eq!(writer.wait().expect("it ends").code(), Some(143));
+    assert!(signalled.elapsed() < Duration::from_secs(5));
+    let _ = holder.kill();
+    let _ = holder.wait();
+    let pids = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
+    site.postgres.sql("lake", pids);
+    site.run_well(&ingest(&[&clips[0]]));
+    assert_eq!(site.whole_videos().len(), 1);
+}
+
+#[test]
+fn videos_on_s3_are_fetched_once() {
+    let site = Site::with_store();
+    let clips = site.clips(2);
+    let store = site.store.as_ref().expect("a store");
+    for name in &clips {
+        store.put(
+            &format!("clips/2026/{name}"),
+            &site.folder.path().join(name),
+        );
+        fs::remove_file(site.folder.path().join(name)).expect("a file");
+    }
+    let prefix = format!("s3://{BUCKET}/clips/2026/");
+    let listed = site.run_well(&["list", &prefix, "--json"]);
+    assert_eq!(listed.matches("\"path\"").count(), 2, "{listed}");
+    site.run_well(&ingest(&[&prefix]));
+    assert_eq!(site.whole_videos().len(), 2);
+    let paths = site.query("SELECT path FROM videos WHERE source_etag IS NOT NULL ORDER BY path");
+    assert!(paths.contains(&format!("{prefix}clip0.mp4")), "{paths}");
+    // Nothing is downloaded the second time: what is there now could not be read as a video.
+    let again = site.run(&ingest(&[&prefix]));
+    assert!(
+        stderr(&again).contains("2 in the lake already"),
+        "{}",
+        stderr(&again)
+    );
+    let garbage = site.folder.path().join("garbage");
+    fs::write(&garbage, "no video").expect("a file");
+    store.put("clips/2026/clip0.mp4", &garbage);
+    let changed = site.run(&ingest(&[&prefix]));
+    assert_eq!(changed.status.code(), Some(2), "{}", stderr(&changed));
+    assert!(
+        stderr(&changed).contains("clips/2026/clip0.mp4"),
+        "{}",
+        stderr(&changed)
+    );
+    assert!(!stderr(&changed).contains("/tmp"), "{}", stderr(&changed));
+}
+
+#[test]
+fn a_missing_object_is_damage_and_an_unreachable_store_is_not() {
+    let site = Site::with_store();
+    let clips = site.clips(2);
+    site.run_well(&ingest(&[&clips[0], &clips[1]]));
+    let mut wrong = site.command();
+    wrong.args(["lake", "check", "--repair"]);
+    wrong.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    let unreachable = wrong.output().expect("it starts");
+    assert_eq!(
+        unreachable.status.code(),
+        Some(1),
+        "{}",
+        stdout(&unreachable)
+    );
+    assert_eq!(site.whole_videos().len(), 2, "nothing was taken out");
+    let files =
+        site.query("SELECT path FROM files WHERE table_name = 'metrics' ORDER BY path LIMIT 1");
+    let name = files.lines().nth(1).expect("a file");
+    let store = site.store.as_ref().expect("a store");
+    store.delete(&format!("data/{name}"));
+    let check = site.run(&["lake", "check"]);
+    assert_eq!(check.status.code(), Some(2), "{}", stderr(&check));
+    assert!(stdout(&check).contains("missing"), "{}", stdout(&check));
+    site.run_well(&["lake", "check", "--repair"]);
+    assert_eq!(site.whole_videos().len(), 1);
+}
+
+#[test]
+fn passwords_in_addresses_are_refused_and_not_shown() {
+    let site = Site::new(None);
+    let address = format!("postgres://posedata:{PG_PASSWORD}@127.0.0.1/lake");
+    let output = site.run(&["lake", "info", "--lake", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("PGPASSWORD"),
+        "{}",
+        stderr(&output)
+    );
+    let mut wrong = site.command();
+    wrong.args(["lake", "info"]).env("PGPASSWORD", S3_SECRET);
+    wrong.env("POSEDATA_PG_PASSWORD", PG_PASSWORD.to_uppercase());
+    let refused = wrong.output().expect("it starts");
+    assert_eq!(refused.status.code(), Some(1));
+    let told = stderr(&refused);
+    assert!(told.contains("cannot be reached"), "{told}");
+    assert!(!told.contains(&PG_PASSWORD.to_uppercase()), "{told}");
+}
