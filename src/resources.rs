@@ -31,8 +31,8 @@ const MIN_NETWORK_THREADS: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{asked} cores are more than this process may use; give at most {available}")]
 pub struct TooManyCores {
-    pub asked: usize,
-    pub available: usize,
+    asked: usize,
+    available: usize,
 }
 
 /// Cores that this process may use: all that the system grants it, or fewer after [`limit_cores`].

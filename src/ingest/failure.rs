@@ -28,6 +28,7 @@ pub enum FailureKind {
 
 /// An error of which it is known what kind of failure it is.
 pub trait Failure {
+    /// An error that only carries another one answers as that does.
     fn kind(&self) -> FailureKind;
 }
 

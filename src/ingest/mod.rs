@@ -68,7 +68,9 @@ pub type LakeFactory<'a> = dyn Fn() -> Result<Lake, LakeError> + Sync + 'a;
 pub struct IngestConfig {
     /// Files and folders.
     pub inputs: Vec<PathBuf>,
+    /// Is made where there is none.
     pub lake: LakePaths,
+    /// All that decides about the rows: models, thresholds, smoothing.
     pub rows: RowConfig,
     /// What is written beside the lake.
     pub outputs: Outputs,
@@ -80,6 +82,7 @@ pub struct IngestConfig {
     pub batch_size: NonZeroUsize,
     /// Cores that all workers share.
     pub cores: usize,
+    /// What becomes of videos that the lake has with the same settings.
     pub replace: Replace,
 }
 
@@ -87,8 +90,12 @@ pub struct IngestConfig {
 pub trait IngestObserver: Sync {
     /// Files of `bytes` together will be looked at.
     fn planned(&self, bytes: u64);
+    /// The first frame of a video is about to be decoded. `video` is its number in the plan, from
+    /// 0; `frame_count_hint` is what the container says, which may be wrong, or nothing.
     fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>);
+    /// A frame has gone through the pose models; it is not in the lake before the video is.
     fn frame_done(&self, video: usize);
+    /// The last that is told of a video. Those that are skipped, or fail early, were never started.
     fn video_finished(&self, video: usize, report: &VideoReport);
 }
 
@@ -96,33 +103,47 @@ pub trait IngestObserver: Sync {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VideoOutcome {
+    /// The video is new to the lake.
     Ingested,
     /// Rows of an earlier ingest with other settings were replaced.
     Replaced,
     /// The lake has just these rows already.
     Skipped,
+    /// The lake has no rows of this attempt; earlier ones are as they were.
     Failed {
+        /// Whether another attempt may go better.
         kind: FailureKind,
+        /// The cause in words, with the file's path.
         error: String,
     },
+    /// Given up, or never begun, because the run was called off or has failed as a whole.
     Cancelled,
 }
 
+/// What became of one video. Counts are 0 and lists empty where it was not ingested.
 #[derive(Clone, Debug, Serialize)]
 pub struct VideoReport {
+    /// The file as it was found, or its address.
     pub path: PathBuf,
+    /// [`VideoOutcome::Skipped`] for a copy of a video that this run has ingested, too.
     pub outcome: VideoOutcome,
+    /// `None` where the video failed or was given up.
     pub video_id: Option<String>,
+    /// Frames decoded, with or without a pose.
     pub frame_count: u64,
+    /// Frames with at least one pose.
     pub pose_frame_count: u64,
     /// Frames and pictures that the decoder reported as damaged.
     pub corrupt_frame_count: u64,
+    /// People told apart in the whole video.
     pub person_count: u64,
+    /// Size of the Parquet files that the video has added.
     pub lake_bytes: u64,
     /// Files beside the lake that were written.
     pub outputs: Vec<PathBuf>,
     /// Files beside the lake that an earlier ingest did not write, or that are gone.
     pub missing_outputs: Vec<PathBuf>,
+    /// Seconds in which each stage was busy; stages overlap.
     pub stages: StageTimes,
     /// What is odd about the file, and how it was read all the same.
     pub notes: Vec<String>,
@@ -161,11 +182,17 @@ impl VideoReport {
 /// What became of everything.
 #[derive(Clone, Debug, Serialize)]
 pub struct IngestSummary {
+    /// The lake's folder, or the address of its database.
     pub lake: PathBuf,
+    /// One for each file of the plan, in its order and not in that of their ends.
     pub videos: Vec<VideoReport>,
+    /// From the search for videos to the last commit.
     pub elapsed_secs: f64,
+    /// The most that the process had resident; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// What the whole process was allowed.
     pub memory_budget_bytes: u64,
+    /// Videos that were worked on at once; fewer than allowed where there were fewer videos.
     pub workers: usize,
 }
 
@@ -198,6 +225,7 @@ impl IngestSummary {
         }
     }
 
+    /// Number of videos whose outcome is `wanted`.
     pub fn count(&self, wanted: impl Fn(&VideoOutcome) -> bool) -> usize {
         let outcomes = self.videos.iter().map(|video| &video.outcome);
         outcomes.filter(|outcome| wanted(outcome)).count()
@@ -218,16 +246,24 @@ impl IngestSummary {
 /// What ends an ingest as a whole; a single video's trouble is in its report instead.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
+    /// The lake cannot be opened or made.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The place that files beside the lake are to be sent to cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The models cannot be loaded or run, so that no video can be ingested.
     #[error(transparent)]
     Pose(#[from] PoseError),
+    /// The opening of the lake has panicked, or a worker outside of a video's work.
     #[error(transparent)]
     Panic(#[from] PanicError),
+    /// Nothing that was given is a video, or a folder or prefix with one.
     #[error("there is no video here; give a video file or a folder of them: {}", list(.inputs))]
-    NothingFound { inputs: Vec<PathBuf> },
+    NothingFound {
+        /// Files, folders and addresses, as they were given.
+        inputs: Vec<PathBuf>,
+    },
 }
 
 impl Failure for IngestError {

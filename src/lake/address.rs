@@ -28,12 +28,15 @@ pub enum LakeAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresAddress {
     /// A name, an IP address, or the folder of a Unix socket.
-    pub host: String,
-    pub port: u16,
+    pub(super) host: String,
+    /// 5432 where the address names none.
+    pub(super) port: u16,
     /// `None`: as PGUSER or the system says.
-    pub user: Option<String>,
-    pub database: String,
-    pub schema: String,
+    pub(super) user: Option<String>,
+    /// Its name as it is, not percent-encoded.
+    pub(super) database: String,
+    /// `public` where the address names none; small letters, digits and `_`, which need no quotes.
+    pub(super) schema: String,
 }
 
 impl LakeAddress {

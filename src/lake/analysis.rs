@@ -19,6 +19,7 @@ const ROWS_PER_GROUP: usize = 65_536;
 /// Which model looked at how many frames at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnalysisKey {
+    /// Of the model's file, 64 hex digits.
     pub model_sha256: String,
     /// Frames of a window; 1 for models of single frames.
     pub window_frames: u32,
@@ -27,8 +28,11 @@ pub struct AnalysisKey {
 /// A value that a model gave for a person in a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnalysisRow {
+    /// From 0, in display order; of a window, its last frame.
     pub frame: u64,
+    /// Time of `frame` from the video's first one; real seconds where the video is in slow motion.
     pub time_secs: f64,
+    /// Number within the video, from 0.
     pub person: u16,
     /// Position of the output among the names that the writer was given.
     pub output: usize,

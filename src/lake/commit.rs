@@ -43,6 +43,7 @@ struct Replacement {
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
+    /// The lake had no rows of the video.
     Added,
     /// Rows of an earlier ingest of the same video were replaced.
     Replaced,
@@ -53,7 +54,9 @@ pub enum CommitOutcome {
 /// Whether to replace rows that are the same ingest already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
+    /// Rows that were made with the same settings stay.
     IfDifferent,
+    /// The new rows are taken, even where they say the same.
     Always,
 }
 

@@ -24,15 +24,25 @@ const BOOKKEEPING_TABLES: [&str; 5] = ["runs", "files", "datasets", "examples", 
 /// A row of the table `datasets`; its columns' comments say what the values mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetRecord {
+    /// The dataset's name; registering another one under it replaces this one.
     pub dataset: String,
+    /// Absolute path of the dataset's files.
     pub folder: String,
+    /// The snapshot that the facts were read from.
     pub lake_snapshot: u64,
+    /// Of every choice that was left to chance.
     pub seed: u64,
+    /// Name of the base model whose tokenizer counted tokens.
     pub base: String,
+    /// The most that an example may have, answer included.
     pub max_tokens: u32,
+    /// Examples to train on, synthetic ones included.
     pub train_count: u64,
+    /// Examples of the validation videos.
     pub valid_count: u64,
+    /// Examples of both splits whose words a language model wrote.
     pub synthetic_count: u64,
+    /// Of all examples, 64 hex digits; the same hash is the same dataset.
     pub content_blake3: String,
     /// JSON
     pub manifest: String,
@@ -41,23 +51,39 @@ pub struct DatasetRecord {
 /// A row of the table `examples`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExampleRow<'a> {
+    /// Number within the dataset, padded with zeros.
     pub example_id: &'a str,
+    /// Name of the recipe that chose the facts.
     pub task: &'a str,
+    /// `train` or `valid`; all examples of a video have the same.
     pub split: &'a str,
+    /// Who wrote the words: `recipe`, or provider and model (`openai:MODEL`).
     pub origin: &'a str,
+    /// BLAKE3 of what the provider was asked; `None` for examples of recipes.
     pub prompt_hash: Option<&'a str>,
+    /// As in the table `videos`.
     pub video_id: &'a str,
+    /// Number within the video, from 0.
     pub person: u16,
+    /// The first frame that the example speaks of, from 0.
     pub frame_start: u64,
+    /// The last frame that it speaks of, included.
     pub frame_end: u64,
+    /// The video's, by which its own rows are partitioned.
     pub sport: &'a str,
     /// JSON
     pub facts: String,
+    /// What the model is told of its part.
     pub system: &'a str,
+    /// Without its data.
     pub question: &'a str,
+    /// What the question comes with, as a compact table.
     pub data: &'a str,
+    /// What the model is to learn to say, without an end mark.
     pub answer: &'a str,
+    /// Of all that stands before the answer, for the dataset's base model.
     pub prompt_tokens: u32,
+    /// Of the answer with its end mark, for the same model.
     pub answer_tokens: u32,
 }
 

@@ -15,16 +15,23 @@ use crate::pose::landmark::Landmark;
 
 /// What a row of metrics says, of one person or of a frame without anybody.
 pub struct MeasuredFrame {
+    /// From 0, in display order.
     pub frame: u32,
+    /// From the video's first frame; real seconds where the video is in slow motion.
     pub time_secs: f64,
+    /// Number within the video, from 0; 0 in a frame without anybody, too.
     pub person: u16,
+    /// That the region shows a person, 0..1; `None` where the person was not found here.
     pub pose_probability: Option<f32>,
+    /// [`FrameMetrics::NO_POSE`] where there is nobody.
     pub metrics: FrameMetrics,
 }
 
 /// A row of `metrics_filtered`.
 pub struct FilteredFrame {
+    /// What the filtered landmarks say.
     pub measured: MeasuredFrame,
+    /// Whether the person was not found here, and all landmarks lie between those of frames around.
     pub is_interpolated: bool,
     /// `None` without a known height.
     pub calibrated: Option<CalibratedFrame>,
@@ -33,23 +40,32 @@ pub struct FilteredFrame {
 /// What a known height adds to a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CalibratedFrame {
+    /// As it was given for one person of the video; the same in every row.
     pub height_m: f64,
+    /// The same in the whole video, and right only at that person's distance from the camera.
     pub meters_per_px: f64,
     /// Metres right of the picture's left edge and above its lower edge.
     pub center_m: Option<[f64; 2]>,
+    /// Of the middle of the hips, in the picture's plane; `None` where it is in pixels, too.
     pub center_speed_m_per_sec: Option<f64>,
+    /// Of the fastest landmark, in the picture's plane; `None` where it is in pixels, too.
     pub peak_landmark_speed_m_per_sec: Option<f64>,
 }
 
 /// A row of `landmarks_filtered`, for a landmark that the writer is told apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FilteredLandmark {
+    /// From 0, in display order.
     pub frame: u32,
+    /// From the video's first frame; real seconds where the video is in slow motion.
     pub time_secs: f64,
+    /// Number within the video, from 0.
     pub person: u16,
     /// x, y, z as the `landmarks` table has them.
     pub image: [f32; 3],
+    /// Metres right of, below and behind the middle of the hips.
     pub world_m: [f32; 3],
+    /// Whether the landmark was not visible here and lies between its places in frames around.
     pub is_interpolated: bool,
     /// `None` where the path was too short to be filtered.
     pub cutoff_hz: Option<f32>,
@@ -57,7 +73,9 @@ pub struct FilteredLandmark {
 
 /// Writes files of one video; each is deleted again unless it is committed.
 pub struct DerivedWriter<'a> {
+    /// The lake whose data folder gets the files.
     pub paths: &'a LakePaths,
+    /// Whose rows they are; its sport is the files' partition.
     pub video: &'a VideoRecord,
 }
 

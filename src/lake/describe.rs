@@ -8,7 +8,9 @@ use super::schema::{SCHEMA, Statement, classify, split};
 /// A table or view of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableDescription {
+    /// As SQL calls it, without the lake's own name.
     pub name: String,
+    /// What `COMMENT ON` says of it: what a row is, and who writes it.
     pub comment: String,
     /// The column whose values are folders of the table's files.
     pub partition: Option<String>,
@@ -16,11 +18,16 @@ pub struct TableDescription {
     pub columns: Vec<ColumnDescription>,
 }
 
+/// A column of a table, as its schema declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnDescription {
+    /// As SQL calls it, with its unit.
     pub name: String,
+    /// DuckDB's name of the type, such as `DOUBLE`.
     pub data_type: String,
+    /// Whether a value may be missing; the comment says when.
     pub is_nullable: bool,
+    /// What `COMMENT ON` says of it: meaning, unit and range.
     pub comment: String,
 }
 

@@ -15,87 +15,180 @@ pub(super) const WRITE_REFUSALS: [&str; 4] = [
 /// What can go wrong with a lake.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
+    /// DuckDB refuses the file of the extension, or there is none.
     #[error(
         "the DuckLake extension cannot be loaded ({reason}); run `make setup` or `posedata models add ducklake`: {path}"
     )]
-    Extension { path: PathBuf, reason: String },
+    Extension {
+        /// Where the extension was looked for.
+        path: PathBuf,
+        /// The first line of DuckDB's message.
+        reason: String,
+    },
+    /// A folder without a catalog, and a command that makes none.
     #[error("there is no lake yet; run `posedata ingest` first, or give --lake: {path}")]
-    Missing { path: PathBuf },
+    Missing {
+        /// The lake's folder, or the address of its database.
+        path: PathBuf,
+    },
+    /// The database answers, but its schema has no catalog.
     #[error(
         "there is no lake in this database; run `posedata lake create {address} --data-path s3://BUCKET/PREFIX/` (or a folder that all machines share)"
     )]
-    MissingInDatabase { address: String },
+    MissingInDatabase {
+        /// As `--lake` takes it.
+        address: String,
+    },
+    /// An extension for PostgreSQL or S3 is neither beside DuckLake's nor installed.
     #[error(
         "DuckDB's extension {name} cannot be loaded ({reason}); a lake in a database needs it, run `posedata models add remote`: {path}"
     )]
     RemoteExtension {
+        /// As `LOAD` takes it.
         name: &'static str,
+        /// Where the file was looked for first.
         path: PathBuf,
+        /// The first line of DuckDB's message.
         reason: String,
     },
     /// What `--lake` or `--data-path` say.
     #[error("{reason}")]
-    WrongAddress { reason: String },
+    WrongAddress {
+        /// The whole message, with what was expected.
+        reason: String,
+    },
+    /// The server, or the bucket with the files, does not answer or lets nobody in.
     #[error(
         "the lake's database cannot be reached ({reason}); check the address, PGPASSWORD and the server: {address}"
     )]
-    Unreachable { address: String, reason: String },
+    Unreachable {
+        /// The database's, or that of a file of the lake.
+        address: String,
+        /// What the client says, without the password.
+        reason: String,
+    },
+    /// The place holds something already, or belongs to another lake.
     #[error("a lake cannot be made here ({reason}): {place}")]
-    NotCreated { place: String, reason: String },
+    NotCreated {
+        /// The address of the database, or where the files were to lie.
+        place: String,
+        /// What is there.
+        reason: String,
+    },
+    /// The bucket with the lake's files cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The work was called off while the lake was waited for.
     #[error("cancelled")]
     Cancelled,
+    /// The folder holds other things, or its catalog is not DuckLake's.
     #[error("not a lake ({reason}); give another folder with --lake: {path}")]
-    NotALake { path: PathBuf, reason: String },
+    NotALake {
+        /// The lake's folder, or the address of its database.
+        path: PathBuf,
+        /// What is there, or what DuckDB says of it.
+        reason: String,
+    },
+    /// A newer posedata has made or upgraded the lake.
     #[error(
         "the lake has format {found}, this posedata knows {known}; install the newer posedata: {path}"
     )]
     Newer {
+        /// The lake's folder, or the address of its database.
         path: PathBuf,
+        /// Version of its format.
         found: i32,
+        /// The newest that this program reads.
         known: i32,
     },
+    /// Another process has kept the catalog for longer than the session waits.
     #[error(
         "the lake is in use by another process for {waited_secs} s now; wait for it to end and try again: {path}"
     )]
-    Locked { path: PathBuf, waited_secs: u64 },
+    Locked {
+        /// The catalog's file, or the address of its database.
+        path: PathBuf,
+        /// How long this session has waited, rounded down.
+        waited_secs: u64,
+    },
     /// A thread asked for the catalog while it had it.
     #[error("the lake's catalog was asked for in the middle of its use; please report this defect")]
     Nested,
+    /// The system does not let a file or folder be written: rights, or no room.
     #[error("cannot write ({reason}): {path}")]
-    Write { path: PathBuf, reason: String },
+    Write {
+        /// What was to be written.
+        path: PathBuf,
+        /// What the system says, with what to do about it.
+        reason: String,
+    },
+    /// A frame's number, or a place in a model's output, has no room in 32 bits.
     #[error("the video has more frames than the lake can number; split it: {path}")]
-    TooLong { path: PathBuf },
+    TooLong {
+        /// The lake's file that was being written, or the frame in words.
+        path: PathBuf,
+    },
+    /// Rows were computed from, or read with, an ingest that is not the current one any more.
     #[error("the video was ingested again or removed meanwhile; run the command again: {video_id}")]
-    VideoChanged { video_id: String },
+    VideoChanged {
+        /// As in the table `videos`.
+        video_id: String,
+    },
+    /// DuckDB's, or PostgreSQL's, own words for what has no variant here.
     #[error("the lake's database failed: {0}")]
     Database(String),
+    /// A Parquet file that the catalog names is gone or cannot be read.
     #[error("a file of the lake is damaged ({reason}); run `posedata lake check --repair`: {path}")]
-    DamagedFile { path: PathBuf, reason: String },
+    DamagedFile {
+        /// The file, or its address in the bucket.
+        path: PathBuf,
+        /// The first line of the database's message.
+        reason: String,
+    },
+    /// Nothing of the transaction is in the lake, or its end is not known.
     #[error("the commit failed ({reason}); run the command again")]
-    Commit { reason: String },
+    Commit {
+        /// What the database says.
+        reason: String,
+    },
+    /// It was never there, or has been expired.
     #[error("snapshot {version} does not exist; `posedata lake info` lists them: {path}")]
-    NoSnapshot { path: PathBuf, version: u64 },
+    NoSnapshot {
+        /// The lake's folder, or the address of its database.
+        path: PathBuf,
+        /// The one that was asked for.
+        version: u64,
+    },
+    /// No id, path or name fits.
     #[error(
         "no video in the lake is {selector}{suggestion}; give an id, a file name, a beginning of it or a path of: {known}"
     )]
     UnknownVideo {
+        /// As it was given.
         selector: String,
         /// The video that may have been meant, in words; empty where none is near.
         suggestion: String,
+        /// Names of the first videos of the lake, in words.
         known: String,
     },
+    /// An id or name fits several videos equally well.
     #[error("{selector} may be any of several videos; give more of a name, or an id: {candidates}")]
     AmbiguousVideo {
+        /// As it was given.
         selector: String,
+        /// Names, ids and paths of those videos, in words.
         candidates: String,
     },
+    /// What the tables say of the video does not go together.
     #[error(
         "the lake's rows of the video are damaged ({reason}); run `posedata lake check`, or ingest it again with --force: {video}"
     )]
-    Damaged { video: String, reason: String },
+    Damaged {
+        /// Name of the file that was ingested.
+        video: String,
+        /// Which rows are missing or wrong.
+        reason: String,
+    },
 }
 
 impl LakeError {

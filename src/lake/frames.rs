@@ -31,6 +31,7 @@ const CHUNK_POSES: u64 = 4_096;
 pub struct VideoFrame {
     /// Number of the frame, from 0, in display order.
     pub frame: u64,
+    /// From the video's first frame; real time where the video is in slow motion.
     pub time: MediaTime,
     /// Everybody found in the frame, ordered by their number; nobody in a frame without a pose.
     pub persons: Vec<PersonRow>,

@@ -7,29 +7,42 @@ use super::error::LakeError;
 use super::session::{Lake, format_version};
 use super::sql::quoted_name;
 
+/// What a table holds in the newest snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TableInfo {
+    /// Its name, without the lake's own.
     pub table: String,
+    /// All that a query sees, also those that the catalog itself holds.
     pub rows: u64,
+    /// Parquet files alone; 0 where the catalog itself holds the rows.
     pub files: u64,
+    /// Of these files together.
     pub bytes: u64,
 }
 
+/// A state of the lake that can still be read.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SnapshotInfo {
+    /// What `posedata query --at` takes; later snapshots have greater ones.
     pub version: u64,
     /// UTC
     pub time: String,
+    /// What the commit did: DuckLake's map of kinds of changes to tables, as text.
     pub changes: String,
 }
 
 /// What `posedata lake info` shows.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LakeInfo {
+    /// The lake's folder, or the address of its database.
     pub path: PathBuf,
+    /// Of this lake; an older one may lack tables and columns.
     pub format_version: i32,
+    /// Ordered by name; views are not among them.
     pub tables: Vec<TableInfo>,
+    /// Those that have not been expired, the oldest first.
     pub snapshots: Vec<SnapshotInfo>,
+    /// Of the catalog's file, or of its tables in the database with their indexes.
     pub catalog_bytes: u64,
 }
 

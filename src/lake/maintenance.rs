@@ -35,40 +35,55 @@ const REWRITE_THRESHOLD: f64 = 0.1;
 /// What `posedata lake compact` did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CompactReport {
+    /// Every table of the lake, also where there was nothing to do.
     pub tables: Vec<CompactedTable>,
+    /// Files whose hashes were not in the table `files` before.
     pub checksums_recorded: u64,
 }
 
+/// The files that the newest snapshot needed of a table, before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CompactedTable {
+    /// Its name, without the lake's own.
     pub table: String,
+    /// Parquet files when the command began.
     pub files_before: u64,
+    /// Parquet files when it ended; others may have committed meanwhile.
     pub files_after: u64,
+    /// Of `files_before` together.
     pub bytes_before: u64,
+    /// Of `files_after` together; the old files stay on the disk for older snapshots.
     pub bytes_after: u64,
 }
 
 /// Which snapshots stay; the newest always does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
+    /// As many as this, counted from the newest.
     Newest(NonZeroUsize),
+    /// Those that were committed less than this long ago.
     YoungerThan(Duration),
 }
 
 /// What `posedata lake expire` did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExpireReport {
+    /// Versions of the snapshots that are gone, ascending.
     pub expired: Vec<u64>,
+    /// How many snapshots are left.
     pub kept: u64,
     /// Files that no snapshot needs any more, and their bytes; `posedata lake vacuum` deletes them.
     pub unneeded_files: u64,
+    /// Of `unneeded_files` together.
     pub unneeded_bytes: u64,
 }
 
 /// Whether to do it, or to tell what would be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
+    /// It is done.
     Real,
+    /// Nothing is changed; the report says what would be.
     DryRun,
 }
 
@@ -77,10 +92,13 @@ pub enum Execution {
 pub struct VacuumReport {
     /// Files that no snapshot needs any more.
     pub unneeded_files: u64,
+    /// Of `unneeded_files` together.
     pub unneeded_bytes: u64,
     /// What killed processes had left behind.
     pub abandoned_files: u64,
+    /// Of `abandoned_files` together.
     pub abandoned_bytes: u64,
+    /// Folders that were deleted; 0 when nothing was to be changed, and for files in a bucket.
     pub empty_folders: u64,
     /// Files that living processes work on; they stay.
     pub files_in_work: u64,

@@ -14,24 +14,41 @@ use crate::metrics::Quality;
 /// A row of the `videos` table; its columns' comments are in `schemas/videos.sql`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoRecord {
+    /// First 32 hex digits of the BLAKE3 hash of the file's bytes, wherever it lies.
     pub video_id: String,
+    /// As `--sport-type` says; the partition of the video's rows.
     pub sport: String,
+    /// Without its folder.
     pub file_name: String,
+    /// Absolute path, or the address, from which it was ingested.
     pub path: String,
+    /// Size of the file as it was ingested.
     pub file_bytes: u64,
+    /// Of the first picture as displayed: with square pixels, after rotation.
     pub width_px: u32,
+    /// Of the first picture as displayed; later ones are scaled to its size.
     pub height_px: u32,
+    /// Clockwise turn from the stored to the displayed picture: 0, 90, 180 or 270.
     pub rotation_deg: u16,
+    /// The video stream's tag (FOURCC).
     pub codec: String,
+    /// Mean rate by the true timestamps, without pauses; `None` where no time passes.
     pub fps: Option<f64>,
+    /// Frames decoded, with or without a pose.
     pub frame_count: u64,
+    /// From the first frame to the end of the last.
     pub duration_secs: f64,
+    /// Frames with at least one pose.
     pub pose_frame_count: u64,
+    /// `lite`, `full` or `heavy`.
     pub pose_model: String,
+    /// Of the landmark model's source file, not of what it was converted to.
     pub pose_model_sha256: String,
     /// JSON
     pub config: String,
+    /// BLAKE3 of `config`, 32 hex digits; an ingest with the same one has nothing to do.
     pub config_hash: String,
+    /// How the pictures are stored, and how many of them are damaged.
     pub picture: PictureRecord,
     /// How many times slower the file plays than things happened; `None` where its times are real.
     pub slow_motion_factor: Option<f64>,
@@ -44,19 +61,26 @@ pub struct VideoRecord {
 /// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PictureRecord {
+    /// Of the first picture as it is stored, before pixels are made square and turned.
     pub coded_width_px: Option<u32>,
+    /// Of the first picture as it is stored, before pixels are made square and turned.
     pub coded_height_px: Option<u32>,
+    /// Whether stored pictures are mirrored, left to right, before they are turned for display.
     pub mirrored: Option<bool>,
+    /// Transfer characteristics by FFmpeg's name; `smpte2084` and `arib-std-b67` are HDR.
     pub color_transfer: Option<String>,
     /// JSON
     pub size_changes: Option<String>,
+    /// Frames reported as damaged, and pictures that could not be decoded at all.
     pub corrupt_frame_count: u64,
 }
 
 /// What is known of a video in the lake before it is looked at again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestedVideo {
+    /// Without its folder; other videos may have the same.
     pub file_name: String,
+    /// Tells whether another ingest would make the same rows; 32 hex digits.
     pub config_hash: String,
     /// A path, or an address.
     pub path: String,
@@ -67,15 +91,23 @@ pub struct IngestedVideo {
 /// A row of the `persons` table; its columns' comments are in `schemas/persons.sql`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PersonRecord {
+    /// Number within the video, from 0, in the order of appearance.
     pub person: u16,
     /// At most one of a video's persons is.
     pub is_main: bool,
+    /// The first frame in which the person is seen, from 0.
     pub first_frame: u64,
+    /// The last frame in which the person is seen, included.
     pub last_frame: u64,
+    /// Frames in which the person is seen; those between, when the person was lost, do not count.
     pub frame_count: u64,
+    /// Time of `first_frame` from the video's first one; real seconds in slow motion.
     pub first_time_secs: f64,
+    /// Time of `last_frame`, likewise.
     pub last_time_secs: f64,
+    /// That the tracked region shows a person, 0..1; over the frames in which the person is seen.
     pub mean_probability: f64,
+    /// Of the 33 landmarks, 0..1; over the frames in which the person is seen.
     pub mean_visibility: f64,
     /// Fractions of the picture's width and height.
     pub mean_center: [f64; 2],

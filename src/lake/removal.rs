@@ -17,13 +17,18 @@ use super::session::Lake;
 /// What `posedata remove` did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RemoveReport {
+    /// Videos that were in the lake and are not any more.
     pub videos: u64,
+    /// Every table with rows of videos, `videos` last, also where nothing was deleted.
     pub tables: Vec<RemovedRows>,
 }
 
+/// How many rows one table has lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RemovedRows {
+    /// Its name, without the lake's own.
     pub table: String,
+    /// Of all removed videos together.
     pub rows: u64,
 }
 

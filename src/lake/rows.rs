@@ -10,7 +10,9 @@ use crate::pose::{ImageLandmark, PersonPose};
 /// One person in one frame, as the lake stores it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PersonRow {
+    /// In the steps that the lake's columns hold: rounded before it is measured.
     pub pose: PersonPose,
+    /// Of the rounded pose and, for speeds, of the frames before.
     pub metrics: FrameMetrics,
 }
 

@@ -25,15 +25,18 @@ pub fn run_id(started_at: UtcTime) -> String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
+    /// Every video that was asked for is in the lake.
     Ok,
     /// Some videos failed, the others are in the lake.
     SomeFailed,
     /// The command could not do its work.
     Failed,
+    /// Called off before its end; what was committed stays.
     Interrupted,
 }
 
 impl RunOutcome {
+    /// As the column `outcome` has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -49,29 +52,48 @@ impl RunOutcome {
 pub struct RunError {
     /// The video; `None` for what ended the run as a whole.
     pub path: Option<PathBuf>,
+    /// What was wrong and what to do about it, as the command shows it.
     pub message: String,
 }
 
 /// A row of the `runs` table; the columns' comments in `schemas/runs.sql` say what they mean.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunRecord {
+    /// Start to the second in UTC, and eight hex digits: sorts by start.
     pub run_id: String,
+    /// Without `posedata`: `ingest`, for example.
     pub command: String,
+    /// The whole line, quoted for a shell; secrets are replaced by `***`.
     pub command_line: String,
+    /// When the command had read its settings and began to work.
     pub started_at: UtcTime,
+    /// From `started_at` to the end, on a clock that is never set.
     pub elapsed_secs: f64,
+    /// Of the run as a whole; `errors` tells of single videos.
     pub outcome: RunOutcome,
+    /// Of the program that ran: `MAJOR.MINOR.PATCH`.
     pub posedata_version: String,
+    /// The validated settings, defaults filled in.
     pub config: serde_json::Value,
+    /// The machine, as the process may use it.
     pub host: HostFacts,
+    /// Videos that were new to the lake.
     pub videos_ingested: u64,
+    /// Videos whose rows took the place of earlier ones.
     pub videos_replaced: u64,
+    /// Videos that were in the lake already, made with the same settings.
     pub videos_skipped: u64,
+    /// Videos that are named in `errors`.
     pub videos_failed: u64,
+    /// Frames that went through the pose models and into the lake.
     pub frames: u64,
+    /// Busy seconds of each stage by name, all videos together; stages overlap.
     pub stages: serde_json::Value,
+    /// The most that the process had resident; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// What the run was allowed; `None` where there was no limit.
     pub memory_budget_bytes: Option<u64>,
+    /// One for each video that failed, or the one that ended the run; empty when all went well.
     pub errors: Vec<RunError>,
 }
 

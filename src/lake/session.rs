@@ -56,6 +56,7 @@ impl Drop for Attachment<'_> {
 /// A session that has the lake attached for reading.
 pub struct LakeReader {
     // Fields are dropped in this order: what is spilled goes after who spills it.
+    /// Has the lake attached as [`LAKE_NAME`], and may still do anything.
     pub connection: Connection,
     /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
     pub format_version: i32,
@@ -203,6 +204,7 @@ impl Lake {
         })
     }
 
+    /// Where the lake of this session lies.
     pub fn paths(&self) -> &LakePaths {
         &self.paths
     }

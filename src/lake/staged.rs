@@ -43,11 +43,13 @@ impl StagedFile {
         &self.path
     }
 
-    pub fn row_count(&self) -> u64 {
+    /// Rows of all row groups.
+    pub(super) fn row_count(&self) -> u64 {
         self.row_count
     }
 
-    pub fn byte_size(&self) -> u64 {
+    /// Length of the whole file, footer included.
+    pub(super) fn byte_size(&self) -> u64 {
         self.byte_size
     }
 

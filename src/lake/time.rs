@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 pub struct UtcTime(i64);
 
 impl UtcTime {
+    /// By the system's clock; 1970 where that is set to a time before.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self(since.map_or(0, |since| since.as_micros() as i64))

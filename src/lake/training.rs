@@ -9,40 +9,64 @@ use super::time::UtcTime;
 /// what they mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingRecord {
+    /// A resumed run keeps it.
     pub run_id: String,
+    /// Also that of the run's folder.
     pub name: String,
     /// RFC 3339.
     pub started_at: String,
+    /// `finished`, `stopped_early`, `out_of_time`, `interrupted` or `failed`.
     pub outcome: String,
+    /// Why a failed run failed; `None` for all others.
     pub error: Option<String>,
+    /// The base model as it was given: a name, a folder or a file.
     pub base: String,
+    /// Name of a dataset of the lake, or the path of a file from elsewhere.
     pub dataset: String,
+    /// The lake's snapshot that the dataset was built from; `None` for a file from elsewhere.
     pub dataset_snapshot: Option<u64>,
+    /// Of all tokens and of which of them are learned, 64 hex digits.
     pub data_blake3: String,
     /// JSON
     pub settings: String,
+    /// How many were trained on, each counted once.
     pub train_examples: u64,
+    /// How many validated; 0 where there is no valid split.
     pub valid_examples: u64,
     /// `None` where the run failed.
     pub result: Option<TrainingResult>,
+    /// The most that the newest session had resident; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// Absolute path of the adapter's folder.
     pub folder: String,
 }
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingResult {
+    /// Numbers of the adapter; the base model's do not count.
     pub parameters: u64,
+    /// Updates of the adapter, over all sessions.
     pub steps: u64,
+    /// How often everything was learned; the last time may be a part.
     pub epochs: f64,
+    /// Of all steps, repeated ones counted again.
     pub tokens: u64,
+    /// Nats per target of the first step, before it; `None` where there was no step.
     pub first_train_loss: Option<f64>,
+    /// The same of the last step.
     pub last_train_loss: Option<f64>,
+    /// Nats per target before the first step: the base model's; `None` without a valid split.
     pub first_valid_loss: Option<f64>,
+    /// The same of the newest evaluation.
     pub last_valid_loss: Option<f64>,
+    /// The same of the best evaluation, whose adapter is the result.
     pub best_valid_loss: Option<f64>,
+    /// Steps done before the best evaluation; `None` without a valid split.
     pub best_step: Option<u64>,
+    /// Of all sessions from their first step on, evaluations included.
     pub training_secs: f64,
+    /// In steps alone, without evaluations.
     pub tokens_per_sec: f64,
 }
 

@@ -56,6 +56,7 @@ impl PoseRow {
 pub struct StagedVideo {
     /// `None` when nobody was found in the whole video.
     pub landmarks: Option<StagedFile>,
+    /// Has rows for all frames, also those without a pose.
     pub metrics: StagedFile,
     /// Bytes of both files.
     pub byte_size: u64,

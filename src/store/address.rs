@@ -19,6 +19,7 @@ pub enum Address {
 /// A bucket, and an object's key in it or the beginning of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Address {
+    /// Never empty; letters, digits, `.`, `-` and `_`.
     pub bucket: String,
     /// As it is, never percent-encoded; may be empty.
     pub key: String,

@@ -30,8 +30,11 @@ const HASH_NAME: &str = "blake3";
 /// What is known of an object without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
+    /// From the bucket's root, whatever prefix was listed; never percent-encoded.
     pub key: String,
+    /// Length of the content, without what the store keeps beside it.
     pub byte_size: u64,
+    /// The store's mark of this content, which changes with it; `None` where it gives none.
     pub etag: Option<String>,
     /// When it was put there.
     pub modified: SystemTime,

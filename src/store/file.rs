@@ -11,6 +11,7 @@ use crate::sync::Cancellation;
 /// What is known of a file at an address before it is fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteFile {
+    /// Where it lies.
     pub address: Address,
     /// `None` where the server does not say.
     pub byte_size: Option<u64>,

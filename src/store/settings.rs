@@ -17,7 +17,9 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// Keys that sign requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Keys {
+    /// What `AWS_ACCESS_KEY_ID`, or AWS's file, holds.
     pub id: Secret,
+    /// What `AWS_SECRET_ACCESS_KEY`, or AWS's file, holds.
     pub secret: Secret,
     /// For keys that are valid for a while.
     pub token: Option<Secret>,
@@ -28,6 +30,7 @@ pub struct S3Keys {
 pub struct S3Settings {
     /// `None`: the machine's role, or what else AWS's chain of providers finds.
     pub keys: Option<S3Keys>,
+    /// `us-east-1` where none is named.
     pub region: String,
     /// A server that is not AWS's, with its scheme.
     pub endpoint: Option<String>,

@@ -358,7 +358,10 @@ fn a_cancelled_ingest_leaves_nothing_behind() {
     cancelled.cancel();
     let summary = ingest::run(&config, &backends, &open, &Silent, &cancelled).expect("a summary");
     assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Cancelled)), 1);
-    assert_eq!(rows(&lake, "videos"), 0);
+    // Perhaps not even a lake.
+    if lake.exists() {
+        assert_eq!(rows(&lake, "videos"), 0);
+    }
     assert_eq!(parquet_files(&lake), Vec::<PathBuf>::new());
 }
 
