@@ -136,7 +136,11 @@ def _add_options(command: argparse.ArgumentParser, writes_files: bool) -> None:
             "[%(default)s]",
         )
     command.add_argument(
-        "--cores-per-task", metavar="N", type=_count, default=1, help="cores of a task [%(default)s]"
+        "--cores-per-task",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="cores of a task [%(default)s]",
     )
     command.add_argument(
         "--memory-per-task", metavar="SIZE", type=_size, help="memory of a task [1GiB a core]"
@@ -163,12 +167,8 @@ def _add_options(command: argparse.ArgumentParser, writes_files: bool) -> None:
         help="begin a cluster of N workers on this machine, for this run",
     )
     command.add_argument("--report", metavar="FILE.json", help="write a report of the run")
-    command.add_argument(
-        "--json", action="store_true", help="print the report to standard output"
-    )
-    command.add_argument(
-        "-q", "--quiet", action="store_true", help="tell nothing but errors"
-    )
+    command.add_argument("--json", action="store_true", help="print the report to standard output")
+    command.add_argument("-q", "--quiet", action="store_true", help="tell nothing but errors")
 
 
 def parse(engine_name: str, argv: Sequence[str]) -> argparse.Namespace:
@@ -362,13 +362,13 @@ def _read_names(inputs: Sequence[str]) -> list[str]:
 
 
 def _videos_of_inputs(inputs: Sequence[str], output: str | None) -> list[Video]:
-    outputs = None if output is None else output.rstrip("/") + "/"
+    outputs = (output or "").rstrip("/") + "/"
     given = [_core.absolute(each) for each in inputs]
     videos = []
     for listed in _core.list_videos(inputs) if inputs else []:
         path, n_bytes = listed["path"], listed.get("bytes")
         # Annotated videos of an earlier run are no inputs, unless somebody says so.
-        is_output = outputs is not None and path.startswith(outputs)
+        is_output = output is not None and path.startswith(outputs)
         if is_output and not any(f"{each}/".startswith(outputs) for each in given):
             continue
         videos.append(Video(path, path, n_bytes))

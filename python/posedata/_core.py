@@ -7,6 +7,7 @@ Resident are one line of the program's output and the end of its standard error.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import json
 import os
@@ -18,7 +19,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Union
@@ -117,7 +118,9 @@ def never() -> bool:
     return False
 
 
-def work(call: Call, is_stopped: Callable[[], bool] = never) -> Iterator[list[dict[str, Any]]]:
+def work(
+    call: Call, is_stopped: Callable[[], bool] = never
+) -> Generator[list[dict[str, Any]], None, None]:
     """Runs the program and yields its events, some at a time, as plain values.
 
     The last one is always `ended`. When `is_stopped` says so, or the generator is closed, or an
@@ -140,9 +143,7 @@ def _append(batch: list[Event], event: Event) -> None:
     """Only the last progress of each video is worth handing on."""
     if event.event == _events.PROGRESS:
         batch[:] = [
-            each
-            for each in batch
-            if each.event != _events.PROGRESS or each.video != event.video
+            each for each in batch if each.event != _events.PROGRESS or each.video != event.video
         ]
     batch.append(event)
 
@@ -326,10 +327,8 @@ class _Process:
     def _kill_group(self) -> None:
         """The program leads a session of its own, so nobody else is in its group."""
         if self._process.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 def message_of(lines: Iterable[str]) -> str:
@@ -522,9 +521,7 @@ def query(
         import pyarrow
         from pyarrow import ipc
     except ImportError as error:
-        raise ImportError(
-            "posedata.query needs pyarrow: pip install 'posedata[arrow]'"
-        ) from error
+        raise ImportError("posedata.query needs pyarrow: pip install 'posedata[arrow]'") from error
     arguments = ["query", "--format", "arrow"]
     if lake is not None:
         arguments += ["--lake", os.fspath(lake)]

@@ -137,7 +137,7 @@ def _stem(path: str) -> str:
 def _n_common(folders: Sequence[Sequence[str]]) -> int:
     """How many parts all of them begin with."""
     n_common = 0
-    for parts in zip(*folders):
+    for parts in zip(*folders, strict=False):
         if len(set(parts)) > 1:
             break
         n_common += 1

@@ -3,8 +3,8 @@
     python -m posedata.dask ingest s3://clips/ --lake postgres://posedata@db/lake --address tcp://head:8786
 
 Each task runs in a thread of a worker. Dask cannot interrupt a thread, so a task looks by itself
-whether it is still wanted: an event of the cluster tells it of a signal, the worker's own state that
-the driver is gone.
+whether it is still wanted: an event of the cluster tells it of a signal, the worker's own state
+that the driver is gone.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     ray job submit -- python -m posedata.ray ingest s3://clips/ --lake postgres://posedata@db/lake
 
-A task is a generator that yields the program's events; Ray ends it with its node, its worker and its
-driver, and the program ends with it.
+A task is a generator that yields the program's events; Ray ends it with its node, its worker and
+its driver, and the program ends with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OBJECT_STORE_BYTES = 80_000_000
 
 
 def _work(call: Call) -> Iterator[list[dict[str, Any]]]:
-    """What a worker of Ray runs. Cancelling raises KeyboardInterrupt in it, which ends the program."""
+    """What a worker of Ray runs. Cancelling raises KeyboardInterrupt in it, which ends all."""
     yield from work(call)
 
 

@@ -1,4 +1,4 @@
-"""What tests share: a stand-in for the program with its lake and videos, and drivers as processes."""
+"""What tests share: a stand-in for the program with lake and videos, and drivers as processes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ HERE = Path(__file__).resolve().parent
 # How long anything in a test may take; a test that needs it fails.
 PATIENCE_SECS = 60.0
 
+# Processes that tests start, and workers of engines, find the package as this process does.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])
+)
+
 
 def wait_until(what: str, is_true: Callable[[], Any], secs: float = PATIENCE_SECS) -> float:
     """Waits for a condition; the seconds that it took."""
@@ -32,7 +37,7 @@ def wait_until(what: str, is_true: Callable[[], Any], secs: float = PATIENCE_SEC
 
 
 def process_state(pid: int) -> str | None:
-    """The kernel's letter for a process: Z is one that nobody waited for; None where there is none."""
+    """The kernel's letter for a process: Z is one that nobody waited for; None is no process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -159,12 +164,10 @@ def start_driver(tmp_path: Path) -> Iterator[StartDriver]:
     started: list[Driver] = []
 
     def start(*command: str, **environment: str) -> Driver:
-        driver = Driver(command, tmp_path, {"PYTHONPATH": str(HERE.parent), **environment})
+        driver = Driver(command, tmp_path, environment)
         started.append(driver)
         return driver
 
     yield start
     for driver in started:
         driver.end()
-
-

@@ -56,12 +56,12 @@ class Standin:
     def run(self) -> int:
         command = self.argv[0]
         if command == "list":
-            return self.list()
+            return self.list_videos()
         if command == "query":
             return self.query()
         return self.work()
 
-    def list(self) -> int:
+    def list_videos(self) -> int:
         found: list[dict[str, Any]] = []
         for name in self.operands():
             if "://" in name:
@@ -77,7 +77,8 @@ class Standin:
 
     def query(self) -> int:
         if self.option("--format") == "json":
-            print(json.dumps([json.loads(p.read_text()) for p in sorted(self.committed())]))
+            rows = [json.loads(path.read_text()) for path in sorted(self.committed())]
+            print(json.dumps(rows))
             return 0
         import pyarrow as pa
 

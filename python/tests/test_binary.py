@@ -29,9 +29,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "bin" / "python"))
-    monkeypatch.setattr(
-        sysconfig, "get_path", lambda *_, **__: str(tmp_path / "venv" / "bin")
-    )
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_, **__: str(tmp_path / "venv" / "bin"))
     return tmp_path
 
 

@@ -88,7 +88,8 @@ def test_engines_have_the_same_options(capsys: pytest.CaptureFixture[str]) -> No
     for module, engine in ((ray, ray.RayEngine), (dask, dask.DaskEngine)):
         with pytest.raises(SystemExit):
             main(module.NAME, engine, ["ingest", "--help"])
-        texts.append(capsys.readouterr().out.replace(module.NAME, "X"))
+        text = capsys.readouterr().out.replace(module.NAME, "X")
+        texts.append(" ".join(text.split()))
     assert texts[0] == texts[1]
 
 

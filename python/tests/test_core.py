@@ -241,9 +241,7 @@ def words(table: Any) -> list[str]:
 
 
 def test_query_gives_a_table(standin: Standin) -> None:
-    table = posedata.query(
-        "select 1", lake=standin.lake, params={"name": "x y", "yes": True}, at=3
-    )
+    table = posedata.query("select 1", lake=standin.lake, params={"name": "x y", "yes": True}, at=3)
     assert table.schema.names == ["word", "number"]
     assert words(table) == [
         "query",

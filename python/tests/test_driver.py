@@ -70,8 +70,8 @@ def run(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_the_largest_goes_first_and_short_ones_together(standin: Standin, run: Run) -> None:
     small = [standin.video(f"small{i}", 100) for i in range(6)]
-    paths = [*small, standin.video("large", 5000), standin.video("middle", 900)]
-    videos = run(*paths)
+    paths = [*small, standin.video("large", 5000), standin.video("middle", 1000)]
+    videos = run(*paths, batch_bytes=1000)
     assert standin.calls() == [["large"], ["middle"], [f"small{i}" for i in range(6)]]
     assert {v.outcome for v in videos.values()} == {"ingested"}
     assert standin.committed() == sorted(videos)
@@ -132,9 +132,7 @@ def test_retries_end(standin: Standin, run: Run) -> None:
     assert run.stream.getvalue().count("trying again") == 1
 
 
-def test_a_killed_program_costs_only_the_video_that_was_in_work(
-    standin: Standin, run: Run
-) -> None:
+def test_a_killed_program_costs_only_the_video_that_was_in_work(standin: Standin, run: Run) -> None:
     names = [f"v{i}" for i in range(16)]
     paths = [standin.video(each, frames=1) for each in names]
     paths[1] = standin.video("v1", do="die", times=1, linger=0.7)

@@ -20,7 +20,7 @@ def sizes(planned: list[Video], batch_bytes: int, slots: int) -> list[list[int |
 
 def test_the_largest_come_first_and_short_ones_share_a_call() -> None:
     some = videos(10, 200, 30, 30, 100, 30, 10)
-    assert sizes(some, 100, 1) == [[200], [100], [30, 30, 30], [10, 10]]
+    assert sizes(some, 100, 1) == [[200], [100], [30, 30, 30, 10], [10]]
 
 
 def test_what_fits_exactly_fills_a_call() -> None:
@@ -55,9 +55,7 @@ def test_no_video_is_lost_or_comes_twice() -> None:
 
 
 def test_videos_of_one_name_write_into_folders_of_their_own() -> None:
-    found = output_subfolders(
-        ["/d/a/clip.mp4", "/d/b/clip.mov", "/d/b/clip.MP4", "/d/b/other.mp4"]
-    )
+    found = output_subfolders(["/d/a/clip.mp4", "/d/b/clip.mov", "/d/b/clip.MP4", "/d/b/other.mp4"])
     assert found == {
         "/d/a/clip.mp4": "a",
         "/d/b/clip.mov": "b/clip.mov",
