@@ -191,7 +191,7 @@ def test_one_node_without_models_does_not_end_the_run(standin: Standin, run: Run
                 self._reports.put(report)
                 return
             super().submit(task_id, call)
-            self._threads[-1].join()
+            self.futures[-1].result()
 
     paths = [standin.video(f"v{i}", 1000) for i in range(8)]
     videos = run(*paths, engine_type=OneBadNode, batch_bytes=1000)
@@ -204,7 +204,7 @@ def test_a_lost_cluster_ends_the_run_with_what_was_done(standin: Standin, run: R
             if task_id > 3:
                 raise EngineLostError("it is gone")
             super().submit(task_id, call)
-            self._threads[-1].join()
+            self.futures[-1].result()
 
     paths = [standin.video(f"v{i}", 1000) for i in range(8)]
     run(*paths, engine_type=Vanishing, batch_bytes=1000)

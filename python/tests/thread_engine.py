@@ -6,6 +6,7 @@ import os
 import queue
 import sys
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from posedata import _events
 from posedata._command import EngineOptions, main
@@ -18,27 +19,21 @@ class ThreadEngine:
     name = "threads"
 
     def __init__(self, options: EngineOptions) -> None:
-        self._room = threading.Semaphore(options.local or 1)
         self._n_slots = options.local or 1
+        self._executor = ThreadPoolExecutor(self._n_slots)
+        self.futures: list[Future[None]] = []
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self.is_closed = False
-        self.calls: list[Call] = []
 
     def slots(self) -> int:
         return self._n_slots
 
     def submit(self, task_id: int, call: Call) -> None:
-        self.calls.append(call)
-        thread = threading.Thread(target=self._run, args=(task_id, call), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self.futures.append(self._executor.submit(self._run, task_id, call))
 
     def _run(self, task_id: int, call: Call) -> None:
-        with self._room:
-            for batch in work(call, self._stop.is_set):
-                self._reports.put(Report(task_id, tuple(Event.of(each) for each in batch)))
+        for batch in work(call, self._stop.is_set):
+            self._reports.put(Report(task_id, tuple(Event.of(each) for each in batch)))
         self._reports.put(Report(task_id, is_end=True))
 
     def wait(self, timeout_secs: float) -> list[Report]:
@@ -52,9 +47,7 @@ class ThreadEngine:
 
     def close(self) -> None:
         self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        self.is_closed = True
+        self._executor.shutdown()
 
 
 class LosingEngine(ThreadEngine):
@@ -64,8 +57,7 @@ class LosingEngine(ThreadEngine):
         if task_id > 1:
             super()._run(task_id, call)
             return
-        with self._room:
-            told = [Event.of(each) for batch in work(call, self._stop.is_set) for each in batch]
+        told = [Event.of(each) for batch in work(call, self._stop.is_set) for each in batch]
         assert told[-1].event == _events.ENDED
         self._reports.put(Report(task_id, is_end=True, error="the worker was lost"))
 
