@@ -317,7 +317,11 @@ def run(engine_name: str, open_engine: OpenEngine, arguments: argparse.Namespace
     try:
         # Engines catch signals of their own while they begin.
         signals.catch()
-        progress.note(f"{_n_videos(len(videos))}, {engine.slots()} at once on {engine_name}")
+        n_slots = engine.slots()
+        progress.note(f"{_n_videos(len(videos))}, {n_slots} at once on {engine_name}")
+        if n_slots == 0:
+            wanted = f"{cores} cores and {memory_bytes >> 20} MiB"
+            progress.note(f"note: waiting for a worker with {wanted} for a task; there is none now")
         outcome = drive(config, videos, engine, progress, signals.is_stopped)
     finally:
         engine.close()

@@ -23,6 +23,10 @@ from posedata._events import Event
 NAME = "ray"
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 LOOPBACK = "127.0.0.1"
+# For clusters that are begun here: Ray is to tell nobody of its use, and to take the address that it
+# is given. On Linux it replaces 127.0.0.1 by an address that all the network reaches unless it is told
+# that there are no clusters, which then binds all its servers to 127.0.0.1.
+LOCAL_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # The least that Ray accepts; events are a few kilobytes.
 OBJECT_STORE_BYTES = 80_000_000
 
@@ -38,12 +42,18 @@ class RayEngine:
     name = NAME
 
     def __init__(self, options: EngineOptions) -> None:
+        if options.local is not None:
+            # Ray reads them when it is imported.
+            os.environ.update(LOCAL_VARIABLES)
         try:
             import ray
         except ImportError as error:
             raise PosedataError("Ray is not installed: pip install 'posedata[ray]'") from error
         self._ray = ray
         self._options = options
+        self._running: dict[int, Any] = {}
+        self._slots = 0
+        self._slots_at = float("-inf")
         _connect(ray, options)
         # What may be tried again is decided by the driver, which knows what is in the lake already.
         self._work = ray.remote(_work).options(
@@ -53,9 +63,6 @@ class RayEngine:
             max_retries=0,
             name="posedata",
         )
-        self._running: dict[int, Any] = {}
-        self._slots = 0
-        self._slots_at = float("-inf")
 
     def slots(self) -> int:
         """Counted by nodes: a task does not run half on one and half on another."""
@@ -134,8 +141,6 @@ def _connect(ray: Any, options: EngineOptions) -> None:
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
         if options.local is not None:
-            # Only for a cluster that is begun here: nothing leaves the machine.
-            os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
             ray.init(
                 address="local",
                 num_cpus=options.local * options.cores,

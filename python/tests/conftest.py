@@ -20,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 # How long anything in a test may take; a test that needs it fails.
 PATIENCE_SECS = 60.0
 
+MARK = "POSEDATA_TEST_MARK"
+
 # Processes that tests start, and workers of engines, find the package as this process does.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])
@@ -114,6 +116,8 @@ class Driver:
         self.folder = folder
         self.report_file = folder / f"report-{time.monotonic_ns()}.json"
         self.log = self.report_file.with_suffix(".log")
+        # By this all processes are found that come of it.
+        self.mark = f"{MARK}={self.log}"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *command, "--report", str(self.report_file)],
@@ -121,7 +125,7 @@ class Driver:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**os.environ, **environment},
+                env={**os.environ, **environment, MARK: str(self.log)},
                 start_new_session=True,
             )
 
@@ -148,6 +152,19 @@ class Driver:
     def interrupt_group(self) -> None:
         """As a terminal does on Ctrl-C."""
         os.killpg(self.process.pid, signal.SIGINT)
+
+    def offspring(self) -> dict[int, str]:
+        """All processes that came of the driver and are there, with their commands."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if self.mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = command.decode(errors="replace")
+            except OSError:
+                continue
+        found.pop(self.process.pid, None)
+        return found
 
     def end(self) -> None:
         if self.process.poll() is None:
