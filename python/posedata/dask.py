@@ -30,9 +30,11 @@ LOOPBACK = "127.0.0.1"
 ASK_SECS = 10.0
 # States of a task that the scheduler has released while its thread goes on.
 UNWANTED_STATES = ("cancelled", "resumed")
+ENDING_STATUSES = ("closing", "closed", "failed")
 # Names under which workers may declare what they have, `dask worker --resources "cores=8"`.
 CORES, MEMORY = "cores", "memory"
-CLOSE_SECS = 10.0
+IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+CLOSE_SECS = 3.0
 
 
 def _work(call: Call, task_id: int, topic: str, stop_name: str) -> list[dict[str, Any]]:
@@ -56,7 +58,8 @@ def _work(call: Call, task_id: int, topic: str, stop_name: str) -> list[dict[str
                 time.sleep(1.0)
 
     def is_stopped() -> bool:
-        if is_set.is_set():
+        # A worker that has lost its scheduler waits for its threads before it ends.
+        if is_set.is_set() or worker.status.name in ENDING_STATUSES:
             return True
         task = worker.state.tasks.get(key)
         return task is None or task.state in UNWANTED_STATES
@@ -164,8 +167,12 @@ class DaskEngine:
         return reports
 
     def cancel(self) -> None:
-        # Cancelling a future does not stop a task that runs, and takes its answer away.
+        # Cancelling a future does not stop a task that runs, and takes its answer away; so it is only
+        # done with those that wait for a worker.
         self._stop.set()
+        with_workers = {str(key) for keys in self._client.processing().values() for key in keys}
+        waiting = [each for each in self._futures.values() if str(each.key) not in with_workers]
+        self._client.cancel(waiting)
 
     def close(self) -> None:
         if self._client is not None:
@@ -199,6 +206,8 @@ def _local_cluster(distributed: Any, n_workers: int) -> Any:
         # The program keeps to its own limit, and Dask would only measure the worker around it.
         memory_limit=0,
         silence_logs=logging.CRITICAL,
+        # A terminal's Ctrl-C reaches the workers too, which would end before their programs do.
+        preload=[IGNORE_INTERRUPTS],
     )
 
 
