@@ -23,10 +23,16 @@ from posedata._events import Event
 NAME = "ray"
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 LOOPBACK = "127.0.0.1"
-# For clusters that are begun here: Ray is to tell nobody of its use, and to take the address that it
-# is given. On Linux it replaces 127.0.0.1 by an address that all the network reaches unless it is told
-# that there are no clusters, which then binds all its servers to 127.0.0.1.
-LOCAL_VARIABLES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# For clusters that are begun here.
+LOCAL_VARIABLES = {
+    # Nobody is told of the use of Ray.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # On Linux, Ray replaces 127.0.0.1 by an address that all the network reaches, unless it is told
+    # that this is no machine for clusters; then all its servers stay with 127.0.0.1.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # When the driver was killed, Ray's helpers look for its server that long before they end.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+}
 # The least that Ray accepts; events are a few kilobytes.
 OBJECT_STORE_BYTES = 80_000_000
 
