@@ -290,10 +290,13 @@ def run(engine_name: str, open_engine: OpenEngine, arguments: argparse.Namespace
     lake = _core.absolute(arguments.lake)
     output = _core.absolute(arguments.output) if writes_files else None
     inputs = _read_names(arguments.inputs)
-    if arguments.command == "ingest":
-        videos = _videos_of_inputs(inputs, output)
+    input_errors: list[str] = []
+    if arguments.command == "ingest" and output is not None:
+        videos, input_errors = _videos_of_inputs(inputs, output)
     else:
         videos = _videos_of_lake(lake, inputs)
+    for error in input_errors:
+        progress.error(error)
     cores = arguments.cores_per_task
     memory_bytes = arguments.memory_per_task or cores * DEFAULT_BYTES_PER_CORE
     config = Config(
@@ -325,8 +328,18 @@ def run(engine_name: str, open_engine: OpenEngine, arguments: argparse.Namespace
         outcome = drive(config, videos, engine, progress, signals.is_stopped)
     finally:
         engine.close()
-    exit_code = _exit_code(outcome, signals.number)
-    report = _report(engine_name, arguments, lake, outcome, exit_code, started)
+    exit_code = _exit_code(outcome, signals.number, input_errors)
+    report = {
+        "command": arguments.command,
+        "engine": engine_name,
+        "lake": lake,
+        "inputs": list(arguments.inputs),
+        "input_errors": input_errors,
+        "program_options": list(arguments.program_options),
+        "started_at": started.isoformat(timespec="seconds"),
+        **_report(outcome),
+        "exit_code": exit_code,
+    }
     if arguments.report is not None:
         _write(Path(arguments.report), report)
     if arguments.json:
@@ -341,13 +354,13 @@ def _exit_by_signal(number: int, _: FrameType | None) -> None:
     sys.exit(SIGNAL_BASE + number)
 
 
-def _exit_code(outcome: Outcome, signal_number: int | None) -> int:
+def _exit_code(outcome: Outcome, signal_number: int | None, input_errors: Sequence[str]) -> int:
     if outcome.is_stopped and signal_number is not None:
         return SIGNAL_BASE + signal_number
     is_bad = [video.outcome in (_events.FAILED, _events.CANCELLED) for video in outcome.videos]
     if outcome.fatal is not None and all(is_bad):
         return _core.UNABLE
-    return _core.SOME_FAILED if any(is_bad) else _core.SUCCESS
+    return _core.SOME_FAILED if any(is_bad) or input_errors else _core.SUCCESS
 
 
 def _read_names(inputs: Sequence[str]) -> list[str]:
@@ -365,20 +378,13 @@ def _read_names(inputs: Sequence[str]) -> list[str]:
     return names
 
 
-def _videos_of_inputs(inputs: Sequence[str], output: str | None) -> list[Video]:
-    outputs = (output or "").rstrip("/") + "/"
-    given = [_core.absolute(each) for each in inputs]
-    videos = []
-    for listed in _core.list_videos(inputs) if inputs else []:
-        path, n_bytes = listed["path"], listed.get("bytes")
-        # Annotated videos of an earlier run are no inputs, unless somebody says so.
-        is_output = output is not None and path.startswith(outputs)
-        if is_output and not any(f"{each}/".startswith(outputs) for each in given):
-            continue
-        videos.append(Video(path, path, n_bytes))
-    if not videos:
-        raise PosedataError(f"there are no videos in {', '.join(inputs) or 'the list of names'}")
-    return videos
+def _videos_of_inputs(inputs: Sequence[str], output: str) -> tuple[list[Video], list[str]]:
+    """The videos, and what could not be looked into."""
+    listed, errors = _core.list_videos(inputs, output) if inputs else ({}, [])
+    if not listed:
+        nothing = f"there are no videos in {', '.join(inputs) or 'the list of names'}"
+        raise PosedataError("\n".join([nothing, *errors]))
+    return [Video(path, path, n_bytes) for path, n_bytes in listed.items()], errors
 
 
 def _videos_of_lake(lake: str, names: Sequence[str]) -> list[Video]:
@@ -414,28 +420,13 @@ def _n_videos(n_videos: int) -> str:
     return "1 video" if n_videos == 1 else f"{n_videos} videos"
 
 
-def _report(
-    engine_name: str,
-    arguments: argparse.Namespace,
-    lake: str,
-    outcome: Outcome,
-    exit_code: int,
-    started: datetime,
-) -> dict[str, Any]:
-    counts = count_outcomes(outcome.videos)
+def _report(outcome: Outcome) -> dict[str, Any]:
     worked_on = [video for video in outcome.videos if video.outcome != "skipped"]
     return {
-        "command": arguments.command,
-        "engine": engine_name,
-        "lake": lake,
-        "inputs": list(arguments.inputs),
-        "program_options": list(arguments.program_options),
-        "started_at": started.isoformat(timespec="seconds"),
         "elapsed_secs": round(outcome.elapsed_secs, 3),
-        "exit_code": exit_code,
         "error": outcome.fatal,
         "tasks": outcome.n_tasks,
-        "counts": counts,
+        "counts": count_outcomes(outcome.videos),
         "frames": sum(video.frames or 0 for video in worked_on),
         "videos": [video.as_dict() for video in outcome.videos],
     }

@@ -343,8 +343,8 @@ def message_of(lines: Iterable[str]) -> str:
     return message[:MAX_MESSAGE_CHARS]
 
 
-def call_for_json(arguments: Sequence[str], folder: str | None = None) -> Any:
-    """What the program answers in JSON.
+def call_for_json(arguments: Sequence[str]) -> tuple[Any, str]:
+    """What the program answers in JSON, and what it says was wrong with a part of it.
 
     Raises:
         PosedataError: It could not; or it is not there.
@@ -354,18 +354,19 @@ def call_for_json(arguments: Sequence[str], folder: str | None = None) -> Any:
             [_program(), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            cwd=folder,
             check=False,
         )
     except OSError as error:
         raise PosedataError(f"cannot start posedata: {error}") from error
-    if done.returncode != SUCCESS:
-        message = message_of(done.stderr.decode(errors="replace").splitlines())
+    stderr = done.stderr.decode(errors="replace").splitlines()
+    if done.returncode not in (SUCCESS, SOME_FAILED):
+        message = message_of(stderr)
         raise PosedataError(message or _how_it_ended(done.returncode), done.returncode)
     try:
-        return json.loads(done.stdout)
+        answer = json.loads(done.stdout)
     except ValueError as error:
         raise PosedataError(f"posedata answered with something else than JSON: {error}") from error
+    return answer, "" if done.returncode == SUCCESS else "\n".join(filter(None, stderr))
 
 
 def _program() -> str:
@@ -375,17 +376,24 @@ def _program() -> str:
         raise PosedataError(str(error)) from error
 
 
-def list_videos(inputs: Sequence[str]) -> list[dict[str, Any]]:
-    """The videos that `ingest` would take of files, folders, prefixes and addresses: path and bytes.
+def list_videos(inputs: Sequence[str], output: str) -> tuple[dict[str, int | None], list[str]]:
+    """The videos that `ingest` would take of files, folders, prefixes and addresses.
 
-    A path comes once, absolute where it is one of a file system.
+    Args:
+        output: The folder of annotated videos, which is not searched unless it is an input.
+
+    Returns:
+        Their sizes in bytes by their paths, which are absolute where they are of a file system; and
+        what could not be looked into.
     """
-    videos: dict[str, dict[str, Any]] = {}
+    videos: dict[str, int | None] = {}
+    errors: list[str] = []
     for part in _parts(inputs):
-        for video in call_for_json(["list", "--json", "--", *part]):
-            path = absolute(str(video["path"]))
-            videos.setdefault(path, {**video, "path": path})
-    return list(videos.values())
+        listed, error = call_for_json(["list", "--json", "--output", output, "--", *part])
+        for video in listed:
+            videos.setdefault(absolute(str(video["path"])), video.get("bytes"))
+        errors += filter(None, [error])
+    return videos, errors
 
 
 def _parts(names: Sequence[str]) -> Iterator[list[str]]:
@@ -404,8 +412,8 @@ def _parts(names: Sequence[str]) -> Iterator[list[str]]:
 def lake_videos(lake: str) -> list[dict[str, Any]]:
     """Id, path, name and size of a lake's videos."""
     sql = "select video_id, path, file_name, file_bytes from videos order by video_id"
-    answer = call_for_json(["query", "--lake", lake, "--format", "json", "-e", sql])
-    return list(answer)
+    rows, _ = call_for_json(["query", "--lake", lake, "--format", "json", "-e", sql])
+    return list(rows)
 
 
 def absolute(path: PathLike) -> str:

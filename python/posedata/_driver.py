@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from posedata import _events
-from posedata._core import EVENT_OPTIONS, Call, Environment
+from posedata._core import EVENT_OPTIONS, UNABLE, Call, Environment
 from posedata._events import Event, VideoResult
 from posedata._plan import Share, Video, plan
 from posedata._progress import Progress, State
@@ -161,7 +161,7 @@ class _Run:
         self._n_planned = len(self._pending)
         self._n_tasks = 0
         self._n_fatal = 0
-        self._n_done = 0
+        self._finished: set[str] = set()
         self._n_failed = 0
         self._done_bytes = 0
         self._done_frames = 0
@@ -241,7 +241,7 @@ class _Run:
                 for video in task.share.videos:
                     self._results[video.name].host = event.host
             return
-        name = self._name_of(event.video, task)
+        name = self._name_of(event, task)
         if name is None:
             return
         if event.event in (_events.STARTED, _events.PROGRESS):
@@ -258,22 +258,26 @@ class _Run:
         if result.take(event):
             self._finish(name)
 
-    def _name_of(self, told: str | None, task: _Task | None) -> str | None:
-        if told is None:
+    def _name_of(self, event: Event, task: _Task | None) -> str | None:
+        """The video that is meant; of a lake's videos the program tells their paths."""
+        for told in (event.video, event.video_id):
+            if told in self._results:
+                return told
+        if event.video is None:
             return None
-        if told in self._results:
-            return told
-        if told in self._aliases:
-            return self._aliases[told]
-        # A call of one video can only mean that one.
-        if task is not None and len(task.share.videos) == 1:
-            return task.share.videos[0].name
-        return None
+        in_task = [] if task is None else task.share.videos
+        of_path = [video.name for video in in_task if event.video == video.path]
+        if len(of_path) == 1 or len(in_task) == 1:
+            # A call of one video can only mean that one.
+            return of_path[0] if of_path else in_task[0].name
+        return self._aliases.get(event.video)
 
     def _finish(self, name: str) -> None:
         result = self._results[name]
-        self._n_done += 1
-        self._done_bytes += self._videos[name].n_bytes or 0
+        # An ingest whose analysis fails has two ends.
+        if name not in self._finished:
+            self._finished.add(name)
+            self._done_bytes += self._videos[name].n_bytes or 0
         if result.is_failed:
             self._n_failed += 1
         else:
@@ -291,18 +295,20 @@ class _Run:
         if not left or self._stop_at is not None:
             return
         kind, error = _reason(task, report)
-        if kind == _events.FATAL:
+        gave_up = task.ended is not None and task.ended.exit_code == UNABLE
+        is_exhausted = all(self._results[name].tries > self._config.retries for name in left)
+        if kind == _events.FATAL or (gave_up and is_exhausted):
             self._n_fatal += 1
             if not self._has_success and self._n_fatal >= min(MAX_FATAL, self._n_planned):
-                self._give_up(error)
+                self._give_up(kind, error)
                 return
         self._retry(task, left, kind, error)
 
-    def _give_up(self, error: str) -> None:
+    def _give_up(self, kind: str, error: str) -> None:
         self._fatal = error
         for name, result in self._results.items():
             if result.outcome is None and result.tries > 0:
-                result.fail(_events.FATAL, error)
+                result.fail(kind, error)
                 self._in_work.pop(name, None)
         self._stop("nothing could be done: ending the run")
 
@@ -315,6 +321,7 @@ class _Run:
         is_killed = kind == _events.PASSING and bool(task.begun)
         # The program's own word about a video is better than the one about all.
         told = {name for name in left if self._results[name].kind is not None}
+        is_whole = task.ended is not None and task.ended.kind is None
         suspects = {name for name in left if name in task.begun} | told if is_killed else set(left)
         innocent = [name for name in left if name not in suspects]
         alone: list[str] = []
@@ -334,7 +341,8 @@ class _Run:
         if alone:
             tries = max(self._results[name].tries for name in alone)
             delay_secs = min(2.0 ** (tries - 1), MAX_DELAY_SECS)
-            self._again([[name] for name in alone] if is_killed else [alone], task, delay_secs)
+            singly = is_killed or is_whole
+            self._again([[name] for name in alone] if singly else [alone], task, delay_secs)
             for name in alone:
                 result = self._results[name]
                 self._progress.note(f"{result.video}: {result.error}; trying again")
@@ -355,7 +363,7 @@ class _Run:
                 done_bytes += share * (self._videos[name].n_bytes or 0)
         return State(
             n_videos=len(self._videos),
-            n_done=self._n_done,
+            n_done=len(self._finished),
             n_failed=self._n_failed,
             n_running=len(self._in_work),
             done_bytes=done_bytes,

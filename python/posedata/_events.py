@@ -130,9 +130,10 @@ class VideoResult:
         """Takes an outcome over, unless there is one already. Whether it did.
 
         A task that ran twice (its first worker was lost after the commit) reports `skipped` the second
-        time; what was done the first time stays.
+        time; what was done the first time stays. A failure after a commit (of the analysis that
+        follows an ingest) does not.
         """
-        if self.outcome is not None:
+        if self.outcome is not None and (event.event != FAILED or self.is_failed):
             return False
         if event.event == COMMITTED:
             self.outcome = event.outcome or "ingested"
@@ -146,9 +147,8 @@ class VideoResult:
         if event.event == FAILED:
             self.kind = event.kind or PASSING
             self.error = event.error or "the program gave no reason"
-            if self.kind == BROKEN:
-                self.outcome = FAILED
-                return True
+            self.outcome = FAILED if self.kind == BROKEN else None
+            return self.is_failed
         return False
 
     def fail(self, kind: str, error: str) -> None:

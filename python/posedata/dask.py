@@ -37,8 +37,12 @@ IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)
 CLOSE_SECS = 3.0
 
 
-def _work(call: Call, task_id: int, topic: str, stop_name: str) -> list[dict[str, Any]]:
-    """What a worker of Dask runs: tells events as they come, returns those that matter."""
+def _work(call: Call, task_id: int, topic: str, stop_name: str) -> dict[str, Any]:
+    """What a worker of Dask runs: tells events as they come, and returns all but progress.
+
+    What is told may come late or, with a worker that is lost, never. Dask may run a task again by
+    itself, so each time has a name.
+    """
     import distributed
 
     worker = distributed.get_worker()
@@ -65,15 +69,16 @@ def _work(call: Call, task_id: int, topic: str, stop_name: str) -> list[dict[str
         return task is None or task.state in UNWANTED_STATES
 
     threading.Thread(target=ask, name="posedata-stop", daemon=True).start()
+    time_name = uuid.uuid4().hex
     kept: list[dict[str, Any]] = []
     try:
         for batch in work(call, is_stopped):
-            if batch:
-                worker.log_event(topic, {"task": task_id, "events": batch})
+            told = {"task": task_id, "time": time_name, "first": len(kept), "events": batch}
+            worker.log_event(topic, told)
             kept += [each for each in batch if each["event"] != _events.PROGRESS]
     finally:
         is_done.set()
-    return kept
+    return {"time": time_name, "events": kept}
 
 
 class DaskEngine:
@@ -89,7 +94,10 @@ class DaskEngine:
         self._options = options
         self._run = f"posedata-{uuid.uuid4().hex[:12]}"
         self._futures: dict[int, Any] = {}
-        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        # What was told, and futures that are done, both by Dask's threads.
+        self._told: queue.SimpleQueue[dict[str, Any] | tuple[int, Any]] = queue.SimpleQueue()
+        # How many events that are also returned were taken of each time that a task ran.
+        self._taken: dict[int, dict[str, int]] = {}
         # What Dask tells of lost workers is in the report, in fewer words.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._cluster: Any = None
@@ -144,27 +152,38 @@ class DaskEngine:
         except Exception as error:
             raise EngineLostError(f"Dask takes no task: {error}") from error
         self._futures[task_id] = future
-        future.add_done_callback(lambda done: self._reports.put(_end_of(task_id, done)))
+        self._taken[task_id] = {}
+        future.add_done_callback(lambda done: self._told.put((task_id, done)))
 
     def _take(self, stamped: tuple[float, Any]) -> None:
         _, told = stamped
-        events = tuple(Event.of(each) for each in told["events"])
-        self._reports.put(Report(told["task"], events))
+        self._told.put(told)
 
     def wait(self, timeout_secs: float) -> list[Report]:
         reports: list[Report] = []
         try:
-            reports.append(self._reports.get(timeout=timeout_secs))
+            reports.append(self._report(self._told.get(timeout=timeout_secs)))
             while True:
-                reports.append(self._reports.get_nowait())
+                reports.append(self._report(self._told.get_nowait()))
         except queue.Empty:
             pass
-        for report in reports:
-            if report.is_end:
-                self._futures.pop(report.task_id, None)
         if not reports and self._client.status != "running":
             raise EngineLostError("the Dask cluster is gone: its scheduler does not answer")
         return reports
+
+    def _report(self, told: dict[str, Any] | tuple[int, Any]) -> Report:
+        if isinstance(told, tuple):
+            task_id, future = told
+            del self._futures[task_id]
+            return _end_of(task_id, future, self._taken.pop(task_id))
+        task_id, events = told["task"], told["events"]
+        taken = self._taken.get(task_id)
+        if taken is None or taken.get(told["time"], 0) != told["first"]:
+            # The task has ended, or something before is missing: what it returns has all.
+            return Report(task_id)
+        n_kept = sum(each["event"] != _events.PROGRESS for each in events)
+        taken[told["time"]] = told["first"] + n_kept
+        return Report(task_id, tuple(Event.of(each) for each in events))
 
     def cancel(self) -> None:
         # Cancelling a future does not stop a task that runs, and takes its answer away; so it is only
@@ -181,10 +200,11 @@ class DaskEngine:
             self._cluster.close(timeout=CLOSE_SECS)
 
 
-def _end_of(task_id: int, future: Any) -> Report:
+def _end_of(task_id: int, future: Any, taken: dict[str, int]) -> Report:
     if future.status == "finished":
-        events = tuple(Event.of(each) for each in future.result())
-        return Report(task_id, events, is_end=True)
+        answer = future.result()
+        rest = answer["events"][taken.get(answer["time"], 0) :]
+        return Report(task_id, tuple(Event.of(each) for each in rest), is_end=True)
     if future.status != "error":
         return Report(task_id, is_end=True, error=f"Dask lost the task: it is {future.status}")
     error = future.exception()

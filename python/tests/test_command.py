@@ -95,7 +95,7 @@ def test_engines_have_the_same_options(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_nothing_to_do_is_an_error(standin: Standin, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("ingest", "clips") == 1
-    assert "error: there are no videos in clips" in capsys.readouterr().err
+    assert "error: there are no videos" in capsys.readouterr().err
     assert run("recompute", "--lake", "lake") == 1
     assert "error: there are no videos in the lake" in capsys.readouterr().err
 
@@ -141,6 +141,18 @@ def test_outputs_of_an_earlier_run_are_no_inputs(
     assert [video["video"] for video in found["videos"]] == [a]
     found = report(capsys, "ingest", "clips/output", *options)
     assert [video["video"] for video in found["videos"]] == [drawn]
+
+
+def test_what_cannot_be_listed_is_told_and_the_rest_is_done(
+    standin: Standin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standin.video("a")
+    assert run("ingest", "clips", "s3://gone/", "--lake", "lake", "--report", "r.json") == 2
+    assert "error: the store does not answer: s3://gone/\n" in capsys.readouterr().err
+    found = json.loads(Path("r.json").read_text())
+    assert found["counts"]["ingested"] == 1
+    assert found["input_errors"] == ["error: the store does not answer: s3://gone/"]
+    assert run("ingest", "s3://gone/", "--lake", "lake") == 1
 
 
 def test_a_remote_lake_is_named_as_it_was_given(

@@ -183,6 +183,44 @@ def test_wrong_usage_is_not_tried_with_every_video(standin: Standin, run: Run) -
     assert {v.outcome for v in run.outcome.videos} == {"failed", "cancelled"}
 
 
+def test_a_lake_that_is_away_ends_the_run_after_the_retries(standin: Standin, run: Run) -> None:
+    paths = [standin.video(f"v{i}", 1000) for i in range(20)]
+    run(*paths, program_options=("--no-database",), batch_bytes=1000, retries=1)
+    assert run.outcome.fatal == "the database does not answer"
+    assert {v.kind for v in run.outcome.videos if v.outcome == "failed"} == {"passing"}
+    # Some are tried twice, and none of the others is begun when it is clear.
+    assert len(standin.calls()) < 40
+
+
+def test_a_failed_analysis_is_told_although_the_video_is_in_the_lake(
+    standin: Standin, run: Run
+) -> None:
+    videos = run(
+        standin.video("bad", analysis="broken"),
+        standin.video("later", analysis="passing", times=1),
+        standin.video("good"),
+    )
+    assert (videos["bad"].outcome, videos["bad"].error) == ("failed", "its analysis is broken")
+    assert (videos["later"].outcome, videos["later"].tries) == ("skipped", 2)
+    assert videos["good"].outcome == "ingested"
+    assert standin.committed() == ["bad", "good", "later"]
+
+
+def test_videos_of_one_path_are_told_apart_by_their_ids(standin: Standin, run: Run) -> None:
+    # A file whose content was replaced: both ids have its path.
+    videos = [Video(name, "/same.mp4", 100) for name in ("id1", "id2")]
+    (standin.lake / "videos").mkdir(parents=True)
+    for video in videos:
+        row = json.dumps({"path": video.path})
+        (standin.lake / "videos" / f"{video.name}.json").write_text(row)
+    engine = ThreadEngine(EngineOptions(None, 1, 1, 1 << 30))
+    config = Config(("annotate",), str(standin.lake), 1, 1 << 30, 64 << 20, 0)
+    outcome = drive(config, videos, engine, Progress(io.StringIO()), never)
+    engine.close()
+    assert [video.outcome for video in outcome.videos] == ["written", "written"]
+    assert [video.video_id for video in outcome.videos] == ["id1", "id2"]
+
+
 def test_one_node_without_models_does_not_end_the_run(standin: Standin, run: Run) -> None:
     class OneBadNode(ThreadEngine):
         def submit(self, task_id: int, call: Any) -> None:
