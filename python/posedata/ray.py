@@ -30,8 +30,6 @@ LOCAL_VARIABLES = {
     # On Linux, Ray replaces 127.0.0.1 by an address that all the network reaches, unless it is told
     # that this is no machine for clusters; then all its servers stay with 127.0.0.1.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # When the driver was killed, Ray's helpers look for its server that long before they end.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
 # The least that Ray accepts; events are a few kilobytes.
 OBJECT_STORE_BYTES = 80_000_000

@@ -116,6 +116,8 @@ class TestRay(EngineCases):
 
 class TestLocal(LocalCases):
     module = MODULE
+    # They try for a minute to tell Ray's server, which has ended, that their node has ended.
+    slow_helpers = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
 
 def test_no_cluster_is_explained(standin: Standin, start_driver: StartDriver) -> None:
