@@ -19,7 +19,7 @@ from posedata import _events
 from posedata._core import EVENT_OPTIONS, UNABLE, Call, Environment
 from posedata._events import Event, VideoResult
 from posedata._plan import Share, Video, plan
-from posedata._progress import Progress, State
+from posedata._progress import Progress, State, with_name
 
 # How long the driver sleeps at most between two looks.
 WAIT_SECS = 0.2
@@ -345,7 +345,7 @@ class _Run:
             self._again([[name] for name in alone] if singly else [alone], task, delay_secs)
             for name in alone:
                 result = self._results[name]
-                self._progress.note(f"{result.video}: {result.error}; trying again")
+                self._progress.note(f"trying again: {with_name(result)}")
                 # The next try has its own.
                 result.kind = result.error = None
 

@@ -58,7 +58,7 @@ class Progress:
     def finished(self, result: VideoResult) -> None:
         """Tells what became of a video."""
         if result.is_failed:
-            self.error(f"{result.video}: {result.error}")
+            self.error(with_name(result))
             return
         self.note(f"{result.video}: {describe(result)}")
         for note in result.notes:
@@ -100,6 +100,12 @@ class Progress:
         except OSError:
             # A terminal that was closed is no reason to end.
             self._is_quiet = True
+
+
+def with_name(result: VideoResult) -> str:
+    """A failure, and whose: the program's errors mostly end with the path."""
+    error = result.error or "failed"
+    return error if result.video in error else f"{result.video}: {error}"
 
 
 def describe(result: VideoResult) -> str:

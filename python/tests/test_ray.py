@@ -82,8 +82,8 @@ class TestRay(EngineCases):
     def test_a_killed_node_s_video_is_done_on_another(
         self, standin: Standin, drive: StartDriver, cluster: RayCluster
     ) -> None:
-        standin.video("a", 2000, secs=6)
-        standin.video("b", 2000, secs=6)
+        standin.video("a", 2000, secs=4)
+        standin.video("b", 2000, secs=4)
         driver = drive("--batch-bytes", "1000")
         wait_for(standin, "a", "b")
         programs = {name: program_of(standin, name) for name in ("a", "b")}
