@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 MARKER = "# %%"
 MARKDOWN = " [markdown]"
@@ -41,7 +42,10 @@ def main(script: Path, target: Path, folder: Path) -> None:
         "display_name": "Python 3",
         "language": "python",
     }
-    client = NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": folder}})
+    # The kernel is reached by nobody else.
+    config = Config({"KernelManager": {"transport": "ipc"}})
+    resources = {"metadata": {"path": folder}}
+    client = NotebookClient(notebook, config=config, record_timing=False, resources=resources)
     client.execute()
     target.write_text(nbformat.writes(notebook) + "\n")
 
