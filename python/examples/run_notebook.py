@@ -12,7 +12,6 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from traitlets.config import Config
 
 MARKER = "# %%"
 MARKDOWN = " [markdown]"
@@ -42,10 +41,8 @@ def main(script: Path, target: Path, folder: Path) -> None:
         "display_name": "Python 3",
         "language": "python",
     }
-    # The kernel is reached by nobody else.
-    config = Config({"KernelManager": {"transport": "ipc"}})
     resources = {"metadata": {"path": folder}}
-    client = NotebookClient(notebook, config=config, record_timing=False, resources=resources)
+    client = NotebookClient(notebook, record_timing=False, resources=resources)
     client.execute()
     target.write_text(nbformat.writes(notebook) + "\n")
 
