@@ -197,19 +197,6 @@ class EngineCases:
         assert len(standin.notes("video")) == 2
         assert standin.committed() == []
 
-    def test_two_drivers_of_one_folder_do_each_video_once(
-        self, standin: Standin, drive: StartDriver
-    ) -> None:
-        names = [f"v{i}" for i in range(6)]
-        for name in names:
-            standin.video(name, secs=0.3)
-        drivers = [drive(), drive()]
-        assert [driver.wait() for driver in drivers] == [0, 0], drivers[0].text()
-        assert standin.committed() == names
-        for name in names:
-            outcomes = sorted(driver.outcomes()[name] for driver in drivers)
-            assert outcomes == ["ingested", "skipped"]
-
     def test_secrets_reach_the_program_and_are_shown_nowhere(
         self, standin: Standin, drive: StartDriver, cluster: Cluster
     ) -> None:

@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import standin as standin_module
+
+if TYPE_CHECKING:
+    from tests.clusters import DaskCluster, RayCluster
 
 HERE = Path(__file__).resolve().parent
 # How long anything in a test may take; a test that needs it fails.
@@ -188,3 +191,30 @@ def start_driver(tmp_path: Path) -> Iterator[StartDriver]:
     yield start
     for driver in started:
         driver.end()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """Two nodes of Ray that listen on the loopback only."""
+    from posedata.ray import LOCAL_VARIABLES
+    from tests.cases import without_variables
+    from tests.clusters import RayCluster
+
+    with without_variables(), pytest.MonkeyPatch.context() as patch:
+        for name, value in LOCAL_VARIABLES.items():
+            patch.setenv(name, value)
+        cluster = RayCluster()
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """A scheduler of Dask and two workers with one thread each."""
+    from tests.cases import without_variables
+    from tests.clusters import DaskCluster
+
+    with without_variables():
+        cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
+    yield cluster
+    cluster.end()

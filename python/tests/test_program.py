@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ import pytest
 import posedata
 from posedata import Event, PosedataError
 from posedata.ray import LOCAL_VARIABLES
-from tests import test_dask, test_ray
-from tests.cases import Cluster, without_variables
+from tests.cases import Cluster
 from tests.conftest import Driver, StartDriver, wait_until
 
 CLIPS = ("single_cam01", "single_cam02", "multi_cam01")
-N_FRAMES = 15
+N_FRAMES = 12
 # In work for some seconds, so that something can happen meanwhile.
 LONG_CLIP, N_LONG_FRAMES = "single_cam03", 90
 OPTIONS = ("--no-video", "--no-pose-json")
@@ -185,32 +183,20 @@ def test_query_raises_what_the_program_says(lake: Path, tmp_path: Path) -> None:
         posedata.query("select 1", lake=tmp_path / "nowhere")
 
 
-@pytest.fixture(scope="module", params=["ray", "dask"])
-def cluster(
-    request: pytest.FixtureRequest, program: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Cluster]:
+@pytest.fixture(params=["ray_cluster", "dask_cluster"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
     """Two workers, which have no variables that name the program."""
-    made: test_ray.RayCluster | test_dask.DaskCluster
-    with without_variables(), pytest.MonkeyPatch.context() as patch:
-        if request.param == "ray":
-            for name, value in LOCAL_VARIABLES.items():
-                patch.setenv(name, value)
-            made = test_ray.RayCluster()
-        else:
-            made = test_dask.DaskCluster(tmp_path_factory.mktemp("dask"))
-        wait_until("both workers are there", lambda: made.n_workers() == 2)
-        # Drivers find a Ray cluster of the loopback by the same variables.
-        with pytest.MonkeyPatch.context() as back:
-            back.setenv("POSEDATA_BIN", program)
-            yield made
-    made.end()
+    made: Cluster = request.getfixturevalue(request.param)
+    wait_until("both workers are there", lambda: made.n_workers() == 2)
+    return made
 
 
 @pytest.fixture
-def drive(start_driver: StartDriver, cluster: Cluster) -> Callable[..., Driver]:
+def drive(start_driver: StartDriver, cluster: Cluster) -> StartDriver:
     def start(command: str, *words: str) -> Driver:
         address = ("--address", cluster.address)
-        return start_driver("-m", cluster.module, command, *words, *address)
+        # By these, drivers find a Ray cluster that listens on the loopback only.
+        return start_driver("-m", cluster.module, command, *words, *address, **LOCAL_VARIABLES)
 
     return start
 
@@ -229,7 +215,7 @@ def programs_of(driver: Driver, command: str) -> list[int]:
 
 
 def test_two_drivers_of_one_folder_make_the_lake_that_one_machine_makes(
-    program: str, clips: Path, lake: Path, drive: Callable[..., Driver], tmp_path: Path
+    program: str, clips: Path, lake: Path, drive: StartDriver, tmp_path: Path
 ) -> None:
     words = (str(clips), "--lake", "lake", *OPTIONS, "--batch-bytes", "100KiB")
     drivers = [drive("ingest", *words), drive("ingest", *words)]
@@ -249,7 +235,7 @@ def test_commands_over_a_lake_do_all_its_videos(
     lake: Path, start_driver: StartDriver, tmp_path: Path
 ) -> None:
     def drive(*words: str) -> Driver:
-        driver = start_driver("-m", test_dask.MODULE, *words, "--lake", str(lake), "--local", "1")
+        driver = start_driver("-m", "posedata.dask", *words, "--lake", str(lake), "--local", "1")
         assert driver.wait() == 0, driver.text()
         return driver
 
@@ -265,7 +251,7 @@ def test_commands_over_a_lake_do_all_its_videos(
 
 
 def test_a_worker_that_is_killed_in_the_middle_of_a_video_costs_nothing_but_time(
-    program: str, long_clip: Path, cluster: Cluster, drive: Callable[..., Driver], tmp_path: Path
+    program: str, long_clip: Path, cluster: Cluster, drive: StartDriver, tmp_path: Path
 ) -> None:
     driver = drive("ingest", str(long_clip), "--lake", "lake", *OPTIONS)
     wait_until("the program works", lambda: programs_of(driver, "ingest"))
@@ -285,7 +271,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_video_costs_nothing_but_time
 
 
 def test_ctrl_c_leaves_neither_a_program_nor_half_a_video(
-    program: str, long_clip: Path, drive: Callable[..., Driver], tmp_path: Path
+    program: str, long_clip: Path, drive: StartDriver, tmp_path: Path
 ) -> None:
     driver = drive("ingest", str(long_clip), "--lake", "lake", *OPTIONS)
     wait_until("rows are written", lambda: list((tmp_path / "lake").rglob("*.parquet*")))

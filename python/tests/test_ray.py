@@ -3,82 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from posedata.ray import LOCAL_VARIABLES, LOOPBACK, OBJECT_STORE_BYTES
-from tests.cases import Cluster, EngineCases, LocalCases, program_of, wait_for, without_variables
+from posedata.ray import LOCAL_VARIABLES
+from tests.cases import EngineCases, LocalCases, program_of, wait_for
+from tests.clusters import RayCluster
 from tests.conftest import Standin, StartDriver, wait_until
 
-MEMORY_BYTES = 1 << 30
 MODULE = "posedata.ray"
 
 
-class RayCluster(Cluster):
-    module = MODULE
-
-    def __init__(self) -> None:
-        from ray import cluster_utils
-
-        head = {**self.node_options(), "include_dashboard": False}
-        self._cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-        self.address = self._cluster.address
-        self._node = self.add_node()
-
-    def node_options(self) -> dict[str, Any]:
-        return {
-            "num_cpus": 1,
-            "memory": MEMORY_BYTES,
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "node_ip_address": LOOPBACK,
-        }
-
-    def add_node(self) -> Any:
-        self._node = self._cluster.add_node(**self.node_options())
-        return self._node
-
-    def n_workers(self) -> int:
-        return sum(node["Alive"] for node in self._cluster.global_state.node_table())
-
-    def told(self) -> str:
-        logs = Path(self._cluster.head_node.get_session_dir_path()) / "logs"
-        files = [path for path in logs.rglob("*") if path.is_file()]
-        assert files
-        return "".join(path.read_text(errors="replace") for path in files)
-
-    def is_on_second_node(self, program_pid: int) -> bool:
-        """Whether a program's worker belongs to the node that is not the head."""
-        (raylet,) = self._node.all_processes["raylet"]
-        return bool(self.driver_of(self.driver_of(program_pid)) == raylet.process.pid)
-
-    def kill_second_node(self) -> None:
-        self._cluster.remove_node(self._node, allow_graceful=False)
-
-    def end(self) -> None:
-        self._cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RayCluster]:
-    with without_variables(), pytest.MonkeyPatch.context() as patch:
-        for name, value in LOCAL_VARIABLES.items():
-            patch.setenv(name, value)
-        made = RayCluster()
-    yield made
-    made.end()
-
-
-@pytest.fixture(autouse=True)
-def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drivers find a cluster that listens on the loopback only."""
-    for name, value in LOCAL_VARIABLES.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def cluster(ray_cluster: RayCluster) -> RayCluster:
+    return ray_cluster
 
 
 class TestRay(EngineCases):
+    @pytest.fixture(autouse=True)
+    def loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Drivers find a cluster that listens on the loopback only."""
+        for name, value in LOCAL_VARIABLES.items():
+            monkeypatch.setenv(name, value)
+
     def test_a_killed_node_s_video_is_done_on_another(
         self, standin: Standin, drive: StartDriver, cluster: RayCluster
     ) -> None:
