@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl
 
-.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop lint deny docs fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,19 @@ test-datasets: setup test-packages clips $(DATASETS)-venv/.ready ## Build datase
 remote: build ## Fetch DuckDB's extensions for lakes in a database
 	@$(POSEDATA) models add remote
 
+PYTHON_VENV := $(INTEROP)/python-venv
+
+$(PYTHON_VENV)/.ready: tests/interop/requirements-python.txt | test-packages
+	@echo "fetching Ray, Dask and Arrow for the tests"
+	@python3 -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+test-python: setup test-packages clips $(PYTHON_VENV)/.ready ## Check the Python package; run it on Ray and Dask (from PyPI)
+	cd python && $(abspath $(PYTHON_VENV))/bin/ruff format --check && $(abspath $(PYTHON_VENV))/bin/ruff check
+	cd python && $(abspath $(PYTHON_VENV))/bin/mypy
+	cd python && POSEDATA_BIN=$(abspath $(POSEDATA)) $(abspath $(PYTHON_VENV))/bin/python -m pytest -q
+
 clips: build ## Fetch the test clips
 	@$(POSEDATA) models add demo clips
 
@@ -162,6 +175,15 @@ dist: build ## Make a Debian package and a tarball in dist/
 	@rm -rf $(DIST_STAGE)
 	@$(MAKE) --no-print-directory install DESTDIR=$(DIST_STAGE) PREFIX=/usr >/dev/null
 	@scripts/dist.sh $(DIST_STAGE) $(VERSION) dist
+
+WHEEL_STAGE := $(abspath $(TARGET_DIR))/wheel-stage
+
+wheel: build ## Make a Python wheel with the program inside, in dist/
+	@rm -rf $(WHEEL_STAGE)
+	@$(MAKE) --no-print-directory install DESTDIR=$(WHEEL_STAGE) PREFIX=/usr >/dev/null
+	POSEDATA_STAGE=$(WHEEL_STAGE)/usr python3 -m pip wheel --quiet --disable-pip-version-check \
+	    --no-deps --wheel-dir dist ./python
+	@du -h dist/posedata-*.whl
 
 # Not part of `make test`: it needs root and fetches a Debian.
 test-dist: dist ## Install the package in a fresh Debian and use it (needs root)

@@ -121,19 +121,21 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read.
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
-            // All columns, because a lake of an older format has fewer.
-            let mut statement = connection.prepare("SELECT * FROM videos")?;
-            let rows = statement.query_map([], |row| {
-                let video = IngestedVideo {
-                    file_name: row.get("file_name")?,
-                    config_hash: row.get("config_hash")?,
-                    path: row.get("path")?,
-                    source_etag: newer_column(row, "source_etag")?,
-                };
-                Ok((row.get("video_id")?, video))
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+        self.again_while_passing(|| {
+            self.attached(Access::ReadOnly, |connection| {
+                // All columns, because a lake of an older format has fewer.
+                let mut statement = connection.prepare("SELECT * FROM videos")?;
+                let rows = statement.query_map([], |row| {
+                    let video = IngestedVideo {
+                        file_name: row.get("file_name")?,
+                        config_hash: row.get("config_hash")?,
+                        path: row.get("path")?,
+                        source_etag: newer_column(row, "source_etag")?,
+                    };
+                    Ok((row.get("video_id")?, video))
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
         })
     }
 

@@ -28,6 +28,10 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// Whoever waits for the lock looks this often whether the work is called off.
 const WAIT_SLICE: Duration = Duration::from_secs(1);
 
+/// How often and how soon a connection is tried again that was cut off while it was made.
+const CONNECT_ATTEMPTS: u32 = 5;
+const CONNECT_PAUSE: Duration = Duration::from_millis(300);
+
 /// How the catalog of a session is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Attached {
@@ -84,17 +88,29 @@ impl RemoteCatalog {
             }
         };
         connection.execute_batch(&secret).map_err(unreachable)?;
-        connection.execute_batch(&attach).map_err(unreachable)?;
-        let remote = Self {
-            address: address.clone(),
-            attached: Arc::default(),
-            connection: Arc::new(Mutex::new(connection.try_clone()?)),
-        };
-        // Attaching alone asks nothing yet.
-        let alive = "SELECT 1::INTEGER";
-        let asked = ask::<i32>(&lock(&remote.connection), alive);
-        asked.map_err(unreachable)?;
-        Ok(remote)
+        let mut attempt = 1;
+        loop {
+            // Attaching alone asks nothing yet.
+            let attached = connection.execute_batch(&attach);
+            let asked = attached.and_then(|()| ask::<i32>(connection, "SELECT 1::INTEGER"));
+            match asked {
+                Ok(_) => {
+                    return Ok(Self {
+                        address: address.clone(),
+                        attached: Arc::default(),
+                        connection: Arc::new(Mutex::new(connection.try_clone()?)),
+                    });
+                }
+                // A server that goes away just now may be back; one that refuses stays so.
+                Err(error) if attempt < CONNECT_ATTEMPTS && is_cut_off(&error.to_string()) => {
+                    attempt += 1;
+                    let _ =
+                        connection.execute_batch(&format!("DETACH DATABASE IF EXISTS {LOCK_NAME}"));
+                    std::thread::sleep(CONNECT_PAUSE);
+                }
+                Err(error) => return Err(unreachable(error)),
+            }
+        }
     }
 
     /// Where the lake's files lie; `None` where the database has no lake in its schema.
@@ -359,6 +375,17 @@ pub(super) fn is_passing(message: &str) -> bool {
         "Could not establish connection",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
+}
+
+/// Whether the server was there, and then was not.
+fn is_cut_off(message: &str) -> bool {
+    [
+        "server closed the connection",
+        "terminating connection",
+        "the database system is",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// What libpq says, without the settings that DuckDB puts before it.

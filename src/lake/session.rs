@@ -241,7 +241,7 @@ impl Lake {
     /// When the catalog is no lake's, or that of a newer version.
     pub fn create_or_check(&self) -> Result<(), LakeError> {
         // For writing in any case, because whoever began to fill it may have been killed.
-        self.attached(Access::ReadWrite, |_| Ok(()))
+        self.again_while_passing(|| self.attached(Access::ReadWrite, |_| Ok(())))
     }
 
     /// Gives a lake of an older format everything that the newest has. All writing commands do it

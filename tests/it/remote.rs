@@ -75,13 +75,20 @@ impl Site {
         stdout(&output)
     }
 
+    /// Starts the program; what it says is appended to the file `said`.
     fn start(&self, arguments: &[&str]) -> Child {
+        let mut said = fs::OpenOptions::new();
+        let said = said.create(true).append(true).open(self.said());
         self.command()
             .args(arguments)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(said.expect("a file"))
             .spawn()
             .expect("it starts")
+    }
+
+    fn said(&self) -> std::path::PathBuf {
+        self.folder.path().join("said")
     }
 
     /// Short clips of different content, by their names.
@@ -196,7 +203,7 @@ fn every_command_works_on_a_lake_in_a_database_with_files_on_s3() {
     site.run_well(&["lake", "vacuum"]);
     site.run_well(&["lake", "check", "--repair"]);
     site.run_well(&["lake", "upgrade"]);
-    site.run_well(&["remove", &clips[1], "--yes"]);
+    site.run_well(&["remove", &clips[1]]);
     assert_eq!(site.whole_videos(), BTreeSet::from([clips[0].clone()]));
     let runs = site.query("SELECT command_line, config, errors FROM runs");
     assert_no_secret(&runs);
@@ -309,7 +316,10 @@ fn four_writers_with_replaces_kills_and_lost_connections_lose_and_double_nothing
         }
     }
     for mut writer in writers {
-        assert!(writer.wait().expect("it ends").success());
+        let status = writer.wait().expect("it ends");
+        let said = fs::read_to_string(site.said()).expect("a file");
+        assert_no_secret(&said);
+        assert!(status.success(), "{said}");
     }
     assert_eq!(site.whole_videos(), clips.iter().cloned().collect());
     let in_work = site.run_well(&["lake", "vacuum", "--dry-run"]);

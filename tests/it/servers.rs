@@ -242,7 +242,8 @@ impl ObjectStore {
     }
 
     pub fn delete(&self, key: &str) {
-        let deleted = self.curl(&["-X", "DELETE"], key);
+        // The signature is that of the address as it is sent.
+        let deleted = self.curl(&["-X", "DELETE"], &key.replace('=', "%3D"));
         assert!(deleted.status.success(), "{}", stderr(&deleted));
     }
 

@@ -1,0 +1,149 @@
+"""Divides videos over tasks: pure functions.
+
+Starting the program and loading its models takes about a second, so short videos share a call; the
+longest go first, so that none of them is left over at the end.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Tasks for each place at which one runs: enough that all places end at about the same time.
+TASKS_PER_SLOT = 4
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "tib": 1 << 40,
+}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video that is to be worked on.
+
+    Attributes:
+        name: What the program is given: a path or an address, or an id in a lake.
+        path: Where it is.
+        n_bytes: Its size; None where nobody knows.
+        aliases: Other names by which the program may tell of it.
+    """
+
+    name: str
+    path: str
+    n_bytes: int | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Share:
+    """Videos of one call, and the folder below the output folder for what is made of them."""
+
+    videos: tuple[Video, ...]
+    subfolder: str = ""
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of `64MiB`, `2GiB`, `500MB`, `1000`.
+
+    Raises:
+        ValueError: It is no size above 0.
+    """
+    match = _SIZE.fullmatch(text)
+    unit = _UNITS.get(match.group(2).lower()) if match else None
+    n_bytes = int(float(match.group(1)) * unit) if match and unit else 0
+    if n_bytes <= 0:
+        raise ValueError(f"expected a size such as 64MiB or 2GiB: {text}")
+    return n_bytes
+
+
+def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
+    """Shares of the videos, in the order in which they are to be begun: the largest videos first.
+
+    Videos of `batch_bytes` or more, and those whose size nobody knows, have a call of their own;
+    shorter ones share one, up to that size or to what gives each of `slots` places a few calls.
+    """
+    total_bytes = sum(video.n_bytes or 0 for video in videos)
+    limit = min(batch_bytes, total_bytes // (max(slots, 1) * TASKS_PER_SLOT))
+    subfolders = output_subfolders([video.path for video in videos])
+    shares: list[Share] = []
+    open_shares: dict[str, list[Video]] = {}
+    open_bytes: dict[str, int] = {}
+
+    def close(subfolder: str) -> None:
+        shares.append(Share(tuple(open_shares.pop(subfolder)), subfolder))
+        del open_bytes[subfolder]
+
+    for video in sorted(videos, key=_by_size):
+        subfolder = subfolders[video.path]
+        n_bytes = limit if video.n_bytes is None else video.n_bytes
+        if subfolder in open_shares and open_bytes[subfolder] + n_bytes > limit:
+            close(subfolder)
+        open_shares.setdefault(subfolder, []).append(video)
+        open_bytes[subfolder] = open_bytes.get(subfolder, 0) + n_bytes
+        if open_bytes[subfolder] >= limit:
+            close(subfolder)
+    for subfolder in list(open_shares):
+        close(subfolder)
+    return sorted(shares, key=lambda share: _by_size(share.videos[0]))
+
+
+def _by_size(video: Video) -> tuple[int, int, str]:
+    """The largest first; before them those whose size nobody knows."""
+    return (0 if video.n_bytes is None else 1, -(video.n_bytes or 0), video.name)
+
+
+def output_subfolders(paths: Sequence[str]) -> dict[str, str]:
+    """For each path a folder, so that no two calls write the same output.
+
+    Outputs are named after videos, without their suffix. Where several share a name, the program sees
+    to it in one call, but not across calls: such videos get their own folders again, below what these
+    have in common, and those that even share a folder one with their whole name. All others get the
+    output folder itself.
+    """
+    by_stem: dict[str, set[str]] = {}
+    for path in paths:
+        by_stem.setdefault(_stem(path), set()).add(path)
+    subfolders = dict.fromkeys(paths, "")
+    shared = [path for same in by_stem.values() if len(same) > 1 for path in same]
+    if not shared:
+        return subfolders
+    folders = {path: _parts(posixpath.dirname(path)) for path in shared}
+    n_common = _n_common(list(folders.values()))
+    in_folder = Counter((*folders[path], _stem(path)) for path in shared)
+    for path, parts in folders.items():
+        is_alone = in_folder[(*parts, _stem(path))] == 1
+        own = [] if is_alone else [posixpath.basename(path)]
+        subfolders[path] = "/".join([*parts[n_common:], *own])
+    return subfolders
+
+
+def _stem(path: str) -> str:
+    return posixpath.splitext(posixpath.basename(path))[0].lower()
+
+
+def _n_common(folders: Sequence[Sequence[str]]) -> int:
+    """How many parts all of them begin with."""
+    n_common = 0
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        n_common += 1
+    return n_common
+
+
+def _parts(folder: str) -> list[str]:
+    """Names of folders that are safe to be made again: an address's scheme becomes one of them."""
+    return [part for part in re.split(r"[/:]+", folder) if part not in ("", ".", "..")]
