@@ -40,7 +40,7 @@ const BLOCK_BYTES: u32 = 16_384;
 pub(super) enum Access {
     ReadOnly,
     /// Reading while nobody can commit.
-    ReadOnlyExclusive,
+    Exclusive,
     ReadWrite,
 }
 
@@ -103,7 +103,7 @@ impl Catalog {
     /// Attaches the lake as it is, or as it was at snapshot `version`.
     pub fn attach(&self, name: &str, access: Access, version: Option<u64>) -> String {
         let mode = match access {
-            Access::ReadOnly | Access::ReadOnlyExclusive => ", READ_ONLY",
+            Access::ReadOnly | Access::Exclusive => ", READ_ONLY",
             Access::ReadWrite => "",
         };
         let at = version.map_or(String::new(), |v| format!(", SNAPSHOT_VERSION {v}"));

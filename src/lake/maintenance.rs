@@ -257,7 +257,7 @@ impl Lake {
         // Nobody else writes while the catalog is held, and nobody reads while it is for writing.
         let access = match execution {
             Execution::Real => Access::ReadWrite,
-            Execution::DryRun => Access::ReadOnlyExclusive,
+            Execution::DryRun => Access::Exclusive,
         };
         self.attached(access, |connection| {
             let min_age = min_age_to_delete(self.paths());

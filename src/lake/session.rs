@@ -318,13 +318,13 @@ impl Lake {
             let _attachment = self.attach(access, version)?;
             match access {
                 Access::ReadWrite => self.bring_up_to_date()?,
-                Access::ReadOnly | Access::ReadOnlyExclusive => drop(self.check_format()?),
+                Access::ReadOnly | Access::Exclusive => drop(self.check_format()?),
             }
             return work(&self.connection);
         };
         let _held = match access {
             Access::ReadOnly => None,
-            Access::ReadOnlyExclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
+            Access::Exclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
         };
         let is_new = self.attach_remote(remote, access, version)?;
         let done = (|| match access {
@@ -334,7 +334,7 @@ impl Lake {
                 }
                 work(&self.connection)
             }
-            Access::ReadOnlyExclusive => {
+            Access::Exclusive => {
                 self.check_format()?;
                 work(&self.connection)
             }

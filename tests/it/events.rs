@@ -178,7 +178,7 @@ fn a_disk_that_is_full_is_passing() {
 fn a_file_that_may_not_be_read_is_broken() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = clip(folder.path(), "wall.mp4", "gray");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("a file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("a file");
     let is_readable = File::open(&path).is_ok();
     let output = ingest(folder.path(), &["missing.mp4", "wall.mp4"]);
     let told = events(&output);

@@ -81,7 +81,7 @@ impl Lake {
             data: self.paths().data_location(),
         };
         let source = Catalog::of(self.paths());
-        let census = self.attached(Access::ReadOnlyExclusive, |connection| {
+        let census = self.attached(Access::Exclusive, |connection| {
             let tables = self.catalog_tables()?;
             (copy.catalog()).copy_from(&source, &tables, connection, COPY_NAME)?;
             let files = catalog_files(connection, &self.metadata(), self.paths())?;
