@@ -14,7 +14,6 @@ use crate::lake::{LOCK_TIMEOUT, Lake, LakeAddress, LakeError, LakePaths};
 use crate::models::ModelStore;
 use crate::resources::{DatabaseUse, MemoryLimit, Resources, limit_cores};
 use crate::sync::Cancellation;
-use crate::video;
 
 /// What shells tell of a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -119,8 +118,11 @@ impl GlobalArgs {
         };
         // SAFETY: the caller promises that no other thread runs.
         unsafe { limit_cores(cores) }.context("--cores")?;
-        let limited = video::limit_threads(cores.get());
-        limited.map_err(anyhow::Error::msg).context("--cores")
+        #[cfg(feature = "video")]
+        crate::video::limit_threads(cores.get())
+            .map_err(anyhow::Error::msg)
+            .context("--cores")?;
+        Ok(())
     }
 
     /// The token that the first Ctrl-C or SIGTERM cancels from now on, in place of ending the

@@ -22,6 +22,7 @@ mod command_line;
 mod dataset;
 #[cfg(feature = "language")]
 mod eval;
+#[cfg(feature = "video")]
 mod events;
 mod export;
 mod global;
@@ -35,6 +36,7 @@ mod language_model;
 #[cfg(feature = "video")]
 mod list;
 mod logs;
+#[cfg(feature = "video")]
 mod metrics;
 mod models;
 mod output;
@@ -128,6 +130,7 @@ enum Command {
     Train(train::TrainArgs),
     Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
+    #[cfg(feature = "video")]
     Metrics(metrics::MetricsArgs),
     Remove(remove::RemoveArgs),
     /// Print a completion script for a shell
@@ -251,6 +254,7 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Train(args) => train::run(args, &global),
         Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
+        #[cfg(feature = "video")]
         Command::Metrics(args) => metrics::run(args, &global),
         Command::Remove(args) => remove::run(args, &global),
         Command::Completions { shell } => {
