@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::store;
+
 /// Parts of names whose values are secrets.
 const SECRET_WORDS: [&str; 9] = [
     "auth",
@@ -17,7 +19,7 @@ const SECRET_WORDS: [&str; 9] = [
 const HIDDEN: &str = "***";
 
 /// The arguments joined as a shell would take them. Values of options and parameters that are named
-/// like secrets, and passwords within addresses, are hidden.
+/// like secrets, and passwords and signatures within addresses, are hidden.
 pub fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> String {
     let mut hides_next = false;
     let mut shown: Vec<String> = Vec::new();
@@ -51,6 +53,7 @@ fn is_secret(name: &str) -> bool {
 
 /// `scheme://user:password@host` without the password.
 fn without_password(text: &str) -> String {
+    let text = &store::without_secrets(text);
     let hidden = || {
         let (scheme, rest) = text.split_once("://")?;
         let (login, host) = rest.split_once('@')?;
@@ -100,6 +103,12 @@ mod tests {
             &["x", "--param", "access_token=s3cret"],
             &["x", "--lake", "postgres://ada:s3cret@db/lake"],
             &["x", "--openai-token", "s3cret", "--json"],
+            &[
+                "x",
+                "https://example.org/a.mp4?X-Amz-Signature=s3cret",
+                "***",
+            ],
+            &["x", "https://ada:s3cret@example.org/a.mp4", "***"],
         ] {
             let shown = shown(arguments);
             assert!(

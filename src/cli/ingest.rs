@@ -404,7 +404,7 @@ fn check_report_file(path: &Path) -> anyhow::Result<()> {
 fn log_start(config: &IngestConfig) {
     tracing::info!(
         target: "posedata::ingest",
-        inputs = ?config.inputs,
+        inputs = ?config.shown_inputs(),
         lake = %config.lake.root().display(),
         workers = config.memory.workers,
         memory_limit_bytes = config.memory.limit_bytes,

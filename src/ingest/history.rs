@@ -87,7 +87,7 @@ fn start(config: &IngestConfig, command_line: String) -> RunRecord {
         Replace::Always => "always",
     };
     let settings = serde_json::json!({
-        "inputs": config.inputs,
+        "inputs": config.shown_inputs(),
         "output": config.outputs.folder,
         "workers": config.memory.workers,
         "batch_size": config.batch_size,

@@ -55,7 +55,8 @@ impl Located {
             path: std::env::temp_dir(),
             reason: why_not_written(&e),
         })?;
-        let name = match remote.address.file_name() {
+        let name = remote.address.file_name();
+        let name = match &*name {
             "" | "." | ".." => "video",
             name => name,
         };
@@ -82,7 +83,7 @@ impl Located {
     pub fn name(&self, record: &mut VideoRecord) {
         if let Some(remote) = &self.remote {
             record.path = remote.address.to_string();
-            record.file_name = remote.address.file_name().to_owned();
+            record.file_name = remote.address.file_name().into_owned();
             record.source_etag = remote.etag.clone();
         }
     }

@@ -37,7 +37,7 @@ pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
 use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace, VideoRecord};
 use crate::pose::{PoseBackend, PoseError};
-use crate::store::{RemoteFile, S3Address, StoreError};
+use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags};
 pub use backends::Backends;
@@ -84,6 +84,14 @@ pub struct IngestConfig {
     pub cores: usize,
     /// What becomes of videos that the lake has with the same settings.
     pub replace: Replace,
+}
+
+impl IngestConfig {
+    /// The inputs as they may be written down.
+    pub fn shown_inputs(&self) -> Vec<String> {
+        let inputs = self.inputs.iter().map(|input| input.to_string_lossy());
+        inputs.map(|input| store::without_secrets(&input)).collect()
+    }
 }
 
 /// Told what happens while it happens; called from several threads.

@@ -81,7 +81,8 @@ pub fn plan(inputs: &[PathBuf], outputs: &Path, cancellation: &Cancellation) -> 
             }
             Err(error) => {
                 // What is wrong with the address may be a password in it.
-                candidates.push(Candidate::Unreachable(without_secrets(input), error));
+                let shown = store::without_secrets(&input.to_string_lossy());
+                candidates.push(Candidate::Unreachable(shown.into(), error));
                 continue;
             }
         }
@@ -98,15 +99,6 @@ pub fn plan(inputs: &[PathBuf], outputs: &Path, cancellation: &Cancellation) -> 
         seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.into()))
     });
     candidates
-}
-
-/// An address as far as everybody may see it.
-fn without_secrets(address: &Path) -> PathBuf {
-    let text = address.to_string_lossy();
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", &text));
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}").into()
 }
 
 fn search_store(address: &Address, candidates: &mut Vec<Candidate>) {

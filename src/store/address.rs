@@ -1,8 +1,10 @@
 //! Addresses of files that lie elsewhere.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::error::StoreError;
@@ -39,7 +41,7 @@ impl Address {
         if !text.starts_with("https://") && !text.starts_with("http://") {
             return Ok(None);
         }
-        let shown = || without_user(text);
+        let shown = || without_secrets(text);
         let url = Url::parse(text).map_err(|_| StoreError::Address { text: shown() })?;
         let host = url.host_str().unwrap_or_default().to_owned();
         if !url.username().is_empty() || url.password().is_some() {
@@ -60,12 +62,16 @@ impl Address {
     }
 
     /// The last part of the address, without what a signed address has behind it: a file's name.
-    pub fn file_name(&self) -> &str {
-        let path = match self {
-            Self::S3(address) => &address.key,
-            Self::Web(url) => url.path(),
-        };
-        path.rsplit('/').next().unwrap_or_default()
+    pub fn file_name(&self) -> Cow<'_, str> {
+        let last = |path| str::rsplit(path, '/').next().unwrap_or_default();
+        match self {
+            Self::S3(address) => last(&address.key).into(),
+            Self::Web(url) => {
+                let name = percent_decode_str(last(url.path())).decode_utf8_lossy();
+                // A slash that was encoded is no folder here.
+                name.replace('/', "_").into()
+            }
+        }
     }
 }
 
@@ -124,9 +130,10 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// A text that may be an address, without what stands between scheme and host.
-fn without_user(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
+/// A path or an address as far as everybody may see it: of a web address without user and password,
+/// and without what stands behind its question mark, which in a signed address is as good as a key.
+pub fn without_secrets(text: &str) -> String {
+    let (Some((scheme, rest)), true) = (text.split_once("://"), text.starts_with("http")) else {
         return text.into();
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -185,6 +192,13 @@ mod tests {
         let signed = parsed("https://example.org/a.mp4?X-Amz-Signature=abc#x");
         assert_eq!(signed.to_string(), "https://example.org/a.mp4");
         assert_eq!(signed.file_name(), "a.mp4");
+        let encoded = parsed("https://example.org/it's%20a%2Fb.mp4");
+        assert_eq!(encoded.file_name(), "it's a_b.mp4");
+        let text = "https://ada:geheim@example.org/a.mp4?sig=geheim#geheim";
+        assert_eq!(without_secrets(text), "https://example.org/a.mp4");
+        for path in ["a?b.mp4", "s3://clips/a?b.mp4", "http"] {
+            assert_eq!(without_secrets(path), path);
+        }
     }
 
     #[test]

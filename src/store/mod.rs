@@ -14,7 +14,7 @@ mod web;
 
 use std::path::Path;
 
-pub use address::{Address, S3Address};
+pub use address::{Address, S3Address, without_secrets};
 pub use bucket::{Bucket, ObjectInfo};
 pub use error::StoreError;
 pub use file::RemoteFile;
