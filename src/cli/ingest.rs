@@ -13,6 +13,7 @@ use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
 use super::{ExitStatus, GlobalArgs, Verbosity, analyze, logs, print_result};
 use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::files::temporary_folder;
 use crate::ingest::{
     self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
     VideoOutcome,
@@ -287,7 +288,7 @@ fn run_telling(
         args.max_persons.get(),
     );
     // What goes to a bucket is written in a folder for temporary files first, which goes with it.
-    let scratch = tempfile::Builder::new().prefix("posedata-").tempdir()?;
+    let scratch = temporary_folder()?;
     let (output_folder, send_outputs_to) = match Address::of_path(&args.output)? {
         None => (args.output, None),
         Some(Address::S3(address)) => (scratch.path().into(), Some(address)),

@@ -6,6 +6,7 @@ use anyhow::bail;
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
+use crate::files::temporary_folder;
 use crate::store::{Address, Bucket, S3Address, S3Settings};
 
 /// What `--output` names.
@@ -61,7 +62,7 @@ impl Target {
                 "nothing can be written to a web address; give --output a path or s3://BUCKET/KEY"
             ),
         };
-        let folder = tempfile::Builder::new().prefix("posedata-").tempdir()?;
+        let folder = temporary_folder()?;
         Ok(Self {
             path: folder.path().into(),
             remote: Some(Remote {

@@ -3,12 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use super::pipeline::{Interruption, short_hash, video_id_unless};
-use crate::files::why_not_written;
 use crate::lake::VideoRecord;
-use crate::store::{self, RemoteFile, S3Settings, StoreError};
+use crate::store::{Fetched, RemoteFile};
 use crate::sync::Cancellation;
 use crate::video::check_file;
 
@@ -23,8 +20,8 @@ pub(super) struct Located {
     pub hash_time: Duration,
     /// `None` for a video on a disk.
     remote: Option<RemoteFile>,
-    /// The folder that it was fetched into, which goes with it.
-    _scratch: Option<TempDir>,
+    /// Keeps the file of a video from elsewhere.
+    _fetched: Option<Fetched>,
 }
 
 impl Located {
@@ -38,7 +35,7 @@ impl Located {
             video_id: video_id_unless(path, cancellation)?,
             hash_time: hashing.elapsed(),
             remote: None,
-            _scratch: None,
+            _fetched: None,
         })
     }
 
@@ -50,25 +47,14 @@ impl Located {
         cancellation: &Cancellation,
     ) -> Result<Self, Interruption> {
         let fetching = Instant::now();
-        let scratch = tempfile::Builder::new().prefix("posedata-").tempdir();
-        let scratch = scratch.map_err(|e| StoreError::Local {
-            path: std::env::temp_dir(),
-            reason: why_not_written(&e),
-        })?;
-        let name = remote.address.file_name();
-        let name = match &*name {
-            "" | "." | ".." => "video",
-            name => name,
-        };
-        let file = scratch.path().join(name);
-        let hash = store::fetch(remote, &file, &S3Settings::detect()?, cancellation)?;
+        let fetched = Fetched::get(remote, cancellation)?;
         let located = Self {
             path: path.into(),
-            file,
-            video_id: short_hash(hash),
+            file: fetched.path.clone(),
+            video_id: short_hash(fetched.hash),
             hash_time: fetching.elapsed(),
             remote: Some(remote.clone()),
-            _scratch: Some(scratch),
+            _fetched: Some(fetched),
         };
         match check_file(&located.file) {
             Ok(_) => Ok(located),

@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::failure::{Failure, FailureKind};
 use super::pipeline::{short_hash, video_id_unless};
 use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
-use crate::files::why_not_written;
 use crate::lake::{Lake, LakeError, VideoRecord};
 use crate::steps::Step;
-use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
+use crate::store::{Address, Fetched, RemoteFile, StoreError};
 use crate::sync::Cancellation;
 use crate::video::VideoError;
 
@@ -31,7 +28,7 @@ pub struct Source {
 #[derive(Debug)]
 pub struct LocalFile {
     path: PathBuf,
-    _scratch: Option<TempDir>,
+    _fetched: Option<Fetched>,
 }
 
 impl LocalFile {
@@ -142,26 +139,19 @@ impl Source {
             check_unless(&self.video, &self.path, cancellation)?;
             return Ok(LocalFile {
                 path: self.path.clone(),
-                _scratch: None,
+                _fetched: None,
             });
         };
-        let settings = S3Settings::detect()?;
-        let scratch = tempfile::Builder::new().prefix("posedata-").tempdir();
-        let scratch = scratch.map_err(|e| StoreError::Local {
-            path: std::env::temp_dir(),
-            reason: why_not_written(&e),
-        })?;
-        let path = scratch.path().join(&self.video.file_name);
         let remote = RemoteFile {
             address,
             byte_size: None,
             etag: None,
         };
-        let hash = store::fetch(&remote, &path, &settings, cancellation)?;
-        match short_hash(hash) == self.video.video_id {
+        let fetched = Fetched::get(&remote, cancellation)?;
+        match short_hash(fetched.hash) == self.video.video_id {
             true => Ok(LocalFile {
-                path,
-                _scratch: Some(scratch),
+                path: fetched.path.clone(),
+                _fetched: Some(fetched),
             }),
             false => Err(SourceError::Changed {
                 path: self.path.clone(),

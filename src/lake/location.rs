@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::address::{LakeAddress, PostgresAddress};
 use super::error::LakeError;
-use crate::files::why_not_written;
+use crate::files::{temporary_folder, why_not_written};
 use crate::store::{Address, Bucket, S3Address, S3Settings};
 
 /// Name of the catalog's file; its write-ahead log adds a suffix.
@@ -72,13 +72,10 @@ impl LakePaths {
             Some(Address::S3(address)) => DataPlace::Bucket(Arc::new(DataBucket {
                 bucket: Bucket::open(&address.bucket, &S3Settings::detect()?)?,
                 address,
-                staging: tempfile::Builder::new()
-                    .prefix("posedata-")
-                    .tempdir()
-                    .map_err(|e| LakeError::Write {
-                        path: std::env::temp_dir(),
-                        reason: why_not_written(&e),
-                    })?,
+                staging: temporary_folder().map_err(|e| LakeError::Write {
+                    path: std::env::temp_dir(),
+                    reason: why_not_written(&e),
+                })?,
             })),
             None if Path::new(data_path).is_absolute() => DataPlace::Folder(data_path.into()),
             Some(Address::Web(_)) | None => {

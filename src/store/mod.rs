@@ -12,7 +12,10 @@ mod ini;
 mod settings;
 mod web;
 
-use std::path::Path;
+use std::env::temp_dir;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 pub use address::{Address, S3Address, without_secrets};
 pub use bucket::{Bucket, ObjectInfo};
@@ -21,6 +24,7 @@ pub use file::RemoteFile;
 use file::Sink;
 pub use settings::{S3Keys, S3Settings};
 
+use crate::files::temporary_folder;
 use crate::sync::Cancellation;
 
 /// What an address stands for: a file at its own address, or all files below an `s3://` prefix,
@@ -57,13 +61,45 @@ pub fn find(address: &Address, settings: &S3Settings) -> Result<Vec<RemoteFile>,
     }
 }
 
+/// A file that was fetched; it goes with this.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Where it is. It has the name that it had elsewhere.
+    pub path: PathBuf,
+    /// BLAKE3 of its bytes.
+    pub hash: blake3::Hash,
+    _folder: TempDir,
+}
+
+impl Fetched {
+    /// Fetches a file into a folder for temporary files, with this process's settings.
+    ///
+    /// # Errors
+    /// As [`fetch`], or when the settings cannot be read.
+    pub fn get(file: &RemoteFile, cancellation: &Cancellation) -> Result<Self, StoreError> {
+        let folder = temporary_folder().map_err(|e| StoreError::local(&temp_dir(), &e))?;
+        let name = file.address.file_name();
+        let name = match &*name {
+            "" | "." | ".." => "file",
+            name => name,
+        };
+        let path = folder.path().join(name);
+        let hash = fetch(file, &path, &S3Settings::detect()?, cancellation)?;
+        Ok(Self {
+            path,
+            hash,
+            _folder: folder,
+        })
+    }
+}
+
 /// Fetches a file into `path`, which it makes or replaces; gives the BLAKE3 hash of its bytes, which
 /// is taken on the way.
 ///
 /// # Errors
 /// When the server cannot be reached, refuses, or has other content than `file` tells of; when the
 /// disk takes no more; when it is cancelled. What `path` holds then is of no use.
-pub fn fetch(
+fn fetch(
     file: &RemoteFile,
     path: &Path,
     settings: &S3Settings,

@@ -15,7 +15,7 @@ use posedata::lake::{Execution, LakePaths, Severity};
 use posedata::random::SplitMix64;
 
 use crate::lake::{clip, config, ingest, open_lake};
-use crate::support::{command, installed, make_clip, posedata, stderr, stdout};
+use crate::support::{command, make_person_clip, posedata, stderr, stdout};
 
 /// Frames of each short clip.
 const FRAMES: u64 = 10;
@@ -25,17 +25,7 @@ fn short_clips(folder: &Path) -> PathBuf {
     let videos = folder.join("videos");
     fs::create_dir(&videos).expect("a folder");
     for name in ["single_cam01", "single_cam02", "single_cam03"] {
-        let source = installed(name);
-        let frames = FRAMES.to_string();
-        let arguments = [
-            "-i",
-            source.to_str().expect("a path"),
-            "-vf",
-            "scale=180:-2",
-            "-frames:v",
-            &frames,
-        ];
-        make_clip(&videos.join(format!("{name}.mp4")), &arguments);
+        make_person_clip(&videos.join(format!("{name}.mp4")), name, 0.0, FRAMES);
     }
     videos
 }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::servers::{BUCKET, ObjectStore, PG_PASSWORD, Postgres, S3_SECRET, command_with};
-use crate::support::{installed, make_clip, stderr, stdout};
+use crate::support::{make_person_clip, stderr, stdout};
 
 /// Frames of each short clip.
-const FRAMES: usize = 8;
+const FRAMES: u64 = 8;
 /// Rows only, of a fast model run.
 const ROWS_ONLY: [&str; 2] = ["--no-video", "--no-pose-json"];
 
@@ -95,7 +94,9 @@ impl Site {
     fn clips(&self, count: usize) -> Vec<String> {
         let names: Vec<String> = (0..count).map(|i| format!("clip{i}.mp4")).collect();
         for (index, name) in names.iter().enumerate() {
-            make_short_clip(&self.folder.path().join(name), index);
+            let start_secs = index as f64 * 0.05;
+            let path = self.folder.path().join(name);
+            make_person_clip(&path, "single_cam01", start_secs, FRAMES);
         }
         names
     }
@@ -136,25 +137,6 @@ fn assert_no_secret(text: &str) {
     for secret in [PG_PASSWORD, S3_SECRET] {
         assert!(!text.contains(secret), "a password is shown: {text}");
     }
-}
-
-fn make_short_clip(path: &Path, index: usize) {
-    let source = installed("single_cam01");
-    let start = format!("{:.2}", index as f64 * 0.05);
-    let frames = FRAMES.to_string();
-    make_clip(
-        path,
-        &[
-            "-ss",
-            &start,
-            "-i",
-            source.to_str().expect("a path"),
-            "-vf",
-            "scale=180:-2",
-            "-frames:v",
-            &frames,
-        ],
-    );
 }
 
 fn ingest<'a>(inputs: &[&'a str]) -> Vec<&'a str> {

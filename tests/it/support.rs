@@ -120,6 +120,27 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Makes a short and small clip with a person in it: `frames` frames of an installed clip, from
+/// `start_secs` on.
+pub fn make_person_clip(path: &Path, name: &str, start_secs: f64, frames: u64) {
+    let source = installed(name);
+    let (start, frames) = (format!("{start_secs:.2}"), frames.to_string());
+    let source = source.to_str().expect("a path");
+    make_clip(
+        path,
+        &[
+            "-ss",
+            &start,
+            "-i",
+            source,
+            "-vf",
+            "scale=180:-2",
+            "-frames:v",
+            &frames,
+        ],
+    );
+}
+
 /// Makes a short video with FFmpeg's test picture.
 pub fn make_clip(path: &Path, ffmpeg_arguments: &[&str]) {
     let output = Command::new("ffmpeg")
