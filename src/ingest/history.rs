@@ -67,7 +67,11 @@ pub fn run_recorded(
             let spare = lock(&spare_session).take();
             let opened = spare.map_or_else(open_lake, Ok);
             let recorded = opened.and_then(|lake| match cancellation.is_cancelled() {
-                true => lake.with_lock_timeout(LAST_PATIENCE).record_run(&record),
+                true => {
+                    // The work is called off, not what is written down of it.
+                    let lake = lake.cancelled_by(&Cancellation::new());
+                    lake.with_lock_timeout(LAST_PATIENCE).record_run(&record)
+                }
                 false => lake.record_run(&record),
             });
             recorded.err()

@@ -61,8 +61,6 @@ pub struct LakeReader {
     /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
     pub format_version: i32,
     _scratch: Arc<TempDir>,
-    /// Keeps the folder where files wait to be sent.
-    _paths: LakePaths,
 }
 
 impl LakePaths {
@@ -290,7 +288,6 @@ impl Lake {
             connection: self.connection,
             format_version,
             _scratch: self.scratch,
-            _paths: self.paths,
         })
     }
 
