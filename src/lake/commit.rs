@@ -18,6 +18,8 @@ use super::writer::StagedVideo;
 /// How long a commit waits before it is done again at first, and at last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often it is done again after an error that does not tell whether that makes sense.
+const MAX_UNEXPLAINED: u32 = 5;
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
 const DATA_TABLES: [&str; 5] = [
@@ -168,14 +170,21 @@ impl Lake {
     ) -> Result<R, LakeError> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let mut unexplained = 0;
         loop {
             let error = match attempt() {
-                Err(error) if self.is_remote() && is_passing_commit(&error) => error,
+                Err(error) if self.is_remote() => error,
                 done => return done,
             };
-            if started.elapsed() > self.lock_timeout() || !self.cancellation().sleep(pause) {
+            let has_patience = match outlook(&error) {
+                Outlook::Passing => started.elapsed() <= self.lock_timeout(),
+                Outlook::Unknown => unexplained < MAX_UNEXPLAINED,
+                Outlook::Lasting => false,
+            };
+            if !has_patience || !self.cancellation().sleep(pause) {
                 return Err(error);
             }
+            unexplained += u32::from(outlook(&error) == Outlook::Unknown);
             tracing::info!(target: "posedata::lake", %error, "the commit is tried again");
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -322,12 +331,23 @@ fn is_named(
     Ok(false)
 }
 
-/// Whether a commit that ended so may go well when it is done again.
-fn is_passing_commit(error: &LakeError) -> bool {
+/// What is to be expected of doing again what ended so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outlook {
+    /// It was the way to the database, or somebody else who was faster.
+    Passing,
+    /// The database failed, and what it says does not tell why: of what follows a lost connection
+    /// there are many words.
+    Unknown,
+    Lasting,
+}
+
+fn outlook(error: &LakeError) -> Outlook {
     match error {
-        LakeError::Commit { .. } | LakeError::Unreachable { .. } => true,
-        LakeError::Database(message) => is_passing(message),
-        _ => false,
+        LakeError::Commit { .. } | LakeError::Unreachable { .. } => Outlook::Passing,
+        LakeError::Database(message) if is_passing(message) => Outlook::Passing,
+        LakeError::Database(_) => Outlook::Unknown,
+        _ => Outlook::Lasting,
     }
 }
 

@@ -16,7 +16,7 @@ use super::catalog::{
 use super::data_files::DataFiles;
 use super::error::{LakeError, WRITE_REFUSALS, database_message, first_line};
 use super::location::{DataPlace, LakePaths};
-use super::remote::{LakeLock, RemoteCatalog, is_passing, reach_bucket};
+use super::remote::{LakeLock, RemoteCatalog, reach_bucket};
 use super::schema::{self, FORMAT_VERSION};
 use super::sql::{OpenTransaction, quoted};
 use crate::files::{sync_folder, why_not_written, with_remedy};
@@ -421,33 +421,34 @@ impl Lake {
             self.create_or_check()?;
             return Ok(is_new);
         };
-        let is_new = {
-            let _lock = CatalogLock::acquire()?;
-            let _held = self.lock_remote(remote)?;
-            let wanted = self.paths.data_location();
-            match remote.data_path()? {
-                Some(found) if found.trim_end_matches('/') == wanted => false,
-                Some(found) => {
-                    return Err(LakeError::NotCreated {
-                        place: self.paths.address().to_string(),
-                        reason: format!("a lake is there already, with its files at {found}"),
-                    });
-                }
-                None => {
-                    self.data_files().claim(&self.paths.address().to_string())?;
-                    let create = Catalog::of(&self.paths).create(LAKE_NAME);
-                    let created = self.connection.execute_batch(&create);
-                    created.map_err(|e| self.attach_error(e, None))?;
-                    let filled = schema::create(&self.connection);
-                    remote.detach(&self.connection);
-                    filled?;
-                    true
-                }
-            }
-        };
+        let is_new = self.again_while_passing(|| self.create_remote(remote))?;
         // A maker may have been killed before the tables were there.
         self.create_or_check()?;
         Ok(is_new)
+    }
+
+    /// Makes the catalog in its database and fills it, unless it is there; gives whether it was not.
+    fn create_remote(&self, remote: &RemoteCatalog) -> Result<bool, LakeError> {
+        let _lock = CatalogLock::acquire()?;
+        let _held = self.lock_remote(remote)?;
+        let wanted = self.paths.data_location();
+        match remote.data_path()? {
+            Some(found) if found.trim_end_matches('/') == wanted => return Ok(false),
+            Some(found) => {
+                return Err(LakeError::NotCreated {
+                    place: self.paths.address().to_string(),
+                    reason: format!("a lake is there already, with its files at {found}"),
+                });
+            }
+            None => self.data_files().claim(&self.paths.address().to_string())?,
+        }
+        let create = Catalog::of(&self.paths).create(LAKE_NAME);
+        let created = self.connection.execute_batch(&create);
+        let filled = created
+            .map_err(|e| self.attach_error(e, None))
+            .and_then(|()| schema::create(&self.connection));
+        remote.detach(&self.connection);
+        filled.map(|()| true)
     }
 
     fn detach(&self) -> duckdb::Result<()> {
@@ -557,7 +558,8 @@ impl Lake {
                     Some(_) => database_message(error),
                     None => first_line(error),
                 };
-                if self.remote.is_some() && is_passing(&reason) {
+                // That there is a lake was seen when the session began.
+                if self.remote.is_some() {
                     return LakeError::Database(reason);
                 }
                 let is_refused = WRITE_REFUSALS.iter().any(|text| reason.contains(text));
@@ -577,7 +579,7 @@ impl Lake {
         let path = self.paths.root();
         let found = format_version(&self.connection).map_err(|e| {
             let reason = first_line(e);
-            match self.remote.is_some() && is_passing(&reason) {
+            match self.is_remote() {
                 true => LakeError::Database(reason),
                 false => LakeError::NotALake {
                     path: path.clone(),

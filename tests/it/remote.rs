@@ -230,7 +230,9 @@ fn a_lake_is_made_once_and_its_place_is_its_own() {
     let create = ["lake", "create", &site.lake(), "--data-path", &site.data()];
     let mut makers: Vec<Child> = (0..4).map(|_| site.start(&create)).collect();
     for maker in &mut makers {
-        assert!(maker.wait().expect("it ends").success());
+        let status = maker.wait().expect("it ends");
+        let said = fs::read_to_string(site.said()).expect("a file");
+        assert!(status.success(), "{said}");
     }
     let elsewhere = format!("s3://{BUCKET}/other/");
     let other_place = site.run(&["lake", "create", &site.lake(), "--data-path", &elsewhere]);
