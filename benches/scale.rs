@@ -70,7 +70,7 @@ fn main() {
         let folder = tempfile::tempdir_in(&scratch).expect("a folder");
         of_child(Command::new(this_program()), folder.path(), videos)
     });
-    let postgres = Postgres::start_durable();
+    let postgres = Postgres::start_with(true);
     report("catalog in PostgreSQL", &sizes, |videos| {
         let folder = tempfile::tempdir_in(&scratch).expect("a folder");
         let address = format!("{}?schema=videos{videos}", postgres.lake());

@@ -123,8 +123,11 @@ impl Lake {
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
         self.again_while_passing(|| {
             self.attached(Access::ReadOnly, |connection| {
-                // All columns, because a lake of an older format has fewer.
-                let mut statement = connection.prepare("SELECT * FROM videos")?;
+                // Those that are there, because a lake of an older format has fewer; not all, because
+                // a catalog in a database sends them for every video whenever an ingest begins.
+                let mut statement = connection.prepare(
+                    "SELECT COLUMNS('^(video_id|file_name|config_hash|path|source_etag)$') FROM videos",
+                )?;
                 let rows = statement.query_map([], |row| {
                     let video = IngestedVideo {
                         file_name: row.get("file_name")?,

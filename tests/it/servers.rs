@@ -37,7 +37,6 @@ fn wait_for_port(port: u16, what: &str) {
 /// A PostgreSQL server with one role and one empty database.
 pub struct Postgres {
     folder: TempDir,
-    /// Whether a commit waits for the disk, as everywhere but in tests.
     is_durable: bool,
     pub port: u16,
 }
@@ -47,12 +46,8 @@ impl Postgres {
         Self::start_with(false)
     }
 
-    /// As it is run in earnest, for measuring.
-    pub fn start_durable() -> Self {
-        Self::start_with(true)
-    }
-
-    fn start_with(is_durable: bool) -> Self {
+    /// With `is_durable`, commits wait for the disk, as where it is run in earnest.
+    pub fn start_with(is_durable: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = Self {
             folder,
