@@ -31,6 +31,8 @@ pub mod pose;
 
 pub mod metrics;
 
+pub mod movement;
+
 pub mod lake;
 
 pub mod export;

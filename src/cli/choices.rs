@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::export::ExportFormat;
+use crate::movement::{Gait, GaitMethod};
 use crate::query::Format as QueryFormat;
 
 /// Takes one of `values`, which are names of `T`.
@@ -32,6 +33,21 @@ pub fn export_format() -> impl TypedValueParser<Value = ExportFormat> {
             ExportFormat::Parquet => "The table of csv as Parquet",
         })
     }))
+}
+
+pub fn gait_method() -> impl TypedValueParser<Value = GaitMethod> {
+    one_of(GaitMethod::ALL.map(|method| {
+        PossibleValue::new(method.name()).help(match method {
+            GaitMethod::Zeni => "Heel and toes farthest before and behind the hips",
+            GaitMethod::OConnor => "Vertical velocity of the feet",
+            GaitMethod::ForwardVelocity => "Forward velocity of the feet: only over ground",
+            GaitMethod::Running => "Vertical velocity of the hips, and the knee's extension",
+        })
+    }))
+}
+
+pub fn gait() -> impl TypedValueParser<Value = Gait> {
+    one_of(Gait::ALL.map(|gait| PossibleValue::new(gait.name())))
 }
 
 pub fn query_format() -> impl TypedValueParser<Value = QueryFormat> {
@@ -69,5 +85,7 @@ pub mod tests {
     fn every_name_is_read_back() {
         check(&ExportFormat::ALL, ExportFormat::name);
         check(&QueryFormat::ALL, QueryFormat::name);
+        check(&GaitMethod::ALL, GaitMethod::name);
+        check(&Gait::ALL, Gait::name);
     }
 }

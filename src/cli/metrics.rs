@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
+use super::movement_events::{self, MovementArgs};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
 use crate::ingest::Failure as _;
 use crate::metrics::filter::FilterConfig;
@@ -53,6 +54,8 @@ twice the cut-off, stays as it is, and is told. A pause is a step between two fr
 
 --height-m adds speeds and positions in metres, as long as the person moves across the picture.
 
+Movements are found anew too, as `posedata events detect` finds them: tables events and cycles.
+
 --events json tells programs of every video when it is done; docs/events.md has the events.")]
 struct RecomputeArgs {
     /// Ids (or beginnings of 6 digits), file names or paths of videos; all videos if none is given
@@ -71,17 +74,19 @@ struct RecomputeArgs {
     #[arg(long, value_name = "N", requires = "height_m")]
     person: Option<u16>,
     #[command(flatten)]
+    movement: MovementArgs,
+    #[command(flatten)]
     events: EventArgs,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
         _ => Err("expected a number above 0".into()),
     }
 }
 
-fn height(text: &str) -> Result<f64, String> {
+pub fn height(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if HEIGHT_RANGE_M.contains(&value) => Ok(value),
         _ => Err(format!(
@@ -134,6 +139,7 @@ fn run_recompute(
             person: args.person,
             height_m,
         }),
+        movement: args.movement.config(),
     };
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
@@ -235,6 +241,9 @@ fn in_words(report: &RecomputeReport) -> String {
     }
     if let (Some(height_px), Some(meters_per_px)) = (report.height_px, report.meters_per_px) {
         words += &format!("; {height_px:.0} px tall, {:.2} mm/px", meters_per_px * 1e3);
+    }
+    if report.movement.cycles + report.movement.initial_contacts > 0 {
+        words += &format!("; {}", movement_events::in_words(&report.movement));
     }
     if report.metrics_renewed {
         words += "; metrics of an older version renewed";

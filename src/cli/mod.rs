@@ -39,6 +39,8 @@ mod logs;
 #[cfg(feature = "video")]
 mod metrics;
 mod models;
+#[cfg(feature = "video")]
+mod movement_events;
 mod output;
 mod plot;
 #[cfg(feature = "video")]
@@ -132,6 +134,8 @@ enum Command {
     Lake(lake::LakeArgs),
     #[cfg(feature = "video")]
     Metrics(metrics::MetricsArgs),
+    #[cfg(feature = "video")]
+    Events(movement_events::MovementEventsArgs),
     Remove(remove::RemoveArgs),
     /// Print a completion script for a shell
     #[command(
@@ -256,6 +260,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Lake(args) => lake::run(args, &global),
         #[cfg(feature = "video")]
         Command::Metrics(args) => metrics::run(args, &global),
+        #[cfg(feature = "video")]
+        Command::Events(args) => movement_events::run(args, &global),
         Command::Remove(args) => remove::run(args, &global),
         Command::Completions { shell } => {
             let mut command = Cli::command();

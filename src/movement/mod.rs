@@ -1,0 +1,77 @@
+//! What a movement means: contacts of the feet, strides, flights and jumps, repetitions of an angle.
+//!
+//! Pure functions over one person's filtered path: no I/O, and nothing here knows where rows come
+//! from. A path is a [`Track`]: consecutive frames without a pause or a jump of the person in
+//! between. Times are interpolated between frames, because at 30 pictures a second half a frame is
+//! 3 % of a step.
+//!
+//! What the view does not carry is not guessed: contacts are told in side view only, from feet that
+//! are seen. A value that cannot be told is `None`, never 0.
+
+pub mod calibration;
+pub mod cycles;
+pub mod events;
+pub mod gait;
+pub mod jumps;
+pub mod repetitions;
+pub mod series;
+pub mod swaps;
+#[cfg(test)]
+mod synthetic;
+pub mod track;
+
+pub use calibration::FloorAngle;
+pub use cycles::{Cycle, CycleKind};
+pub use events::{Event, EventKind, Side};
+pub use gait::{Gait, GaitMethod};
+pub use track::{Track, TrackFrame};
+
+/// What is to be found, and how.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DetectConfig {
+    /// `None` chooses by what the recording allows.
+    pub gait_method: Option<GaitMethod>,
+    /// `None` tells walking from running by the way the hips go up and down.
+    pub gait: Option<Gait>,
+    /// Column of the joint angle whose repetitions are counted; `None` takes the one that moves most.
+    pub angle: Option<String>,
+    /// `None` leaves lengths and speeds open; heights of jumps come from their time then.
+    pub meters_per_px: Option<f64>,
+    /// How the floor lies in the picture.
+    pub floor: FloorAngle,
+}
+
+/// What was found in a track.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Movement {
+    /// In the order of their times.
+    pub events: Vec<Event>,
+    /// In the order of their beginnings.
+    pub cycles: Vec<Cycle>,
+    /// `None` where the feet are seen too rarely for it.
+    pub floor_angle_deg: Option<f64>,
+}
+
+/// Finds everything in a track.
+pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
+    let (level, floor_angle_deg) = calibration::level(track, config.floor);
+    let mut movement = gait::detect(&level, config);
+    let running: Vec<(f64, f64)> = (movement.cycles.iter())
+        .filter(|cycle| cycle.kind == CycleKind::Run)
+        .map(|cycle| (cycle.start_secs, cycle.end_secs))
+        .collect();
+    let walking: Vec<(f64, f64)> = (movement.cycles.iter())
+        .map(|cycle| (cycle.start_secs, cycle.end_secs))
+        .collect();
+    for part in [
+        jumps::detect(&level, config, &running),
+        repetitions::detect(&level, config, &walking),
+    ] {
+        movement.events.extend(part.events);
+        movement.cycles.extend(part.cycles);
+    }
+    (movement.events).sort_by(|a, b| a.time_secs.total_cmp(&b.time_secs));
+    (movement.cycles).sort_by(|a, b| a.start_secs.total_cmp(&b.start_secs));
+    movement.floor_angle_deg = floor_angle_deg;
+    movement
+}
