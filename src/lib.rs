@@ -51,6 +51,8 @@ pub mod query;
 
 pub mod plot;
 
+pub mod report;
+
 #[cfg(feature = "language")]
 pub mod language;
 

@@ -9,6 +9,21 @@ use crate::export::ExportFormat;
 use crate::movement::{Gait, GaitMethod};
 use crate::query::Format as QueryFormat;
 
+/// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
+const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
+
+/// A person's height.
+pub fn height(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if HEIGHT_RANGE_M.contains(&value) => Ok(value),
+        _ => Err(format!(
+            "expected metres between {} and {}, such as 1.75",
+            HEIGHT_RANGE_M.start(),
+            HEIGHT_RANGE_M.end()
+        )),
+    }
+}
+
 /// Takes one of `values`, which are names of `T`.
 pub fn one_of<T>(
     values: impl IntoIterator<Item = PossibleValue>,
@@ -31,6 +46,11 @@ pub fn export_format() -> impl TypedValueParser<Value = ExportFormat> {
                 "OpenSim motion: joint and segment angles in degrees, a file per person"
             }
             ExportFormat::Parquet => "The table of csv as Parquet",
+            ExportFormat::C3d => "C3D markers: world landmarks in millimetres, a file per person",
+            ExportFormat::OpenPose => {
+                "OpenPose's BODY_25 points in pixels: a folder with a JSON file per frame"
+            }
+            ExportFormat::CocoKeypoints => "COCO's 17 keypoints in pixels, as one JSON file",
         })
     }))
 }

@@ -49,6 +49,8 @@ mod queries;
 mod query;
 mod reference;
 mod remove;
+#[cfg(feature = "video")]
+mod report;
 #[cfg(all(feature = "video", feature = "language"))]
 mod run;
 mod signals;
@@ -115,6 +117,8 @@ enum Command {
     ContactSheet(annotate::ContactSheetArgs),
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
+    #[cfg(feature = "video")]
+    Report(report::ReportArgs),
     #[cfg(feature = "video")]
     Analyze(analyze::AnalyzeArgs),
     #[cfg(feature = "language")]
@@ -241,6 +245,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
+        #[cfg(feature = "video")]
+        Command::Report(args) => report::run(args, &global),
         #[cfg(feature = "video")]
         Command::Analyze(args) => analyze::run(args, &global),
         #[cfg(feature = "language")]

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::metrics::{height, positive};
+use super::metrics::positive;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_error, print_result};
 use crate::metrics::filter::FilterConfig;
 use crate::movement::{DetectConfig, FloorAngle, Gait, GaitMethod, repetitions};
@@ -61,7 +61,7 @@ struct DetectArgs {
     #[arg(long, value_name = "FRAMES", default_value_t = 10)]
     max_gap: usize,
     /// Height of a person, in metres
-    #[arg(long, value_name = "METRES", value_parser = height)]
+    #[arg(long, value_name = "METRES", value_parser = choices::height)]
     height_m: Option<f64>,
     /// Number of the person whose height that is [default: each video's main person]
     #[arg(long, value_name = "N", requires = "height_m")]
