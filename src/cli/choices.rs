@@ -24,6 +24,14 @@ pub fn height(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number above 0.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
 /// Takes one of `values`, which are names of `T`.
 pub fn one_of<T>(
     values: impl IntoIterator<Item = PossibleValue>,

@@ -59,7 +59,7 @@ struct RecomputeArgs {
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
     /// Cut-off frequency of the low-pass filter
-    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = positive)]
+    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = choices::positive)]
     cutoff: f64,
     /// Gaps of more frames than this are left open; shorter ones are filled with straight lines
     #[arg(long, value_name = "FRAMES", default_value_t = 10)]
@@ -74,13 +74,6 @@ struct RecomputeArgs {
     movement: MovementArgs,
     #[command(flatten)]
     events: EventArgs,
-}
-
-pub fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
-        _ => Err("expected a number above 0".into()),
-    }
 }
 
 /// What became of all videos.

@@ -3,7 +3,6 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::metrics::positive;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_error, print_result};
 use crate::metrics::filter::FilterConfig;
 use crate::movement::{DetectConfig, FloorAngle, Gait, GaitMethod, repetitions};
@@ -55,7 +54,7 @@ struct DetectArgs {
     #[command(flatten)]
     movement: MovementArgs,
     /// Cut-off frequency of the low-pass filter
-    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = positive)]
+    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = choices::positive)]
     cutoff: f64,
     /// Gaps of more frames than this are left open; shorter ones are filled with straight lines
     #[arg(long, value_name = "FRAMES", default_value_t = 10)]

@@ -16,7 +16,7 @@ use crate::files::write_atomically;
 use crate::ingest::Source;
 use crate::lake::Lake;
 use crate::query::{ExternalAccess, Query, QueryError, Session};
-use crate::report::{Group, KeyFrame, MAX_GROUPS, Picture, Report};
+use crate::report::{self, Group, KeyFrame, MAX_GROUPS, Picture, Report};
 use crate::resources::DatabaseUse;
 use crate::sync::Cancellation;
 use crate::text::shown;
@@ -78,7 +78,7 @@ pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         },
     };
     let target = Target::file(&args.output)?;
-    write_atomically(target.path(), report.html(&pictures).as_bytes())
+    write_atomically(target.path(), report::page(&report, &pictures).as_bytes())
         .with_context(|| format!("cannot write the report: {}", shown(&args.output)))?;
     target.finish()?;
     if global.json {

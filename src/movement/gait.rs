@@ -23,81 +23,12 @@
 //! landmarks were measured, not interpolated; 1 where O'Connor's method has the same event within
 //! 0.1 s, 0.7 where not (1 where that is the method itself, or for running).
 
-use std::str::FromStr;
-
 use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
+use super::search::{DetectConfig, Gait, GaitMethod, Movement};
 use super::series::{self, Turn};
 use super::track::Track;
-use super::{DetectConfig, Movement};
-use crate::names;
 use crate::pose::landmark::Landmark;
-
-/// How contacts are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GaitMethod {
-    /// Heel and toes before and behind the pelvis
-    Zeni,
-    /// Vertical velocity of the feet
-    OConnor,
-    /// Forward velocity of the feet: only over ground, in front of a camera that stands still
-    ForwardVelocity,
-    /// Vertical velocity of the pelvis and the knee's extension, for running
-    Running,
-}
-
-impl GaitMethod {
-    /// In the order in which help and errors list them.
-    pub const ALL: [Self; 4] = [Self::Zeni, Self::OConnor, Self::ForwardVelocity, Self::Running];
-
-    /// The name on the command line and in the lake's `method` column.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Zeni => "zeni",
-            Self::OConnor => "oconnor",
-            Self::ForwardVelocity => "forward_velocity",
-            Self::Running => "milner_fellin",
-        }
-    }
-}
-
-impl FromStr for GaitMethod {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        names::find(&Self::ALL, Self::name, text)
-    }
-}
-
-/// How somebody goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gait {
-    /// One foot at least is always on the ground
-    Walking,
-    /// With flights between the steps
-    Running,
-}
-
-impl Gait {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Walking, Self::Running];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Walking => "walking",
-            Self::Running => "running",
-        }
-    }
-}
-
-impl FromStr for Gait {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        names::find(&Self::ALL, Self::name, text)
-    }
-}
 
 /// The feet point across the picture when heel and toes are so far apart in it on average, in leg
 /// lengths. In side view it is a fifth, in front view a twentieth.

@@ -16,9 +16,9 @@
 
 use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
+use super::search::{DetectConfig, Movement};
 use super::series;
 use super::track::{Track, TrackFrame};
-use super::{DetectConfig, Movement};
 
 /// Standard gravity, m/s^2.
 pub const GRAVITY_M_PER_SEC2: f64 = 9.80665;

@@ -14,6 +14,7 @@ pub mod events;
 pub mod gait;
 pub mod jumps;
 pub mod repetitions;
+mod search;
 pub mod series;
 pub mod swaps;
 #[cfg(test)]
@@ -23,34 +24,8 @@ pub mod track;
 pub use calibration::FloorAngle;
 pub use cycles::{Cycle, CycleKind};
 pub use events::{Event, EventKind, Side};
-pub use gait::{Gait, GaitMethod};
+pub use search::{DetectConfig, Gait, GaitMethod, Movement};
 pub use track::{Track, TrackFrame};
-
-/// What is to be found, and how.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DetectConfig {
-    /// `None` chooses by what the recording allows.
-    pub gait_method: Option<GaitMethod>,
-    /// `None` tells walking from running by the way the hips go up and down.
-    pub gait: Option<Gait>,
-    /// Column of the joint angle whose repetitions are counted; `None` takes the one that moves most.
-    pub angle: Option<String>,
-    /// `None` leaves lengths and speeds open; heights of jumps come from their time then.
-    pub meters_per_px: Option<f64>,
-    /// How the floor lies in the picture.
-    pub floor: FloorAngle,
-}
-
-/// What was found in a track.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Movement {
-    /// In the order of their times.
-    pub events: Vec<Event>,
-    /// In the order of their beginnings.
-    pub cycles: Vec<Cycle>,
-    /// `None` where the feet are seen too rarely for it.
-    pub floor_angle_deg: Option<f64>,
-}
 
 /// Finds everything in a track.
 pub fn detect(track: &Track, config: &DetectConfig) -> Movement {

@@ -11,9 +11,9 @@
 
 use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
+use super::search::{DetectConfig, Movement};
 use super::series::{self, Turn};
 use super::track::Track;
-use super::{DetectConfig, Movement};
 use crate::metrics::{JOINT_ANGLES, JointAngle};
 
 /// Angles of which one is taken where none is asked for: those of exercises.

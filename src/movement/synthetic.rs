@@ -3,10 +3,9 @@
 use std::f64::consts::{PI, TAU};
 
 use super::events::{Event, EventKind, Side};
-use super::gait::{Gait, GaitMethod};
 use super::swaps;
 use super::track::{Track, TrackFrame};
-use super::{CycleKind, DetectConfig, FloorAngle, Movement, detect};
+use super::{CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, Movement, detect};
 use crate::metrics::JOINT_ANGLE_COUNT;
 use crate::metrics::filter::{FilterConfig, PathFilter};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};

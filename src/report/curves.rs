@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::content::Table;
 
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 190.0;

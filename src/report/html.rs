@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::curves::panels;
-use super::{
+use super::content::{
     CURVES, Cell, KEY_FRAMES, NUMBERS, Picture, QUALITY, RECORDINGS, Report, SYMMETRY, Table,
 };
+use super::curves::panels;
 
 const STYLE: &str = include_str!("report.css");
 
@@ -20,7 +20,7 @@ const LIMITS: [&str; 7] = [
     "This report describes a movement. It is no diagnosis, and no medical device made it.",
 ];
 
-/// A whole page of HTML.
+/// The report as one HTML file; `pictures` by video.
 pub fn page(report: &Report, pictures: &[(String, Vec<Picture>)]) -> String {
     let title = escaped(&report.title);
     let mut page = format!(
