@@ -21,7 +21,7 @@ use crate::lake::{
 use crate::metrics::calibration::HeightEstimate;
 use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome};
 use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
-use crate::movement::{self, DetectConfig, EventKind, Side, Track, TrackFrame, swaps};
+use crate::movement::{self, DetectConfig, EventKind, Track, TrackFrame, swaps};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 use crate::steps::Step;

@@ -321,23 +321,57 @@ fn markers_that_travel_stand_still_where_the_foot_does() {
 /// Frames of the demo video (Pose2Sim's, from Sports2D) in which, by looking at them, the feet of the
 /// man who does jumping jacks have just left the roof, and touch it again.
 const LABELLED_JUMPS: [[f64; 2]; 3] = [[29.0, 38.0], [46.0, 57.0], [64.0, 72.0]];
+/// Frames in which, by looking at them, a heel of the woman who walks past first touches the grass.
+const LABELLED_CONTACTS: [(f64, &str); 5] = [
+    (79.0, "left"),
+    (98.0, "right"),
+    (116.0, "left"),
+    (135.0, "right"),
+    (152.0, "left"),
+];
+/// And in which her toes leave it.
+const LABELLED_TOE_OFFS: [(f64, &str); 4] = [
+    (86.0, "right"),
+    (105.0, "left"),
+    (123.0, "right"),
+    (141.0, "left"),
+];
 
 #[test]
-fn jumps_of_the_demo_video_are_those_that_people_see() {
+fn steps_and_jumps_of_the_demo_video_are_those_that_people_see() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let demo = installed("demo");
-    run(folder, &["ingest", demo.to_str().expect("a path"), "--no-video"]);
+    let demo = demo.to_str().expect("a path");
+    run(folder, &["ingest", demo, "--no-video", "--max-persons", "3"]);
     run(folder, &["events", "detect"]);
     let jumps = json(folder, &["query", "jumps"]);
     for [take_off, landing] in LABELLED_JUMPS {
-        let found = jumps.iter().find(|jump| {
-            (number(&jump["take_off_secs"]) * 30.0 - take_off).abs() < 4.0
-        });
+        let off = |jump: &Value, name: &str, frame: f64| (number(&jump[name]) * 30.0 - frame).abs();
+        let found = jumps.iter().find(|jump| off(jump, "take_off_secs", take_off) < 2.5);
         let found = found.unwrap_or_else(|| panic!("no jump at frame {take_off}: {jumps:?}"));
-        let off = number(&found["landing_secs"]) * 30.0 - landing;
-        assert!(off.abs() < 4.0, "landing at frame {landing}: off by {off}");
+        assert!(off(found, "landing_secs", landing) < 2.5, "{found}");
     }
-    // He also hops while he turns round; all else is no jump.
-    assert!(jumps.len() <= 5, "{jumps:?}");
+
+    // The walker is the one of whom there are steps.
+    let sql = "select person, event, side, time_secs * 30 as frame from events
+               where event in ('initial_contact', 'toe_off') order by time_secs";
+    let steps = json(folder, &["query", "-e", sql]);
+    let of = |event: &str| -> Vec<&Value> {
+        let within = |step: &&Value| (75.0..156.0).contains(&number(&step["frame"]));
+        steps.iter().filter(|step| step["event"] == event).filter(within).collect()
+    };
+    for (event, labels) in [
+        ("initial_contact", &LABELLED_CONTACTS[..]),
+        ("toe_off", &LABELLED_TOE_OFFS),
+    ] {
+        for (frame, side) in labels {
+            let is_near = |step: &&&Value| {
+                step["side"] == *side && (number(&step["frame"]) - frame).abs() <= 3.0
+            };
+            let found = of(event).iter().filter(is_near).count();
+            assert_eq!(found, 1, "{event} of the {side} foot at frame {frame}: {steps:?}");
+        }
+    }
+    assert_eq!(of("initial_contact").len(), LABELLED_CONTACTS.len(), "{steps:?}");
 }
