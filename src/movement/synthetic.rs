@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 use super::events::{Event, EventKind, Side};
 use super::swaps;
 use super::track::{Track, TrackFrame};
-use super::{CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, Movement, detect};
+use super::{CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, detect};
 use crate::metrics::JOINT_ANGLE_COUNT;
 use crate::metrics::filter::{FilterConfig, PathFilter};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
@@ -516,14 +516,15 @@ fn exchanged_legs_are_put_right() {
 #[test]
 fn a_front_view_and_somebody_who_stands_have_no_steps() {
     let front = Walker { across: 0.1, ..WALKER };
-    assert_eq!(detect(&filtered(front.track(60.0, 20.0)), &DetectConfig::default()).events, []);
+    let movement = detect(&filtered(front.track(60.0, 20.0)), &DetectConfig::default());
+    assert!(movement.events.is_empty(), "{movement:?}");
     let standing = track(60.0, 20.0, |_| {
         let leg = || Leg { heel_ahead: 0.0, up: 0.0, knee_deg: 175.0 };
         Body { hips_right: 500.0, hips_up: LEG_PX, legs: [leg(), leg()], across: 1.0 }
     });
     let standing = filtered(with_noise(standing, LEG_PX / 100.0, 3.0));
-    let Movement { events, cycles, .. } = detect(&standing, &DetectConfig::default());
-    assert_eq!((events, cycles), (Vec::new(), Vec::new()));
+    let movement = detect(&standing, &DetectConfig::default());
+    assert!(movement.events.is_empty() && movement.cycles.is_empty(), "{movement:?}");
 }
 
 #[test]
@@ -594,7 +595,7 @@ fn flight_times_of_jumps_are_right_within_a_frame() {
 fn half_a_jump_at_the_end_of_a_video_is_none() {
     let track = filtered(jumper(60.0, 1.3, 0.5));
     let movement = detect(&track, &DetectConfig::default());
-    assert_eq!(movement.events, []);
+    assert!(movement.events.is_empty(), "{movement:?}");
 }
 
 #[test]
@@ -604,7 +605,8 @@ fn a_camera_that_is_moved_slowly_is_no_jump() {
         let leg = || Leg { heel_ahead: 0.0, up, knee_deg: 170.0 };
         Body { hips_right: 500.0, hips_up: LEG_PX + up, legs: [leg(), leg()], across: 1.0 }
     });
-    assert_eq!(detect(&filtered(track), &DetectConfig::default()).events, []);
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    assert!(movement.events.is_empty(), "{movement:?}");
 }
 
 #[test]

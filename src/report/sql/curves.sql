@@ -64,4 +64,4 @@ SELECT
     round(stddev_samp(angle_deg), 2) AS sd_deg
 FROM curves
 GROUP BY ALL
-ORDER BY kind, list_position(['hip', 'knee', 'ankle', 'shoulder', 'elbow'], joint), group_number, side, percent
+ORDER BY kind, joint DESC, group_number, side, percent
