@@ -103,7 +103,8 @@ pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
         Gait::Walking => GaitMethod::Zeni,
         Gait::Running => GaitMethod::Running,
     });
-    let moments = in_steps(signals.moments(method));
+    let is_hidden = |side, time_secs| signals.is_hidden(side, time_secs);
+    let moments = in_steps(signals.moments(method), is_hidden);
     let others = match method {
         GaitMethod::Zeni | GaitMethod::ForwardVelocity => Some(signals.moments(GaitMethod::OConnor)),
         GaitMethod::OConnor | GaitMethod::Running => None,
@@ -324,6 +325,15 @@ impl Signals {
         found.map(|moments| sorted(moments.into_iter()))
     }
 
+    /// Whether a foot is unseen for most of a step before and behind a time.
+    fn is_hidden(&self, side: usize, time_secs: f64) -> bool {
+        let reach_secs = STRIDE_SECS.end() / 4.0;
+        let start = (self.times_secs).partition_point(|time| *time < time_secs - reach_secs);
+        let end = (self.times_secs).partition_point(|time| *time <= time_secs + reach_secs);
+        let around = &self.legs[side].heel_ahead[start..end];
+        2 * around.iter().flatten().count() < around.len()
+    }
+
     /// Whether feet stand still in the picture while they are on the ground, and the hips travel.
     fn is_over_ground(&self, moments: &[Vec<Moment>; 2]) -> bool {
         let mut slips = Vec::new();
@@ -408,7 +418,10 @@ fn sorted(moments: impl Iterator<Item = Moment>) -> Vec<Moment> {
 /// Leaves out what belongs to no row of steps: a contact with no other one of the same foot at a
 /// stride's distance or of the other foot at a step's; a toe-off without such a contact before or
 /// behind. A single kick is no gait.
-fn in_steps(moments: [Vec<Moment>; 2]) -> [Vec<Moment>; 2] {
+fn in_steps(
+    moments: [Vec<Moment>; 2],
+    is_hidden: impl Fn(usize, f64) -> bool,
+) -> [Vec<Moment>; 2] {
     let contacts = moments.each_ref().map(|moments| -> Vec<f64> {
         let contacts = moments.iter().filter(|moment| moment.is_contact);
         contacts.map(|moment| moment.time_secs).collect()
@@ -420,9 +433,9 @@ fn in_steps(moments: [Vec<Moment>; 2]) -> [Vec<Moment>; 2] {
             };
             let (shortest, longest) = (STRIDE_SECS.start(), STRIDE_SECS.end());
             let has_other = near(&contacts[1 - side], shortest / 4.0, longest / 2.0);
-            // Steps of one foot alone are told only where the other one is not seen at all.
-            let other_is_hidden = contacts[1 - side].is_empty();
-            has_other || (other_is_hidden && near(&contacts[side], *shortest, *longest))
+            // Steps of one foot alone are told only where the other one is not seen.
+            let is_alone = || is_hidden(1 - side, **time);
+            has_other || (near(&contacts[side], *shortest, *longest) && is_alone())
         };
         contacts[side].iter().filter(is_step).copied().collect()
     });

@@ -31,13 +31,14 @@ pub use track::{Track, TrackFrame};
 pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
     let (level, floor_angle_deg) = calibration::level(track, config.floor);
     let mut movement = gait::detect(&level, config);
-    let running: Vec<(f64, f64)> = (movement.cycles.iter())
-        .filter(|cycle| cycle.kind == CycleKind::Run)
-        .map(|cycle| (cycle.start_secs, cycle.end_secs))
-        .collect();
-    let walking: Vec<(f64, f64)> = (movement.cycles.iter())
-        .map(|cycle| (cycle.start_secs, cycle.end_secs))
-        .collect();
+    // The steps before and behind belong to it, too.
+    let around = |cycle: &Cycle| {
+        let secs = cycle.duration_secs();
+        (cycle.start_secs - secs, cycle.end_secs + secs)
+    };
+    let is_run = |cycle: &&Cycle| cycle.kind == CycleKind::Run;
+    let running: Vec<_> = movement.cycles.iter().filter(is_run).map(around).collect();
+    let walking: Vec<_> = movement.cycles.iter().map(around).collect();
     for part in [
         jumps::detect(&level, config, &running),
         repetitions::detect(&level, config, &walking),

