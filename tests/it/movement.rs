@@ -354,13 +354,18 @@ fn steps_and_jumps_of_the_demo_video_are_those_that_people_see() {
         assert!(off(found, "landing_secs", landing) < 2.5, "{found}");
     }
 
-    // The walker is the one of whom there are steps.
     let sql = "select person, event, side, time_secs * 30 as frame from events
                where event in ('initial_contact', 'toe_off') order by time_secs";
     let steps = json(folder, &["query", "-e", sql]);
+    let (first, side) = LABELLED_CONTACTS[0];
+    let is_first = |step: &&Value| {
+        step["side"] == side && (number(&step["frame"]) - first).abs() <= 3.0
+    };
+    let walker = &steps.iter().find(is_first).expect("the walker")["person"];
     let of = |event: &str| -> Vec<&Value> {
         let within = |step: &&Value| (75.0..156.0).contains(&number(&step["frame"]));
-        steps.iter().filter(|step| step["event"] == event).filter(within).collect()
+        let is_hers = |step: &&Value| step["event"] == event && step["person"] == *walker;
+        steps.iter().filter(is_hers).filter(within).collect()
     };
     for (event, labels) in [
         ("initial_contact", &LABELLED_CONTACTS[..]),
