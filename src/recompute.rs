@@ -723,7 +723,12 @@ impl PersonPath {
         starts.sort_unstable();
         starts.dedup();
         let ends = starts.iter().copied().skip(1).chain([self.frames.len()]);
-        starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+        starts
+            .iter()
+            .copied()
+            .zip(ends)
+            .map(|(start, end)| start..end)
+            .collect()
     }
 
     /// Frames of the path, as movements are looked for in them. Of pictures with the same time the

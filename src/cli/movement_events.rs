@@ -148,25 +148,31 @@ pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<Exit
         failed: Vec::new(),
     };
     let tells = !global.json && global.verbosity() > Verbosity::Quiet;
-    detect_all(&lake, &videos, &config, &cancellation, |video, step| match step {
-        Step::Begun | Step::Frame => {}
-        Step::Done(Ok(report)) => {
-            if tells {
-                let found = in_words(&report.movement);
-                logs::note(format_args!("{}: {found}", report.file_name));
+    detect_all(
+        &lake,
+        &videos,
+        &config,
+        &cancellation,
+        |video, step| match step {
+            Step::Begun | Step::Frame => {}
+            Step::Done(Ok(report)) => {
+                if tells {
+                    let found = in_words(&report.movement);
+                    logs::note(format_args!("{}: {found}", report.file_name));
+                }
+                summary.videos.push(report);
             }
-            summary.videos.push(report);
-        }
-        Step::Done(Err(failure)) => {
-            let error = failure.to_string();
-            print_error(&anyhow::anyhow!("{}: {error}", video.file_name));
-            summary.failed.push(Failure {
-                video_id: video.video_id.clone(),
-                file_name: video.file_name.clone(),
-                error,
-            });
-        }
-    });
+            Step::Done(Err(failure)) => {
+                let error = failure.to_string();
+                print_error(&anyhow::anyhow!("{}: {error}", video.file_name));
+                summary.failed.push(Failure {
+                    video_id: video.video_id.clone(),
+                    file_name: video.file_name.clone(),
+                    error,
+                });
+            }
+        },
+    );
     if global.json {
         print_result(serde_json::to_string_pretty(&summary)?)?;
     }

@@ -267,12 +267,22 @@ fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError
         [f64::from(point.x) * width, f64::from(point.y) * height]
     };
     let head = [
-        Nose, LeftEye, RightEye, LeftEyeOuter, RightEyeOuter, LeftEar, RightEar, MouthLeft,
+        Nose,
+        LeftEye,
+        RightEye,
+        LeftEyeOuter,
+        RightEyeOuter,
+        LeftEar,
+        RightEar,
+        MouthLeft,
         MouthRight,
     ];
     let count = head.len() as f64;
     let center = [0, 1].map(|axis| head.iter().map(|l| at(*l)[axis]).sum::<f64>() / count);
-    let reach = head.iter().map(|l| distance(at(*l), center)).fold(0.0, f64::max);
+    let reach = head
+        .iter()
+        .map(|l| distance(at(*l), center))
+        .fold(0.0, f64::max);
     let neck = distance(midpoint(at(LeftShoulder), at(RightShoulder)), at(Nose));
     let radius = (HEAD_PER_LANDMARKS * reach).max(HEAD_PER_NECK * neck);
     let square = (2.0 * radius / SQUARES_ACROSS_FACE).ceil().max(2.0);

@@ -179,7 +179,11 @@ fn encoded(data: &Data<'_>) -> Vec<u8> {
     match data {
         Data::Text(text) => [&[TEXT, 1, text.len() as u8][..], text.as_bytes()].concat(),
         Data::Texts(texts) => {
-            let width = texts.iter().map(|text| text.len()).max().unwrap_or_default();
+            let width = texts
+                .iter()
+                .map(|text| text.len())
+                .max()
+                .unwrap_or_default();
             let mut bytes = vec![TEXT, 2, width as u8, texts.len() as u8];
             for text in *texts {
                 bytes.extend(format!("{text:width$}").into_bytes());

@@ -89,7 +89,12 @@ impl CocoWriter {
         Ok(writer)
     }
 
-    fn write_head(&mut self, stem: &str, video: &VideoRecord, times_secs: &[f64]) -> io::Result<()> {
+    fn write_head(
+        &mut self,
+        stem: &str,
+        video: &VideoRecord,
+        times_secs: &[f64],
+    ) -> io::Result<()> {
         let out = &mut self.file;
         let info = json!({
             "description": format!("{}, poses by {}", video.file_name, video.pose_model),
@@ -104,7 +109,10 @@ impl CocoWriter {
             "keypoints": names,
             "skeleton": SKELETON,
         });
-        write!(out, "{{\"info\":{info},\"licenses\":[],\"categories\":[{category}],\"images\":[")?;
+        write!(
+            out,
+            "{{\"info\":{info},\"licenses\":[],\"categories\":[{category}],\"images\":["
+        )?;
         for (frame, time_secs) in times_secs.iter().enumerate() {
             let image = json!({
                 "id": frame,
@@ -126,7 +134,11 @@ impl CocoWriter {
             let point = &pose.landmarks[landmark.index()];
             keypoints.push(json!(f64::from(point.x) * width));
             keypoints.push(json!(f64::from(point.y) * height));
-            keypoints.push(json!(if point.visibility >= MIN_VISIBILITY { 2 } else { 1 }));
+            keypoints.push(json!(if point.visibility >= MIN_VISIBILITY {
+                2
+            } else {
+                1
+            }));
         }
         let [left, top, right, bottom] = enclosing_box(pose, self.image_size_px);
         let annotation = json!({
@@ -158,7 +170,12 @@ fn enclosing_box(pose: &PersonPose, [width, height]: [f64; 2]) -> [f64; 4] {
     let points = (pose.landmarks.iter())
         .filter(|point| !any || is_seen(point.visibility))
         .map(|point| [f64::from(point.x) * width, f64::from(point.y) * height]);
-    let nothing = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+    let nothing = [
+        f64::INFINITY,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NEG_INFINITY,
+    ];
     points.fold(nothing, |[left, top, right, bottom], [x, y]| {
         [left.min(x), top.min(y), right.max(x), bottom.max(y)]
     })

@@ -256,8 +256,8 @@ pub fn pictures(
     cancellation: &Cancellation,
 ) -> Result<Vec<Vec<u8>>, ReplayError> {
     let replay = Replay::open(path, rows, cancellation)?;
-    let mut sheet = ContactSheet::new(replay.info(), 1, 1, width_px.max(1))
-        .map_err(AnnotationError::from)?;
+    let mut sheet =
+        ContactSheet::new(replay.info(), 1, 1, width_px.max(1)).map_err(AnnotationError::from)?;
     let mut pictures = Vec::new();
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
@@ -267,7 +267,11 @@ pub fn pictures(
             let mut tile = sheet.tile(frame).map_err(AnnotationError::from)?;
             draw_skeletons(&mut tile, persons, faces).map_err(AnnotationError::from)?;
             sheet.place(0, &tile).map_err(AnnotationError::from)?;
-            pictures.push(sheet.encode(ImageFormat::Jpeg).map_err(AnnotationError::from)?);
+            pictures.push(
+                sheet
+                    .encode(ImageFormat::Jpeg)
+                    .map_err(AnnotationError::from)?,
+            );
         }
         Ok(())
     })?;

@@ -49,7 +49,9 @@ impl TravelScale {
                 continue;
             };
             let pose = &row.pose;
-            in_picture.add(|landmark| visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px)));
+            in_picture.add(|landmark| {
+                visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
+            });
             in_world.add(|landmark| {
                 let [x, y, _] = visible(pose, landmark)?;
                 Some([f64::from(x), f64::from(y)])

@@ -108,14 +108,8 @@ mod tests {
                 Layout::of(&super::derived::filtered_landmarks_columns("")),
             ),
             ("metrics_filtered", metrics.followed_by(&filtering)),
-            (
-                "events",
-                Layout::of(&super::movement::event_columns("")),
-            ),
-            (
-                "cycles",
-                Layout::of(&super::movement::cycle_columns("")),
-            ),
+            ("events", Layout::of(&super::movement::event_columns(""))),
+            ("cycles", Layout::of(&super::movement::cycle_columns(""))),
             ("analysis", Layout::of(&super::analysis::columns("", &key))),
             ("examples", Layout::of(&super::datasets::example_columns())),
         ];

@@ -47,10 +47,15 @@ pub fn floor_line(track: &Track) -> Option<FloorLine> {
     let mut places: Vec<[f64; 2]> = Vec::new();
     for side in Side::ALL {
         let coordinate = |axis: usize| -> Vec<Option<f64>> {
-            (track.frames.iter()).map(|f| Some(f.at(side.toes())?[axis])).collect()
+            (track.frames.iter())
+                .map(|f| Some(f.at(side.toes())?[axis]))
+                .collect()
         };
         let (x, y) = (coordinate(0), coordinate(1));
-        let (dx, dy) = (series::derivative(&times, &x), series::derivative(&times, &y));
+        let (dx, dy) = (
+            series::derivative(&times, &x),
+            series::derivative(&times, &y),
+        );
         for i in 0..times.len() {
             if let (Some(x), Some(y), Some(dx), Some(dy)) = (x[i], y[i], dx[i], dy[i])
                 && dx.hypot(dy) < MAX_STANDING_SPEED * leg_px

@@ -106,7 +106,9 @@ pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
     let is_hidden = |side, time_secs| signals.is_hidden(side, time_secs);
     let moments = in_steps(signals.moments(method), is_hidden);
     let others = match method {
-        GaitMethod::Zeni | GaitMethod::ForwardVelocity => Some(signals.moments(GaitMethod::OConnor)),
+        GaitMethod::Zeni | GaitMethod::ForwardVelocity => {
+            Some(signals.moments(GaitMethod::OConnor))
+        }
         GaitMethod::OConnor | GaitMethod::Running => None,
     };
     let mut events = Vec::new();
@@ -232,8 +234,12 @@ impl Signals {
             let spread = series::spread(values).unwrap_or_default();
             series::turns(&self.times_secs, values, MIN_SWING.max(SWING_PART * spread))
         };
-        let contacts = turns(&leg.heel_ahead).into_iter().filter(|turn| turn.is_max);
-        let toe_offs = turns(&leg.toes_ahead).into_iter().filter(|turn| !turn.is_max);
+        let contacts = turns(&leg.heel_ahead)
+            .into_iter()
+            .filter(|turn| turn.is_max);
+        let toe_offs = turns(&leg.toes_ahead)
+            .into_iter()
+            .filter(|turn| !turn.is_max);
         sorted(moments(contacts, true).chain(moments(toe_offs, false)))
     }
 
@@ -255,7 +261,9 @@ impl Signals {
             .filter(|turn| turn.is_max && turn.value > SWING_PART * spread / 2.0)
             .collect();
         for (i, toe_off) in toe_offs.iter().enumerate() {
-            let next = toe_offs.get(i + 1).map_or(f64::INFINITY, |next| next.time_secs);
+            let next = toe_offs
+                .get(i + 1)
+                .map_or(f64::INFINITY, |next| next.time_secs);
             let contact = (turns.iter())
                 .filter(|turn| !turn.is_max && turn.time_secs > toe_off.time_secs)
                 .filter(|turn| turn.time_secs < next && turn.value < 0.0)
@@ -303,7 +311,11 @@ impl Signals {
                 continue;
             };
             // The foot that touches the ground is the lower one.
-            let side = if left <= right { Side::Left } else { Side::Right };
+            let side = if left <= right {
+                Side::Left
+            } else {
+                Side::Right
+            };
             found[side as usize].extend(moments([*turn], true));
         }
         for side in Side::ALL {
@@ -339,12 +351,15 @@ impl Signals {
         let mut slips = Vec::new();
         let mut hips = Vec::new();
         for (leg, moments) in self.legs.iter().zip(moments) {
-            for pair in moments.windows(2).filter(|p| p[0].is_contact && !p[1].is_contact) {
+            for pair in moments
+                .windows(2)
+                .filter(|p| p[0].is_contact && !p[1].is_contact)
+            {
                 // The foot rolls at both ends; between them it lies flat.
-                let at = |part: f64| {
-                    pair[0].time_secs + part * (pair[1].time_secs - pair[0].time_secs)
-                };
-                let forward = |time: f64| series::value_at(&self.times_secs, &leg.foot_forward, time);
+                let at =
+                    |part: f64| pair[0].time_secs + part * (pair[1].time_secs - pair[0].time_secs);
+                let forward =
+                    |time: f64| series::value_at(&self.times_secs, &leg.foot_forward, time);
                 let ahead = |time: f64| series::value_at(&self.times_secs, &leg.heel_ahead, time);
                 let (from, to) = (at(0.3), at(0.7));
                 if let (Some(a), Some(b), Some(c), Some(d)) =
@@ -418,10 +433,7 @@ fn sorted(moments: impl Iterator<Item = Moment>) -> Vec<Moment> {
 /// Leaves out what belongs to no row of steps: a contact with no other one of the same foot at a
 /// stride's distance or of the other foot at a step's; a toe-off without such a contact before or
 /// behind. A single kick is no gait.
-fn in_steps(
-    moments: [Vec<Moment>; 2],
-    is_hidden: impl Fn(usize, f64) -> bool,
-) -> [Vec<Moment>; 2] {
+fn in_steps(moments: [Vec<Moment>; 2], is_hidden: impl Fn(usize, f64) -> bool) -> [Vec<Moment>; 2] {
     let contacts = moments.each_ref().map(|moments| -> Vec<f64> {
         let contacts = moments.iter().filter(|moment| moment.is_contact);
         contacts.map(|moment| moment.time_secs).collect()
@@ -429,7 +441,9 @@ fn in_steps(
     let kept = [0, 1].map(|side: usize| -> Vec<f64> {
         let is_step = |time: &&f64| {
             let near = |times: &[f64], from: f64, to: f64| {
-                times.iter().any(|t| (from..=to).contains(&(t - *time).abs()))
+                times
+                    .iter()
+                    .any(|t| (from..=to).contains(&(t - *time).abs()))
             };
             let (shortest, longest) = (STRIDE_SECS.start(), STRIDE_SECS.end());
             let has_other = near(&contacts[1 - side], shortest / 4.0, longest / 2.0);
@@ -474,7 +488,10 @@ impl Strides<'_> {
                 .collect()
         };
         let strides = [of_side(Side::Left), of_side(Side::Right)].concat();
-        let durations = strides.iter().map(|(_, [start, end])| end - start).collect();
+        let durations = strides
+            .iter()
+            .map(|(_, [start, end])| end - start)
+            .collect();
         let longest_secs = MISSED_FACTOR * series::median(durations).unwrap_or_default();
         let mut cycles: Vec<Cycle> = (strides.into_iter())
             .filter(|(_, [start, end])| end - start <= longest_secs && self.is_seen(*start, *end))
@@ -503,7 +520,9 @@ impl Strides<'_> {
         let (track, signals) = (self.track, self.signals);
         let only = |side: Side, is_contact: bool| -> Option<f64> {
             let mut inside = self.moments[side as usize].iter().filter(|moment| {
-                moment.is_contact == is_contact && moment.time_secs > start && moment.time_secs < end
+                moment.is_contact == is_contact
+                    && moment.time_secs > start
+                    && moment.time_secs < end
             });
             let one = inside.next()?.time_secs;
             inside.next().is_none().then_some(one)

@@ -53,7 +53,9 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
         return movement;
     };
     let times = track.times_secs();
-    let up: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-lowest(f)? / leg_px)).collect();
+    let up: Vec<Option<f64>> = (track.frames.iter())
+        .map(|f| Some(-lowest(f)? / leg_px))
+        .collect();
     let hips: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-f.hips()?[1])).collect();
     let turns = series::turns(&times, &up, MIN_RISE);
     let runs = series::runs(&up);
@@ -62,13 +64,21 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
             continue;
         };
         // Between the lowest points around, or the ends of what is seen.
-        let before = i.checked_sub(1).map_or(run.start, |i| turns[i].index.max(run.start));
-        let after = turns.get(i + 1).map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
-        let flight = flight(&times[run.clone()], &up[run.clone()], Around {
-            before: before - run.start,
-            top: top.index - run.start,
-            after: after - run.start,
-        });
+        let before = i
+            .checked_sub(1)
+            .map_or(run.start, |i| turns[i].index.max(run.start));
+        let after = turns
+            .get(i + 1)
+            .map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
+        let flight = flight(
+            &times[run.clone()],
+            &up[run.clone()],
+            Around {
+                before: before - run.start,
+                top: top.index - run.start,
+                after: after - run.start,
+            },
+        );
         let Some(flight) = flight.filter(|flight| FLIGHT_SECS.contains(&flight.secs())) else {
             continue;
         };
@@ -84,7 +94,11 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
             Side::Right.toes(),
         ];
         let measured = [flight.start, flight.end].map(|time| track.measured_part(time, &feet));
-        let plausible = if USUAL_LEG_M.contains(&leg_m) { 1.0 } else { 0.5 };
+        let plausible = if USUAL_LEG_M.contains(&leg_m) {
+            1.0
+        } else {
+            0.5
+        };
         let confidence = Some(measured[0].min(measured[1]) * plausible);
         let event = |kind, time_secs, value, unit| Event {
             kind,
@@ -105,7 +119,9 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
             let from = series::value_at(&times, &hips, flight.start)?;
             let inside = (times.iter().zip(&hips))
                 .filter(|(time, _)| (flight.start..=flight.end).contains(time));
-            let highest = inside.filter_map(|(_, hips)| *hips).max_by(f64::total_cmp)?;
+            let highest = inside
+                .filter_map(|(_, hips)| *hips)
+                .max_by(f64::total_cmp)?;
             Some((highest - from) * config.meters_per_px?)
         };
         let frames = [track.frame_at(flight.start), track.frame_at(flight.end)];
@@ -152,7 +168,11 @@ struct Around {
     after: usize,
 }
 
-fn flight(times: &[f64], up: &[Option<f64>], Around { before, top, after }: Around) -> Option<Flight> {
+fn flight(
+    times: &[f64],
+    up: &[Option<f64>],
+    Around { before, top, after }: Around,
+) -> Option<Flight> {
     let value = |i: usize| up[i].unwrap_or_default();
     // The foot's height while it stands, not the deepest tremble; a jump that the video shows from
     // its middle on, or to its middle, has no ground on one side.
@@ -204,9 +224,8 @@ fn parabola(points: impl Iterator<Item = (f64, f64)>) -> Option<[f64; 3]> {
         }
     }
     for column in 0..3 {
-        let pivot = (column..3).max_by(|a, b| {
-            sums[*a][column].abs().total_cmp(&sums[*b][column].abs())
-        })?;
+        let pivot =
+            (column..3).max_by(|a, b| sums[*a][column].abs().total_cmp(&sums[*b][column].abs()))?;
         sums.swap(column, pivot);
         if sums[column][column].abs() < 1e-15 {
             return None;

@@ -47,7 +47,9 @@ pub fn angles() -> impl Iterator<Item = &'static str> {
 /// (stretches of seconds in `walking`) repeat nothing.
 pub fn detect(track: &Track, config: &DetectConfig, walking: &[(f64, f64)]) -> Movement {
     let found = |column: &str| {
-        let index = JOINT_ANGLES.iter().position(|joint| joint.column == column)?;
+        let index = JOINT_ANGLES
+            .iter()
+            .position(|joint| joint.column == column)?;
         Some(of_angle(track, index, walking))
     };
     if let Some(column) = &config.angle {
@@ -82,8 +84,12 @@ fn of_angle(track: &Track, index: usize, walking: &[(f64, f64)]) -> Movement {
             continue;
         };
         // Who begins or ends large has no turning point there: the values to the stretch's end count.
-        let before = i.checked_sub(1).map_or(run.start, |i| turns[i].index.max(run.start));
-        let after = turns.get(i + 1).map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
+        let before = i
+            .checked_sub(1)
+            .map_or(run.start, |i| turns[i].index.max(run.start));
+        let after = turns
+            .get(i + 1)
+            .map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
         let bounds = Bounds { before, after };
         let Some(cycle) = repetition(track, joint, &times, &values, low, &bounds) else {
             continue;
@@ -92,14 +98,20 @@ fn of_angle(track: &Track, index: usize, walking: &[(f64, f64)]) -> Movement {
         if !REPETITION_SECS.contains(&cycle.duration_secs()) || walking.iter().any(is_walk) {
             continue;
         }
-        movement.events.push(event(track, joint, EventKind::RepLowest, low));
+        movement
+            .events
+            .push(event(track, joint, EventKind::RepLowest, low));
         movement.cycles.push(cycle);
     }
     let tops = turns.iter().filter(|turn| turn.is_max);
     let between = tops.filter(|top| {
         let cycles = &movement.cycles;
-        cycles.iter().any(|cycle| cycle.end_secs <= top.time_secs + 1e-9)
-            && cycles.iter().any(|cycle| cycle.start_secs >= top.time_secs - 1e-9)
+        cycles
+            .iter()
+            .any(|cycle| cycle.end_secs <= top.time_secs + 1e-9)
+            && cycles
+                .iter()
+                .any(|cycle| cycle.start_secs >= top.time_secs - 1e-9)
     });
     let between: Vec<Event> = between
         .map(|top| event(track, joint, EventKind::RepHighest, top))
@@ -124,9 +136,8 @@ fn repetition(
     bounds: &Bounds,
 ) -> Option<Cycle> {
     let value = |i: usize| values[i].unwrap_or_default();
-    let highest_of = |range: std::ops::RangeInclusive<usize>| {
-        range.map(value).fold(f64::NEG_INFINITY, f64::max)
-    };
+    let highest_of =
+        |range: std::ops::RangeInclusive<usize>| range.map(value).fold(f64::NEG_INFINITY, f64::max);
     let high_before = highest_of(bounds.before..=low.index);
     let high_after = highest_of(low.index..=bounds.after);
     let highest_deg = high_before.min(high_after);
@@ -137,11 +148,17 @@ fn repetition(
     let crossing = |i: usize, level: f64| {
         // Between i, at or above the level, and i + 1, below it, or the other way round.
         let (y0, y1) = (value(i), value(i + 1));
-        let part = if y1 == y0 { 0.0 } else { (level - y0) / (y1 - y0) };
+        let part = if y1 == y0 {
+            0.0
+        } else {
+            (level - y0) / (y1 - y0)
+        };
         times[i] + part.clamp(0.0, 1.0) * (times[i + 1] - times[i])
     };
     let falls_to = |level: f64| {
-        let i = (bounds.before..low.index).rev().find(|i| value(*i) >= level)?;
+        let i = (bounds.before..low.index)
+            .rev()
+            .find(|i| value(*i) >= level)?;
         Some(crossing(i, level))
     };
     let rises_to = |level: f64| {
@@ -160,7 +177,13 @@ fn repetition(
         lowering_secs: Some(held_from - start),
         hold_secs: Some(held_to - held_from),
         raising_secs: Some(end - held_to),
-        ..Cycle::new(CycleKind::Repetition, side(joint), joint.column, frames, [start, end])
+        ..Cycle::new(
+            CycleKind::Repetition,
+            side(joint),
+            joint.column,
+            frames,
+            [start, end],
+        )
     })
 }
 

@@ -22,7 +22,12 @@ pub enum GaitMethod {
 
 impl GaitMethod {
     /// In the order in which help and errors list them.
-    pub const ALL: [Self; 4] = [Self::Zeni, Self::OConnor, Self::ForwardVelocity, Self::Running];
+    pub const ALL: [Self; 4] = [
+        Self::Zeni,
+        Self::OConnor,
+        Self::ForwardVelocity,
+        Self::Running,
+    ];
 
     /// The name on the command line and in the lake's `method` column.
     pub fn name(self) -> &'static str {

@@ -167,7 +167,8 @@ mod tests {
     fn a_gap_hides_what_lies_beside_it() {
         let times: Vec<f64> = (0..9).map(f64::from).collect();
         let values = [0.0, 1.0, 0.0, f64::NAN, 3.0, 0.0, 2.0, 0.0, 5.0];
-        let values: Vec<Option<f64>> = (values.iter().map(|v| (!v.is_nan()).then_some(*v))).collect();
+        let values: Vec<Option<f64>> =
+            (values.iter().map(|v| (!v.is_nan()).then_some(*v))).collect();
         let found: Vec<(usize, bool)> = (turns(&times, &values, 0.5).iter())
             .map(|turn| (turn.index, turn.is_max))
             .collect();

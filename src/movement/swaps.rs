@@ -32,8 +32,7 @@ pub fn exchanged(frames: &[Legs], leg_length_px: f64) -> Vec<bool> {
             for now in 0..2 {
                 let (older, before) = (state >> 1, state & 1);
                 let sides = [older, before, now];
-                let total =
-                    cost + change(before, now) + deviation(window, sides) / leg_length_px;
+                let total = cost + change(before, now) + deviation(window, sides) / leg_length_px;
                 let target = (before << 1) | now;
                 if total < next[target] {
                     next[target] = total;
@@ -44,7 +43,9 @@ pub fn exchanged(frames: &[Legs], leg_length_px: f64) -> Vec<bool> {
         costs = next;
         ways.push(way);
     }
-    let mut state = (0..4).min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or(0);
+    let mut state = (0..4)
+        .min_by(|a, b| costs[*a].total_cmp(&costs[*b]))
+        .unwrap_or(0);
     let mut found = vec![false; frames.len()];
     for (i, way) in ways.iter().enumerate().rev() {
         found[i + 2] = state & 1 == 1;
@@ -53,7 +54,9 @@ pub fn exchanged(frames: &[Legs], leg_length_px: f64) -> Vec<bool> {
     (found[1], found[0]) = (state & 1 == 1, state >> 1 == 1);
     let count = found.iter().filter(|exchanged| **exchanged).count();
     if 2 * count > found.len() {
-        found.iter_mut().for_each(|exchanged| *exchanged = !*exchanged);
+        found
+            .iter_mut()
+            .for_each(|exchanged| *exchanged = !*exchanged);
     }
     found
 }
@@ -72,5 +75,9 @@ fn deviation(window: &[Legs], exchanged: [usize; 3]) -> f64 {
             }
         }
     }
-    if count == 0 { 0.0 } else { sum / f64::from(count) }
+    if count == 0 {
+        0.0
+    } else {
+        sum / f64::from(count)
+    }
 }

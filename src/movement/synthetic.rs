@@ -51,11 +51,15 @@ fn frame(frame: u32, time_secs: f64, body: &Body) -> TrackFrame {
     let mut joint_angles_deg = [None; JOINT_ANGLE_COUNT];
     let hips = [body.hips_right, FLOOR_PX - body.hips_up];
     for (side, leg) in Side::ALL.into_iter().zip(&body.legs) {
-        let mut put = |landmark: Landmark, point: [f64; 2]| points_px[landmark.index()] = Some(point);
+        let mut put =
+            |landmark: Landmark, point: [f64; 2]| points_px[landmark.index()] = Some(point);
         let heel = [hips[0] + body.across * leg.heel_ahead, FLOOR_PX - leg.up];
         put(side.hip(), hips);
         put(side.heel(), heel);
-        put(side.toes(), [heel[0] + body.across * FOOT_PX, FLOOR_PX - leg.toes_up]);
+        put(
+            side.toes(),
+            [heel[0] + body.across * FOOT_PX, FLOOR_PX - leg.toes_up],
+        );
         put(side.ankle(), [heel[0] + 10.0, heel[1] - 20.0]);
         let middle = |axis: usize| (hips[axis] + heel[axis]) / 2.0;
         put(side.knee(), [middle(0), middle(1)]);
@@ -93,7 +97,11 @@ const FIRST_CONTACT_SECS: f64 = 0.37;
 
 impl Walker {
     fn phase_secs(&self, time: f64, side: Side) -> f64 {
-        let late = if side == Side::Left { 0.0 } else { self.stride_secs / 2.0 };
+        let late = if side == Side::Left {
+            0.0
+        } else {
+            self.stride_secs / 2.0
+        };
         (time - FIRST_CONTACT_SECS - late).rem_euclid(self.stride_secs)
     }
 
@@ -114,10 +122,18 @@ impl Walker {
         // Up with the greatest velocity at toe-off; the heel comes down before the toes, so that their
         // middle is fastest at contact.
         let rise = smooth_step((phase - stance + 0.12) / 0.24);
-        let before = if phase < self.stride_secs / 2.0 { phase } else { phase - self.stride_secs };
+        let before = if phase < self.stride_secs / 2.0 {
+            phase
+        } else {
+            phase - self.stride_secs
+        };
         let up = |early_secs: f64| {
             let down = smooth_step((before + early_secs + 0.12) / 0.24);
-            let high = if phase < self.stride_secs / 2.0 { 1.0 } else { rise };
+            let high = if phase < self.stride_secs / 2.0 {
+                1.0
+            } else {
+                rise
+            };
             50.0 * (high - down)
         };
         Leg {
@@ -132,7 +148,12 @@ impl Walker {
         let legs = Side::ALL.map(|side| self.leg(time, side));
         let apart = (legs[0].heel_ahead - legs[1].heel_ahead).abs();
         Body {
-            hips_right: 500.0 + if self.is_over_ground { self.speed_px() * time } else { 0.0 },
+            hips_right: 500.0
+                + if self.is_over_ground {
+                    self.speed_px() * time
+                } else {
+                    0.0
+                },
             hips_up: LEG_PX - 0.05 * apart,
             legs,
             across: self.across,
@@ -147,7 +168,11 @@ impl Walker {
     fn truth(&self, secs: f64) -> Vec<(EventKind, Side, f64)> {
         let mut truth = Vec::new();
         for side in Side::ALL {
-            let late = if side == Side::Left { 0.0 } else { self.stride_secs / 2.0 };
+            let late = if side == Side::Left {
+                0.0
+            } else {
+                self.stride_secs / 2.0
+            };
             let mut contact = FIRST_CONTACT_SECS + late - self.stride_secs;
             while contact < secs {
                 truth.push((EventKind::InitialContact, side, contact));
@@ -183,7 +208,11 @@ fn runner(rate_hz: f64, secs: f64) -> (Track, Vec<(EventKind, Side, f64)>) {
             }
         };
         let legs = Side::ALL.map(|side| {
-            let late = if side == Side::Left { 0.0 } else { STRIDE_SECS / 2.0 };
+            let late = if side == Side::Left {
+                0.0
+            } else {
+                STRIDE_SECS / 2.0
+            };
             let phase = (time - FIRST_CONTACT_SECS - late).rem_euclid(STRIDE_SECS);
             let knots = [
                 (0.0, 160.0),
@@ -211,7 +240,12 @@ fn runner(rate_hz: f64, secs: f64) -> (Track, Vec<(EventKind, Side, f64)>) {
                 knee_deg,
             }
         });
-        Body { hips_right: 500.0, hips_up: LEG_PX + up, legs, across: 1.0 }
+        Body {
+            hips_right: 500.0,
+            hips_up: LEG_PX + up,
+            legs,
+            across: 1.0,
+        }
     };
     let mut truth = Vec::new();
     for i in 0..(2.0 * secs / STRIDE_SECS) as usize {
@@ -232,8 +266,18 @@ fn jumper(rate_hz: f64, secs: f64, flight_secs: f64) -> Track {
             true => gravity_px / 2.0 * air * (flight_secs - air),
             false => 0.0,
         };
-        let leg = || Leg { heel_ahead: 0.0, up, toes_up: up, knee_deg: 170.0 };
-        Body { hips_right: 500.0, hips_up: LEG_PX + up, legs: [leg(), leg()], across: 1.0 }
+        let leg = || Leg {
+            heel_ahead: 0.0,
+            up,
+            toes_up: up,
+            knee_deg: 170.0,
+        };
+        Body {
+            hips_right: 500.0,
+            hips_up: LEG_PX + up,
+            legs: [leg(), leg()],
+            across: 1.0,
+        }
     })
 }
 
@@ -251,7 +295,12 @@ fn squatter(rate_hz: f64, count: usize, down_secs: f64, hold_secs: f64) -> Track
             }
             _ => 0.0,
         };
-        let leg = || Leg { heel_ahead: 0.0, up: 0.0, toes_up: 0.0, knee_deg: 175.0 - 90.0 * bent };
+        let leg = || Leg {
+            heel_ahead: 0.0,
+            up: 0.0,
+            toes_up: 0.0,
+            knee_deg: 175.0 - 90.0 * bent,
+        };
         Body {
             hips_right: 500.0,
             hips_up: LEG_PX * (1.0 - 0.3 * bent),
@@ -283,7 +332,10 @@ fn with_noise(mut track: Track, deviation_px: f64, deviation_deg: f64) -> Track 
 /// Low-pass filtered like the lake's rows; gaps of up to ten frames are filled.
 fn filtered(mut track: Track) -> Track {
     let times = track.times_secs();
-    let config = FilterConfig { cutoff_hz: 6.0, max_gap_frames: 10 };
+    let config = FilterConfig {
+        cutoff_hz: 6.0,
+        max_gap_frames: 10,
+    };
     let filter = PathFilter::new(config, &times).expect("a rate above the cut-off");
     let filter = filter.over(0..times.len());
     let smooth = |values: &mut Vec<Option<f64>>| {
@@ -297,8 +349,11 @@ fn filtered(mut track: Track) -> Track {
         }
     };
     for angle in 0..JOINT_ANGLE_COUNT {
-        let mut values: Vec<Option<f64>> =
-            track.frames.iter().map(|frame| frame.joint_angles_deg[angle]).collect();
+        let mut values: Vec<Option<f64>> = track
+            .frames
+            .iter()
+            .map(|frame| frame.joint_angles_deg[angle])
+            .collect();
         smooth(&mut values);
         for (frame, value) in track.frames.iter_mut().zip(values) {
             frame.joint_angles_deg[angle] = value;
@@ -335,9 +390,10 @@ fn score(events: &[Event], truth: &[(EventKind, Side, f64)], from: f64, to: f64)
     let mut score = Score::default();
     let mut used = vec![false; events.len()];
     for (kind, side, time) in truth.iter().filter(|(_, _, time)| is_within(*time)) {
-        let matching = events.iter().enumerate().filter(|(i, event)| {
-            !used[*i] && event.kind == *kind && event.side == Some(*side)
-        });
+        let matching = events
+            .iter()
+            .enumerate()
+            .filter(|(i, event)| !used[*i] && event.kind == *kind && event.side == Some(*side));
         let off = |event: &Event| (event.time_secs - time).abs();
         match matching.min_by(|(_, a), (_, b)| off(a).total_cmp(&off(b))) {
             Some((i, event)) if off(event) < 0.15 => {
@@ -350,10 +406,14 @@ fn score(events: &[Event], truth: &[(EventKind, Side, f64)], from: f64, to: f64)
     }
     let is_extra = |(i, event): &(usize, &Event)| !used[*i] && is_within(event.time_secs);
     // What lies at the very border may belong to a moment beyond it.
-    let is_inner = |(_, event): &(usize, &Event)| {
-        (from + 0.15..=to - 0.15).contains(&event.time_secs)
-    };
-    score.invented = events.iter().enumerate().filter(is_extra).filter(is_inner).count();
+    let is_inner =
+        |(_, event): &(usize, &Event)| (from + 0.15..=to - 0.15).contains(&event.time_secs);
+    score.invented = events
+        .iter()
+        .enumerate()
+        .filter(is_extra)
+        .filter(is_inner)
+        .count();
     score
 }
 
@@ -364,33 +424,52 @@ fn assert_right(score: &Score, what: &str) {
 }
 
 fn with_method(method: GaitMethod) -> DetectConfig {
-    DetectConfig { gait_method: Some(method), ..DetectConfig::default() }
+    DetectConfig {
+        gait_method: Some(method),
+        ..DetectConfig::default()
+    }
 }
 
 #[test]
 fn a_thousand_strides_are_found_and_none_is_invented() {
     let secs = 1_000.0 * WALKER.stride_secs;
-    let movement = detect(&filtered(WALKER.track(60.0, secs)), &DetectConfig::default());
+    let movement = detect(
+        &filtered(WALKER.track(60.0, secs)),
+        &DetectConfig::default(),
+    );
     let score = score(&movement.events, &WALKER.truth(secs), 1.0, secs - 1.0);
     assert_right(&score, "1000 strides");
     assert!(score.found > 3_990, "{score:?}");
     assert!(movement.events.iter().all(|event| event.method == "zeni"));
-    let strides = movement.cycles.iter().filter(|cycle| cycle.kind == CycleKind::Walk);
+    let strides = movement
+        .cycles
+        .iter()
+        .filter(|cycle| cycle.kind == CycleKind::Walk);
     let strides: Vec<_> = strides.collect();
-    assert!((1_994..=1_998).contains(&strides.len()), "{}", strides.len());
+    assert!(
+        (1_994..=1_998).contains(&strides.len()),
+        "{}",
+        strides.len()
+    );
     for stride in &strides[2..strides.len() - 2] {
         assert!((stride.duration_secs() - 1.1).abs() < FRAME_SECS);
         assert!((stride.stance_secs.expect("a stance") - 0.62 * 1.1).abs() < 2.0 * FRAME_SECS);
         assert!((stride.step_secs.expect("a step") - 0.55).abs() < 2.0 * FRAME_SECS);
         let double_support = stride.double_support_secs.expect("both feet");
-        assert!((double_support - 0.24 * 1.1).abs() < 4.0 * FRAME_SECS, "{double_support}");
+        assert!(
+            (double_support - 0.24 * 1.1).abs() < 4.0 * FRAME_SECS,
+            "{double_support}"
+        );
     }
 }
 
 #[test]
 fn both_methods_find_a_walkers_contacts_at_every_rate() {
     for rate_hz in [25.0, 30.0, 50.0, 60.0, 120.0, 240.0] {
-        let walker = Walker { is_over_ground: true, ..WALKER };
+        let walker = Walker {
+            is_over_ground: true,
+            ..WALKER
+        };
         let track = filtered(walker.track(rate_hz, 20.0));
         for method in [GaitMethod::Zeni, GaitMethod::OConnor] {
             let movement = detect(&track, &with_method(method));
@@ -402,7 +481,10 @@ fn both_methods_find_a_walkers_contacts_at_every_rate() {
 
 #[test]
 fn the_forward_velocity_tells_contacts_over_ground() {
-    let walker = Walker { is_over_ground: true, ..WALKER };
+    let walker = Walker {
+        is_over_ground: true,
+        ..WALKER
+    };
     let track = filtered(walker.track(60.0, 20.0));
     let movement = detect(&track, &with_method(GaitMethod::ForwardVelocity));
     let score = score(&movement.events, &walker.truth(20.0), 1.0, 19.0);
@@ -418,7 +500,12 @@ fn a_runner_is_told_from_a_walker_and_has_flights() {
         let movement = detect(&filtered(track), &DetectConfig::default());
         let score = score(&movement.events, &truth, 1.0, 28.5);
         assert_right(&score, &format!("a runner at {rate_hz} Hz"));
-        assert!(movement.cycles.iter().all(|cycle| cycle.kind == CycleKind::Run));
+        assert!(
+            movement
+                .cycles
+                .iter()
+                .all(|cycle| cycle.kind == CycleKind::Run)
+        );
         for stride in movement.cycles.iter().filter(|cycle| cycle.end_secs < 28.0) {
             let flight = stride.flight_secs.expect("a flight");
             assert!((flight - 0.3).abs() < 3.0 * FRAME_SECS, "{flight}");
@@ -457,7 +544,8 @@ fn short_gaps_are_bridged_and_events_in_long_ones_are_not_guessed() {
 
     hide(&mut track, 300..600);
     let movement = detect(&filtered(track), &DetectConfig::default());
-    let in_gap = |event: &&Event| event.side == Some(Side::Left) && (5.0..10.0).contains(&event.time_secs);
+    let in_gap =
+        |event: &&Event| event.side == Some(Side::Left) && (5.0..10.0).contains(&event.time_secs);
     assert_eq!(movement.events.iter().filter(in_gap).count(), 0);
     let right: Vec<_> = (WALKER.truth(20.0).into_iter())
         .filter(|(_, side, _)| *side == Side::Right)
@@ -485,7 +573,8 @@ fn exchanged_legs_are_put_right() {
         // Where the feet are apart: an exchange of two feet at one place is none.
         for (i, frame) in right.iter().enumerate() {
             let time = i as f64 / rate_hz;
-            let is_apart = (frame[0][2].expect("a heel")[0] - frame[1][2].expect("a heel")[0]).abs() > 60.0;
+            let is_apart =
+                (frame[0][2].expect("a heel")[0] - frame[1][2].expect("a heel")[0]).abs() > 60.0;
             expected[i] = is_apart && (time % 3.1) < 0.4 && time > 1.0;
             if expected[i] {
                 legs[i].swap(0, 1);
@@ -498,7 +587,10 @@ fn exchanged_legs_are_put_right() {
                 legs[i].swap(0, 1);
             }
             let off = |leg: usize, point: usize| {
-                let (a, b) = (legs[i][leg][point].expect("a point"), right[i][leg][point].expect("a point"));
+                let (a, b) = (
+                    legs[i][leg][point].expect("a point"),
+                    right[i][leg][point].expect("a point"),
+                );
                 (a[0] - b[0]).hypot(a[1] - b[1])
             };
             wrong += usize::from(off(0, 2) > 30.0);
@@ -510,16 +602,32 @@ fn exchanged_legs_are_put_right() {
 
 #[test]
 fn a_front_view_and_somebody_who_stands_have_no_steps() {
-    let front = Walker { across: 0.1, ..WALKER };
+    let front = Walker {
+        across: 0.1,
+        ..WALKER
+    };
     let movement = detect(&filtered(front.track(60.0, 20.0)), &DetectConfig::default());
     assert!(movement.events.is_empty(), "{movement:?}");
     let standing = track(60.0, 20.0, |_| {
-        let leg = || Leg { heel_ahead: 0.0, up: 0.0, toes_up: 0.0, knee_deg: 175.0 };
-        Body { hips_right: 500.0, hips_up: LEG_PX, legs: [leg(), leg()], across: 1.0 }
+        let leg = || Leg {
+            heel_ahead: 0.0,
+            up: 0.0,
+            toes_up: 0.0,
+            knee_deg: 175.0,
+        };
+        Body {
+            hips_right: 500.0,
+            hips_up: LEG_PX,
+            legs: [leg(), leg()],
+            across: 1.0,
+        }
     });
     let standing = filtered(with_noise(standing, LEG_PX / 100.0, 3.0));
     let movement = detect(&standing, &DetectConfig::default());
-    assert!(movement.events.is_empty() && movement.cycles.is_empty(), "{movement:?}");
+    assert!(
+        movement.events.is_empty() && movement.cycles.is_empty(),
+        "{movement:?}"
+    );
 }
 
 #[test]
@@ -528,27 +636,45 @@ fn strides_have_a_length_over_ground_and_none_on_a_treadmill() {
         meters_per_px: Some(LEG_M / LEG_PX),
         ..DetectConfig::default()
     };
-    let over_ground = Walker { is_over_ground: true, ..WALKER };
+    let over_ground = Walker {
+        is_over_ground: true,
+        ..WALKER
+    };
     let movement = detect(&filtered(over_ground.track(60.0, 20.0)), &config);
     let expected_m = over_ground.speed_px() * 1.1 * LEG_M / LEG_PX;
     assert!(!movement.cycles.is_empty());
     for stride in &movement.cycles {
         let length = stride.stride_length_m.expect("a length");
-        assert!((length - expected_m).abs() < 0.03 * expected_m, "{length} {expected_m}");
+        assert!(
+            (length - expected_m).abs() < 0.03 * expected_m,
+            "{length} {expected_m}"
+        );
         let speed = stride.speed_m_per_sec.expect("a speed");
         assert!((speed - expected_m / 1.1).abs() < 0.02 * speed, "{speed}");
     }
     let movement = detect(&filtered(WALKER.track(60.0, 20.0)), &config);
     assert!(!movement.cycles.is_empty());
-    assert!(movement.cycles.iter().all(|stride| stride.stride_length_m.is_none()));
+    assert!(
+        movement
+            .cycles
+            .iter()
+            .all(|stride| stride.stride_length_m.is_none())
+    );
 }
 
 #[test]
 fn a_floor_that_slopes_in_the_picture_is_found_and_levelled() {
-    let walker = Walker { is_over_ground: true, ..WALKER };
+    let walker = Walker {
+        is_over_ground: true,
+        ..WALKER
+    };
     let mut track = walker.track(60.0, 10.0);
     let (sin, cos) = 5.0_f64.to_radians().sin_cos();
-    for point in track.frames.iter_mut().flat_map(|frame| frame.points_px.iter_mut().flatten()) {
+    for point in track
+        .frames
+        .iter_mut()
+        .flat_map(|frame| frame.points_px.iter_mut().flatten())
+    {
         let [x, y] = *point;
         // Anticlockwise as seen: to the right is up.
         *point = [cos * x + sin * y, cos * y - sin * x];
@@ -556,8 +682,14 @@ fn a_floor_that_slopes_in_the_picture_is_found_and_levelled() {
     let movement = detect(&filtered(track.clone()), &DetectConfig::default());
     let found = movement.floor_angle_deg.expect("a floor");
     assert!((found - 5.0).abs() < 0.2, "{found}");
-    assert_right(&score(&movement.events, &walker.truth(10.0), 1.0, 9.0), "a sloping floor");
-    let given = DetectConfig { floor: FloorAngle::Degrees(5.0), ..DetectConfig::default() };
+    assert_right(
+        &score(&movement.events, &walker.truth(10.0), 1.0, 9.0),
+        "a sloping floor",
+    );
+    let given = DetectConfig {
+        floor: FloorAngle::Degrees(5.0),
+        ..DetectConfig::default()
+    };
     assert_eq!(detect(&filtered(track), &given).floor_angle_deg, Some(5.0));
 }
 
@@ -566,7 +698,10 @@ fn flight_times_of_jumps_are_right_within_a_frame() {
     for rate_hz in [25.0, 30.0, 60.0, 120.0, 240.0] {
         for flight_secs in [0.3, 0.45, 0.6] {
             let track = filtered(jumper(rate_hz, 20.9, flight_secs));
-            let config = DetectConfig { meters_per_px: Some(LEG_M / LEG_PX), ..DetectConfig::default() };
+            let config = DetectConfig {
+                meters_per_px: Some(LEG_M / LEG_PX),
+                ..DetectConfig::default()
+            };
             let movement = detect(&track, &config);
             let jumps: Vec<_> = (movement.cycles.iter())
                 .filter(|cycle| cycle.kind == CycleKind::Jump)
@@ -574,9 +709,15 @@ fn flight_times_of_jumps_are_right_within_a_frame() {
             assert_eq!(jumps.len(), 10, "{rate_hz} Hz, {flight_secs} s");
             for (i, jump) in jumps.iter().enumerate() {
                 let take_off = 1.0 + 2.0 * i as f64;
-                let offs = [jump.start_secs - take_off, jump.end_secs - take_off - flight_secs];
+                let offs = [
+                    jump.start_secs - take_off,
+                    jump.end_secs - take_off - flight_secs,
+                ];
                 let worst = offs[0].abs().max(offs[1].abs());
-                assert!(worst <= FRAME_SECS, "{rate_hz} Hz, {flight_secs} s: {offs:?}");
+                assert!(
+                    worst <= FRAME_SECS,
+                    "{rate_hz} Hz, {flight_secs} s: {offs:?}"
+                );
                 let height_m = 9.80665 * flight_secs * flight_secs / 8.0;
                 let by_hips = jump.height_hips_m.expect("a scale");
                 assert!((by_hips - height_m).abs() < 0.04, "{by_hips} {height_m}");
@@ -597,8 +738,18 @@ fn half_a_jump_at_the_end_of_a_video_is_none() {
 fn a_camera_that_is_moved_slowly_is_no_jump() {
     let track = track(30.0, 10.0, |time| {
         let up = 150.0 * (1.0 - (TAU * time / 5.0).cos()) / 2.0;
-        let leg = || Leg { heel_ahead: 0.0, up, toes_up: up, knee_deg: 170.0 };
-        Body { hips_right: 500.0, hips_up: LEG_PX + up, legs: [leg(), leg()], across: 1.0 }
+        let leg = || Leg {
+            heel_ahead: 0.0,
+            up,
+            toes_up: up,
+            knee_deg: 170.0,
+        };
+        Body {
+            hips_right: 500.0,
+            hips_up: LEG_PX + up,
+            legs: [leg(), leg()],
+            across: 1.0,
+        }
     });
     let movement = detect(&filtered(track), &DetectConfig::default());
     assert!(movement.events.is_empty(), "{movement:?}");
@@ -610,7 +761,10 @@ fn squats_have_their_depth_tempo_and_hold() {
         let track = filtered(with_noise(squatter(rate_hz, 12, 0.9, 0.6), 0.0, 1.0));
         let movement = detect(&track, &DetectConfig::default());
         assert_eq!(movement.cycles.len(), 12, "{rate_hz} Hz");
-        let lowest = movement.events.iter().filter(|event| event.kind == EventKind::RepLowest);
+        let lowest = movement
+            .events
+            .iter()
+            .filter(|event| event.kind == EventKind::RepLowest);
         assert_eq!(lowest.count(), 12);
         // A tenth of a cosine's way is passed in this part of its time.
         let edge = (0.8_f64).acos() / PI * 0.9;
@@ -619,7 +773,11 @@ fn squats_have_their_depth_tempo_and_hold() {
             let depth = cycle.highest_deg.expect("an angle") - cycle.lowest_deg.expect("an angle");
             assert!((depth - 90.0).abs() < 4.0, "{depth}");
             let start = 1.0 + i as f64 * 3.4 + edge;
-            assert!((cycle.start_secs - start).abs() < 0.06, "{} {start}", cycle.start_secs);
+            assert!(
+                (cycle.start_secs - start).abs() < 0.06,
+                "{} {start}",
+                cycle.start_secs
+            );
             let (lowering, hold) = (cycle.lowering_secs, cycle.hold_secs);
             let lowering_off = lowering.expect("a time") - (0.9 - 2.0 * edge);
             assert!(lowering_off.abs() < 0.08, "{lowering_off}");
@@ -632,15 +790,31 @@ fn squats_have_their_depth_tempo_and_hold() {
 #[test]
 fn a_thousand_squats_are_a_thousand() {
     let track = filtered(squatter(30.0, 1_000, 0.5, 0.0));
-    let config = DetectConfig { angle: Some("left_knee_deg".into()), ..DetectConfig::default() };
+    let config = DetectConfig {
+        angle: Some("left_knee_deg".into()),
+        ..DetectConfig::default()
+    };
     let movement = detect(&track, &config);
     assert_eq!(movement.cycles.len(), 1_000);
-    assert!(movement.cycles.iter().all(|cycle| cycle.side == Some(Side::Left)));
+    assert!(
+        movement
+            .cycles
+            .iter()
+            .all(|cycle| cycle.side == Some(Side::Left))
+    );
 }
 
 #[test]
 fn walking_can_be_said_to_be_running() {
-    let config = DetectConfig { gait: Some(Gait::Running), ..DetectConfig::default() };
+    let config = DetectConfig {
+        gait: Some(Gait::Running),
+        ..DetectConfig::default()
+    };
     let movement = detect(&filtered(WALKER.track(60.0, 10.0)), &config);
-    assert!(movement.events.iter().all(|event| event.method == "milner_fellin"));
+    assert!(
+        movement
+            .events
+            .iter()
+            .all(|event| event.method == "milner_fellin")
+    );
 }

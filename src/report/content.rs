@@ -139,7 +139,6 @@ impl Report {
         })
         .collect()
     }
-
 }
 
 impl Table {
@@ -148,7 +147,9 @@ impl Table {
     }
 
     pub(super) fn cell(&self, row: usize, name: &str) -> &Cell {
-        let cell = self.column(name).and_then(|column| self.rows.get(row)?.get(column));
+        let cell = self
+            .column(name)
+            .and_then(|column| self.rows.get(row)?.get(column));
         cell.unwrap_or(&Cell::Null)
     }
 
@@ -188,7 +189,11 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, QueryError> {
     let mut rows = vec![Vec::new(); batch.num_rows()];
     for column in batch.columns() {
         let is_number = column.data_type().is_numeric();
-        let wanted = if is_number { DataType::Float64 } else { DataType::Utf8 };
+        let wanted = if is_number {
+            DataType::Float64
+        } else {
+            DataType::Utf8
+        };
         let values = cast(column, &wanted).map_err(|e| QueryError::Sql(e.to_string()))?;
         for (i, row) in rows.iter_mut().enumerate() {
             row.push(match values.is_valid(i) {

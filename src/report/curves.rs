@@ -38,7 +38,9 @@ pub fn panels(table: &Table) -> Vec<Panel> {
             keys.push(key);
         }
     }
-    keys.into_iter().map(|(kind, joint)| panel(table, kind, joint)).collect()
+    keys.into_iter()
+        .map(|(kind, joint)| panel(table, kind, joint))
+        .collect()
 }
 
 fn panel(table: &Table, kind: String, joint: String) -> Panel {
@@ -49,9 +51,11 @@ fn panel(table: &Table, kind: String, joint: String) -> Panel {
             continue;
         }
         let number = |name: &str| table.number(row, name);
-        let (Some(group), Some(percent), Some(mean)) =
-            (number("group_number"), number("percent"), number("mean_deg"))
-        else {
+        let (Some(group), Some(percent), Some(mean)) = (
+            number("group_number"),
+            number("percent"),
+            number("mean_deg"),
+        ) else {
             continue;
         };
         let sd = number("sd_deg");
@@ -66,7 +70,11 @@ fn panel(table: &Table, kind: String, joint: String) -> Panel {
             continue;
         };
         if curves.last().is_none_or(|curve| curve.side != side) {
-            curves.push(Curve { side, points: Vec::new(), cycles: 0.0 });
+            curves.push(Curve {
+                side,
+                points: Vec::new(),
+                cycles: 0.0,
+            });
         }
         if let Some(curve) = curves.last_mut() {
             curve.points.push((percent, mean, sd));
@@ -78,13 +86,20 @@ fn panel(table: &Table, kind: String, joint: String) -> Panel {
     let charts = (groups.iter())
         .map(|(group, curves)| (*group, chart(curves, low, high, step)))
         .collect();
-    Panel { kind, joint, charts }
+    Panel {
+        kind,
+        joint,
+        charts,
+    }
 }
 
 /// Between the lines of the angle's axis: about four of them.
 fn tick_step(range: f64) -> f64 {
     let steps = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0];
-    steps.into_iter().find(|step| range / step <= 5.0).unwrap_or(60.0)
+    steps
+        .into_iter()
+        .find(|step| range / step <= 5.0)
+        .unwrap_or(60.0)
 }
 
 fn chart(curves: &[Curve], low: f64, high: f64, step: f64) -> String {
@@ -145,7 +160,10 @@ fn chart(curves: &[Curve], low: f64, high: f64, step: f64) -> String {
     svg += "</svg>";
     let legend: Vec<String> = (curves.iter())
         .map(|curve| {
-            format!("<span class=\"key {0}\">{0}</span> (n = {1})", curve.side, curve.cycles)
+            format!(
+                "<span class=\"key {0}\">{0}</span> (n = {1})",
+                curve.side, curve.cycles
+            )
         })
         .collect();
     format!("{svg}<p class=\"legend\">{}</p>", legend.join(" &nbsp; "))

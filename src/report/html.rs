@@ -51,7 +51,10 @@ pub fn page(report: &Report, pictures: &[(String, Vec<Picture>)]) -> String {
         section(&mut page, "Left and right", &format!("{text}{table}"));
     }
     section(&mut page, "How far this can be trusted", &quality(report));
-    let limits: String = LIMITS.iter().map(|limit| format!("<li>{limit}</li>")).collect();
+    let limits: String = LIMITS
+        .iter()
+        .map(|limit| format!("<li>{limit}</li>"))
+        .collect();
     section(&mut page, "Limits", &format!("<ul>{limits}</ul>"));
     section(&mut page, "Where the numbers come from", &sources(report));
     let _ = write!(
@@ -121,10 +124,17 @@ fn numbers(report: &Report) -> String {
             if !heading.is_empty() {
                 html += "</tbody></table>";
             }
-            let _ = write!(html, "<h3>{kind}</h3><table><thead><tr><th>quantity</th><th>side</th>");
+            let _ = write!(
+                html,
+                "<h3>{kind}</h3><table><thead><tr><th>quantity</th><th>side</th>"
+            );
             for number in 0..report.groups.len() {
                 let name = name(number).unwrap_or_default();
-                let name = if is_pair { name } else { "mean &plusmn; SD".into() };
+                let name = if is_pair {
+                    name
+                } else {
+                    "mean &plusmn; SD".into()
+                };
                 let _ = write!(html, "<th>{name}</th><th>n</th>");
             }
             if is_pair {
@@ -145,14 +155,21 @@ fn numbers(report: &Report) -> String {
                 _ => format!("{mean} &plusmn; {sd}"),
             };
             let count = value("n");
-            let _ = write!(html, "<td class=\"number\">{text}</td><td class=\"number\">{count}</td>");
+            let _ = write!(
+                html,
+                "<td class=\"number\">{text}</td><td class=\"number\">{count}</td>"
+            );
         }
         if is_pair {
             html += &cell(table.cell(row, "difference"));
             html += &cell(table.cell(row, "difference_percent"));
         }
         let meaning = table.text(row, "meaning");
-        let _ = write!(html, "<td class=\"meaning\">{}</td></tr>", escaped(&meaning));
+        let _ = write!(
+            html,
+            "<td class=\"meaning\">{}</td></tr>",
+            escaped(&meaning)
+        );
     }
     html + "</tbody></table>"
 }
@@ -218,12 +235,20 @@ fn quality(report: &Report) -> String {
         if below("events", 1.0) {
             warnings.push(format!("{file}: no steps, jumps or repetitions were found; run posedata events detect if that was not done."));
         }
-        if table.number(row, "left_right_swaps").is_some_and(|count| count > 0.0) {
-            warnings.push(format!("{file}: left and right were exchanged in places; sides may be wrong there."));
+        if table
+            .number(row, "left_right_swaps")
+            .is_some_and(|count| count > 0.0)
+        {
+            warnings.push(format!(
+                "{file}: left and right were exchanged in places; sides may be wrong there."
+            ));
         }
     }
     if !warnings.is_empty() {
-        let items: String = warnings.iter().map(|text| format!("<li>{text}</li>")).collect();
+        let items: String = warnings
+            .iter()
+            .map(|text| format!("<li>{text}</li>"))
+            .collect();
         let _ = write!(html, "<ul class=\"warnings\">{items}</ul>");
     }
     html
@@ -256,7 +281,14 @@ fn sources(report: &Report) -> String {
         }
     }
     html += "</pre>";
-    for statement in [&RECORDINGS, &KEY_FRAMES, &NUMBERS, &CURVES, &SYMMETRY, &QUALITY] {
+    for statement in [
+        &RECORDINGS,
+        &KEY_FRAMES,
+        &NUMBERS,
+        &CURVES,
+        &SYMMETRY,
+        &QUALITY,
+    ] {
         let _ = write!(
             html,
             "<details><summary>{}</summary><pre>{}</pre></details>",
@@ -291,7 +323,11 @@ fn base64(bytes: &[u8]) -> String {
         let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
         for i in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * i)) as usize & 63];
-            text.push(if i <= chunk.len() { char::from(letter) } else { '=' });
+            text.push(if i <= chunk.len() {
+                char::from(letter)
+            } else {
+                '='
+            });
         }
     }
     text

@@ -1,8 +1,6 @@
 //! Drawing on a frame: lines, discs, boxes, text, all in pixels.
 
-use opencv::core::{
-    Mat, MatTrait, MatTraitConst, MatTraitManual, Point, Rect, Scalar, Size,
-};
+use opencv::core::{Mat, MatTrait, MatTraitConst, MatTraitManual, Point, Rect, Scalar, Size};
 use opencv::imgproc;
 
 use super::Frame;
@@ -172,7 +170,10 @@ impl Canvas<'_> {
         for y in (top..bottom).step_by(square_px as usize) {
             for x in (left..right).step_by(square_px as usize) {
                 let middle = f64::from(square_px) / 2.0;
-                let off = [f64::from(x) + middle - center[0], f64::from(y) + middle - center[1]];
+                let off = [
+                    f64::from(x) + middle - center[0],
+                    f64::from(y) + middle - center[1],
+                ];
                 if off[0].hypot(off[1]) > radius_px {
                     continue;
                 }

@@ -25,7 +25,9 @@ const GRAVITY_PX: f64 = 9.80665 * 240.0 / 0.9;
 
 /// A pose of landmarks in pixels; the world landmarks say the same with 240 px for 0.9 m.
 fn pose(points: &[(Landmark, [f64; 2])]) -> PersonPose {
-    let hips = points.iter().find(|(landmark, _)| *landmark == Landmark::LeftHip);
+    let hips = points
+        .iter()
+        .find(|(landmark, _)| *landmark == Landmark::LeftHip);
     let hips = hips.expect("hips").1;
     let mut pose = PersonPose {
         person: 0,
@@ -128,7 +130,11 @@ fn commit(folder: &Path, name: &str, id: char, secs: f64, person: fn(f64) -> Per
 #[track_caller]
 fn run(folder: &Path, arguments: &[&str]) -> String {
     let output = posedata(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        stderr(&output)
+    );
     stdout(&output)
 }
 
@@ -139,7 +145,9 @@ fn json(folder: &Path, arguments: &[&str]) -> Vec<Value> {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("no number: {value}"))
 }
 
 #[test]
@@ -157,7 +165,10 @@ fn a_walkers_steps_are_in_the_lake_and_their_numbers_in_the_queries() {
     let events = json(folder, &["query", "-e", sql]);
     for (i, event) in events.iter().enumerate() {
         let time = FIRST_CONTACT_SECS + STRIDE_SECS / 2.0 * i as f64;
-        assert!((number(&event["time_secs"]) - time).abs() < 1.0 / RATE_HZ, "{event} {time}");
+        assert!(
+            (number(&event["time_secs"]) - time).abs() < 1.0 / RATE_HZ,
+            "{event} {time}"
+        );
         assert_eq!(event["side"], if i % 2 == 0 { "left" } else { "right" });
         assert_eq!(event["method"], "zeni");
         let frame = number(&event["time_secs"]) * RATE_HZ;
@@ -168,9 +179,15 @@ fn a_walkers_steps_are_in_the_lake_and_their_numbers_in_the_queries() {
     assert_eq!(gait.len(), 2, "a row for each side");
     for row in &gait {
         assert_eq!(row["kind"], "walk");
-        assert!((number(&row["cadence_steps_per_min"]) - 120.0 / STRIDE_SECS).abs() < 2.0, "{row}");
+        assert!(
+            (number(&row["cadence_steps_per_min"]) - 120.0 / STRIDE_SECS).abs() < 2.0,
+            "{row}"
+        );
         assert!((number(&row["stance_percent"]) - 60.0).abs() < 3.0, "{row}");
-        assert!((number(&row["double_support_percent"]) - 20.0).abs() < 6.0, "{row}");
+        assert!(
+            (number(&row["double_support_percent"]) - 20.0).abs() < 6.0,
+            "{row}"
+        );
         let speed = number(&row["speed_m_per_sec"]);
         // Heel to ankle, shank, thigh, trunk, and 1.5 times neck to nose, lengthened by 6.3 %.
         let height_px = (13.0 + 108.0 + 120.0 + 140.0 + 1.5 * 51.0) * 1.063;
@@ -189,7 +206,10 @@ fn a_walkers_steps_are_in_the_lake_and_their_numbers_in_the_queries() {
     let all = "select * exclude (confidence) from events order by time_secs, side, event";
     let before = run(folder, &["query", "-e", all, "--format", "csv"]);
     run(folder, &["metrics", "recompute", "--height-m", "1.7"]);
-    assert_eq!(run(folder, &["query", "-e", all, "--format", "csv"]), before);
+    assert_eq!(
+        run(folder, &["query", "-e", all, "--format", "csv"]),
+        before
+    );
     run(folder, &["lake", "check", "--deep"]);
 
     run(folder, &["remove", "walk.mp4"]);
@@ -207,11 +227,23 @@ fn jumps_have_the_height_of_their_flight() {
     assert_eq!(jumps.len(), 3, "{jumps:?}");
     for (i, jump) in jumps.iter().enumerate() {
         let take_off = 1.0 + 1.5 * i as f64;
-        assert!((number(&jump["take_off_secs"]) - take_off).abs() < 1.0 / RATE_HZ, "{jump}");
-        assert!((number(&jump["flight_secs"]) - FLIGHT_SECS).abs() < 1.0 / RATE_HZ, "{jump}");
+        assert!(
+            (number(&jump["take_off_secs"]) - take_off).abs() < 1.0 / RATE_HZ,
+            "{jump}"
+        );
+        assert!(
+            (number(&jump["flight_secs"]) - FLIGHT_SECS).abs() < 1.0 / RATE_HZ,
+            "{jump}"
+        );
         let height_cm = 100.0 * 9.80665 * FLIGHT_SECS * FLIGHT_SECS / 8.0;
-        assert!((number(&jump["height_by_flight_cm"]) - height_cm).abs() < 2.5, "{jump}");
-        assert!((number(&jump["height_by_hips_cm"]) - height_cm).abs() < 5.0, "{jump}");
+        assert!(
+            (number(&jump["height_by_flight_cm"]) - height_cm).abs() < 2.5,
+            "{jump}"
+        );
+        assert!(
+            (number(&jump["height_by_hips_cm"]) - height_cm).abs() < 5.0,
+            "{jump}"
+        );
     }
 }
 
@@ -222,7 +254,14 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
     commit(folder, "before <b>.mp4", 'a', 4.5, walker);
     commit(folder, "after.mp4", 'b', 6.5, jumper);
     run(folder, &["metrics", "recompute"]);
-    let compared = ["report", "before <b>.mp4", "after.mp4", "--output", "r.html", "--no-pictures"];
+    let compared = [
+        "report",
+        "before <b>.mp4",
+        "after.mp4",
+        "--output",
+        "r.html",
+        "--no-pictures",
+    ];
     run(folder, &compared);
     let page = fs::read_to_string(folder.join("r.html")).expect("a page");
     assert!(!page.contains("<b>.mp4"), "names are text, not markup");
@@ -233,18 +272,41 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
     let sql = "select round(120 / avg(end_secs - start_secs), 1) as cadence from cycles where kind = 'walk' and side = 'left'";
     let stride = "select round(avg(end_secs - start_secs), 2) as v from cycles where kind = 'walk' and side = 'left'";
     let stride = number(&json(folder, &["query", "-e", stride])[0]["v"]);
-    assert!(page.contains(&format!("<td class=\"number\">{stride} &plusmn; ")), "{stride}");
+    assert!(
+        page.contains(&format!("<td class=\"number\">{stride} &plusmn; ")),
+        "{stride}"
+    );
     assert!(number(&json(folder, &["query", "-e", sql])[0]["cadence"]) > 100.0);
     assert!(page.contains("FROM report_videos AS r"));
-    assert!(page.matches("<svg ").count() >= 6, "curves of hip, knee and ankle of two movements");
+    assert!(
+        page.matches("<svg ").count() >= 6,
+        "curves of hip, knee and ankle of two movements"
+    );
 
     run(folder, &["tag", "after.mp4", "--subject", "anna"]);
-    run(folder, &["report", "--subject", "anna", "--output", "anna.html", "--no-pictures"]);
+    run(
+        folder,
+        &[
+            "report",
+            "--subject",
+            "anna",
+            "--output",
+            "anna.html",
+            "--no-pictures",
+        ],
+    );
     let page = fs::read_to_string(folder.join("anna.html")).expect("a page");
     assert!(page.contains("<h1>anna</h1>") && page.contains("Height by flight time (cm)"));
-    let unknown = posedata(folder, &["report", "--subject", "ben", "--output", "b.html"]);
+    let unknown = posedata(
+        folder,
+        &["report", "--subject", "ben", "--output", "b.html"],
+    );
     assert_eq!(unknown.status.code(), Some(1));
-    assert!(stderr(&unknown).contains("posedata tag"), "{}", stderr(&unknown));
+    assert!(
+        stderr(&unknown).contains("posedata tag"),
+        "{}",
+        stderr(&unknown)
+    );
 }
 
 /// A little-endian number of a C3D file.
@@ -263,28 +325,46 @@ fn other_programs_get_the_points_that_the_lake_has() {
     let sql = "select frame, landmark, x * 1280 as x, y * 720 as y, world_x_m::double as wx, world_y_m::double as wy from landmarks where landmark in ('left_heel', 'nose') order by frame, landmark";
     let rows = json(folder, &["query", "-e", sql]);
     let row = |frame: usize, name: &str| {
-        let found = rows.iter().find(|row| row["frame"] == frame && row["landmark"] == name);
+        let found = rows
+            .iter()
+            .find(|row| row["frame"] == frame && row["landmark"] == name);
         found.expect("a landmark").clone()
     };
     let close = |a: f64, b: f64| (a - b).abs() < 1e-3;
 
     let text = fs::read_to_string(folder.join("output/walk_json/walk_000000000007_keypoints.json"));
     let frame: Value = serde_json::from_str(&text.expect("a frame")).expect("JSON");
-    let points = frame["people"][0]["pose_keypoints_2d"].as_array().expect("points");
+    let points = frame["people"][0]["pose_keypoints_2d"]
+        .as_array()
+        .expect("points");
     assert_eq!(points.len(), 75);
     // BODY_25: 0 is the nose, 21 the left heel.
     for (place, name) in [(0, "nose"), (21, "left_heel")] {
         let wanted = row(7, name);
-        assert!(close(number(&points[3 * place]), number(&wanted["x"])), "{name}");
-        assert!(close(number(&points[3 * place + 1]), number(&wanted["y"])), "{name}");
+        assert!(
+            close(number(&points[3 * place]), number(&wanted["x"])),
+            "{name}"
+        );
+        assert!(
+            close(number(&points[3 * place + 1]), number(&wanted["y"])),
+            "{name}"
+        );
     }
-    assert_eq!(fs::read_dir(folder.join("output/walk_json")).expect("files").count(), 60);
+    assert_eq!(
+        fs::read_dir(folder.join("output/walk_json"))
+            .expect("files")
+            .count(),
+        60
+    );
 
     let text = fs::read_to_string(folder.join("output/walk_coco.json")).expect("a file");
     let coco: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(coco["images"].as_array().expect("images").len(), 60);
     assert_eq!(coco["annotations"][7]["image_id"], 7);
-    assert!(close(number(&coco["annotations"][7]["keypoints"][0]), number(&row(7, "nose")["x"])));
+    assert!(close(
+        number(&coco["annotations"][7]["keypoints"][0]),
+        number(&row(7, "nose")["x"])
+    ));
 
     let bytes = fs::read(folder.join("output/walk.c3d")).expect("a file");
     assert_eq!(bytes.len() % 512, 0);
@@ -295,8 +375,14 @@ fn other_programs_get_the_points_that_the_lake_has() {
     let data = (usize::from(u16::from_le_bytes([bytes[16], bytes[17]])) - 1) * 512;
     let heel = data + (7 * 33 + Landmark::LeftHeel.index()) * 16;
     let wanted = row(7, "left_heel");
-    assert!(close(f64::from(float(&bytes, heel)), 1000.0 * number(&wanted["wx"])));
-    assert!(close(f64::from(float(&bytes, heel + 4)), -1000.0 * number(&wanted["wy"])));
+    assert!(close(
+        f64::from(float(&bytes, heel)),
+        1000.0 * number(&wanted["wx"])
+    ));
+    assert!(close(
+        f64::from(float(&bytes, heel + 4)),
+        -1000.0 * number(&wanted["wy"])
+    ));
 }
 
 #[test]
@@ -308,7 +394,11 @@ fn markers_that_travel_stand_still_where_the_foot_does() {
     let text = fs::read_to_string(folder.join("output/walk.trc")).expect("a file");
     let heel = 2 + 3 * Landmark::LeftHeel.index();
     let rows: Vec<Vec<f64>> = (text.lines().skip(5).filter(|line| !line.is_empty()))
-        .map(|line| line.split('\t').map(|cell| cell.parse().expect("a number")).collect())
+        .map(|line| {
+            line.split('\t')
+                .map(|cell| cell.parse().expect("a number"))
+                .collect()
+        })
         .collect();
     let at = |time: f64| rows.iter().find(|row| row[1] >= time).expect("a row")[heel];
     let (early, late) = (at(FIRST_CONTACT_SECS + 0.1), at(FIRST_CONTACT_SECS + 0.5));
@@ -344,12 +434,17 @@ fn steps_and_jumps_of_the_demo_video_are_those_that_people_see() {
     let folder = folder.path();
     let demo = installed("demo");
     let demo = demo.to_str().expect("a path");
-    run(folder, &["ingest", demo, "--no-video", "--max-persons", "3"]);
+    run(
+        folder,
+        &["ingest", demo, "--no-video", "--max-persons", "3"],
+    );
     run(folder, &["events", "detect"]);
     let jumps = json(folder, &["query", "jumps"]);
     for [take_off, landing] in LABELLED_JUMPS {
         let off = |jump: &Value, name: &str, frame: f64| (number(&jump[name]) * 30.0 - frame).abs();
-        let found = jumps.iter().find(|jump| off(jump, "take_off_secs", take_off) < 2.5);
+        let found = jumps
+            .iter()
+            .find(|jump| off(jump, "take_off_secs", take_off) < 2.5);
         let found = found.unwrap_or_else(|| panic!("no jump at frame {take_off}: {jumps:?}"));
         assert!(off(found, "landing_secs", landing) < 2.5, "{found}");
     }
@@ -358,9 +453,8 @@ fn steps_and_jumps_of_the_demo_video_are_those_that_people_see() {
                where event in ('initial_contact', 'toe_off') order by time_secs";
     let steps = json(folder, &["query", "-e", sql]);
     let (first, side) = LABELLED_CONTACTS[0];
-    let is_first = |step: &&Value| {
-        step["side"] == side && (number(&step["frame"]) - first).abs() <= 3.0
-    };
+    let is_first =
+        |step: &&Value| step["side"] == side && (number(&step["frame"]) - first).abs() <= 3.0;
     let walker = &steps.iter().find(is_first).expect("the walker")["person"];
     let of = |event: &str| -> Vec<&Value> {
         let within = |step: &&Value| (75.0..156.0).contains(&number(&step["frame"]));
@@ -376,8 +470,15 @@ fn steps_and_jumps_of_the_demo_video_are_those_that_people_see() {
                 step["side"] == *side && (number(&step["frame"]) - frame).abs() <= 3.0
             };
             let found = of(event).iter().filter(is_near).count();
-            assert_eq!(found, 1, "{event} of the {side} foot at frame {frame}: {steps:?}");
+            assert_eq!(
+                found, 1,
+                "{event} of the {side} foot at frame {frame}: {steps:?}"
+            );
         }
     }
-    assert_eq!(of("initial_contact").len(), LABELLED_CONTACTS.len(), "{steps:?}");
+    assert_eq!(
+        of("initial_contact").len(),
+        LABELLED_CONTACTS.len(),
+        "{steps:?}"
+    );
 }
