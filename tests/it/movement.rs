@@ -210,7 +210,7 @@ fn a_walkers_steps_are_in_the_lake_and_their_numbers_in_the_queries() {
         run(folder, &["query", "-e", all, "--format", "csv"]),
         before
     );
-    run(folder, &["lake", "check", "--deep"]);
+    run(folder, &["lake", "check"]);
 
     run(folder, &["remove", "walk.mp4"]);
     let counts = "select (select count(*) from events) + (select count(*) from cycles) as n";
