@@ -14,7 +14,7 @@ use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError};
 use crate::files::write_atomically;
 use crate::ingest::Source;
-use crate::lake::Lake;
+use crate::lake::{Lake, VideoRecord};
 use crate::query::{ExternalAccess, Query, QueryError, Session};
 use crate::report::{self, Group, KeyFrame, MAX_GROUPS, Picture, Report};
 use crate::resources::DatabaseUse;
@@ -60,22 +60,18 @@ pub struct ReportArgs {
 
 pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let cancellation = global.cancellation(None);
-    let lake = global.open_lake(DatabaseUse::Replay)?;
-    let session = Session::open(lake.try_clone()?, None, ExternalAccess::Denied)?;
-    let session = session.interrupted_by(&cancellation);
-    let groups = groups(&args, &lake, &session)?;
-    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-    let title = args.title.clone().unwrap_or_else(|| names.join(" and "));
-    let report = match Report::read(&session, title, groups) {
-        Err(_) if cancellation.is_cancelled() => return Ok(ExitStatus::Interrupted),
-        report => report?,
+    let Some(report) = read(&args, &cancellation, global)? else {
+        return Ok(ExitStatus::Interrupted);
     };
     let pictures = match args.no_pictures {
         true => Vec::new(),
-        false => match pictures(&lake, &report, args.faces.faces(), &cancellation)? {
-            Some(pictures) => pictures,
-            None => return Ok(ExitStatus::Interrupted),
-        },
+        false => {
+            let lake = global.open_lake(DatabaseUse::Replay)?;
+            match pictures(&lake, &report, args.faces.faces(), &cancellation)? {
+                Some(pictures) => pictures,
+                None => return Ok(ExitStatus::Interrupted),
+            }
+        }
     };
     let target = Target::file(&args.output)?;
     write_atomically(target.path(), report::page(&report, &pictures).as_bytes())
@@ -89,22 +85,48 @@ pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
     Ok(ExitStatus::Success)
 }
 
-/// What is looked at, and compared where there are two.
-fn groups(args: &ReportArgs, lake: &Lake, session: &Session) -> anyhow::Result<Vec<Group>> {
-    if args.subject.is_empty() {
-        let videos = lake.find_videos(&args.videos)?;
-        if videos.len() <= MAX_GROUPS {
-            let group = |video: &crate::lake::VideoRecord| Group {
-                name: video.file_name.clone(),
-                video_ids: vec![video.video_id.clone()],
-            };
-            return Ok(videos.iter().map(group).collect());
-        }
-        return Ok(vec![Group {
+/// Asks for all numbers, in a session that has ended when this returns: a process attaches a lake once
+/// at a time. `None` when it is cancelled.
+fn read(
+    args: &ReportArgs,
+    cancellation: &Cancellation,
+    global: &GlobalArgs,
+) -> anyhow::Result<Option<Report>> {
+    let lake = global.open_lake(DatabaseUse::Query)?;
+    let videos = match args.subject.is_empty() {
+        true => lake.find_videos(&args.videos)?,
+        false => Vec::new(),
+    };
+    let session = Session::open(lake, None, ExternalAccess::Denied)?;
+    let session = session.interrupted_by(cancellation);
+    let groups = match args.subject.is_empty() {
+        true => groups_of_videos(videos),
+        false => groups_of_subjects(args, &session)?,
+    };
+    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+    let title = args.title.clone().unwrap_or_else(|| names.join(" and "));
+    match Report::read(&session, title, groups) {
+        Err(_) if cancellation.is_cancelled() => Ok(None),
+        report => Ok(Some(report?)),
+    }
+}
+
+/// One or two videos stand for themselves; more are one group.
+fn groups_of_videos(videos: Vec<VideoRecord>) -> Vec<Group> {
+    if videos.len() > MAX_GROUPS {
+        return vec![Group {
             name: format!("{} recordings", videos.len()),
             video_ids: videos.into_iter().map(|video| video.video_id).collect(),
-        }]);
+        }];
     }
+    let group = |video: VideoRecord| Group {
+        name: video.file_name,
+        video_ids: vec![video.video_id],
+    };
+    videos.into_iter().map(group).collect()
+}
+
+fn groups_of_subjects(args: &ReportArgs, session: &Session) -> anyhow::Result<Vec<Group>> {
     anyhow::ensure!(
         args.subject.len() <= MAX_GROUPS,
         "a report compares two subjects at most; give --subject once or twice"
