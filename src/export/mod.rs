@@ -255,7 +255,7 @@ fn open(
         }
         ExportFormat::Csv => Box::new(CsvWriter::create(path, absent_person)?),
         ExportFormat::Parquet => Box::new(ParquetWriter::create(path, video, absent_person)?),
-        ExportFormat::Trc => Box::new(TrcWriter::create(path, times_secs)?),
+        ExportFormat::Trc => Box::new(TrcWriter::create(path, video.first_frame, times_secs)?),
         ExportFormat::Mot => Box::new(MotWriter::create(path, times_secs)?),
     })
 }

@@ -84,7 +84,7 @@ impl Replay {
     ) -> Result<Self, ReplayError> {
         Ok(Self {
             path: path.into(),
-            reader: VideoReader::open_unless(path, cancellation)?,
+            reader: VideoReader::open_unless(path, cancellation)?.with_range(rows.video().range()),
             rows,
         })
     }
@@ -212,7 +212,8 @@ pub fn contact_sheet(
     format: ImageFormat,
     cancellation: &Cancellation,
 ) -> Result<Vec<u8>, ReplayError> {
-    let (frame_count, caption) = (rows.video().frame_count, caption_of(rows.video()));
+    let (frames, caption) = (rows.video().frames(), caption_of(rows.video()));
+    let frame_count = frames.end - frames.start;
     let places = u64::from(layout.columns) * u64::from(layout.rows);
     let shown = frame_count.min(places);
     let replay = Replay::open(path, rows, cancellation)?;
@@ -220,7 +221,7 @@ pub fn contact_sheet(
     let mut sheet = ContactSheet::new(replay.info(), layout.columns, shown, tile_width_px)
         .map_err(AnnotationError::from)?;
     // Frame k of the sheet is the middle one of the k-th of `shown` equal parts.
-    let frame_of = |place: u64| (2 * place + 1) * frame_count / (2 * shown);
+    let frame_of = |place: u64| frames.start + (2 * place + 1) * frame_count / (2 * shown);
     let mut place = 0;
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
