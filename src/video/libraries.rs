@@ -250,3 +250,47 @@ fn loading_error() -> String {
         .to_string_lossy()
         .into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TARGET: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+    fn library(name: &'static str, version: c_int, function: &'static CStr) -> Library {
+        let functions: &'static [Function] = Box::leak(Box::new([Function {
+            name: function,
+            target: &TARGET,
+        }]));
+        Library {
+            name,
+            version,
+            functions,
+            loaded: OnceLock::new(),
+        }
+    }
+
+    #[test]
+    fn a_library_or_a_function_that_is_not_there_is_named() {
+        let error = library("avnothing", 7, c"av_nothing").load();
+        let error = error.expect_err("no such library");
+        assert!(error.contains("libavnothing.so.7"), "{error}");
+        let version = LIBRARIES[0].version;
+        let error = library("avutil", version, c"av_nothing").load();
+        let error = error.expect_err("no such function");
+        assert!(error.contains("av_nothing"), "{error}");
+        assert!(TARGET.load(Ordering::Acquire).is_null());
+    }
+
+    #[test]
+    fn a_call_loads_the_library_and_arrives_with_its_arguments() {
+        // SAFETY: gives a constant string for a known number.
+        let name = unsafe {
+            CStr::from_ptr(ffi::av_color_transfer_name(
+                ffi::AVColorTransferCharacteristic(16),
+            ))
+        };
+        assert_eq!(name, c"smpte2084");
+        assert!(load().is_ok());
+    }
+}
