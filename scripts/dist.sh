@@ -33,6 +33,11 @@ depends=$(cd "$scratch" && dpkg-shlibdeps -O --warnings=0 -l"$stage/usr/lib/pose
     -e"$stage/usr/bin/posedata" -e"$stage/usr/lib/posedata/libduckdb.so" -e"$scratch/loaded" |
     sed 's/^shlibs:Depends=//')
 
+# Packed relocations, which dpkg does not look for.
+if readelf -d "$stage/usr/bin/posedata" | grep -q '(RELR)'; then
+    depends="libc6 (>= 2.36), $depends"
+fi
+
 mkdir -p "$stage/DEBIAN"
 cat >"$stage/DEBIAN/control" <<EOF
 Package: posedata

@@ -341,15 +341,20 @@ struct Tolerance {
     frames_with_other_presence: usize,
 }
 
-/// MediaPipe against itself: 0.22, 2.3 and 0.4 px with the full model; 0.11, 1.0 and 0.23 px with the
-/// heavy one.
+/// MediaPipe against itself: 0.22, 2.3 and 0.4 px, presence in 3 frames.
 const TRACKED: Tolerance = Tolerance {
     clear_median_px: 0.5,
     clear_p95_px: 3.0,
     whole_median_px: 0.5,
     frames_with_other_presence: 5,
 };
-/// MediaPipe against itself: 0.48, 30 and 1.1 px.
+/// MediaPipe against itself: 0.11, 1.0 and 0.23 px, presence in 5 frames: where the person is half hidden,
+/// the heavy model's probability is near the threshold.
+const TRACKED_HEAVY: Tolerance = Tolerance {
+    frames_with_other_presence: 8,
+    ..TRACKED
+};
+/// MediaPipe against itself: 0.48, 30 and 1.1 px, presence in 3 frames.
 const TRACKED_LITE: Tolerance = Tolerance {
     clear_median_px: 0.75,
     clear_p95_px: 15.0,
@@ -418,7 +423,7 @@ fn the_lite_model_follows_mediapipes() {
 #[test]
 fn the_heavy_model_follows_mediapipes() {
     let golden = ("golden_mediapipe_c2.npz", "on_landmarks");
-    check_free_run("heavy", Smoothing::On, golden, &TRACKED);
+    check_free_run("heavy", Smoothing::On, golden, &TRACKED_HEAVY);
 }
 
 /// Landmarks of person 0 by the program, as [`run_demo`] gives them.

@@ -167,10 +167,10 @@ fn a_part_in_the_lake_keeps_the_files_frames_and_times() {
     fs::copy(installed("single_cam01"), folder.join("run.mp4")).expect("a copy");
     let ingest = |more: &[&str]| succeeds(folder, &[&["ingest", "run.mp4"], more].concat());
     ingest(&["--from", "30f", "--to", "60f"]);
-    let facts =
-        "select first_frame, range_from, range_to, frame_count, min(frame), max(frame), count(*),
-        abs(duration_secs - (max(time_secs) - min(time_secs)) - 1 / fps) < 1e-3
-        from videos join metrics using (video_id) group by all";
+    let facts = "select any_value(first_frame), any_value(range_from), any_value(range_to),
+        any_value(frame_count), min(frame), max(frame), count(*), abs(any_value(duration_secs)
+            - (max(time_secs) - min(time_secs)) - 1 / any_value(fps)) < 1e-3
+        from videos join metrics using (video_id)";
     assert_eq!(value(folder, facts), "30,30f,60f,30,30,59,30,true");
     let times = value(folder, "select min(time_secs), max(time_secs) from metrics");
     succeeds(folder, &["lake", "check"]);
