@@ -134,7 +134,10 @@ fn tune(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
                     times.insert(provider, ms);
                 }
                 // Which providers a library has is known to itself alone.
-                Err(error) => logs::tell_people(format_args!("{model} by {provider}: {error:#}")),
+                Err(error) if global.verbosity() == Verbosity::Verbose => {
+                    logs::tell_people(format_args!("{model} by {provider}: {error:#}"));
+                }
+                Err(_) => {}
             }
         }
         run_ms.insert(model.to_owned(), times);
