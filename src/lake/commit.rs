@@ -28,11 +28,13 @@ const MAX_UNEXPLAINED: u32 = 5;
 const MAX_VIDEOS_TOGETHER: usize = 64;
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
-const DATA_TABLES: [&str; 5] = [
+const DATA_TABLES: [&str; 7] = [
     "landmarks",
     "metrics",
     "landmarks_filtered",
     "metrics_filtered",
+    "events",
+    "cycles",
     "analysis",
 ];
 

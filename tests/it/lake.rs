@@ -378,6 +378,7 @@ fn files_have_the_types_and_the_order_of_the_tables() {
             max_gap_frames: 10,
         },
         height: None,
+        movement: posedata::movement::DetectConfig::default(),
     };
     for video in session.find_videos(&[]).expect("videos") {
         recompute(&session, &video, &config).expect("filtered rows");

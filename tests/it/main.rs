@@ -26,6 +26,7 @@ mod logs;
 mod maintenance;
 mod memory;
 mod metrics_oracle;
+mod movement;
 mod npz;
 mod numpy_random;
 mod people;
