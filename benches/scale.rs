@@ -79,6 +79,7 @@ fn main() {
             .args(["lake", "create", "-q", &address, "--data-path"])
             .arg(folder.path())
             .env("PGPASSWORD", PG_PASSWORD)
+            .stdout(Stdio::null())
             .status()
             .expect("the program starts");
         assert!(created.success(), "run `make remote` first");

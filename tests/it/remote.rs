@@ -57,7 +57,7 @@ impl Site {
     fn data(&self) -> String {
         match &self.store {
             Some(_) => format!("s3://{BUCKET}/data/"),
-            None => self.folder.path().join("shared").display().to_string(),
+            None => format!("{}/shared/", self.folder.path().display()),
         }
     }
 
@@ -349,6 +349,10 @@ fn four_writers_with_replaces_kills_and_lost_connections_lose_and_double_nothing
     assert_eq!(site.whole_videos(), clips.iter().cloned().collect());
     let in_work = site.run_well(&["lake", "vacuum", "--dry-run"]);
     assert!(in_work.contains("would delete 0 files"), "{in_work}");
+    let absolute = "SELECT count(*) FROM ducklake_data_file WHERE NOT path_is_relative";
+    assert_eq!(site.postgres.sql("lake", absolute), "0");
+    site.run_well(&["lake", "compact"]);
+    assert_eq!(site.whole_videos(), clips.iter().cloned().collect());
 }
 
 #[test]
