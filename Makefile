@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl
 
-.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -261,6 +261,12 @@ bench: setup test-packages clips ## Measure ingest against its roofline
 
 bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
 	cargo bench --locked --bench dataset
+
+# Videos of the lakes that `make bench-scale` measures.
+SIZES ?= 100 1000 10000 100000
+
+bench-scale: setup test-packages clips remote ## Measure lakes of 100 to 100,000 videos (hours; SIZES="100 1000": minutes)
+	cargo bench --locked --bench scale -- $(SIZES)
 
 # With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
 bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)

@@ -43,7 +43,7 @@ pub use address::{LakeAddress, PostgresAddress};
 pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
 pub use audit::{CheckReport, Finding, Severity};
 pub use catalog::LAKE_NAME;
-pub use commit::{CommitOutcome, Replace};
+pub use commit::{CommitOutcome, PreparedVideo, Replace};
 pub use datasets::{DatasetRecord, ExampleRow, example_batch};
 pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
 pub use describe::{ColumnDescription, TableDescription, describe_tables};
