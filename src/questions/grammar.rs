@@ -1,0 +1,239 @@
+//! Which calls are possible for what somebody asked: a grammar over pieces of text.
+//!
+//! A call begins with the name of a question; the values of its parameters follow in the header's
+//! order. Values come from the header's lists, from the lake, and from what the question names;
+//! whatever it names must be used. So every call that the grammar gives can run.
+
+use super::file::CANNOT_TELL;
+use super::mentions::{Mention, MentionKind, Mentions, is_body_part};
+use super::{Question, QuestionFiles};
+use crate::numbers::{Quantity, unit_of_column};
+use crate::query::{Parameter, ParameterType};
+
+/// The names of the two ends of a stretch of time.
+const FROM: &str = "from_secs";
+const TO: &str = "to_secs";
+
+/// How far a call has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    question: Option<usize>,
+    slot: usize,
+    /// Which mentions are used, a bit each.
+    used: u64,
+    from_secs: Option<f64>,
+    /// Names that are used, of which none comes twice.
+    names: Vec<String>,
+}
+
+struct Value {
+    text: String,
+    /// Which mention it is, where it is one.
+    mention: Option<usize>,
+    number: f64,
+}
+
+struct Slot {
+    name: String,
+    values: Vec<Value>,
+    is_optional: bool,
+    is_name: bool,
+}
+
+struct Shape {
+    name: String,
+    slots: Vec<Slot>,
+    /// Mentions that it has to use.
+    needed: u64,
+}
+
+/// The calls that are possible for one question.
+pub struct Grammar {
+    shapes: Vec<Shape>,
+}
+
+impl Grammar {
+    /// The calls of `files` that fit `mentions`.
+    pub fn new(files: &QuestionFiles, mentions: &Mentions) -> Self {
+        let shapes = files.questions.iter().map(|question| shape(question, mentions));
+        Self {
+            shapes: shapes.collect(),
+        }
+    }
+
+    /// Where every call begins.
+    pub fn start(&self) -> Place {
+        Place::default()
+    }
+
+    /// What may follow: texts, each with the place behind it.
+    pub fn next(&self, place: &Place) -> Vec<(String, Place)> {
+        let Some(question) = place.question else {
+            let begun = (0..self.shapes.len()).map(|question| Place {
+                question: Some(question),
+                ..Place::default()
+            });
+            let begun = begun.filter(|place| self.can_end(place));
+            return begun
+                .filter_map(|place| Some((self.shapes[place.question?].name.clone(), place)))
+                .collect();
+        };
+        let mut next = Vec::new();
+        for (index, slot) in self.shapes[question].slots.iter().enumerate().skip(place.slot) {
+            for value in &slot.values {
+                if let Some(after) = filled(place, index, slot, value)
+                    && self.can_end(&after)
+                {
+                    next.push((format!(" {}={}", slot.name, value.text), after));
+                }
+            }
+            if !slot.is_optional {
+                break;
+            }
+        }
+        next
+    }
+
+    /// Whether the call may end here.
+    pub fn may_end(&self, place: &Place) -> bool {
+        place.question.is_some_and(|question| {
+            let shape = &self.shapes[question];
+            let rest = &shape.slots[place.slot..];
+            place.used & shape.needed == shape.needed && rest.iter().all(|slot| slot.is_optional)
+        })
+    }
+
+    /// Whether some call goes on from here to its end.
+    fn can_end(&self, place: &Place) -> bool {
+        if self.may_end(place) {
+            return true;
+        }
+        let Some(question) = place.question else {
+            return true;
+        };
+        let slots = self.shapes[question].slots.iter().enumerate();
+        for (index, slot) in slots.skip(place.slot) {
+            // Values that are used up by nothing else are alike in what may follow.
+            let mut tried_plain = false;
+            for value in &slot.values {
+                if value.mention.is_none() {
+                    if tried_plain && !slot.is_name {
+                        continue;
+                    }
+                    tried_plain = true;
+                }
+                if filled(place, index, slot, value).is_some_and(|after| self.can_end(&after)) {
+                    return true;
+                }
+            }
+            if !slot.is_optional {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// The place after a slot got a value; `None` where it cannot have it.
+fn filled(place: &Place, index: usize, slot: &Slot, value: &Value) -> Option<Place> {
+    let mut after = place.clone();
+    after.slot = index + 1;
+    if let Some(mention) = value.mention {
+        let bit = 1 << mention;
+        if place.used & bit != 0 && !slot.is_name {
+            return None;
+        }
+        after.used |= bit;
+    }
+    if slot.is_name {
+        if place.names.contains(&value.text) {
+            return None;
+        }
+        after.names.push(value.text.clone());
+    }
+    match slot.name.as_str() {
+        FROM => after.from_secs = Some(value.number),
+        TO if place.from_secs.is_some_and(|from| value.number <= from) => return None,
+        _ => {}
+    }
+    Some(after)
+}
+
+fn shape(question: &Question, mentions: &Mentions) -> Shape {
+    let slots = question.parameters.iter();
+    let slots: Vec<Slot> = slots.map(|p| slot(p, mentions)).collect();
+    // Bits are enough for any question that a person writes; what is beyond cannot be used.
+    let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
+    let needed = bits.filter(|(_, mention)| mention.is_needed && question.name != CANNOT_TELL);
+    Shape {
+        name: question.name.clone(),
+        slots,
+        needed: needed.fold(0, |needed, (index, _)| needed | 1 << index),
+    }
+}
+
+fn slot(parameter: &Parameter, mentions: &Mentions) -> Slot {
+    let named = |is_meant: &dyn Fn(&Mention) -> bool| -> Vec<Value> {
+        let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
+        let meant = bits.filter(|(_, mention)| is_meant(mention));
+        let values = meant.flat_map(|(index, mention)| {
+            mention.texts.iter().map(move |text| Value {
+                text: text.clone(),
+                mention: Some(index),
+                number: mention.value,
+            })
+        });
+        values.collect()
+    };
+    let is_number = |wanted: Option<Quantity>| {
+        move |mention: &Mention| match mention.kind {
+            MentionKind::Number(None) => true,
+            MentionKind::Number(quantity) => quantity == wanted,
+            _ => false,
+        }
+    };
+    let values = match &parameter.kind {
+        ParameterType::Time => named(&is_number(Some(Quantity::Time))),
+        ParameterType::Number => {
+            let unit = unit_of_column(&parameter.name);
+            named(&is_number(unit.map(|(unit, _)| unit.quantity)))
+        }
+        ParameterType::Integer => {
+            named(&|m| m.kind == MentionKind::Number(None) && m.value.fract() == 0.0)
+        }
+        ParameterType::Video => named(&|mention| mention.kind == MentionKind::Video),
+        ParameterType::Subject => named(&|mention| mention.kind == MentionKind::Subject),
+        ParameterType::Person => named(&|mention| mention.kind == MentionKind::Person),
+        kind => listed(&kind.choices(), mentions),
+    };
+    let is_name = matches!(
+        parameter.kind,
+        ParameterType::Video | ParameterType::Subject
+    );
+    Slot {
+        name: parameter.name.clone(),
+        // Which video, where the question names none, is known from elsewhere.
+        is_optional: parameter.default.is_some() || parameter.name == "video",
+        values,
+        is_name,
+    }
+}
+
+/// Those of a list of values that do not contradict the question.
+fn listed(choices: &[&str], mentions: &Mentions) -> Vec<Value> {
+    let value = |text: &&str| Value {
+        text: (*text).to_owned(),
+        mention: None,
+        number: 0.0,
+    };
+    if !choices.iter().any(|choice| is_body_part(choice)) {
+        return choices.iter().map(value).collect();
+    }
+    let allowed: Vec<&str> = (choices.iter().copied())
+        .filter(|choice| mentions.body.allows(choice))
+        .collect();
+    match allowed.is_empty() {
+        true => choices.iter().map(value).collect(),
+        false => allowed.iter().map(value).collect(),
+    }
+}
