@@ -3,23 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::record::AskRecord;
 use super::AskError;
+use super::record::AskRecord;
 use crate::lake::Lake;
 use crate::language::NextTurn;
 use crate::llama::constrained::{Reading, TextGrammar, readings};
 use crate::llama::{Adapter, Decoder, LoadedModel};
 use crate::query::{ExternalAccess, Session};
 use crate::questions::{
-    Answer, CANNOT_TELL, Call, Context, Grammar, Inventory, Mentions, Place, QuestionFiles, answer, prompt_of,
-    refusal,
+    Answer, CANNOT_TELL, Call, Context, Grammar, Inventory, Mentions, Place, QuestionFiles, answer,
+    prompt_of, refusal,
 };
 use crate::sync::Cancellation;
 
 /// Longest question, in characters.
 const MAX_CHARS: usize = 500;
 /// Most tokens of a call.
-const MAX_CALL_TOKENS: usize = 192;
+const MAX_CALL_TOKENS: usize = 512;
 
 impl TextGrammar for Grammar {
     type Place = Place;
@@ -61,7 +61,6 @@ pub struct Asker {
     adapter: Adapter,
     record: AskRecord,
     files: QuestionFiles,
-    lake: Lake,
     session: Session,
     inventory: Inventory,
     cancellation: Cancellation,
@@ -81,7 +80,7 @@ impl Asker {
     ) -> Result<Self, AskError> {
         let record = AskRecord::of_adapter(adapter)?;
         let files = QuestionFiles::load(questions)?;
-        let session = Session::open(lake.try_clone()?, None, ExternalAccess::Denied)
+        let session = Session::open(lake, None, ExternalAccess::Denied)
             .map_err(crate::questions::QuestionError::from)?
             .interrupted_by(cancellation);
         Ok(Self {
@@ -91,7 +90,6 @@ impl Asker {
             model,
             record,
             files,
-            lake,
             session,
         })
     }
@@ -106,14 +104,9 @@ impl Asker {
         &self.model
     }
 
-    /// The label of the one video that a selector names.
-    ///
-    /// # Errors
-    /// When there is none; the error names what is near.
-    pub fn video(&self, selector: &str) -> Result<String, AskError> {
-        let videos = self.lake.find_videos(&[selector.to_owned()])?;
-        let found = videos.first().and_then(|v| self.inventory.video_of_id(&v.video_id));
-        Ok(found.map_or_else(|| selector.to_owned(), |video| video.label.clone()))
+    /// What can be named.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
     /// Answers a question, and says in `turn` what the next one may go on from.
@@ -190,8 +183,10 @@ impl Asker {
         }
         let mentions = Mentions::of(&question, previous, &self.inventory);
         if let Some(name) = mentions.unknown_videos.first() {
-            // It tells what is near; what it finds all the same is a beginning of a name.
-            self.lake.find_videos(std::slice::from_ref(name))?;
+            return Err(AskError::NoVideo {
+                near: self.inventory.names_near(name),
+                name: name.clone(),
+            });
         }
         self.choose(&question, previous, &mentions)
     }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::lake::LakeError;
 use crate::llama::LlamaError;
 use crate::llama::constrained::ConstrainedError;
 use crate::questions::QuestionError;
@@ -14,8 +13,13 @@ pub enum AskError {
     #[error(transparent)]
     Question(#[from] QuestionError),
     /// A name in the question is none of the lake.
-    #[error(transparent)]
-    Lake(#[from] LakeError),
+    #[error("the lake has no video {name}; near are: {near}")]
+    NoVideo {
+        /// As it stands in the question.
+        name: String,
+        /// Names that the lake has, in words.
+        near: String,
+    },
     /// The model fails, or the question is longer than it takes.
     #[error(transparent)]
     Constrained(#[from] ConstrainedError),

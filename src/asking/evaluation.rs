@@ -103,8 +103,7 @@ impl CallScores {
             scores.numbers_right += usize::from(answer.is_number_right && !asks_back);
             let is_wrong = !answer.is_number_right;
             scores.refused += usize::from(asks_back || is_wrong && answer.is_refused);
-            scores.confidently_wrong +=
-                usize::from(!asks_back && is_wrong && !answer.is_refused);
+            scores.confidently_wrong += usize::from(!asks_back && is_wrong && !answer.is_refused);
         }
         scores.calls_interval = wilson(scores.calls_right, scores.asked);
         scores.numbers_interval = wilson(scores.numbers_right, scores.asked);
@@ -128,7 +127,10 @@ fn wilson(right: usize, asked: usize) -> [f64; 2] {
 ///
 /// # Errors
 /// When the dataset's questions are broken, the adapter does not fit, or the computation fails.
-#[allow(clippy::too_many_arguments, reason = "each is a part of what is judged")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is a part of what is judged"
+)]
 pub fn evaluate_calls(
     model: &LoadedModel,
     adapter_folder: &Path,
@@ -201,7 +203,11 @@ pub fn evaluate_calls(
 /// The lowest threshold that leaves few confident wrong answers; the lower, the more is answered.
 fn threshold(valid: &[CallAnswer]) -> f64 {
     let is_wrong = |answer: &&CallAnswer| !answer.is_number_right && !answer.is_refused;
-    let mut wrong: Vec<f64> = valid.iter().filter(is_wrong).map(|a| a.probability).collect();
+    let mut wrong: Vec<f64> = valid
+        .iter()
+        .filter(is_wrong)
+        .map(|a| a.probability)
+        .collect();
     wrong.sort_by(|a, b| b.total_cmp(a));
     let allowed = (MOST_CONFIDENT_WRONG * valid.len() as f64) as usize;
     // The first that must not be answered; a little above it is enough.
@@ -221,29 +227,25 @@ fn sample(dataset: &Dataset, split: Split, per_task: usize) -> Vec<&Example> {
     chosen
 }
 
-/// The videos that the dataset knows, each as if it was in the lake.
-fn known_videos(dataset: &Dataset) -> BTreeMap<Split, Inventory> {
-    let of_split = |split: Split| {
-        let videos = dataset.manifest.videos.iter().filter(|v| v.split == split);
-        let videos = videos.map(|video| KnownVideo {
-            video_id: video.video_id.clone(),
-            label: video.file_name.clone(),
-            sport: video.sport.clone(),
-            subject: video.subject.clone(),
-            duration_secs: 0.0,
-            main_person: None,
-            pose_frames: 0,
-        });
-        Inventory::new(videos.collect())
-    };
-    Split::ALL.map(|split| (split, of_split(split))).into()
+/// The videos that the dataset knows, as if they were all in the lake.
+fn known_videos(dataset: &Dataset) -> Inventory {
+    let videos = dataset.manifest.videos.iter().map(|video| KnownVideo {
+        video_id: video.video_id.clone(),
+        label: video.file_name.clone(),
+        sport: video.sport.clone(),
+        subject: video.subject.clone(),
+        duration_secs: 0.0,
+        main_person: None,
+        pose_frames: 0,
+    });
+    Inventory::new(videos.collect())
 }
 
 struct Judge<'a> {
     model: &'a LoadedModel,
     adapter: crate::llama::Adapter,
     files: QuestionFiles,
-    known: BTreeMap<Split, Inventory>,
+    known: Inventory,
     lake: Inventory,
     session: &'a Session,
     cancellation: &'a Cancellation,
@@ -255,7 +257,7 @@ impl Judge<'_> {
             Some((previous, question)) => (Some(Call::parse(previous, &self.files)?), question),
             None => (None, example.question.as_str()),
         };
-        let mentions = Mentions::of(question, previous.as_ref(), &self.known[&example.split]);
+        let mentions = Mentions::of(question, previous.as_ref(), &self.known);
         let readings = choose(
             self.model,
             &self.adapter,

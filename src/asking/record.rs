@@ -93,7 +93,9 @@ pub fn newest_adapter(llm_models: &Path) -> Result<PathBuf, AskError> {
         Some((written, path))
     });
     let newest = adapters.max();
-    newest.map(|(_, path)| path).ok_or_else(|| AskError::NoAdapter {
-        path: llm_models.into(),
-    })
+    newest
+        .map(|(_, path)| path)
+        .ok_or_else(|| AskError::NoAdapter {
+            path: llm_models.into(),
+        })
 }

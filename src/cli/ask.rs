@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -12,6 +12,7 @@ use super::language_model::{ModelArgs, tell_other_base};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::asking::{AskError, Asker, Reply, Turn, newest_adapter};
 use crate::dataset::{Scene, SceneTable, Span, prompt};
+use crate::lake::Lake;
 use crate::llama::LoadedModel;
 use crate::llama::generate::{Choice, End, Generated};
 use crate::query::{ExternalAccess, Session};
@@ -68,7 +69,7 @@ pub struct AskArgs {
     /// Print the SQL that was run as well
     #[arg(long, conflicts_with = "recipe")]
     show_sql: bool,
-    /// Video of the lake that the question is about: its file name, path or id
+    /// Video of the lake that the question is about where it names none: its file name, path or id
     #[arg(long, value_name = "VIDEO")]
     video: Option<String>,
     /// From when on, in seconds [default: the time that the question names, such as "at 1.5 s", or
@@ -86,7 +87,12 @@ pub struct AskArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "call")]
     recipe: Option<String>,
     /// Folder of recipes
-    #[arg(long, value_name = "DIR", default_value = "queries/instruct", requires = "recipe")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "queries/instruct",
+        requires = "recipe"
+    )]
     recipes: PathBuf,
     /// Choose words by chance: below 1 likely ones more often, above 1 less [default: always the
     /// likeliest]
@@ -128,8 +134,7 @@ pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         (_, Some(_), Some(question)) => read_table(&args, question, global),
         (_, Some(_), None) => anyhow::bail!("--recipe needs a question"),
         (_, None, Some(question)) => {
-            let asker = args.asker(global)?;
-            let mut turn = args.turn(|selector| Ok(asker.video(selector)?))?;
+            let (asker, mut turn) = args.asker(global)?;
             let reply = asker.ask(question, &mut turn)?;
             args.tell(question, &reply, global)?;
             Ok(ExitStatus::Success)
@@ -140,8 +145,7 @@ pub fn run(args: AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
 
 /// Questions line by line, each of which may go on from the one before.
 fn several(args: &AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let asker = args.asker(global)?;
-    let mut turn = args.turn(|selector| Ok(asker.video(selector)?))?;
+    let (asker, mut turn) = args.asker(global)?;
     let is_prompted = std::io::stdin().is_terminal() && global.verbosity() > Verbosity::Quiet;
     let mut failed = 0;
     let mut lines = std::io::stdin().lock().lines();
@@ -159,7 +163,9 @@ fn several(args: &AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
             question => match asker.ask(question, &mut turn) {
                 Ok(reply) => args.tell(question, &reply, global)?,
                 // The next question may be a better one.
-                Err(error @ (AskError::Lake(_) | AskError::TooLong { .. } | AskError::Empty)) => {
+                Err(
+                    error @ (AskError::NoVideo { .. } | AskError::TooLong { .. } | AskError::Empty),
+                ) => {
                     failed += 1;
                     logs::tell_error(&error.into());
                 }
@@ -178,13 +184,10 @@ fn several(args: &AskArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
 fn run_call(args: &AskArgs, call: &str, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let files = QuestionFiles::load(&args.questions)?;
     let lake = global.open_lake(DatabaseUse::Query)?;
-    let session = Session::open(lake.try_clone()?, None, ExternalAccess::Denied)?;
+    let video_id = args.video_id(&lake)?;
+    let session = Session::open(lake, None, ExternalAccess::Denied)?;
     let inventory = Inventory::of(&session)?;
-    let turn = args.turn(|selector| {
-        let found = lake.find_videos(&[selector.to_owned()])?;
-        let found = found.first().and_then(|video| inventory.video_of_id(&video.video_id));
-        Ok(found.map_or_else(|| selector.to_owned(), |video| video.label.clone()))
-    })?;
+    let turn = args.turn(&inventory, video_id.as_deref());
     let parsed = Call::parse(call, &files)?;
     let answer = answer(&files, &session, &inventory, &parsed, &turn.context)?;
     args.tell_answer(call, &answer, global)?;
@@ -229,33 +232,40 @@ fn read_table(args: &AskArgs, question: &str, global: &GlobalArgs) -> anyhow::Re
 
 impl AskArgs {
     /// The model that chooses queries, with its adapter.
-    fn asker(&self, global: &GlobalArgs) -> anyhow::Result<Asker> {
+    fn asker(&self, global: &GlobalArgs) -> anyhow::Result<(Asker, Turn)> {
         let adapter = match &self.adapter {
             Some(adapter) => adapter.clone(),
             None => newest_adapter(&self.llm_models)?,
         };
         let lake = global.open_lake(DatabaseUse::Beside)?;
+        let video_id = self.video_id(&lake)?;
         let model = self.model.load(global)?;
         tell_other_base(&model, &adapter, global)?;
         let cancellation = global.cancellation(None);
-        Ok(Asker::new(
-            model,
-            &adapter,
-            &self.questions,
-            lake,
-            &cancellation,
-        )?)
+        let asker = Asker::new(model, &adapter, &self.questions, lake, &cancellation)?;
+        let turn = self.turn(asker.inventory(), video_id.as_deref());
+        Ok((asker, turn))
+    }
+
+    /// The id of the video of `--video`; a session that is open already would lose the lake by it.
+    fn video_id(&self, lake: &Lake) -> anyhow::Result<Option<String>> {
+        let Some(selector) = &self.video else {
+            return Ok(None);
+        };
+        let videos = lake.find_videos(std::slice::from_ref(selector))?;
+        Ok(videos.into_iter().next().map(|video| video.video_id))
     }
 
     /// What a question may leave unsaid.
-    fn turn(&self, video: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<Turn> {
-        Ok(Turn {
+    fn turn(&self, inventory: &Inventory, video_id: Option<&str>) -> Turn {
+        let video = video_id.and_then(|id| inventory.video_of_id(id));
+        Turn {
             previous: None,
             context: Context {
-                video: self.video.as_deref().map(video).transpose()?,
+                video: video.map(|video| video.label.clone()),
                 person: self.person.map(i64::from),
             },
-        })
+        }
     }
 
     /// Prints an answer, and how the question was understood.

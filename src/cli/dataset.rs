@@ -15,8 +15,8 @@ use crate::dataset::{
     BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
     Split, Trace, build_into, trace,
 };
-use crate::questions::{CallsConfig, build_calls, is_question_folder};
 use crate::language::{ChatTokenizer, Needs, bases};
+use crate::questions::{CallsConfig, build_calls, is_question_folder};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 
 /// Digits of hashes that people are shown.

@@ -144,7 +144,14 @@ fn tell_calls(evaluation: &CallEvaluation) -> anyhow::Result<()> {
     table
         .load_preset(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["question", "asked", "call right", "numbers right", "refused", "surely wrong"]);
+        .set_header([
+            "question",
+            "asked",
+            "call right",
+            "numbers right",
+            "refused",
+            "surely wrong",
+        ]);
     let all = [("all that are trained".to_owned(), &evaluation.trained)];
     let tasks = evaluation.tasks.iter().map(|(name, scores)| {
         let is_untrained = evaluation.untrained.contains(name);
@@ -157,7 +164,11 @@ fn tell_calls(evaluation: &CallEvaluation) -> anyhow::Result<()> {
             name,
             scores.asked.to_string(),
             format!("{} ({})", scores.calls_right, share(scores.calls_interval)),
-            format!("{} ({})", scores.numbers_right, share(scores.numbers_interval)),
+            format!(
+                "{} ({})",
+                scores.numbers_right,
+                share(scores.numbers_interval)
+            ),
             scores.refused.to_string(),
             scores.confidently_wrong.to_string(),
         ]);

@@ -15,8 +15,8 @@ use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::train::checkpoint::CheckpointKind;
 use crate::train::{
-    AdamWConfig, DataSource, Decay, End, Evaluation, Length, OnExisting, Order, Schedule, Step, TrainConfig,
-    TrainObserver, Warmup,
+    AdamWConfig, DataSource, Decay, End, Evaluation, Length, OnExisting, Order, Schedule, Step,
+    TrainConfig, TrainObserver, Warmup,
 };
 use crate::training::{
     DeviceKind, Export, OpenLake, Plan, Recorded, Trained, TrainingConfig, TrainingObserver,

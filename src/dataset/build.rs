@@ -20,8 +20,8 @@ use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
 use super::recipe::{self, Recipe};
 use super::template::{RenderedExample, Templates};
 use super::{
-    Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel, Manifest, RECIPE_ORIGIN,
-    RecipeRecord, Split, VideoRecord,
+    Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel, Manifest,
+    RECIPE_ORIGIN, RecipeRecord, Split, VideoRecord,
 };
 use crate::lake::{Lake, LakeError};
 use crate::language::chat::Message;

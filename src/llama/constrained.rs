@@ -185,11 +185,7 @@ impl<G: TextGrammar> Reader<'_, G> {
     }
 
     /// The trie of what may follow a place, after the text so far.
-    fn cursor(
-        &self,
-        text: &str,
-        place: G::Place,
-    ) -> Result<Cursor<G::Place>, ConstrainedError> {
+    fn cursor(&self, text: &str, place: G::Place) -> Result<Cursor<G::Place>, ConstrainedError> {
         let mut cursor = Cursor {
             nodes: vec![Node {
                 children: BTreeMap::new(),
@@ -301,6 +297,12 @@ const END_MARK: u32 = u32::MAX;
 fn largest(shares: &[f64], but: Option<usize>) -> usize {
     let places = (0..shares.len()).filter(|place| Some(*place) != but);
     places
-        .reduce(|best, next| if shares[next] > shares[best] { next } else { best })
+        .reduce(|best, next| {
+            if shares[next] > shares[best] {
+                next
+            } else {
+                best
+            }
+        })
         .unwrap_or(0)
 }

@@ -183,7 +183,10 @@ fn declared(head: &str, meaning: &str) -> Result<Parameter, String> {
     if let Some(default) = default.as_deref().filter(|default| *default != NULL)
         && kind.value(default).is_none()
     {
-        return Err(format!("the default '{default}' is not {}", kind.expected()));
+        return Err(format!(
+            "the default '{default}' is not {}",
+            kind.expected()
+        ));
     }
     Ok(Parameter {
         name: name.into(),
@@ -257,7 +260,10 @@ mod tests {
         let (landmark, span) = (&declared[0], &declared[1]);
         assert_eq!(landmark.default.as_deref(), Some("left_hip"));
         assert_eq!(landmark.meaning, "which landmark");
-        assert_eq!((&span.kind, &span.default), (&ParameterType::Integer, &None));
+        assert_eq!(
+            (&span.kind, &span.default),
+            (&ParameterType::Integer, &None)
+        );
     }
 
     #[test]
@@ -284,7 +290,11 @@ mod tests {
         let declared = parameters(sql);
         assert_eq!(declared.len(), 3);
         assert_eq!(declared[0].kind.choices(), ["most", "least"]);
-        let wanted = ["which".to_owned(), "from_secs".to_owned(), "joint".to_owned()];
+        let wanted = [
+            "which".to_owned(),
+            "from_secs".to_owned(),
+            "joint".to_owned(),
+        ];
         let bound = bind(sql, &wanted, &[pair("which", "least")]).expect("values");
         let text = |text: &str| Value::Text(text.into());
         assert_eq!(bound, [text("least"), Value::Null, text("left_knee")]);
@@ -298,7 +308,9 @@ mod tests {
             ("-- param a time = soon", "the default 'soon'"),
             ("-- param a time soon", "'soon' follows the type"),
         ] {
-            let error = declaration(line).expect("a declaration").expect_err("a wrong one");
+            let error = declaration(line)
+                .expect("a declaration")
+                .expect_err("a wrong one");
             assert!(error.contains(expected), "{error}");
         }
         assert_eq!(declaration("-- parameters are good"), None);

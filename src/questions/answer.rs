@@ -144,7 +144,10 @@ pub fn answer(
         return Ok(answer);
     }
     let is_shown = |name: &String| !INTERVAL.contains(&name.as_str()) && name != REASON;
-    let shown = columns.iter().enumerate().filter(|(_, name)| is_shown(name));
+    let shown = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| is_shown(name));
     answer.values = shown
         .filter_map(|(index, name)| {
             let value = serde_json::to_value(&first?[index]).unwrap_or_default();
@@ -316,9 +319,15 @@ fn why_nothing(
         );
     };
     let label = &video.label;
-    let times = question.parameters.iter().filter(|p| p.kind == ParameterType::Time);
+    let times = question
+        .parameters
+        .iter()
+        .filter(|p| p.kind == ParameterType::Time);
     let times = times.filter_map(|p| call.value(&p.name)?.parse::<f64>().ok());
-    if let Some(late) = times.clone().find(|secs| *secs > video.duration_secs || *secs < 0.0) {
+    if let Some(late) = times
+        .clone()
+        .find(|secs| *secs > video.duration_secs || *secs < 0.0)
+    {
         return Ok(format!(
             "{label} lasts {:.2} s; there is nothing at {late} s.",
             video.duration_secs
@@ -356,7 +365,10 @@ fn seen(
     session.read(&query, |_, batches| {
         let row = batches.next().filter(|batch| batch.num_rows() > 0);
         let row = row.map(|batch| row_values(&batch, 0)).unwrap_or_default();
-        let secs: Vec<f64> = row.into_iter().filter_map(|v| f64::try_from(v).ok()).collect();
+        let secs: Vec<f64> = row
+            .into_iter()
+            .filter_map(|v| f64::try_from(v).ok())
+            .collect();
         Ok(match secs[..] {
             [first, last] => Some((first, last)),
             _ => None,

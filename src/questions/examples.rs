@@ -4,6 +4,7 @@
 //! Slots are filled from the lake. Whole videos, whole paraphrases and, by their headers, whole
 //! question files are kept from the model that learns: each of the splits has its own. To learn that
 //! any name can be a video's, half of the training examples name videos that nobody has.
+//! Where two videos or subjects are compared, those of other splits may be named.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,15 +12,17 @@ use std::path::{Path, PathBuf};
 use super::file::CANNOT_TELL;
 use super::noise::{self, Dice};
 use super::words::{CLOSE, OPEN, SAID};
-use super::{Call, Grammar, Inventory, KnownVideo, Mentions, Place, Question, QuestionError, QuestionFiles};
+use super::{
+    Call, Grammar, Inventory, KnownVideo, Mentions, Place, Question, QuestionError, QuestionFiles,
+};
 use crate::dataset::{
     DEFAULT_LANGUAGE, Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel,
     Lineage, Manifest, RECIPE_ORIGIN, RecipeRecord, Split, SplitVideo, TokenCount, VideoRecord,
     pair_files, prompt, splits,
 };
+use crate::lake::Lake;
 use crate::language::ChatTokenizer;
 use crate::language::chat::Message;
-use crate::lake::Lake;
 use crate::query::{ExternalAccess, Parameter, ParameterType, Session};
 use crate::random::scramble;
 use crate::similarity::hash_text;
@@ -43,8 +46,22 @@ const MADE_UP: u64 = 60;
 const NAMED_PEOPLE: u64 = 8;
 const SLIPS: u64 = 12;
 const STEMS: [&str; 16] = [
-    "IMG", "run", "clip", "cam", "walk", "squat_", "video-", "GX01", "take", "anna_run", "jump",
-    "MVI_", "trial", "side_view", "treadmill", "session-",
+    "IMG",
+    "run",
+    "clip",
+    "cam",
+    "walk",
+    "squat_",
+    "video-",
+    "GX01",
+    "take",
+    "anna_run",
+    "jump",
+    "MVI_",
+    "trial",
+    "side_view",
+    "treadmill",
+    "session-",
 ];
 const SUFFIXES: [&str; 5] = ["mp4", "mov", "MP4", "mkv", "avi"];
 const SUBJECTS: [&str; 12] = [
@@ -126,16 +143,24 @@ pub fn build_calls(
     let mut funnels: BTreeMap<&str, Funnel> = BTreeMap::new();
     for split in Split::ALL {
         let videos = inventory.videos.iter().zip(&video_splits);
-        let videos = videos.filter(|(_, of)| **of == split).map(|(video, _)| video.clone());
+        let videos = videos
+            .filter(|(_, of)| **of == split)
+            .map(|(video, _)| video.clone());
         let videos: Vec<KnownVideo> = videos.collect();
         if videos.is_empty() {
             continue;
         }
         for question in &files.questions {
+            let names_others = question.has("other_video") || question.has("other_subject");
             let maker = Maker {
                 files: &files,
                 question,
                 split,
+                // The video that is compared with may be any.
+                others: match names_others && split != Split::Train {
+                    true => inventory.clone(),
+                    false => Inventory::new(videos.clone()),
+                },
                 inventory: Inventory::new(videos.clone()),
                 config,
                 tokenizer,
@@ -157,7 +182,14 @@ pub fn build_calls(
     for (number, example) in examples.iter_mut().enumerate() {
         example.id = format!("{:0digits$}", number + 1);
     }
-    let manifest = manifest(config, lake_snapshot, &files, &funnels, &inventory, &video_splits);
+    let manifest = manifest(
+        config,
+        lake_snapshot,
+        &files,
+        &funnels,
+        &inventory,
+        &video_splits,
+    );
     Ok(Dataset {
         manifest,
         examples,
@@ -174,7 +206,9 @@ fn three_splits(inventory: &Inventory, config: &CallsConfig) -> Vec<Split> {
     };
     let all: Vec<SplitVideo> = inventory.videos.iter().map(of_video).collect();
     let mut found = splits(&all, config.valid_fraction, config.seed);
-    let rest: Vec<usize> = (0..all.len()).filter(|i| found[*i] == Split::Train).collect();
+    let rest: Vec<usize> = (0..all.len())
+        .filter(|i| found[*i] == Split::Train)
+        .collect();
     let others: Vec<SplitVideo> = rest.iter().map(|i| all[*i].clone()).collect();
     let tests = splits(&others, config.valid_fraction, config.seed.wrapping_add(1));
     for (place, split) in rest.into_iter().zip(tests) {
@@ -201,7 +235,10 @@ fn manifest(
         language: DEFAULT_LANGUAGE.into(),
         sql_blake3: blake3(&question.sql),
         template_blake3: blake3(&files.texts[&format!("{}.jinja", question.name)]),
-        funnel: funnels.get(question.name.as_str()).cloned().unwrap_or_default(),
+        funnel: funnels
+            .get(question.name.as_str())
+            .cloned()
+            .unwrap_or_default(),
     });
     let videos = inventory.videos.iter().zip(video_splits);
     let videos = videos.map(|(video, split)| VideoRecord {
@@ -240,6 +277,8 @@ struct Maker<'a> {
     split: Split,
     /// The videos of the split.
     inventory: Inventory,
+    /// The videos that questions may name.
+    others: Inventory,
     config: &'a CallsConfig,
     tokenizer: &'a ChatTokenizer,
 }
@@ -327,15 +366,14 @@ impl Maker<'_> {
     /// gives nothing that the grammar knows.
     fn draw(&self, dice: &mut Dice) -> Result<Option<(String, Call, KnownVideo)>, QuestionError> {
         let video = dice.pick(&self.inventory.videos).clone();
-        let mut inventory = self.inventory.clone();
+        let mut inventory = self.others.clone();
         if self.split == Split::Train {
             add_made_up(&mut inventory, dice);
         }
         let Some(call) = self.draw_call(&inventory, &video, dice) else {
             return Ok(None);
         };
-        let is_follow_up =
-            self.question.name != CANNOT_TELL && dice.is_lucky(FOLLOW_UPS);
+        let is_follow_up = self.question.name != CANNOT_TELL && dice.is_lucky(FOLLOW_UPS);
         let (previous, call, text) = match is_follow_up {
             true => match follow_up(self.question, &call, &inventory, &video, dice) {
                 Some((next, text)) => (Some(call), next, text),
@@ -380,9 +418,7 @@ impl Maker<'_> {
                         };
                     is_given.then(|| ends[place].to_string())
                 }
-                ParameterType::Time => {
-                    Some(dice.number(0.0, video.duration_secs, 2).to_string())
-                }
+                ParameterType::Time => Some(dice.number(0.0, video.duration_secs, 2).to_string()),
                 ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
                 ParameterType::Integer => Some(dice.below(10).to_string()),
                 ParameterType::Video => {
@@ -391,9 +427,9 @@ impl Maker<'_> {
                         || dice.is_lucky(NAMED_VIDEOS);
                     is_named.then(|| dice.pick(&inventory.videos).label.clone())
                 }
-                ParameterType::Person => {
-                    dice.is_lucky(NAMED_PEOPLE).then(|| dice.below(4).to_string())
-                }
+                ParameterType::Person => dice
+                    .is_lucky(NAMED_PEOPLE)
+                    .then(|| dice.below(4).to_string()),
                 ParameterType::Subject => {
                     let subjects = &inventory.subjects;
                     let subject = subjects.get(dice.below(subjects.len().max(1)))?;
@@ -572,9 +608,12 @@ fn follow_up(
     video: &KnownVideo,
     dice: &mut Dice,
 ) -> Option<(Call, String)> {
-    let parameter = dice.pick(&question.parameters[..]);
+    if question.parameters.is_empty() {
+        return None;
+    }
+    let parameter = dice.pick(&question.parameters);
     let old = previous.value(&parameter.name);
-    let mut words = String::new();
+    let words;
     let new = match &parameter.kind {
         ParameterType::Angle | ParameterType::Landmark => {
             let old = old?;
@@ -585,8 +624,9 @@ fn follow_up(
             };
             match other_side {
                 Some((side, other)) if dice.is_lucky(60) => {
-                    words = (*dice.pick(&["the {} one", "the {}", "{}", "on the {}", "the {} side"]))
-                        .replace("{}", side);
+                    words =
+                        (*dice.pick(&["the {} one", "the {}", "{}", "on the {}", "the {} side"]))
+                            .replace("{}", side);
                     other
                 }
                 _ => {
@@ -642,8 +682,7 @@ fn follow_up(
         "how about {}?",
         "{}?",
     ]);
-    words = frame.replace("{}", &words);
-    Some((call, words))
+    Some((call, frame.replace("{}", &words)))
 }
 
 /// Whether a grammar gives a text.

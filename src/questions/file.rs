@@ -88,9 +88,8 @@ impl QuestionFiles {
             }
         }
         let mut templates = texts.keys().filter_map(|name| name.strip_suffix(".jinja"));
-        let is_lonely = |name: &&str| {
-            !name.starts_with('_') && !texts.contains_key(&format!("{name}.sql"))
-        };
+        let is_lonely =
+            |name: &&str| !name.starts_with('_') && !texts.contains_key(&format!("{name}.sql"));
         if let Some(name) = templates.find(is_lonely) {
             let missing = folder.join(format!("{name}.sql"));
             return Err(QuestionError::Incomplete { missing });
@@ -156,7 +155,10 @@ fn question(folder: &Path, name: &str, sql: &str) -> Result<Question, QuestionEr
             let parameter = declared.and_then(|parameter| checked(parameter, sql));
             let parameter = parameter.map_err(|reason| broken(index, reason))?;
             if question.has(&parameter.name) {
-                return Err(broken(index, format!("{} is declared twice", parameter.name)));
+                return Err(broken(
+                    index,
+                    format!("{} is declared twice", parameter.name),
+                ));
             }
             question.parameters.push(parameter);
         } else if let Some(setting) = line.trim().strip_prefix(SETTING) {
@@ -164,7 +166,10 @@ fn question(folder: &Path, name: &str, sql: &str) -> Result<Question, QuestionEr
         }
     }
     if question.has("person") && !question.has("video") {
-        return Err(broken(0, "a parameter person needs a parameter video".into()));
+        return Err(broken(
+            0,
+            "a parameter person needs a parameter video".into(),
+        ));
     }
     Ok(question)
 }
@@ -178,7 +183,9 @@ fn checked(parameter: Parameter, sql: &str) -> Result<Parameter, String> {
             "{name} is text or boolean, which no question can fill; list the values: choice(A, B)"
         ));
     }
-    let mut code = sql.lines().filter(|line| !line.trim_start().starts_with("--"));
+    let mut code = sql
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"));
     let placeholder = format!("${name}");
     let is_used = |line: &str| {
         line.match_indices(&placeholder).any(|(at, _)| {

@@ -55,7 +55,10 @@ pub struct Grammar {
 impl Grammar {
     /// The calls of `files` that fit `mentions`.
     pub fn new(files: &QuestionFiles, mentions: &Mentions) -> Self {
-        let shapes = files.questions.iter().map(|question| shape(question, mentions));
+        let shapes = files
+            .questions
+            .iter()
+            .map(|question| shape(question, mentions));
         Self {
             shapes: shapes.collect(),
         }
@@ -79,7 +82,12 @@ impl Grammar {
                 .collect();
         };
         let mut next = Vec::new();
-        for (index, slot) in self.shapes[question].slots.iter().enumerate().skip(place.slot) {
+        for (index, slot) in self.shapes[question]
+            .slots
+            .iter()
+            .enumerate()
+            .skip(place.slot)
+        {
             for value in &slot.values {
                 if let Some(after) = filled(place, index, slot, value)
                     && self.can_end(&after)
@@ -235,5 +243,128 @@ fn listed(choices: &[&str], mentions: &Mentions) -> Vec<Value> {
     match allowed.is_empty() {
         true => choices.iter().map(value).collect(),
         false => allowed.iter().map(value).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::questions::{Call, Inventory, KnownVideo};
+
+    fn inventory() -> Inventory {
+        let videos = ["demo.mp4", "run2.mp4"].map(|name| KnownVideo {
+            video_id: name.into(),
+            label: name.into(),
+            sport: String::new(),
+            subject: None,
+            duration_secs: 10.0,
+            main_person: Some(0),
+            pose_frames: 1,
+        });
+        Inventory::new(videos.into())
+    }
+
+    /// All calls that are possible, or the first many of them.
+    fn calls(question: &str, previous: Option<&Call>) -> Vec<String> {
+        fn walk(grammar: &Grammar, place: &Place, text: String, calls: &mut Vec<String>) {
+            if grammar.may_end(place) {
+                calls.push(text.clone());
+            }
+            for (piece, next) in grammar.next(place) {
+                walk(grammar, &next, format!("{text}{piece}"), calls);
+            }
+        }
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let mentions = Mentions::of(question, previous, &inventory());
+        let grammar = Grammar::new(&files, &mentions);
+        let mut calls = Vec::new();
+        walk(&grammar, &grammar.start(), String::new(), &mut calls);
+        for call in &calls {
+            Call::parse(call, &files).expect("a call");
+        }
+        calls
+    }
+
+    #[test]
+    fn calls_use_all_that_the_question_names() {
+        let calls = calls("left knee below 90 deg from 1 to 2 s in demo.mp4", None);
+        for expected in [
+            "crossings joint=left_knee direction=below limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
+            "time_beyond joint=left_knee direction=above limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
+            "cannot_tell topic=other",
+        ] {
+            assert!(calls.iter().any(|call| call == expected), "{expected}");
+        }
+        for call in calls.iter().filter(|call| !call.starts_with("cannot_tell")) {
+            let uses = [
+                "=left_knee",
+                "limit_deg=90",
+                "_secs=1",
+                "to_secs=2",
+                "video=demo.mp4",
+            ];
+            assert!(uses.iter().all(|used| call.contains(used)), "{call}");
+        }
+    }
+
+    #[test]
+    fn times_are_in_order_and_videos_differ() {
+        let calls = calls("left knee, 2 s and 1 s", None);
+        assert!(
+            calls
+                .iter()
+                .any(|call| call == "change joint=left_knee from_secs=1 to_secs=2")
+        );
+        assert!(
+            !calls
+                .iter()
+                .any(|call| call.contains("from_secs=2 to_secs=1"))
+        );
+        let calls = self::calls("left knee of demo.mp4 and run2.mp4", None);
+        let is_compared = |call: &String| {
+            call.starts_with("cannot_tell")
+                || call.contains("video=demo.mp4 other_video=run2.mp4")
+                || call.contains("video=run2.mp4 other_video=demo.mp4")
+        };
+        assert!(
+            calls.len() > 9 && calls.iter().all(is_compared),
+            "{calls:?}"
+        );
+    }
+
+    #[test]
+    fn a_question_goes_on_from_the_one_before() {
+        let previous = Call {
+            question: "extreme".into(),
+            slots: [
+                ("joint", "right_knee"),
+                ("which", "smallest"),
+                ("from_secs", "1.5"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        };
+        let calls = calls("and the left one?", Some(&previous));
+        let expected = "extreme joint=left_knee which=smallest from_secs=1.5";
+        assert!(calls.iter().any(|call| call == expected));
+        assert!(calls.iter().all(|call| !call.contains("right_")));
+    }
+
+    #[test]
+    fn what_no_question_can_use_leaves_nothing_to_tell() {
+        for question in [
+            "the left knee in frame 30",
+            "left knee twice as fast",
+            "12 % of demo.mp4",
+        ] {
+            let calls = calls(question, None);
+            assert!(!calls.is_empty(), "{question}");
+            assert!(
+                calls.iter().all(|call| call.starts_with("cannot_tell")),
+                "{question}"
+            );
+        }
     }
 }

@@ -8,6 +8,8 @@ use crate::query::{Query, Session};
 
 /// Digits of an id that tell videos of one file name apart.
 const ID_DIGITS: usize = 8;
+/// Names that are told in place of one that is not there.
+const MAX_NEAR: usize = 3;
 
 /// A video that a question may name.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +64,11 @@ impl Inventory {
         })?;
         let videos = rows.into_iter().map(|row| KnownVideo {
             video_id: row[0].to_string(),
-            label: row[1].to_string().split_whitespace().collect::<Vec<_>>().join("_"),
+            label: row[1]
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join("_"),
             sport: row[2].to_string(),
             subject: row[3].as_str().map(str::to_owned),
             duration_secs: f64::try_from(row[4].clone()).unwrap_or_default(),
@@ -99,6 +105,27 @@ impl Inventory {
     /// The video of an id.
     pub fn video_of_id(&self, video_id: &str) -> Option<&KnownVideo> {
         self.videos.iter().find(|video| video.video_id == video_id)
+    }
+
+    /// The names of the videos that are nearest to one that is not there, in words.
+    pub fn names_near(&self, name: &str) -> String {
+        let likeness = |video: &KnownVideo| {
+            strsim::normalized_damerau_levenshtein(
+                &video.label.to_lowercase(),
+                &name.to_lowercase(),
+            )
+        };
+        let mut near: Vec<(f64, &str)> = self
+            .videos
+            .iter()
+            .map(|video| (likeness(video), video.label.as_str()))
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let near: Vec<&str> = near.iter().take(MAX_NEAR).map(|(_, name)| *name).collect();
+        match near.is_empty() {
+            true => "none, the lake is empty".into(),
+            false => near.join(", "),
+        }
     }
 
     /// How calls write a subject: with _ in place of white space.

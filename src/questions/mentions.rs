@@ -24,8 +24,8 @@ const LEFT: [&str; 5] = ["left", "lt", "l", "lft", "lhs"];
 const RIGHT: [&str; 6] = ["right", "rt", "r", "rgt", "rght", "rhs"];
 /// Words that differ from a side in one letter.
 const NOT_SIDES: [&str; 12] = [
-    "eight", "light", "night", "might", "sight", "tight", "fight", "bright", "lift", "loft", "felt",
-    "weft",
+    "eight", "light", "night", "might", "sight", "tight", "fight", "bright", "lift", "loft",
+    "felt", "weft",
 ];
 /// Words that differ from a part of the body in one letter.
 const NOT_PARTS: [&str; 7] = ["angle", "waist", "month", "none", "note", "knew", "indeed"];
@@ -33,8 +33,10 @@ const NOT_PARTS: [&str; 7] = ["angle", "waist", "month", "none", "note", "knew",
 const MIN_TYPO_CHARS: usize = 4;
 
 static PERSON: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:persons?|people|athlete|player|runner)\s*(?:no\.?|number|nr\.?|#)?\s*(\d+)\b")
-        .expect("the pattern is a constant")
+    Regex::new(
+        r"(?i)\b(?:persons?|people|athlete|player|runner)\s*(?:no\.?|number|nr\.?|#)?\s*(\d+)\b",
+    )
+    .expect("the pattern is a constant")
 });
 static TIMECODE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b(\d{1,3}):(\d{2}(?:\.\d+)?)\b").expect("the pattern is a constant")
@@ -181,11 +183,14 @@ impl Mentions {
         let text = DECIMAL_COMMA.replace_all(question, "$1.$2$3");
         let mut taken = taken.to_vec();
         let is_free = |span: &Range<usize>, taken: &[Range<usize>]| {
-            taken.iter().all(|t| t.end <= span.start || span.end <= t.start)
+            taken
+                .iter()
+                .all(|t| t.end <= span.start || span.end <= t.start)
         };
         for captures in TIMECODE.captures_iter(&text) {
             let parsed = |index: usize| captures.get(index)?.as_str().parse::<f64>().ok();
-            if let (Some(whole), Some(minutes), Some(secs)) = (captures.get(0), parsed(1), parsed(2))
+            if let (Some(whole), Some(minutes), Some(secs)) =
+                (captures.get(0), parsed(1), parsed(2))
                 && is_free(&whole.range(), &taken)
             {
                 self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, true);
@@ -297,7 +302,9 @@ pub(super) fn is_body_part(value: &str) -> bool {
 }
 
 fn parts_of(value: &str) -> impl Iterator<Item = &'static str> {
-    PARTS.into_iter().filter(move |part| value.split('_').any(|word| word == *part))
+    PARTS
+        .into_iter()
+        .filter(move |part| value.split('_').any(|word| word == *part))
 }
 
 fn is_side(word: &str, side: &[&str]) -> bool {
@@ -373,10 +380,130 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
     }
     if word.contains(['.', '_']) && word.len() > MIN_TYPO_CHARS {
         // A digit that differs is another video, not a slip.
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let digits = |text: &str| {
+            text.chars()
+                .filter(char::is_ascii_digit)
+                .collect::<String>()
+        };
         return is_named(&|name| {
             strsim::osa_distance(name, word) <= 1 && digits(name) == digits(word)
         });
     }
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::questions::KnownVideo;
+
+    fn inventory() -> Inventory {
+        let names = [
+            "demo.mp4",
+            "single_cam01.mp4",
+            "multi_cam01.mp4",
+            "IMG_20.MOV",
+        ];
+        let videos = names.into_iter().map(|name| KnownVideo {
+            video_id: name.into(),
+            label: name.into(),
+            sport: String::new(),
+            subject: (name == "demo.mp4").then(|| "Ben".to_owned()),
+            duration_secs: 10.0,
+            main_person: Some(0),
+            pose_frames: 1,
+        });
+        Inventory::new(videos.collect())
+    }
+
+    fn of(question: &str) -> Mentions {
+        Mentions::of(question, None, &inventory())
+    }
+
+    fn videos(question: &str) -> Vec<Vec<String>> {
+        let all = of(question).all.into_iter();
+        let videos = all.filter(|mention| mention.kind == MentionKind::Video);
+        videos.map(|mention| mention.texts).collect()
+    }
+
+    #[test]
+    fn videos_are_named_by_their_files_or_parts_of_them() {
+        for (question, expected) in [
+            ("in demo.mp4?", vec![vec!["demo.mp4"]]),
+            ("in DEMO", vec![vec!["demo.mp4"]]),
+            (
+                "img_20.mov vs single_cam01",
+                vec![vec!["IMG_20.MOV"], vec!["single_cam01.mp4"]],
+            ),
+            (
+                "the knee in cam01.",
+                vec![vec!["single_cam01.mp4", "multi_cam01.mp4"]],
+            ),
+            ("in singel_cam01.mp4", vec![vec!["single_cam01.mp4"]]),
+            ("Does Ben's knee bend", vec![vec!["demo.mp4"]]),
+            ("the knee at 20 s", vec![]),
+        ] {
+            assert_eq!(videos(question), expected, "{question}");
+        }
+        // Another digit is another video.
+        let other = of("in single_cam02.mp4");
+        assert_eq!(other.unknown_videos, ["single_cam02.mp4"]);
+        assert!(other.all.is_empty());
+    }
+
+    fn numbers_of(question: &str) -> Vec<(String, Option<Quantity>, bool)> {
+        let all = of(question).all.into_iter();
+        let numbers = all.filter_map(|mention| match mention.kind {
+            MentionKind::Number(quantity) => {
+                Some((mention.texts[0].clone(), quantity, mention.is_needed))
+            }
+            _ => None,
+        });
+        numbers.collect()
+    }
+
+    #[test]
+    fn numbers_have_their_units_however_they_are_typed() {
+        let time = |text: &str| (text.to_owned(), Some(Quantity::Time), true);
+        let angle = |text: &str| (text.to_owned(), Some(Quantity::Angle), true);
+        for (question, expected) in [
+            ("at 1.5s in single_cam01.mp4", vec![time("1.5")]),
+            ("at 1,5 s", vec![time("1.5")]),
+            ("between 1 and 2.5 s", vec![time("1"), time("2.5")]),
+            ("from 1-2 seconds", vec![time("1"), time("2")]),
+            ("after 1500 ms", vec![time("1.5")]),
+            ("at 1:02.5", vec![time("62.5")]),
+            ("below 90°", vec![angle("90")]),
+            (
+                "at two seconds over ninety degrees",
+                vec![time("2"), angle("90")],
+            ),
+            ("above -5 deg", vec![angle("-5")]),
+            ("the left one", vec![]),
+            ("of person 1", vec![]),
+            ("knee 90", vec![("90".to_owned(), None, true)]),
+        ] {
+            assert_eq!(numbers_of(question), expected, "{question}");
+        }
+    }
+
+    #[test]
+    fn sides_and_parts_rule_others_out() {
+        for (question, allowed, ruled_out) in [
+            ("rt knee", "right_knee", "left_knee"),
+            ("l. elbow", "left_elbow", "left_knee"),
+            ("rigth shoulder", "right_shoulder", "left_shoulder"),
+            ("the kne angle on the left", "left_knee", "left_ankle"),
+            ("when does he lean most", "trunk_lean", "-"),
+            ("the angle of the hip", "right_hip", "right_ankle"),
+        ] {
+            let body = Body::of(question);
+            assert!(body.allows(allowed), "{question}");
+            assert!(ruled_out == "-" || !body.allows(ruled_out), "{question}");
+        }
+        let both = Body::of("left or right knee");
+        assert!(both.allows("left_knee") && both.allows("right_knee"));
+        // No side was named.
+        assert!(!Body::of("eight light nights").is_right);
+    }
 }

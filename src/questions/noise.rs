@@ -71,7 +71,9 @@ pub fn body_part(value: &str, dice: &mut Dice) -> String {
 
 /// A number of seconds with its unit.
 pub fn secs(number: &str, dice: &mut Dice) -> String {
-    let unit = dice.pick(&[" s", " s", "s", "s", " sec", "sec", " seconds", " seconds", " secs"]);
+    let unit = dice.pick(&[
+        " s", " s", "s", "s", " sec", "sec", " seconds", " seconds", " secs",
+    ]);
     format!("{number}{unit}")
 }
 
@@ -162,10 +164,13 @@ pub fn slip_in(text: &str, (open, close): (char, char), dice: &mut Dice) -> Stri
         return text.into();
     }
     let place = *dice.pick(&places);
-    let words = words.iter().enumerate().map(|(index, word)| match index == place {
-        true => slip(word, dice),
-        false => (*word).to_owned(),
-    });
+    let words = words
+        .iter()
+        .enumerate()
+        .map(|(index, word)| match index == place {
+            true => slip(word, dice),
+            false => (*word).to_owned(),
+        });
     words.collect::<Vec<_>>().join(" ")
 }
 

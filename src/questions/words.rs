@@ -14,6 +14,7 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 
 use super::{Call, Question, QuestionError};
 use crate::dataset::fixed;
+use crate::query::ParameterType;
 
 /// Marks around what is put in the place of a parameter.
 pub const OPEN: char = '\u{E000}';
@@ -128,10 +129,13 @@ impl Words {
         let mut context: BTreeMap<String, Value> = BTreeMap::new();
         for parameter in &question.parameters {
             let value = call.value(&parameter.name);
-            let value = match value.map(|text| (text, text.parse::<f64>())) {
-                None => Value::from(()),
-                Some((_, Ok(number))) => number.into(),
-                Some((text, Err(_))) => text.replace('_', " ").into(),
+            let value = match (&parameter.kind, value) {
+                (_, None) => Value::from(()),
+                (ParameterType::Video | ParameterType::Subject, Some(name)) => name.into(),
+                (_, Some(text)) => match text.parse::<f64>() {
+                    Ok(number) => number.into(),
+                    Err(_) => text.replace('_', " ").into(),
+                },
             };
             context.insert(parameter.name.clone(), value);
         }
@@ -161,7 +165,10 @@ impl Words {
 fn call_value(question: &Question, call: &Call) -> Value {
     let slots = question.parameters.iter().map(|parameter| {
         let value = call.value(&parameter.name);
-        (parameter.name.clone(), value.map_or(Value::from(()), Value::from))
+        (
+            parameter.name.clone(),
+            value.map_or(Value::from(()), Value::from),
+        )
     });
     Value::from_pairs(slots)
 }

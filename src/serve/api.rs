@@ -44,7 +44,6 @@ struct StreamOptions {
 pub struct ChatMessage {
     pub role: String,
     content: Option<Content>,
-    tool_calls: Option<Vec<Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,11 +113,6 @@ impl ChatMessage {
             }
         }
     }
-
-    /// Whether it asks for tools.
-    pub fn calls_tools(&self) -> bool {
-        self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
-    }
 }
 
 impl ChatRequest {
@@ -160,16 +154,27 @@ impl ChatRequest {
     }
 
     pub fn wants_usage(&self) -> bool {
-        self.stream_options.as_ref().is_some_and(|o| o.include_usage)
+        self.stream_options
+            .as_ref()
+            .is_some_and(|o| o.include_usage)
     }
 
     /// Names of the tools that may be called; `None` where none are offered.
     pub fn tool_names(&self) -> Option<Vec<&str>> {
         let tools = self.tools.as_ref().filter(|tools| !tools.is_empty())?;
-        if self.tool_choice.as_ref().is_some_and(|choice| choice == "none") {
+        if self
+            .tool_choice
+            .as_ref()
+            .is_some_and(|choice| choice == "none")
+        {
             return None;
         }
-        Some(tools.iter().map(|tool| tool.function.name.as_str()).collect())
+        Some(
+            tools
+                .iter()
+                .map(|tool| tool.function.name.as_str())
+                .collect(),
+        )
     }
 
     /// The chat for a language model.
@@ -224,7 +229,11 @@ pub fn tool(question: &Question) -> Value {
 /// A call as the client's tool is to be run.
 pub fn tool_call(id: &str, call: &Call, question: &Question) -> Value {
     let arguments = call.slots.iter().map(|(name, value)| {
-        let kind = question.parameters.iter().find(|p| p.name == *name).map(|p| &p.kind);
+        let kind = question
+            .parameters
+            .iter()
+            .find(|p| p.name == *name)
+            .map(|p| &p.kind);
         let is_number = matches!(
             kind,
             Some(
@@ -234,7 +243,10 @@ pub fn tool_call(id: &str, call: &Call, question: &Question) -> Value {
                     | ParameterType::Person
             )
         );
-        let number = value.parse::<serde_json::Number>().ok().filter(|_| is_number);
+        let number = value
+            .parse::<serde_json::Number>()
+            .ok()
+            .filter(|_| is_number);
         let value = number.map_or_else(|| Value::from(value.as_str()), Value::Number);
         (name.clone(), value)
     });

@@ -125,12 +125,17 @@ fn ask(
         // The client has run the call; its result is the answer.
         let text = last.map(super::api::ChatMessage::text).unwrap_or_default();
         let _ = on_text(&text);
-        return Ok(completion(json!({"role": "assistant", "content": text}), "stop"));
+        return Ok(completion(
+            json!({"role": "assistant", "content": text}),
+            "stop",
+        ));
     }
     let questions = request.messages.iter().filter(|m| m.role == "user");
     let questions: Vec<String> = questions.map(super::api::ChatMessage::text).collect();
     let Some((question, before)) = questions.split_last() else {
-        return Err(ApiError::bad_request("there is no message of the role 'user'"));
+        return Err(ApiError::bad_request(
+            "there is no message of the role 'user'",
+        ));
     };
     let mut turn = Turn::default();
     for earlier in &before[before.len().saturating_sub(MAX_TURNS)..] {
@@ -141,9 +146,13 @@ fn ask(
         let readings = asker
             .readings(question, turn.previous.as_ref())
             .map_err(|error| of_question(&error))?;
-        let best = readings.first().map(|r| Call::parse(&r.text, asker.files()));
+        let best = readings
+            .first()
+            .map(|r| Call::parse(&r.text, asker.files()));
         let call = best.transpose().map_err(|error| server_error(&error))?;
-        let known = call.as_ref().and_then(|call| asker.files().find(&call.question));
+        let known = call
+            .as_ref()
+            .and_then(|call| asker.files().find(&call.question));
         if let (Some(call), Some(question)) = (&call, known)
             && names.contains(&call.question.as_str())
         {
@@ -155,7 +164,9 @@ fn ask(
             return Ok(completion(message, "tool_calls"));
         }
     }
-    let reply = asker.ask(question, &mut turn).map_err(|error| of_question(&error))?;
+    let reply = asker
+        .ask(question, &mut turn)
+        .map_err(|error| of_question(&error))?;
     let _ = on_text(&reply.answer.answer);
     let message = json!({
         "role": "assistant",
@@ -177,7 +188,7 @@ fn completion(message: Value, finish_reason: &'static str) -> Completion {
 
 fn of_question(error: &AskError) -> ApiError {
     match error {
-        AskError::Lake(_) | AskError::Empty | AskError::TooLong { .. } => {
+        AskError::NoVideo { .. } | AskError::Empty | AskError::TooLong { .. } => {
             ApiError::bad_request(error.to_string())
         }
         error => server_error(error),

@@ -109,9 +109,9 @@ pub fn serve(
 
 async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let list = || {
-        let models = shared.names.iter().map(|name| {
-            json!({"id": name, "object": "model", "created": 0, "owned_by": "posedata"})
-        });
+        let models = shared.names.iter().map(
+            |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "posedata"}),
+        );
         json!({"object": "list", "data": models.collect::<Vec<_>>()})
     };
     json_response(shared.admit(&headers).map(|()| list()))
@@ -137,9 +137,8 @@ async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
         return streamed(served, request, head).await;
     }
     let completed = tokio::task::spawn_blocking(move || {
-        let completed = lock(&served).complete(&request, &head.id, &mut |_| {
-            ControlFlow::Continue(())
-        });
+        let completed =
+            lock(&served).complete(&request, &head.id, &mut |_| ControlFlow::Continue(()));
         completed.map(|completion| head.whole(&completion))
     });
     json_response(completed.await.unwrap_or_else(|_| Err(failed())))
@@ -180,16 +179,19 @@ async fn streamed(served: Arc<Mutex<Served>>, request: ChatRequest, head: Head) 
         Some(Err(error)) => return json_response(Err(error)),
         None => return json_response(Err(failed())),
     };
-    let events = stream::unfold((Some(first), receiver), |(first, mut receiver)| async move {
-        let event = match first {
-            Some(first) => Some(first),
-            None => receiver.recv().await.map(|event| match event {
-                Ok(event) => event,
-                Err(error) => format!("data: {}\n\n", error.json()),
-            }),
-        };
-        event.map(|event| (Ok::<_, Infallible>(event), (None, receiver)))
-    });
+    let events = stream::unfold(
+        (Some(first), receiver),
+        |(first, mut receiver)| async move {
+            let event = match first {
+                Some(first) => Some(first),
+                None => receiver.recv().await.map(|event| match event {
+                    Ok(event) => event,
+                    Err(error) => format!("data: {}\n\n", error.json()),
+                }),
+            };
+            event.map(|event| (Ok::<_, Infallible>(event), (None, receiver)))
+        },
+    );
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache"),

@@ -253,6 +253,9 @@ fn what_cannot_be_asked_is_an_error_that_helps() {
         let mut arguments = vec!["ask", "How far does the left knee move?"];
         let recipes = shipped_recipes();
         arguments.extend(["--recipes", &recipes]);
+        if !more.contains(&"--recipe") {
+            arguments.extend(["--recipe", "nearest"]);
+        }
         if !more.contains(&"--base") {
             arguments.extend(["--base", "./base"]);
         }

@@ -697,7 +697,7 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     assert_eq!(shown.status.code(), Some(1));
     let told = stderr(&shown);
     assert!(
-        told.contains("format 3") && told.contains("newer posedata"),
+        told.contains("format 4") && told.contains("newer posedata"),
         "{told}"
     );
 }
