@@ -49,13 +49,14 @@ $(ASK)/lake/.ready: | setup clips
 	$(POSEDATA) tag demo.mp4 --subject ben --lake $(ASK)/lake
 	@touch $@
 
-demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minutes), judge it, ask
+demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minutes), and ask
 	$(POSEDATA) models add smollm2
-	$(POSEDATA) dataset build --name ask --recipes queries/ask --examples 8000 --valid 0.3 --seed 7 \
+	$(POSEDATA) dataset build --name ask --recipes queries/ask --examples 6000 --valid 0.3 --seed 7 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
-	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 8 --lr 0.001 \
-	    --eval-every 200 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
-	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
+	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
 
 bench-ask: $(ASK)/lake/.ready ## Ask 120 questions that people typed, and count right, refused and wrong answers

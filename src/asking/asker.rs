@@ -121,7 +121,7 @@ impl Asker {
                 readings,
             });
         };
-        let call = Call::parse(&best.text, &self.files)?;
+        let call = self.files.call(&best.text)?;
         let mut found = match best.probability < self.record.threshold {
             true => asks_back(&readings),
             false => answer(
@@ -151,7 +151,7 @@ impl Asker {
     /// # Errors
     /// When it is none, or a file is broken.
     pub fn run(&self, call: &str, context: &Context) -> Result<Answer, AskError> {
-        let call = Call::parse(call, &self.files)?;
+        let call = self.files.call(call)?;
         Ok(answer(
             &self.files,
             &self.session,

@@ -17,7 +17,7 @@ use crate::dataset::{Dataset, Example, Split};
 use crate::llama::LoadedModel;
 use crate::query::Session;
 use crate::questions::{
-    Answer, Call, Context, Grammar, Inventory, KnownVideo, Mentions, QuestionFiles, answer,
+    Answer, Context, Grammar, Inventory, KnownVideo, Mentions, QuestionFiles, answer,
 };
 use crate::sync::Cancellation;
 
@@ -79,7 +79,9 @@ pub struct CallEvaluation {
     pub dataset_blake3: String,
     /// Chosen on the valid split.
     pub threshold: f64,
-    /// Names of the videos that the test split asks about.
+    /// Which examples were asked.
+    pub split: Split,
+    /// Names of the videos that the split asks about.
     pub videos: Vec<String>,
     /// Questions that no training example is made of.
     pub untrained: Vec<String>,
@@ -122,8 +124,8 @@ fn wilson(right: usize, asked: usize) -> [f64; 2] {
     [(middle - half).max(0.0), (middle + half).min(1.0)]
 }
 
-/// Asks an adapter the valid and the test examples of a dataset of calls, at most `per_task` of each
-/// question. `done` is told how many have been answered; `None` when it was cancelled.
+/// Asks an adapter the examples of a split of a dataset of calls, at most `per_task` of each question.
+/// The valid split chooses the adapter's threshold as well. `done` is told how many have been answered; `None` when it was cancelled.
 ///
 /// # Errors
 /// When the dataset's questions are broken, the adapter does not fit, or the computation fails.
@@ -137,6 +139,7 @@ pub fn evaluate_calls(
     dataset: &Dataset,
     questions: &Path,
     session: &Session,
+    split: Split,
     per_task: usize,
     cancellation: &Cancellation,
     mut done: impl FnMut(usize),
@@ -165,11 +168,11 @@ pub fn evaluate_calls(
         }
         Ok(Some(answers))
     };
-    let (Some(valid), Some(answers)) = (ask(Split::Valid)?, ask(Split::Test)?) else {
+    let Some(answers) = ask(split)? else {
         return Ok(None);
     };
-    if !valid.is_empty() {
-        record.threshold = threshold(&valid);
+    if split == Split::Valid && !answers.is_empty() {
+        record.threshold = threshold(&answers);
         record.is_threshold_chosen = true;
         record.save(adapter_folder)?;
     }
@@ -188,8 +191,9 @@ pub fn evaluate_calls(
         dataset: dataset.manifest.name.clone(),
         dataset_blake3: dataset.content_blake3(),
         threshold: record.threshold,
+        split,
         videos: videos
-            .filter(|video| video.split == Split::Test)
+            .filter(|video| video.split == split)
             .map(|video| video.file_name.clone())
             .collect(),
         untrained: untrained.map(|q| q.name.clone()).collect(),
@@ -254,7 +258,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn ask(&self, example: &Example) -> Result<CallAnswer, AskError> {
         let (previous, question) = match example.question.split_once('\n') {
-            Some((previous, question)) => (Some(Call::parse(previous, &self.files)?), question),
+            Some((previous, question)) => (Some(self.files.call(previous)?), question),
             None => (None, example.question.as_str()),
         };
         let mentions = Mentions::of(question, previous.as_ref(), &self.known);
@@ -294,7 +298,7 @@ impl Judge<'_> {
     }
 
     fn run(&self, call: &str, context: &Context) -> Result<Answer, AskError> {
-        let call = Call::parse(call, &self.files)?;
+        let call = self.files.call(call)?;
         Ok(answer(
             &self.files,
             self.session,

@@ -16,7 +16,7 @@ use crate::lake::Lake;
 use crate::llama::LoadedModel;
 use crate::llama::generate::{Choice, End, Generated};
 use crate::query::{ExternalAccess, Session};
-use crate::questions::{Answer, Call, Context, Inventory, QuestionFiles, answer};
+use crate::questions::{Answer, Context, Inventory, QuestionFiles, answer};
 use crate::resources::DatabaseUse;
 
 /// The recipe of a table is the one whose questions are nearest.
@@ -188,7 +188,7 @@ fn run_call(args: &AskArgs, call: &str, global: &GlobalArgs) -> anyhow::Result<E
     let session = Session::open(lake, None, ExternalAccess::Denied)?;
     let inventory = Inventory::of(&session)?;
     let turn = args.turn(&inventory, video_id.as_deref());
-    let parsed = Call::parse(call, &files)?;
+    let parsed = files.call(call)?;
     let answer = answer(&files, &session, &inventory, &parsed, &turn.context)?;
     args.tell_answer(call, &answer, global)?;
     Ok(ExitStatus::Success)

@@ -35,9 +35,10 @@ digit that the example's answer gives; all that are asked for must be there, and
 kind. Lists are compared as sets, other answers word by word. The results go to eval.json and
 README.md in the adapter's folder.
 
-Of a dataset of calls (`posedata dataset build --recipes queries/ask`) the adapter alone is asked. The
-valid split chooses how sure it has to be (ask.json), the test split is reported with 95 % intervals
-(ask_eval.json): calls with all slots right, right numbers, refusals, confident wrong answers.")]
+Of a dataset of calls (`posedata dataset build --recipes queries/ask`) the adapter alone is asked:
+calls with all slots right, right numbers, refusals, confident wrong answers, with 95 % intervals
+(ask_eval.json). With --split valid this also chooses how sure it has to be (ask.json); --split test
+judges it, once.")]
 pub struct EvalArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -112,13 +113,14 @@ fn run_calls(
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let session = Session::open(lake, None, ExternalAccess::Denied)?;
     let cancellation = global.cancellation("interrupted: leaving this question");
-    let progress = progress(dataset.examples.len(), global.verbosity());
+    let progress = progress(dataset.of_split(args.split).len(), global.verbosity());
     let evaluated = evaluate_calls(
         &model,
         &args.adapter,
         dataset,
         &folder.join("recipes"),
         &session,
+        args.split,
         args.per_task.map_or(usize::MAX, |count| count as usize),
         &cancellation,
         |done| progress.set_position(done as u64),
@@ -178,8 +180,9 @@ fn tell_calls(evaluation: &CallEvaluation) -> anyhow::Result<()> {
     }
     print_result(table)?;
     print_result(format_args!(
-        "intervals of 95 %; asks back below the probability {:.2}; test videos: {}",
+        "intervals of 95 %; asks back below the probability {:.2}; split {}, videos {}",
         evaluation.threshold,
+        evaluation.split.name(),
         evaluation.videos.join(", ")
     ))
 }

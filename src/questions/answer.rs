@@ -4,7 +4,7 @@
 use minijinja::Value;
 use serde::Serialize;
 
-use super::file::CANNOT_TELL;
+use super::question::CANNOT_TELL;
 use super::{Call, Inventory, KnownVideo, Question, QuestionError, QuestionFiles};
 use crate::dataset::row_values;
 use crate::query::{ParameterType, Query, QueryError, Session};

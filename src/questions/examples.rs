@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::file::CANNOT_TELL;
 use super::noise::{self, Dice};
+use super::question::CANNOT_TELL;
 use super::words::{CLOSE, OPEN, SAID};
 use super::{
     Call, Grammar, Inventory, KnownVideo, Mentions, Place, Question, QuestionError, QuestionFiles,

@@ -4,8 +4,8 @@
 //! order. Values come from the header's lists, from the lake, and from what the question names;
 //! whatever it names must be used. So every call that the grammar gives can run.
 
-use super::file::CANNOT_TELL;
 use super::mentions::{Mention, MentionKind, Mentions, is_body_part};
+use super::question::CANNOT_TELL;
 use super::{Question, QuestionFiles};
 use crate::numbers::{Quantity, unit_of_column};
 use crate::query::{Parameter, ParameterType};
@@ -282,7 +282,7 @@ mod tests {
         let mut calls = Vec::new();
         walk(&grammar, &grammar.start(), String::new(), &mut calls);
         for call in &calls {
-            Call::parse(call, &files).expect("a call");
+            files.call(call).expect("a call");
         }
         calls
     }

@@ -15,13 +15,15 @@ mod grammar;
 mod inventory;
 mod mentions;
 mod noise;
+mod question;
 mod words;
 
 pub use answer::{Answer, Context, NamedValue, answer, refusal};
 pub use call::Call;
 pub use error::QuestionError;
 pub use examples::{CALL_SYSTEM, CallsConfig, build_calls, is_question_folder, prompt_of};
-pub use file::{CANNOT_TELL, Question, QuestionFiles};
+pub use file::QuestionFiles;
 pub use grammar::{Grammar, Place};
 pub use inventory::{Inventory, KnownVideo};
 pub use mentions::Mentions;
+pub use question::{CANNOT_TELL, Question};

@@ -8,7 +8,6 @@ use super::api::{ApiError, ChatRequest, finish_reason, tool, tool_call};
 use crate::asking::{AskError, Asker, Turn};
 use crate::llama::generate::GenerateError;
 use crate::llama::{Adapter, LlamaError, LoadedModel};
-use crate::questions::Call;
 use crate::sync::Cancellation;
 
 /// The model that chooses queries.
@@ -146,9 +145,7 @@ fn ask(
         let readings = asker
             .readings(question, turn.previous.as_ref())
             .map_err(|error| of_question(&error))?;
-        let best = readings
-            .first()
-            .map(|r| Call::parse(&r.text, asker.files()));
+        let best = readings.first().map(|r| asker.files().call(&r.text));
         let call = best.transpose().map_err(|error| server_error(&error))?;
         let known = call
             .as_ref()
