@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl
 
-.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,10 +69,19 @@ TENSORBOARD := $(INTEROP)/tensorboard/.ready
 # Lakes on S3 are tested with a real store of objects.
 SEAWEEDFS := $(INTEROP)/seaweedfs/.ready
 
+# posedata itself unoptimised and in many parts, on the same optimised dependencies.
+QUICK := --config profile.release.package.posedata.opt-level=0 \
+    --config profile.release.package.posedata.codegen-units=256
+
 check: system-packages duckdb ## Check quickly: formatting, lints, unit tests
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
-	cargo test --release --locked --lib
+	cargo test --release --locked $(QUICK) --lib
+
+# Moved away, so that nothing takes it for the optimised program.
+quick: duckdb ## Build the program unoptimised, to try a change within seconds: target/quick/posedata
+	cargo build --release --locked $(QUICK)
+	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
 test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
 	cargo test --release --locked
