@@ -13,7 +13,12 @@ SELECT
     time_secs AS first_secs,
     time_secs AS last_secs
 FROM metrics
-WHERE video_id = $video AND person = $person AND quality <> 'no_pose'
+WHERE video_id = $video AND person = $person
+    AND coalesce(
+        left_knee_deg, right_knee_deg, left_hip_deg, right_hip_deg, left_ankle_deg, right_ankle_deg,
+        left_elbow_deg, right_elbow_deg, left_shoulder_deg, right_shoulder_deg,
+        left_wrist_deg, right_wrist_deg, trunk_lean_deg
+    ) IS NOT NULL
     AND frame = (
         SELECT arg_min(frame, (abs(time_secs - $at_secs::DOUBLE), frame)) FROM metrics
         WHERE video_id = $video
