@@ -23,7 +23,7 @@ WITH angle AS (
 )
 SELECT
     avg(deg) AS mean_deg,
-    count(*) AS frame_count,
+    nullif(count(*), 0) AS frame_count,
     min(time_secs) AS first_secs,
     max(time_secs) AS last_secs
 FROM angle;

@@ -22,7 +22,7 @@ SELECT
     avg(left_deg) AS left_mean_deg,
     avg(right_deg) AS right_mean_deg,
     avg(left_deg) - avg(right_deg) AS difference_deg,
-    count(*) AS frame_count,
+    nullif(count(*), 0) AS frame_count,
     min(time_secs) AS first_secs,
     max(time_secs) AS last_secs
 FROM measured

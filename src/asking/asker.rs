@@ -11,8 +11,8 @@ use crate::llama::constrained::{Reading, TextGrammar, readings};
 use crate::llama::{Adapter, Decoder, LoadedModel};
 use crate::query::{ExternalAccess, Session};
 use crate::questions::{
-    Answer, CANNOT_TELL, Call, Context, Grammar, Inventory, Mentions, Place, QuestionFiles, answer,
-    prompt_of, refusal,
+    Answer, CANNOT_TELL, Call, Context, Grammar, Inventory, Mentions, Paraphrases, Place,
+    QuestionFiles, answer, prompt_of, refusal,
 };
 use crate::sync::Cancellation;
 
@@ -61,6 +61,7 @@ pub struct Asker {
     adapter: Adapter,
     record: AskRecord,
     files: QuestionFiles,
+    paraphrases: Paraphrases,
     session: Session,
     inventory: Inventory,
     cancellation: Cancellation,
@@ -87,6 +88,7 @@ impl Asker {
             adapter: model.adapter(adapter)?,
             inventory: Inventory::of(&session)?,
             cancellation: cancellation.clone(),
+            paraphrases: Paraphrases::of(&files)?,
             model,
             record,
             files,
@@ -188,20 +190,15 @@ impl Asker {
                 name: name.clone(),
             });
         }
-        self.choose(&question, previous, &mentions)
-    }
-
-    fn choose(
-        &self,
-        question: &str,
-        previous: Option<&Call>,
-        mentions: &Mentions,
-    ) -> Result<Vec<Reading>, AskError> {
+        let mut grammar = Grammar::new(&self.files, &mentions);
+        if let Some(unseen) = self.paraphrases.unseen(&question, &self.record.questions) {
+            grammar = grammar.of_question(unseen);
+        }
         choose(
             &self.model,
             &self.adapter,
-            &Grammar::new(&self.files, mentions),
-            question,
+            &grammar,
+            &question,
             previous,
             &self.cancellation,
         )

@@ -17,7 +17,7 @@ use crate::dataset::{Dataset, Example, Split};
 use crate::llama::LoadedModel;
 use crate::query::Session;
 use crate::questions::{
-    Answer, Context, Grammar, Inventory, KnownVideo, Mentions, QuestionFiles, answer,
+    Answer, Context, Grammar, Inventory, KnownVideo, Mentions, Paraphrases, QuestionFiles, answer,
 };
 use crate::sync::Cancellation;
 
@@ -146,10 +146,13 @@ pub fn evaluate_calls(
 ) -> Result<Option<CallEvaluation>, AskError> {
     let started = Instant::now();
     let mut record = AskRecord::of_adapter(adapter_folder)?;
+    let files = QuestionFiles::load(questions)?;
     let judge = Judge {
         model,
         adapter: model.adapter(adapter_folder)?,
-        files: QuestionFiles::load(questions)?,
+        paraphrases: Paraphrases::of(&files)?,
+        questions: record.questions.clone(),
+        files,
         known: known_videos(dataset),
         lake: Inventory::of(session)?,
         session,
@@ -249,6 +252,9 @@ struct Judge<'a> {
     model: &'a LoadedModel,
     adapter: crate::llama::Adapter,
     files: QuestionFiles,
+    paraphrases: Paraphrases,
+    /// Those that the adapter has seen.
+    questions: Vec<String>,
     known: Inventory,
     lake: Inventory,
     session: &'a Session,
@@ -262,10 +268,14 @@ impl Judge<'_> {
             None => (None, example.question.as_str()),
         };
         let mentions = Mentions::of(question, previous.as_ref(), &self.known);
+        let mut grammar = Grammar::new(&self.files, &mentions);
+        if let Some(unseen) = self.paraphrases.unseen(question, &self.questions) {
+            grammar = grammar.of_question(unseen);
+        }
         let readings = choose(
             self.model,
             &self.adapter,
-            &Grammar::new(&self.files, &mentions),
+            &grammar,
             question,
             previous.as_ref(),
             self.cancellation,

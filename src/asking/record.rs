@@ -1,5 +1,6 @@
 //! What says of an adapter that it writes calls.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::AskError;
+use crate::dataset::{Dataset, Split};
 use crate::files::{why_not_written, write_atomically};
 use crate::llama::files::ADAPTER_WEIGHTS_FILE;
 
@@ -22,6 +24,9 @@ pub struct AskRecord {
     pub dataset: String,
     /// Of its content.
     pub dataset_blake3: String,
+    /// Questions that training examples were made of.
+    #[serde(default)]
+    pub questions: Vec<String>,
     /// Lowest probability of a reading that is taken for what was asked.
     pub threshold: f64,
     /// Whether validation examples chose the threshold.
@@ -30,10 +35,13 @@ pub struct AskRecord {
 
 impl AskRecord {
     /// The record of an adapter that was trained on a dataset of calls.
-    pub fn new(dataset: String, dataset_blake3: String) -> Self {
+    pub fn of_dataset(dataset: &Dataset) -> Self {
+        let trained = dataset.of_split(Split::Train).into_iter();
+        let questions: BTreeSet<String> = trained.map(|example| example.task.clone()).collect();
         Self {
-            dataset,
-            dataset_blake3,
+            dataset: dataset.manifest.name.clone(),
+            dataset_blake3: dataset.content_blake3(),
+            questions: questions.into_iter().collect(),
             threshold: DEFAULT_THRESHOLD,
             is_threshold_chosen: false,
         }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::language_model::PrecisionArg;
 use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::asking::AskRecord;
-use crate::dataset::DatasetKind;
+use crate::dataset::{Dataset, DatasetKind};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::train::checkpoint::CheckpointKind;
@@ -302,10 +302,9 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let record = match plan.source() {
         DataSource::Dataset {
             kind: DatasetKind::Calls,
-            name,
-            content_blake3,
+            folder,
             ..
-        } => Some(AskRecord::new(name.clone(), content_blake3.clone())),
+        } => Some(AskRecord::of_dataset(&Dataset::open(folder)?)),
         _ => None,
     };
     let training = plan.open(global.memory_limit_bytes())?;

@@ -64,6 +64,23 @@ impl Grammar {
         }
     }
 
+    /// The calls of one question alone, where there is any; otherwise all as they are.
+    #[must_use]
+    pub fn of_question(mut self, name: &str) -> Self {
+        let is_possible = |place: usize| {
+            let begun = Place {
+                question: Some(place),
+                ..Place::default()
+            };
+            self.can_end(&begun)
+        };
+        let named = self.shapes.iter().position(|shape| shape.name == name);
+        if let Some(place) = named.filter(|place| is_possible(*place)) {
+            self.shapes = vec![self.shapes.swap_remove(place)];
+        }
+        self
+    }
+
     /// Where every call begins.
     pub fn start(&self) -> Place {
         Place::default()

@@ -29,6 +29,8 @@ const NOT_SIDES: [&str; 12] = [
 ];
 /// Words that differ from a part of the body in one letter.
 const NOT_PARTS: [&str; 7] = ["angle", "waist", "month", "none", "note", "knew", "indeed"];
+/// Shortest name of a video, without its suffix, that may be mistyped.
+const MIN_STEM_CHARS: usize = 6;
 /// Shortest word of a part that may be mistyped.
 const MIN_TYPO_CHARS: usize = 4;
 
@@ -378,7 +380,7 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
             return parts;
         }
     }
-    if word.contains(['.', '_']) && word.len() > MIN_TYPO_CHARS {
+    if word.contains(['.', '_']) && stem(word).chars().count() >= MIN_STEM_CHARS {
         // A digit that differs is another video, not a slip.
         let digits = |text: &str| {
             text.chars()
