@@ -60,6 +60,9 @@ pub mod language;
 pub mod dataset;
 
 #[cfg(feature = "language")]
+pub mod questions;
+
+#[cfg(feature = "language")]
 pub mod synth;
 
 #[cfg(feature = "language")]
@@ -73,5 +76,11 @@ pub mod train;
 
 #[cfg(feature = "language")]
 pub mod training;
+
+#[cfg(feature = "language")]
+pub mod asking;
+
+#[cfg(feature = "language")]
+pub mod serve;
 
 pub mod cli;

@@ -53,6 +53,8 @@ mod remove;
 mod report;
 #[cfg(all(feature = "video", feature = "language"))]
 mod run;
+#[cfg(feature = "language")]
+mod serve;
 mod signals;
 #[cfg(feature = "language")]
 mod synth;
@@ -127,6 +129,8 @@ enum Command {
     Run(run::RunArgs),
     #[cfg(feature = "language")]
     Ask(ask::AskArgs),
+    #[cfg(feature = "language")]
+    Serve(serve::ServeArgs),
     #[cfg(feature = "language")]
     Eval(eval::EvalArgs),
     #[cfg(feature = "language")]
@@ -255,6 +259,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Run(args) => run::run(args, &global, &parsed),
         #[cfg(feature = "language")]
         Command::Ask(args) => ask::run(args, &global),
+        #[cfg(feature = "language")]
+        Command::Serve(args) => serve::run(args, &global),
         #[cfg(feature = "language")]
         Command::Eval(args) => eval::run(args, &global),
         #[cfg(feature = "language")]
