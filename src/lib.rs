@@ -49,6 +49,9 @@ pub mod query;
 
 pub mod plot;
 
+#[cfg(feature = "video")]
+pub mod view;
+
 #[cfg(feature = "language")]
 pub mod language;
 

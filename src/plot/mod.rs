@@ -26,6 +26,7 @@ use crate::query::{Query, Session};
 use data::{Collector, PlotData};
 pub use error::PlotError;
 pub use losses::{Losses, losses_svg};
+pub use units::Quantity;
 pub use options::{DEFAULT_WIDTH_PX, MAX_LINES, PlotOptions, SIZE_RANGE_PX};
 
 /// The formats of pictures.

@@ -311,6 +311,25 @@ impl Demuxer {
         }
     }
 
+    /// Goes to the last picture before `ticks` of a track with which decoding can begin, as far as
+    /// the container knows.
+    pub fn seek(&mut self, track: usize, ticks: i64) -> Result<(), Error> {
+        let track = c_int::try_from(track).map_err(|_| Error::InvalidData)?;
+        // SAFETY: the input is open, and the track is one of its.
+        let sought = unsafe {
+            ffi::av_seek_frame(
+                self.input.as_mut_ptr(),
+                track,
+                ticks,
+                ffi::AVSEEK_FLAG_BACKWARD,
+            )
+        };
+        match sought {
+            0.. => Ok(()),
+            error => Err(Error::from(error)),
+        }
+    }
+
     /// Presentation times of all pictures of a track, in ascending order; nothing is decoded. The
     /// file is at its end then.
     pub fn all_times(mut self, track: usize) -> Vec<i64> {

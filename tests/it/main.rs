@@ -47,3 +47,4 @@ mod times;
 mod tiny_llama;
 mod train;
 mod video;
+mod view;

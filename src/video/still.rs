@@ -1,0 +1,59 @@
+//! One frame as the file of a picture.
+
+use opencv::core::{Mat, MatTraitConst, Size, Vector};
+use opencv::{imgcodecs, imgproc};
+
+use super::{DrawError, Frame};
+
+/// A file format of still pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// Without loss.
+    Png,
+    /// Smaller, with loss.
+    Jpeg,
+}
+
+impl Frame {
+    /// The frame as the bytes of a picture's file, made smaller until it is at most `max_width_px`
+    /// wide.
+    ///
+    /// # Errors
+    /// When it cannot be scaled or encoded, or the frame was never read.
+    pub fn encoded(
+        &self,
+        max_width_px: Option<u32>,
+        format: ImageFormat,
+    ) -> Result<Vec<u8>, DrawError> {
+        let (width, height) = (self.picture.cols(), self.picture.rows());
+        let max_width = max_width_px.and_then(|px| i32::try_from(px).ok());
+        match max_width.filter(|max| *max < width) {
+            None => encode(&self.picture, format),
+            Some(max_width) => {
+                let ratio = f64::from(max_width) / f64::from(width);
+                let scaled_height = (f64::from(height) * ratio).round().max(1.0) as i32;
+                let mut scaled = Mat::default();
+                imgproc::resize(
+                    &self.picture,
+                    &mut scaled,
+                    Size::new(max_width, scaled_height),
+                    0.0,
+                    0.0,
+                    imgproc::INTER_AREA,
+                )?;
+                encode(&scaled, format)
+            }
+        }
+    }
+}
+
+/// A picture as the bytes of a file.
+pub(super) fn encode(picture: &Mat, format: ImageFormat) -> Result<Vec<u8>, DrawError> {
+    let suffix = match format {
+        ImageFormat::Png => ".png",
+        ImageFormat::Jpeg => ".jpg",
+    };
+    let mut bytes: Vector<u8> = Vector::new();
+    imgcodecs::imencode_def(suffix, picture, &mut bytes)?;
+    Ok(bytes.into())
+}
