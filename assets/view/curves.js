@@ -121,8 +121,16 @@ export class Curves extends EventTarget {
       const where = seen[0].column.side ?? sideOfLandmark(curve.landmark) ?? 'none';
       const color = curveColor(where, counts[where], isDark());
       counts[where] += 1;
-      return seen.map(({ side, i, column }) => ({ ...curve, side, i, column, color, key: `${i} ${name}` }));
+      return seen.map(({ side, i, column }) => (
+        { ...curve, side, i, column, color, key: `${i} ${name}`, whose: this.#whose(side.player) }));
     });
+  }
+
+  /** Tells two videos apart, or two people of one video; nothing where there is one. */
+  #whose({ entry, person }) {
+    const { left, right, isPair } = this.pair;
+    if (!isPair || !right.isOpen) return '';
+    return left.entry.video_id === right.entry.video_id ? `person ${person}` : entry.file_name;
   }
 
   #whole() {
@@ -182,7 +190,10 @@ export class Curves extends EventTarget {
     const columns = group.map(({ column }) => column.column).join(',');
     const params = { table, columns, person: player.person, from, to, points, landmark };
     const answer = await api.curve(player.entry.video_id, params, signal);
-    return group.map((one, i) => ({ ...one, ...answer.series[i] }));
+    return group.map((one, i) => {
+      const { frames, values } = answer.series[i];
+      return { ...one, frames, values };
+    });
   }
 
   async #fetchMarks() {
@@ -442,8 +453,8 @@ function sideOfLandmark(landmark) {
   return landmark?.startsWith('right_') ? 'right' : null;
 }
 
-function titleOf({ column, landmark, table, i, side }) {
+function titleOf({ column, landmark, table, whose }) {
   const filtered = table.endsWith('_filtered') ? ' (filtered)' : '';
   const name = landmark === null ? column.name : `${words(landmark)} ${column.name}`;
-  return `${name}${filtered}${i === 0 ? '' : ` · ${side.player.entry.file_name}`}`;
+  return `${name}${filtered}${whose === '' ? '' : ` · ${whose}`}`;
 }

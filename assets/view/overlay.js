@@ -35,10 +35,12 @@ const CLICK_REACH_PX = 24;
  * @param {Scene} scene
  */
 export function drawScene(context, box, unit, scene) {
-  const pen = { context, box, unit, scene };
-  if (scene.show.has('trace')) drawTrace(pen);
-  for (const [person, block] of scene.people ?? []) drawPerson(pen, person, block);
+  const pen = { context, box, unit, scene, taken: [] };
   if (scene.show.has('number')) drawNumber(pen);
+  if (scene.show.has('trace')) drawTrace(pen);
+  const people = [...(scene.people ?? [])];
+  const isLast = ([person]) => person === scene.selected;
+  for (const [person, block] of people.sort((a, b) => isLast(a) - isLast(b))) drawPerson(pen, person, block);
 }
 
 /** The person nearest to a point of the picture, or null. */
@@ -138,7 +140,8 @@ function drawNames(pen, points) {
     const side = sideOf(point.name);
     const text = point.name.replace(/^(left|right)_/, '').replaceAll('_', ' ');
     const align = side === 'left' ? 'left' : 'right';
-    label(pen, text, point.x + (side === 'left' ? 7 : -7) * pen.unit, point.y, SKELETON[side], align, 10);
+    const place = placeLabel(pen, text, point.x + (side === 'left' ? 7 : -7) * pen.unit, point.y, align, 10);
+    if (isFree(pen, place)) drawLabel(pen, text, place, SKELETON[side]);
   });
 }
 
@@ -162,9 +165,9 @@ function drawAngles(pen, points) {
     context.lineWidth = 1.5 * unit;
     context.stroke();
     const middle = start + turn / 2;
-    const reach = radius + 15 * unit;
-    const [x, y] = [joint.x + reach * Math.cos(middle), joint.y + reach * Math.sin(middle)];
-    label(pen, `${Math.round(degrees)}°`, x, y, color, 'center', 12);
+    const reaches = [15, 32, -(radius / unit) - 20].map((more) => radius + more * unit);
+    const places = reaches.map((reach) => ({ x: joint.x + reach * Math.cos(middle), y: joint.y + reach * Math.sin(middle) }));
+    labelFree(pen, `${Math.round(degrees)}°`, places, color, 12);
   }
 }
 
@@ -199,25 +202,48 @@ function drawTrace({ context, box, unit, scene }) {
 function drawNumber(pen) {
   const { box, unit, scene } = pen;
   const text = `frame ${scene.frame} · ${clock(scene.secs)}`;
-  label(pen, text, box.x + 10 * unit, box.y + box.height - 15 * unit, '#ffffff', 'left', 12);
+  label(pen, text, box.x + 12 * unit, box.y + box.height - 15 * unit, '#ffffff', 'left', 12);
 }
 
 /** Text on a dark ground, so that it can be read on any picture. */
-function label({ context, unit, box }, text, x, y, color, align, size = 11) {
-  context.font = `600 ${size * unit}px system-ui, "DejaVu Sans", sans-serif`;
+function label(pen, text, x, y, color, align, size = 11) {
+  drawLabel(pen, text, placeLabel(pen, text, x, y, align, size), color);
+}
+
+/** The text at the first of these places that no other text has; at the last one where all are taken. */
+function labelFree(pen, text, places, color, size) {
+  const found = places.map(({ x, y }) => placeLabel(pen, text, x, y, 'center', size));
+  drawLabel(pen, text, found.find((place) => isFree(pen, place)) ?? found[0], color);
+}
+
+/** Where a text comes to lie inside the picture. */
+function placeLabel({ context, unit, box }, text, x, y, align, size) {
+  const font = `600 ${size * unit}px system-ui, "DejaVu Sans", sans-serif`;
+  context.font = font;
+  const pad = 3.5 * unit;
+  const width = context.measureText(text).width + 2 * pad;
+  const height = (size + 5) * unit;
+  const shift = { left: pad, center: width / 2, right: width - pad }[align];
+  const left = Math.min(Math.max(x - shift, box.x), Math.max(box.x + box.width - width, box.x));
+  const top = Math.min(Math.max(y - height / 2, box.y), box.y + box.height - height);
+  return { left, top, width, height, pad, font };
+}
+
+function isFree({ taken }, a) {
+  return !taken.some((b) => a.left < b.left + b.width && b.left < a.left + a.width
+    && a.top < b.top + b.height && b.top < a.top + a.height);
+}
+
+function drawLabel({ context, unit, taken }, text, place, color) {
+  const { left, top, width, height, pad, font } = place;
+  taken.push(place);
+  context.font = font;
   context.textBaseline = 'middle';
   context.textAlign = 'left';
-  const width = context.measureText(text).width;
-  const shift = { left: 0, center: width / 2, right: width }[align];
-  const pad = 3.5 * unit;
-  const right = box.x + box.width - width - pad;
-  const left = Math.min(Math.max(x - shift, box.x + pad), Math.max(right, box.x + pad));
-  const height = (size + 5) * unit;
-  const middle = Math.min(Math.max(y, box.y + height / 2), box.y + box.height - height / 2);
   context.fillStyle = 'rgba(16, 18, 22, 0.72)';
   context.beginPath();
-  context.roundRect(left - pad, middle - height / 2, width + 2 * pad, height, 3 * unit);
+  context.roundRect(left, top, width, height, 3 * unit);
   context.fill();
   context.fillStyle = color;
-  context.fillText(text, left, middle + 0.5 * unit);
+  context.fillText(text, left + pad, top + height / 2 + 0.5 * unit);
 }

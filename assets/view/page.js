@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { Curves } from './curves.js';
-import { byId, debounce, option, say } from './dom.js';
+import { byId, debounce, el, option, say } from './dom.js';
 import { Examples } from './examples.js';
 import { startKeys } from './keys.js';
 import { VideoList } from './list.js';
@@ -14,7 +14,6 @@ import { readState, writeState } from './state.js';
 import { TakeAway } from './takeaway.js';
 import { clock, count, parseClock, words } from './text.js';
 import { startTheme } from './theme.js';
-import { el } from './dom.js';
 
 const SPEEDS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
 const TABS = ['curves', 'sql', 'examples', 'take'];
@@ -55,8 +54,8 @@ class Page {
       this.#tellEmpty(lake);
       return;
     }
-    await this.#openState();
     window.addEventListener('hashchange', () => this.#addressChanged());
+    await this.#openState();
   }
 
   // Parts and their events
@@ -218,6 +217,7 @@ class Page {
       say(api.explain(error), true);
       return;
     }
+    if (this.left.entry !== entry) return; // Another one was chosen meanwhile.
     this.state.video = entry.video_id;
     byId('timeline').max = String(this.left.lastFrame);
     this.#fillPersons();

@@ -60,6 +60,7 @@ export class Player extends EventTarget {
     await this.#openPictures(opening);
     if (this.opening !== opening) return;
     await this.show(frame);
+    this.stage.ariaLabel = `${this.title}: ${entry.file_name}`;
     this.dispatchEvent(new Event('opened'));
   }
 
@@ -230,6 +231,7 @@ export class Player extends EventTarget {
   }
 
   #clear() {
+    this.stage.ariaLabel = this.title;
     this.#message('');
     this.picture.clearRect(0, 0, this.picture.canvas.width, this.picture.canvas.height);
     this.redraw();
@@ -453,15 +455,16 @@ export class Player extends EventTarget {
     if (this.loop !== null && picture.frame === last && last < this.lastFrame) this.pictures.jump(first);
   }
 
+  /** The stretch was played: comes to rest on its last frame, or begins again. */
   async #ended() {
-    const [first] = this.#stretch;
-    if (this.loop === null) {
-      await this.pause();
-      return;
-    }
+    const [first, last] = this.#stretch;
     await this.pause();
-    await this.show(first);
-    await this.play();
+    if (this.loop === null) {
+      await this.show(last);
+    } else {
+      await this.show(first);
+      await this.play();
+    }
   }
 
   /** Plays by showing frame after frame when it is due: very slowly, or without a player. */
