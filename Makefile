@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 POSEDATA := $(TARGET_DIR)/release/posedata
-SOURCES := $(shell find src schemas models queries -type f) Cargo.toml Cargo.lock build.rs
+SOURCES := $(shell find src schemas models queries assets -type f) Cargo.toml Cargo.lock build.rs
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 # Where `make install` puts things; DESTDIR is put before it, for packages.

@@ -65,7 +65,10 @@ fn list_page_files() -> Result<(), String> {
         let entry = entry.map_err(cannot_list)?;
         let name = entry.file_name().into_string();
         let is_file = entry.file_type().map_err(cannot_list)?.is_file();
-        names.extend(name.into_iter().filter(|name| is_file && !name.starts_with('.')));
+        names.extend(
+            name.into_iter()
+                .filter(|name| is_file && !name.starts_with('.')),
+        );
     }
     names.sort();
     let entries = names.iter().map(|name| {

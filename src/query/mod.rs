@@ -211,8 +211,8 @@ impl Session {
     /// way. What cannot be cut (EXPLAIN) stays whole.
     pub fn cut(&self, query: Query, most_rows: u64) -> Query {
         let connection = &self.reader.connection;
-        let is_allowed = self.access == ExternalAccess::Allowed
-            || guard::check(connection, &query.sql).is_ok();
+        let is_allowed =
+            self.access == ExternalAccess::Allowed || guard::check(connection, &query.sql).is_ok();
         // What is no statement by itself is not made one by what is put around it.
         let is_statement = |sql: &str| connection.prepare(sql).is_ok();
         // Parameters are declared in the header, which goes along.

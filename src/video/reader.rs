@@ -371,9 +371,10 @@ impl VideoReader {
         if !is_near || self.is_at_end {
             let earlier = self.seekable(frame, times);
             let found = earlier.is_some_and(|clearance_secs| {
-                SEEK_BACK_SECS
-                    .iter()
-                    .any(|back_secs| self.seek(frame, times, *back_secs, clearance_secs).is_some())
+                SEEK_BACK_SECS.iter().any(|back_secs| {
+                    self.seek(frame, times, *back_secs, clearance_secs)
+                        .is_some()
+                })
             });
             if !found && (self.is_at_end || frame < self.frames_read) {
                 self.rewind()?;
@@ -412,7 +413,9 @@ impl VideoReader {
         if !has_index || self.has_no_clock || usize::try_from(frame).ok()? >= times.len() {
             return None;
         }
-        let steps = times.windows(2).map(|pair| pair[1].as_secs() - pair[0].as_secs());
+        let steps = times
+            .windows(2)
+            .map(|pair| pair[1].as_secs() - pair[0].as_secs());
         let shortest_secs = steps.fold(f64::INFINITY, f64::min);
         (shortest_secs > 2.0 * SHORTEST_STEP_SECS).then_some(shortest_secs / 2.0)
     }
@@ -429,7 +432,10 @@ impl VideoReader {
         let mut running = self.start().ok()?;
         let tick_secs = running.times.tick_secs;
         // A clock that rounds to its ticks must not round a time to that of another frame.
-        let start_ticks = running.times.start_ticks.filter(|_| clearance_secs > tick_secs)?;
+        let start_ticks = running
+            .times
+            .start_ticks
+            .filter(|_| clearance_secs > tick_secs)?;
         let wanted_secs = (times.get(usize::try_from(frame).ok()?)?.as_secs() - back_secs).max(0.0);
         let ticks = start_ticks + (wanted_secs / tick_secs).round() as i64;
         running.decoder.demuxer().seek(self.track, ticks).ok()?;

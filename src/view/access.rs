@@ -185,15 +185,16 @@ impl Access {
             return Err(Refusal::Cookie);
         }
         let (name, value) = (&self.cookie_name, &self.cookie_value);
-        Ok(format!(
-            "{name}={value}; HttpOnly; SameSite=Strict; Path=/"
-        ))
+        Ok(format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/"))
     }
 }
 
 /// Takes as long whatever the text is.
 fn is_same_secret(text: &str, secret: &str) -> bool {
-    let (text, secret) = (blake3::hash(text.as_bytes()), blake3::hash(secret.as_bytes()));
+    let (text, secret) = (
+        blake3::hash(text.as_bytes()),
+        blake3::hash(secret.as_bytes()),
+    );
     // Hashes are compared in constant time.
     text == secret
 }
@@ -229,7 +230,12 @@ mod tests {
     fn the_machine_is_known_by_its_own_names_alone() {
         let access = access(None, "127.0.0.1");
         let check = |host: &str| access.check_site(&headers(&[("host", host)]), false);
-        for host in ["127.0.0.1:8100", "localhost:8100", "LOCALHOST:8100", "[::1]:8100"] {
+        for host in [
+            "127.0.0.1:8100",
+            "localhost:8100",
+            "LOCALHOST:8100",
+            "[::1]:8100",
+        ] {
             assert_eq!(check(host), Ok(()), "{host}");
         }
         for host in [

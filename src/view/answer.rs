@@ -43,7 +43,12 @@ pub fn etag_of(content: &[u8]) -> String {
 }
 
 /// Bytes that the browser keeps as long as they have this mark; 304 where it has them already.
-pub fn tagged(headers: &HeaderMap, media_type: &'static str, etag: &str, content: Bytes) -> Response {
+pub fn tagged(
+    headers: &HeaderMap,
+    media_type: &'static str,
+    etag: &str,
+    content: Bytes,
+) -> Response {
     let mut response = match has(headers, etag) {
         true => StatusCode::NOT_MODIFIED.into_response(),
         false => bytes(media_type, content),
@@ -112,7 +117,11 @@ pub fn file(
         Part::Bytes { first, last } => {
             let mut response = Response::new(read_on(file, first, last + 1));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            set(&mut response, CONTENT_LENGTH, &(last + 1 - first).to_string());
+            set(
+                &mut response,
+                CONTENT_LENGTH,
+                &(last + 1 - first).to_string(),
+            );
             let range = format!("bytes {first}-{last}/{size}");
             set(&mut response, CONTENT_RANGE, &range);
             response
@@ -161,7 +170,9 @@ mod tests {
     fn names_of_downloads_are_no_headers_of_their_own() {
         let mut response = Response::new(Body::empty());
         as_download(&mut response, "a\"b\r\nX: y <script>é.csv");
-        let value = response.headers()[CONTENT_DISPOSITION].to_str().expect("ASCII");
+        let value = response.headers()[CONTENT_DISPOSITION]
+            .to_str()
+            .expect("ASCII");
         assert_eq!(
             value,
             "attachment; filename=\"a_b__X__y__script__.csv\"; filename*=UTF-8''a%22b%0D%0AX%3A%20y%20%3Cscript%3E%C3%A9%2Ecsv"

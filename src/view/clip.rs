@@ -45,7 +45,10 @@ pub fn make_clip(
         Drawn::Nothing => Vec::new(),
     };
     let unwritable = |e: std::io::Error| {
-        Problem::new(Kind::Failed, format!("a clip cannot be made ({})", why_not_written(&e)))
+        Problem::new(
+            Kind::Failed,
+            format!("a clip cannot be made ({})", why_not_written(&e)),
+        )
     };
     let folder = temporary_folder().map_err(unwritable)?;
     let clip = folder.path().join("clip.mp4");
@@ -54,8 +57,11 @@ pub fn make_clip(
     let (width, height, fps) = (info.width, info.height, info.nominal_fps);
     let mut encoder = VideoEncoder::create(&clip, width, height, fps, info.frame_colors())?;
     let no_frame = || {
-        Problem::new(Kind::FileChanged, "the video file has fewer frames than the lake")
-            .with_remedy("ingest it again with --force")
+        Problem::new(
+            Kind::FileChanged,
+            "the video file has fewer frames than the lake",
+        )
+        .with_remedy("ingest it again with --force")
     };
     if !reader.go_to(stretch.from, times)? {
         return Err(no_frame());

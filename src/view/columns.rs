@@ -111,7 +111,9 @@ pub struct Column {
 static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     let tables = describe_tables().expect("the schemas are part of the program and tested");
     let columns = tables.into_iter().flat_map(|described| {
-        let table = Table::ALL.into_iter().find(|table| table.name() == described.name);
+        let table = Table::ALL
+            .into_iter()
+            .find(|table| table.name() == described.name);
         let columns = table.map(|table| {
             described.columns.into_iter().filter_map(move |column| {
                 let is_flag = column.data_type == "BOOLEAN";
@@ -310,11 +312,14 @@ impl Columns {
         if missing.is_empty() {
             return Ok(known.into_iter().flatten().collect());
         }
-        let mut read = read(&missing)?.into_iter().zip(missing).map(|(values, column)| {
-            let values = Arc::new(values);
-            self.keep(key(column), Arc::clone(&values));
-            values
-        });
+        let mut read = read(&missing)?
+            .into_iter()
+            .zip(missing)
+            .map(|(values, column)| {
+                let values = Arc::new(values);
+                self.keep(key(column), Arc::clone(&values));
+                values
+            });
         let values = known.into_iter().map(|known| known.or_else(|| read.next()));
         Ok(values.flatten().collect())
     }
@@ -332,7 +337,9 @@ impl Columns {
         let mut kept = lock(&self.kept);
         kept.push_back((key, values));
         let bytes = |kept: &VecDeque<(Key, Values)>| {
-            let values = kept.iter().map(|(_, values)| size_of_val(values.as_slice()));
+            let values = kept
+                .iter()
+                .map(|(_, values)| size_of_val(values.as_slice()));
             values.sum::<usize>()
         };
         while kept.len() > 1 && bytes(&kept) > self.max_bytes {
@@ -428,7 +435,10 @@ WHERE video_id = $id AND sport = $sport AND person = $person AND frame BETWEEN $
         }
         Ok(())
     })?;
-    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    Ok(values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect())
 }
 
 fn place_landmarks(
@@ -516,7 +526,16 @@ mod tests {
         assert!(!metrics.contains(&"time_secs") && !metrics.contains(&"facing"));
         assert_eq!(
             names(Table::Landmarks),
-            ["x", "y", "z", "visibility", "presence", "world_x_m", "world_y_m", "world_z_m"]
+            [
+                "x",
+                "y",
+                "z",
+                "visibility",
+                "presence",
+                "world_x_m",
+                "world_y_m",
+                "world_z_m"
+            ]
         );
         for table in Table::ALL {
             assert!(table.columns().count() > 5, "{}", table.name());
@@ -536,9 +555,15 @@ mod tests {
         let knee = column("left_knee_deg");
         assert_eq!(knee["side"], "left");
         assert_eq!(knee["unit"], "degrees");
-        assert_eq!(knee["angle"], json!(["left_hip", "left_knee", "left_ankle"]));
+        assert_eq!(
+            knee["angle"],
+            json!(["left_hip", "left_knee", "left_ankle"])
+        );
         let swap = column("left_right_swap");
-        assert_eq!((&swap["side"], &swap["is_flag"]), (&Value::Null, &json!(true)));
+        assert_eq!(
+            (&swap["side"], &swap["is_flag"]),
+            (&Value::Null, &json!(true))
+        );
     }
 
     #[test]
@@ -550,7 +575,10 @@ mod tests {
 
     #[test]
     fn columns_stand_side_by_side() {
-        let columns = [Arc::new(vec![1.0, 2.0, 3.0]), Arc::new(vec![4.0, f32::NAN, 6.0])];
+        let columns = [
+            Arc::new(vec![1.0, 2.0, 3.0]),
+            Arc::new(vec![4.0, f32::NAN, 6.0]),
+        ];
         let bytes = interleaved(&columns, Stretch { from: 1, to: 2 });
         let values: Vec<f32> = bytes
             .chunks_exact(4)

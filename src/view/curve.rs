@@ -30,9 +30,8 @@ pub fn thin(first_frame: u64, values: &[f32], points: usize) -> Curve {
     }
     for stretch in 0..points {
         // Without a product that could be too large.
-        let bound = |stretch: usize| {
-            (stretch as u128 * values.len() as u128 / points as u128) as usize
-        };
+        let bound =
+            |stretch: usize| (stretch as u128 * values.len() as u128 / points as u128) as usize;
         curve.push_stretch(first_frame, values, bound(stretch)..bound(stretch + 1));
     }
     curve

@@ -41,7 +41,11 @@ impl Example {
         {
             self.facts = facts;
         }
-        self.trace = format!("posedata dataset trace {} {}", word(&self.dataset), self.example_id);
+        self.trace = format!(
+            "posedata dataset trace {} {}",
+            word(&self.dataset),
+            self.example_id
+        );
         self
     }
 }

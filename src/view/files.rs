@@ -72,10 +72,8 @@ pub enum FileState {
     },
 }
 
-const FILE_IS_MISSING: &str =
-    "put the file back, or start `posedata view` with --videos DIR, where DIR is the folder that has it now";
-const FILE_IS_CHANGED: &str =
-    "put the old file back, or start `posedata view` with --videos DIR, or ingest the new file: `posedata ingest FILE`";
+const FILE_IS_MISSING: &str = "put the file back, or start `posedata view` with --videos DIR, where DIR is the folder that has it now";
+const FILE_IS_CHANGED: &str = "put the old file back, or start `posedata view` with --videos DIR, or ingest the new file: `posedata ingest FILE`";
 
 impl FileState {
     /// As the page gets it.
@@ -103,7 +101,8 @@ impl FileState {
     /// # Errors
     /// When the file is gone or is another one now.
     pub fn local(&self) -> Result<Option<&Path>, Problem> {
-        let refused = |kind, message: String, remedy| Err(Problem::new(kind, message).with_remedy(remedy));
+        let refused =
+            |kind, message: String, remedy| Err(Problem::new(kind, message).with_remedy(remedy));
         match self {
             Self::Source { path, .. } => Ok(Some(path)),
             Self::Proxy { path, .. } => Ok(path.as_deref()),
@@ -173,7 +172,10 @@ impl Files {
         match Address::of_path(Path::new(facts.path)) {
             Ok(None) => {}
             Ok(Some(_)) => {
-                let reason = format!("the file lies elsewhere and is fetched first: {}", facts.path);
+                let reason = format!(
+                    "the file lies elsewhere and is fetched first: {}",
+                    facts.path
+                );
                 return FileState::Proxy { path: None, reason };
             }
             Err(_) => {
@@ -186,7 +188,9 @@ impl Files {
         let fits = |path: &Path| {
             let metadata = fs::metadata(path).ok().filter(Metadata::is_file)?;
             let mark = FileMark::of(path, &metadata);
-            let is_other = lock(&self.hashed).get(&mark).is_some_and(|id| id != video_id);
+            let is_other = lock(&self.hashed)
+                .get(&mark)
+                .is_some_and(|id| id != video_id);
             (mark.bytes == facts.file_bytes && !is_other).then_some(mark)
         };
         let moved = || {
@@ -252,7 +256,9 @@ impl Files {
 
     fn of_size(&self, bytes: u64) -> Vec<PathBuf> {
         let mut found = lock(&self.found);
-        let is_new = found.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN);
+        let is_new = found
+            .looked
+            .is_some_and(|looked| looked.elapsed() < LOOK_AGAIN);
         if !is_new {
             found.by_bytes = files_below(&self.folders);
             found.looked = Some(Instant::now());
@@ -268,7 +274,10 @@ fn files_below(folders: &[PathBuf]) -> BTreeMap<u64, Vec<PathBuf>> {
         for entry in entries.filter_map(Result::ok) {
             let metadata = fs::metadata(entry.path()).ok();
             if let Some(metadata) = metadata.filter(Metadata::is_file) {
-                by_bytes.entry(metadata.len()).or_default().push(entry.into_path());
+                by_bytes
+                    .entry(metadata.len())
+                    .or_default()
+                    .push(entry.into_path());
             }
         }
     }
@@ -283,7 +292,10 @@ fn playable(container: Option<Container>, facts: &SourceFacts<'_>) -> Result<&'s
         Some(Container::Matroska) if WEBM_CODECS.contains(&codec.as_str()) => "video/webm",
         Some(container) => {
             let container = container.name();
-            return Err(format!("browsers do not all play {container} with {}", facts.codec));
+            return Err(format!(
+                "browsers do not all play {container} with {}",
+                facts.codec
+            ));
         }
         None => return Err("browsers do not play files of this kind".into()),
     };
@@ -334,7 +346,13 @@ mod tests {
         let path = folder.path().join("b.mp4");
         let home = path.to_str().expect("a text");
         let id = |bytes: &[u8]| blake3::hash(bytes).to_hex()[..32].to_owned();
-        let (video_id, facts) = (id(b"abcd"), SourceFacts { path: home, ..FACTS });
+        let (video_id, facts) = (
+            id(b"abcd"),
+            SourceFacts {
+                path: home,
+                ..FACTS
+            },
+        );
         let files = Files::new(vec![folder.path().join("moved")]);
         let look = |files: &Files| files.look(&video_id, &facts).to_json()["state"].clone();
         assert_eq!(look(&files), "missing");

@@ -102,7 +102,9 @@ impl Gate {
                 gate.close_when_idle();
             }
         };
-        thread::Builder::new().name("view-lake".into()).spawn(close)?;
+        thread::Builder::new()
+            .name("view-lake".into())
+            .spawn(close)?;
         Ok(gate)
     }
 
@@ -123,7 +125,11 @@ impl Gate {
                     drop(state);
                     return self.open();
                 }
-                Phase::Open if state.opened.is_some_and(|opened| opened.elapsed() < JOIN_FOR) => {
+                Phase::Open
+                    if state
+                        .opened
+                        .is_some_and(|opened| opened.elapsed() < JOIN_FOR) =>
+                {
                     let session = match (state.idle.pop(), &state.template) {
                         (Some(session), _) => session,
                         (None, Some(template)) => template.try_clone()?,
@@ -190,7 +196,9 @@ impl Gate {
         let is_over = state.leased == 0
             && state.phase == Phase::Open
             && state.last_used.is_some_and(|last_used| {
-                let is_old = state.opened.is_some_and(|opened| opened.elapsed() >= JOIN_FOR);
+                let is_old = state
+                    .opened
+                    .is_some_and(|opened| opened.elapsed() >= JOIN_FOR);
                 is_old || last_used.elapsed() >= LINGER
             });
         if !is_over {
@@ -218,11 +226,7 @@ impl Gate {
         self.wait_for(state, POLL)
     }
 
-    fn wait_for<'s>(
-        &self,
-        state: MutexGuard<'s, State>,
-        wait: Duration,
-    ) -> MutexGuard<'s, State> {
+    fn wait_for<'s>(&self, state: MutexGuard<'s, State>, wait: Duration) -> MutexGuard<'s, State> {
         let waited = self.changed.wait_timeout(state, wait);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }

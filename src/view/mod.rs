@@ -52,7 +52,9 @@ const THREAD: &str = "view-server";
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// Nobody may listen at that address, or somebody does.
-    #[error("cannot listen at {host}:{port} ({reason}); give another --port, or 0 for any free one")]
+    #[error(
+        "cannot listen at {host}:{port} ({reason}); give another --port, or 0 for any free one"
+    )]
     Listen {
         /// As given.
         host: String,

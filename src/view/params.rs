@@ -29,7 +29,10 @@ impl Params {
                 };
                 return Err(Problem::bad(format!("this address takes {known}")));
             }
-            if params.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+            if params
+                .insert(name.clone().into_owned(), value.into_owned())
+                .is_some()
+            {
                 return Err(Problem::bad(format!("{name} is given twice")));
             }
         }
@@ -94,14 +97,18 @@ impl Params {
         }
         let from: u64 = self.number("from")?.unwrap_or(0);
         let most = most_frames as u64;
-        let furthest = from.saturating_add(most.saturating_sub(1)).min(video.last_frame());
+        let furthest = from
+            .saturating_add(most.saturating_sub(1))
+            .min(video.last_frame());
         let to: u64 = self.number("to")?.unwrap_or(furthest);
         if from > to {
             return Err(Problem::bad("from is behind to, or behind the video's end"));
         }
         if to > video.last_frame() {
             let last = video.last_frame();
-            return Err(Problem::missing(format!("the video's last frame is {last}")));
+            return Err(Problem::missing(format!(
+                "the video's last frame is {last}"
+            )));
         }
         if to - from >= most {
             return Err(Problem::new(
@@ -139,7 +146,16 @@ mod tests {
         for wrong in ["path=/etc/passwd", "from=1&from=2", "FROM=1"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
-        for wrong in ["", "-1", "+1", " 1", "1.5", "99999999999999999999", "x", "1e3"] {
+        for wrong in [
+            "",
+            "-1",
+            "+1",
+            " 1",
+            "1.5",
+            "99999999999999999999",
+            "x",
+            "1e3",
+        ] {
             let params = Params(BTreeMap::from([("from".into(), wrong.into())]));
             assert!(params.number::<u64>("from").is_err(), "{wrong}");
         }

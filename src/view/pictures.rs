@@ -82,7 +82,10 @@ impl Pictures {
     /// An open video: the one that has the least way to go.
     fn take(&self, path: &Path, frame: u64) -> Result<OpenVideo, Problem> {
         let mut open = lock(&self.open);
-        let fitting = open.iter().enumerate().filter(|(_, video)| video.path == path);
+        let fitting = open
+            .iter()
+            .enumerate()
+            .filter(|(_, video)| video.path == path);
         let nearest = fitting.min_by_key(|(_, video)| video.reader.next_frame().abs_diff(frame));
         let place = nearest.map(|(place, _)| place);
         if let Some(video) = place.and_then(|place| open.remove(place)) {
@@ -119,7 +122,8 @@ impl Pictures {
     fn keep(&self, wanted: Wanted, picture: Bytes) {
         let mut kept = lock(&self.kept);
         kept.push_back((wanted, picture));
-        let bytes = |kept: &VecDeque<(Wanted, Bytes)>| kept.iter().map(|(_, p)| p.len()).sum::<usize>();
+        let bytes =
+            |kept: &VecDeque<(Wanted, Bytes)>| kept.iter().map(|(_, p)| p.len()).sum::<usize>();
         while kept.len() > 1 && bytes(&kept) > KEPT_BYTES {
             kept.pop_front();
         }

@@ -98,7 +98,8 @@ impl Proxies {
 
     fn path(&self, video: &Video) -> PathBuf {
         let (id, frames) = (&video.video_id, video.frame_count);
-        self.folder.join(format!("{id}-{frames}-v{VERSION}.{ENDING}"))
+        self.folder
+            .join(format!("{id}-{frames}-v{VERSION}.{ENDING}"))
     }
 
     /// The proxy, if it is made.
@@ -147,7 +148,9 @@ impl Proxies {
         locate: impl FnOnce(&Cancellation) -> Result<F, Problem> + Send + 'static,
     ) -> Result<Value, Problem> {
         let mut jobs = lock(&self.jobs);
-        let is_going_on = jobs.get(&video.video_id).is_some_and(|job| !job.has_failed());
+        let is_going_on = jobs
+            .get(&video.video_id)
+            .is_some_and(|job| !job.has_failed());
         if is_going_on || self.ready(video).is_some() {
             drop(jobs);
             return Ok(self.status(video));
@@ -180,7 +183,10 @@ impl Proxies {
             Ok(_) => Ok(told),
             Err(e) => {
                 lock(&self.jobs).remove(&own_id);
-                Err(Problem::new(Kind::Failed, format!("no thread can be started ({e})")))
+                Err(Problem::new(
+                    Kind::Failed,
+                    format!("no thread can be started ({e})"),
+                ))
             }
         }
     }
@@ -263,9 +269,17 @@ mod tests {
     fn what_was_not_used_for_the_longest_time_goes_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        for (age_secs, name) in [(30, "old.mp4"), (20, "middle.mp4"), (40, "new.mp4"), (50, "other")] {
+        for (age_secs, name) in [
+            (30, "old.mp4"),
+            (20, "middle.mp4"),
+            (40, "new.mp4"),
+            (50, "other"),
+        ] {
             fs::write(path(name), [0; 100]).expect("room");
-            let file = File::options().write(true).open(path(name)).expect("a file");
+            let file = File::options()
+                .write(true)
+                .open(path(name))
+                .expect("a file");
             let then = SystemTime::now() - Duration::from_secs(age_secs);
             file.set_modified(then).expect("a time");
         }

@@ -40,7 +40,9 @@ impl Part {
         if first >= size {
             return Self::Unsatisfiable;
         }
-        let last = last.min(size - 1).min(first.saturating_add(MAX_RANGE_BYTES - 1));
+        let last = last
+            .min(size - 1)
+            .min(first.saturating_add(MAX_RANGE_BYTES - 1));
         Self::Bytes { first, last }
     }
 }

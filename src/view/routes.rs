@@ -240,7 +240,9 @@ async fn landmarks(
         let stretch = params.stretch(&video, MAX_STRETCH_FRAMES / persons.len().max(1))?;
         let mut content = Vec::new();
         for person in &persons {
-            content.extend(columns::landmarks(session, &video, table, *person, stretch)?);
+            content.extend(columns::landmarks(
+                session, &video, table, *person, stretch,
+            )?);
         }
         Ok((stretch, persons, content))
     });
@@ -333,7 +335,9 @@ async fn curve(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer {
-    let known = ["table", "columns", "person", "from", "to", "points", "landmark"];
+    let known = [
+        "table", "columns", "person", "from", "to", "points", "landmark",
+    ];
     let params = Params::parse(uri.query(), &known)?;
     let points = params.number("points")?.unwrap_or(DEFAULT_CURVE_POINTS);
     if !(1..=MAX_CURVE_POINTS).contains(&points) {
@@ -545,10 +549,14 @@ async fn frame(
     let no_picture = || Problem::missing("a frame is N.jpg or N.png");
     let (frame, format, media_type) = frame_name(&name).ok_or_else(no_picture)?;
     let etag = format!("\"{id}-{name}-{}\"", width.unwrap_or_default());
-    let decoded = viewer.work(Work::Pictures, PICTURE_WITHIN, move |viewer, cancellation| {
-        let video = viewer.video(&id, cancellation)?;
-        picture(viewer, &video, frame, width, format, cancellation)
-    });
+    let decoded = viewer.work(
+        Work::Pictures,
+        PICTURE_WITHIN,
+        move |viewer, cancellation| {
+            let video = viewer.video(&id, cancellation)?;
+            picture(viewer, &video, frame, width, format, cancellation)
+        },
+    );
     Ok(tagged(&headers, media_type, &etag, decoded.await?))
 }
 
@@ -587,19 +595,33 @@ async fn thumbnail(
 ) -> Answer {
     Params::parse(uri.query(), &[])?;
     let etag = format!("\"{id}-thumbnail\"");
-    let decoded = viewer.work(Work::Pictures, PICTURE_WITHIN, move |viewer, cancellation| {
-        let video = viewer.video(&id, cancellation)?;
-        let persons = viewer.in_session(cancellation, |session| videos::persons(session, &video));
-        let persons = persons?;
-        let main = persons.iter().find(|person| Some(person.person) == video.main_person);
-        // A third into what is seen of the person, who has come into the picture by then.
-        let frame = main.map_or(0, |main| {
-            let seen = main.last_frame.saturating_sub(main.first_frame);
-            main.first_frame + (seen / 3).min(THUMBNAIL_WITHIN_FRAMES)
-        });
-        let width = Some(THUMBNAIL_WIDTH_PX);
-        picture(viewer, &video, frame, width, ImageFormat::Jpeg, cancellation)
-    });
+    let decoded = viewer.work(
+        Work::Pictures,
+        PICTURE_WITHIN,
+        move |viewer, cancellation| {
+            let video = viewer.video(&id, cancellation)?;
+            let persons =
+                viewer.in_session(cancellation, |session| videos::persons(session, &video));
+            let persons = persons?;
+            let main = persons
+                .iter()
+                .find(|person| Some(person.person) == video.main_person);
+            // A third into what is seen of the person, who has come into the picture by then.
+            let frame = main.map_or(0, |main| {
+                let seen = main.last_frame.saturating_sub(main.first_frame);
+                main.first_frame + (seen / 3).min(THUMBNAIL_WITHIN_FRAMES)
+            });
+            let width = Some(THUMBNAIL_WIDTH_PX);
+            picture(
+                viewer,
+                &video,
+                frame,
+                width,
+                ImageFormat::Jpeg,
+                cancellation,
+            )
+        },
+    );
     Ok(tagged(&headers, "image/jpeg", &etag, decoded.await?))
 }
 
@@ -658,7 +680,9 @@ async fn clip(
     whole.remove(axum::http::header::IF_NONE_MATCH);
     let mut response = file(&whole, made, MP4, &etag).map_err(|e| unreadable(&e))?;
     response.headers_mut().remove(axum::http::header::ETAG);
-    response.headers_mut().remove(axum::http::header::ACCEPT_RANGES);
+    response
+        .headers_mut()
+        .remove(axum::http::header::ACCEPT_RANGES);
     let name = format!("{}_{}-{}.mp4", stem(&video), stretch.from, stretch.to);
     as_download(&mut response, &name);
     Ok(response)
@@ -666,7 +690,8 @@ async fn clip(
 
 fn stem(video: &Video) -> &str {
     let stem = video.file_name.rsplit_once('.').map(|(stem, _)| stem);
-    stem.filter(|stem| !stem.is_empty()).unwrap_or(&video.file_name)
+    stem.filter(|stem| !stem.is_empty())
+        .unwrap_or(&video.file_name)
 }
 
 async fn table(State(viewer): Asked, Path(id): Path<String>, uri: Uri) -> Answer {
@@ -680,7 +705,11 @@ async fn table(State(viewer): Asked, Path(id): Path<String>, uri: Uri) -> Answer
             true => (table.name(), "frame, person, landmark_index"),
             false => (table.name(), "frame, person"),
         };
-        let of_person = if person.is_some() { " AND person = $person" } else { "" };
+        let of_person = if person.is_some() {
+            " AND person = $person"
+        } else {
+            ""
+        };
         let sql = format!(
             "-- param id text
 -- param sport text
@@ -727,7 +756,9 @@ async fn question(body: Body) -> Result<Question, Problem> {
 
 async fn ask(State(viewer): Asked, body: Body) -> Answer {
     let question = question(body).await?;
-    let answered = viewer.read(SQL_WITHIN, move |_, session| sql::answer(session, &question));
+    let answered = viewer.read(SQL_WITHIN, move |_, session| {
+        sql::answer(session, &question)
+    });
     Ok(json_body(&answered.await?))
 }
 
@@ -745,9 +776,23 @@ mod tests {
 
     #[test]
     fn names_of_pictures_are_numbers() {
-        assert_eq!(frame_name("17.jpg"), Some((17, ImageFormat::Jpeg, "image/jpeg")));
-        assert_eq!(frame_name("0.png"), Some((0, ImageFormat::Png, "image/png")));
-        for wrong in ["17", "17.gif", "-1.jpg", ".jpg", "1.2.jpg", "../17.jpg", "a.jpg"] {
+        assert_eq!(
+            frame_name("17.jpg"),
+            Some((17, ImageFormat::Jpeg, "image/jpeg"))
+        );
+        assert_eq!(
+            frame_name("0.png"),
+            Some((0, ImageFormat::Png, "image/png"))
+        );
+        for wrong in [
+            "17",
+            "17.gif",
+            "-1.jpg",
+            ".jpg",
+            "1.2.jpg",
+            "../17.jpg",
+            "a.jpg",
+        ] {
             assert_eq!(frame_name(wrong), None, "{wrong}");
         }
     }

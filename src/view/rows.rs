@@ -41,7 +41,10 @@ pub fn rows<T: DeserializeOwned>(
         return Ok(Vec::new());
     }
     let unexpected = |e: serde_json::Error| {
-        Problem::new(Kind::Failed, format!("the lake has rows of another shape ({e})"))
+        Problem::new(
+            Kind::Failed,
+            format!("the lake has rows of another shape ({e})"),
+        )
     };
     serde_json::from_slice(&bytes).map_err(unexpected)
 }
@@ -98,7 +101,11 @@ impl JsonRows {
                 let value = json_value(column, row);
                 match value {
                     Some(value) => Ok(value),
-                    None => formatter.value(row).try_to_string().map(Value::String).map_err(shown),
+                    None => formatter
+                        .value(row)
+                        .try_to_string()
+                        .map(Value::String)
+                        .map_err(shown),
                 }
             });
             let values = values.collect::<Result<Vec<_>, QueryError>>()?;
@@ -152,10 +159,9 @@ fn json_value(column: &ArrayRef, row: usize) -> Option<Value> {
         DataType::UInt32 => unsigned(column.as_primitive::<UInt32Type>().value(row).into()),
         DataType::UInt64 => unsigned(column.as_primitive::<UInt64Type>().value(row)),
         // The shortest digits that mean the value, not those of its neighbour in 64 bits.
-        DataType::Float32 => serde_json::from_str(
-            &column.as_primitive::<Float32Type>().value(row).to_string(),
-        )
-        .ok(),
+        DataType::Float32 => {
+            serde_json::from_str(&column.as_primitive::<Float32Type>().value(row).to_string()).ok()
+        }
         DataType::Float64 => {
             let value = column.as_primitive::<Float64Type>().value(row);
             serde_json::Number::from_f64(value).map(Value::Number)
@@ -177,9 +183,18 @@ mod tests {
     #[test]
     fn values_keep_what_they_are() {
         let columns: Vec<(&str, ArrayRef)> = vec![
-            ("n", Arc::new(Int64Array::from(vec![Some(7), None, Some(i64::MAX)]))),
-            ("f", Arc::new(Float32Array::from(vec![0.1, f32::NAN, f32::INFINITY]))),
-            ("d", Arc::new(Float64Array::from(vec![0.1, 1e300, f64::NAN]))),
+            (
+                "n",
+                Arc::new(Int64Array::from(vec![Some(7), None, Some(i64::MAX)])),
+            ),
+            (
+                "f",
+                Arc::new(Float32Array::from(vec![0.1, f32::NAN, f32::INFINITY])),
+            ),
+            (
+                "d",
+                Arc::new(Float64Array::from(vec![0.1, 1e300, f64::NAN])),
+            ),
             ("b", Arc::new(BooleanArray::from(vec![true, false, true]))),
             ("t", Arc::new(StringArray::from(vec!["<script>", "", "é"]))),
         ];
@@ -189,8 +204,20 @@ mod tests {
         assert_eq!(
             rows.rows,
             [
-                vec![json!(7), json!(0.1), json!(0.1), json!(true), json!("<script>")],
-                vec![json!(null), json!("NaN"), json!(1e300), json!(false), json!("")],
+                vec![
+                    json!(7),
+                    json!(0.1),
+                    json!(0.1),
+                    json!(true),
+                    json!("<script>")
+                ],
+                vec![
+                    json!(null),
+                    json!("NaN"),
+                    json!(1e300),
+                    json!(false),
+                    json!("")
+                ],
                 vec![
                     json!("9223372036854775807"),
                     json!("inf"),

@@ -35,11 +35,18 @@ impl Question {
             let text = match value {
                 Value::String(text) => text.clone(),
                 Value::Number(_) | Value::Bool(_) => value.to_string(),
-                _ => return Err(Problem::bad("values of params are texts, numbers, true or false")),
+                _ => {
+                    return Err(Problem::bad(
+                        "values of params are texts, numbers, true or false",
+                    ));
+                }
             };
             Ok((name.clone(), text))
         });
-        Ok(Query::new(self.sql.clone(), params.collect::<Result<_, _>>()?))
+        Ok(Query::new(
+            self.sql.clone(),
+            params.collect::<Result<_, _>>()?,
+        ))
     }
 }
 
@@ -52,15 +59,16 @@ pub fn answer(session: &Session, question: &Question) -> Result<Value, Problem> 
     let limit = question.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS);
     // One more tells whether there are more.
     let query = session.cut(question.query()?, limit as u64 + 1);
-    let (columns, rows) = session.read_as::<_, Problem>(&query, Format::Csv, |schema, batches| {
-        let mut rows = JsonRows::default();
-        for batch in batches {
-            if !rows.push(&batch, limit, MAX_BYTES)? {
-                break;
+    let (columns, rows) =
+        session.read_as::<_, Problem>(&query, Format::Csv, |schema, batches| {
+            let mut rows = JsonRows::default();
+            for batch in batches {
+                if !rows.push(&batch, limit, MAX_BYTES)? {
+                    break;
+                }
             }
-        }
-        Ok((columns_of(schema), rows))
-    })?;
+            Ok((columns_of(schema), rows))
+        })?;
     Ok(json!({
         "columns": columns,
         "row_count": rows.rows.len(),

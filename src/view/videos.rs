@@ -120,7 +120,10 @@ impl Video {
 
     /// Names this state of the video's rows.
     pub fn rows_key(&self) -> String {
-        format!("{}-{}-{}", self.video_id, self.config_hash, self.ingested_at)
+        format!(
+            "{}-{}-{}",
+            self.video_id, self.config_hash, self.ingested_at
+        )
     }
 
     fn source_facts(&self) -> SourceFacts<'_> {
@@ -256,7 +259,9 @@ impl Videos {
 
     /// A video of the newest snapshot that was seen, without a look at the lake.
     pub fn known(&self, id: &str) -> Option<Arc<Video>> {
-        lock(&self.newest).as_ref().and_then(|listing| listing.get(id))
+        lock(&self.newest)
+            .as_ref()
+            .and_then(|listing| listing.get(id))
     }
 }
 

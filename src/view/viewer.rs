@@ -145,7 +145,8 @@ impl Viewer {
     ) -> Result<R, Problem> {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned();
         let admitted = admitted.map_err(|_| {
-            Problem::new(Kind::Busy, "too many requests at once").with_remedy("ask again in a second")
+            Problem::new(Kind::Busy, "too many requests at once")
+                .with_remedy("ask again in a second")
         })?;
         let cancellation = self.cancellation.child();
         let guard = CancelOnDrop(cancellation.clone());
@@ -169,7 +170,10 @@ impl Viewer {
             let ended = tokio::task::spawn_blocking(run).await;
             ended.map_err(|e| {
                 // A panic has told of itself on the terminal.
-                Problem::new(Kind::Failed, format!("the request failed for a reason of its own ({e})"))
+                Problem::new(
+                    Kind::Failed,
+                    format!("the request failed for a reason of its own ({e})"),
+                )
             })?
         };
         let worked = tokio::time::timeout(limit, working).await;
@@ -237,14 +241,19 @@ impl Viewer {
     /// Times of a video's frames in the file's own seconds.
     pub fn file_times(&self, video: &Video, cancellation: &Cancellation) -> Result<Times, Problem> {
         let key = video.rows_key();
-        let known = lock(&self.times).iter().find(|(known, _)| *known == key).cloned();
+        let known = lock(&self.times)
+            .iter()
+            .find(|(known, _)| *known == key)
+            .cloned();
         if let Some((_, times)) = known {
             return Ok(times);
         }
         let read = |session: &Session| columns::times_secs(session, video);
         let times = self.in_session(cancellation, read)?;
         let factor = video.file_secs_per_real_sec();
-        let times = times.into_iter().map(|secs| MediaTime::from_secs(secs * factor));
+        let times = times
+            .into_iter()
+            .map(|secs| MediaTime::from_secs(secs * factor));
         let times: Times = Arc::new(times.collect());
         let mut kept = lock(&self.times);
         kept.push_back((key, Arc::clone(&times)));
@@ -286,7 +295,10 @@ impl Viewer {
                 if !self.files.is_same(path, &video.video_id, cancellation)? {
                     // It is known by now.
                     self.file_state(video).local()?;
-                    return Err(Problem::new(Kind::FileChanged, "the video file has changed"));
+                    return Err(Problem::new(
+                        Kind::FileChanged,
+                        "the video file has changed",
+                    ));
                 }
                 Ok(Footage {
                     path: path.into(),
@@ -309,7 +321,10 @@ impl Viewer {
         if let Some(path) = self.file_state(video).local()? {
             return match self.files.is_same(path, &video.video_id, cancellation)? {
                 true => Ok(ProxySource::OnDisk(path.into())),
-                false => Err(Problem::new(Kind::FileChanged, "the video file has changed")),
+                false => Err(Problem::new(
+                    Kind::FileChanged,
+                    "the video file has changed",
+                )),
             };
         }
         let id = std::slice::from_ref(&video.video_id);

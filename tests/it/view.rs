@@ -112,7 +112,12 @@ impl Viewer {
 
     fn json(&self, path: &str) -> Value {
         let answer = self.get(path);
-        assert_eq!(answer.status(), 200, "{path}: {}", answer.text().unwrap_or_default());
+        assert_eq!(
+            answer.status(),
+            200,
+            "{path}: {}",
+            answer.text().unwrap_or_default()
+        );
         answer.json().expect("JSON")
     }
 
@@ -144,7 +149,10 @@ impl Viewer {
         let mut answer = String::new();
         // A connection may be closed before all is read.
         let _ = stream.read_to_string(&mut answer);
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
         (status.unwrap_or(0), answer)
     }
 }
@@ -152,13 +160,19 @@ impl Viewer {
 fn floats(bytes: &[u8]) -> Vec<f32> {
     let (values, rest) = bytes.as_chunks::<4>();
     assert!(rest.is_empty());
-    values.iter().map(|four| f32::from_le_bytes(*four)).collect()
+    values
+        .iter()
+        .map(|four| f32::from_le_bytes(*four))
+        .collect()
 }
 
 fn doubles(bytes: &[u8]) -> Vec<f64> {
     let (values, rest) = bytes.as_chunks::<8>();
     assert!(rest.is_empty());
-    values.iter().map(|eight| f64::from_le_bytes(*eight)).collect()
+    values
+        .iter()
+        .map(|eight| f64::from_le_bytes(*eight))
+        .collect()
 }
 
 /// Bits of a frame's number that are painted, side by side.
@@ -178,7 +192,9 @@ fn painted_clip(path: &Path, frames: u32, codec: &[&str]) {
     make_clip(path, &arguments);
 }
 
-const WITH_B_FRAMES: [&str; 8] = ["-c:v", "libx264", "-bf", "3", "-g", "20", "-pix_fmt", "yuv420p"];
+const WITH_B_FRAMES: [&str; 8] = [
+    "-c:v", "libx264", "-bf", "3", "-g", "20", "-pix_fmt", "yuv420p",
+];
 
 /// The number that is painted on a picture, by the brightness in the middle of its bars.
 fn painted_number(brightness: impl Fn(u32) -> u8) -> u32 {
@@ -189,7 +205,9 @@ fn painted_number(brightness: impl Fn(u32) -> u8) -> u32 {
 }
 
 fn number_in_png(bytes: &[u8]) -> u32 {
-    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a PNG");
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
+        .read_info()
+        .expect("a PNG");
     let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
     let info = reader.next_frame(&mut pixels).expect("a picture");
     let row = info.line_size * (info.height as usize / 2);
@@ -223,7 +241,13 @@ fn one_browser_is_let_in_by_the_token_and_stays_in_by_its_cookie() {
     fixture(folder.path());
     let mut viewer = Viewer::start(folder.path(), &["red.mp4"]);
     assert!(viewer.url.contains("/?token=") && viewer.url.contains("#video="));
-    for path in ["/", "/api/lake", "/api/videos", "/assets/index.html", "/api/nothing"] {
+    for path in [
+        "/",
+        "/api/lake",
+        "/api/videos",
+        "/assets/index.html",
+        "/api/nothing",
+    ] {
         assert_eq!(viewer.get(path).status(), 403, "{path}");
     }
     for token in ["", "0", &"0".repeat(64)] {
@@ -233,8 +257,14 @@ fn one_browser_is_let_in_by_the_token_and_stays_in_by_its_cookie() {
     let answer = viewer.client.get(&viewer.url).send().expect("an answer");
     assert_eq!(answer.status(), 303);
     assert_eq!(answer.headers()["location"], "/");
-    let cookie = answer.headers()["set-cookie"].to_str().expect("a text").to_owned();
-    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/"), "{cookie}");
+    let cookie = answer.headers()["set-cookie"]
+        .to_str()
+        .expect("a text")
+        .to_owned();
+    assert!(
+        cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/"),
+        "{cookie}"
+    );
     // Whoever reads the address over somebody's shoulder comes too late.
     let again = viewer.client.get(&viewer.url).send().expect("an answer");
     assert_eq!(again.status(), 403);
@@ -243,8 +273,13 @@ fn one_browser_is_let_in_by_the_token_and_stays_in_by_its_cookie() {
     assert_eq!(viewer.get("/api/lake").status(), 200);
     let page = viewer.get("/");
     assert_eq!(page.status(), 200);
-    let policy = page.headers()["content-security-policy"].to_str().expect("a text");
-    assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .expect("a text");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self';"),
+        "{policy}"
+    );
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(page.headers()["x-content-type-options"], "nosniff");
     assert!(!page.headers().contains_key("access-control-allow-origin"));
@@ -290,7 +325,10 @@ fn other_hosts_other_sites_and_other_methods_are_refused() {
     ] {
         let (status, answer) = request(&own, more);
         assert!([400, 403].contains(&status), "{more}: {answer}");
-        assert!(!answer.to_lowercase().contains("access-control"), "{answer}");
+        assert!(
+            !answer.to_lowercase().contains("access-control"),
+            "{answer}"
+        );
     }
     let absolute = format!(
         "GET http://evil.example/api/lake HTTP/1.1\r\nHost: {own}\r\nCookie: {}\r\nConnection: close\r\n\r\n",
@@ -301,7 +339,10 @@ fn other_hosts_other_sites_and_other_methods_are_refused() {
         let answer = viewer.send(method.clone(), "/api/videos", &[], None);
         assert_eq!(answer.status(), 405, "{method}");
     }
-    assert_eq!(viewer.send(Method::HEAD, "/api/videos", &[], None).status(), 200);
+    assert_eq!(
+        viewer.send(Method::HEAD, "/api/videos", &[], None).status(),
+        200
+    );
     assert_eq!(viewer.get("/api/lake").status(), 200);
 }
 
@@ -318,7 +359,10 @@ fn rows_come_as_the_lake_has_them() {
     assert_eq!(entry["file_name"], "red.mp4");
     assert_eq!(entry["frame_count"], CLIP_FRAMES);
     assert_eq!(entry["pose_share"], 0.9);
-    assert_eq!(entry["quality"], json!({"good": 27, "partial": 0, "poor": 0, "no_pose": 3}));
+    assert_eq!(
+        entry["quality"],
+        json!({"good": 27, "partial": 0, "poor": 0, "no_pose": 3})
+    );
     assert_eq!(entry["file"]["state"], "source");
     let video = viewer.video();
     let detail = viewer.json(&video);
@@ -326,15 +370,29 @@ fn rows_come_as_the_lake_has_them() {
     assert_eq!(detail["has_filtered"], false);
     assert_eq!(detail["landmarks"].as_array().map(Vec::len), Some(33));
     let columns = detail["columns"].as_array().expect("a list");
-    let knee = columns.iter().find(|c| c["column"] == "left_knee_deg").expect("a column");
-    assert_eq!((&knee["unit"], &knee["side"]), (&json!("degrees"), &json!("left")));
-    assert!(columns.iter().all(|column| !column["table"].as_str().expect("a name").contains("filtered")));
+    let knee = columns
+        .iter()
+        .find(|c| c["column"] == "left_knee_deg")
+        .expect("a column");
+    assert_eq!(
+        (&knee["unit"], &knee["side"]),
+        (&json!("degrees"), &json!("left"))
+    );
+    assert!(columns.iter().all(|column| {
+        !column["table"]
+            .as_str()
+            .expect("a name")
+            .contains("filtered")
+    }));
 
     let times = doubles(&viewer.bytes(&format!("{video}/times")));
     assert_eq!(times.len() as u64, 2 * CLIP_FRAMES);
     for (frame, pair) in times.chunks(2).enumerate() {
         let secs = frame as f64 / 30.0;
-        assert!((pair[0] - secs).abs() < 1e-6 && (pair[1] - secs).abs() < 1e-6, "{frame}");
+        assert!(
+            (pair[0] - secs).abs() < 1e-6 && (pair[1] - secs).abs() < 1e-6,
+            "{frame}"
+        );
     }
 
     let values = floats(&viewer.bytes(&format!("{video}/landmarks?from=5&to=12")));
@@ -371,13 +429,19 @@ fn rows_come_as_the_lake_has_them() {
     assert_eq!(series["values"][4].as_f64(), Some(f64::from(x)));
     let thin = viewer.json(&format!("{path}&points=3"));
     assert_eq!(thin["is_thinned"], true);
-    let frames = thin["series"][0]["frames"].as_array().expect("a list").len();
+    let frames = thin["series"][0]["frames"]
+        .as_array()
+        .expect("a list")
+        .len();
     assert!((6..=12).contains(&frames), "{frames}");
     let marks = viewer.json(&format!("{video}/marks"));
     assert!(marks["left_right_swap"].is_array() && marks["bone_length_jump"].is_array());
 
     let csv = viewer.get(&format!("{video}/table.csv?table=metrics&from=3&to=4"));
-    let disposition = csv.headers()["content-disposition"].to_str().expect("a text").to_owned();
+    let disposition = csv.headers()["content-disposition"]
+        .to_str()
+        .expect("a text")
+        .to_owned();
     assert!(disposition.starts_with("attachment; filename=\"red_metrics.csv\""));
     let sql = "select * from metrics where frame between 3 and 4 order by frame, person";
     let query = posedata(folder.path(), &["query", "-e", sql, "--format", "csv"]);
@@ -398,7 +462,10 @@ fn filtered_rows_are_there_when_they_are_made() {
     assert_eq!(viewer.json(&video)["has_filtered"], true);
     assert_eq!(viewer.bytes(&path).len(), 30 * 33 * 3 * 4);
     let path = format!("{video}/curve?table=metrics_filtered&columns=left_knee_deg,right_knee_deg");
-    assert_eq!(viewer.json(&path)["series"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        viewer.json(&path)["series"].as_array().map(Vec::len),
+        Some(2)
+    );
 }
 
 #[test]
@@ -429,7 +496,11 @@ fn files_come_in_the_parts_that_are_asked_for() {
         assert_eq!(answer.status(), 206, "{range}");
         let told = format!("bytes {first}-{last}/{size}");
         assert_eq!(answer.headers()["content-range"], told, "{range}");
-        assert_eq!(answer.bytes().expect("bytes"), content[first..=last], "{range}");
+        assert_eq!(
+            answer.bytes().expect("bytes"),
+            content[first..=last],
+            "{range}"
+        );
     }
     let behind = part(&format!("bytes={size}-"), &[]);
     assert_eq!(behind.status(), 416);
@@ -459,7 +530,9 @@ fn every_frame_is_the_one_that_was_asked_for() {
         lake_of(&folder, &clip);
         let viewer = Viewer::enter(&folder, &[]);
         let video = viewer.video();
-        let count = viewer.json(&video)["frame_count"].as_u64().expect("a number") as u32;
+        let count = viewer.json(&video)["frame_count"]
+            .as_u64()
+            .expect("a number") as u32;
         // AVI has a picture for each tick of its clock.
         assert!(count >= FRAMES, "{name}");
         let painted = numbers_in_video(&clip);
@@ -471,7 +544,10 @@ fn every_frame_is_the_one_that_was_asked_for() {
             let number = painted[frame as usize].0;
             assert_eq!(number_in_png(&picture), number, "{name}: frame {frame}");
         }
-        assert_eq!(viewer.get(&format!("{video}/frames/{count}.png")).status(), 404);
+        assert_eq!(
+            viewer.get(&format!("{video}/frames/{count}.png")).status(),
+            404
+        );
         let small = viewer.bytes(&format!("{video}/frames/3.jpg?width=64"));
         assert!(small.starts_with(&[0xff, 0xd8]));
         let thumbnail = viewer.get(&format!("{video}/thumbnail.jpg"));
@@ -490,11 +566,18 @@ fn a_proxy_has_every_frame_at_its_time() {
     let video = viewer.video();
     let file = &viewer.json(&video)["file"];
     assert_eq!(file["state"], "proxy");
-    assert!(file["message"].as_str().is_some_and(|text| text.contains("Matroska")));
+    assert!(
+        file["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("Matroska"))
+    );
     assert_eq!(viewer.get(&format!("{video}/video")).status(), 409);
     let early = viewer.get(&format!("{video}/proxy.mp4"));
     assert_eq!(early.status(), 409);
-    assert_eq!(early.json::<Value>().expect("JSON")["error"]["kind"], "proxy_not_ready");
+    assert_eq!(
+        early.json::<Value>().expect("JSON")["error"]["kind"],
+        "proxy_not_ready"
+    );
     let status = format!("{video}/proxy");
     assert_eq!(viewer.json(&status)["state"], "none");
     let started = viewer.send(Method::POST, &status, &[], None);
@@ -517,7 +600,10 @@ fn a_proxy_has_every_frame_at_its_time() {
     for (frame, (proxied, source)) in proxied.iter().zip(&source).enumerate() {
         assert_eq!(proxied.0, frame as u32, "frame {frame}");
         assert_eq!(source.0, frame as u32, "frame {frame}");
-        assert!((proxied.1 - (source.1 - 0.0)).abs() < 1.0 / 90_000.0, "frame {frame}");
+        assert!(
+            (proxied.1 - (source.1 - 0.0)).abs() < 1.0 / 90_000.0,
+            "frame {frame}"
+        );
         assert!((proxied.1 - times[2 * frame]).abs() < 1e-9, "frame {frame}");
     }
     // It is there for the next viewer too.
@@ -536,8 +622,14 @@ fn a_clip_has_the_stretch_that_was_marked() {
     let video = viewer.video();
     let answer = viewer.get(&format!("{video}/clip.mp4?from=41&to=57&skeleton=no"));
     assert_eq!(answer.status(), 200);
-    let disposition = answer.headers()["content-disposition"].to_str().expect("a text").to_owned();
-    assert!(disposition.starts_with("attachment; filename=\"it_s__b__41-57.mp4\""), "{disposition}");
+    let disposition = answer.headers()["content-disposition"]
+        .to_str()
+        .expect("a text")
+        .to_owned();
+    assert!(
+        disposition.starts_with("attachment; filename=\"it_s__b__41-57.mp4\""),
+        "{disposition}"
+    );
     let plain = folder.path().join("plain.mp4");
     fs::write(&plain, answer.bytes().expect("bytes")).expect("room");
     let source = numbers_in_video(&clip);
@@ -547,10 +639,22 @@ fn a_clip_has_the_stretch_that_was_marked() {
         assert!((secs - expected).abs() < 1e-4, "{secs} for {expected}");
     }
     let drawn = folder.path().join("drawn.mp4");
-    fs::write(&drawn, viewer.bytes(&format!("{video}/clip.mp4?from=41&to=57"))).expect("room");
+    fs::write(
+        &drawn,
+        viewer.bytes(&format!("{video}/clip.mp4?from=41&to=57")),
+    )
+    .expect("room");
     assert_eq!(numbers_in_video(&drawn).len(), 17);
-    assert_ne!(fs::read(&drawn).expect("a clip"), fs::read(&plain).expect("a clip"));
-    assert_eq!(viewer.get(&format!("{video}/clip.mp4?from=5&to=90")).status(), 404);
+    assert_ne!(
+        fs::read(&drawn).expect("a clip"),
+        fs::read(&plain).expect("a clip")
+    );
+    assert_eq!(
+        viewer
+            .get(&format!("{video}/clip.mp4?from=5&to=90"))
+            .status(),
+        404
+    );
 }
 
 #[test]
@@ -571,12 +675,20 @@ fn files_that_are_gone_changed_or_moved_are_told() {
     assert_eq!(state(&viewer, &check), "changed");
     let changed = viewer.get(&format!("{video}/video"));
     assert_eq!(changed.status(), 409);
-    assert_eq!(changed.json::<Value>().expect("JSON")["error"]["kind"], "file_changed");
+    assert_eq!(
+        changed.json::<Value>().expect("JSON")["error"]["kind"],
+        "file_changed"
+    );
     assert_eq!(viewer.get(&format!("{video}/frames/0.jpg")).status(), 409);
     fs::remove_file(&home).expect("a file");
     let file = viewer.json(&video)["file"].clone();
     assert_eq!(file["state"], "missing");
-    assert!(file["remedy"].as_str().is_some_and(|text| text.contains("--videos DIR")), "{file}");
+    assert!(
+        file["remedy"]
+            .as_str()
+            .is_some_and(|text| text.contains("--videos DIR")),
+        "{file}"
+    );
     // Rows do not need it.
     assert_eq!(viewer.get(&format!("{video}/landmarks")).status(), 200);
     let moved = folder.path().join("moved");
@@ -594,18 +706,45 @@ fn sql_is_answered_within_limits_and_never_leaves_the_lake() {
     fs::write(folder.path().join("secret.csv"), "word\nnot-to-be-seen\n").expect("room");
     let viewer = Viewer::enter(folder.path(), &[]);
     let ask = |sql: &str| viewer.query(&json!({ "sql": sql }));
-    let (status, answer) = ask("select frame, quality, mean_visibility from metrics where frame in (8, 9) order by frame;");
+    let (status, answer) = ask(
+        "select frame, quality, mean_visibility from metrics where frame in (8, 9) order by frame;",
+    );
     assert_eq!(status, 200);
-    assert_eq!(answer["rows"], json!([[8, "good", 1.0], [9, "no_pose", null]]));
-    assert_eq!(answer["columns"][1], json!({"name": "quality", "type": "Utf8", "is_number": false}));
-    let (_, cut) = viewer.query(&json!({ "sql": "select frame from metrics order by frame", "limit": 7 }));
-    assert_eq!((&cut["row_count"], &cut["is_cut"]), (&json!(7), &json!(true)));
+    assert_eq!(
+        answer["rows"],
+        json!([[8, "good", 1.0], [9, "no_pose", null]])
+    );
+    assert_eq!(
+        answer["columns"][1],
+        json!({"name": "quality", "type": "Utf8", "is_number": false})
+    );
+    let (_, cut) =
+        viewer.query(&json!({ "sql": "select frame from metrics order by frame", "limit": 7 }));
+    assert_eq!(
+        (&cut["row_count"], &cut["is_cut"]),
+        (&json!(7), &json!(true))
+    );
     assert_eq!(cut["rows"][6], json!([6]));
-    let (_, odd) = ask("select 9007199254740993::BIGINT, 'nan'::DOUBLE, 1::DECIMAL(4,2), date '2026-01-31', [1, 2], null");
-    assert_eq!(odd["rows"][0], json!(["9007199254740993", "NaN", "1.00", "2026-01-31", "[1, 2]", null]));
+    let (_, odd) = ask(
+        "select 9007199254740993::BIGINT, 'nan'::DOUBLE, 1::DECIMAL(4,2), date '2026-01-31', [1, 2], null",
+    );
+    assert_eq!(
+        odd["rows"][0],
+        json!([
+            "9007199254740993",
+            "NaN",
+            "1.00",
+            "2026-01-31",
+            "[1, 2]",
+            null
+        ])
+    );
     let shipped = viewer.json("/api/queries");
     let queries = shipped["queries"].as_array().expect("a list");
-    let velocity = queries.iter().find(|query| query["name"] == "velocity").expect("a query");
+    let velocity = queries
+        .iter()
+        .find(|query| query["name"] == "velocity")
+        .expect("a query");
     let params = json!({ "landmark": "left_wrist" });
     let (status, answer) = viewer.query(&json!({ "sql": velocity["sql"], "params": params }));
     assert_eq!(status, 200, "{answer}");
@@ -636,13 +775,22 @@ fn sql_is_answered_within_limits_and_never_leaves_the_lake() {
         assert!(!answer.to_string().contains("not-to-be-seen"), "{answer}");
         assert!(!answer.to_string().contains("root:"), "{answer}");
     }
-    for body in ["", "{}", "[]", "{\"sql\": 1}", "{\"sql\": \"select 1\", \"path\": \"x\"}"] {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "{\"sql\": 1}",
+        "{\"sql\": \"select 1\", \"path\": \"x\"}",
+    ] {
         let answer = viewer.send(Method::POST, "/api/query", &[], Some(body.into()));
         assert_eq!(answer.status(), 400, "{body}");
     }
     let long = json!({ "sql": "x".repeat(100_000) });
     assert_eq!(viewer.query(&long).0, 413);
-    assert_eq!(posedata(folder.path(), &["lake", "check"]).status.code(), Some(0));
+    assert_eq!(
+        posedata(folder.path(), &["lake", "check"]).status.code(),
+        Some(0)
+    );
 }
 
 #[test]
@@ -663,13 +811,16 @@ fn results_are_bounded_and_queries_end_with_who_asked() {
     let csv = viewer.send(Method::POST, "/api/query.csv", &[], body);
     assert_eq!(csv.text().expect("a text"), "one\n1\n");
     // Nobody waits for these, which would take for ever; each of the workers would be held by one.
-    let endless = json!({ "sql": "select sum(a.range * b.range) from range(10000000) a, range(10000000) b" });
+    let endless =
+        json!({ "sql": "select sum(a.range * b.range) from range(10000000) a, range(10000000) b" });
     let endless = endless.to_string();
     for _ in 0..12 {
         let mut stream = TcpStream::connect(("127.0.0.1", viewer.port)).expect("a connection");
         let request = format!(
             "POST /api/query HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nCookie: {}\r\nContent-Length: {}\r\n\r\n{endless}",
-            viewer.port, viewer.cookie, endless.len()
+            viewer.port,
+            viewer.cookie,
+            endless.len()
         );
         stream.write_all(request.as_bytes()).expect("sent");
         drop(stream);
@@ -774,16 +925,26 @@ fn many_requests_and_half_open_ones_do_not_stop_the_viewer() {
             })
         });
         let requests: Vec<_> = requests.collect();
-        requests.into_iter().map(|request| request.join().expect("an answer")).collect()
+        requests
+            .into_iter()
+            .map(|request| request.join().expect("an answer"))
+            .collect()
     });
-    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [200, 429].contains(status)),
+        "{statuses:?}"
+    );
     assert!(statuses.contains(&200));
     assert_eq!(viewer.get("/api/lake").status(), 200);
     // More than there is room for; each holds a place until its time is over.
     let half_open: Vec<TcpStream> = (0..80)
         .map(|i| {
             let mut stream = TcpStream::connect(("127.0.0.1", viewer.port)).expect("a connection");
-            let begun: &[u8] = if i % 2 == 0 { b"" } else { b"GET /api/lake HTTP/1.1\r\nHo" };
+            let begun: &[u8] = if i % 2 == 0 {
+                b""
+            } else {
+                b"GET /api/lake HTTP/1.1\r\nHo"
+            };
             stream.write_all(begun).expect("sent");
             stream
         })
@@ -791,7 +952,10 @@ fn many_requests_and_half_open_ones_do_not_stop_the_viewer() {
     assert_eq!(viewer.get("/api/lake").status(), 200);
     drop(half_open);
     // Heads without end, and lines that are no HTTP.
-    let (status, _) = viewer.raw(&format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)));
+    let (status, _) = viewer.raw(&format!(
+        "GET / HTTP/1.1\r\nX: {}\r\n\r\n",
+        "x".repeat(1 << 20)
+    ));
     assert!([0, 400, 431].contains(&status), "{status}");
     let (status, _) = viewer.raw("\u{16}\u{3}\u{1}\r\n\r\n");
     assert!([0, 400].contains(&status), "{status}");
@@ -830,7 +994,10 @@ fn an_ingest_and_a_second_viewer_are_not_hindered() {
         }
         let videos = asking.join().expect("all videos");
         assert!(videos["snapshot"].as_u64() > before["snapshot"].as_u64());
-        assert_eq!(videos["videos"][0]["file_name"], "<script>alert(1)<_script>.mp4");
+        assert_eq!(
+            videos["videos"][0]["file_name"],
+            "<script>alert(1)<_script>.mp4"
+        );
     });
     let listed = first.get("/api/videos");
     assert_eq!(listed.headers()["content-type"], "application/json");
@@ -848,7 +1015,9 @@ fn a_signal_ends_the_viewer_whatever_goes_on() {
         let endless = "{\"sql\": \"select sum(a.range * b.range) from range(10000000) a, range(10000000) b\"}";
         let request = format!(
             "POST /api/query HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nCookie: {}\r\nContent-Length: {}\r\n\r\n{endless}",
-            viewer.port, viewer.cookie, endless.len()
+            viewer.port,
+            viewer.cookie,
+            endless.len()
         );
         asking.write_all(request.as_bytes()).expect("sent");
         let id = viewer.child.id().to_string();
@@ -869,7 +1038,10 @@ fn what_is_wrong_with_the_lake_is_told_before_there_is_a_page() {
     fixture(folder.path());
     for (arguments, told) in [
         (&["nobody.mp4"][..], "nobody.mp4"),
-        (&["--videos", "nowhere"], "--videos is a folder that is there"),
+        (
+            &["--videos", "nowhere"],
+            "--videos is a folder that is there",
+        ),
         (&["--host", "192.0.2.1"], "cannot listen at 192.0.2.1"),
     ] {
         let arguments = [&["view", "--no-open", "--port", "0"], arguments].concat();
@@ -888,7 +1060,12 @@ fn what_is_wrong_with_the_lake_is_told_before_there_is_a_page() {
 /// Where a proxy of a clip that shares times with itself lies.
 fn cached_proxies(folder: &Path) -> Vec<PathBuf> {
     let found = fs::read_dir(folder.join("cache/posedata/proxies"));
-    found.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    found
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
 }
 
 #[test]
@@ -900,11 +1077,18 @@ fn a_proxy_that_nobody_waits_for_leaves_nothing() {
     // Any video may have one.
     viewer.send(Method::POST, &format!("{video}/proxy"), &[], None);
     let id = viewer.child.id().to_string();
-    Command::new("kill").args(["-s", "INT", &id]).status().expect("kill");
+    Command::new("kill")
+        .args(["-s", "INT", &id])
+        .status()
+        .expect("kill");
     viewer.child.wait().expect("an end");
     // All of it, or nothing.
     for proxy in cached_proxies(folder.path()) {
-        assert!(proxy.extension().is_some_and(|ending| ending == "mp4"), "{}", proxy.display());
+        assert!(
+            proxy.extension().is_some_and(|ending| ending == "mp4"),
+            "{}",
+            proxy.display()
+        );
         assert_eq!(numbers_in_video(&proxy).len() as u64, CLIP_FRAMES);
     }
 }
