@@ -25,7 +25,7 @@ use super::problem::{Kind, Problem};
 use super::rows::query;
 use super::sql::{self, Question};
 use super::videos::{self, Video};
-use super::viewer::{Viewer, Work};
+use super::viewer::{Known, Viewer, Work};
 use super::{detail, examples, pages};
 use crate::lake::FORMAT_VERSION;
 use crate::plot::Quantity;
@@ -159,7 +159,7 @@ async fn one_video(
 
 async fn check(State(viewer): Asked, Path(id): Path<String>, uri: Uri) -> Answer {
     Params::parse(uri.query(), &[])?;
-    let state = viewer.work(Work::Pictures, FILE_WITHIN, move |viewer, cancellation| {
+    let state = viewer.work(Work::WholeFile, FILE_WITHIN, move |viewer, cancellation| {
         let video = viewer.video(&id, cancellation)?;
         let state = viewer.file_state(&video);
         if let Ok(Some(path)) = state.local() {
@@ -550,41 +550,55 @@ async fn frame(
     let (frame, format, media_type) = frame_name(&name).ok_or_else(no_picture)?;
     let etag = format!("\"{id}-{name}-{}\"", width.unwrap_or_default());
     let decoded = viewer.work(
-        Work::Pictures,
+        Work::Picture,
         PICTURE_WITHIN,
         move |viewer, cancellation| {
             let video = viewer.video(&id, cancellation)?;
-            picture(viewer, &video, frame, width, format, cancellation)
+            let still = Still {
+                frame,
+                max_width_px: width,
+                format,
+                known: Known::ByContent,
+            };
+            still.of(&video, viewer, cancellation)
         },
     );
     Ok(tagged(&headers, media_type, &etag, decoded.await?))
 }
 
-fn picture(
-    viewer: &Viewer,
-    video: &Video,
+/// One picture of a video.
+struct Still {
     frame: u64,
     max_width_px: Option<u32>,
     format: ImageFormat,
-    cancellation: &Cancellation,
-) -> Result<Bytes, Problem> {
-    let no_frame = || {
-        let last = video.last_frame();
-        Problem::missing(format!("the video's last frame is {last}"))
-    };
-    if frame >= video.frame_count {
-        return Err(no_frame());
+    known: Known,
+}
+
+impl Still {
+    fn of(
+        self,
+        video: &Video,
+        viewer: &Viewer,
+        cancellation: &Cancellation,
+    ) -> Result<Bytes, Problem> {
+        let no_frame = || {
+            let last = video.last_frame();
+            Problem::missing(format!("the video's last frame is {last}"))
+        };
+        if self.frame >= video.frame_count {
+            return Err(no_frame());
+        }
+        let footage = viewer.footage(video, self.known, cancellation)?;
+        let wanted = Wanted {
+            video_id: video.video_id.clone(),
+            path: footage.path,
+            frame: self.frame,
+            max_width_px: self.max_width_px,
+            format: self.format,
+        };
+        let picture = viewer.pictures.get(&wanted, &footage.times, cancellation)?;
+        picture.ok_or_else(no_frame)
     }
-    let footage = viewer.footage(video, cancellation)?;
-    let wanted = Wanted {
-        video_id: video.video_id.clone(),
-        path: footage.path,
-        frame,
-        max_width_px,
-        format,
-    };
-    let picture = viewer.pictures.get(&wanted, &footage.times, cancellation)?;
-    picture.ok_or_else(no_frame)
 }
 
 async fn thumbnail(
@@ -596,7 +610,7 @@ async fn thumbnail(
     Params::parse(uri.query(), &[])?;
     let etag = format!("\"{id}-thumbnail\"");
     let decoded = viewer.work(
-        Work::Pictures,
+        Work::Picture,
         PICTURE_WITHIN,
         move |viewer, cancellation| {
             let video = viewer.video(&id, cancellation)?;
@@ -611,15 +625,13 @@ async fn thumbnail(
                 let seen = main.last_frame.saturating_sub(main.first_frame);
                 main.first_frame + (seen / 3).min(THUMBNAIL_WITHIN_FRAMES)
             });
-            let width = Some(THUMBNAIL_WIDTH_PX);
-            picture(
-                viewer,
-                &video,
+            let still = Still {
                 frame,
-                width,
-                ImageFormat::Jpeg,
-                cancellation,
-            )
+                max_width_px: Some(THUMBNAIL_WIDTH_PX),
+                format: ImageFormat::Jpeg,
+                known: Known::BySize,
+            };
+            still.of(&video, viewer, cancellation)
         },
     );
     Ok(tagged(&headers, "image/jpeg", &etag, decoded.await?))
@@ -657,10 +669,10 @@ async fn clip(
         "no" => Drawn::Nothing,
         _ => Drawn::Skeletons,
     };
-    let made = viewer.work(Work::Pictures, FILE_WITHIN, move |viewer, cancellation| {
+    let made = viewer.work(Work::WholeFile, FILE_WITHIN, move |viewer, cancellation| {
         let video = viewer.video(&id, cancellation)?;
         let stretch = params.stretch(&video, MAX_CLIP_FRAMES)?;
-        let footage = viewer.footage(&video, cancellation)?;
+        let footage = viewer.footage(&video, Known::ByContent, cancellation)?;
         let made = make_clip(
             &viewer.gate,
             &video,

@@ -28,14 +28,17 @@ use crate::video::proxy_times;
 pub const WORKERS: usize = 6;
 /// Requests that wait for a worker.
 const WAITING: usize = 32;
-/// Requests that decode or encode video at one time.
+/// Requests that decode pictures at one time.
 const DECODING: usize = 2;
+/// Requests that read or write files as a whole at one time.
+const LONG_WORKERS: usize = 2;
 /// Part of the memory limit for columns that are kept: a sixteenth.
 const KEPT_SHARE: u64 = 16;
 /// More columns than this are of no use.
 const MOST_KEPT_BYTES: u64 = 256 << 20;
 /// Videos whose times are kept.
 const KEPT_TIMES: usize = 8;
+
 /// What a viewer is started with.
 pub struct ViewConfig {
     /// Opens a session over the lake.
@@ -58,20 +61,29 @@ pub struct ViewConfig {
 
 /// What all requests share.
 pub struct Viewer {
+    /// Who may ask.
     pub access: Access,
+    /// The lake's address, for people.
     pub lake: String,
+    /// Of the whole process.
     pub memory_limit_bytes: u64,
+    /// The way to the lake.
     pub gate: Arc<Gate>,
+    /// What the lake has.
     pub videos: Videos,
+    /// Where the videos' files are.
     pub files: Files,
-    pub columns: Columns,
+    columns: Columns,
     times: Mutex<VecDeque<(String, Times)>>,
+    /// Single frames.
     pub pictures: Pictures,
+    /// Stand-ins of files that browsers cannot play.
     pub proxies: Arc<Proxies>,
     /// Requests that are worked for or wait.
     admitted: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
+    long_workers: Arc<Semaphore>,
     cancellation: Cancellation,
 }
 
@@ -83,8 +95,19 @@ pub type Times = Arc<Vec<MediaTime>>;
 pub enum Work {
     /// Rows, files' names.
     Rows,
-    /// Pictures are decoded or encoded.
-    Pictures,
+    /// A picture is decoded.
+    Picture,
+    /// A file is read as a whole, or a clip is made.
+    WholeFile,
+}
+
+/// How a video's file is known to be the one that was ingested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// By its size: enough for a thumbnail, of which a list has many.
+    BySize,
+    /// By its content: rows of one video on pictures of another would be worse than nothing.
+    ByContent,
 }
 
 /// Calls work off that nobody waits for.
@@ -131,6 +154,7 @@ impl Viewer {
             admitted: Arc::new(Semaphore::new(WORKERS + WAITING)),
             workers: Arc::new(Semaphore::new(WORKERS)),
             decoders: Arc::new(Semaphore::new(DECODING)),
+            long_workers: Arc::new(Semaphore::new(LONG_WORKERS)),
             cancellation,
         }))
     }
@@ -153,7 +177,8 @@ impl Viewer {
         let working = async {
             let needed = match kind {
                 Work::Rows => &self.workers,
-                Work::Pictures => &self.decoders,
+                Work::Picture => &self.decoders,
+                Work::WholeFile => &self.long_workers,
             };
             let place = Arc::clone(needed).acquire_owned().await;
             let place = place.map_err(|_| Problem::cancelled())?;
@@ -287,29 +312,43 @@ impl Viewer {
     }
 
     /// A file to take pictures from: the video's own, or its proxy where that lies elsewhere.
-    pub fn footage(&self, video: &Video, cancellation: &Cancellation) -> Result<Footage, Problem> {
+    ///
+    /// # Errors
+    /// When the file is gone or has changed, or the proxy is not made.
+    pub fn footage(
+        &self,
+        video: &Video,
+        known: Known,
+        cancellation: &Cancellation,
+    ) -> Result<Footage, Problem> {
         let state = self.file_state(video);
         let times = self.file_times(video, cancellation)?;
-        match state.local()? {
-            Some(path) => {
-                if !self.files.is_same(path, &video.video_id, cancellation)? {
-                    // It is known by now.
-                    self.file_state(video).local()?;
-                    return Err(Problem::new(
-                        Kind::FileChanged,
-                        "the video file has changed",
-                    ));
-                }
-                Ok(Footage {
-                    path: path.into(),
-                    times,
-                })
-            }
-            None => Ok(Footage {
+        let Some(path) = state.local()? else {
+            return Ok(Footage {
                 path: self.proxies.get(video)?,
                 times: Arc::new(proxy_times(&times)),
-            }),
+            });
+        };
+        if known == Known::ByContent {
+            self.check_content(path, video, cancellation)?;
         }
+        Ok(Footage {
+            path: path.into(),
+            times,
+        })
+    }
+
+    fn check_content(
+        &self,
+        path: &Path,
+        video: &Video,
+        cancellation: &Cancellation,
+    ) -> Result<(), Problem> {
+        if self.files.is_same(path, &video.video_id, cancellation)? {
+            return Ok(());
+        }
+        let changed = FileState::Changed { path: path.into() };
+        changed.local().map(drop)
     }
 
     /// The file that a proxy is made of; one that lies elsewhere is fetched, and goes with the value.
@@ -319,13 +358,8 @@ impl Viewer {
         cancellation: &Cancellation,
     ) -> Result<ProxySource, Problem> {
         if let Some(path) = self.file_state(video).local()? {
-            return match self.files.is_same(path, &video.video_id, cancellation)? {
-                true => Ok(ProxySource::OnDisk(path.into())),
-                false => Err(Problem::new(
-                    Kind::FileChanged,
-                    "the video file has changed",
-                )),
-            };
+            self.check_content(path, video, cancellation)?;
+            return Ok(ProxySource::OnDisk(path.into()));
         }
         let id = std::slice::from_ref(&video.video_id);
         let source = self.gate.alone(cancellation, |lake| {
