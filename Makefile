@@ -19,8 +19,9 @@ DESTDIR ?=
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
     libopencv-imgcodecs-dev libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
     libswscale-dev nasm python3 python3-pip ca-certificates
-# The tests make clips with FFmpeg, and read datasets with Python packages of their own.
-TEST_PACKAGES := ffmpeg python3-venv postgresql curl
+# The tests make clips with FFmpeg, read datasets with Python packages of their own, and look at the
+# viewer's page with a real browser.
+TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
 .PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers
 
@@ -42,17 +43,25 @@ SDKS := $(INTEROP)/sdks/.ready
 TENSORBOARD := $(INTEROP)/tensorboard/.ready
 # Lakes on S3 are tested with a real store of objects.
 SEAWEEDFS := $(INTEROP)/seaweedfs/.ready
+# The viewer's page is driven in Chromium.
+BROWSER := $(INTEROP)/browser/.ready
 
 check: system-packages duckdb ## Check quickly: formatting, lints, unit tests
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked --lib
 
-test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
+test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
 	@echo "fetching the object store for the tests"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --no-deps --target $(@D) -r $<
+	@touch $@
+
+$(BROWSER): tests/browser/requirements.txt
+	@echo "fetching what drives a browser for the tests"
 	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
 	    --no-deps --target $(@D) -r $<
 	@touch $@

@@ -42,6 +42,7 @@ class Page {
     this.#bindParts();
     this.#bindControls();
     this.#bindKeys();
+    this.#toggleList(!isNarrow());
     startTheme(byId('theme'), () => this.#recolor());
     this.#applyLook();
     this.#showTab(this.state.tab);
@@ -195,7 +196,7 @@ class Page {
 
   /** A video was chosen in the list. */
   async #choose(entry) {
-    if (window.matchMedia('(max-width: 1000px)').matches) this.#toggleList(false);
+    if (isNarrow()) this.#toggleList(false);
     const { curves } = this.state;
     Object.assign(this.state, { markIn: null, markOut: null, zoom: null });
     await this.#open(entry, { ...this.state, frame: 0, person: null, curves });
@@ -597,6 +598,11 @@ class Page {
     if (this.pair.isPair) this.pair.close();
     await this.#openState();
   }
+}
+
+/** Whether the list lies over the page (style.css has the same width). */
+function isNarrow() {
+  return window.matchMedia('(max-width: 1000px)').matches;
 }
 
 const page = new Page();

@@ -79,6 +79,8 @@ export class SqlBox extends EventTarget {
   #take(name) {
     const query = this.queries.find((one) => one.name === name);
     this.text.value = query?.sql ?? OWN;
+    this.text.setSelectionRange(0, 0);
+    this.text.scrollTop = 0;
     const fields = (query?.params ?? []).map((param) => el(
       'label', {}, el('span', { text: param.name }),
       el('input', { type: 'text', name: param.name, value: param.default ?? '', required: param.is_needed, spellcheck: 'false' }),
@@ -165,16 +167,14 @@ export class SqlBox extends EventTarget {
 
   #draw(box) {
     const { columns, rows } = this.result;
-    const x = columns.findIndex(({ name, is_number: isNumber }) => isNumber && ['time_secs', 'frame', 'second'].includes(name));
+    const x = timeOf(columns, rows);
     const isDrawn = ({ is_number: isNumber, name }, i) => isNumber && i !== x && !['frame', 'person', 'time_secs'].includes(name);
     const curves = columns.map((column, i) => ({ ...column, i })).filter(isDrawn).slice(0, MAX_CURVES);
     if (curves.length === 0 || rows.length === 0) {
       box.append(el('p', { class: 'hint', text: 'There is no column of numbers to draw.' }));
       return;
     }
-    const order = rows.map((row, i) => ({ row, x: x < 0 ? i : row[x] }));
-    if (x >= 0) order.sort((a, b) => a.x - b.x);
-    const data = [order.map((one) => one.x), ...curves.map(({ i }) => order.map(({ row }) => numeric(row[i])))];
+    const data = [placesOf(rows, x), ...curves.map(({ i }) => rows.map((row) => numeric(row[i])))];
     const ink = isDark() ? '#b4bcc8' : '#454d59';
     const lines = { stroke: isDark() ? '#2c333d' : '#e1e5ea', width: 1 };
     const axis = { stroke: ink, grid: lines, ticks: lines };
@@ -210,6 +210,16 @@ export class SqlBox extends EventTarget {
       say(api.explain(error), true);
     }
   }
+}
+
+/** The column that curves go along: time or frame where it grows from row to row; -1 for the rows' numbers. */
+function timeOf(columns, rows) {
+  const grows = (i) => rows.every((row, n) => typeof row[i] === 'number' && (n === 0 || row[i] > rows[n - 1][i]));
+  return columns.findIndex(({ name }, i) => ['time_secs', 'frame', 'frame_start'].includes(name) && grows(i));
+}
+
+function placesOf(rows, x) {
+  return rows.map((row, n) => (x < 0 ? n + 1 : row[x]));
 }
 
 function numeric(value) {

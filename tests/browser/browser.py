@@ -54,14 +54,12 @@ def chromium():
 
 
 @contextlib.contextmanager
-def opened(url, scheme="light", size=None):
+def opened(url):
     """A fresh browser that was led to the viewer by its address with the token."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         try:
-            context = browser.new_context(
-                viewport=size or SIZE, color_scheme=scheme, accept_downloads=True
-            )
+            context = browser.new_context(viewport=SIZE, color_scheme="light")
             context.add_init_script(EYES)
             page = context.new_page()
             page.problems = []

@@ -48,3 +48,4 @@ mod tiny_llama;
 mod train;
 mod video;
 mod view;
+mod view_browser;
