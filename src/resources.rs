@@ -173,7 +173,7 @@ impl DatabaseUse {
     pub fn threads(self, cores: usize) -> usize {
         match self {
             Self::Commit | Self::Stream | Self::Catalog | Self::Replay => 1,
-            Self::Beside | Self::Facts | Self::Maintenance | Self::Query => cores,
+            Self::Beside | Self::View | Self::Facts | Self::Maintenance | Self::Query => cores,
         }
     }
 }

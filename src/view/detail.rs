@@ -33,7 +33,7 @@ pub fn detail(session: &Session, files: &Files, video: &Video) -> Result<Value, 
         .flat_map(|table| table.columns())
         .map(Column::to_json)
         .collect();
-    detail["landmarks"] = json!(landmark_names());
+    detail["landmarks"] = json!(landmark_names().as_slice());
     detail["connections"] = json!(connections());
     Ok(detail)
 }
