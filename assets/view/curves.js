@@ -409,10 +409,8 @@ export class Curves extends EventTarget {
   }
 
   #seek(secs) {
-    const { times } = this.pair.left;
-    const at = times.atReal(secs);
-    const isNextNearer = at + 1 < times.count && times.real[at + 1] - secs < secs - times.real[at];
-    this.dispatchEvent(new CustomEvent('seek', { detail: isNextNearer ? at + 1 : at }));
+    const frame = this.pair.left.times.nearestReal(secs);
+    this.dispatchEvent(new CustomEvent('seek', { detail: frame }));
   }
 
   #select(a, b) {

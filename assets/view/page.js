@@ -290,7 +290,7 @@ class Page {
       return;
     }
     await left.pause();
-    await left.show(isFrame ? Number(text.replace('#', '')) : left.times.atReal(secs + 1e-6));
+    await left.show(isFrame ? Number(text.replace('#', '')) : left.times.nearestReal(secs));
   }
 
   // Speed, marks, loop

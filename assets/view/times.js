@@ -11,9 +11,12 @@ export class FrameTimes {
 
   /** The frame whose time on the file's clock is nearest. */
   nearest(fileSecs) {
-    const at = lastNotAfter(this.file, fileSecs);
-    const isNextNearer = at + 1 < this.count && this.file[at + 1] - fileSecs < fileSecs - this.file[at];
-    return isNextNearer ? at + 1 : at;
+    return nearest(this.file, fileSecs);
+  }
+
+  /** The frame whose real time is nearest. */
+  nearestReal(realSecs) {
+    return nearest(this.real, realSecs);
   }
 
   /** The frame that is on the screen at this time of the file's clock. */
@@ -51,6 +54,12 @@ export class FrameTimes {
   clamp(frame) {
     return Math.min(Math.max(Math.round(frame), 0), this.count - 1);
   }
+}
+
+function nearest(values, wanted) {
+  const at = lastNotAfter(values, wanted);
+  const isNextNearer = at + 1 < values.length && values[at + 1] - wanted < wanted - values[at];
+  return isNextNearer ? at + 1 : at;
 }
 
 /** Index of the last value that is not above `limit`; 0 where all are. */

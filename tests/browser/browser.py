@@ -62,6 +62,7 @@ def opened(url):
             context = browser.new_context(viewport=SIZE, color_scheme="light")
             context.add_init_script(EYES)
             page = context.new_page()
+            serve_assets(page, os.environ.get("VIEW_ASSETS"))
             page.problems = []
             page.on("pageerror", lambda error: page.problems.append(str(error)))
             page.on("console", lambda message: _console(page, message))
@@ -69,6 +70,16 @@ def opened(url):
             yield page
         finally:
             browser.close()
+
+
+def serve_assets(page, folder):
+    """Lets a change of the page be seen without a build: files come out of VIEW_ASSETS, if set."""
+    if folder is None:
+        return
+    page.route(
+        "**/assets/*",
+        lambda route: route.fulfill(path=f"{folder}/{route.request.url.rsplit('/', 1)[1]}"),
+    )
 
 
 def _console(page, message):
