@@ -23,7 +23,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-view bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -267,6 +267,9 @@ bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with P
 	@test ! -e $(PEFT_VENV)/.ready || \
 	    export POSEDATA_PEFT_PYTHON=$${POSEDATA_PEFT_PYTHON:-$(abspath $(PEFT_VENV))/bin/python}; \
 	    cargo bench --locked --bench train
+
+bench-view: setup test-packages clips $(BROWSER) ## Measure the viewer's page in a browser
+	PYTHONPATH=$(abspath $(BROWSER:/.ready=)) cargo bench --locked --bench view
 
 PEERS := $(TARGET_DIR)/peers
 

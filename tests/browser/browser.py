@@ -98,13 +98,18 @@ def videos(page):
 def go(page, video, **state):
     """Leads the page to a state by its address, and waits for the picture."""
     page.evaluate("seen.drawn.length = 0; seen.last = null")
+    go_quietly(page, video, **state)
+    wait_for_frame(page, int(state.get("frame", 0)))
+
+
+def go_quietly(page, video, **state):
+    """The same, also where no number is drawn."""
     fragment = urllib.parse.urlencode({"video": video["video_id"], **state})
     page.evaluate("(fragment) => { location.hash = fragment; }", fragment)
     page.wait_for_function(
         "(label) => document.querySelector('.stage').ariaLabel === label",
         arg=f"Video: {video['file_name']}",
     )
-    wait_for_frame(page, int(state.get("frame", 0)))
 
 
 def wait_for_frame(page, number, millis=20_000):
