@@ -18,8 +18,8 @@ const FONT = '12px system-ui, "DejaVu Sans", sans-serif';
 const LEFT_AXIS = 3;
 const RIGHT_AXIS = 1;
 const MARKS = [
-  { column: 'left_right_swap', text: 'left and right swapped', color: '#d55e00' },
-  { column: 'bone_length_jump', text: 'bone length jumps', color: '#cc79a7' },
+  { column: 'left_right_swap', text: 'sides swapped', about: 'Left and right look exchanged (left_right_swap)', color: '#d55e00' },
+  { column: 'bone_length_jump', text: 'bone jumps', about: 'A bone is much longer or shorter than it was (bone_length_jump)', color: '#cc79a7' },
 ];
 const MARK_HEIGHT_PX = 5;
 
@@ -122,15 +122,14 @@ export class Curves extends EventTarget {
       const color = curveColor(where, counts[where], isDark());
       counts[where] += 1;
       return seen.map(({ side, i, column }) => (
-        { ...curve, side, i, column, color, key: `${i} ${name}`, whose: this.#whose(side.player) }));
+        { ...curve, side, i, column, color, key: `${i} ${name}`, whose: i === 0 ? '' : this.#whose(side.player) }));
     });
   }
 
-  /** Tells two videos apart, or two people of one video; nothing where there is one. */
+  /** Tells the second video from the first, or the second person of one video. */
   #whose({ entry, person }) {
-    const { left, right, isPair } = this.pair;
-    if (!isPair || !right.isOpen) return '';
-    return left.entry.video_id === right.entry.video_id ? `person ${person}` : entry.file_name;
+    const { left } = this.pair;
+    return left.entry.video_id === entry.video_id ? `person ${person}` : entry.file_name;
   }
 
   #whole() {
@@ -240,6 +239,7 @@ export class Curves extends EventTarget {
           side: i % 2 === 0 ? LEFT_AXIS : RIGHT_AXIS,
           grid: i === 0 ? axis.grid : { show: false },
           size: 58,
+          space: 26,
           label: unit === '' ? undefined : unit,
           labelSize: 18,
           labelFont: axis.font,
@@ -341,10 +341,10 @@ export class Curves extends EventTarget {
       return { ...one, value, item: el('li', { title: one.column.description }, swatch, el('span', { text: titleOf(one) }), value, one.i === 0 ? remove : null) };
     });
     this.entries = entries;
-    const marks = MARKS.map(({ text, color }) => {
+    const marks = MARKS.map(({ text, about, color }) => {
       const swatch = el('span', { class: 'swatch block' });
       swatch.style.color = color;
-      return el('li', { class: 'mark' }, swatch, el('span', { text }));
+      return el('li', { class: 'mark', title: about }, swatch, el('span', { text }));
     });
     this.legend.replaceChildren(...entries.map(({ item }) => item), ...(entries.length > 0 ? marks : []));
   }

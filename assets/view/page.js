@@ -203,6 +203,8 @@ class Page {
   }
 
   async #open(entry, { frame, person, curves, zoom }) {
+    const opening = Symbol(entry.video_id);
+    this.opening = opening;
     this.list.setCurrent(entry.video_id);
     document.title = `${entry.file_name} – posedata`;
     byId('title').textContent = entry.file_name;
@@ -218,7 +220,7 @@ class Page {
       say(api.explain(error), true);
       return;
     }
-    if (this.left.entry !== entry) return; // Another one was chosen meanwhile.
+    if (this.opening !== opening || !this.left.isOpen) return; // Another one was chosen meanwhile.
     this.state.video = entry.video_id;
     byId('timeline').max = String(this.left.lastFrame);
     this.#fillPersons();
@@ -421,6 +423,7 @@ class Page {
   // Persons
 
   #fillPersons() {
+    if (!this.left.isOpen) return;
     const choices = ({ detail, person }) => detail.persons.map((one) => {
       const who = one.subject ? `${one.person} · ${one.subject}` : String(one.person);
       return option(one.person, `${who}${one.is_main ? ' (main)' : ''}`, one.person === person);
@@ -561,7 +564,8 @@ class Page {
   }
 
   #tellLake({ lake, counts, posedata_version: version }) {
-    byId('lake').textContent = lake;
+    // The mark keeps a path's first slash in its place where the beginning is cut off.
+    byId('lake').textContent = `\u200e${lake}`;
     byId('lake').title = `${lake}: ${count(counts.videos, 'video', 'videos')}, ${counts.frames} frames`;
     byId('version').textContent = `posedata ${version}`;
   }

@@ -16,10 +16,10 @@ SIZE = {"width": 1280, "height": 720}
 BARS = 10
 
 # Every text that is drawn over a picture is noted with the bars of the picture below it, in the
-# very task in which it is drawn.
+# very task in which it is drawn. Landmarks are discs.
 EYES = """
 (() => {
-  const seen = { drawn: [], last: null };
+  const seen = { drawn: [], last: null, discs: 0 };
   window.seen = seen;
   const bars = (canvas) => {
     const { width, height } = canvas;
@@ -40,6 +40,11 @@ EYES = """
     const drawn = { number: Number(number[1]), bars: bars(stage.querySelector('.picture')), at: performance.now() };
     seen.drawn.push(drawn);
     seen.last = drawn;
+  };
+  const arc = CanvasRenderingContext2D.prototype.arc;
+  CanvasRenderingContext2D.prototype.arc = function (...place) {
+    if (this.canvas.className === 'overlay') seen.discs += 1;
+    arc.apply(this, place);
   };
 })();
 """.replace("BARS", str(BARS))

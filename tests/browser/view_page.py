@@ -180,6 +180,7 @@ def check_keys(page, video):
     for wanted in ("search", "play", "timeline", "speed", "rows", "tab-curves", "choose-curves", "chart", "compare"):
         assert wanted in reached, f"the tab key does not reach {wanted}: {sorted(reached)}"
     loop(page, video)
+    check_rows(page, video)
     told("keys", "player, help and tab order")
 
 
@@ -203,6 +204,22 @@ def loop(page, video):
     assert max(numbers) <= 22 and min(numbers) >= 12, numbers
     page.keyboard.press("l")
     page.keyboard.press("u")
+
+
+def check_rows(page, video):
+    """Raw and filtered rows both give a skeleton."""
+    browser.go(page, video, frame=17)
+    for rows in ("filtered", "raw"):
+        page.evaluate("seen.discs = 0")
+        page.keyboard.press("r")
+        assert page.input_value("#rows") == rows
+        page.wait_for_function("() => seen.discs >= 20")
+    page.evaluate("seen.discs = 0")
+    page.keyboard.press("s")
+    page.keyboard.press("ArrowRight")
+    browser.wait_for_frame(page, 18)
+    assert page.evaluate("seen.discs") == 0, "a skeleton that nobody asked for"
+    page.keyboard.press("s")
 
 
 def check_curves(page, video):

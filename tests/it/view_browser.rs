@@ -41,6 +41,8 @@ fn the_page_shows_compares_queries_and_hands_out() {
         folder.path(),
         &["variable.mp4", "ntsc.mp4", HOSTILE_NAME, "person.mp4"],
     );
+    let filtered = posedata(folder.path(), &["metrics", "recompute"]);
+    assert!(filtered.status.success(), "{}", stderr(&filtered));
     drive(folder.path(), "page");
 }
 
