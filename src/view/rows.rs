@@ -58,7 +58,7 @@ pub fn query(sql: &str, params: &[(&str, &str)]) -> Query {
 }
 
 /// The column of a batch by its number, as 64-bit floats or integers whatever its own type is.
-pub fn column<'b>(batch: &'b RecordBatch, index: usize) -> Result<&'b ArrayRef, Problem> {
+pub fn column(batch: &RecordBatch, index: usize) -> Result<&ArrayRef, Problem> {
     let missing = || Problem::new(Kind::Failed, "the lake gave fewer columns than asked for");
     batch.columns().get(index).ok_or_else(missing)
 }
