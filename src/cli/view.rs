@@ -10,7 +10,8 @@ use clap::Args;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::files::temporary_folder;
 use crate::ingest::Source;
-use crate::lake::{FORMAT_VERSION, LakePaths};
+use crate::lake::FORMAT_VERSION;
+use crate::query::{ExternalAccess, Session};
 use crate::resources::DatabaseUse;
 use crate::text::shown;
 use crate::view::{Server, ViewConfig};
@@ -65,7 +66,21 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         );
     }
     let paths = global.lake_paths()?;
-    let (video, folder) = first_video(&args, &paths, global)?;
+    let root = shown(&paths.root());
+    let open_lake = global.lake_opener(paths, DatabaseUse::View)?;
+    // What is wrong with the lake is told here, before there is a page.
+    let lake = open_lake()?;
+    let first = match &args.video {
+        Some(video) => Source::find(&lake, std::slice::from_ref(video))?.pop(),
+        None => None,
+    };
+    let session = Session::open(lake, None, ExternalAccess::Denied)?;
+    ensure!(
+        session.format_version() == FORMAT_VERSION,
+        "the lake has the older format {}; `posedata lake upgrade` gives it what format {FORMAT_VERSION} has: {root}",
+        session.format_version()
+    );
+    let folder = first.as_ref().map(folder_of_file).transpose()?.flatten();
     // Kept as long as the command runs.
     let temporary = match cache_folder() {
         Some(_) => None,
@@ -73,8 +88,9 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     };
     let in_temporary = || temporary.as_ref().map(|folder| folder.path().into());
     let server = Server::start(ViewConfig {
-        lake: shown(&paths.root()),
-        open_lake: Box::new(global.lake_opener(paths, DatabaseUse::View)?),
+        lake: root,
+        open_lake: Box::new(open_lake),
+        session,
         folders: args.videos.into_iter().chain(folder).collect(),
         host: args.host.clone(),
         port: args.port,
@@ -82,8 +98,8 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         cache_folder: (cache_folder().or_else(in_temporary)).context("proxies cannot be kept")?,
         cancellation: global.cancellation(None),
     })?;
-    let url = match video {
-        Some(id) => format!("{}#video={id}", server.url()),
+    let url = match first {
+        Some(first) => format!("{}#video={}", server.url(), first.video.video_id),
         None => server.url().to_owned(),
     };
     if global.json {
@@ -100,30 +116,11 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Interrupted)
 }
 
-/// The id of the video that is shown first, and the folder of its file where one was given. What is
-/// wrong with the lake is told here, before there is a page.
-fn first_video(
-    args: &ViewArgs,
-    paths: &LakePaths,
-    global: &GlobalArgs,
-) -> anyhow::Result<(Option<String>, Option<PathBuf>)> {
-    let lake = global.open_lake_at(paths.clone(), DatabaseUse::View)?;
-    let first = match &args.video {
-        Some(video) => Source::find(&lake, std::slice::from_ref(video))?.pop(),
-        None => None,
-    };
-    let format_version = lake.into_reader(None)?.format_version;
-    ensure!(
-        format_version == FORMAT_VERSION,
-        "the lake has the older format {format_version}; `posedata lake upgrade` gives it what format {FORMAT_VERSION} has: {}",
-        shown(&paths.root())
-    );
-    let Some(first) = first else {
-        return Ok((None, None));
-    };
-    let path = std::path::absolute(&first.path)?;
-    let folder = path.parent().filter(|_| path.is_file()).map(Path::to_owned);
-    Ok((Some(first.video.video_id), folder))
+/// Where a file lies that was given: it need not be where it was ingested.
+fn folder_of_file(source: &Source) -> anyhow::Result<Option<PathBuf>> {
+    let path = std::path::absolute(&source.path)?;
+    let folder = path.parent().filter(|_| path.is_file());
+    Ok(folder.map(Path::to_owned))
 }
 
 fn tell(host: &str, server: &Server, global: &GlobalArgs) {

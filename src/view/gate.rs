@@ -17,6 +17,8 @@ use crate::sync::{Cancellation, lock};
 
 /// A session is kept so long after the last request, for the next one: opening takes its time too.
 const LINGER: Duration = Duration::from_millis(150);
+/// The first session waits longer: a browser has to start.
+const FIRST_LINGER: Duration = Duration::from_millis(1_500);
 /// After that time nobody joins a session any more, so that it ends, however many requests come.
 const JOIN_FOR: Duration = Duration::from_secs(5);
 /// After a long session others get so long to commit: they look every 20 ms.
@@ -86,14 +88,23 @@ impl Drop for Lease<'_> {
 }
 
 impl Gate {
-    /// The way to the lake that `open` opens.
+    /// The way to the lake that `open` opens. `first` is a session over it, for the page's first
+    /// requests.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn new(open: Opener) -> std::io::Result<Arc<Self>> {
+    pub fn new(open: Opener, first: Session) -> std::io::Result<Arc<Self>> {
+        let now = Instant::now();
+        let state = State {
+            phase: Phase::Open,
+            template: Some(first),
+            opened: Some(now),
+            last_used: Some(now + FIRST_LINGER),
+            ..State::default()
+        };
         let gate = Arc::new(Self {
             open,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             changed: Condvar::new(),
         });
         let weak = Arc::downgrade(&gate);

@@ -43,6 +43,8 @@ const KEPT_TIMES: usize = 8;
 pub struct ViewConfig {
     /// Opens a session over the lake.
     pub open_lake: Box<dyn Fn() -> Result<Lake, LakeError> + Send + Sync>,
+    /// A sealed session that is open already.
+    pub session: Session,
     /// The lake's address, for people.
     pub lake: String,
     /// Looked through for videos that are not where they were.
@@ -140,7 +142,7 @@ impl Viewer {
             access,
             lake: config.lake,
             memory_limit_bytes: config.memory_limit_bytes,
-            gate: Gate::new(config.open_lake)?,
+            gate: Gate::new(config.open_lake, config.session)?,
             videos: Videos::default(),
             files: Files::new(config.folders),
             columns: Columns::new(usize::try_from(kept_bytes).unwrap_or(usize::MAX)),
