@@ -416,12 +416,22 @@ pub fn landmarks(
     person: u16,
     stretch: Stretch,
 ) -> Result<Vec<u8>, Problem> {
+    // Filtered landmarks are as visible as the ones that they were made of.
+    let (from, visibility) = match table.is_filtered() {
+        true => (
+            "landmarks_filtered AS l LEFT JOIN landmarks AS raw
+ON raw.video_id = l.video_id AND raw.sport = l.sport AND raw.person = l.person
+AND raw.frame = l.frame AND raw.landmark_index = l.landmark_index",
+            "raw.visibility",
+        ),
+        false => ("landmarks AS l", "l.visibility"),
+    };
     let sql = format!(
         "{ROW_HEADER}-- param first integer
 -- param last integer
-SELECT CAST(frame AS BIGINT), CAST(landmark_index AS BIGINT), x, y, visibility FROM {}
-WHERE video_id = $id AND sport = $sport AND person = $person AND frame BETWEEN $first AND $last",
-        table.name()
+SELECT CAST(l.frame AS BIGINT), CAST(l.landmark_index AS BIGINT), l.x, l.y, {visibility} FROM {from}
+WHERE l.video_id = $id AND l.sport = $sport AND l.person = $person
+AND l.frame BETWEEN $first AND $last"
     );
     let mut params = row_params(video, person);
     params.push(("first", stretch.from.to_string()));
@@ -460,7 +470,10 @@ fn place_landmarks(
                 is_known.then_some((frame * LANDMARK_COUNT + landmark) * LANDMARK_VALUES + value)
             })();
             let place = place.and_then(|place| values.get_mut(place));
-            *place.ok_or_else(no_such_frame)? = found.value(row);
+            let place = place.ok_or_else(no_such_frame)?;
+            if found.is_valid(row) {
+                *place = found.value(row);
+            }
         }
     }
     Ok(())
