@@ -23,7 +23,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-view bench-peers
+.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-view bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +46,19 @@ SEAWEEDFS := $(INTEROP)/seaweedfs/.ready
 # The viewer's page is driven in Chromium.
 BROWSER := $(INTEROP)/browser/.ready
 
+# posedata itself unoptimised and in many parts, on the same optimised dependencies.
+QUICK := --config profile.release.package.posedata.opt-level=0 \
+    --config profile.release.package.posedata.codegen-units=256
+
 check: system-packages duckdb ## Check quickly: formatting, lints, unit tests
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
-	cargo test --release --locked --lib
+	cargo test --release --locked $(QUICK) --lib
+
+# Moved away, so that nothing takes it for the optimised program.
+quick: duckdb ## Build the program unoptimised, to try a change within seconds: target/quick/posedata
+	cargo build --release --locked $(QUICK)
+	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
 test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
 	cargo test --release --locked
