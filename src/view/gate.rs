@@ -19,10 +19,13 @@ use crate::sync::{Cancellation, lock};
 const LINGER: Duration = Duration::from_millis(150);
 /// The first session waits longer: a browser has to start.
 const FIRST_LINGER: Duration = Duration::from_millis(1_500);
-/// After that time nobody joins a session any more, so that it ends, however many requests come.
-const JOIN_FOR: Duration = Duration::from_secs(5);
+/// After that time nobody joins a session that is not in use any more.
+const JOIN_FOR: Duration = Duration::from_secs(1);
+/// After that time nobody joins a session at all, so that it ends, however many requests come. As
+/// long as a query holds it, others cost nobody anything.
+const JOIN_FOR_AT_MOST: Duration = Duration::from_secs(20);
 /// After a long session others get so long to commit: they look every 20 ms.
-const PAUSE: Duration = Duration::from_millis(60);
+const PAUSE: Duration = Duration::from_millis(100);
 const LONG_SESSION: Duration = Duration::from_millis(500);
 /// How often who waits looks whether it still has to.
 const POLL: Duration = Duration::from_millis(50);
@@ -49,6 +52,16 @@ struct State {
     last_used: Option<Instant>,
     /// Nobody opens the lake before.
     closed_until: Option<Instant>,
+}
+
+impl State {
+    fn may_be_joined(&self) -> bool {
+        let limit = match self.leased {
+            0 => JOIN_FOR,
+            _ => JOIN_FOR_AT_MOST,
+        };
+        self.opened.is_some_and(|opened| opened.elapsed() < limit)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +111,7 @@ impl Gate {
         let state = State {
             phase: Phase::Open,
             template: Some(first),
-            opened: Some(now),
+            opened: Some(now + FIRST_LINGER),
             last_used: Some(now + FIRST_LINGER),
             ..State::default()
         };
@@ -136,11 +149,7 @@ impl Gate {
                     drop(state);
                     return self.open();
                 }
-                Phase::Open
-                    if state
-                        .opened
-                        .is_some_and(|opened| opened.elapsed() < JOIN_FOR) =>
-                {
+                Phase::Open if state.may_be_joined() => {
                     let session = match (state.idle.pop(), &state.template) {
                         (Some(session), _) => session,
                         (None, Some(template)) => template.try_clone()?,
@@ -206,12 +215,8 @@ impl Gate {
         let mut state = self.lock();
         let is_over = state.leased == 0
             && state.phase == Phase::Open
-            && state.last_used.is_some_and(|last_used| {
-                let is_old = state
-                    .opened
-                    .is_some_and(|opened| opened.elapsed() >= JOIN_FOR);
-                is_old || last_used.elapsed() >= LINGER
-            });
+            && (!state.may_be_joined()
+                || state.last_used.is_some_and(|used| used.elapsed() >= LINGER));
         if !is_over {
             let is_unused = state.phase == Phase::Open && state.leased == 0;
             drop(self.wait_for(state, if is_unused { POLL } else { REST }));

@@ -190,4 +190,5 @@ fn run(listener: TcpListener, viewer: Arc<Viewer>, stopped: oneshot::Receiver<()
     });
     viewer.stop();
     runtime.shutdown_timeout(GRACE);
+    viewer.proxies.wait_for_end(GRACE);
 }

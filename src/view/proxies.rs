@@ -24,6 +24,9 @@ pub const MAX_PROXY_BYTES: u64 = 4 << 30;
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// How often who waits looks whether it is its turn.
 const POLL: Duration = Duration::from_millis(100);
+const END_POLL: Duration = Duration::from_millis(5);
+/// What is no proxy after that time was left by a viewer that was killed.
+const LEFT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Changes with what a proxy is, so that older ones are made again.
 const VERSION: u32 = 1;
 const ENDING: &str = "mp4";
@@ -191,6 +194,15 @@ impl Proxies {
         }
     }
 
+    /// Waits until what was called off has ended, so that nothing is left half-done.
+    pub fn wait_for_end(&self, at_most: Duration) {
+        let began = Instant::now();
+        let is_at_work = || lock(&self.jobs).values().any(|job| !job.has_failed());
+        while is_at_work() && began.elapsed() < at_most {
+            thread::sleep(END_POLL);
+        }
+    }
+
     fn make<F: AsRef<Path>>(
         &self,
         job: &Job,
@@ -235,16 +247,20 @@ impl Proxies {
 }
 
 /// Deletes proxies that were not used for the longest time, until all together take at most
-/// `max_bytes`; never `kept`.
+/// `max_bytes`; never `kept`. What a killed viewer left goes too.
 fn make_room(folder: &Path, max_bytes: u64, kept: &Path) -> io::Result<()> {
     let mut proxies = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         // Others may delete beside us.
-        if let Ok(metadata) = fs::metadata(&path)
-            && path.extension().is_some_and(|ending| ending == ENDING)
-        {
-            proxies.push((metadata.modified()?, metadata.len(), path));
+        let Ok(metadata) = fs::metadata(&path) else {
+            continue;
+        };
+        let modified = metadata.modified()?;
+        if path.extension().is_some_and(|ending| ending == ENDING) {
+            proxies.push((modified, metadata.len(), path));
+        } else if modified.elapsed().is_ok_and(|age| age > LEFT_AFTER) {
+            remove(&path)?;
         }
     }
     proxies.sort();
@@ -253,12 +269,18 @@ fn make_room(folder: &Path, max_bytes: u64, kept: &Path) -> io::Result<()> {
         if bytes <= max_bytes {
             break;
         }
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => bytes -= proxy_bytes,
-        }
+        remove(path)?;
+        bytes -= proxy_bytes;
     }
     Ok(())
+}
+
+/// Deletes a file that others may delete too.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
