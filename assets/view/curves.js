@@ -247,7 +247,7 @@ export class Curves extends EventTarget {
         })),
       ],
       series: [{}, ...this.parts.map((part) => this.#seriesOptions(part))],
-      hooks: { draw: [(chart) => this.#drawMarks(chart)] },
+      hooks: { draw: [(chart) => { this.#drawMarks(chart); this.#placeCursor(chart); }] },
     };
     this.chart = new uPlot(options, this.#table(), this.chartBox);
     this.chart.over.append(this.cursor);
@@ -299,15 +299,20 @@ export class Curves extends EventTarget {
   }
 
   #follow() {
-    if (this.chart === null || !this.pair.left.isOpen) return;
-    const x = this.chart.valToPos(this.#now(), 'x');
-    const isInside = x >= 0 && x <= this.chart.over.clientWidth;
-    this.cursor.hidden = !isInside;
-    if (isInside) this.cursor.style.transform = `translateX(${x}px)`;
     const { left } = this.pair;
+    if (this.chart === null || !left.isOpen) return;
+    this.#placeCursor(this.chart);
     this.chartBox.setAttribute('aria-valuemax', String(left.lastFrame));
     this.chartBox.setAttribute('aria-valuenow', String(left.frame));
     this.chartBox.setAttribute('aria-valuetext', `frame ${left.frame}`);
+  }
+
+  /** The line at the shown frame; a chart has its scales only when it was drawn once. */
+  #placeCursor(chart) {
+    const x = chart.valToPos(this.#now(), 'x');
+    const isInside = x >= 0 && x <= chart.over.clientWidth;
+    this.cursor.hidden = !isInside;
+    if (isInside) this.cursor.style.transform = `translateX(${x}px)`;
   }
 
   /** The window goes along where the cursor would leave it. */

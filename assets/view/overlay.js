@@ -8,6 +8,9 @@ import { clock } from './text.js';
 /** Landmarks of the face but the nose; their names would cover the face. */
 const LAST_FACE_INDEX = 10;
 const FULL_TURN = 2 * Math.PI;
+/** Where an angle's degrees may stand, seen from the middle of its arc; the first free place is taken. */
+const LABEL_TURNS = [0, Math.PI, Math.PI / 2, -Math.PI / 2];
+const LABEL_REACHES = [15, 33];
 /** A click this many pixels from a figure still means it. */
 const CLICK_REACH_PX = 24;
 
@@ -165,8 +168,10 @@ function drawAngles(pen, points) {
     context.lineWidth = 1.5 * unit;
     context.stroke();
     const middle = start + turn / 2;
-    const reaches = [15, 32, -(radius / unit) - 20].map((more) => radius + more * unit);
-    const places = reaches.map((reach) => ({ x: joint.x + reach * Math.cos(middle), y: joint.y + reach * Math.sin(middle) }));
+    const places = LABEL_TURNS.flatMap((more) => LABEL_REACHES.map((reach) => ({
+      x: joint.x + (radius + reach * unit) * Math.cos(middle + more),
+      y: joint.y + (radius + reach * unit) * Math.sin(middle + more),
+    })));
     labelFree(pen, `${Math.round(degrees)}°`, places, color, 12);
   }
 }
@@ -210,7 +215,7 @@ function label(pen, text, x, y, color, align, size = 11) {
   drawLabel(pen, text, placeLabel(pen, text, x, y, align, size), color);
 }
 
-/** The text at the first of these places that no other text has; at the last one where all are taken. */
+/** The text at the first of these places that no other text has; at the very first where all are taken. */
 function labelFree(pen, text, places, color, size) {
   const found = places.map(({ x, y }) => placeLabel(pen, text, x, y, 'center', size));
   drawLabel(pen, text, found.find((place) => isFree(pen, place)) ?? found[0], color);

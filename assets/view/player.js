@@ -309,6 +309,22 @@ export class Player extends EventTarget {
       this.#setPictures(this.#stillPictures(), 'stills');
       this.#makeProxy(opening, why ?? 'this browser cannot play the file');
     }
+    if (this.opening === opening && this.source === 'file') this.#verify(opening);
+  }
+
+  /** Has the server compare the file's content with the video's id; a drawing over another film is wrong. */
+  async #verify(opening) {
+    try {
+      const file = await api.check(this.entry.video_id);
+      if (this.opening !== opening || file.state !== 'changed') return;
+      await this.pause();
+      this.pictures.close();
+      this.#noPictures(file);
+      this.dispatchEvent(new Event('opened'));
+      await this.show(this.frame);
+    } catch (error) {
+      if (this.opening === opening) this.#problem(error);
+    }
   }
 
   async #tryVideo(url, opening, source, times = this.times) {
