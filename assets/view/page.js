@@ -23,6 +23,7 @@ const ADDRESS_MILLIS = 250;
 class Page {
   constructor() {
     this.state = readState(location.hash);
+    this.isReady = false;
     this.left = new Player('Video');
     this.right = new Player('Second video');
     this.right.look = this.left.look;
@@ -39,6 +40,7 @@ class Page {
   }
 
   async start() {
+    window.addEventListener('hashchange', () => this.#addressChanged());
     this.#bindParts();
     this.#bindControls();
     this.#bindKeys();
@@ -55,7 +57,7 @@ class Page {
       this.#tellEmpty(lake);
       return;
     }
-    window.addEventListener('hashchange', () => this.#addressChanged());
+    this.isReady = true;
     await this.#openState();
   }
 
@@ -591,6 +593,7 @@ class Page {
     this.state = readState(location.hash);
     this.#applyLook();
     this.#showTab(this.state.tab);
+    if (!this.isReady) return;
     if (this.state.video === before && this.state.other === (this.pair.isPair ? this.right.entry?.video_id : null)) {
       this.left.setPerson(this.state.person ?? this.left.person);
       this.#setSpeed(this.state.speed);
