@@ -28,7 +28,7 @@ const DIM_TEXT: Bgr = Bgr([190, 190, 190]);
 const PANEL_LIGHT: f64 = 0.32;
 
 /// Bones as pairs of landmarks (MediaPipe's `POSE_CONNECTIONS`).
-const BONES: [[Landmark; 2]; 35] = {
+pub const BONES: [[Landmark; 2]; 35] = {
     use Landmark::*;
     [
         [Nose, LeftEyeInner],
