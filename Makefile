@@ -21,7 +21,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,32 @@ demo: setup ## Ingest the demo video and query it
 	@mkdir -p public && { test -e public/demo.mp4 || cp "$$($(POSEDATA) models path demo)" public/; }
 	$(POSEDATA) ingest public
 	$(POSEDATA) query queries/velocity.sql
+
+ASK := $(TARGET_DIR)/ask
+
+# The lake that questions are asked about: the clips, and whom they show.
+$(ASK)/lake/.ready: | setup clips
+	@rm -rf $(ASK)/lake && mkdir -p $(ASK)
+	$(POSEDATA) ingest --quiet --no-video --lake $(ASK)/lake --output $(ASK)/output \
+	    $$(for clip in demo single_cam01 single_cam02 single_cam03 single_cam04 multi_cam01 multi_cam02 multi_cam03; do \
+	        $(POSEDATA) models path $$clip; done)
+	$(POSEDATA) tag single_cam01.mp4 single_cam02.mp4 single_cam03.mp4 single_cam04.mp4 --subject anna --lake $(ASK)/lake
+	$(POSEDATA) tag multi_cam01.mp4 multi_cam02.mp4 multi_cam03.mp4 --subject carla --lake $(ASK)/lake
+	$(POSEDATA) tag demo.mp4 --subject ben --lake $(ASK)/lake
+	@touch $@
+
+demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minutes), and ask
+	$(POSEDATA) models add smollm2
+	$(POSEDATA) dataset build --name ask --recipes queries/ask --examples 6000 --valid 0.3 --seed 7 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
+	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
+
+bench-ask: $(ASK)/lake/.ready ## Ask 120 questions that people typed, and count right, refused and wrong answers
+	python3 benches/ask.py --posedata $(abspath $(POSEDATA)) --lake $(ASK)/lake --adapter llm_models/ask
 
 INTEROP := $(TARGET_DIR)/interop
 # The providers' own libraries talk to the tests' server.
@@ -265,6 +291,12 @@ bench: setup test-packages clips ## Measure ingest against its roofline
 
 bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
 	cargo bench --locked --bench dataset
+
+# Videos of the lakes that `make bench-scale` measures.
+SIZES ?= 100 1000 10000 100000
+
+bench-scale: setup test-packages clips remote ## Measure lakes of 100 to 100,000 videos (hours; SIZES="100 1000": minutes)
+	cargo bench --locked --bench scale -- $(SIZES)
 
 # With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
 bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)

@@ -108,7 +108,10 @@ impl Failure for ExportError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Lake(error) => error.kind(),
-            Self::NoSuchPerson { .. } | Self::NoPose { .. } => FailureKind::Broken,
+            Self::NoSuchPerson { .. }
+            | Self::NoPose { .. }
+            | Self::UnevenFrames { .. }
+            | Self::UnknownHeight { .. } => FailureKind::Broken,
             Self::Write { .. } | Self::Stopped => FailureKind::Passing,
         }
     }

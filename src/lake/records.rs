@@ -8,7 +8,7 @@ use duckdb::Connection;
 use super::catalog::Access;
 use super::error::LakeError;
 use super::session::Lake;
-use super::sql::{insert, newer_column, quoted_text, row};
+use super::sql::{OwnedRow, newer_column, owned, quoted_text, row};
 use super::time::UtcTime;
 use crate::media_time::MediaRange;
 use crate::metrics::Quality;
@@ -154,8 +154,11 @@ impl Lake {
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
         self.again_while_passing(|| {
             self.attached(Access::ReadOnly, |connection| {
-                // All columns, because a lake of an older format has fewer.
-                let mut statement = connection.prepare("SELECT * FROM videos")?;
+                // Those that are there, because a lake of an older format has fewer; not all, because
+                // a catalog in a database sends them for every video whenever an ingest begins.
+                let mut statement = connection.prepare(
+                    "SELECT COLUMNS('^(video_id|file_name|config_hash|path|source_etag)$') FROM videos",
+                )?;
                 let rows = statement.query_map([], |row| {
                     let video = IngestedVideo {
                         file_name: row.get("file_name")?,
@@ -271,93 +274,80 @@ pub(super) fn video_records(
     Ok(records.collect::<Result<_, _>>()?)
 }
 
-/// Adds a video's row inside the caller's transaction.
-pub(super) fn insert_video(
-    connection: &Connection,
+/// A video's row of the table `videos`.
+pub(super) fn video_row(
     video: &VideoRecord,
     main_person: Option<u16>,
-) -> Result<(), LakeError> {
+) -> Result<OwnedRow, LakeError> {
     let picture = &video.picture;
-    insert(
-        connection,
-        "videos",
-        row! {
-            video_id: video.video_id,
-            sport: video.sport,
-            file_name: video.file_name,
-            path: video.path,
-            file_bytes: video.file_bytes,
-            width_px: video.width_px,
-            height_px: video.height_px,
-            rotation_deg: video.rotation_deg,
-            codec: video.codec,
-            fps: video.fps,
-            frame_count: video.frame_count,
-            duration_secs: video.duration_secs,
-            pose_frame_count: video.pose_frame_count,
-            pose_model: video.pose_model,
-            pose_model_sha256: video.pose_model_sha256,
-            config: video.config,
-            config_hash: video.config_hash,
-            posedata_version: env!("CARGO_PKG_VERSION"),
-            ingested_at: UtcTime::now(),
-            main_person: main_person,
-            coded_width_px: picture.coded_width_px,
-            coded_height_px: picture.coded_height_px,
-            mirrored: picture.mirrored,
-            color_transfer: picture.color_transfer,
-            size_changes: picture.size_changes,
-            corrupt_frame_count: picture.corrupt_frame_count,
-            slow_motion_factor: video.slow_motion_factor,
-            capture_fps: video.capture_fps,
-            source_etag: video.source_etag,
-            first_frame: video.first_frame,
-            range_from: video.range_from,
-            range_to: video.range_to,
-            provider: video.provider,
-        },
-    )
+    owned(row! {
+        video_id: video.video_id,
+        sport: video.sport,
+        file_name: video.file_name,
+        path: video.path,
+        file_bytes: video.file_bytes,
+        width_px: video.width_px,
+        height_px: video.height_px,
+        rotation_deg: video.rotation_deg,
+        codec: video.codec,
+        fps: video.fps,
+        frame_count: video.frame_count,
+        duration_secs: video.duration_secs,
+        pose_frame_count: video.pose_frame_count,
+        pose_model: video.pose_model,
+        pose_model_sha256: video.pose_model_sha256,
+        config: video.config,
+        config_hash: video.config_hash,
+        posedata_version: env!("CARGO_PKG_VERSION"),
+        ingested_at: UtcTime::now(),
+        main_person: main_person,
+        coded_width_px: picture.coded_width_px,
+        coded_height_px: picture.coded_height_px,
+        mirrored: picture.mirrored,
+        color_transfer: picture.color_transfer,
+        size_changes: picture.size_changes,
+        corrupt_frame_count: picture.corrupt_frame_count,
+        slow_motion_factor: video.slow_motion_factor,
+        capture_fps: video.capture_fps,
+        source_etag: video.source_etag,
+        first_frame: video.first_frame,
+        range_from: video.range_from,
+        range_to: video.range_to,
+        provider: video.provider,
+    })
 }
 
-/// Adds a video's persons inside the caller's transaction.
-pub(super) fn insert_persons(
-    connection: &Connection,
-    video_id: &str,
-    sport: &str,
-    persons: &[PersonRecord],
-) -> Result<(), LakeError> {
-    for person in persons {
-        insert(
-            connection,
-            "persons",
-            row! {
-                video_id: video_id,
-                person: person.person,
-                is_main: person.is_main,
-                first_frame: person.first_frame,
-                last_frame: person.last_frame,
-                frame_count: person.frame_count,
-                first_time_secs: person.first_time_secs,
-                last_time_secs: person.last_time_secs,
-                mean_probability: person.mean_probability,
-                mean_visibility: person.mean_visibility,
-                mean_center_x: person.mean_center[0],
-                mean_center_y: person.mean_center[1],
-                mean_width: person.mean_extent[0],
-                mean_height: person.mean_extent[1],
-                sport: sport,
-            },
-        )?;
-    }
-    Ok(())
+/// A person's row of the table `persons`.
+pub(super) fn person_row(
+    video: &VideoRecord,
+    person: &PersonRecord,
+) -> Result<OwnedRow, LakeError> {
+    owned(row! {
+        video_id: video.video_id,
+        person: person.person,
+        is_main: person.is_main,
+        first_frame: person.first_frame,
+        last_frame: person.last_frame,
+        frame_count: person.frame_count,
+        first_time_secs: person.first_time_secs,
+        last_time_secs: person.last_time_secs,
+        mean_probability: person.mean_probability,
+        mean_visibility: person.mean_visibility,
+        mean_center_x: person.mean_center[0],
+        mean_center_y: person.mean_center[1],
+        mean_width: person.mean_extent[0],
+        mean_height: person.mean_extent[1],
+        sport: video.sport,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::checksums::{FileRecord, record_file};
+    use crate::lake::checksums::{FileRecord, record_files};
     use crate::lake::describe::describe_tables;
     use crate::lake::schema::{SCHEMA, Statement, classify, split};
+    use crate::lake::sql::insert_all;
 
     #[test]
     fn records_fill_every_column_of_their_tables() {
@@ -423,9 +413,11 @@ mod tests {
             byte_size: 25,
             blake3: "26",
         };
-        insert_video(&connection, &video, Some(12)).expect("a row");
-        insert_persons(&connection, "v", "run", &[person]).expect("a row");
-        record_file(&connection, &file).expect("a row");
+        let row = video_row(&video, Some(12)).expect("a row");
+        insert_all(&connection, "videos", &[row]).expect("a row");
+        let row = person_row(&video, &person).expect("a row");
+        insert_all(&connection, "persons", &[row]).expect("a row");
+        record_files(&connection, &[file]).expect("a row");
         let tables = describe_tables().expect("schemas");
         for name in ["videos", "persons", "files"] {
             let table = tables.iter().find(|table| table.name == name);

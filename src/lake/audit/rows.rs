@@ -14,11 +14,14 @@ use crate::lake::sql::table_in;
 use crate::pose::landmark::LANDMARK_COUNT;
 
 /// Columns that tell rows of a table of frames apart, as far as a table has them.
-const KEY_COLUMNS: [&str; 7] = [
+const KEY_COLUMNS: [&str; 10] = [
     "video_id",
     "person",
     "frame",
     "landmark_index",
+    "event",
+    "side",
+    "cycle",
     "model_sha256",
     "output",
     "output_index",
