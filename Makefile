@@ -85,7 +85,8 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips models openvino remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+test: setup test-packages clips models remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+	@$(POSEDATA) models add openvino
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
