@@ -17,12 +17,11 @@ DESTDIR ?=
 # compiler for C and C++, an assembler that makes the H.264 encoder four times faster, pip for what
 # `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
-    libopencv-imgcodecs-dev libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
-    libswscale-dev nasm python3 python3-pip ca-certificates
+    libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev nasm python3 python3-pip ca-certificates
 # The tests make clips with FFmpeg, and read datasets with Python packages of their own.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl
 
-.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,7 +82,7 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
+test: setup test-packages clips models openvino remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
@@ -172,6 +171,10 @@ clips: build ## Fetch the test clips
 
 models: build ## Fetch the lite and heavy pose models (needs npm)
 	@$(POSEDATA) models add models
+
+openvino: build ## Fetch OpenVINO, another way to run the models, and measure which is faster
+	@$(POSEDATA) models add openvino
+	@$(POSEDATA) models tune
 
 duckdb: ## Fetch DuckDB's library, prebuilt (from npm)
 	@scripts/fetch-duckdb.sh libs
@@ -287,6 +290,12 @@ bench: setup test-packages clips ## Measure ingest against its roofline
 
 bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
 	cargo bench --locked --bench dataset
+
+# Videos of the lakes that `make bench-scale` measures.
+SIZES ?= 100 1000 10000 100000
+
+bench-scale: setup test-packages clips remote ## Measure lakes of 100 to 100,000 videos (hours; SIZES="100 1000": minutes)
+	cargo bench --locked --bench scale -- $(SIZES)
 
 # With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
 bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)

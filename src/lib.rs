@@ -31,6 +31,8 @@ pub mod pose;
 
 pub mod metrics;
 
+pub mod movement;
+
 pub mod lake;
 
 pub mod export;
@@ -48,6 +50,8 @@ pub mod recompute;
 pub mod query;
 
 pub mod plot;
+
+pub mod report;
 
 #[cfg(feature = "language")]
 pub mod language;

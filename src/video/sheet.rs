@@ -1,7 +1,10 @@
 //! Several frames in one picture.
 
-use opencv::core::{CV_8UC3, Mat, MatTraitConst, Rect, Scalar, Size, Vector};
-use opencv::{imgcodecs, imgproc};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use opencv::core::{CV_8UC3, Mat, MatTraitConst, MatTraitConstManual, Rect, Scalar, Size};
+use opencv::imgproc;
 
 use super::{DrawError, Frame, VideoInfo};
 
@@ -9,6 +12,8 @@ use super::{DrawError, Frame, VideoInfo};
 const GAP_PX: i32 = 4;
 /// Behind them: a light grey.
 const BACKGROUND: f64 = 235.0;
+/// Of 100; at this one, nobody sees the loss.
+const JPEG_QUALITY: u8 = 95;
 
 /// A file format of still pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,12 +104,19 @@ impl ContactSheet {
     /// # Errors
     /// When it cannot be encoded.
     pub fn encode(&self, format: ImageFormat) -> Result<Vec<u8>, DrawError> {
-        let suffix = match format {
-            ImageFormat::Png => ".png",
-            ImageFormat::Jpeg => ".jpg",
-        };
-        let mut bytes: Vector<u8> = Vector::new();
-        imgcodecs::imencode_def(suffix, &self.picture, &mut bytes)?;
-        Ok(bytes.into())
+        let mut rgb = Mat::default();
+        imgproc::cvt_color_def(&self.picture, &mut rgb, imgproc::COLOR_BGR2RGB)?;
+        let (width_px, height_px) = (rgb.cols() as u32, rgb.rows() as u32);
+        let pixels = rgb.data_bytes()?;
+        let color = ExtendedColorType::Rgb8;
+        let mut bytes = Vec::new();
+        match format {
+            ImageFormat::Png => {
+                PngEncoder::new(&mut bytes).write_image(pixels, width_px, height_px, color)
+            }
+            ImageFormat::Jpeg => JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
+                .write_image(pixels, width_px, height_px, color),
+        }?;
+        Ok(bytes)
     }
 }
