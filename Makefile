@@ -55,7 +55,7 @@ demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minut
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
 	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
-	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 6 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
 
