@@ -17,13 +17,12 @@ DESTDIR ?=
 # compiler for C and C++, an assembler that makes the H.264 encoder four times faster, pip for what
 # `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
-    libopencv-imgcodecs-dev libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
-    libswscale-dev nasm python3 python3-pip ca-certificates
+    libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev nasm python3 python3-pip ca-certificates
 # The tests make clips with FFmpeg, read datasets with Python packages of their own, and look at the
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-view bench-peers
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-view bench-scale bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +35,32 @@ demo: setup ## Ingest the demo video and query it
 	@mkdir -p public && { test -e public/demo.mp4 || cp "$$($(POSEDATA) models path demo)" public/; }
 	$(POSEDATA) ingest public
 	$(POSEDATA) query queries/velocity.sql
+
+ASK := $(TARGET_DIR)/ask
+
+# The lake that questions are asked about: the clips, and whom they show.
+$(ASK)/lake/.ready: | setup clips
+	@rm -rf $(ASK)/lake && mkdir -p $(ASK)
+	$(POSEDATA) ingest --quiet --no-video --lake $(ASK)/lake --output $(ASK)/output \
+	    $$(for clip in demo single_cam01 single_cam02 single_cam03 single_cam04 multi_cam01 multi_cam02 multi_cam03; do \
+	        $(POSEDATA) models path $$clip; done)
+	$(POSEDATA) tag single_cam01.mp4 single_cam02.mp4 single_cam03.mp4 single_cam04.mp4 --subject anna --lake $(ASK)/lake
+	$(POSEDATA) tag multi_cam01.mp4 multi_cam02.mp4 multi_cam03.mp4 --subject carla --lake $(ASK)/lake
+	$(POSEDATA) tag demo.mp4 --subject ben --lake $(ASK)/lake
+	@touch $@
+
+demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minutes), and ask
+	$(POSEDATA) models add smollm2
+	$(POSEDATA) dataset build --name ask --recipes queries/ask --examples 6000 --valid 0.3 --seed 7 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
+	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
+
+bench-ask: $(ASK)/lake/.ready ## Ask 120 questions that people typed, and count right, refused and wrong answers
+	python3 benches/ask.py --posedata $(abspath $(POSEDATA)) --lake $(ASK)/lake --adapter llm_models/ask
 
 INTEROP := $(TARGET_DIR)/interop
 # The providers' own libraries talk to the tests' server.
@@ -60,7 +85,7 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+test: setup test-packages clips models openvino remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
@@ -155,6 +180,10 @@ clips: build ## Fetch the test clips
 
 models: build ## Fetch the lite and heavy pose models (needs npm)
 	@$(POSEDATA) models add models
+
+openvino: build ## Fetch OpenVINO, another way to run the models, and measure which is faster
+	@$(POSEDATA) models add openvino
+	@$(POSEDATA) models tune
 
 duckdb: ## Fetch DuckDB's library, prebuilt (from npm)
 	@scripts/fetch-duckdb.sh libs
@@ -270,6 +299,12 @@ bench: setup test-packages clips ## Measure ingest against its roofline
 
 bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
 	cargo bench --locked --bench dataset
+
+# Videos of the lakes that `make bench-scale` measures.
+SIZES ?= 100 1000 10000 100000
+
+bench-scale: setup test-packages clips remote ## Measure lakes of 100 to 100,000 videos (hours; SIZES="100 1000": minutes)
+	cargo bench --locked --bench scale -- $(SIZES)
 
 # With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
 bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)

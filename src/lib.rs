@@ -31,6 +31,8 @@ pub mod pose;
 
 pub mod metrics;
 
+pub mod movement;
+
 pub mod lake;
 
 pub mod export;
@@ -49,6 +51,8 @@ pub mod query;
 
 pub mod plot;
 
+pub mod report;
+
 #[cfg(feature = "video")]
 pub mod view;
 
@@ -57,6 +61,9 @@ pub mod language;
 
 #[cfg(feature = "language")]
 pub mod dataset;
+
+#[cfg(feature = "language")]
+pub mod questions;
 
 #[cfg(feature = "language")]
 pub mod synth;
@@ -72,5 +79,11 @@ pub mod train;
 
 #[cfg(feature = "language")]
 pub mod training;
+
+#[cfg(feature = "language")]
+pub mod asking;
+
+#[cfg(feature = "language")]
+pub mod serve;
 
 pub mod cli;

@@ -2,7 +2,7 @@
 //!
 //! A zero-phase filter needs a path from its beginning to its end, so a video's poses are in memory
 //! as a whole: about 1.1 KB per person and frame, 120 MB for an hour of one person at 30 frames a
-//! second. Videos are taken one after the other.
+//! second; three times as much while movements are looked for. Videos are taken one after the other.
 //!
 //! A landmark that is less visible than 0.5 counts as not seen, like one in a frame without the
 //! person: its guessed position would spread over the frames around. Where a person is suddenly
@@ -16,23 +16,26 @@ use serde::Serialize;
 
 use crate::lake::{
     CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, Lake, LakeError,
-    MeasuredFrame, VideoRecord, to_lake_resolution,
+    MeasuredFrame, PersonMovement, VideoRecord, to_lake_resolution,
 };
 use crate::metrics::calibration::HeightEstimate;
 use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome};
 use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
+use crate::movement::{self, DetectConfig, EventKind, Track, TrackFrame, swaps};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 use crate::steps::Step;
 use crate::sync::Cancellation;
 
 /// How to filter and scale.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RecomputeConfig {
     /// Its cut-off is the same for all videos and stretches.
     pub filter: FilterConfig,
     /// `None` leaves everything in pixels.
     pub height: Option<KnownHeight>,
+    /// What movements are looked for; the scale is that of `height`.
+    pub movement: DetectConfig,
 }
 
 /// A person whose height is known.
@@ -73,12 +76,29 @@ pub struct RecomputeReport {
     pub meters_per_px: Option<f64>,
     /// Whether `metrics` was written by an older version and has been brought up to date.
     pub metrics_renewed: bool,
+    /// What was found of the movement.
+    pub movement: MovementCounts,
+}
+
+/// How much was found of a video's movements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MovementCounts {
+    /// Contacts of a foot while walking or running.
+    pub initial_contacts: usize,
+    /// Where a foot leaves the ground while walking or running.
+    pub toe_offs: usize,
+    /// With both feet off the ground.
+    pub jumps: usize,
+    /// Of an angle.
+    pub repetitions: usize,
+    /// Rows of `cycles`.
+    pub cycles: usize,
 }
 
 /// Frames that were taken without a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FilteredStretch {
-    /// From 0.
+    /// Its number in the file, from 0.
     pub first_frame: usize,
     /// Included.
     pub last_frame: usize,
@@ -159,32 +179,29 @@ pub fn recompute(
         height_px: None,
         meters_per_px: None,
         metrics_renewed: poses.is_outdated,
+        movement: MovementCounts::default(),
     };
     let filter = PathFilter::new(config.filter, &poses.times_secs)?;
     report.stretches = (filter.stretches().iter())
         .map(|stretch| FilteredStretch {
-            first_frame: stretch.frames.start,
-            last_frame: stretch.frames.end - 1,
+            first_frame: poses.number(stretch.frames.start),
+            last_frame: poses.number(stretch.frames.end - 1),
             rate_hz: stretch.rate_hz,
             is_filtered: filter.takes(stretch),
         })
         .collect();
+    // Movements are found in legs that were put right before they are filtered; the filtered tables
+    // keep what the model said.
+    let straightened = poses.with_legs_put_right();
     for path in poses.people.values_mut() {
-        path.filter(&filter, &mut report);
+        let counts = path.filter(&filter);
+        report.landmark_count += counts.landmark;
+        report.interpolated_count += counts.interpolated;
+        report.unfiltered_count += counts.unfiltered;
+        report.left_out_count += counts.left_out;
         report.jump_count += path.jumps.len() as u64;
     }
-    // Where nobody was found, there is nothing to scale.
-    let height = config.height.filter(|_| !poses.people.is_empty());
-    let scale = match height {
-        Some(known) => {
-            let person = match known.person {
-                Some(person) => person,
-                None => lake.main_person(video)?.unwrap_or(0),
-            };
-            Some(poses.scale(person, known.height_m)?)
-        }
-        None => None,
-    };
+    let scale = poses.known_scale(lake, video, config.height)?;
     report.height_px = scale.map(|scale| scale.height_px);
     report.meters_per_px = scale.map(Scale::meters_per_px);
 
@@ -198,15 +215,129 @@ pub fn recompute(
     let frames = 0..poses.times_secs.len();
     let rows = frames.flat_map(|frame| poses.measure(frame, &mut measurer, scale));
     let metrics = writer.metrics_filtered(rows, cutoff_hz)?;
+    let found = find_movements(&poses, straightened, &filter, &config.movement, scale);
+    report.movement = counts(&found);
     let mut files = vec![
         ("landmarks_filtered", landmarks),
         ("metrics_filtered", metrics),
+        ("events", writer.events(&found)?),
+        ("cycles", writer.cycles(&found)?),
     ];
     if poses.is_outdated {
         files.push(("metrics", writer.metrics(renewed_rows(lake, video)?)?));
     }
     lake.commit_derived(&video.video_id, &video.config_hash, files)?;
     Ok(report)
+}
+
+/// What was found in a video, without changing its filtered rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DetectReport {
+    /// Identity of the video, as in the lake.
+    pub video_id: String,
+    /// For people.
+    pub file_name: String,
+    /// What was found.
+    pub movement: MovementCounts,
+    /// Metres of a picture's pixel where the person moves; `None` where no height was given.
+    pub meters_per_px: Option<f64>,
+}
+
+/// Finds movements in videos, one after the other, and tells of each; otherwise as
+/// [`recompute_all`].
+pub fn detect_all(
+    lake: &Lake,
+    videos: &[VideoRecord],
+    config: &RecomputeConfig,
+    cancellation: &Cancellation,
+    mut tell: impl FnMut(&VideoRecord, Step<Result<DetectReport, RecomputeError>>),
+) {
+    for video in videos {
+        if cancellation.is_cancelled() {
+            return;
+        }
+        tell(video, Step::Begun);
+        tell(video, Step::Done(detect(lake, video, config)));
+    }
+}
+
+/// Finds the movements of a video anew and commits `events` and `cycles`; earlier rows of the video
+/// in these tables are replaced.
+///
+/// # Errors
+/// As [`recompute`].
+pub fn detect(
+    lake: &Lake,
+    video: &VideoRecord,
+    config: &RecomputeConfig,
+) -> Result<DetectReport, RecomputeError> {
+    let poses = VideoPoses::read(lake, video)?;
+    let filter = PathFilter::new(config.filter, &poses.times_secs)?;
+    let scale = poses.known_scale(lake, video, config.height)?;
+    let straightened = poses.with_legs_put_right();
+    let found = find_movements(&poses, straightened, &filter, &config.movement, scale);
+    let writer = DerivedWriter {
+        paths: lake.paths(),
+        video,
+    };
+    let files = vec![
+        ("events", writer.events(&found)?),
+        ("cycles", writer.cycles(&found)?),
+    ];
+    lake.commit_derived(&video.video_id, &video.config_hash, files)?;
+    Ok(DetectReport {
+        video_id: video.video_id.clone(),
+        file_name: video.file_name.clone(),
+        movement: counts(&found),
+        meters_per_px: scale.map(Scale::meters_per_px),
+    })
+}
+
+fn counts(found: &[PersonMovement]) -> MovementCounts {
+    let events = |kind: EventKind| {
+        let events = found.iter().flat_map(|person| &person.events);
+        events.filter(|event| event.kind == kind).count()
+    };
+    MovementCounts {
+        initial_contacts: events(EventKind::InitialContact),
+        toe_offs: events(EventKind::ToeOff),
+        jumps: events(EventKind::TakeOff),
+        repetitions: events(EventKind::RepLowest),
+        cycles: found.iter().map(|person| person.cycles.len()).sum(),
+    }
+}
+
+/// Looks for movements in every stretch of everybody's path.
+fn find_movements(
+    poses: &VideoPoses,
+    straightened: BTreeMap<u16, PersonPath>,
+    filter: &PathFilter<'_>,
+    config: &DetectConfig,
+    scale: Option<Scale>,
+) -> Vec<PersonMovement> {
+    let config = DetectConfig {
+        meters_per_px: scale.map(Scale::meters_per_px),
+        ..config.clone()
+    };
+    let mut found = Vec::new();
+    for (person, mut path) in straightened {
+        path.filter(filter);
+        let mut movement = PersonMovement {
+            person,
+            events: Vec::new(),
+            cycles: Vec::new(),
+        };
+        for frames in path.stretches(filter) {
+            let part = movement::detect(&path.track(poses, frames), &config);
+            movement.events.extend(part.events);
+            let cycles = part.cycles.into_iter();
+            (movement.cycles).extend(cycles.map(|cycle| (cycle, part.floor_angle_deg)));
+        }
+        if !movement.events.is_empty() {
+            found.push(movement);
+        }
+    }
+    found
 }
 
 /// The rows of `metrics`, measured anew.
@@ -253,6 +384,8 @@ impl Scale {
 /// A video's poses, in memory.
 struct VideoPoses {
     image_size_px: [f64; 2],
+    /// Number in the file of the first frame; all others are counted from it.
+    first_number: usize,
     times_secs: Vec<f64>,
     people: BTreeMap<u16, PersonPath>,
     /// `metrics` lacks what this version measures.
@@ -260,7 +393,9 @@ struct VideoPoses {
 }
 
 /// One person from the first frame in which it was found to the last.
+#[derive(Clone)]
 struct PersonPath {
+    /// Counted from the video's first frame in the lake.
     first_frame: usize,
     frames: Vec<PathFrame>,
     /// Positions in `frames` at which the person is suddenly somewhere else.
@@ -269,6 +404,7 @@ struct PersonPath {
 
 /// A person in a frame; filtering overwrites the pose. Visibility becomes 1 for landmarks that
 /// have a filtered position and 0 for all others.
+#[derive(Clone)]
 struct PathFrame {
     pose: PersonPose,
     /// What is known of the measured pose; `None` where the person was not found.
@@ -315,6 +451,7 @@ impl VideoPoses {
         let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
         let mut poses = Self {
             image_size_px,
+            first_number: video.first_frame as usize,
             times_secs: Vec::new(),
             people: BTreeMap::new(),
             is_outdated: false,
@@ -363,11 +500,47 @@ impl VideoPoses {
         Ok(poses)
     }
 
+    /// A frame's number in the file.
+    fn number(&self, frame: usize) -> usize {
+        self.first_number + frame
+    }
+
     fn pixels(&self, pose: &PersonPose, landmark: Landmark) -> Option<[f64; 2]> {
         let point = &pose.landmarks[landmark.index()];
         let [width, height] = self.image_size_px;
         (point.visibility >= MIN_VISIBILITY)
             .then(|| [f64::from(point.x) * width, f64::from(point.y) * height])
+    }
+
+    fn known_scale(
+        &self,
+        lake: &Lake,
+        video: &VideoRecord,
+        height: Option<KnownHeight>,
+    ) -> Result<Option<Scale>, RecomputeError> {
+        // Where nobody was found, there is nothing to scale.
+        let Some(known) = height.filter(|_| !self.people.is_empty()) else {
+            return Ok(None);
+        };
+        let person = match known.person {
+            Some(person) => person,
+            None => lake.main_person(video)?.unwrap_or(0),
+        };
+        Ok(Some(self.scale(person, known.height_m)?))
+    }
+
+    /// The measured paths, with legs changed back where the model exchanged left and right.
+    fn with_legs_put_right(&self) -> BTreeMap<u16, PersonPath> {
+        let mut people = self.people.clone();
+        for path in people.values_mut() {
+            let borders = path.jumps.iter().copied();
+            let starts = [0].into_iter().chain(borders.clone());
+            let ends = borders.chain([path.frames.len()]);
+            for (start, end) in starts.zip(ends).collect::<Vec<_>>() {
+                path.put_legs_right(start..end, self);
+            }
+        }
+        people
     }
 
     fn scale(&self, person: u16, height_m: f64) -> Result<Scale, RecomputeError> {
@@ -404,7 +577,7 @@ impl VideoPoses {
                 let number = path.first_frame + offset;
                 let image = &frame.pose.landmarks[index];
                 rows.push(FilteredLandmark {
-                    frame: number as u32,
+                    frame: self.number(number) as u32,
                     time_secs: self.times_secs[number],
                     person: *person,
                     image: [image.x, image.y, image.z],
@@ -445,7 +618,7 @@ impl VideoPoses {
             is_measured.then_some(person.pose.probability)
         };
         let people = in_frame().map(|person| (person.pose.person, probability(person)));
-        let rows = measured_rows(frame, time_secs, people, metrics);
+        let rows = measured_rows(self.number(frame), time_secs, people, metrics);
         let mut is_interpolated: Vec<bool> =
             in_frame().map(|person| person.measured.is_none()).collect();
         is_interpolated.resize(rows.len(), false);
@@ -509,8 +682,94 @@ fn measured_rows(
         .collect()
 }
 
+/// How many landmarks of a path came to what, see [`RecomputeReport`].
+#[derive(Default)]
+struct PathCounts {
+    landmark: u64,
+    interpolated: u64,
+    unfiltered: u64,
+    left_out: u64,
+}
+
+/// What is exchanged where a model takes a leg for the other one.
+const LEG_LANDMARKS: [[Landmark; 2]; swaps::POINTS_PER_LEG] = {
+    use Landmark::*;
+    [
+        [LeftKnee, RightKnee],
+        [LeftAnkle, RightAnkle],
+        [LeftHeel, RightHeel],
+        [LeftFootIndex, RightFootIndex],
+    ]
+};
+
 impl PersonPath {
-    fn filter(&mut self, filter: &PathFilter<'_>, report: &mut RecomputeReport) {
+    /// Changes exchanged legs back, within frames in which the person does not jump elsewhere.
+    fn put_legs_right(&mut self, frames: Range<usize>, poses: &VideoPoses) {
+        let pixels = |frame: &PathFrame, landmark| poses.pixels(&frame.pose, landmark);
+        let legs: Vec<swaps::Legs> = (self.frames[frames.clone()].iter())
+            .map(|frame| [0, 1].map(|side| LEG_LANDMARKS.map(|pair| pixels(frame, pair[side]))))
+            .collect();
+        let Some(leg_px) = self.track(poses, frames.clone()).leg_length_px() else {
+            return;
+        };
+        let exchanged = swaps::exchanged(&legs, leg_px);
+        for (frame, is_exchanged) in self.frames[frames].iter_mut().zip(exchanged) {
+            for [left, right] in LEG_LANDMARKS.into_iter().filter(|_| is_exchanged) {
+                let (left, right) = (left.index(), right.index());
+                frame.pose.landmarks.swap(left, right);
+                frame.pose.world_m.swap(left, right);
+            }
+        }
+    }
+
+    /// Frames between pauses of the recording and jumps of the person.
+    fn stretches(&self, filter: &PathFilter<'_>) -> Vec<Range<usize>> {
+        let filter = filter.over(self.first_frame..self.first_frame + self.frames.len());
+        let mut starts: Vec<usize> = (filter.stretches().iter())
+            .map(|stretch| stretch.frames.start)
+            .chain(self.jumps.iter().copied())
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let ends = starts.iter().copied().skip(1).chain([self.frames.len()]);
+        starts
+            .iter()
+            .copied()
+            .zip(ends)
+            .map(|(start, end)| start..end)
+            .collect()
+    }
+
+    /// Frames of the path, as movements are looked for in them. Of pictures with the same time the
+    /// first counts.
+    fn track(&self, poses: &VideoPoses, frames: Range<usize>) -> Track {
+        let mut measurer = Measurer::new();
+        let mut latest_secs = f64::NEG_INFINITY;
+        let frames = frames.filter_map(|i| {
+            let frame = &self.frames[i];
+            let number = self.first_frame + i;
+            let time_secs = poses.times_secs[number];
+            if time_secs <= latest_secs {
+                return None;
+            }
+            latest_secs = time_secs;
+            let pose = std::slice::from_ref(&frame.pose);
+            let metrics = measurer.measure(pose, time_secs, poses.image_size_px);
+            Some(TrackFrame {
+                frame: number as u32,
+                time_secs,
+                points_px: Landmark::ALL.map(|landmark| poses.pixels(&frame.pose, landmark)),
+                interpolated: frame.interpolated,
+                joint_angles_deg: metrics[0].joint_angles_deg,
+            })
+        });
+        Track {
+            frames: frames.collect(),
+        }
+    }
+
+    fn filter(&mut self, filter: &PathFilter<'_>) -> PathCounts {
+        let mut counts = PathCounts::default();
         let filter = filter.over(self.first_frame..self.first_frame + self.frames.len());
         // One buffer for all landmarks: a path's three image and three world coordinates.
         let mut values = vec![0.0; self.frames.len()];
@@ -537,11 +796,12 @@ impl PersonPath {
                     }
                 }
             }
-            self.mark(landmark, &pieces, &is_seen, report);
+            self.mark(landmark, &pieces, &is_seen, &mut counts);
         }
         for frame in &mut self.frames {
             frame.pose = to_lake_resolution(frame.pose.clone());
         }
+        counts
     }
 
     /// Notes which positions there are now, and where they come from.
@@ -550,7 +810,7 @@ impl PersonPath {
         landmark: usize,
         pieces: &[Range<usize>],
         is_seen: &[bool],
-        report: &mut RecomputeReport,
+        counts: &mut PathCounts,
     ) {
         let is_measured = |frame: &PathFrame| frame.measured.is_some();
         let measured = self
@@ -565,15 +825,15 @@ impl PersonPath {
         for i in pieces.iter().cloned().flatten() {
             let frame = &mut self.frames[i];
             frame.pose.landmarks[landmark].visibility = 1.0;
-            report.landmark_count += 1;
+            counts.landmark += 1;
             kept += u64::from(is_measured(frame));
-            report.unfiltered_count += u64::from(frame.unfiltered & (1 << landmark) != 0);
+            counts.unfiltered += u64::from(frame.unfiltered & (1 << landmark) != 0);
             if !is_seen[i] {
                 frame.interpolated |= 1 << landmark;
-                report.interpolated_count += 1;
+                counts.interpolated += 1;
             }
         }
-        report.left_out_count += measured - kept;
+        counts.left_out += measured - kept;
     }
 }
 

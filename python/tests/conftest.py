@@ -139,6 +139,16 @@ class Driver:
         except subprocess.TimeoutExpired:
             pytest.fail(f"the driver did not end:\n{self.text()}")
 
+    def wait_until(self, what: str, is_true: Callable[[], Any]) -> None:
+        """Waits for what happens only while the driver is there."""
+        began = time.monotonic()
+        while not is_true():
+            if self.process.poll() is not None:
+                pytest.fail(f"the driver ended before {what}:\n{self.text()}")
+            if time.monotonic() - began > PATIENCE_SECS:
+                pytest.fail(f"waited in vain until {what}:\n{self.text()}")
+            time.sleep(0.05)
+
     def text(self) -> str:
         """What the driver told."""
         return self.log.read_text(errors="replace")

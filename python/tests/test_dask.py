@@ -37,7 +37,7 @@ def test_a_lost_scheduler_ends_the_run(
     try:
         standin.video("a", secs=60)
         driver = start_driver("-m", MODULE, "ingest", "clips", "--address", made.address)
-        wait_until("the video is in work", lambda: standin.notes("video"))
+        driver.wait_until("the video is in work", lambda: standin.notes("video"))
         made.kill_scheduler()
         assert driver.wait() == 1, driver.text()
         assert "error: the Dask cluster is gone" in driver.text()

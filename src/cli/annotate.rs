@@ -8,6 +8,7 @@ use clap::Args;
 use super::events::{Committed, EventArgs, Events, Outcome};
 use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
 use crate::ingest::{Failure, Source, annotate_all};
@@ -30,6 +31,9 @@ all videos of the lake are annotated. No model runs: what is drawn comes from th
 pictures from the video file, which must still exist (a file that has moved is found when its new
 path is given).
 
+--blur-faces covers the faces of people whom the lake has in a frame. Others in the picture, and
+people in frames in which they were not found, are shown as they are: look before you hand it over.
+
 --events json tells programs of every video while it is worked on; docs/events.md has the events.")]
 pub struct AnnotateArgs {
     /// Video files, or names, beginnings of names, or ids of videos in the lake
@@ -39,7 +43,27 @@ pub struct AnnotateArgs {
     #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
     output: PathBuf,
     #[command(flatten)]
+    faces: FaceArgs,
+    #[command(flatten)]
     events: EventArgs,
+}
+
+/// Whether faces can be recognized in pictures.
+#[derive(Args)]
+pub struct FaceArgs {
+    /// Make faces unrecognizable: of the people whom the lake has in a frame, and of nobody else
+    #[arg(long)]
+    blur_faces: bool,
+}
+
+impl FaceArgs {
+    /// What the option says.
+    pub fn faces(&self) -> Faces {
+        match self.blur_faces {
+            true => Faces::Blurred,
+            false => Faces::Shown,
+        }
+    }
 }
 
 /// Show evenly spaced frames of a video, annotated, in one picture
@@ -67,6 +91,8 @@ pub struct ContactSheetArgs {
     /// Width of the whole picture in pixels
     #[arg(long, value_name = "PX", default_value_t = 1920, value_parser = clap::value_parser!(u32).range(64..=16384))]
     width: u32,
+    #[command(flatten)]
+    faces: FaceArgs,
 }
 
 pub fn run(args: AnnotateArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
@@ -91,6 +117,7 @@ fn run_telling(
         &lake,
         &sources,
         target.path(),
+        args.faces.faces(),
         &cancellation,
         |Source { video, path, .. }, step| match step {
             Step::Begun => events.started(done, path, video.file_bytes, Some(video.frame_count)),
@@ -162,6 +189,7 @@ pub fn run_contact_sheet(
         columns: args.columns,
         rows: args.rows,
         width_px: args.width,
+        faces: args.faces.faces(),
     };
     let rows = lake.frames(&source.video)?;
     let bytes = match replay::contact_sheet(local.path(), rows, layout, format, &cancellation) {

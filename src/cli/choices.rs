@@ -6,7 +6,31 @@ use std::str::FromStr;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::export::ExportFormat;
+use crate::movement::{Gait, GaitMethod};
 use crate::query::Format as QueryFormat;
+
+/// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
+const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
+
+/// A person's height.
+pub fn height(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if HEIGHT_RANGE_M.contains(&value) => Ok(value),
+        _ => Err(format!(
+            "expected metres between {} and {}, such as 1.75",
+            HEIGHT_RANGE_M.start(),
+            HEIGHT_RANGE_M.end()
+        )),
+    }
+}
+
+/// A number above 0.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a number above 0".into()),
+    }
+}
 
 /// Takes one of `values`, which are names of `T`.
 pub fn one_of<T>(
@@ -30,8 +54,28 @@ pub fn export_format() -> impl TypedValueParser<Value = ExportFormat> {
                 "OpenSim motion: joint and segment angles in degrees, a file per person"
             }
             ExportFormat::Parquet => "The table of csv as Parquet",
+            ExportFormat::C3d => "C3D markers: world landmarks in millimetres, a file per person",
+            ExportFormat::OpenPose => {
+                "OpenPose's BODY_25 points in pixels: a folder with a JSON file per frame"
+            }
+            ExportFormat::CocoKeypoints => "COCO's 17 keypoints in pixels, as one JSON file",
         })
     }))
+}
+
+pub fn gait_method() -> impl TypedValueParser<Value = GaitMethod> {
+    one_of(GaitMethod::ALL.map(|method| {
+        PossibleValue::new(method.name()).help(match method {
+            GaitMethod::Zeni => "Heel and toes farthest before and behind the hips",
+            GaitMethod::OConnor => "Vertical velocity of the feet",
+            GaitMethod::ForwardVelocity => "Forward velocity of the feet: only over ground",
+            GaitMethod::Running => "Vertical velocity of the hips, and the knee's extension",
+        })
+    }))
+}
+
+pub fn gait() -> impl TypedValueParser<Value = Gait> {
+    one_of(Gait::ALL.map(|gait| PossibleValue::new(gait.name())))
 }
 
 pub fn query_format() -> impl TypedValueParser<Value = QueryFormat> {
@@ -69,5 +113,7 @@ pub mod tests {
     fn every_name_is_read_back() {
         check(&ExportFormat::ALL, ExportFormat::name);
         check(&QueryFormat::ALL, QueryFormat::name);
+        check(&GaitMethod::ALL, GaitMethod::name);
+        check(&Gait::ALL, Gait::name);
     }
 }

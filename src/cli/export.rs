@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
-use crate::export::{ExportFormat, POSE_MODEL_SCHEMA, export_videos};
+use crate::export::{ExportConfig, ExportFormat, POSE_MODEL_SCHEMA, Travel, export_videos};
 
 use crate::resources::DatabaseUse;
 
@@ -16,13 +16,19 @@ use crate::resources::DatabaseUse;
 #[command(after_help = "Examples:
   posedata export csv
   posedata export trc demo.mp4 --output opensim
+  posedata export trc walk.mp4 --travel --height-m 1.75
+  posedata export openpose demo.mp4
   posedata export pose-json e5960d33 --person 0
 
 A video is named by its id (6 digits of it at least), its path, its file name or a beginning of it;
 without names all videos of the lake are exported. Files are named like the video: demo_pose.json, demo.csv,
-demo.trc, demo.mot, demo.parquet; videos that share a name have digits of their id behind it
+demo.trc, demo.mot, demo.parquet, demo.c3d, demo_coco.json, and the folder demo_json of openpose; videos that share a name have digits of their id behind it
 (demo-e5960d33.csv), and so have names that are shortened because they are too long; files of one of several persons the person's number (demo_person1.trc).
-Older files of these names are replaced.")]
+Older files of these names are replaced.
+
+--travel carries the markers of trc along by the hips' way in the picture, with one scale for the
+whole video: right for movement across the picture. C3D knows one rate and no times: videos whose
+frames are not evenly spaced are refused.")]
 pub struct ExportArgs {
     /// What to write
     #[arg(value_parser = choices::export_format(), value_name = "FORMAT")]
@@ -36,6 +42,12 @@ pub struct ExportArgs {
     /// Only the person of this number
     #[arg(long, value_name = "N")]
     person: Option<u16>,
+    /// Markers of trc move through the room, as the person moves across the picture
+    #[arg(long)]
+    travel: bool,
+    /// Height of the person in metres, for the scale of --travel [default: that of the world landmarks]
+    #[arg(long, value_name = "METRES", value_parser = super::choices::height, requires = "travel")]
+    height_m: Option<f64>,
     /// Print the JSON Schema of pose-json files and end
     #[arg(long, conflicts_with_all = ["videos", "person"])]
     schema: bool,
@@ -50,6 +62,10 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         print_result(POSE_MODEL_SCHEMA.trim_end())?;
         return Ok(ExitStatus::Success);
     }
+    anyhow::ensure!(
+        !args.travel || args.format == ExportFormat::Trc,
+        "--travel belongs to trc; markers of other formats stay around the hips"
+    );
     let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
     anyhow::ensure!(
@@ -69,8 +85,13 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
     let mut files = export_videos(
         &lake,
         &videos,
-        args.format,
-        args.person,
+        ExportConfig {
+            format: args.format,
+            person: args.person,
+            travel: args.travel.then_some(Travel {
+                height_m: args.height_m,
+            }),
+        },
         target.path(),
         &cancellation,
         |exported| match exported {

@@ -17,6 +17,9 @@ use crate::lake::{
 use crate::numbers::human_bytes;
 use crate::resources::DatabaseUse;
 
+/// The newest snapshots that people are shown; a lake has one for each commit.
+const SHOWN_SNAPSHOTS: usize = 50;
+
 /// Look after the lake
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -295,11 +298,16 @@ fn print_info(info: &LakeInfo) -> anyhow::Result<()> {
     }
     print_result(tables)?;
     let mut snapshots = table(&["snapshot", "time (UTC)", "changes"]);
-    for snapshot in &info.snapshots {
+    let older = info.snapshots.len().saturating_sub(SHOWN_SNAPSHOTS);
+    for snapshot in &info.snapshots[older..] {
         let version = snapshot.version.to_string();
         snapshots.add_row([&version, &snapshot.time, &snapshot.changes]);
     }
-    print_result(snapshots)
+    print_result(snapshots)?;
+    if older > 0 {
+        print_result(format_args!("and {older} older ones, which --json lists"))?;
+    }
+    Ok(())
 }
 
 fn table(header: &[&str]) -> Table {

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error, print_result};
+use super::movement_events::{self, MovementArgs};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_error, print_result};
 use crate::ingest::Failure as _;
 use crate::metrics::filter::FilterConfig;
 use crate::recompute::{
@@ -14,9 +15,6 @@ use crate::recompute::{
 };
 use crate::resources::DatabaseUse;
 use crate::steps::Step;
-
-/// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
-const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
 
 /// Compute metrics from landmarks in the lake
 #[derive(Args)]
@@ -53,43 +51,29 @@ twice the cut-off, stays as it is, and is told. A pause is a step between two fr
 
 --height-m adds speeds and positions in metres, as long as the person moves across the picture.
 
+Movements are found anew too, as `posedata events detect` finds them: tables events and cycles.
+
 --events json tells programs of every video when it is done; docs/events.md has the events.")]
 struct RecomputeArgs {
     /// Ids (or beginnings of 6 digits), file names or paths of videos; all videos if none is given
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
     /// Cut-off frequency of the low-pass filter
-    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = positive)]
+    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = choices::positive)]
     cutoff: f64,
     /// Gaps of more frames than this are left open; shorter ones are filled with straight lines
     #[arg(long, value_name = "FRAMES", default_value_t = 10)]
     max_gap: usize,
     /// Height of a person, in metres
-    #[arg(long, value_name = "METRES", value_parser = height)]
+    #[arg(long, value_name = "METRES", value_parser = choices::height)]
     height_m: Option<f64>,
     /// Number of the person whose height that is [default: each video's main person]
     #[arg(long, value_name = "N", requires = "height_m")]
     person: Option<u16>,
     #[command(flatten)]
+    movement: MovementArgs,
+    #[command(flatten)]
     events: EventArgs,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
-        _ => Err("expected a number above 0".into()),
-    }
-}
-
-fn height(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if HEIGHT_RANGE_M.contains(&value) => Ok(value),
-        _ => Err(format!(
-            "expected metres between {} and {}, such as 1.75",
-            HEIGHT_RANGE_M.start(),
-            HEIGHT_RANGE_M.end()
-        )),
-    }
 }
 
 /// What became of all videos.
@@ -134,6 +118,7 @@ fn run_recompute(
             person: args.person,
             height_m,
         }),
+        movement: args.movement.config(),
     };
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
@@ -235,6 +220,9 @@ fn in_words(report: &RecomputeReport) -> String {
     }
     if let (Some(height_px), Some(meters_per_px)) = (report.height_px, report.meters_per_px) {
         words += &format!("; {height_px:.0} px tall, {:.2} mm/px", meters_per_px * 1e3);
+    }
+    if report.movement.cycles + report.movement.initial_contacts > 0 {
+        words += &format!("; {}", movement_events::in_words(&report.movement));
     }
     if report.metrics_renewed {
         words += "; metrics of an older version renewed";

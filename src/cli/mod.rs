@@ -39,6 +39,8 @@ mod logs;
 #[cfg(feature = "video")]
 mod metrics;
 mod models;
+#[cfg(feature = "video")]
+mod movement_events;
 mod output;
 mod plot;
 #[cfg(feature = "video")]
@@ -47,8 +49,12 @@ mod queries;
 mod query;
 mod reference;
 mod remove;
+#[cfg(feature = "video")]
+mod report;
 #[cfg(all(feature = "video", feature = "language"))]
 mod run;
+#[cfg(feature = "language")]
+mod serve;
 mod signals;
 #[cfg(feature = "language")]
 mod synth;
@@ -118,6 +124,8 @@ enum Command {
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
     #[cfg(feature = "video")]
+    Report(report::ReportArgs),
+    #[cfg(feature = "video")]
     Analyze(analyze::AnalyzeArgs),
     #[cfg(feature = "language")]
     Dataset(dataset::DatasetArgs),
@@ -125,6 +133,8 @@ enum Command {
     Run(run::RunArgs),
     #[cfg(feature = "language")]
     Ask(ask::AskArgs),
+    #[cfg(feature = "language")]
+    Serve(serve::ServeArgs),
     #[cfg(feature = "language")]
     Eval(eval::EvalArgs),
     #[cfg(feature = "language")]
@@ -136,6 +146,8 @@ enum Command {
     Lake(lake::LakeArgs),
     #[cfg(feature = "video")]
     Metrics(metrics::MetricsArgs),
+    #[cfg(feature = "video")]
+    Events(movement_events::MovementEventsArgs),
     Remove(remove::RemoveArgs),
     /// Print a completion script for a shell
     #[command(
@@ -244,6 +256,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         #[cfg(feature = "video")]
+        Command::Report(args) => report::run(args, &global),
+        #[cfg(feature = "video")]
         Command::Analyze(args) => analyze::run(args, &global),
         #[cfg(feature = "language")]
         Command::Dataset(args) => dataset::run(args, &global),
@@ -251,6 +265,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Run(args) => run::run(args, &global, &parsed),
         #[cfg(feature = "language")]
         Command::Ask(args) => ask::run(args, &global),
+        #[cfg(feature = "language")]
+        Command::Serve(args) => serve::run(args, &global),
         #[cfg(feature = "language")]
         Command::Eval(args) => eval::run(args, &global),
         #[cfg(feature = "language")]
@@ -262,6 +278,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Lake(args) => lake::run(args, &global),
         #[cfg(feature = "video")]
         Command::Metrics(args) => metrics::run(args, &global),
+        #[cfg(feature = "video")]
+        Command::Events(args) => movement_events::run(args, &global),
         Command::Remove(args) => remove::run(args, &global),
         Command::Completions { shell } => {
             let mut command = Cli::command();

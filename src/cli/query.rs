@@ -92,7 +92,7 @@ impl SourceArgs {
   posedata query -e \"select count(*) from landmarks\" --at 3
 
 Tables: videos, landmarks, metrics, runs, and, after `posedata metrics recompute`,
-landmarks_filtered and metrics_filtered; view: frames. `posedata query -e \"describe metrics\"`
+landmarks_filtered and metrics_filtered; after `posedata events detect`, events and cycles; view: frames. `posedata query -e \"describe metrics\"`
 lists columns; schemas/*.sql say what they mean.
 
 On a terminal a table shows the first and last rows, the columns that fit, and floats with six

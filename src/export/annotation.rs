@@ -9,12 +9,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::lake::PersonRow;
+use crate::metrics::geometry::{distance, midpoint};
 use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
 use crate::sync::Cancellation;
 use crate::video::{
-    Bgr, Canvas, DrawError, EncodeError, Frame, VideoEncoder, VideoInfo, text_width_px,
+    Bgr, Canvas, DrawError, EncodeError, Frame, MediaTime, VideoEncoder, VideoInfo, text_width_px,
 };
 
 const LEFT: Bgr = Bgr([0, 159, 230]);
@@ -82,11 +83,22 @@ pub enum AnnotationError {
     Encode(#[from] EncodeError),
 }
 
-/// What the panel says of the video as a whole.
+/// Whether faces can be recognized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faces {
+    /// As they are.
+    #[default]
+    Shown,
+    /// Covered by coarse squares, of everybody whom the lake has in the frame.
+    Blurred,
+}
+
+/// What the panel says of the video as a whole, and how its people are shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caption {
     sport: String,
     slow_motion_factor: Option<f64>,
+    faces: Faces,
 }
 
 impl Caption {
@@ -96,7 +108,14 @@ impl Caption {
         Self {
             sport: sport.into(),
             slow_motion_factor,
+            faces: Faces::Shown,
         }
+    }
+
+    /// The same with faces as `faces` says.
+    #[must_use]
+    pub fn with_faces(self, faces: Faces) -> Self {
+        Self { faces, ..self }
     }
 
     fn title(&self, index: u64, file_secs: f64) -> String {
@@ -119,6 +138,10 @@ fn short(value: f64) -> f64 {
 pub struct Annotator {
     encoder: VideoEncoder,
     caption: Caption,
+    /// Number and time of the first frame, where that is not the file's own: of a part of a video the
+    /// annotated version plays from the beginning all the same, and the panel tells the file's times.
+    part_begins_at: Option<(u64, MediaTime)>,
+    is_empty: bool,
 }
 
 impl Annotator {
@@ -136,6 +159,8 @@ impl Annotator {
                 info.frame_colors(),
             )?,
             caption,
+            part_begins_at: None,
+            is_empty: true,
         })
     }
 
@@ -149,7 +174,18 @@ impl Annotator {
         persons: &[PersonRow],
     ) -> Result<(), AnnotationError> {
         draw(frame, persons, &self.caption)?;
-        Ok(self.encoder.push(frame)?)
+        let file_place = (frame.index, frame.time);
+        if self.is_empty && frame.index > 0 {
+            self.part_begins_at = Some(file_place);
+        }
+        self.is_empty = false;
+        if let Some((index, time)) = self.part_begins_at {
+            frame.index -= index;
+            frame.time = MediaTime::from_secs(frame.time.as_secs() - time.as_secs());
+        }
+        let pushed = self.encoder.push(frame);
+        (frame.index, frame.time) = file_place;
+        Ok(pushed?)
     }
 
     /// Completes the file and gives it its name, unless it is cancelled before.
@@ -196,10 +232,78 @@ pub fn draw(frame: &mut Frame, persons: &[PersonRow], caption: &Caption) -> Resu
     let title = caption.title(frame.index, frame.time.as_secs());
     let mut canvas = frame.canvas();
     let style = Style::new(canvas.width_px(), canvas.height_px());
-    for row in persons {
-        draw_person(&mut canvas, &row.pose, &style)?;
-    }
+    draw_people(&mut canvas, persons, caption.faces, &style)?;
     draw_panel(&mut canvas, &title, persons, &style)
+}
+
+/// Draws everybody in a frame, without the panel.
+///
+/// # Errors
+/// When OpenCV fails.
+pub fn draw_skeletons(
+    frame: &mut Frame,
+    persons: &[PersonRow],
+    faces: Faces,
+) -> Result<(), DrawError> {
+    let mut canvas = frame.canvas();
+    let style = Style::new(canvas.width_px(), canvas.height_px());
+    draw_people(&mut canvas, persons, faces, &style)
+}
+
+fn draw_people(
+    canvas: &mut Canvas<'_>,
+    persons: &[PersonRow],
+    faces: Faces,
+    style: &Style,
+) -> Result<(), DrawError> {
+    if faces == Faces::Blurred {
+        // Before anything is drawn, so that skeletons stay sharp.
+        for row in persons {
+            blur_face(canvas, &row.pose)?;
+        }
+    }
+    for row in persons {
+        draw_person(canvas, &row.pose, style)?;
+    }
+    Ok(())
+}
+
+/// Squares across a blurred face: too few for anybody to be recognized.
+const SQUARES_ACROSS_FACE: f64 = 6.0;
+/// A head reaches so much farther than its landmarks.
+const HEAD_PER_LANDMARKS: f64 = 1.7;
+/// The head's radius by the way from the middle of the shoulders to the nose, at least: in side view
+/// and from behind the landmarks of the head lie close together.
+const HEAD_PER_NECK: f64 = 0.6;
+
+fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError> {
+    use Landmark::*;
+    let (width, height) = (canvas.width_px(), canvas.height_px());
+    let at = |landmark: Landmark| {
+        let point = &pose.landmarks[landmark.index()];
+        [f64::from(point.x) * width, f64::from(point.y) * height]
+    };
+    let head = [
+        Nose,
+        LeftEye,
+        RightEye,
+        LeftEyeOuter,
+        RightEyeOuter,
+        LeftEar,
+        RightEar,
+        MouthLeft,
+        MouthRight,
+    ];
+    let count = head.len() as f64;
+    let center = [0, 1].map(|axis| head.iter().map(|l| at(*l)[axis]).sum::<f64>() / count);
+    let reach = head
+        .iter()
+        .map(|l| distance(at(*l), center))
+        .fold(0.0, f64::max);
+    let neck = distance(midpoint(at(LeftShoulder), at(RightShoulder)), at(Nose));
+    let radius = (HEAD_PER_LANDMARKS * reach).max(HEAD_PER_NECK * neck);
+    let square = (2.0 * radius / SQUARES_ACROSS_FACE).ceil().max(2.0);
+    canvas.pixelate(center, radius, square as i32)
 }
 
 fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Result<(), DrawError> {

@@ -1,5 +1,5 @@
 //! What leaves the lake, or goes beside it: annotated videos and files for other programs (pose
-//! JSON, CSV, Parquet, and OpenSim's TRC for markers and MOT for angles).
+//! JSON, CSV, Parquet, OpenSim's TRC for markers and MOT for angles, C3D, OpenPose's and COCO's JSON).
 //!
 //! Times are in real seconds, as in the lake. A pause of the recording is a step in the column of
 //! times; nothing is filled in.
@@ -9,6 +9,9 @@
 
 #[cfg(feature = "video")]
 pub mod annotation;
+mod body25;
+mod c3d;
+mod coco;
 mod file_names;
 mod mot;
 mod outputs;
@@ -16,6 +19,7 @@ mod pose_json;
 #[cfg(feature = "video")]
 pub mod replay;
 mod sink;
+mod travel;
 mod trc;
 mod wide;
 
@@ -26,12 +30,17 @@ pub use file_names::{shared_stems, unique_stem};
 pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use sink::ExportError;
+pub use travel::Travel;
 
 use crate::lake::{Lake, PersonRow, VideoRecord};
 use crate::names;
 use crate::sync::Cancellation;
+use body25::Body25Writer;
+use c3d::C3dWriter;
+use coco::CocoWriter;
 use mot::MotWriter;
 use sink::FrameSink;
+use travel::TravelScale;
 use trc::TrcWriter;
 use wide::{CsvWriter, ParquetWriter};
 
@@ -48,6 +57,34 @@ pub enum ExportFormat {
     Mot,
     /// The table of csv as Parquet
     Parquet,
+    /// C3D markers: world landmarks in millimetres, a file per person
+    C3d,
+    /// OpenPose's BODY_25 model: a folder with a JSON file per frame
+    OpenPose,
+    /// COCO's 17 keypoints, a JSON file per video
+    CocoKeypoints,
+}
+
+/// What to write of which videos.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExportConfig {
+    /// What to write.
+    pub format: ExportFormat,
+    /// Only the person of this number.
+    pub person: Option<u16>,
+    /// Markers of TRC move through the room; else they stay around the hips.
+    pub travel: Option<Travel>,
+}
+
+impl From<ExportFormat> for ExportConfig {
+    /// Everybody, as the lake has them.
+    fn from(format: ExportFormat) -> Self {
+        Self {
+            format,
+            person: None,
+            travel: None,
+        }
+    }
 }
 
 impl FromStr for ExportFormat {
@@ -60,12 +97,15 @@ impl FromStr for ExportFormat {
 
 impl ExportFormat {
     /// In the order in which help and errors list them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::PoseJson,
         Self::Csv,
         Self::Trc,
         Self::Mot,
         Self::Parquet,
+        Self::C3d,
+        Self::OpenPose,
+        Self::CocoKeypoints,
     ];
 
     /// The name on the command line.
@@ -76,6 +116,9 @@ impl ExportFormat {
             Self::Trc => "trc",
             Self::Mot => "mot",
             Self::Parquet => "parquet",
+            Self::C3d => "c3d",
+            Self::OpenPose => "openpose",
+            Self::CocoKeypoints => "coco-keypoints",
         }
     }
 
@@ -87,13 +130,19 @@ impl ExportFormat {
             Self::Trc => ".trc",
             Self::Mot => ".mot",
             Self::Parquet => ".parquet",
+            Self::C3d => ".c3d",
+            // The name of such folders in Pose2Sim.
+            Self::OpenPose => "_json",
+            Self::CocoKeypoints => "_coco.json",
         }
     }
 
     fn persons_per_file(self) -> PersonsPerFile {
         match self {
-            Self::PoseJson | Self::Csv | Self::Parquet => PersonsPerFile::All,
-            Self::Trc | Self::Mot => PersonsPerFile::One,
+            Self::PoseJson | Self::Csv | Self::Parquet | Self::OpenPose | Self::CocoKeypoints => {
+                PersonsPerFile::All
+            }
+            Self::Trc | Self::Mot | Self::C3d => PersonsPerFile::One,
         }
     }
 }
@@ -126,8 +175,7 @@ pub struct ExportedFile {
 pub fn export_videos(
     lake: &Lake,
     videos: &[VideoRecord],
-    format: ExportFormat,
-    person: Option<u16>,
+    config: ExportConfig,
     folder: &Path,
     cancellation: &Cancellation,
     mut done: impl FnMut(Result<&[ExportedFile], ExportError>),
@@ -137,7 +185,7 @@ pub fn export_videos(
     let mut files = Vec::new();
     for video in videos {
         let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
-        match export_video(lake, video, format, person, folder, &stem, cancellation) {
+        match export_video(lake, video, config, folder, &stem, cancellation) {
             Ok(exported) => {
                 done(Ok(&exported));
                 files.extend(exported);
@@ -159,12 +207,12 @@ pub fn export_videos(
 pub fn export_video(
     lake: &Lake,
     video: &VideoRecord,
-    format: ExportFormat,
-    person: Option<u16>,
+    config: ExportConfig,
     folder: &Path,
     stem: &str,
     cancellation: &Cancellation,
 ) -> Result<Vec<ExportedFile>, ExportError> {
+    let ExportConfig { format, person, .. } = config;
     let persons = lake.persons(video)?;
     let file_persons: Vec<Option<u16>> = match (person, format.persons_per_file()) {
         (Some(person), _) if persons.contains(&person) => vec![Some(person)],
@@ -184,8 +232,13 @@ pub fn export_video(
         (None, PersonsPerFile::One) => persons.iter().copied().map(Some).collect(),
     };
     let times_secs = match format {
-        ExportFormat::Trc | ExportFormat::Mot => lake.times_secs(video)?,
-        ExportFormat::PoseJson | ExportFormat::Csv | ExportFormat::Parquet => Vec::new(),
+        ExportFormat::Trc | ExportFormat::Mot | ExportFormat::C3d | ExportFormat::CocoKeypoints => {
+            lake.times_secs(video)?
+        }
+        ExportFormat::PoseJson
+        | ExportFormat::Csv
+        | ExportFormat::Parquet
+        | ExportFormat::OpenPose => Vec::new(),
     };
     let mut sinks = Vec::new();
     for person in file_persons {
@@ -193,12 +246,34 @@ pub fn export_video(
             Some(person) if persons.len() > 1 => format!("{stem}_person{person}"),
             _ => stem.to_owned(),
         };
-        let path = folder.join(name + format.suffix());
-        sinks.push((
-            person,
-            path.clone(),
-            open(format, &path, video, &times_secs, person)?,
-        ));
+        let path = folder.join(format!("{name}{}", format.suffix()));
+        // The number that frames without this person, or without anybody, are written for.
+        let absent_person = person.unwrap_or(0);
+        let travel = match config.travel.filter(|_| format == ExportFormat::Trc) {
+            Some(travel) => Some(TravelScale::measure(lake, video, absent_person, travel)?),
+            None => None,
+        };
+        let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
+        let sink: Box<dyn FrameSink> = match format {
+            ExportFormat::PoseJson => {
+                Box::new(PoseJsonWriter::create(&path)?.with_absent_person(absent_person))
+            }
+            ExportFormat::Csv => Box::new(CsvWriter::create(&path, absent_person)?),
+            ExportFormat::Parquet => Box::new(ParquetWriter::create(&path, video, absent_person)?),
+            ExportFormat::Trc => Box::new(TrcWriter::create(
+                &path,
+                video.first_frame,
+                &times_secs,
+                travel,
+            )?),
+            ExportFormat::Mot => Box::new(MotWriter::create(&path, &times_secs)?),
+            ExportFormat::C3d => Box::new(C3dWriter::create(&path, video, &times_secs)?),
+            ExportFormat::OpenPose => Box::new(Body25Writer::create(&path, &name, image_size_px)?),
+            ExportFormat::CocoKeypoints => {
+                Box::new(CocoWriter::create(&path, &name, video, &times_secs)?)
+            }
+        };
+        sinks.push((person, path, sink));
     }
     let mut frame_count = 0;
     for frame in lake.frames(video)? {
@@ -238,24 +313,4 @@ fn known_persons(persons: &[u16]) -> String {
             numbers.join(", ")
         }
     }
-}
-
-fn open(
-    format: ExportFormat,
-    path: &Path,
-    video: &VideoRecord,
-    times_secs: &[f64],
-    person: Option<u16>,
-) -> Result<Box<dyn FrameSink>, ExportError> {
-    // The number that frames without this person, or without anybody, are written for.
-    let absent_person = person.unwrap_or(0);
-    Ok(match format {
-        ExportFormat::PoseJson => {
-            Box::new(PoseJsonWriter::create(path)?.with_absent_person(absent_person))
-        }
-        ExportFormat::Csv => Box::new(CsvWriter::create(path, absent_person)?),
-        ExportFormat::Parquet => Box::new(ParquetWriter::create(path, video, absent_person)?),
-        ExportFormat::Trc => Box::new(TrcWriter::create(path, times_secs)?),
-        ExportFormat::Mot => Box::new(MotWriter::create(path, times_secs)?),
-    })
 }

@@ -5,7 +5,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::annotation::{AnnotationError, Annotator, Caption, draw};
+use super::annotation::{AnnotationError, Annotator, Caption, Faces, draw, draw_skeletons};
 use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
 use crate::sync::Cancellation;
 use crate::video::{
@@ -84,7 +84,7 @@ impl Replay {
     ) -> Result<Self, ReplayError> {
         Ok(Self {
             path: path.into(),
-            reader: VideoReader::open_unless(path, cancellation)?,
+            reader: VideoReader::open_unless(path, cancellation)?.with_range(rows.video().range()),
             rows,
         })
     }
@@ -167,10 +167,11 @@ pub fn annotate(
     path: &Path,
     rows: FrameReader,
     output: &Path,
+    faces: Faces,
     cancellation: &Cancellation,
     mut on_frame: impl FnMut(),
 ) -> Result<(), ReplayError> {
-    let caption = caption_of(rows.video());
+    let caption = caption_of(rows.video()).with_faces(faces);
     let replay = Replay::open(path, rows, cancellation)?;
     let mut annotator = Annotator::create(output, replay.info(), caption)?;
     replay.for_each(|frame, persons| {
@@ -198,6 +199,8 @@ pub struct SheetLayout {
     pub rows: u32,
     /// Width of the whole sheet.
     pub width_px: u32,
+    /// Whether faces can be recognized.
+    pub faces: Faces,
 }
 
 /// A picture with evenly spaced annotated frames of the video at `path`, encoded as `format`; a
@@ -212,7 +215,9 @@ pub fn contact_sheet(
     format: ImageFormat,
     cancellation: &Cancellation,
 ) -> Result<Vec<u8>, ReplayError> {
-    let (frame_count, caption) = (rows.video().frame_count, caption_of(rows.video()));
+    let frames = rows.video().frames();
+    let frame_count = frames.end - frames.start;
+    let caption = caption_of(rows.video()).with_faces(layout.faces);
     let places = u64::from(layout.columns) * u64::from(layout.rows);
     let shown = frame_count.min(places);
     let replay = Replay::open(path, rows, cancellation)?;
@@ -220,7 +225,7 @@ pub fn contact_sheet(
     let mut sheet = ContactSheet::new(replay.info(), layout.columns, shown, tile_width_px)
         .map_err(AnnotationError::from)?;
     // Frame k of the sheet is the middle one of the k-th of `shown` equal parts.
-    let frame_of = |place: u64| (2 * place + 1) * frame_count / (2 * shown);
+    let frame_of = |place: u64| frames.start + (2 * place + 1) * frame_count / (2 * shown);
     let mut place = 0;
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
@@ -236,4 +241,40 @@ pub fn contact_sheet(
         Ok(())
     })?;
     Ok(sheet.encode(format).map_err(AnnotationError::from)?)
+}
+
+/// Pictures of some frames of the video at `path`, with skeletons and without the panel, as JPEG; in
+/// the order of `frames`, which ascend. The whole video is decoded.
+///
+/// # Errors
+/// When the video or the lake cannot be read, or a picture not be drawn.
+pub fn pictures(
+    path: &Path,
+    rows: FrameReader,
+    frames: &[u64],
+    width_px: u32,
+    faces: Faces,
+    cancellation: &Cancellation,
+) -> Result<Vec<Vec<u8>>, ReplayError> {
+    let replay = Replay::open(path, rows, cancellation)?;
+    let mut sheet =
+        ContactSheet::new(replay.info(), 1, 1, width_px.max(1)).map_err(AnnotationError::from)?;
+    let mut pictures = Vec::new();
+    replay.for_each(|frame, persons| {
+        if cancellation.is_cancelled() {
+            return Err(ReplayError::Stopped);
+        }
+        for _ in frames.iter().filter(|wanted| **wanted == frame.index) {
+            let mut tile = sheet.tile(frame).map_err(AnnotationError::from)?;
+            draw_skeletons(&mut tile, persons, faces).map_err(AnnotationError::from)?;
+            sheet.place(0, &tile).map_err(AnnotationError::from)?;
+            pictures.push(
+                sheet
+                    .encode(ImageFormat::Jpeg)
+                    .map_err(AnnotationError::from)?,
+            );
+        }
+        Ok(())
+    })?;
+    Ok(pictures)
 }

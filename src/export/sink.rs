@@ -32,6 +32,24 @@ pub enum ExportError {
         /// Its name in the lake.
         video: String,
     },
+    /// C3D has one rate for all frames.
+    #[error(
+        "the video's frames are not evenly spaced, and C3D knows one rate and no times; `posedata export trc` keeps them: {video}"
+    )]
+    UnevenFrames {
+        /// Its name in the lake.
+        video: String,
+    },
+    /// There is nothing to scale a way by.
+    #[error(
+        "person {person} is never seen from head to heel, so the scale of its way is unknown; leave --travel out: {video}"
+    )]
+    UnknownHeight {
+        /// The number of the person.
+        person: u16,
+        /// Its name in the lake.
+        video: String,
+    },
     /// TRC and MOT are about people, and the video has none.
     #[error(
         "nobody was found in the video, so there are no markers and no angles to write: {video}"

@@ -7,12 +7,16 @@
 //! the middle of the hips in each frame. A missing marker is `nan`: OpenSim 4 refuses rows with
 //! empty cells, and times that do not ascend, so that pictures that repeat a time are left out.
 //!
+//! With a [`TravelScale`] the markers move through the room: the origin is the picture's lower left
+//! corner, in the plane of the hips.
+//!
 //! `DataRate` is the mean rate while pictures were taken, without the pauses of the recording.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::sink::{AscendingTimes, ExportError, FrameSink};
+use super::travel::TravelScale;
 use crate::files::AtomicFile;
 use crate::lake::PersonRow;
 use crate::media_time::MediaTime;
@@ -63,24 +67,39 @@ const RATE_OF_SINGLE_FRAMES: f64 = 1.0;
 pub struct TrcWriter {
     file: AtomicFile,
     ascending: AscendingTimes,
+    travel: Option<TravelScale>,
 }
 
 impl TrcWriter {
-    /// `times_secs` are the times of all frames that will come.
-    pub fn create(path: &Path, times_secs: &[f64]) -> Result<Self, ExportError> {
+    /// `times_secs` are the times of all frames that will come, `first_frame` is the first one's number;
+    /// without `travel`, markers stay around the hips.
+    pub fn create(
+        path: &Path,
+        first_frame: u64,
+        times_secs: &[f64],
+        travel: Option<TravelScale>,
+    ) -> Result<Self, ExportError> {
         let file = AtomicFile::create(path).map_err(|e| ExportError::write(path, e))?;
         let mut writer = Self {
             file,
             ascending: AscendingTimes::default(),
+            travel,
         };
         let name = path.file_name().unwrap_or(path.as_os_str());
         // The header has tabs between its fields, and lines.
-        let header = writer.write_header(&without_controls(&name.to_string_lossy()), times_secs);
+        let name = name.to_string_lossy();
+        let name = without_controls(&name);
+        let header = writer.write_header(&name, first_frame, times_secs);
         header.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
     }
 
-    fn write_header(&mut self, file_name: &str, times_secs: &[f64]) -> io::Result<()> {
+    fn write_header(
+        &mut self,
+        file_name: &str,
+        first_frame: u64,
+        times_secs: &[f64],
+    ) -> io::Result<()> {
         let out = &mut self.file;
         // The format knows one rate for all frames; the true times are in the column Time.
         let rate = rate_between_pauses_hz(times_secs).map_or(RATE_OF_SINGLE_FRAMES, rounded_rate);
@@ -92,7 +111,7 @@ impl TrcWriter {
         )?;
         writeln!(
             out,
-            "{rate}\t{rate}\t{frames}\t{LANDMARK_COUNT}\tm\t{rate}\t0\t{frames}"
+            "{rate}\t{rate}\t{frames}\t{LANDMARK_COUNT}\tm\t{rate}\t{first_frame}\t{frames}"
         )?;
         write!(out, "Frame#\tTime")?;
         for marker in MARKER_NAMES {
@@ -116,7 +135,10 @@ impl TrcWriter {
         for landmark in 0..LANDMARK_COUNT {
             match person {
                 Some(row) => {
-                    let [x, y, z] = opensim_axes(row.pose.world_m[landmark]);
+                    let [x, y, z] = match &self.travel {
+                        Some(travel) => travel.place(&row.pose, landmark),
+                        None => opensim_axes(row.pose.world_m[landmark]),
+                    };
                     write!(out, "\t{x}\t{y}\t{z}")?;
                 }
                 None => write!(out, "\tnan\tnan\tnan")?,
@@ -128,13 +150,13 @@ impl TrcWriter {
 
 /// The mean rate without the last digits, in which the frames' times were rounded: 30 Hz is not
 /// 30.000000000000004 Hz.
-fn rounded_rate(fps: f64) -> f64 {
+pub(super) fn rounded_rate(fps: f64) -> f64 {
     (fps * 1e6).round() / 1e6
 }
 
 /// World coordinates (x right, y down, z away from the camera) in OpenSim's axes (x right, y up,
 /// z towards the camera). Subtracted from 0, so that 0 stays without a sign.
-fn opensim_axes([x, y, z]: [f32; 3]) -> [f32; 3] {
+pub(super) fn opensim_axes([x, y, z]: [f32; 3]) -> [f32; 3] {
     [x, 0.0 - y, 0.0 - z]
 }
 

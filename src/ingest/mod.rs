@@ -8,6 +8,7 @@
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
 mod backends;
+mod commits;
 mod failure;
 mod history;
 mod located;
@@ -35,12 +36,15 @@ use crate::analysis::AnalysisModel;
 use crate::export::annotation::AnnotationError;
 pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
-use crate::lake::{CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, Replace, VideoRecord};
-use crate::pose::{PoseBackend, PoseError};
+use crate::lake::{
+    CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord,
+};
+use crate::pose::{PoseBackend, PoseError, Provider};
 use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags};
 pub use backends::Backends;
+use commits::Commits;
 pub use failure::{Failure, FailureKind};
 pub use history::{RecordedIngest, run_recorded};
 use located::Located;
@@ -57,6 +61,15 @@ pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
+
+/// Threads that a worker's models use, of so many workers on this machine.
+pub fn model_threads(workers: usize) -> usize {
+    threads_of_worker(crate::resources::cores(), workers)
+}
+
+fn threads_of_worker(cores: usize, workers: usize) -> usize {
+    (cores / workers).clamp(1, MAX_MODEL_THREADS)
+}
 
 /// Makes a worker's pose estimator; `threads` is what one of them may use.
 pub type BackendFactory<'a> = dyn Fn(usize) -> Result<Box<dyn PoseBackend>, PoseError> + Sync + 'a;
@@ -82,6 +95,8 @@ pub struct IngestConfig {
     pub batch_size: NonZeroUsize,
     /// Cores that all workers share.
     pub cores: usize,
+    /// What the workers' models run on.
+    pub provider: Provider,
     /// What becomes of videos that the lake has with the same settings.
     pub replace: Replace,
 }
@@ -202,6 +217,8 @@ pub struct IngestSummary {
     pub memory_budget_bytes: u64,
     /// Videos that were worked on at once; fewer than allowed where there were fewer videos.
     pub workers: usize,
+    /// What the models ran on.
+    pub provider: Provider,
 }
 
 impl IngestSummary {
@@ -293,7 +310,7 @@ fn list(paths: &[PathBuf]) -> String {
 
 /// The lake as the workers see it: it opens while the first frames are decoded.
 struct SharedLake {
-    lake: Mutex<Lake>,
+    commits: Commits,
     ingested: HashMap<String, IngestedVideo>,
 }
 
@@ -411,7 +428,7 @@ pub fn run(
         reports: Mutex::new(Vec::new()),
     };
     let workers = config.memory.workers.min(videos.len().max(1));
-    let threads_per_worker = (config.cores / workers).clamp(1, MAX_MODEL_THREADS);
+    let threads_per_worker = threads_of_worker(config.cores, workers);
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));
         let workers: Vec<_> = (0..workers)
@@ -435,6 +452,7 @@ pub fn run(
         peak_memory_bytes: crate::resources::peak_resident_bytes(),
         memory_budget_bytes: config.memory.limit_bytes,
         workers,
+        provider: config.provider,
     })
 }
 
@@ -455,7 +473,7 @@ impl Run<'_> {
             lake.create_or_check()?;
             let ingested = lake.ingested()?;
             Ok(SharedLake {
-                lake: Mutex::new(lake),
+                commits: Commits::of(lake),
                 ingested,
             })
         });
@@ -508,7 +526,8 @@ impl Run<'_> {
         let has_settings = match self.config.rows.slow_motion {
             // Only the file itself says what becomes of it, and the lake what became of it.
             SlowMotion::Auto => {
-                let found = lock(&lake.lake).find_videos(std::slice::from_ref(video_id));
+                let selector = std::slice::from_ref(video_id);
+                let found = lake.commits.with_lake(|lake| lake.find_videos(selector));
                 found.is_ok_and(|found| {
                     (found.iter()).any(|video| self.config.rows.is_config_of(&video.config))
                 })
@@ -692,6 +711,7 @@ impl Run<'_> {
             lake: &self.config.lake,
             memory: &self.config.memory,
             cores: self.config.cores,
+            provider: self.config.provider,
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,
             cancellation: &self.cancellation,
@@ -711,12 +731,16 @@ impl Run<'_> {
         let shared = self.shared_lake().ok_or(Interruption::Stopped)?;
         let committing = Instant::now();
         let lake_bytes = done.staged.byte_size;
-        let outcome = lock(&shared.lake).commit(
-            &done.record,
-            &done.persons,
-            done.staged,
-            self.config.replace,
-        )?;
+        let frame_count = done.record.frame_count;
+        let pose_frame_count = done.record.pose_frame_count;
+        let corrupt_frame_count = done.record.picture.corrupt_frame_count;
+        let person_count = done.persons.len() as u64;
+        let outcome = shared.commits.commit(PreparedVideo {
+            record: done.record,
+            persons: done.persons,
+            staged: done.staged,
+            replace: self.config.replace,
+        })?;
         let mut stages = done.stages;
         stages.hash_secs = source.hash_time.as_secs_f64();
         stages.commit_secs = committing.elapsed().as_secs_f64();
@@ -728,10 +752,10 @@ impl Run<'_> {
                 CommitOutcome::AlreadyThere => VideoOutcome::Skipped,
             },
             video_id: Some(video_id),
-            frame_count: done.record.frame_count,
-            pose_frame_count: done.record.pose_frame_count,
-            corrupt_frame_count: done.record.picture.corrupt_frame_count,
-            person_count: done.persons.len() as u64,
+            frame_count,
+            pose_frame_count,
+            corrupt_frame_count,
+            person_count,
             lake_bytes,
             outputs,
             missing_outputs: Vec::new(),

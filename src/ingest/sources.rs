@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, FailureKind};
 use super::pipeline::{short_hash, video_id_unless};
 use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
+use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
 use crate::lake::{Lake, LakeError, VideoRecord};
@@ -168,6 +169,7 @@ impl Source {
         &self,
         lake: &Lake,
         folder: &Path,
+        faces: Faces,
         cancellation: &Cancellation,
         on_frame: impl FnMut(),
     ) -> Result<PathBuf, SourceError> {
@@ -179,7 +181,7 @@ impl Source {
         };
         let output = outputs.annotated_video_of(&self.stem);
         let rows = lake.frames(&self.video)?;
-        replay::annotate(local.path(), rows, &output, cancellation, on_frame)?;
+        replay::annotate(local.path(), rows, &output, faces, cancellation, on_frame)?;
         Ok(output)
     }
 }
@@ -212,6 +214,7 @@ pub fn annotate_all(
     lake: &Lake,
     sources: &[Source],
     folder: &Path,
+    faces: Faces,
     cancellation: &Cancellation,
     mut tell: impl FnMut(&Source, Step<Result<PathBuf, SourceError>>),
 ) {
@@ -221,7 +224,7 @@ pub fn annotate_all(
         }
         tell(source, Step::Begun);
         let on_frame = || tell(source, Step::Frame);
-        let annotated = source.annotate(lake, folder, cancellation, on_frame);
+        let annotated = source.annotate(lake, folder, faces, cancellation, on_frame);
         if cancellation.is_cancelled() && annotated.is_err() {
             return;
         }

@@ -8,7 +8,7 @@ use super::catalog::Access;
 use super::error::LakeError;
 use super::inventory::{CatalogFile, FileKind, catalog_files, recorded_paths};
 use super::session::Lake;
-use super::sql::{insert, parquet, row};
+use super::sql::{insert_all, owned, parquet, row};
 use super::time::UtcTime;
 
 /// A row of the table `files`.
@@ -23,12 +23,13 @@ pub(super) struct FileRecord<'a> {
     pub blake3: &'a str,
 }
 
-/// Adds a row to the table `files` inside the caller's transaction.
-pub(super) fn record_file(connection: &Connection, file: &FileRecord<'_>) -> Result<(), LakeError> {
-    insert(
-        connection,
-        "files",
-        row! {
+/// Adds rows to the table `files` inside the caller's transaction.
+pub(super) fn record_files(
+    connection: &Connection,
+    files: &[FileRecord<'_>],
+) -> Result<(), LakeError> {
+    let rows = files.iter().map(|file| {
+        owned(row! {
             path: file.path,
             table_name: file.table,
             video_id: file.video_id,
@@ -36,8 +37,9 @@ pub(super) fn record_file(connection: &Connection, file: &FileRecord<'_>) -> Res
             byte_size: file.byte_size,
             blake3: file.blake3,
             recorded_at: UtcTime::now(),
-        },
-    )
+        })
+    });
+    insert_all(connection, "files", &rows.collect::<Result<Vec<_>, _>>()?)
 }
 
 impl Lake {
@@ -88,20 +90,18 @@ impl Lake {
             let still_missing = hashed.iter().filter(|(file, ..)| {
                 current.contains(&file.path) && !recorded.contains(&file.path)
             });
-            let mut count = 0;
-            for (file, video_id, blake3, byte_size) in still_missing {
-                let record = FileRecord {
+            let records: Vec<FileRecord<'_>> = still_missing
+                .map(|(file, video_id, blake3, byte_size)| FileRecord {
                     path: &file.path,
                     table: &file.table,
                     video_id: video_id.as_deref(),
                     row_count: file.row_count,
                     byte_size: *byte_size,
                     blake3,
-                };
-                record_file(connection, &record)?;
-                count += 1;
-            }
-            Ok(count)
+                })
+                .collect();
+            record_files(connection, &records)?;
+            Ok(records.len() as u64)
         })
     }
 }

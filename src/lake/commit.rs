@@ -1,17 +1,21 @@
 //! Commits: what comes into the lake or goes out of it, comes and goes in one transaction.
+//!
+//! Most of what a commit costs is the same however much it brings, and only one can be under way at
+//! a time. So videos that are ready together come in one transaction: [`Lake::commit_all`].
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use duckdb::Connection;
 
 use super::catalog::{Access, LAKE_NAME};
-use super::checksums::{FileRecord, record_file};
+use super::checksums::{FileRecord, record_files};
 use super::error::{LakeError, database_message};
 use super::location::model_file_prefix;
-use super::records::{PersonRecord, VideoRecord, insert_persons, insert_video};
+use super::records::{PersonRecord, VideoRecord, person_row, video_row};
 use super::remote::is_passing;
 use super::session::Lake;
-use super::sql::{in_transaction, quoted_name, quoted_text};
+use super::sql::{in_transaction, insert_all, quoted_name, quoted_text};
 use super::staged::StagedFile;
 use super::writer::StagedVideo;
 
@@ -20,13 +24,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often it is done again after an error that does not tell whether that makes sense.
 const MAX_UNEXPLAINED: u32 = 5;
+/// Videos of one transaction, at most: others who wait for the lake get their turn after it.
+const MAX_VIDEOS_TOGETHER: usize = 64;
 
 /// Tables that hold a video's rows in files of its own; those computed from other rows stand last.
-const DATA_TABLES: [&str; 5] = [
+const DATA_TABLES: [&str; 7] = [
     "landmarks",
     "metrics",
     "landmarks_filtered",
     "metrics_filtered",
+    "events",
+    "cycles",
     "analysis",
 ];
 
@@ -53,6 +61,12 @@ pub enum CommitOutcome {
     AlreadyThere,
 }
 
+impl CommitOutcome {
+    fn brings_rows(self) -> bool {
+        self != Self::AlreadyThere
+    }
+}
+
 /// Whether to replace rows that are the same ingest already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
@@ -62,64 +76,166 @@ pub enum Replace {
     Always,
 }
 
+/// A video whose files are finished, and what the lake is to know of it.
+pub struct PreparedVideo {
+    /// Its row in `videos`.
+    pub record: VideoRecord,
+    /// Its rows in `persons`.
+    pub persons: Vec<PersonRecord>,
+    /// Its files.
+    pub staged: StagedVideo,
+    /// What becomes of rows that the lake has of it.
+    pub replace: Replace,
+}
+
+/// A commit that failed.
+struct Failed {
+    error: LakeError,
+    /// The lake may have the files all the same.
+    is_unclear: bool,
+}
+
+impl From<LakeError> for Failed {
+    fn from(error: LakeError) -> Self {
+        Self {
+            error,
+            is_unclear: false,
+        }
+    }
+}
+
 impl Lake {
-    /// Makes a video's files and its rows, its own and one for each of `persons`, part of the lake, in
-    /// one transaction.
+    /// Makes a video's files and its rows, its own and one for each person, part of the lake, in one
+    /// transaction.
     ///
     /// # Errors
     /// When the commit fails; then nothing of the video is in the lake and its files are deleted.
-    pub fn commit(
+    pub fn commit(&self, video: PreparedVideo) -> Result<CommitOutcome, LakeError> {
+        let outcome = self.commit_all(vec![video]).pop();
+        outcome.expect("as many outcomes as videos")
+    }
+
+    /// As [`Self::commit`] for many videos in one transaction; gives what became of each, in their
+    /// order. Where that fails each is committed by itself, so that none fails because of another.
+    pub fn commit_all(&self, videos: Vec<PreparedVideo>) -> Vec<Result<CommitOutcome, LakeError>> {
+        let mut outcomes = Vec::with_capacity(videos.len());
+        let mut rest = videos.into_iter().peekable();
+        while rest.peek().is_some() {
+            let mut ids = HashSet::new();
+            let mut together = Vec::new();
+            // What is in the same transaction is not compared with each other.
+            while together.len() < MAX_VIDEOS_TOGETHER
+                && let Some(video) = rest.next_if(|video| ids.insert(video.record.video_id.clone()))
+            {
+                together.push(video);
+            }
+            outcomes.extend(self.commit_together(together));
+        }
+        outcomes
+    }
+
+    fn commit_together(
         &self,
-        video: &VideoRecord,
-        persons: &[PersonRecord],
-        staged: StagedVideo,
-        replace: Replace,
-    ) -> Result<CommitOutcome, LakeError> {
-        let has_landmarks = staged.landmarks.is_some();
-        let files = staged.landmarks.into_iter().chain([staged.metrics]);
-        let are_ours = |outcome: &CommitOutcome| *outcome != CommitOutcome::AlreadyThere;
-        self.commit_files(files.collect(), are_ours, |connection, files| {
-            let tables = match has_landmarks {
-                true => &["landmarks", "metrics"][..],
-                false => &["metrics"],
-            };
-            let files = tables.iter().copied().zip(files);
-            add_video(self, connection, video, persons, files, replace)
+        mut videos: Vec<PreparedVideo>,
+    ) -> Vec<Result<CommitOutcome, LakeError>> {
+        match self.try_commit(&mut videos) {
+            Ok(outcomes) => {
+                let committed = videos.into_iter().zip(outcomes);
+                let kept = committed.map(|(video, outcome)| {
+                    if outcome.brings_rows() {
+                        video.staged.keep();
+                    }
+                    Ok(outcome)
+                });
+                kept.collect()
+            }
+            Err(failed) if failed.is_unclear => {
+                let reason = match failed.error {
+                    LakeError::Commit { reason } => reason,
+                    error => error.to_string(),
+                };
+                let failed = videos.into_iter().map(|video| {
+                    video.staged.keep();
+                    let reason = reason.clone();
+                    Err(LakeError::Commit { reason })
+                });
+                failed.collect()
+            }
+            Err(failed) if videos.len() == 1 => vec![Err(failed.error)],
+            Err(failed) => {
+                let (videos, error) = (videos.into_iter(), failed.error);
+                tracing::info!(target: "posedata::lake", %error, "the videos are committed one by one");
+                videos
+                    .flat_map(|video| self.commit_together(vec![video]))
+                    .collect()
+            }
+        }
+    }
+
+    fn try_commit(&self, videos: &mut [PreparedVideo]) -> Result<Vec<CommitOutcome>, Failed> {
+        for video in &mut *videos {
+            video.staged.send(self.paths())?;
+        }
+        let files: Vec<&StagedFile> = videos.iter().flat_map(|v| v.staged.files()).collect();
+        let brings_rows = |outcomes: &Vec<CommitOutcome>| {
+            outcomes.iter().copied().any(CommitOutcome::brings_rows)
+        };
+        self.put_files(&files, brings_rows, |connection| {
+            add_videos(self, connection, videos)
         })
     }
 
-    /// Makes files and what belongs to them part of the lake, in one transaction.
-    ///
-    /// A lake in a database may be out of reach for a while, or another process may have committed in
-    /// between; then it is done again, until the session's patience ends. Whether an attempt whose end
-    /// is not known was committed is looked up before.
-    ///
-    /// `work` gets the files in their order; `are_kept` tells of what it gave whether they are the
-    /// lake's now. All others are deleted.
+    /// Makes files and what belongs to them part of the lake, in one transaction; `work` gets the files
+    /// in their order.
     ///
     /// # Errors
-    /// When the commit fails; then the lake is as it was. Where that cannot be told the files stay:
-    /// what the catalog names must not be deleted, and what it does not name is cleared away later.
+    /// When the commit fails; then the lake is as it was, and the files are deleted. Where that cannot
+    /// be told the files stay: what the catalog names must not be deleted, and what it does not name is
+    /// cleared away later.
     pub(super) fn commit_files<R: Clone>(
         &self,
         mut files: Vec<StagedFile>,
-        are_kept: impl Fn(&R) -> bool,
         work: impl Fn(&Connection, &[StagedFile]) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         for file in &mut files {
             file.send(self.paths())?;
         }
+        let named: Vec<&StagedFile> = files.iter().collect();
+        let committed = self.put_files(&named, |_| true, |connection| work(connection, &files));
+        if !matches!(
+            committed,
+            Err(Failed {
+                is_unclear: false,
+                ..
+            })
+        ) {
+            files.into_iter().for_each(StagedFile::keep);
+        }
+        committed.map_err(|failed| failed.error)
+    }
+
+    /// Does `work`, which adds `files`, in one transaction.
+    ///
+    /// A lake in a database may be out of reach for a while, or another process may have committed in
+    /// between; then it is done again, until the session's patience ends. Whether an attempt whose end
+    /// is not known was committed is looked up before, if what `work` gave `brings_files`.
+    fn put_files<R: Clone>(
+        &self,
+        files: &[&StagedFile],
+        brings_files: impl Fn(&R) -> bool,
+        work: impl Fn(&Connection) -> Result<R, LakeError>,
+    ) -> Result<R, Failed> {
         let mut unclear: Option<R> = None;
         let committed = self.again_while_passing(|| {
             self.attached(Access::ReadWrite, |connection| {
                 if let Some(value) = &unclear
-                    && is_named(connection, &self.metadata(), &files)?
+                    && is_named(connection, &self.metadata(), files)?
                 {
                     return Ok(value.clone());
                 }
                 let mut given = None;
                 let outcome = in_transaction(connection, || {
-                    let value = work(connection, &files)?;
+                    let value = work(connection)?;
                     given = Some(value.clone());
                     Ok(value)
                 });
@@ -129,21 +245,15 @@ impl Lake {
                 outcome
             })
         });
-        let are_kept = match &committed {
-            Ok(value) => are_kept(value),
-            Err(_) => {
-                unclear.is_some_and(|value| are_kept(&value))
-                    && self
-                        .attached(Access::ReadOnly, |connection| {
-                            is_named(connection, &self.metadata(), &files)
-                        })
-                        .unwrap_or(true)
-            }
-        };
-        if are_kept {
-            files.into_iter().for_each(StagedFile::keep);
-        }
-        committed
+        committed.map_err(|error| Failed {
+            error,
+            is_unclear: unclear.is_some_and(|value| brings_files(&value))
+                && self
+                    .attached(Access::ReadOnly, |connection| {
+                        is_named(connection, &self.metadata(), files)
+                    })
+                    .unwrap_or(true),
+        })
     }
 
     /// Does all of `work` in one transaction, or nothing of it; again as [`Self::commit_files`] does.
@@ -254,61 +364,64 @@ impl Lake {
             });
             places.push((table, of_model, place));
         }
-        self.commit_files(
-            files,
-            |()| true,
-            |connection, files| {
-                let is_there: bool = connection.query_row(
-                    "SELECT count(*) > 0 FROM videos WHERE video_id = ? AND config_hash = ?",
-                    [video_id, config_hash],
-                    |row| row.get(0),
-                )?;
-                if !is_there {
-                    return Err(LakeError::VideoChanged {
-                        video_id: video_id.into(),
-                    });
+        self.commit_files(files, |connection, files| {
+            let is_there: bool = connection.query_row(
+                "SELECT count(*) > 0 FROM videos WHERE video_id = ? AND config_hash = ?",
+                [video_id, config_hash],
+                |row| row.get(0),
+            )?;
+            if !is_there {
+                return Err(LakeError::VideoChanged {
+                    video_id: video_id.into(),
+                });
+            }
+            for (table, of_model, place) in &places {
+                match of_model {
+                    None => drop(delete_rows(connection, table, video_id)?),
+                    Some(model) => delete_model_rows(connection, table, video_id, model)?,
                 }
-                for (table, of_model, place) in &places {
-                    match of_model {
-                        None => drop(delete_rows(connection, table, video_id)?),
-                        Some(model) => delete_model_rows(connection, table, video_id, model)?,
-                    }
-                    if let Some(file) = place.and_then(|place| files.get(place)) {
-                        self.add_file(connection, table, Some(video_id), file)?;
-                    }
-                }
-                Ok(())
-            },
-        )
+                let file = place.and_then(|place| files.get(place));
+                self.add_files(connection, table, file.map(|file| (Some(video_id), file)))?;
+            }
+            Ok(())
+        })
     }
 
-    /// Adds a file to a table; `video_id` is `None` where it holds rows of several videos.
-    pub(super) fn add_file(
+    /// Adds files to a table, each with the video whose rows it holds; `None` where it holds rows of
+    /// several.
+    pub(super) fn add_files<'f>(
         &self,
         connection: &Connection,
         table: &str,
-        video_id: Option<&str>,
-        file: &StagedFile,
+        files: impl IntoIterator<Item = (Option<&'f str>, &'f StagedFile)>,
     ) -> Result<(), LakeError> {
-        let name = file.name();
+        let named: Vec<_> = (files.into_iter())
+            .map(|(video_id, file)| (file.name(), video_id, file))
+            .collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let locations: Vec<String> = (named.iter())
+            .map(|(name, ..)| quoted_text(&self.data_files().location(name)))
+            .collect();
         let add = format!(
-            "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', {}, hive_partitioning => true)",
-            quoted_text(&self.data_files().location(&name))
+            "CALL ducklake_add_data_files('{LAKE_NAME}', '{table}', [{}], hive_partitioning => true)",
+            locations.join(", ")
         );
         // The error names the file, but it is not the lake's yet.
         let added = connection.execute_batch(&add);
         added.map_err(|e| LakeError::Database(database_message(e)))?;
-        record_file(
-            connection,
-            &FileRecord {
-                path: &name,
+        let records: Vec<FileRecord<'_>> = (named.iter())
+            .map(|(name, video_id, file)| FileRecord {
+                path: name,
                 table,
-                video_id,
+                video_id: *video_id,
                 row_count: file.row_count(),
                 byte_size: file.byte_size(),
                 blake3: file.blake3(),
-            },
-        )
+            })
+            .collect();
+        record_files(connection, &records)
     }
 }
 
@@ -317,7 +430,7 @@ impl Lake {
 fn is_named(
     connection: &Connection,
     metadata: &str,
-    files: &[StagedFile],
+    files: &[&StagedFile],
 ) -> Result<bool, LakeError> {
     let sql =
         format!("SELECT count(*) > 0 FROM {metadata}.ducklake_data_file WHERE ends_with(path, ?)");
@@ -386,36 +499,76 @@ fn delete_model_rows(
     Ok(())
 }
 
-fn add_video<'f>(
+fn add_videos(
     lake: &Lake,
     connection: &Connection,
-    video: &VideoRecord,
-    persons: &[PersonRecord],
-    files: impl Iterator<Item = (&'static str, &'f StagedFile)>,
-    replace: Replace,
-) -> Result<CommitOutcome, LakeError> {
-    let mut statement = connection.prepare("SELECT config_hash FROM videos WHERE video_id = ?")?;
-    let known_hashes = statement
-        .query_map([&video.video_id], |row| row.get::<_, String>(0))?
-        .collect::<Result<Vec<_>, _>>()?;
-    if replace == Replace::IfDifferent && known_hashes.contains(&video.config_hash) {
-        return Ok(CommitOutcome::AlreadyThere);
-    }
-    if !known_hashes.is_empty() {
-        for table in DATA_TABLES.into_iter().chain(RECORD_TABLES) {
-            delete_rows(connection, table, &video.video_id)?;
+    videos: &[PreparedVideo],
+) -> Result<Vec<CommitOutcome>, LakeError> {
+    let known_hashes = known_hashes(connection, videos)?;
+    let mut outcomes = Vec::with_capacity(videos.len());
+    let mut new = Vec::with_capacity(videos.len());
+    for video in videos {
+        let record = &video.record;
+        let known = known_hashes.get(&record.video_id);
+        let is_there = known.is_some_and(|hashes| hashes.contains(&record.config_hash));
+        let outcome = match known {
+            Some(_) if is_there && video.replace == Replace::IfDifferent => {
+                CommitOutcome::AlreadyThere
+            }
+            Some(_) => CommitOutcome::Replaced,
+            None => CommitOutcome::Added,
+        };
+        if outcome == CommitOutcome::Replaced {
+            for table in DATA_TABLES.into_iter().chain(RECORD_TABLES) {
+                delete_rows(connection, table, &record.video_id)?;
+            }
         }
+        if outcome.brings_rows() {
+            new.push(video);
+        }
+        outcomes.push(outcome);
     }
-    for (table, file) in files {
-        lake.add_file(connection, table, Some(&video.video_id), file)?;
+    let landmarks = new.iter().filter_map(|video| {
+        let file = video.staged.landmarks.as_ref()?;
+        Some((Some(video.record.video_id.as_str()), file))
+    });
+    lake.add_files(connection, "landmarks", landmarks)?;
+    let metrics = new
+        .iter()
+        .map(|video| (Some(video.record.video_id.as_str()), &video.staged.metrics));
+    lake.add_files(connection, "metrics", metrics)?;
+    let rows = new.iter().map(|video| {
+        let main_person = video.persons.iter().find(|person| person.is_main);
+        video_row(&video.record, main_person.map(|person| person.person))
+    });
+    insert_all(connection, "videos", &rows.collect::<Result<Vec<_>, _>>()?)?;
+    let rows = new.iter().flat_map(|video| {
+        let persons = video.persons.iter();
+        persons.map(|person| person_row(&video.record, person))
+    });
+    insert_all(connection, "persons", &rows.collect::<Result<Vec<_>, _>>()?)?;
+    Ok(outcomes)
+}
+
+/// The hashes of the ingests that the lake has of videos, by their ids.
+fn known_hashes(
+    connection: &Connection,
+    videos: &[PreparedVideo],
+) -> Result<HashMap<String, Vec<String>>, LakeError> {
+    // One look for all of them: DuckLake reads what its catalog has of the table each time.
+    let sql = format!(
+        "SELECT video_id, config_hash FROM videos WHERE video_id IN ({})",
+        vec!["?"; videos.len()].join(", ")
+    );
+    let ids = videos.iter().map(|video| &video.record.video_id);
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(duckdb::params_from_iter(ids), |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let mut known: HashMap<String, Vec<String>> = HashMap::new();
+    for row in rows {
+        let (video_id, config_hash) = row?;
+        known.entry(video_id).or_default().push(config_hash);
     }
-    let main_person = persons.iter().find(|person| person.is_main);
-    let main_person = main_person.map(|person| person.person);
-    insert_video(connection, video, main_person)?;
-    insert_persons(connection, &video.video_id, &video.sport, persons)?;
-    Ok(if known_hashes.is_empty() {
-        CommitOutcome::Added
-    } else {
-        CommitOutcome::Replaced
-    })
+    Ok(known)
 }

@@ -128,17 +128,11 @@ impl Lake {
         self.create_or_check()?;
         let staged = self.stage_examples(&dataset.dataset, examples)?;
         let files = staged.into_iter().collect();
-        self.commit_files(
-            files,
-            |()| true,
-            |connection, files| {
-                forget_dataset(connection, &dataset.dataset)?;
-                for file in files {
-                    self.add_file(connection, TABLE, None, file)?;
-                }
-                insert_dataset(connection, dataset)
-            },
-        )
+        self.commit_files(files, |connection, files| {
+            forget_dataset(connection, &dataset.dataset)?;
+            self.add_files(connection, TABLE, files.iter().map(|file| (None, file)))?;
+            insert_dataset(connection, dataset)
+        })
     }
 
     fn stage_examples<'a>(

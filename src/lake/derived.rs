@@ -165,7 +165,7 @@ impl DerivedWriter<'_> {
     }
 
     /// Writes row groups of as many rows as ingest does; `None` when there are no rows.
-    fn in_chunks<R>(
+    pub(super) fn in_chunks<R>(
         &self,
         table: &str,
         layout: &Layout,

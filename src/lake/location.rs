@@ -77,7 +77,10 @@ impl LakePaths {
                     reason: why_not_written(&e),
                 })?,
             })),
-            None if Path::new(data_path).is_absolute() => DataPlace::Folder(data_path.into()),
+            // With a slash at its end, DuckLake would not see that files lie below it.
+            None if Path::new(data_path).is_absolute() => {
+                DataPlace::Folder(Path::new(data_path).components().collect())
+            }
             Some(Address::Web(_)) | None => {
                 return Err(LakeError::WrongAddress {
                     reason: format!(

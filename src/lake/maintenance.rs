@@ -4,6 +4,7 @@
 //! Everything here is safe to kill at any moment and beside ingests of other processes: rows change
 //! in transactions only, and a file is deleted only while the catalog is held and names it nowhere.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -136,12 +137,13 @@ impl Lake {
                 "FROM ducklake_rewrite_data_files('{LAKE_NAME}', {}, delete_threshold => {REWRITE_THRESHOLD})",
                 quoted_text(table)
             );
-            self.rewrite_files(table, &rewrite)?;
+            let mut known = None;
+            self.rewrite_files(table, &rewrite, &mut known)?;
             let merge = format!(
                 "FROM ducklake_merge_adjacent_files('{LAKE_NAME}', {}, max_compacted_files => 1)",
                 quoted_text(table)
             );
-            while self.rewrite_files(table, &merge)? > 0 {}
+            while self.rewrite_files(table, &merge, &mut known)? > 0 {}
         }
         let checksums_recorded = self.record_checksums()?;
         let after = self.table_sizes()?;
@@ -166,17 +168,28 @@ impl Lake {
     }
 
     /// Runs one of DuckLake's functions that write files anew; gives the number of files written.
-    fn rewrite_files(&self, table: &str, sql: &str) -> Result<u64, LakeError> {
+    /// `known` are the table's files as they were seen last: there may be too many to look twice.
+    fn rewrite_files(
+        &self,
+        table: &str,
+        sql: &str,
+        known: &mut Option<HashSet<String>>,
+    ) -> Result<u64, LakeError> {
         self.attached(Access::ReadWrite, |connection| {
             let data_files = self.data_files();
-            let before = data_files.to_sync(table)?;
+            let before = match known.take() {
+                Some(before) => before,
+                None => data_files.to_sync(table)?,
+            };
             in_transaction(connection, || {
                 let sum = format!("SELECT coalesce(sum(files_created), 0)::UBIGINT FROM ({sql})");
                 let created: u64 = connection.query_row(&sum, [], |row| row.get(0))?;
-                // Nobody else can write with the catalog held, so new files are DuckLake's.
-                for name in data_files.to_sync(table)?.difference(&before) {
+                // Files that an ingest has added meanwhile are safe already.
+                let after = data_files.to_sync(table)?;
+                for name in after.difference(&before) {
                     data_files.sync(name)?;
                 }
+                *known = Some(after);
                 Ok(created)
             })
         })

@@ -22,6 +22,7 @@ mod inventory;
 mod location;
 mod lost_files;
 mod maintenance;
+mod movement;
 mod records;
 mod remote;
 mod removal;
@@ -42,7 +43,7 @@ pub use address::{LakeAddress, PostgresAddress};
 pub use analysis::{AnalysisKey, AnalysisRow, AnalysisWriter};
 pub use audit::{CheckReport, Finding, Severity};
 pub use catalog::LAKE_NAME;
-pub use commit::{CommitOutcome, Replace};
+pub use commit::{CommitOutcome, PreparedVideo, Replace};
 pub use datasets::{DatasetRecord, ExampleRow, example_batch};
 pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmark, MeasuredFrame};
 pub use describe::{ColumnDescription, TableDescription, describe_tables};
@@ -53,6 +54,7 @@ pub use location::LakePaths;
 pub use maintenance::{
     CompactReport, CompactedTable, Execution, ExpireReport, Retention, VacuumReport,
 };
+pub use movement::PersonMovement;
 pub use records::{IngestedVideo, PersonRecord, PictureRecord, VideoRecord};
 pub use removal::{RemoveReport, RemovedRows};
 pub use resolution::to_lake_resolution;
@@ -106,6 +108,8 @@ mod tests {
                 Layout::of(&super::derived::filtered_landmarks_columns("")),
             ),
             ("metrics_filtered", metrics.followed_by(&filtering)),
+            ("events", Layout::of(&super::movement::event_columns(""))),
+            ("cycles", Layout::of(&super::movement::cycle_columns(""))),
             ("analysis", Layout::of(&super::analysis::columns("", &key))),
             ("examples", Layout::of(&super::datasets::example_columns())),
         ];

@@ -1,14 +1,16 @@
 //! What the lake knows of videos: the tables `videos` and `persons`.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use duckdb::Connection;
 
 use super::catalog::Access;
 use super::error::LakeError;
 use super::session::Lake;
-use super::sql::{insert, newer_column, quoted_text, row};
+use super::sql::{OwnedRow, newer_column, owned, quoted_text, row};
 use super::time::UtcTime;
+use crate::media_time::MediaRange;
 use crate::metrics::Quality;
 
 /// A row of the `videos` table; its columns' comments are in `schemas/videos.sql`.
@@ -34,9 +36,15 @@ pub struct VideoRecord {
     pub codec: String,
     /// Mean rate by the true timestamps, without pauses; `None` where no time passes.
     pub fps: Option<f64>,
-    /// Frames decoded, with or without a pose.
+    /// Frames with rows, with or without a pose.
     pub frame_count: u64,
-    /// From the first frame to the end of the last.
+    /// Number in the file of the first frame with rows; above 0 for a part of a video.
+    pub first_frame: u64,
+    /// Where the part with rows begins, as `--from` takes it; `None`: with the first frame.
+    pub range_from: Option<String>,
+    /// Where it ends, as `--to` takes it; `None`: with the last frame.
+    pub range_to: Option<String>,
+    /// From the first frame with rows to the end of the last.
     pub duration_secs: f64,
     /// Frames with at least one pose.
     pub pose_frame_count: u64,
@@ -56,6 +64,8 @@ pub struct VideoRecord {
     pub capture_fps: Option<f64>,
     /// What the store that has the video calls this content; `None` for a video on a disk.
     pub source_etag: Option<String>,
+    /// What the pose models ran on; `None` where it was not written down.
+    pub provider: Option<String>,
 }
 
 /// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
@@ -115,6 +125,27 @@ pub struct PersonRecord {
     pub mean_extent: [f64; 2],
 }
 
+impl VideoRecord {
+    /// Whether only a part of the video has rows.
+    pub fn is_part(&self) -> bool {
+        self.range_from.is_some() || self.range_to.is_some()
+    }
+
+    /// Numbers in the file of the frames with rows.
+    pub fn frames(&self) -> Range<u64> {
+        self.first_frame..self.first_frame + self.frame_count
+    }
+
+    /// What has rows, as it is read out of the file again.
+    pub fn range(&self) -> MediaRange {
+        match self.is_part() {
+            true => MediaRange::of_frames(self.frames()),
+            // More frames than are known are to be noticed.
+            false => MediaRange::WHOLE,
+        }
+    }
+}
+
 impl Lake {
     /// The ingested videos by their ids.
     ///
@@ -123,8 +154,11 @@ impl Lake {
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
         self.again_while_passing(|| {
             self.attached(Access::ReadOnly, |connection| {
-                // All columns, because a lake of an older format has fewer.
-                let mut statement = connection.prepare("SELECT * FROM videos")?;
+                // Those that are there, because a lake of an older format has fewer; not all, because
+                // a catalog in a database sends them for every video whenever an ingest begins.
+                let mut statement = connection.prepare(
+                    "SELECT COLUMNS('^(video_id|file_name|config_hash|path|source_etag)$') FROM videos",
+                )?;
                 let rows = statement.query_map([], |row| {
                     let video = IngestedVideo {
                         file_name: row.get("file_name")?,
@@ -214,6 +248,9 @@ pub(super) fn video_records(
             codec: row.get("codec")?,
             fps: row.get("fps")?,
             frame_count: row.get("frame_count")?,
+            first_frame: newer_column(row, "first_frame")?.unwrap_or(0),
+            range_from: newer_column(row, "range_from")?,
+            range_to: newer_column(row, "range_to")?,
             duration_secs: row.get("duration_secs")?,
             pose_frame_count: row.get("pose_frame_count")?,
             pose_model: row.get("pose_model")?,
@@ -231,94 +268,86 @@ pub(super) fn video_records(
             slow_motion_factor: newer_column(row, "slow_motion_factor")?,
             capture_fps: newer_column(row, "capture_fps")?,
             source_etag: newer_column(row, "source_etag")?,
+            provider: newer_column(row, "provider")?,
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)
 }
 
-/// Adds a video's row inside the caller's transaction.
-pub(super) fn insert_video(
-    connection: &Connection,
+/// A video's row of the table `videos`.
+pub(super) fn video_row(
     video: &VideoRecord,
     main_person: Option<u16>,
-) -> Result<(), LakeError> {
+) -> Result<OwnedRow, LakeError> {
     let picture = &video.picture;
-    insert(
-        connection,
-        "videos",
-        row! {
-            video_id: video.video_id,
-            sport: video.sport,
-            file_name: video.file_name,
-            path: video.path,
-            file_bytes: video.file_bytes,
-            width_px: video.width_px,
-            height_px: video.height_px,
-            rotation_deg: video.rotation_deg,
-            codec: video.codec,
-            fps: video.fps,
-            frame_count: video.frame_count,
-            duration_secs: video.duration_secs,
-            pose_frame_count: video.pose_frame_count,
-            pose_model: video.pose_model,
-            pose_model_sha256: video.pose_model_sha256,
-            config: video.config,
-            config_hash: video.config_hash,
-            posedata_version: env!("CARGO_PKG_VERSION"),
-            ingested_at: UtcTime::now(),
-            main_person: main_person,
-            coded_width_px: picture.coded_width_px,
-            coded_height_px: picture.coded_height_px,
-            mirrored: picture.mirrored,
-            color_transfer: picture.color_transfer,
-            size_changes: picture.size_changes,
-            corrupt_frame_count: picture.corrupt_frame_count,
-            slow_motion_factor: video.slow_motion_factor,
-            capture_fps: video.capture_fps,
-            source_etag: video.source_etag,
-        },
-    )
+    owned(row! {
+        video_id: video.video_id,
+        sport: video.sport,
+        file_name: video.file_name,
+        path: video.path,
+        file_bytes: video.file_bytes,
+        width_px: video.width_px,
+        height_px: video.height_px,
+        rotation_deg: video.rotation_deg,
+        codec: video.codec,
+        fps: video.fps,
+        frame_count: video.frame_count,
+        duration_secs: video.duration_secs,
+        pose_frame_count: video.pose_frame_count,
+        pose_model: video.pose_model,
+        pose_model_sha256: video.pose_model_sha256,
+        config: video.config,
+        config_hash: video.config_hash,
+        posedata_version: env!("CARGO_PKG_VERSION"),
+        ingested_at: UtcTime::now(),
+        main_person: main_person,
+        coded_width_px: picture.coded_width_px,
+        coded_height_px: picture.coded_height_px,
+        mirrored: picture.mirrored,
+        color_transfer: picture.color_transfer,
+        size_changes: picture.size_changes,
+        corrupt_frame_count: picture.corrupt_frame_count,
+        slow_motion_factor: video.slow_motion_factor,
+        capture_fps: video.capture_fps,
+        source_etag: video.source_etag,
+        first_frame: video.first_frame,
+        range_from: video.range_from,
+        range_to: video.range_to,
+        provider: video.provider,
+    })
 }
 
-/// Adds a video's persons inside the caller's transaction.
-pub(super) fn insert_persons(
-    connection: &Connection,
-    video_id: &str,
-    sport: &str,
-    persons: &[PersonRecord],
-) -> Result<(), LakeError> {
-    for person in persons {
-        insert(
-            connection,
-            "persons",
-            row! {
-                video_id: video_id,
-                person: person.person,
-                is_main: person.is_main,
-                first_frame: person.first_frame,
-                last_frame: person.last_frame,
-                frame_count: person.frame_count,
-                first_time_secs: person.first_time_secs,
-                last_time_secs: person.last_time_secs,
-                mean_probability: person.mean_probability,
-                mean_visibility: person.mean_visibility,
-                mean_center_x: person.mean_center[0],
-                mean_center_y: person.mean_center[1],
-                mean_width: person.mean_extent[0],
-                mean_height: person.mean_extent[1],
-                sport: sport,
-            },
-        )?;
-    }
-    Ok(())
+/// A person's row of the table `persons`.
+pub(super) fn person_row(
+    video: &VideoRecord,
+    person: &PersonRecord,
+) -> Result<OwnedRow, LakeError> {
+    owned(row! {
+        video_id: video.video_id,
+        person: person.person,
+        is_main: person.is_main,
+        first_frame: person.first_frame,
+        last_frame: person.last_frame,
+        frame_count: person.frame_count,
+        first_time_secs: person.first_time_secs,
+        last_time_secs: person.last_time_secs,
+        mean_probability: person.mean_probability,
+        mean_visibility: person.mean_visibility,
+        mean_center_x: person.mean_center[0],
+        mean_center_y: person.mean_center[1],
+        mean_width: person.mean_extent[0],
+        mean_height: person.mean_extent[1],
+        sport: video.sport,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::checksums::{FileRecord, record_file};
+    use crate::lake::checksums::{FileRecord, record_files};
     use crate::lake::describe::describe_tables;
     use crate::lake::schema::{SCHEMA, Statement, classify, split};
+    use crate::lake::sql::insert_all;
 
     #[test]
     fn records_fill_every_column_of_their_tables() {
@@ -341,6 +370,9 @@ mod tests {
             codec: "h264".into(),
             fps: Some(30.0),
             frame_count: 4,
+            first_frame: 28,
+            range_from: Some("29f".into()),
+            range_to: Some("30".into()),
             duration_secs: 5.0,
             pose_frame_count: 6,
             pose_model: "full".into(),
@@ -358,6 +390,7 @@ mod tests {
             slow_motion_factor: Some(8.0),
             capture_fps: Some(240.0),
             source_etag: Some("27".into()),
+            provider: Some("31".into()),
         };
         let person = PersonRecord {
             person: 12,
@@ -380,9 +413,11 @@ mod tests {
             byte_size: 25,
             blake3: "26",
         };
-        insert_video(&connection, &video, Some(12)).expect("a row");
-        insert_persons(&connection, "v", "run", &[person]).expect("a row");
-        record_file(&connection, &file).expect("a row");
+        let row = video_row(&video, Some(12)).expect("a row");
+        insert_all(&connection, "videos", &[row]).expect("a row");
+        let row = person_row(&video, &person).expect("a row");
+        insert_all(&connection, "persons", &[row]).expect("a row");
+        record_files(&connection, &[file]).expect("a row");
         let tables = describe_tables().expect("schemas");
         for name in ["videos", "persons", "files"] {
             let table = tables.iter().find(|table| table.name == name);

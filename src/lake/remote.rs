@@ -28,6 +28,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// Whoever waits for the lock looks this often whether the work is called off.
 const WAIT_SLICE: Duration = Duration::from_secs(1);
 
+/// The index that DuckLake does not make itself.
+const STATISTICS_INDEX: &str = "posedata_file_column_stats";
+
 /// How often and how soon a connection is tried again that was cut off while it was made.
 const CONNECT_ATTEMPTS: u32 = 5;
 const CONNECT_PAUSE: Duration = Duration::from_millis(300);
@@ -156,6 +159,29 @@ impl RemoteCatalog {
             self.address.schema
         );
         Ok(ask(&lock(&self.connection), &sql)?)
+    }
+
+    /// Makes the index by which the statistics of one column are found, unless it is there. For each
+    /// column in a condition DuckLake asks for those of all files, and the table has a row for each
+    /// file and column: without the index it is read as a whole.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn add_index(&self, session: &Connection) -> duckdb::Result<()> {
+        let schema = &self.address.schema;
+        let is_there = format!("SELECT to_regclass('{schema}.{STATISTICS_INDEX}') IS NOT NULL");
+        if ask::<bool>(&lock(&self.connection), &is_there)? {
+            return Ok(());
+        }
+        let create = format!(
+            "CREATE INDEX IF NOT EXISTS {STATISTICS_INDEX}
+             ON {schema}.ducklake_file_column_stats (table_id, column_id)"
+        );
+        // The lock's own transaction is always taken back.
+        session.execute_batch(&format!(
+            "CALL postgres_execute('{LOCK_NAME}', {})",
+            quoted_text(&create)
+        ))
     }
 
     /// Attaches the catalog as it is wanted, unless it is attached so; gives whether it was not.

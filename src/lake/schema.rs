@@ -13,14 +13,14 @@ use super::error::LakeError;
 use super::sql::{in_transaction, insert, quoted_name, quoted_text, row};
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 6;
+pub const FORMAT_VERSION: i32 = 8;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.
 pub const ROWS_VERSION: i32 = 3;
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 16] = [
+pub(super) const SCHEMA: [&str; 18] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
     include_str!("../../schemas/persons.sql"),
@@ -29,6 +29,8 @@ pub(super) const SCHEMA: [&str; 16] = [
     include_str!("../../schemas/metrics.sql"),
     include_str!("../../schemas/landmarks_filtered.sql"),
     include_str!("../../schemas/metrics_filtered.sql"),
+    include_str!("../../schemas/events.sql"),
+    include_str!("../../schemas/cycles.sql"),
     include_str!("../../schemas/analysis.sql"),
     include_str!("../../schemas/frames.sql"),
     include_str!("../../schemas/macros.sql"),

@@ -344,6 +344,7 @@ impl Lake {
             Access::ReadWrite => {
                 if is_new {
                     self.bring_up_to_date()?;
+                    remote.add_index(&self.connection)?;
                 }
                 work(&self.connection)
             }

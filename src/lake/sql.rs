@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use duckdb::types::FromSql;
+use duckdb::types::{FromSql, ToSqlOutput, Value};
 use duckdb::{Connection, Row, ToSql};
 
 use super::error::{LakeError, database_message};
@@ -47,6 +47,12 @@ impl Drop for OpenTransaction<'_> {
     }
 }
 
+/// Rows of one statement: DuckLake keeps as many in its catalog, and writes a file of more.
+const ROWS_OF_STATEMENT: usize = 10;
+
+/// A row that outlives what it was made of.
+pub(super) type OwnedRow = Vec<(&'static str, Value)>;
+
 /// The values of a table's row, each beside its column's name, for [`insert`].
 macro_rules! row {
     ($($column:ident: $value:expr),* $(,)?) => {
@@ -63,16 +69,51 @@ pub(super) fn insert(
 ) -> Result<(), LakeError> {
     let columns: Vec<&str> = row.iter().map(|(column, _)| *column).collect();
     let values: Vec<&dyn ToSql> = row.iter().map(|(_, value)| *value).collect();
-    let sql = format!(
-        "INSERT INTO {} ({}) VALUES ({})",
-        quoted_name(table),
-        columns.join(", "),
-        vec!["?"; columns.len()].join(", ")
-    );
+    let sql = insert_sql(table, &columns, 1);
     connection
         .prepare_cached(&sql)?
         .execute(values.as_slice())?;
     Ok(())
+}
+
+/// Keeps the values of a row for [`insert_all`].
+pub(super) fn owned(row: &[(&'static str, &dyn ToSql)]) -> Result<OwnedRow, LakeError> {
+    let values = row.iter().map(|(column, value)| {
+        let value = match value.to_sql()? {
+            ToSqlOutput::Borrowed(value) => value.to_owned(),
+            ToSqlOutput::Owned(value) => value,
+            _ => return Err(duckdb::Error::InvalidParameterName((*column).into())),
+        };
+        Ok((*column, value))
+    });
+    Ok(values.collect::<Result<_, _>>()?)
+}
+
+/// Adds rows of the same columns to a table, many with each statement.
+pub(super) fn insert_all(
+    connection: &Connection,
+    table: &str,
+    rows: &[OwnedRow],
+) -> Result<(), LakeError> {
+    for rows in rows.chunks(ROWS_OF_STATEMENT) {
+        let columns: Vec<&str> = rows[0].iter().map(|(column, _)| *column).collect();
+        let sql = insert_sql(table, &columns, rows.len());
+        let values = rows.iter().flatten().map(|(_, value)| value);
+        connection
+            .prepare_cached(&sql)?
+            .execute(duckdb::params_from_iter(values))?;
+    }
+    Ok(())
+}
+
+fn insert_sql(table: &str, columns: &[&str], row_count: usize) -> String {
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    format!(
+        "INSERT INTO {} ({}) VALUES {}",
+        quoted_name(table),
+        columns.join(", "),
+        vec![row; row_count].join(", ")
+    )
 }
 
 /// The value of a column that a lake of an older format may lack.

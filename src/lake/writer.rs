@@ -62,6 +62,28 @@ pub struct StagedVideo {
     pub byte_size: u64,
 }
 
+impl StagedVideo {
+    pub(super) fn files(&self) -> impl Iterator<Item = &StagedFile> {
+        self.landmarks.iter().chain([&self.metrics])
+    }
+
+    /// Puts the files where the lake's files lie, if that is in a bucket. A commit does it as well, but
+    /// with others waiting.
+    ///
+    /// # Errors
+    /// When the store takes them not.
+    pub fn send(&mut self, paths: &LakePaths) -> Result<(), LakeError> {
+        let files = self.landmarks.iter_mut().chain([&mut self.metrics]);
+        files.into_iter().try_for_each(|file| file.send(paths))
+    }
+
+    /// The catalog knows the files now.
+    pub(super) fn keep(self) {
+        self.landmarks.into_iter().for_each(StagedFile::keep);
+        self.metrics.keep();
+    }
+}
+
 /// Collects a video's rows and writes its two files.
 pub struct VideoWriter {
     video_id: String,

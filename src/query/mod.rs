@@ -56,7 +56,7 @@ pub use error::QueryError;
 use error::sql_error;
 pub use format::Format;
 pub use output::{Destination, Extent};
-pub use params::{Parameter, parameters};
+pub use params::{ANGLES, Parameter, ParameterType, declaration, parameters};
 pub use table::Fit;
 use types::{Adaptation, Passage};
 

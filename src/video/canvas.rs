@@ -1,6 +1,6 @@
 //! Drawing on a frame: lines, discs, boxes, text, all in pixels.
 
-use opencv::core::{Mat, MatTraitConst, MatTraitManual, Point, Rect, Scalar, Size};
+use opencv::core::{Mat, MatTrait, MatTraitConst, MatTraitManual, Point, Rect, Scalar, Size};
 use opencv::imgproc;
 
 use super::Frame;
@@ -28,6 +28,12 @@ pub struct DrawError(String);
 impl From<opencv::Error> for DrawError {
     fn from(error: opencv::Error) -> Self {
         Self(error.message)
+    }
+}
+
+impl From<image::ImageError> for DrawError {
+    fn from(error: image::ImageError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -150,6 +156,38 @@ impl Canvas<'_> {
             let pixels = part.at_row_mut::<opencv::core::Vec3b>(row)?;
             for pixel in pixels {
                 pixel.0 = pixel.0.map(|value| table[usize::from(value)]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a disc unrecognizable: each of its squares of `square_px` gets its mean colour.
+    pub fn pixelate(
+        &mut self,
+        center: [f64; 2],
+        radius_px: f64,
+        square_px: i32,
+    ) -> Result<(), DrawError> {
+        let (columns, rows) = (self.picture.cols(), self.picture.rows());
+        let clip = |value: f64, limit: i32| value.clamp(0.0, f64::from(limit)) as i32;
+        let [left, right] = [-radius_px, radius_px].map(|r| clip(center[0] + r, columns));
+        let [top, bottom] = [-radius_px, radius_px].map(|r| clip(center[1] + r, rows));
+        let square_px = square_px.max(1);
+        for y in (top..bottom).step_by(square_px as usize) {
+            for x in (left..right).step_by(square_px as usize) {
+                let middle = f64::from(square_px) / 2.0;
+                let off = [
+                    f64::from(x) + middle - center[0],
+                    f64::from(y) + middle - center[1],
+                ];
+                if off[0].hypot(off[1]) > radius_px {
+                    continue;
+                }
+                let (width, height) = (square_px.min(columns - x), square_px.min(rows - y));
+                let area = Rect::new(x, y, width, height);
+                let mut square = Mat::roi_mut(self.picture, area)?;
+                let mean = opencv::core::mean_def(&square)?;
+                square.set_to_def(&mean)?;
             }
         }
         Ok(())

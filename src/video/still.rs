@@ -1,9 +1,15 @@
 //! One frame as the file of a picture.
 
-use opencv::core::{Mat, MatTraitConst, Size, Vector};
-use opencv::{imgcodecs, imgproc};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
+use opencv::imgproc;
 
 use super::{DrawError, Frame};
+
+/// Of 100; at this one, nobody sees the loss.
+const JPEG_QUALITY: u8 = 95;
 
 /// A file format of still pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +55,18 @@ impl Frame {
 
 /// A picture as the bytes of a file.
 pub(super) fn encode(picture: &Mat, format: ImageFormat) -> Result<Vec<u8>, DrawError> {
-    let suffix = match format {
-        ImageFormat::Png => ".png",
-        ImageFormat::Jpeg => ".jpg",
-    };
-    let mut bytes: Vector<u8> = Vector::new();
-    imgcodecs::imencode_def(suffix, picture, &mut bytes)?;
-    Ok(bytes.into())
+    let mut rgb = Mat::default();
+    imgproc::cvt_color_def(picture, &mut rgb, imgproc::COLOR_BGR2RGB)?;
+    let (width_px, height_px) = (rgb.cols() as u32, rgb.rows() as u32);
+    let pixels = rgb.data_bytes()?;
+    let color = ExtendedColorType::Rgb8;
+    let mut bytes = Vec::new();
+    match format {
+        ImageFormat::Png => {
+            PngEncoder::new(&mut bytes).write_image(pixels, width_px, height_px, color)
+        }
+        ImageFormat::Jpeg => JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
+            .write_image(pixels, width_px, height_px, color),
+    }?;
+    Ok(bytes)
 }

@@ -6,7 +6,8 @@
 
 TRC and MOT are loaded with OpenSim itself, and with the functions of Pose2Sim (which Sports2D uses
 too) where that is installed; CSV with pandas, Parquet with pyarrow; pose JSON is checked against its
-schema with jsonschema. What they give is compared with what `posedata query` says. The lake must
+schema with jsonschema; C3D is read with ezc3d, COCO keypoints with pycocotools, and OpenPose's JSON as
+Pose2Sim reads it. What they give is compared with what `posedata query` says. The lake must
 hold at least one video with a pose.
 """
 
@@ -17,11 +18,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import ezc3d
 import jsonschema
 import numpy as np
 import opensim
 import pandas as pd
 import pyarrow.parquet
+from pycocotools.coco import COCO
 
 try:
     from Pose2Sim.common import read_mot, read_trc
@@ -103,6 +106,61 @@ def check_trc(posedata, path, video, person, frames):
     return readers
 
 
+def check_c3d(posedata, path, video, person, frames):
+    c3d = ezc3d.c3d(path)
+    parameters = c3d["parameters"]
+    check(parameters["POINT"]["UNITS"]["value"] == ["mm"], "unit of C3D")
+    points = c3d["data"]["points"]
+    check(points.shape == (4, 33, len(frames)), "shape of C3D")
+    labels = parameters["POINT"]["LABELS"]["value"]
+    for marker, landmark in MARKERS.items():
+        world = world_of(posedata, video["video_id"], person, landmark)
+        place = labels.index(marker)
+        for axis in range(3):
+            wanted = [None if world.get(frame) is None else np.float32(world[frame][axis]) * np.float32(1000) for frame, _, _ in frames]
+            check(is_same(points[axis, place, :], wanted), f"{marker} in ezc3d")
+    return ["ezc3d"]
+
+
+def points_of(posedata, video, landmark):
+    rows = posedata.query(
+        f"select frame, person, x::double * {video['width_px']} as x, y::double * {video['height_px']} as y, visibility from landmarks "
+        f"where video_id = '{video['video_id']}' and landmark = '{landmark}'"
+    )
+    return {(row["frame"], row["person"]): row for row in rows}
+
+
+def check_coco(posedata, path, video):
+    coco = COCO(path)
+    check(len(coco.getImgIds()) == video["frame_count"], "images of COCO")
+    names = coco.loadCats([1])[0]["keypoints"]
+    for name in ("nose", "left_wrist", "right_ankle"):
+        expected = points_of(posedata, video, name)
+        annotations = coco.loadAnns(coco.getAnnIds())
+        check(len(annotations) == len(expected), "annotations of COCO")
+        for annotation in annotations:
+            row = expected[annotation["image_id"], annotation["person"]]
+            x, y, flag = annotation["keypoints"][3 * names.index(name) :][:3]
+            check(abs(x - row["x"]) < 1e-6 and abs(y - row["y"]) < 1e-6, f"{name} in COCO")
+            check(flag == (2 if row["visibility"] >= 0.5 else 1), f"visibility of {name} in COCO")
+    return ["pycocotools"]
+
+
+def check_openpose(posedata, folder, video):
+    files = sorted(Path(folder).glob("*.json"))
+    check(len(files) == video["frame_count"], "frames of OpenPose")
+    # BODY_25's numbers.
+    for place, name in ((0, "nose"), (4, "right_wrist"), (11, "right_ankle"), (19, "left_foot_index"), (24, "right_heel")):
+        expected = points_of(posedata, video, name)
+        for frame, file in enumerate(files):
+            for person in json.loads(file.read_text())["people"]:
+                row = expected[frame, person["person_id"][0]]
+                x, y, visibility = person["pose_keypoints_2d"][3 * place :][:3]
+                check(abs(x - row["x"]) < 1e-6 and abs(y - row["y"]) < 1e-6, f"{name} in BODY_25")
+                check(abs(visibility - row["visibility"]) < 1e-6, f"visibility of {name} in BODY_25")
+    return ["BODY_25"]
+
+
 def check_mot(path, frames):
     table = opensim.TimeSeriesTable(path)
     check(table.getTableMetaDataAsString("inDegrees") == "yes", "unit of angles")
@@ -165,7 +223,7 @@ def main():
     parser.add_argument("--lake", default="lake", help="folder of the lake")
     arguments = parser.parse_args()
     posedata = Posedata(arguments.posedata, arguments.lake)
-    videos = posedata.query("select video_id, file_name from videos where pose_frame_count > 0 order by file_name")
+    videos = posedata.query("select video_id, file_name, width_px, height_px, frame_count from videos where pose_frame_count > 0 order by file_name")
     if not videos:
         sys.exit("the lake has no video with a pose; run `posedata ingest` first")
     with tempfile.TemporaryDirectory() as folder:
@@ -179,6 +237,13 @@ def main():
                 frames = frames_of(posedata, video_id, person)
                 readers = check_mot(path, frames)
                 print(f"{video['file_name']}: person {person}: MOT as {' and '.join(readers)} reads it: {len(frames)} frames")
+            for person, path in posedata.export("c3d", video_id, folder).items():
+                readers = check_c3d(posedata, path, video, person, frames_of(posedata, video_id, person))
+                print(f"{video['file_name']}: person {person}: C3D as {' and '.join(readers)} reads it")
+            readers = check_coco(posedata, posedata.export("coco-keypoints", video_id, folder)[None], video)
+            print(f"{video['file_name']}: COCO keypoints as {' and '.join(readers)} reads them")
+            check_openpose(posedata, posedata.export("openpose", video_id, folder)[None], video)
+            print(f"{video['file_name']}: BODY_25 as OpenPose writes it")
             check_wide(posedata, pd.read_csv(posedata.export("csv", video_id, folder)[None]), video)
             print(f"{video['file_name']}: CSV as pandas reads it")
             path = posedata.export("parquet", video_id, folder)[None]

@@ -691,7 +691,7 @@ proptest! {
         let output = folder.path().join("output");
         fs::create_dir(&output).expect("a folder");
         for format in [ExportFormat::PoseJson, ExportFormat::Csv, ExportFormat::Trc] {
-            export_video(&lake, &record, format, None, &output, "a", &Cancellation::new())
+            export_video(&lake, &record, format.into(), &output, "a", &Cancellation::new())
                 .expect("a file");
         }
         let objects = read_json(&folder.path().join("output/a_pose.json"));

@@ -9,12 +9,14 @@ use posedata::ingest::{
     self, AnnotatedVideo, FailureKind, IngestConfig, IngestError, IngestObserver, IngestSummary,
     MemoryPlan, Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
-use posedata::lake::{Lake, LakeError, LakePaths, Replace};
+use posedata::lake::{CommitOutcome, Lake, LakeError, LakePaths, Replace};
+use posedata::media_time::MediaTime;
 use posedata::metrics::filter::FilterConfig;
-use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, TrackerConfig};
+use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, Provider, TrackerConfig};
 use posedata::recompute::{RecomputeConfig, recompute};
 use posedata::sync::Cancellation;
 
+use crate::poses::{made_up_frame, prepare, record};
 use crate::support::{ScriptedBackend, make_clip, store};
 
 pub const CLIP_FRAMES: u64 = 30;
@@ -61,6 +63,7 @@ pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
         memory: MemoryPlan::new(4 << 30, 2, 64 << 20).expect("room for two workers"),
         batch_size: NonZeroUsize::MIN,
         cores: 2,
+        provider: Provider::Cpu,
         replace: Replace::IfDifferent,
     }
 }
@@ -145,10 +148,14 @@ impl PoseBackend for Failing {
         self.0.start_video();
     }
 
-    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+    fn estimate(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError> {
         // Only the red clip's pixels have much of it.
         assert!(frame.pixel(0, 0)[2] < 200, "red is too much");
-        self.0.estimate(frame)
+        self.0.estimate(frame, time)
     }
 
     fn timings(&self) -> PoseTimings {
@@ -377,6 +384,7 @@ fn files_have_the_types_and_the_order_of_the_tables() {
             max_gap_frames: 10,
         },
         height: None,
+        movement: posedata::movement::DetectConfig::default(),
     };
     for video in session.find_videos(&[]).expect("videos") {
         recompute(&session, &video, &config).expect("filtered rows");
@@ -417,4 +425,61 @@ fn files_have_the_types_and_the_order_of_the_tables() {
             .collect();
         assert_eq!(in_file, in_schema, "{table}");
     }
+}
+
+#[test]
+fn videos_that_are_committed_together_fail_and_repeat_each_for_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths = LakePaths::new(folder.path().join("lake"));
+    paths.prepare().expect("a folder");
+    let lake = open_lake(&paths).expect("a session");
+    lake.create_or_check().expect("a lake");
+    let prepared = |letter: &str| {
+        let record = record(&letter.repeat(32), &format!("{letter}.mp4"), 3);
+        prepare(
+            &paths,
+            &record,
+            (0..3).map(made_up_frame),
+            Replace::IfDifferent,
+        )
+    };
+    let snapshots = || lake.info().expect("a lake").snapshots.len();
+    let before = snapshots();
+    // More than DuckLake keeps rows of one statement in its catalog.
+    let letters: Vec<String> = ('a'..='p').map(String::from).collect();
+    let outcomes = lake.commit_all(letters.iter().map(|letter| prepared(letter)).collect());
+    assert!(
+        outcomes
+            .iter()
+            .all(|o| matches!(o, Ok(CommitOutcome::Added))),
+        "{outcomes:?}"
+    );
+    assert_eq!(snapshots(), before + 1, "one transaction");
+
+    let lost = prepared("y");
+    fs::remove_file(lost.staged.metrics.path()).expect("a file");
+    let outcomes = lake.commit_all(vec![
+        prepared("a"),
+        prepared("x"),
+        lost,
+        prepared("z"),
+        prepared("z"),
+    ]);
+    assert!(
+        matches!(
+            outcomes[..],
+            [
+                Ok(CommitOutcome::AlreadyThere),
+                Ok(CommitOutcome::Added),
+                Err(_),
+                Ok(CommitOutcome::Added),
+                Ok(CommitOutcome::AlreadyThere)
+            ]
+        ),
+        "{outcomes:?}"
+    );
+    let report = lake.check().expect("a lake");
+    assert!(report.whole, "{:?}", report.findings);
+    assert_eq!(report.videos, 18);
+    assert_eq!(parquet_files(&paths).len(), 2 * 18, "no file of others");
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use posedata::lake::{
-    FrameReader, Lake, LakeError, LakePaths, PersonRow, PictureRecord, Replace, VideoFrame,
-    VideoRecord, VideoWriter,
+    FrameReader, Lake, LakeError, LakePaths, PersonRow, PictureRecord, PreparedVideo, Replace,
+    VideoFrame, VideoRecord, VideoWriter,
 };
 use posedata::metrics::{FrameMetrics, Measurer, Quality};
 use posedata::pose::landmark::LANDMARK_COUNT;
@@ -41,6 +41,9 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         codec: "h264".into(),
         fps: Some(30.0),
         frame_count,
+        first_frame: 0,
+        range_from: None,
+        range_to: None,
         duration_secs: frame_count as f64 / 30.0,
         pose_frame_count: frame_count,
         pose_model: "made up".into(),
@@ -51,6 +54,7 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         slow_motion_factor: None,
         capture_fps: None,
         source_etag: None,
+        provider: None,
     }
 }
 
@@ -115,16 +119,30 @@ pub fn commit_frames(
 ) -> Lake {
     paths.prepare().expect("a folder");
     let lake = open_lake(paths).expect("a session");
+    let prepared = prepare(paths, record, frames, Replace::Always);
+    lake.commit(prepared).expect("a commit");
+    lake
+}
+
+/// Writes the files of a video without any video file.
+pub fn prepare(
+    paths: &LakePaths,
+    record: &VideoRecord,
+    frames: impl IntoIterator<Item = VideoFrame>,
+    replace: Replace,
+) -> PreparedVideo {
     let mut writer = VideoWriter::create(paths, &record.sport, &record.video_id).expect("files");
     for frame in frames {
         writer
             .push(frame.frame, frame.time, frame.persons)
             .expect("space on the disk");
     }
-    let staged = writer.finish().expect("space on the disk");
-    lake.commit(record, &[], staged, Replace::Always)
-        .expect("a commit");
-    lake
+    PreparedVideo {
+        record: record.clone(),
+        persons: Vec::new(),
+        staged: writer.finish().expect("space on the disk"),
+        replace,
+    }
 }
 
 /// Metrics as the lake holds them: angles are multiples of 1/128 degree, all else has 13

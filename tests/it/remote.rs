@@ -6,8 +6,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use safetensors::Dtype;
+
+use crate::analysis::{ANY, linear_model};
+use crate::dataset::shipped_recipes;
 use crate::servers::{BUCKET, ObjectStore, PG_PASSWORD, Postgres, S3_SECRET, command_with};
 use crate::support::{make_person_clip, stderr, stdout};
+use crate::tiny_llama::TinyLlama;
+use crate::train::{arguments as train_arguments, write_data};
 
 /// Frames of each short clip.
 const FRAMES: u64 = 8;
@@ -51,7 +57,7 @@ impl Site {
     fn data(&self) -> String {
         match &self.store {
             Some(_) => format!("s3://{BUCKET}/data/"),
-            None => self.folder.path().join("shared").display().to_string(),
+            None => format!("{}/shared/", self.folder.path().display()),
         }
     }
 
@@ -196,6 +202,41 @@ fn every_command_works_on_a_lake_in_a_database_with_files_on_s3() {
 }
 
 #[test]
+fn what_is_made_of_rows_works_on_a_lake_in_a_database_as_well() {
+    let site = Site::with_store();
+    let folder = site.folder.path();
+    make_person_clip(&folder.join("a.mp4"), "single_cam01", 0.0, 60);
+    site.run_well(&ingest(&["a.mp4"]));
+    site.run_well(&["lake", "upgrade"]);
+    site.run_well(&["metrics", "recompute"]);
+    site.run_well(&["contact-sheet", "a.mp4", "--output", "sheet.png"]);
+    let velocity = concat!(env!("CARGO_MANIFEST_DIR"), "/queries/velocity.sql");
+    site.run_well(&["plot", velocity, "--output", "velocity.svg"]);
+    assert!(folder.join("sheet.png").is_file() && folder.join("velocity.svg").is_file());
+
+    linear_model(&folder.join("model.onnx"), ANY);
+    site.run_well(&["analyze", "--model", "model.onnx"]);
+    let recipes = shipped_recipes();
+    let mut build = vec!["dataset", "build", "--name", "gait", "--examples", "5"];
+    build.extend(["--valid", "0", "--recipes", &recipes]);
+    site.run_well(&build);
+    TinyLlama::new().write(&folder.join("base"), Dtype::F32);
+    write_data(&folder.join("data.jsonl"), "after");
+    site.run_well(&train_arguments(&["--epochs", "1"]));
+    let counts = site.query(
+        "SELECT (SELECT count(DISTINCT frame) FROM analysis),
+             (SELECT count(DISTINCT frame) FROM metrics_filtered),
+             (SELECT count(*) FROM examples WHERE dataset = 'gait'),
+             (SELECT string_agg(outcome) FROM training_runs)",
+    );
+    assert_eq!(counts.lines().nth(1), Some("60,60,5,finished"));
+    // By this index DuckLake finds a column's statistics.
+    let index = "SELECT count(*) FROM pg_indexes WHERE indexname = 'posedata_file_column_stats'";
+    assert_eq!(site.postgres.sql("lake", index), "1");
+    assert!(site.run_well(&["lake", "check"]).contains("whole"));
+}
+
+#[test]
 fn a_sealed_session_reaches_nothing_but_the_lake() {
     let site = Site::with_store();
     let scan = format!("host=127.0.0.1 port={} dbname=lake", site.postgres.port);
@@ -308,6 +349,10 @@ fn four_writers_with_replaces_kills_and_lost_connections_lose_and_double_nothing
     assert_eq!(site.whole_videos(), clips.iter().cloned().collect());
     let in_work = site.run_well(&["lake", "vacuum", "--dry-run"]);
     assert!(in_work.contains("would delete 0 files"), "{in_work}");
+    let absolute = "SELECT count(*) FROM ducklake_data_file WHERE NOT path_is_relative";
+    assert_eq!(site.postgres.sql("lake", absolute), "0");
+    site.run_well(&["lake", "compact"]);
+    assert_eq!(site.whole_videos(), clips.iter().cloned().collect());
 }
 
 #[test]

@@ -37,14 +37,21 @@ fn wait_for_port(port: u16, what: &str) {
 /// A PostgreSQL server with one role and one empty database.
 pub struct Postgres {
     folder: TempDir,
+    is_durable: bool,
     pub port: u16,
 }
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// With `is_durable`, commits wait for the disk, as where it is run in earnest.
+    pub fn start_with(is_durable: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = Self {
             folder,
+            is_durable,
             port: free_port(),
         };
         // The server refuses to run as root, and whoever it runs as needs the folder.
@@ -78,8 +85,9 @@ impl Postgres {
 
     pub fn start_again(&self) {
         let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off",
-            self.port
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync={}",
+            self.port,
+            if self.is_durable { "on" } else { "off" }
         );
         let log = self.folder.path().join("log").display().to_string();
         self.run_tool(

@@ -64,6 +64,25 @@ impl Running {
     }
 }
 
+/// The same command with hang-ups as the system has them, also where whoever started the tests (nohup)
+/// ignores them.
+fn with_hangups(command: &Command) -> Command {
+    let mut with = Command::new("env");
+    with.arg("--default-signal=HUP")
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        with.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => with.env(name, value),
+            None => with.env_remove(name),
+        };
+    }
+    with
+}
+
 /// Processes that work in a folder.
 fn processes_in(folder: &Path) -> usize {
     let processes = fs::read_dir("/proc").expect("processes").flatten();
@@ -121,7 +140,7 @@ fn a_signal_in_a_later_stage_of_run_ends_it_and_begins_no_other() {
             ])
             .args(["--recipes", "recipes", "--base", "smollm2"])
             .arg(&demo);
-        let mut run = Running::start(&mut command);
+        let mut run = Running::start(&mut with_hangups(&command));
         run.wait_for("posedata dataset build");
         run.wait_for("knee: ");
         run.send(signal);

@@ -22,7 +22,7 @@ fn workspace() -> tempfile::TempDir {
     folder
 }
 
-fn write_data(path: &Path, word: &str) {
+pub fn write_data(path: &Path, word: &str) {
     let line = |i: usize| {
         let (question, answer) = (format!("{word} {i}?"), format!("{}", i + 1));
         json!({"id": format!("q{i}"), "messages": [
@@ -35,7 +35,7 @@ fn write_data(path: &Path, word: &str) {
 }
 
 /// Arguments of a short run with a high learning rate.
-fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let always = [
         "train",
         "--base",

@@ -1,0 +1,21 @@
+-- How high are the jumps?
+--
+-- One row per jump: flight time, the height that follows from it (g t^2 / 8, right where somebody
+-- lands as they took off), and the way of the hips where a scale is known (--height-m).
+--
+-- param video text = % : file name of the video, with SQL wildcards
+SELECT
+    v.file_name,
+    c.person,
+    row_number() OVER (PARTITION BY c.video_id, c.person ORDER BY c.start_secs) AS jump,
+    c.start_frame AS take_off_frame,
+    round(c.start_secs, 3) AS take_off_secs,
+    round(c.end_secs, 3) AS landing_secs,
+    round(c.flight_secs, 3) AS flight_secs,
+    round(100 * c.height_flight_m, 1) AS height_by_flight_cm,
+    round(100 * c.height_hips_m, 1) AS height_by_hips_cm,
+    round(c.confidence, 2) AS confidence
+FROM cycles AS c
+JOIN videos AS v ON v.video_id = c.video_id
+WHERE c.kind = 'jump' AND v.file_name LIKE $video
+ORDER BY v.file_name, c.video_id, c.person, c.start_secs;

@@ -1,0 +1,96 @@
+//! Markers that move through the room: world landmarks carried along by the hips' way in the picture.
+//!
+//! World landmarks stay around the hips; where the hips go is seen in the picture only, in pixels. One
+//! scale for the whole video turns those into metres: the person's height over its height in pixels
+//! (see [`crate::metrics::calibration`]). The height is given, or that of the world landmarks
+//! themselves, which are those of a body of usual size. A given height scales the world landmarks, too,
+//! so that body and way fit each other.
+//!
+//! The way is right across the picture at the person's usual distance. Who comes nearer grows in the
+//! picture, and the way to the camera is not in it: the depth of the hips stays 0.
+
+use super::sink::ExportError;
+use crate::lake::{Lake, VideoRecord};
+use crate::metrics::MIN_VISIBILITY;
+use crate::metrics::calibration::HeightEstimate;
+use crate::metrics::geometry::midpoint;
+use crate::pose::PersonPose;
+use crate::pose::landmark::Landmark;
+
+/// Markers that move through the room.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Travel {
+    /// The person's, in metres; `None` takes that of the world landmarks.
+    pub height_m: Option<f64>,
+}
+
+/// How far a picture's pixels and a body's metres reach in the room.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TravelScale {
+    image_size_px: [f64; 2],
+    meters_per_px: f64,
+    /// Metres of the room by metres of the world landmarks.
+    body: f64,
+}
+
+impl TravelScale {
+    /// Measured over all frames of a person.
+    pub(super) fn measure(
+        lake: &Lake,
+        video: &VideoRecord,
+        person: u16,
+        travel: Travel,
+    ) -> Result<Self, ExportError> {
+        let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
+        let (mut in_picture, mut in_world) = (HeightEstimate::default(), HeightEstimate::default());
+        for frame in lake.frames(video)? {
+            let frame = frame?;
+            let Some(row) = frame.persons.iter().find(|row| row.pose.person == person) else {
+                continue;
+            };
+            let pose = &row.pose;
+            in_picture.add(|landmark| {
+                visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
+            });
+            in_world.add(|landmark| {
+                let [x, y, _] = visible(pose, landmark)?;
+                Some([f64::from(x), f64::from(y)])
+            });
+        }
+        let unknown = || ExportError::UnknownHeight {
+            person,
+            video: video.file_name.clone(),
+        };
+        let height_px = in_picture.height_px().ok_or_else(unknown)?;
+        let world_m = in_world.height_px().ok_or_else(unknown)?;
+        let height_m = travel.height_m.unwrap_or(world_m);
+        Ok(Self {
+            image_size_px,
+            meters_per_px: height_m / height_px,
+            body: height_m / world_m,
+        })
+    }
+
+    /// A landmark's place in the room: metres right of the picture's left edge, above its lower edge,
+    /// and towards the camera from the middle of the hips.
+    pub(super) fn place(&self, pose: &PersonPose, landmark: usize) -> [f32; 3] {
+        let [hips_x, hips_y] = midpoint(
+            pixels(pose, Landmark::LeftHip, self.image_size_px),
+            pixels(pose, Landmark::RightHip, self.image_size_px),
+        );
+        let [x, y, z] = pose.world_m[landmark].map(|value| f64::from(value) * self.body);
+        let right = hips_x * self.meters_per_px + x;
+        let up = (self.image_size_px[1] - hips_y) * self.meters_per_px - y;
+        [right as f32, up as f32, 0.0 - z as f32]
+    }
+}
+
+fn visible(pose: &PersonPose, landmark: Landmark) -> Option<[f32; 3]> {
+    let index = landmark.index();
+    (pose.landmarks[index].visibility >= MIN_VISIBILITY).then_some(pose.world_m[index])
+}
+
+fn pixels(pose: &PersonPose, landmark: Landmark, [width, height]: [f64; 2]) -> [f64; 2] {
+    let point = &pose.landmarks[landmark.index()];
+    [f64::from(point.x) * width, f64::from(point.y) * height]
+}

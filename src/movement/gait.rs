@@ -1,0 +1,568 @@
+//! Initial contacts and toe-offs of walking and running, in side view, and the strides between them.
+//!
+//! Methods, each as its authors describe it, on heel, toes and hips of the filtered path:
+//!
+//! - [`GaitMethod::Zeni`] (Zeni, Richards, Higginson 2008, "coordinate-based treadmill algorithm"):
+//!   contact where the heel is farthest in front of the pelvis, toe-off where the toes are farthest
+//!   behind it. All is relative to the pelvis, so that it holds on a treadmill as well as over ground.
+//! - [`GaitMethod::OConnor`] (O'Connor, Thorpe, O'Malley, Vaughan 2007, "foot velocity algorithm"):
+//!   with the vertical velocity of the middle of heel and toes, toe-off is its peak, contact its
+//!   trough while the heel is in the lowest 35 % of its range. It needs no forward coordinates.
+//! - [`GaitMethod::ForwardVelocity`] (as `forward_velocity` of Pose2Sim's `trc_gaitevents`): a foot is
+//!   on the ground while its forward velocity in the picture is small. It holds only over ground, in
+//!   front of a camera that stands still, and is never chosen unasked.
+//! - [`GaitMethod::Running`]: contact where the pelvis goes down fastest (Milner, Paquette 2015, for
+//!   all ways to strike), toe-off where the knee is straightest next (Fellin, Rose, Royer, Davis 2010).
+//!
+//! Which is chosen: running gets the last, walking the first. They are told apart as by Cavagna,
+//! Thys and Zamboni (1976): who walks is lowest while the feet are apart, as on a pendulum upside
+//! down; who runs is highest then, as on a spring. Where the feet do not point across the picture
+//! (front and back views), or are not seen, nothing is told.
+//!
+//! An event's confidence is the product of: the part of the frames within 0.1 s in which the
+//! landmarks were measured, not interpolated; 1 where O'Connor's method has the same event within
+//! 0.1 s, 0.7 where not (1 where that is the method itself, or for running).
+
+use super::cycles::{Cycle, CycleKind};
+use super::events::{Event, EventKind, Side};
+use super::search::{DetectConfig, Gait, GaitMethod, Movement};
+use super::series::{self, Turn};
+use super::track::Track;
+use crate::pose::landmark::Landmark;
+
+/// The feet point across the picture when heel and toes are so far apart in it on average, in leg
+/// lengths. In side view it is a fifth, in front view a twentieth.
+const MIN_FOOT_ACROSS: f64 = 0.1;
+/// Over which the feet's direction is averaged, before and behind a frame.
+const FACING_SECS: f64 = 0.4;
+/// A step moves the heel by at least so much before and behind the pelvis, in leg lengths.
+const MIN_SWING: f64 = 0.2;
+/// Part of a signal's spread that a turning point must stand out by.
+const SWING_PART: f64 = 0.4;
+/// The same for velocities, whose smaller waves matter too.
+const VELOCITY_SWING_PART: f64 = 0.15;
+/// O'Connor's part of the heel's range below which a foot can touch the ground.
+const CONTACT_HEIGHT_PART: f64 = 0.35;
+/// A foot is on the ground below this part of its greatest forward velocity.
+const STANCE_VELOCITY_PART: f64 = 0.2;
+/// Strides last so long, in seconds.
+const STRIDE_SECS: std::ops::RangeInclusive<f64> = 0.35..=2.5;
+/// A stride that is longer than the median by this factor has a contact that was missed.
+const MISSED_FACTOR: f64 = 1.6;
+/// Events of two methods are the same within this time.
+const AGREEMENT_SECS: f64 = 0.1;
+/// What the other method's disagreement leaves of the confidence.
+const ALONE_CONFIDENCE: f64 = 0.7;
+/// Smallest turn of the knee that counts, degrees.
+const MIN_KNEE_SWING_DEG: f64 = 5.0;
+/// The next toe-off comes within this time of a contact while running.
+const MAX_RUNNING_STANCE_SECS: f64 = 0.5;
+/// How long the pelvis's height is averaged to tell its waves from the way up or down the picture.
+const DETREND_SECS: f64 = 0.5;
+/// Feet that move less than this in the picture during stance stand on the ground, in leg lengths.
+const MAX_STANCE_SLIP: f64 = 0.25;
+
+/// Contact or toe-off of a foot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Moment {
+    is_contact: bool,
+    time_secs: f64,
+}
+
+/// What the methods look at; lengths in leg lengths, `None` outside of side views.
+struct Signals {
+    times_secs: Vec<f64>,
+    hips_up: Vec<Option<f64>>,
+    hips_right: Vec<Option<f64>>,
+    /// 1 to the picture's right, -1 to its left.
+    facing: Vec<Option<f64>>,
+    legs: [LegSignals; 2],
+}
+
+struct LegSignals {
+    heel_ahead: Vec<Option<f64>>,
+    toes_ahead: Vec<Option<f64>>,
+    foot_up: Vec<Option<f64>>,
+    heel_up: Vec<Option<f64>>,
+    foot_forward: Vec<Option<f64>>,
+    knee_deg: Vec<Option<f64>>,
+}
+
+/// Finds contacts, toe-offs and strides.
+pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
+    let Some(leg_px) = track.leg_length_px().filter(|length| *length > 0.0) else {
+        return Movement::default();
+    };
+    let signals = Signals::new(track, leg_px);
+    let gait = match (config.gait, config.gait_method) {
+        (Some(gait), _) => gait,
+        (None, Some(GaitMethod::Running)) => Gait::Running,
+        (None, _) => signals.gait(),
+    };
+    let method = config.gait_method.unwrap_or(match gait {
+        Gait::Walking => GaitMethod::Zeni,
+        Gait::Running => GaitMethod::Running,
+    });
+    let is_hidden = |side, time_secs| signals.is_hidden(side, time_secs);
+    let moments = in_steps(signals.moments(method), is_hidden);
+    let others = match method {
+        GaitMethod::Zeni | GaitMethod::ForwardVelocity => {
+            Some(signals.moments(GaitMethod::OConnor))
+        }
+        GaitMethod::OConnor | GaitMethod::Running => None,
+    };
+    let mut events = Vec::new();
+    for (side, moments) in Side::ALL.into_iter().zip(&moments) {
+        let others = others.as_ref().map(|others| &others[side as usize][..]);
+        events.extend(moments.iter().map(|moment| Event {
+            kind: match moment.is_contact {
+                true => EventKind::InitialContact,
+                false => EventKind::ToeOff,
+            },
+            side: Some(side),
+            frame: track.frame_at(moment.time_secs),
+            time_secs: moment.time_secs,
+            method: method.name(),
+            confidence: Some(confidence(track, side, *moment, others)),
+            value: None,
+            unit: None,
+        }));
+    }
+    events.sort_by(|a, b| a.time_secs.total_cmp(&b.time_secs));
+    let is_over_ground = signals.is_over_ground(&moments);
+    let meters_per_leg = config.meters_per_px.map(|scale| scale * leg_px);
+    let strides = Strides {
+        track,
+        signals: &signals,
+        moments: &moments,
+        events: &events,
+        gait,
+        method,
+        meters_per_leg: meters_per_leg.filter(|_| is_over_ground),
+    };
+    Movement {
+        cycles: strides.cycles(),
+        events,
+        floor_angle_deg: None,
+    }
+}
+
+fn confidence(track: &Track, side: Side, moment: Moment, others: Option<&[Moment]>) -> f64 {
+    let landmarks = [side.heel(), side.toes(), side.hip()];
+    let measured = track.measured_part(moment.time_secs, &landmarks);
+    let is_same = |other: &Moment| {
+        other.is_contact == moment.is_contact
+            && (other.time_secs - moment.time_secs).abs() <= AGREEMENT_SECS
+    };
+    match others {
+        Some(others) if !others.iter().any(is_same) => ALONE_CONFIDENCE * measured,
+        _ => measured,
+    }
+}
+
+impl Signals {
+    fn new(track: &Track, leg_px: f64) -> Self {
+        let times_secs = track.times_secs();
+        let facing = facing(track, &times_secs, leg_px);
+        let each = |get: &dyn Fn(usize) -> Option<f64>| -> Vec<Option<f64>> {
+            (0..times_secs.len())
+                .map(|i| {
+                    let turned = i > 0 && facing[i - 1].is_some() && facing[i - 1] != facing[i];
+                    facing[i].filter(|_| !turned).and(get(i))
+                })
+                .collect()
+        };
+        let frames = &track.frames;
+        let ahead = |i: usize, landmark: Landmark| {
+            let (point, hips) = (frames[i].at(landmark)?, frames[i].hips()?);
+            Some(facing[i]? * (point[0] - hips[0]) / leg_px)
+        };
+        let up = |point: Option<[f64; 2]>| Some(-point?[1] / leg_px);
+        let legs = Side::ALL.map(|side| LegSignals {
+            heel_ahead: each(&|i| ahead(i, side.heel())),
+            toes_ahead: each(&|i| ahead(i, side.toes())),
+            foot_up: each(&|i| up(frames[i].foot(side))),
+            heel_up: each(&|i| up(frames[i].at(side.heel()))),
+            foot_forward: each(&|i| Some(facing[i]? * frames[i].foot(side)?[0] / leg_px)),
+            knee_deg: each(&|i| frames[i].joint_angles_deg[side as usize]),
+        });
+        Self {
+            hips_up: each(&|i| up(frames[i].hips())),
+            hips_right: each(&|i| Some(frames[i].hips()?[0] / leg_px)),
+            legs,
+            facing,
+            times_secs,
+        }
+    }
+
+    /// See the module's comment; who does not bob at all walks.
+    fn gait(&self) -> Gait {
+        let mean_up = moving_mean(&self.times_secs, &self.hips_up, DETREND_SECS);
+        let mut products = (0.0, 0.0);
+        let apart: Vec<Option<f64>> = (self.legs[0].heel_ahead.iter())
+            .zip(&self.legs[1].heel_ahead)
+            .map(|(left, right)| Some(((*left)? - (*right)?).abs()))
+            .collect();
+        let mean_apart = moving_mean(&self.times_secs, &apart, DETREND_SECS);
+        for i in 0..self.times_secs.len() {
+            let all = (self.hips_up[i], mean_up[i], apart[i], mean_apart[i]);
+            if let (Some(up), Some(mean_up), Some(apart), Some(mean_apart)) = all {
+                products.0 += (up - mean_up) * (apart - mean_apart);
+                products.1 += (apart - mean_apart).powi(2);
+            }
+        }
+        if products.0 > 0.0 && products.1 > 0.0 {
+            Gait::Running
+        } else {
+            Gait::Walking
+        }
+    }
+
+    /// Contacts and toe-offs of both feet, each in the order of their times.
+    fn moments(&self, method: GaitMethod) -> [Vec<Moment>; 2] {
+        match method {
+            GaitMethod::Zeni => Side::ALL.map(|side| self.zeni(side)),
+            GaitMethod::OConnor => Side::ALL.map(|side| self.oconnor(side)),
+            GaitMethod::ForwardVelocity => Side::ALL.map(|side| self.forward_velocity(side)),
+            GaitMethod::Running => self.running(),
+        }
+    }
+
+    fn zeni(&self, side: Side) -> Vec<Moment> {
+        let leg = &self.legs[side as usize];
+        let turns = |values: &[Option<f64>]| -> Vec<Turn> {
+            let spread = series::spread(values).unwrap_or_default();
+            series::turns(&self.times_secs, values, MIN_SWING.max(SWING_PART * spread))
+        };
+        let contacts = turns(&leg.heel_ahead)
+            .into_iter()
+            .filter(|turn| turn.is_max);
+        let toe_offs = turns(&leg.toes_ahead)
+            .into_iter()
+            .filter(|turn| !turn.is_max);
+        sorted(moments(contacts, true).chain(moments(toe_offs, false)))
+    }
+
+    fn oconnor(&self, side: Side) -> Vec<Moment> {
+        let leg = &self.legs[side as usize];
+        let velocity = series::derivative(&self.times_secs, &leg.foot_up);
+        let spread = series::spread(&velocity).unwrap_or_default();
+        let heights: Vec<f64> = leg.heel_up.iter().flatten().copied().collect();
+        let (Some(low), Some(high)) = (
+            series::quantile(heights.clone(), 0.02),
+            series::quantile(heights, 0.98),
+        ) else {
+            return Vec::new();
+        };
+        let limit = low + CONTACT_HEIGHT_PART * (high - low);
+        let turns = series::turns(&self.times_secs, &velocity, VELOCITY_SWING_PART * spread);
+        let mut found: Vec<Moment> = Vec::new();
+        let toe_offs: Vec<&Turn> = (turns.iter())
+            .filter(|turn| turn.is_max && turn.value > SWING_PART * spread / 2.0)
+            .collect();
+        for (i, toe_off) in toe_offs.iter().enumerate() {
+            let next = toe_offs
+                .get(i + 1)
+                .map_or(f64::INFINITY, |next| next.time_secs);
+            let contact = (turns.iter())
+                .filter(|turn| !turn.is_max && turn.time_secs > toe_off.time_secs)
+                .filter(|turn| turn.time_secs < next && turn.value < 0.0)
+                .filter(|turn| leg.heel_up[turn.index].is_some_and(|height| height < limit))
+                .min_by(|a, b| a.value.total_cmp(&b.value));
+            found.extend(moments([**toe_off], false));
+            found.extend(moments(contact.copied(), true));
+        }
+        sorted(found.into_iter())
+    }
+
+    fn forward_velocity(&self, side: Side) -> Vec<Moment> {
+        let leg = &self.legs[side as usize];
+        let velocity = series::derivative(&self.times_secs, &leg.foot_forward);
+        let known: Vec<f64> = velocity.iter().flatten().copied().collect();
+        let Some(fastest) = series::quantile(known, 0.95) else {
+            return Vec::new();
+        };
+        let limit = STANCE_VELOCITY_PART * fastest;
+        let mut found = Vec::new();
+        for i in 1..velocity.len() {
+            let (Some(before), Some(now)) = (velocity[i - 1], velocity[i]) else {
+                continue;
+            };
+            if (before < limit) != (now < limit) {
+                let part = (limit - before) / (now - before);
+                let (t0, t1) = (self.times_secs[i - 1], self.times_secs[i]);
+                found.push(Moment {
+                    is_contact: now < limit,
+                    time_secs: t0 + part * (t1 - t0),
+                });
+            }
+        }
+        found
+    }
+
+    fn running(&self) -> [Vec<Moment>; 2] {
+        let velocity = series::derivative(&self.times_secs, &self.hips_up);
+        let spread = series::spread(&velocity).unwrap_or_default();
+        let turns = series::turns(&self.times_secs, &velocity, SWING_PART * spread);
+        let mut found = [Vec::new(), Vec::new()];
+        for turn in turns.iter().filter(|turn| !turn.is_max && turn.value < 0.0) {
+            let height = |side: Side| self.legs[side as usize].foot_up[turn.index];
+            let (Some(left), Some(right)) = (height(Side::Left), height(Side::Right)) else {
+                continue;
+            };
+            // The foot that touches the ground is the lower one.
+            let side = if left <= right {
+                Side::Left
+            } else {
+                Side::Right
+            };
+            found[side as usize].extend(moments([*turn], true));
+        }
+        for side in Side::ALL {
+            let knee_deg = &self.legs[side as usize].knee_deg;
+            let knee = series::turns(&self.times_secs, knee_deg, MIN_KNEE_SWING_DEG);
+            let toe_offs: Vec<Moment> = (found[side as usize].iter())
+                .filter_map(|contact: &Moment| {
+                    let bent = (knee.iter())
+                        .find(|turn| !turn.is_max && turn.time_secs > contact.time_secs)?;
+                    let straight = (knee.iter())
+                        .find(|turn| turn.is_max && turn.time_secs > bent.time_secs)?;
+                    let secs = straight.time_secs - contact.time_secs;
+                    (secs <= MAX_RUNNING_STANCE_SECS).then_some(*straight)
+                })
+                .flat_map(|turn| moments([turn], false))
+                .collect();
+            found[side as usize].extend(toe_offs);
+        }
+        found.map(|moments| sorted(moments.into_iter()))
+    }
+
+    /// Whether a foot is unseen for most of a step before and behind a time.
+    fn is_hidden(&self, side: usize, time_secs: f64) -> bool {
+        let reach_secs = STRIDE_SECS.end() / 4.0;
+        let start = (self.times_secs).partition_point(|time| *time < time_secs - reach_secs);
+        let end = (self.times_secs).partition_point(|time| *time <= time_secs + reach_secs);
+        let around = &self.legs[side].heel_ahead[start..end];
+        2 * around.iter().flatten().count() < around.len()
+    }
+
+    /// Whether feet stand still in the picture while they are on the ground, and the hips travel.
+    fn is_over_ground(&self, moments: &[Vec<Moment>; 2]) -> bool {
+        let mut slips = Vec::new();
+        let mut hips = Vec::new();
+        for (leg, moments) in self.legs.iter().zip(moments) {
+            for pair in moments
+                .windows(2)
+                .filter(|p| p[0].is_contact && !p[1].is_contact)
+            {
+                // The foot rolls at both ends; between them it lies flat.
+                let at =
+                    |part: f64| pair[0].time_secs + part * (pair[1].time_secs - pair[0].time_secs);
+                let forward =
+                    |time: f64| series::value_at(&self.times_secs, &leg.foot_forward, time);
+                let ahead = |time: f64| series::value_at(&self.times_secs, &leg.heel_ahead, time);
+                let (from, to) = (at(0.3), at(0.7));
+                if let (Some(a), Some(b), Some(c), Some(d)) =
+                    (forward(from), forward(to), ahead(from), ahead(to))
+                {
+                    slips.push((b - a).abs());
+                    hips.push((c - d).abs());
+                }
+            }
+        }
+        match (series::median(slips), series::median(hips)) {
+            (Some(slip), Some(hips)) => slip < MAX_STANCE_SLIP.min(hips / 2.0),
+            _ => false,
+        }
+    }
+}
+
+/// 1 or -1 where the feet point across the picture; `None` elsewhere.
+fn facing(track: &Track, times_secs: &[f64], leg_px: f64) -> Vec<Option<f64>> {
+    let across: Vec<Option<f64>> = (track.frames.iter())
+        .map(|frame| {
+            let foot = |side: Side| Some(frame.at(side.toes())?[0] - frame.at(side.heel())?[0]);
+            let feet: Vec<f64> = Side::ALL.into_iter().filter_map(foot).collect();
+            let count = feet.len();
+            (count > 0).then(|| feet.iter().sum::<f64>() / (count as f64 * leg_px))
+        })
+        .collect();
+    let mean = moving_mean(times_secs, &across, FACING_SECS);
+    (mean.iter())
+        .map(|mean| Some(mean.filter(|mean| mean.abs() >= MIN_FOOT_ACROSS)?.signum()))
+        .collect()
+}
+
+/// Means of the known values up to so many seconds before and behind; `None` where none is known.
+fn moving_mean(times_secs: &[f64], values: &[Option<f64>], secs: f64) -> Vec<Option<f64>> {
+    let (mut start, mut end) = (0, 0);
+    let (mut sum, mut count) = (0.0, 0_usize);
+    (times_secs.iter())
+        .map(|time| {
+            while end < values.len() && times_secs[end] <= time + secs {
+                sum += values[end].unwrap_or_default();
+                count += usize::from(values[end].is_some());
+                end += 1;
+            }
+            while times_secs[start] < time - secs {
+                sum -= values[start].unwrap_or_default();
+                count -= usize::from(values[start].is_some());
+                start += 1;
+            }
+            (count > 0).then(|| sum / count as f64)
+        })
+        .collect()
+}
+
+fn moments(
+    turns: impl IntoIterator<Item = Turn>,
+    is_contact: bool,
+) -> impl Iterator<Item = Moment> {
+    turns.into_iter().map(move |turn| Moment {
+        is_contact,
+        time_secs: turn.time_secs,
+    })
+}
+
+fn sorted(moments: impl Iterator<Item = Moment>) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = moments.collect();
+    moments.sort_by(|a, b| a.time_secs.total_cmp(&b.time_secs));
+    moments
+}
+
+/// Leaves out what belongs to no row of steps: a contact with no other one of the same foot at a
+/// stride's distance or of the other foot at a step's; a toe-off without such a contact before or
+/// behind. A single kick is no gait.
+fn in_steps(moments: [Vec<Moment>; 2], is_hidden: impl Fn(usize, f64) -> bool) -> [Vec<Moment>; 2] {
+    let contacts = moments.each_ref().map(|moments| -> Vec<f64> {
+        let contacts = moments.iter().filter(|moment| moment.is_contact);
+        contacts.map(|moment| moment.time_secs).collect()
+    });
+    let kept = [0, 1].map(|side: usize| -> Vec<f64> {
+        let is_step = |time: &&f64| {
+            let near = |times: &[f64], from: f64, to: f64| {
+                times
+                    .iter()
+                    .any(|t| (from..=to).contains(&(t - *time).abs()))
+            };
+            let (shortest, longest) = (STRIDE_SECS.start(), STRIDE_SECS.end());
+            let has_other = near(&contacts[1 - side], shortest / 4.0, longest / 2.0);
+            // Steps of one foot alone are told only where the other one is not seen.
+            let is_alone = || is_hidden(1 - side, **time);
+            has_other || (near(&contacts[side], *shortest, *longest) && is_alone())
+        };
+        contacts[side].iter().filter(is_step).copied().collect()
+    });
+    let mut side = 0;
+    moments.map(|moments| {
+        let contacts = &kept[side];
+        side += 1;
+        let is_kept = |moment: &Moment| match moment.is_contact {
+            true => contacts.contains(&moment.time_secs),
+            false => (contacts.iter())
+                .any(|contact| (contact - moment.time_secs).abs() <= *STRIDE_SECS.end() / 2.0),
+        };
+        moments.into_iter().filter(is_kept).collect()
+    })
+}
+
+/// What strides are made of.
+struct Strides<'a> {
+    track: &'a Track,
+    signals: &'a Signals,
+    moments: &'a [Vec<Moment>; 2],
+    events: &'a [Event],
+    gait: Gait,
+    method: GaitMethod,
+    /// `None` on a treadmill too.
+    meters_per_leg: Option<f64>,
+}
+
+impl Strides<'_> {
+    fn cycles(&self) -> Vec<Cycle> {
+        let of_side = |side: Side| -> Vec<(Side, [f64; 2])> {
+            let contacts = self.contacts(side);
+            let pairs = contacts.windows(2).map(|pair| (side, [pair[0], pair[1]]));
+            pairs
+                .filter(|(_, [start, end])| STRIDE_SECS.contains(&(end - start)))
+                .collect()
+        };
+        let strides = [of_side(Side::Left), of_side(Side::Right)].concat();
+        let durations = strides
+            .iter()
+            .map(|(_, [start, end])| end - start)
+            .collect();
+        let longest_secs = MISSED_FACTOR * series::median(durations).unwrap_or_default();
+        let mut cycles: Vec<Cycle> = (strides.into_iter())
+            .filter(|(_, [start, end])| end - start <= longest_secs && self.is_seen(*start, *end))
+            .map(|(side, secs)| self.cycle(side, secs))
+            .collect();
+        cycles.sort_by(|a, b| a.start_secs.total_cmp(&b.start_secs));
+        cycles
+    }
+
+    fn contacts(&self, side: Side) -> Vec<f64> {
+        let moments = self.moments[side as usize].iter();
+        let contacts = moments.filter(|moment| moment.is_contact);
+        contacts.map(|moment| moment.time_secs).collect()
+    }
+
+    /// Whether the person is in side view all the time and faces the same way.
+    fn is_seen(&self, start_secs: f64, end_secs: f64) -> bool {
+        let times = &self.signals.times_secs;
+        let start = times.partition_point(|time| *time < start_secs);
+        let end = times.partition_point(|time| *time <= end_secs);
+        let facing = &self.signals.facing[start..end];
+        facing.iter().all(|one| one.is_some() && *one == facing[0])
+    }
+
+    fn cycle(&self, side: Side, [start, end]: [f64; 2]) -> Cycle {
+        let (track, signals) = (self.track, self.signals);
+        let only = |side: Side, is_contact: bool| -> Option<f64> {
+            let mut inside = self.moments[side as usize].iter().filter(|moment| {
+                moment.is_contact == is_contact
+                    && moment.time_secs > start
+                    && moment.time_secs < end
+            });
+            let one = inside.next()?.time_secs;
+            inside.next().is_none().then_some(one)
+        };
+        let toe_off = only(side, false);
+        let (other_contact, other_toe_off) = (only(side.other(), true), only(side.other(), false));
+        let positive = |secs: f64| (secs >= 0.0).then_some(secs);
+        let double_support_secs = || {
+            let first = positive(other_toe_off? - start)?;
+            Some(first + positive(toe_off? - other_contact?)?)
+        };
+        let flight_secs = || {
+            let first = positive(other_contact? - toe_off?)?;
+            Some(first + positive(end - other_toe_off?)?)
+        };
+        let stride_length_m = || {
+            let hips = |time| series::value_at(&signals.times_secs, &signals.hips_right, time);
+            Some((hips(end)? - hips(start)?).abs() * self.meters_per_leg?)
+        };
+        let stride_length_m = stride_length_m();
+        let confidence = (self.events.iter())
+            .filter(|event| event.side == Some(side))
+            .filter(|event| event.time_secs == start || event.time_secs == end)
+            .filter_map(|event| event.confidence)
+            .min_by(f64::total_cmp);
+        let (kind, double_support_secs, flight_secs) = match self.gait {
+            Gait::Walking => (CycleKind::Walk, double_support_secs(), None),
+            Gait::Running => (CycleKind::Run, None, flight_secs()),
+        };
+        let frames = [track.frame_at(start), track.frame_at(end)];
+        Cycle {
+            confidence,
+            step_secs: other_contact.map(|contact| end - contact),
+            stance_secs: toe_off.map(|toe_off| toe_off - start),
+            swing_secs: toe_off.map(|toe_off| end - toe_off),
+            double_support_secs,
+            flight_secs,
+            stride_length_m,
+            speed_m_per_sec: stride_length_m.map(|length| length / (end - start)),
+            ..Cycle::new(kind, Some(side), self.method.name(), frames, [start, end])
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Flights: jumps with both feet off the ground, their time and height.
+//!
+//! In the air the body follows a parabola. The lower one of the feet's points is looked at; where it
+//! rises and falls, a parabola is fitted to the upper part of the way (a least-squares fit), and
+//! take-off and landing are where it meets the ground before and behind: contacts themselves are
+//! blurred by every filter. The height from the flight time is h = g t^2 / 8 (Bosco, Luhtanen, Komi
+//! 1983), which holds where the body lands as it took off. The height of the hips, for which a scale
+//! has to be known, is their way from the take-off to their highest point.
+//!
+//! What rises like a ball is no jump if the scale is wrong: the flight's time and its way in the
+//! picture together give pixels per metre, and thereby the person's size. Flights of people
+//! below 0.5 m or above 4 m (of a leg length that is not between 0.25 and 2 m) are none: a camera
+//! was moved, or a foot lifted slowly.
+//! Confidence: the part of the frames around take-off and landing in which feet were measured,
+//! times 1 where the leg is between 0.5 and 1.2 m long by that, and 0.5 elsewhere.
+
+use super::cycles::{Cycle, CycleKind};
+use super::events::{Event, EventKind, Side};
+use super::search::{DetectConfig, Movement};
+use super::series;
+use super::track::{Track, TrackFrame};
+
+/// Standard gravity, m/s^2.
+pub const GRAVITY_M_PER_SEC2: f64 = 9.80665;
+/// What the `method` columns say.
+const METHOD: &str = "flight_parabola";
+/// The feet rise by at least this, in leg lengths.
+const MIN_RISE: f64 = 0.06;
+/// Part of the rise above which the way is the body's in flight.
+const FITTED_PART: f64 = 0.3;
+/// Flights of people last so long, in seconds; the longest is a jump of 1.5 m.
+const FLIGHT_SECS: std::ops::RangeInclusive<f64> = 0.12..=1.1;
+/// Lengths of a leg, thigh and shank, that a flight may speak for; metres.
+const POSSIBLE_LEG_M: std::ops::RangeInclusive<f64> = 0.25..=2.0;
+/// Lengths of a leg that grown people and children have.
+const USUAL_LEG_M: std::ops::RangeInclusive<f64> = 0.5..=1.2;
+/// Feet stand so long before and behind a jump at least.
+const MIN_STANDING_SECS: f64 = 0.05;
+/// Beyond the lowest point they may stand on.
+const GROUND_REACH_SECS: f64 = 0.1;
+/// Samples that a parabola is fitted to at least.
+const MIN_SAMPLES: usize = 4;
+
+/// Height of a jump by its flight time.
+pub fn height_of_flight_m(flight_secs: f64) -> f64 {
+    GRAVITY_M_PER_SEC2 * flight_secs * flight_secs / 8.0
+}
+
+/// Finds jumps outside of `running` (stretches of seconds, whose flights are steps).
+pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> Movement {
+    let mut movement = Movement::default();
+    let Some(leg_px) = track.leg_length_px().filter(|length| *length > 0.0) else {
+        return movement;
+    };
+    let times = track.times_secs();
+    let up: Vec<Option<f64>> = (track.frames.iter())
+        .map(|f| Some(-lowest(f)? / leg_px))
+        .collect();
+    let hips: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-f.hips()?[1])).collect();
+    let turns = series::turns(&times, &up, MIN_RISE);
+    let runs = series::runs(&up);
+    for (i, top) in turns.iter().enumerate().filter(|(_, turn)| turn.is_max) {
+        let Some(run) = runs.iter().find(|run| run.contains(&top.index)) else {
+            continue;
+        };
+        // Between the lowest points around, or the ends of what is seen.
+        let before = i
+            .checked_sub(1)
+            .map_or(run.start, |i| turns[i].index.max(run.start));
+        let after = turns
+            .get(i + 1)
+            .map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
+        let flight = flight(
+            &times[run.clone()],
+            &up[run.clone()],
+            Around {
+                before: before - run.start,
+                top: top.index - run.start,
+                after: after - run.start,
+            },
+        );
+        let Some(flight) = flight.filter(|flight| FLIGHT_SECS.contains(&flight.secs())) else {
+            continue;
+        };
+        let leg_m = GRAVITY_M_PER_SEC2 / (2.0 * flight.fall);
+        let is_step = |(from, to): &(f64, f64)| flight.start < *to && flight.end > *from;
+        if !POSSIBLE_LEG_M.contains(&leg_m) || running.iter().any(is_step) {
+            continue;
+        }
+        let feet = [
+            Side::Left.heel(),
+            Side::Right.heel(),
+            Side::Left.toes(),
+            Side::Right.toes(),
+        ];
+        let measured = [flight.start, flight.end].map(|time| track.measured_part(time, &feet));
+        let plausible = if USUAL_LEG_M.contains(&leg_m) {
+            1.0
+        } else {
+            0.5
+        };
+        let confidence = Some(measured[0].min(measured[1]) * plausible);
+        let event = |kind, time_secs, value, unit| Event {
+            kind,
+            side: None,
+            frame: track.frame_at(time_secs),
+            time_secs,
+            method: METHOD,
+            confidence,
+            value: Some(value),
+            unit: Some(unit),
+        };
+        let height_flight_m = height_of_flight_m(flight.secs());
+        movement.events.extend([
+            event(EventKind::TakeOff, flight.start, flight.secs(), "s"),
+            event(EventKind::Landing, flight.end, height_flight_m, "m"),
+        ]);
+        let height_hips_m = || {
+            let from = series::value_at(&times, &hips, flight.start)?;
+            let inside = (times.iter().zip(&hips))
+                .filter(|(time, _)| (flight.start..=flight.end).contains(time));
+            let highest = inside
+                .filter_map(|(_, hips)| *hips)
+                .max_by(f64::total_cmp)?;
+            Some((highest - from) * config.meters_per_px?)
+        };
+        let frames = [track.frame_at(flight.start), track.frame_at(flight.end)];
+        let secs = [flight.start, flight.end];
+        movement.cycles.push(Cycle {
+            confidence,
+            flight_secs: Some(flight.secs()),
+            height_flight_m: Some(height_flight_m),
+            height_hips_m: height_hips_m(),
+            ..Cycle::new(CycleKind::Jump, None, METHOD, frames, secs)
+        });
+    }
+    movement
+}
+
+/// The lowest of heels and toes in the picture, pixels from its top; `None` unless a point of each
+/// foot is seen.
+fn lowest(frame: &TrackFrame) -> Option<f64> {
+    let feet = Side::ALL.map(|side| {
+        let points = [frame.at(side.heel()), frame.at(side.toes())];
+        let heights = points.into_iter().flatten().map(|[_, y]| y);
+        heights.max_by(f64::total_cmp)
+    });
+    Some(feet[0]?.max(feet[1]?))
+}
+
+struct Flight {
+    start: f64,
+    end: f64,
+    /// Half of the acceleration downwards, in leg lengths per square second.
+    fall: f64,
+}
+
+impl Flight {
+    fn secs(&self) -> f64 {
+        self.end - self.start
+    }
+}
+
+/// Positions of a highest point and of the lowest ones before and behind.
+struct Around {
+    before: usize,
+    top: usize,
+    after: usize,
+}
+
+fn flight(
+    times: &[f64],
+    up: &[Option<f64>],
+    Around { before, top, after }: Around,
+) -> Option<Flight> {
+    let value = |i: usize| up[i].unwrap_or_default();
+    // The foot's height while it stands, not the deepest tremble; a jump that the video shows from
+    // its middle on, or to its middle, has no ground on one side.
+    let ground = |places: std::ops::Range<usize>| {
+        let lowest = places.clone().map(value).fold(f64::INFINITY, f64::min);
+        let limit = lowest + FITTED_PART / 2.0 * (value(top) - lowest);
+        let standing: Vec<usize> = places.filter(|i| value(*i) <= limit).collect();
+        let secs = times[*standing.last()?] - times[*standing.first()?];
+        let heights = standing.iter().map(|i| value(*i)).collect();
+        series::median(heights).filter(|_| secs >= MIN_STANDING_SECS)
+    };
+    let first = times.partition_point(|time| *time < times[before] - GROUND_REACH_SECS);
+    let last = times.partition_point(|time| *time <= times[after] + GROUND_REACH_SECS);
+    let (ground_before, ground_after) = (ground(first..top)?, ground(top..last)?);
+    let base = ground_before.max(ground_after);
+    let limit = base + FITTED_PART * (value(top) - base);
+    let start = (first..=top).rev().find(|i| value(*i) < limit)? + 1;
+    let end = (top..last).find(|i| value(*i) < limit)?;
+    if end - start < MIN_SAMPLES {
+        return None;
+    }
+    let samples = (start..end).map(|i| (times[i] - times[top], value(i)));
+    let [c, b, a] = parabola(samples)?;
+    if a >= 0.0 {
+        return None;
+    }
+    let root = |ground: f64, sign: f64| {
+        let under = b * b - 4.0 * a * (c - ground);
+        (under >= 0.0).then(|| times[top] + (-b - sign * under.sqrt()) / (2.0 * a))
+    };
+    Some(Flight {
+        start: root(ground_before, -1.0)?,
+        end: root(ground_after, 1.0)?,
+        fall: -a,
+    })
+}
+
+/// Coefficients of the parabola c + b t + a t^2 nearest to points; `None` where they lie on fewer
+/// than three times.
+fn parabola(points: impl Iterator<Item = (f64, f64)>) -> Option<[f64; 3]> {
+    let mut sums = [[0.0; 4]; 3];
+    for (t, y) in points {
+        let powers = [1.0, t, t * t];
+        for (row, power) in sums.iter_mut().zip(powers) {
+            for (sum, other) in row.iter_mut().zip(powers) {
+                *sum += power * other;
+            }
+            row[3] += power * y;
+        }
+    }
+    for column in 0..3 {
+        let pivot =
+            (column..3).max_by(|a, b| sums[*a][column].abs().total_cmp(&sums[*b][column].abs()))?;
+        sums.swap(column, pivot);
+        if sums[column][column].abs() < 1e-15 {
+            return None;
+        }
+        for row in (0..3).filter(|row| *row != column) {
+            let factor = sums[row][column] / sums[column][column];
+            for i in column..4 {
+                sums[row][i] -= factor * sums[column][i];
+            }
+        }
+    }
+    Some(std::array::from_fn(|i| sums[i][3] / sums[i][i]))
+}

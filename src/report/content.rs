@@ -1,0 +1,207 @@
+//! What a report says: results of its SQL statements.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Schema};
+use duckdb::types::Value;
+
+use crate::query::{Query, QueryError, Session};
+
+/// Videos that are looked at together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What the report calls it.
+    pub name: String,
+    /// Ids of its videos.
+    pub video_ids: Vec<String>,
+}
+
+/// Groups that one report can compare.
+pub const MAX_GROUPS: usize = 2;
+
+/// A picture of a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Which one, as [`Report::key_frames`] names it.
+    pub caption: String,
+    /// A JPEG file.
+    pub jpeg: Vec<u8>,
+}
+
+/// A frame of which the report shows a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFrame {
+    /// The video's identity.
+    pub video_id: String,
+    /// From 0.
+    pub frame: u64,
+    /// What happens there.
+    pub caption: String,
+}
+
+/// A SQL statement of the report, and what its result is called there.
+pub(super) struct Statement {
+    pub title: &'static str,
+    pub sql: &'static str,
+}
+
+pub(super) const RECORDINGS: Statement = Statement {
+    title: "Recordings",
+    sql: include_str!("sql/recordings.sql"),
+};
+pub(super) const NUMBERS: Statement = Statement {
+    title: "Numbers",
+    sql: include_str!("sql/numbers.sql"),
+};
+pub(super) const SYMMETRY: Statement = Statement {
+    title: "Left and right",
+    sql: include_str!("sql/symmetry.sql"),
+};
+pub(super) const CURVES: Statement = Statement {
+    title: "Curves",
+    sql: include_str!("sql/curves.sql"),
+};
+pub(super) const QUALITY: Statement = Statement {
+    title: "Quality",
+    sql: include_str!("sql/quality.sql"),
+};
+pub(super) const KEY_FRAMES: Statement = Statement {
+    title: "Pictures",
+    sql: include_str!("sql/key_frames.sql"),
+};
+
+/// A value of a result.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Number(f64),
+    Text(String),
+}
+
+/// A result of SQL.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Table {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// What a report says; without pictures until they are added.
+pub struct Report {
+    pub(super) title: String,
+    pub(super) groups: Vec<Group>,
+    pub(super) recordings: Table,
+    pub(super) numbers: Table,
+    pub(super) symmetry: Table,
+    pub(super) curves: Table,
+    pub(super) quality: Table,
+    pub(super) key_frames: Table,
+}
+
+impl Report {
+    /// Asks the lake for all numbers.
+    ///
+    /// # Errors
+    /// When the lake cannot be read, or lacks tables because its format is older.
+    pub fn read(session: &Session, title: String, groups: Vec<Group>) -> Result<Self, QueryError> {
+        let rows = (1..).zip(&groups).flat_map(|(number, group)| {
+            let of_video = move |id: &String| {
+                let name = Value::Text(group.name.clone());
+                vec![Value::Text(id.clone()), Value::Int(number), name]
+            };
+            group.video_ids.iter().map(of_video)
+        });
+        let columns = "video_id VARCHAR, group_number INTEGER, group_name VARCHAR";
+        session.set_temporary_table("report_videos", columns, rows)?;
+        let read = |statement: Statement| read_table(session, statement.sql);
+        Ok(Self {
+            title,
+            recordings: read(RECORDINGS)?,
+            numbers: read(NUMBERS)?,
+            symmetry: read(SYMMETRY)?,
+            curves: read(CURVES)?,
+            quality: read(QUALITY)?,
+            key_frames: read(KEY_FRAMES)?,
+            groups,
+        })
+    }
+
+    /// Frames whose pictures say most, in the order of the groups.
+    pub fn key_frames(&self) -> Vec<KeyFrame> {
+        let rows = 0..self.key_frames.rows.len();
+        rows.map(|row| KeyFrame {
+            video_id: self.key_frames.text(row, "video_id"),
+            frame: self.key_frames.number(row, "frame").unwrap_or_default() as u64,
+            caption: format!(
+                "{} ({} s)",
+                self.key_frames.text(row, "event"),
+                self.key_frames.text(row, "time_secs")
+            ),
+        })
+        .collect()
+    }
+}
+
+impl Table {
+    fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    pub(super) fn cell(&self, row: usize, name: &str) -> &Cell {
+        let cell = self
+            .column(name)
+            .and_then(|column| self.rows.get(row)?.get(column));
+        cell.unwrap_or(&Cell::Null)
+    }
+
+    pub(super) fn number(&self, row: usize, name: &str) -> Option<f64> {
+        match self.cell(row, name) {
+            Cell::Number(value) => Some(*value),
+            Cell::Null | Cell::Text(_) => None,
+        }
+    }
+
+    /// A cell as people read it; nothing for NULL.
+    pub(super) fn text(&self, row: usize, name: &str) -> String {
+        match self.cell(row, name) {
+            Cell::Null => String::new(),
+            Cell::Number(value) => value.to_string(),
+            Cell::Text(text) => text.clone(),
+        }
+    }
+}
+
+fn read_table(session: &Session, sql: &str) -> Result<Table, QueryError> {
+    let query = Query::new(sql.to_owned(), Vec::new());
+    session.read(&query, |schema: &Schema, batches| {
+        let columns = schema.fields().iter().map(|field| field.name().clone());
+        let mut table = Table {
+            columns: columns.collect(),
+            rows: Vec::new(),
+        };
+        for batch in batches {
+            table.rows.extend(rows(&batch)?);
+        }
+        Ok(table)
+    })
+}
+
+fn rows(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, QueryError> {
+    let mut rows = vec![Vec::new(); batch.num_rows()];
+    for column in batch.columns() {
+        let is_number = column.data_type().is_numeric();
+        let wanted = if is_number {
+            DataType::Float64
+        } else {
+            DataType::Utf8
+        };
+        let values = cast(column, &wanted).map_err(|e| QueryError::Sql(e.to_string()))?;
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.push(match values.is_valid(i) {
+                false => Cell::Null,
+                true if is_number => Cell::Number(values.as_primitive::<Float64Type>().value(i)),
+                true => Cell::Text(values.as_string::<i32>().value(i).to_owned()),
+            });
+        }
+    }
+    Ok(rows)
+}

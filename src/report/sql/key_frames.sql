@@ -1,0 +1,24 @@
+WITH ranked AS (
+    SELECT
+        r.group_number, e.video_id, e.person, e.frame, e.time_secs, e.event, e.side,
+        row_number() OVER (
+            PARTITION BY e.video_id, e.event, e.side
+            ORDER BY e.confidence DESC NULLS LAST, e.time_secs
+        ) AS place
+    FROM report_videos AS r
+    JOIN events AS e ON e.video_id = r.video_id
+),
+chosen AS (
+    SELECT *, row_number() OVER (PARTITION BY video_id ORDER BY time_secs) AS number
+    FROM ranked
+    WHERE place = 1
+)
+SELECT
+    group_number,
+    video_id,
+    frame,
+    round(time_secs, 2) AS time_secs,
+    replace(event, '_', ' ') || coalesce(', ' || side, '') AS event
+FROM chosen
+WHERE number <= 4
+ORDER BY group_number, video_id, time_secs

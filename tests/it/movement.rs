@@ -1,0 +1,485 @@
+//! Events and cycles from the lake, their queries, the report, and files with moving markers.
+
+use std::fs;
+use std::path::Path;
+
+use posedata::lake::{LakePaths, PersonRow, VideoFrame, VideoRecord};
+use posedata::metrics::Measurer;
+use posedata::pose::landmark::{LANDMARK_COUNT, Landmark};
+use posedata::pose::{ImageLandmark, PersonPose};
+use posedata::video::MediaTime;
+use serde_json::Value;
+
+use crate::poses::{commit_frames, record};
+use crate::support::{installed, posedata, stderr, stdout};
+
+const RATE_HZ: f64 = 60.0;
+const SIZE_PX: [f64; 2] = [1280.0, 720.0];
+const STRIDE_SECS: f64 = 1.1;
+const STANCE_SECS: f64 = 0.66;
+const FIRST_CONTACT_SECS: f64 = 0.3;
+const STEP_PX: f64 = 80.0;
+/// Standing, of the walkers below.
+const FLIGHT_SECS: f64 = 0.5;
+const GRAVITY_PX: f64 = 9.80665 * 240.0 / 0.9;
+
+/// A pose of landmarks in pixels; the world landmarks say the same with 240 px for 0.9 m.
+fn pose(points: &[(Landmark, [f64; 2])]) -> PersonPose {
+    let hips = points
+        .iter()
+        .find(|(landmark, _)| *landmark == Landmark::LeftHip);
+    let hips = hips.expect("hips").1;
+    let mut pose = PersonPose {
+        person: 0,
+        probability: 1.0,
+        landmarks: [ImageLandmark::default(); LANDMARK_COUNT],
+        world_m: [[0.0; 3]; LANDMARK_COUNT],
+    };
+    for (landmark, [x, y]) in points {
+        let i = landmark.index();
+        pose.landmarks[i] = ImageLandmark {
+            x: (x / SIZE_PX[0]) as f32,
+            y: (y / SIZE_PX[1]) as f32,
+            z: 0.0,
+            visibility: 1.0,
+            presence: 1.0,
+        };
+        let meters = |px: f64| (px * 0.9 / 240.0) as f32;
+        pose.world_m[i] = [meters(x - hips[0]), meters(y - hips[1]), 0.0];
+    }
+    pose
+}
+
+/// Somebody 430 px tall whose hips are there, and whose heels lie that far ahead of and below them.
+fn body(hips: [f64; 2], heels: [[f64; 2]; 2]) -> PersonPose {
+    use Landmark::*;
+    let [x, y] = hips;
+    let mut points = vec![
+        (Nose, [x + 10.0, y - 190.0]),
+        (LeftShoulder, [x, y - 140.0]),
+        (RightShoulder, [x, y - 140.0]),
+        (LeftHip, hips),
+        (RightHip, hips),
+    ];
+    let legs = [
+        [LeftKnee, LeftAnkle, LeftHeel, LeftFootIndex],
+        [RightKnee, RightAnkle, RightHeel, RightFootIndex],
+    ];
+    for ([knee, ankle, heel, toes], [ahead, down]) in legs.into_iter().zip(heels) {
+        let at = [x + ahead, y + down];
+        points.extend([
+            (knee, [x + ahead / 2.0 + 5.0, y + down / 2.0]),
+            (ankle, [at[0] + 5.0, at[1] - 12.0]),
+            (heel, at),
+            (toes, [at[0] + 55.0, at[1]]),
+        ]);
+    }
+    pose(&points)
+}
+
+fn walker(time: f64) -> PersonPose {
+    let speed = 2.0 * STEP_PX / STANCE_SECS;
+    let heels = [0.0, STRIDE_SECS / 2.0].map(|late| {
+        let phase = (time - FIRST_CONTACT_SECS - late).rem_euclid(STRIDE_SECS);
+        let swing = ((phase - STANCE_SECS) / (STRIDE_SECS - STANCE_SECS)).max(0.0);
+        match phase < STANCE_SECS {
+            true => [STEP_PX - speed * phase, 240.0],
+            false => {
+                let part = swing * std::f64::consts::PI;
+                [-STEP_PX * part.cos(), 240.0 - 30.0 * part.sin()]
+            }
+        }
+    });
+    body([100.0 + speed * time, 400.0], heels)
+}
+
+/// Jumps from the first second on, every 1.5 s.
+fn jumper(time: f64) -> PersonPose {
+    let air = (time - 1.0).rem_euclid(1.5);
+    let up = match air < FLIGHT_SECS && time >= 1.0 {
+        true => GRAVITY_PX / 2.0 * air * (FLIGHT_SECS - air),
+        false => 0.0,
+    };
+    body([600.0, 400.0 - up], [[0.0, 240.0], [0.0, 240.0]])
+}
+
+fn commit(folder: &Path, name: &str, id: char, secs: f64, person: fn(f64) -> PersonPose) {
+    let frame_count = (secs * RATE_HZ) as u64;
+    let record = VideoRecord {
+        width_px: SIZE_PX[0] as u32,
+        height_px: SIZE_PX[1] as u32,
+        fps: Some(RATE_HZ),
+        duration_secs: secs,
+        ..record(&id.to_string().repeat(32), name, frame_count)
+    };
+    let mut measurer = Measurer::new();
+    let frames = (0..frame_count).map(move |frame| {
+        let time_secs = frame as f64 / RATE_HZ;
+        let pose = person(time_secs);
+        let metrics = measurer.measure(std::slice::from_ref(&pose), time_secs, SIZE_PX);
+        let metrics = metrics.into_iter().next().expect("metrics");
+        VideoFrame {
+            frame,
+            time: MediaTime::from_secs(time_secs),
+            persons: vec![PersonRow { pose, metrics }],
+        }
+    });
+    commit_frames(&LakePaths::new(folder.join("lake")), &record, frames);
+}
+
+#[track_caller]
+fn run(folder: &Path, arguments: &[&str]) -> String {
+    let output = posedata(folder, arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        stderr(&output)
+    );
+    stdout(&output)
+}
+
+#[track_caller]
+fn json(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+    let arguments = [arguments, &["--format", "json"]].concat();
+    serde_json::from_str(&run(folder, &arguments)).expect("JSON")
+}
+
+fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+#[test]
+fn a_walkers_steps_are_in_the_lake_and_their_numbers_in_the_queries() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    commit(folder, "walk.mp4", 'a', 4.5, walker);
+    let detected = run(folder, &["events", "detect", "--json", "--height-m", "1.7"]);
+    let detected: Value = serde_json::from_str(&detected).expect("JSON");
+    let found = &detected["videos"][0]["movement"];
+    assert_eq!(found["initial_contacts"], 8, "{found}");
+    assert_eq!(found["jumps"], 0);
+
+    let sql = "select event, side, time_secs, frame, method from events where event = 'initial_contact' order by time_secs";
+    let events = json(folder, &["query", "-e", sql]);
+    for (i, event) in events.iter().enumerate() {
+        let time = FIRST_CONTACT_SECS + STRIDE_SECS / 2.0 * i as f64;
+        assert!(
+            (number(&event["time_secs"]) - time).abs() < 1.0 / RATE_HZ,
+            "{event} {time}"
+        );
+        assert_eq!(event["side"], if i % 2 == 0 { "left" } else { "right" });
+        assert_eq!(event["method"], "zeni");
+        let frame = number(&event["time_secs"]) * RATE_HZ;
+        assert!((number(&event["frame"]) - frame).abs() <= 0.5 + 1e-9);
+    }
+
+    let gait = json(folder, &["query", "gait"]);
+    assert_eq!(gait.len(), 2, "a row for each side");
+    for row in &gait {
+        assert_eq!(row["kind"], "walk");
+        assert!(
+            (number(&row["cadence_steps_per_min"]) - 120.0 / STRIDE_SECS).abs() < 2.0,
+            "{row}"
+        );
+        assert!((number(&row["stance_percent"]) - 60.0).abs() < 3.0, "{row}");
+        assert!(
+            (number(&row["double_support_percent"]) - 20.0).abs() < 6.0,
+            "{row}"
+        );
+        let speed = number(&row["speed_m_per_sec"]);
+        // Heel to ankle, shank, thigh, trunk, and 1.5 times neck to nose, lengthened by 6.3 %.
+        let height_px = (13.0 + 108.0 + 120.0 + 140.0 + 1.5 * 51.0) * 1.063;
+        let expected = 2.0 * STEP_PX / STANCE_SECS * 1.7 / height_px;
+        assert!((speed / expected - 1.0).abs() < 0.05, "{speed} {expected}");
+    }
+    let symmetry = json(folder, &["query", "cycle_symmetry"]);
+    assert!(!symmetry.is_empty());
+    for row in symmetry {
+        assert!(number(&row["symmetry_index_percent"]).abs() < 5.0, "{row}");
+    }
+    let curves = json(folder, &["query", "cycle_curves", "--param", "joint=knee"]);
+    assert_eq!(curves.len(), 2 * 101);
+
+    // Nothing is there twice, and what metrics recompute finds is the same.
+    let all = "select * exclude (confidence) from events order by time_secs, side, event";
+    let before = run(folder, &["query", "-e", all, "--format", "csv"]);
+    run(folder, &["metrics", "recompute", "--height-m", "1.7"]);
+    assert_eq!(
+        run(folder, &["query", "-e", all, "--format", "csv"]),
+        before
+    );
+    run(folder, &["lake", "check"]);
+
+    run(folder, &["remove", "walk.mp4"]);
+    let counts = "select (select count(*) from events) + (select count(*) from cycles) as n";
+    assert_eq!(json(folder, &["query", "-e", counts])[0]["n"], 0);
+}
+
+#[test]
+fn jumps_have_the_height_of_their_flight() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    commit(folder, "jump.mp4", 'b', 6.5, jumper);
+    run(folder, &["events", "detect", "--height-m", "1.7"]);
+    let jumps = json(folder, &["query", "jumps"]);
+    assert_eq!(jumps.len(), 3, "{jumps:?}");
+    for (i, jump) in jumps.iter().enumerate() {
+        let take_off = 1.0 + 1.5 * i as f64;
+        assert!(
+            (number(&jump["take_off_secs"]) - take_off).abs() < 1.0 / RATE_HZ,
+            "{jump}"
+        );
+        assert!(
+            (number(&jump["flight_secs"]) - FLIGHT_SECS).abs() < 1.0 / RATE_HZ,
+            "{jump}"
+        );
+        let height_cm = 100.0 * 9.80665 * FLIGHT_SECS * FLIGHT_SECS / 8.0;
+        assert!(
+            (number(&jump["height_by_flight_cm"]) - height_cm).abs() < 2.5,
+            "{jump}"
+        );
+        assert!(
+            (number(&jump["height_by_hips_cm"]) - height_cm).abs() < 5.0,
+            "{jump}"
+        );
+    }
+}
+
+#[test]
+fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    commit(folder, "before <b>.mp4", 'a', 4.5, walker);
+    commit(folder, "after.mp4", 'b', 6.5, jumper);
+    run(folder, &["metrics", "recompute"]);
+    let compared = [
+        "report",
+        "before <b>.mp4",
+        "after.mp4",
+        "--output",
+        "r.html",
+        "--no-pictures",
+    ];
+    run(folder, &compared);
+    let page = fs::read_to_string(folder.join("r.html")).expect("a page");
+    assert!(!page.contains("<b>.mp4"), "names are text, not markup");
+    assert!(page.contains("before &lt;b&gt;.mp4"));
+    for elsewhere in ["<script", "<link", "src=\"http", "url("] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+    let sql = "select round(120 / avg(end_secs - start_secs), 1) as cadence from cycles where kind = 'walk' and side = 'left'";
+    let stride = "select round(avg(end_secs - start_secs), 2) as v from cycles where kind = 'walk' and side = 'left'";
+    let stride = number(&json(folder, &["query", "-e", stride])[0]["v"]);
+    assert!(
+        page.contains(&format!("<td class=\"number\">{stride} &plusmn; ")),
+        "{stride}"
+    );
+    assert!(number(&json(folder, &["query", "-e", sql])[0]["cadence"]) > 100.0);
+    assert!(page.contains("FROM report_videos AS r"));
+    assert!(
+        page.matches("<svg ").count() >= 6,
+        "curves of hip, knee and ankle of two movements"
+    );
+
+    run(folder, &["tag", "after.mp4", "--subject", "anna"]);
+    run(
+        folder,
+        &[
+            "report",
+            "--subject",
+            "anna",
+            "--output",
+            "anna.html",
+            "--no-pictures",
+        ],
+    );
+    let page = fs::read_to_string(folder.join("anna.html")).expect("a page");
+    assert!(page.contains("<h1>anna</h1>") && page.contains("Height by flight time (cm)"));
+    let unknown = posedata(
+        folder,
+        &["report", "--subject", "ben", "--output", "b.html"],
+    );
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        stderr(&unknown).contains("posedata tag"),
+        "{}",
+        stderr(&unknown)
+    );
+}
+
+/// A little-endian number of a C3D file.
+fn float(bytes: &[u8], at: usize) -> f32 {
+    f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+#[test]
+fn other_programs_get_the_points_that_the_lake_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    commit(folder, "walk.mp4", 'a', 1.0, walker);
+    for format in ["c3d", "openpose", "coco-keypoints"] {
+        run(folder, &["export", format]);
+    }
+    let sql = "select frame, landmark, x * 1280 as x, y * 720 as y, world_x_m::double as wx, world_y_m::double as wy from landmarks where landmark in ('left_heel', 'nose') order by frame, landmark";
+    let rows = json(folder, &["query", "-e", sql]);
+    let row = |frame: usize, name: &str| {
+        let found = rows
+            .iter()
+            .find(|row| row["frame"] == frame && row["landmark"] == name);
+        found.expect("a landmark").clone()
+    };
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-3;
+
+    let text = fs::read_to_string(folder.join("output/walk_json/walk_000000000007_keypoints.json"));
+    let frame: Value = serde_json::from_str(&text.expect("a frame")).expect("JSON");
+    let points = frame["people"][0]["pose_keypoints_2d"]
+        .as_array()
+        .expect("points");
+    assert_eq!(points.len(), 75);
+    // BODY_25: 0 is the nose, 21 the left heel.
+    for (place, name) in [(0, "nose"), (21, "left_heel")] {
+        let wanted = row(7, name);
+        assert!(
+            close(number(&points[3 * place]), number(&wanted["x"])),
+            "{name}"
+        );
+        assert!(
+            close(number(&points[3 * place + 1]), number(&wanted["y"])),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        fs::read_dir(folder.join("output/walk_json"))
+            .expect("files")
+            .count(),
+        60
+    );
+
+    let text = fs::read_to_string(folder.join("output/walk_coco.json")).expect("a file");
+    let coco: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(coco["images"].as_array().expect("images").len(), 60);
+    assert_eq!(coco["annotations"][7]["image_id"], 7);
+    assert!(close(
+        number(&coco["annotations"][7]["keypoints"][0]),
+        number(&row(7, "nose")["x"])
+    ));
+
+    let bytes = fs::read(folder.join("output/walk.c3d")).expect("a file");
+    assert_eq!(bytes.len() % 512, 0);
+    assert_eq!(&bytes[..2], &[2, 0x50]);
+    assert_eq!(u16::from_le_bytes([bytes[2], bytes[3]]), 33);
+    assert_eq!(u16::from_le_bytes([bytes[8], bytes[9]]), 60);
+    assert_eq!(float(&bytes, 20), 60.0);
+    let data = (usize::from(u16::from_le_bytes([bytes[16], bytes[17]])) - 1) * 512;
+    let heel = data + (7 * 33 + Landmark::LeftHeel.index()) * 16;
+    let wanted = row(7, "left_heel");
+    assert!(close(
+        f64::from(float(&bytes, heel)),
+        1000.0 * number(&wanted["wx"])
+    ));
+    assert!(close(
+        f64::from(float(&bytes, heel + 4)),
+        -1000.0 * number(&wanted["wy"])
+    ));
+}
+
+#[test]
+fn markers_that_travel_stand_still_where_the_foot_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    commit(folder, "walk.mp4", 'a', 2.0, walker);
+    run(folder, &["export", "trc", "--travel", "--height-m", "1.7"]);
+    let text = fs::read_to_string(folder.join("output/walk.trc")).expect("a file");
+    let heel = 2 + 3 * Landmark::LeftHeel.index();
+    let rows: Vec<Vec<f64>> = (text.lines().skip(5).filter(|line| !line.is_empty()))
+        .map(|line| {
+            line.split('\t')
+                .map(|cell| cell.parse().expect("a number"))
+                .collect()
+        })
+        .collect();
+    let at = |time: f64| rows.iter().find(|row| row[1] >= time).expect("a row")[heel];
+    let (early, late) = (at(FIRST_CONTACT_SECS + 0.1), at(FIRST_CONTACT_SECS + 0.5));
+    assert!((early - late).abs() < 0.02, "{early} {late}");
+    let next = at(FIRST_CONTACT_SECS + STRIDE_SECS + 0.1);
+    assert!(next - late > 0.5, "{next} {late}");
+    let refused = posedata(folder, &["export", "csv", "--travel"]);
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+/// Frames of the demo video (Pose2Sim's, from Sports2D) in which, by looking at them, the feet of the
+/// man who does jumping jacks have just left the roof, and touch it again.
+const LABELLED_JUMPS: [[f64; 2]; 3] = [[29.0, 38.0], [46.0, 57.0], [64.0, 72.0]];
+/// Frames in which, by looking at them, a heel of the woman who walks past first touches the grass.
+const LABELLED_CONTACTS: [(f64, &str); 5] = [
+    (79.0, "left"),
+    (98.0, "right"),
+    (116.0, "left"),
+    (135.0, "right"),
+    (152.0, "left"),
+];
+/// And in which her toes leave it.
+const LABELLED_TOE_OFFS: [(f64, &str); 4] = [
+    (86.0, "right"),
+    (105.0, "left"),
+    (123.0, "right"),
+    (141.0, "left"),
+];
+
+#[test]
+fn steps_and_jumps_of_the_demo_video_are_those_that_people_see() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let demo = installed("demo");
+    let demo = demo.to_str().expect("a path");
+    run(
+        folder,
+        &["ingest", demo, "--no-video", "--max-persons", "3"],
+    );
+    run(folder, &["events", "detect"]);
+    let jumps = json(folder, &["query", "jumps"]);
+    for [take_off, landing] in LABELLED_JUMPS {
+        let off = |jump: &Value, name: &str, frame: f64| (number(&jump[name]) * 30.0 - frame).abs();
+        let found = jumps
+            .iter()
+            .find(|jump| off(jump, "take_off_secs", take_off) < 2.5);
+        let found = found.unwrap_or_else(|| panic!("no jump at frame {take_off}: {jumps:?}"));
+        assert!(off(found, "landing_secs", landing) < 2.5, "{found}");
+    }
+
+    let sql = "select person, event, side, time_secs * 30 as frame from events
+               where event in ('initial_contact', 'toe_off') order by time_secs";
+    let steps = json(folder, &["query", "-e", sql]);
+    let (first, side) = LABELLED_CONTACTS[0];
+    let is_first =
+        |step: &&Value| step["side"] == side && (number(&step["frame"]) - first).abs() <= 3.0;
+    let walker = &steps.iter().find(is_first).expect("the walker")["person"];
+    let of = |event: &str| -> Vec<&Value> {
+        let within = |step: &&Value| (75.0..156.0).contains(&number(&step["frame"]));
+        let is_hers = |step: &&Value| step["event"] == event && step["person"] == *walker;
+        steps.iter().filter(is_hers).filter(within).collect()
+    };
+    // Toes are farthest behind the hips a little before they leave the ground.
+    for (event, labels, most_frames) in [
+        ("initial_contact", &LABELLED_CONTACTS[..], 1.5),
+        ("toe_off", &LABELLED_TOE_OFFS, 3.0),
+    ] {
+        for (frame, side) in labels {
+            let is_near = |step: &&&Value| {
+                step["side"] == *side && (number(&step["frame"]) - frame).abs() <= most_frames
+            };
+            let found = of(event).iter().filter(is_near).count();
+            assert_eq!(
+                found, 1,
+                "{event} of the {side} foot at frame {frame}: {steps:?}"
+            );
+        }
+    }
+    assert_eq!(
+        of("initial_contact").len(),
+        LABELLED_CONTACTS.len(),
+        "{steps:?}"
+    );
+}
