@@ -14,6 +14,11 @@ const SEEK_SHARES = [0.5, 0.08, 0.92];
 /** After this long without a callback the picture is the one that was there already. */
 const CALLBACK_MILLIS = 300;
 const LOAD_MILLIS = 15_000;
+/** The next frame is played to, not sought, where it is shown for a time between these: seeking decodes from the key frame on. */
+const MIN_ADVANCE_SECS = 1 / 65;
+const MAX_ADVANCE_SECS = 0.06;
+/** After so many failures in a row nothing is tried any more. */
+const MAX_ADVANCE_FAILURES = 3;
 const STILL_WIDTH_PX = 1280;
 
 /** A picture with its frame; whoever painted it closes it. */
@@ -55,6 +60,7 @@ export class VideoPictures {
     this.times = times;
     /** Where the file's clock stands at the first frame. */
     this.offset = 0;
+    this.failures = 0;
     this.playing = null;
   }
 
@@ -65,6 +71,8 @@ export class VideoPictures {
 
   /** The picture of a frame, or null where the browser will not come to rest on it. */
   async show(frame) {
+    const near = await this.#fromHere(frame);
+    if (near !== null) return near;
     const start = this.times.file[frame] + this.offset;
     const length = this.times.length(frame);
     for (const share of SEEK_SHARES) {
@@ -110,6 +118,41 @@ export class VideoPictures {
     this.element.onended = null;
     this.element.removeAttribute('src');
     this.element.load();
+  }
+
+  /** The picture where it is shown already, or is the next one; null where it has to be sought. */
+  async #fromHere(wanted) {
+    const now = this.#take(null);
+    if (now === null) return null;
+    if (now.frame === wanted) return now;
+    now.close();
+    const secs = this.times.length(now.frame);
+    const isNext = now.frame + 1 === wanted && secs >= MIN_ADVANCE_SECS && secs <= MAX_ADVANCE_SECS;
+    return isNext && this.failures < MAX_ADVANCE_FAILURES ? this.#advance(wanted) : null;
+  }
+
+  /** Plays until the next picture comes; null where that is another one. */
+  async #advance(wanted) {
+    const { element } = this;
+    const wasMuted = element.muted;
+    const callback = this.#nextCallback();
+    element.muted = true;
+    this.setRate(1);
+    try {
+      await element.play();
+      const metadata = await Promise.race([callback, later(CALLBACK_MILLIS)]);
+      const picture = metadata === null ? null : this.#take(metadata);
+      if (picture?.frame === wanted) {
+        this.failures = 0;
+        return picture;
+      }
+      picture?.close();
+      this.failures += 1;
+      return null;
+    } finally {
+      element.pause();
+      element.muted = wasMuted;
+    }
   }
 
   async #seek(secs, wanted) {
