@@ -97,7 +97,8 @@ impl FrameReader {
     /// The same from a frame on, which counts from 0.
     #[must_use]
     pub fn starting_at(mut self, frame: u64) -> Self {
-        self.next_frame = frame.min(self.video.frame_count);
+        let frames = self.video.frames();
+        self.next_frame = frame.clamp(frames.start, frames.end);
         self.chunk = Vec::new().into_iter();
         self
     }

@@ -339,23 +339,14 @@ impl Demuxer {
         })
     }
 
-    /// Goes to the last picture before `ticks` of a track with which decoding can begin, as far as
-    /// the container knows.
-    pub fn seek(&mut self, track: usize, ticks: i64) -> Result<(), Error> {
-        let track = c_int::try_from(track).map_err(|_| Error::InvalidData)?;
-        // SAFETY: the input is open, and the track is one of its.
-        let sought = unsafe {
-            ffi::av_seek_frame(
-                self.input.as_mut_ptr(),
-                track,
-                ticks,
-                ffi::AVSEEK_FLAG_BACKWARD,
-            )
+    /// Goes on reading at the last key picture that is decoded at this time or before; `false` where
+    /// the file cannot be entered so.
+    pub fn seek(&mut self, track: usize, decoding_ticks: i64) -> bool {
+        let (Ok(track), flags) = (c_int::try_from(track), ffi::AVSEEK_FLAG_BACKWARD) else {
+            return false;
         };
-        match sought {
-            0.. => Ok(()),
-            error => Err(Error::from(error)),
-        }
+        // SAFETY: the input is open, and nothing that was read from it is kept.
+        unsafe { ffi::av_seek_frame(self.input.as_mut_ptr(), track, decoding_ticks, flags) >= 0 }
     }
 
     /// Presentation times of all pictures of a track, in ascending order; nothing is decoded. The

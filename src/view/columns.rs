@@ -505,13 +505,14 @@ pub fn times_secs(session: &Session, video: &Video) -> Result<Vec<f64>, Problem>
 SELECT CAST(frame AS BIGINT), any_value(time_secs) FROM metrics
 WHERE video_id = $id AND sport = $sport GROUP BY frame ORDER BY frame";
     let params = [("id", video.video_id.as_str()), ("sport", &video.sport)];
-    let mut times = Vec::new();
+    let first_frame = usize::try_from(video.first_frame()).unwrap_or(usize::MAX);
+    let mut times: Vec<f64> = Vec::new();
     session.read::<_, Problem>(&query(SQL, &params), |_, batches| {
         for batch in batches {
             let frames = column(&batch, 0)?.as_primitive::<Int64Type>();
             let secs = column(&batch, 1)?.as_primitive::<Float64Type>();
             for (frame, secs) in frames.values().iter().zip(secs.values()) {
-                if usize::try_from(*frame) != Ok(times.len()) {
+                if usize::try_from(*frame) != Ok(first_frame.saturating_add(times.len())) {
                     return Err(no_such_frame());
                 }
                 times.push(*secs);
@@ -519,10 +520,13 @@ WHERE video_id = $id AND sport = $sport GROUP BY frame ORDER BY frame";
         }
         Ok(())
     })?;
-    match times.len() as u64 == video.frame_count {
-        true => Ok(times),
-        false => Err(no_such_frame()),
+    if times.len() as u64 + video.first_frame() != video.frame_count {
+        return Err(no_such_frame());
     }
+    // Frames before a part have no rows; for the axis they are spread evenly.
+    let part_secs = times.first().copied().unwrap_or(0.0);
+    let before = (0..first_frame).map(|frame| part_secs * frame as f64 / first_frame as f64);
+    Ok(before.chain(times.iter().copied()).collect())
 }
 
 #[cfg(test)]

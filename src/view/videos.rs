@@ -82,8 +82,11 @@ pub struct Video {
     /// FOURCC or the codec's name.
     pub codec: String,
     fps: Option<f64>,
-    /// Frames decoded.
+    /// Frames from the file's first one to the last one with rows.
     pub frame_count: u64,
+    first_frame: Option<u64>,
+    range_from: Option<String>,
+    range_to: Option<String>,
     duration_secs: f64,
     pose_frame_count: u64,
     /// Changes with every ingest that makes other rows.
@@ -113,6 +116,17 @@ impl Video {
         self.slow_motion_factor.unwrap_or(1.0)
     }
 
+    /// The first frame with rows: other than 0 where only a part of the video was ingested.
+    pub fn first_frame(&self) -> u64 {
+        self.first_frame.unwrap_or(0)
+    }
+
+    /// What the lake tells of a video: its frames are those with rows.
+    fn counted_from_the_first(mut self) -> Self {
+        self.frame_count += self.first_frame();
+        self
+    }
+
     /// The last frame's number; 0 where there is none.
     pub fn last_frame(&self) -> u64 {
         self.frame_count.saturating_sub(1)
@@ -134,6 +148,7 @@ impl Video {
             codec: &self.codec,
             is_mirrored: self.mirrored == Some(true),
             changes_size: self.changes_size,
+            is_part: self.range_from.is_some() || self.range_to.is_some(),
             has_corrupt_frames: self.corrupt_frame_count.is_some_and(|count| count > 0),
         }
     }
@@ -145,7 +160,7 @@ impl Video {
 
     /// As the page's list has it.
     pub fn entry(&self, files: &Files) -> Value {
-        let share = match self.frame_count {
+        let share = match self.frame_count - self.first_frame() {
             0 => None,
             frames => Some(self.pose_frame_count as f64 / frames as f64),
         };
@@ -159,6 +174,7 @@ impl Video {
             "main_person": self.main_person,
             "duration_secs": self.duration_secs,
             "frame_count": self.frame_count,
+            "first_frame": self.first_frame(),
             "pose_frame_count": self.pose_frame_count,
             "fps": self.fps,
             "capture_fps": self.capture_fps,
@@ -246,7 +262,7 @@ impl Videos {
         }
         let videos: Vec<Video> = rows(session, VIDEOS, &[])?;
         let order = videos.iter().map(|video| video.video_id.clone()).collect();
-        let videos = videos.into_iter();
+        let videos = videos.into_iter().map(Video::counted_from_the_first);
         let videos = videos.map(|video| (video.video_id.clone(), Arc::new(video)));
         let listing = Listing {
             snapshot,
