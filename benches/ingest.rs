@@ -1,7 +1,9 @@
 //! How close `posedata ingest` comes to what decoding and the landmark model alone would take.
 //!
 //! Everything is measured in one run on one machine and printed as ratios; run it with
-//! `make bench`. The roofline is (decode alone + landmark model alone, in CPU seconds) / cores.
+//! `make bench`. The roofline is (decode alone + landmark model alone, in CPU seconds) / cores, with
+//! what drawing and encoding alone take where annotated videos are written. The models run on what
+//! `POSEDATA_PROVIDER` says, in the roofline as in ingest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +13,20 @@ use std::time::Instant;
 use posedata::models::ModelStore;
 use posedata::pose::crop::{Border, InputScale, crop_to_tensor};
 use posedata::pose::roi::{ImageSize, Roi};
-use posedata::pose::{LANDMARK_INPUT_SIDE, PoseModels};
+use posedata::pose::{LANDMARK_INPUT_SIDE, PoseModels, Provider};
 use posedata::resources::Resources;
 use posedata::video::{Frame, VideoReader};
 use serde_json::Value;
 
 /// Bytes per frame of the JSON that the replaced pipeline wrote.
 const OLD_BYTES_PER_FRAME: f64 = 2_900.0;
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 /// Nothing is written beside the lake.
 const ROWS_ALONE: [&str; 2] = ["--no-video", "--no-pose-json"];
+/// The demo video so many times makes three quarters of a minute.
+const REPETITIONS: usize = 6;
+/// Runs of a landmark model that are measured.
+const MODEL_RUNS: u32 = 200;
 
 fn main() {
     let folder = std::env::var_os("POSEDATA_MODELS").map(PathBuf::from);
@@ -28,112 +34,294 @@ fn main() {
     let demo = store.path("demo").expect("the manifest names it");
     assert!(demo.is_file(), "run `make clips` first");
     let scratch = tempfile::tempdir().expect("a folder");
-    let cores = Resources::detect().cores;
-    println!("{cores} cores; medians of {RUNS} runs\n");
+    let bench = Bench::new(store, scratch.path());
+    println!("{} cores; medians of {RUNS} runs\n", bench.cores);
 
-    let (decode_cpu_secs, frames) = median_by_secs(|| {
+    println!("start");
+    bench.start("--version", &["--version"], "<= 0.03");
+    bench.start("select 1", &["query", "-e", "select 1"], "<= 0.1");
+
+    let long = scratch.path().join("long.mp4");
+    repeat(&demo, REPETITIONS, &long);
+    let large = scratch.path().join("large.mp4");
+    scale_to_1080p(&long, &large);
+    let summary = bench.one_video("the demo video six times over, full", &long, "full");
+    bench.one_video("the same in 1080p, full", &large, "full");
+    for model in ["lite", "heavy"] {
+        let is_there = bench.store.installed_landmarkers().contains(&model);
+        if is_there {
+            bench.one_video(&format!("the demo video, {model}"), &demo, model);
+        } else {
+            println!("\n{model} is not installed: run `make models` to measure it");
+        }
+    }
+    let clips = ["single_cam01", "single_cam02", "single_cam03"].map(|name| bench.installed(name));
+    for persons in [2, 3] {
+        let together = scratch.path().join(format!("{persons} people.mp4"));
+        side_by_side(&clips[..persons], &together);
+        bench.several_people(&together, persons);
+    }
+    bench.lake_and_memory(&demo, &summary);
+    bench.several_videos(&demo);
+}
+
+/// What all measurements have in common.
+struct Bench {
+    store: ModelStore,
+    scratch: PathBuf,
+    lake: PathBuf,
+    cores: usize,
+}
+
+/// A whole process's time, and what it says.
+#[derive(Clone)]
+struct Run {
+    secs: f64,
+    cpu_secs: f64,
+    summary: Value,
+}
+
+/// What a video's parts take alone, in CPU seconds.
+struct Alone {
+    decode_cpu_secs: f64,
+    models_cpu_secs: f64,
+}
+
+impl Bench {
+    fn new(store: ModelStore, scratch: &Path) -> Self {
+        Self {
+            store,
+            scratch: scratch.into(),
+            lake: scratch.join("lake"),
+            cores: Resources::detect().cores,
+        }
+    }
+
+    fn installed(&self, name: &str) -> PathBuf {
+        let path = self.store.path(name).expect("the manifest names it");
+        assert!(path.is_file(), "run `make clips` first");
+        path
+    }
+
+    fn start(&self, name: &str, arguments: &[&str], wanted: &str) {
+        let run = median(|| {
+            let mut command = self.posedata();
+            command.current_dir(&self.scratch).args(arguments);
+            timed(&mut command)
+        });
+        row(name, run.secs, &format!("s, {wanted}"));
+        row("  CPU", run.cpu_secs, "s");
+    }
+
+    fn posedata(&self) -> Command {
+        Command::new(env!("CARGO_BIN_EXE_posedata"))
+    }
+
+    /// Ingests into a fresh lake.
+    fn ingest(&self, videos: &[&Path], options: &[&str]) -> Run {
+        self.ingest_by(self.posedata(), videos, options)
+    }
+
+    fn ingest_by(&self, mut command: Command, videos: &[&Path], options: &[&str]) -> Run {
+        // There is none the first time.
+        let _ = fs::remove_dir_all(&self.lake);
+        command
+            .args(["ingest", "--json", "--quiet", "--lake"])
+            .arg(&self.lake);
+        command.arg("--output").arg(self.scratch.join("output"));
+        command.args(options).args(videos);
+        timed(&mut command)
+    }
+
+    /// CPU seconds of a run of a landmark model on the provider that ingest used.
+    fn model_cpu_secs(&self, model: &str, summary: &Value, picture: &[f32]) -> f64 {
+        let provider = summary["provider"].as_str().expect("a provider");
+        let provider: Provider = provider.parse().expect("a provider");
+        let files = self.store.pose_files_for(model, provider);
+        let mut models = PoseModels::load(&files.expect("the model's files"), 1)
+            .expect("models; run `make setup`");
         let started = cpu_secs();
-        let frames = decode(&demo);
-        (cpu_secs() - started, frames)
-    });
-    let files = store.pose_files("full").expect("the model's files");
-    let mut models = PoseModels::load(&files, 1).expect("models; run `make setup`");
-    let tensor = first_crop(&demo);
-    let (model_cpu_secs, _) = median_by_secs(|| {
-        let started = cpu_secs();
-        for _ in 0..frames {
+        for _ in 0..MODEL_RUNS {
             models
                 .landmarker
-                .run(&tensor, |_| ())
+                .run(picture, |_| ())
                 .expect("the model runs");
         }
-        (cpu_secs() - started, ())
-    });
-    let roofline_secs = (decode_cpu_secs + model_cpu_secs) / cores as f64;
-    row("decode alone", decode_cpu_secs, "CPU s");
-    row("landmark model alone", model_cpu_secs, "CPU s");
-    row("roofline", roofline_secs, "s");
+        (cpu_secs() - started) / f64::from(MODEL_RUNS)
+    }
 
-    let lake = scratch.path().join("lake");
-    let (ingest_secs, summary) = median_by_secs(|| ingest(&lake, &[&demo], &ROWS_ALONE));
-    row("posedata ingest, from start to exit", ingest_secs, "s");
-    row("  frames per second", frames as f64 / ingest_secs, "");
-    ratio("roofline / ingest", roofline_secs / ingest_secs, ">= 0.85");
-    let secs = summary["elapsed_secs"].as_f64().unwrap_or(f64::NAN);
-    row("  of which the run itself", secs, "s");
-    let stages = summary["videos"][0]["stages"].as_object().expect("stages");
-    for (stage, secs) in stages {
-        row(
-            &format!("  {}", stage.trim_end_matches("_secs")),
-            secs.as_f64().unwrap_or(f64::NAN),
-            "s",
+    fn alone(&self, video: &Path, model: &str, landmark_runs: f64, summary: &Value) -> Alone {
+        let decode_cpu_secs = median_of(|| {
+            let started = cpu_secs();
+            decode(video);
+            cpu_secs() - started
+        });
+        let run_cpu_secs = self.model_cpu_secs(model, summary, &first_crop(video));
+        Alone {
+            decode_cpu_secs,
+            models_cpu_secs: run_cpu_secs * landmark_runs,
+        }
+    }
+
+    fn roofline(&self, alone: &Alone, more_cpu_secs: f64) -> f64 {
+        let cpu_secs = alone.decode_cpu_secs + alone.models_cpu_secs + more_cpu_secs;
+        cpu_secs / self.cores as f64
+    }
+
+    fn busy(&self, run: &Run) {
+        let share = run.cpu_secs / run.secs / self.cores as f64;
+        ratio("  of both cores busy", share, ">= 0.92");
+    }
+
+    /// Rows alone and with everything; gives the summary of rows alone.
+    fn one_video(&self, title: &str, video: &Path, model: &str) -> Value {
+        println!("\n{title}");
+        let options = [&ROWS_ALONE[..], &["--pose-model", model]].concat();
+        let rows = median(|| self.ingest(&[video], &options));
+        let frames = rows.summary["videos"][0]["frame_count"].as_f64();
+        let frames = frames.expect("frames");
+        let alone = self.alone(video, model, frames, &rows.summary);
+        row("decode alone", alone.decode_cpu_secs, "CPU s");
+        row("landmark model alone", alone.models_cpu_secs, "CPU s");
+        row("roofline", self.roofline(&alone, 0.0), "s");
+        row("ingest, rows alone, start to exit", rows.secs, "s");
+        row("  frames per second", frames / rows.secs, "");
+        row("  CPU", rows.cpu_secs, "s");
+        ratio(
+            "  roofline / ingest",
+            self.roofline(&alone, 0.0) / rows.secs,
+            ">= 0.85",
+        );
+        self.busy(&rows);
+        self.stages(&rows.summary);
+
+        let all = median(|| self.ingest(&[video], &["--pose-model", model]));
+        let again = median(|| self.annotate());
+        let drawing_cpu_secs = (again.cpu_secs - alone.decode_cpu_secs).max(0.0);
+        let roofline_secs = self.roofline(&alone, drawing_cpu_secs);
+        row("draw and encode alone", drawing_cpu_secs, "CPU s");
+        row("ingest with annotated video, pose file", all.secs, "s");
+        row("  CPU", all.cpu_secs, "s");
+        ratio("  roofline / ingest", roofline_secs / all.secs, ">= 0.85");
+        self.busy(&all);
+        let one_core = median(|| self.ingest_on_one_core(&[video], &options));
+        row("rows alone on one core", one_core.secs, "s");
+        rows.summary
+    }
+
+    fn stages(&self, summary: &Value) {
+        let secs = summary["elapsed_secs"].as_f64().unwrap_or(f64::NAN);
+        row("  of which the run itself", secs, "s");
+        let stages = summary["videos"][0]["stages"].as_object();
+        for (stage, secs) in stages.expect("stages") {
+            let name = format!("    {}", stage.trim_end_matches("_secs"));
+            row(&name, secs.as_f64().unwrap_or(f64::NAN), "s");
+        }
+    }
+
+    fn several_people(&self, video: &Path, persons: usize) {
+        println!("\n{persons} people side by side, rows alone, full");
+        let count = persons.to_string();
+        let options = [&ROWS_ALONE[..], &["--max-persons", &count]].concat();
+        let run = median(|| self.ingest(&[video], &options));
+        let poses = self.value("select count(*) from metrics where quality <> 'no_pose'");
+        let alone = self.alone(video, "full", poses, &run.summary);
+        row("decode and models alone", self.roofline(&alone, 0.0), "s");
+        row("ingest", run.secs, "s");
+        ratio(
+            "  roofline / ingest",
+            self.roofline(&alone, 0.0) / run.secs,
+            ">= 0.85",
+        );
+        self.busy(&run);
+    }
+
+    fn lake_and_memory(&self, demo: &Path, of_long_video: &Value) {
+        println!("\nlake and memory, rows alone, full");
+        let short = self.ingest(&[demo], &ROWS_ALONE).summary;
+        let video = &short["videos"][0];
+        let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+        let bytes_per_frame = number(&video["lake_bytes"]) / number(&video["frame_count"]);
+        row("lake bytes per frame", bytes_per_frame, "B");
+        ratio(
+            "old JSON / lake",
+            OLD_BYTES_PER_FRAME / bytes_per_frame,
+            ">= 5",
+        );
+        let megabytes = |summary: &Value| number(&summary["peak_memory_bytes"]) / 1e6;
+        row("peak memory", megabytes(&short), "MB, < 700");
+        row("  six times as long", megabytes(of_long_video), "MB");
+        ratio(
+            "  long / short",
+            megabytes(of_long_video) / megabytes(&short),
+            "0.9 to 1.1",
         );
     }
-    let lake_bytes = summary["videos"][0]["lake_bytes"]
-        .as_f64()
-        .unwrap_or(f64::NAN);
-    row("lake bytes per frame", lake_bytes / frames as f64, "B");
-    ratio(
-        "old JSON / lake",
-        OLD_BYTES_PER_FRAME * frames as f64 / lake_bytes,
-        ">= 5",
-    );
 
-    println!();
-    let (with_video_secs, with_video) = median_by_secs(|| ingest(&lake, &[&demo], &[]));
-    let (annotate_secs, ()) = median_by_secs(|| annotate(&lake));
-    row(
-        "ingest with annotated video and pose file",
-        with_video_secs,
-        "s",
-    );
-    row("decode, draw, encode alone (annotate)", annotate_secs, "s");
-    ratio(
-        "what annotating adds / what it takes alone",
-        (with_video_secs - ingest_secs) / annotate_secs,
-        "<= 1.15",
-    );
-    row(
-        "cores busy, one video with its annotated one",
-        with_video["cpu_secs"].as_f64().unwrap_or(f64::NAN) / with_video_secs,
-        &format!("of {cores}"),
-    );
-
-    println!();
-    let long = scratch.path().join("long.mp4");
-    repeat(&demo, 10, &long);
-    let memory = |summary: &Value| summary["peak_memory_bytes"].as_f64().unwrap_or(f64::NAN) / 1e6;
-    let (_, long_summary) = ingest(&lake, &[&long], &ROWS_ALONE);
-    row("peak memory", memory(&summary), "MB, < 700");
-    row(
-        "peak memory, ten times as long a video",
-        memory(&long_summary),
-        "MB",
-    );
-    ratio(
-        "long / short",
-        memory(&long_summary) / memory(&summary),
-        "0.9 to 1.1",
-    );
-
-    println!();
-    let copies: Vec<PathBuf> = (0..2)
-        .map(|i| copy_with_tag(&demo, i, scratch.path()))
-        .collect();
-    let copies: Vec<&Path> = copies.iter().map(PathBuf::as_path).collect();
-    let single_core = |videos: &[&Path]| median_by_secs(|| ingest_on_one_core(&lake, videos)).0;
-    let (both_secs, _) = median_by_secs(|| {
+    fn several_videos(&self, demo: &Path) {
+        println!("\ntwo videos, rows alone, full");
+        let copies: Vec<PathBuf> = (0..2)
+            .map(|i| copy_with_tag(demo, i, &self.scratch))
+            .collect();
+        let copies: Vec<&Path> = copies.iter().map(PathBuf::as_path).collect();
         let options = [&ROWS_ALONE[..], &["--workers", "2"]].concat();
-        ingest(&lake, &copies, &options)
-    });
-    let one_core_secs = single_core(&copies);
-    row("two videos, two workers", both_secs, "s");
-    row("two videos, one worker on one core", one_core_secs, "s");
-    ratio(
-        "one worker / two workers",
-        one_core_secs / both_secs,
-        ">= 1.8",
+        let both = median(|| self.ingest(&copies, &options));
+        let one_core = median(|| self.ingest_on_one_core(&copies, &ROWS_ALONE));
+        row("two workers", both.secs, "s");
+        row("one worker on one core", one_core.secs, "s");
+        ratio(
+            "one worker / two workers",
+            one_core.secs / both.secs,
+            ">= 1.8",
+        );
+    }
+
+    fn ingest_on_one_core(&self, videos: &[&Path], options: &[&str]) -> Run {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", env!("CARGO_BIN_EXE_posedata")]);
+        let options = [options, &["--workers", "1"]].concat();
+        self.ingest_by(command, videos, &options)
+    }
+
+    /// Draws and encodes again what the lake has.
+    fn annotate(&self) -> Run {
+        let mut command = self.posedata();
+        command
+            .args(["annotate", "--quiet", "--lake"])
+            .arg(&self.lake);
+        command.arg("--output").arg(self.scratch.join("output"));
+        timed(&mut command)
+    }
+
+    fn value(&self, sql: &str) -> f64 {
+        let mut command = self.posedata();
+        command.args(["query", "--format", "csv", "-e", sql, "--lake"]);
+        let output = command
+            .arg(&self.lake)
+            .output()
+            .expect("the program starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let value = text.lines().nth(1).and_then(|line| line.parse().ok());
+        value.expect("a number")
+    }
+}
+
+/// Runs a program to its end; its standard output is its summary where that is JSON.
+fn timed(command: &mut Command) -> Run {
+    let (started, children) = (Instant::now(), children_cpu_secs());
+    let output = command.output().expect("the program starts");
+    let secs = started.elapsed().as_secs_f64();
+    let cpu_secs = children_cpu_secs() - children;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
     );
+    Run {
+        secs,
+        cpu_secs,
+        summary: serde_json::from_slice(&output.stdout).unwrap_or_default(),
+    }
 }
 
 fn row(name: &str, value: f64, unit: &str) {
@@ -145,10 +333,16 @@ fn ratio(name: &str, value: f64, wanted: &str) {
 }
 
 /// The run with the median time.
-fn median_by_secs<T>(mut run: impl FnMut() -> (f64, T)) -> (f64, T) {
-    let mut runs: Vec<(f64, T)> = (0..RUNS).map(|_| run()).collect();
-    runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+fn median(mut run: impl FnMut() -> Run) -> Run {
+    let mut runs: Vec<Run> = (0..RUNS).map(|_| run()).collect();
+    runs.sort_by(|a, b| a.secs.total_cmp(&b.secs));
     runs.swap_remove(RUNS / 2)
+}
+
+fn median_of(mut measure: impl FnMut() -> f64) -> f64 {
+    let mut values: Vec<f64> = (0..RUNS).map(|_| measure()).collect();
+    values.sort_by(f64::total_cmp);
+    values[RUNS / 2]
 }
 
 /// CPU time of this process so far, of all its threads.
@@ -175,14 +369,10 @@ fn cpu_fields(skip: usize) -> f64 {
         / TICKS_PER_SEC
 }
 
-fn decode(video: &Path) -> u64 {
+fn decode(video: &Path) {
     let mut reader = VideoReader::open(video).expect("a video");
     let mut frame = Frame::default();
-    let mut frames = 0;
-    while reader.read(&mut frame).expect("a frame") {
-        frames += 1;
-    }
-    frames
+    while reader.read(&mut frame).expect("a frame") {}
 }
 
 fn first_crop(video: &Path) -> Vec<f32> {
@@ -199,52 +389,6 @@ fn first_crop(video: &Path) -> Vec<f32> {
     };
     crop_to_tensor(view, &roi, side, Border::Replicate, scale, &mut tensor);
     tensor
-}
-
-/// Ingests into a fresh lake; gives the whole process's seconds and its summary.
-fn ingest(lake: &Path, videos: &[&Path], options: &[&str]) -> (f64, Value) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_posedata"));
-    timed(&mut command, lake, videos, options)
-}
-
-fn ingest_on_one_core(lake: &Path, videos: &[&Path]) -> (f64, Value) {
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0", env!("CARGO_BIN_EXE_posedata")]);
-    let options = [&ROWS_ALONE[..], &["--workers", "1"]].concat();
-    timed(&mut command, lake, videos, &options)
-}
-
-fn timed(command: &mut Command, lake: &Path, videos: &[&Path], options: &[&str]) -> (f64, Value) {
-    // There is none the first time.
-    let _ = fs::remove_dir_all(lake);
-    command
-        .args(["ingest", "--json", "--quiet", "--lake"])
-        .arg(lake);
-    command.arg("--output").arg(lake.with_file_name("output"));
-    command.args(options).args(videos);
-    let (started, children) = (Instant::now(), children_cpu_secs());
-    let output = command.output().expect("the program starts");
-    let secs = started.elapsed().as_secs_f64();
-    let cpu_secs = children_cpu_secs() - children;
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let mut summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    summary["cpu_secs"] = cpu_secs.into();
-    (secs, summary)
-}
-
-/// Draws and encodes again what the lake has; gives the whole process's seconds.
-fn annotate(lake: &Path) -> (f64, ()) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_posedata"));
-    command.args(["annotate", "--quiet", "--lake"]).arg(lake);
-    command.arg("--output").arg(lake.with_file_name("output"));
-    let started = Instant::now();
-    let status = command.status().expect("the program starts");
-    assert!(status.success());
-    (started.elapsed().as_secs_f64(), ())
 }
 
 fn ffmpeg(arguments: &[&str], output: &Path) {
@@ -265,6 +409,35 @@ fn repeat(video: &Path, times: usize, output: &Path) {
         &["-stream_loop", &loops, "-i", video, "-c", "copy", "-an"],
         output,
     );
+}
+
+fn scale_to_1080p(video: &Path, output: &Path) {
+    let video = video.to_str().expect("a path");
+    let scale = ["-vf", "scale=1920:1080", "-c:v", "libx264"];
+    let input = ["-i", video, "-an"];
+    ffmpeg(
+        &[&input[..], &scale, &["-preset", "veryfast"]].concat(),
+        output,
+    );
+}
+
+/// Clips beside each other, each at half its width and height.
+fn side_by_side(clips: &[PathBuf], output: &Path) {
+    let mut arguments: Vec<String> = Vec::new();
+    let (mut scaled, mut joined) = (String::new(), String::new());
+    for (i, clip) in clips.iter().enumerate() {
+        // The clips are short.
+        arguments.extend(["-stream_loop", "-1", "-i"].map(String::from));
+        arguments.push(clip.display().to_string());
+        scaled += &format!("[{i}:v]fps=30,scale=540:960[p{i}];");
+        joined += &format!("[p{i}]");
+    }
+    let filter = format!("{scaled}{joined}hstack=inputs={}", clips.len());
+    arguments.extend(["-filter_complex".into(), filter, "-an".into()]);
+    let encoding = ["-frames:v", "400", "-c:v", "libx264", "-preset", "veryfast"];
+    arguments.extend(encoding.map(String::from));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    ffmpeg(&arguments, output);
 }
 
 /// The same packets in a file of other bytes, so that it is another video.

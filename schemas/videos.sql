@@ -28,7 +28,11 @@ CREATE TABLE videos (
     corrupt_frame_count BIGINT,
     slow_motion_factor DOUBLE,
     capture_fps DOUBLE,
-    source_etag VARCHAR
+    source_etag VARCHAR,
+    first_frame BIGINT,
+    range_from VARCHAR,
+    range_to VARCHAR,
+    provider VARCHAR
 );
 
 COMMENT ON TABLE videos IS 'One row per ingested video.';
@@ -42,8 +46,8 @@ COMMENT ON COLUMN videos.height_px IS 'Height of the picture as displayed, with 
 COMMENT ON COLUMN videos.rotation_deg IS 'Clockwise turn from the stored (and, where mirrored, mirrored) to the displayed picture: 0, 90, 180 or 270 degrees; the nearest of these where the file states another angle.';
 COMMENT ON COLUMN videos.codec IS 'Codec tag (FOURCC) of the video stream.';
 COMMENT ON COLUMN videos.fps IS 'Mean frames per second while pictures were taken, from the true timestamps: pauses are left out; NULL where no time passes.';
-COMMENT ON COLUMN videos.frame_count IS 'Frames decoded, with or without a pose.';
-COMMENT ON COLUMN videos.duration_secs IS 'Time from the first frame to the end of the last, in seconds.';
+COMMENT ON COLUMN videos.frame_count IS 'Frames with rows, with or without a pose.';
+COMMENT ON COLUMN videos.duration_secs IS 'Time from the first frame with rows to the end of the last, in seconds.';
 COMMENT ON COLUMN videos.pose_frame_count IS 'Frames with at least one pose.';
 COMMENT ON COLUMN videos.pose_model IS 'Pose model: lite, full or heavy.';
 COMMENT ON COLUMN videos.pose_model_sha256 IS 'SHA-256 of the landmark model''s source file.';
@@ -61,3 +65,7 @@ COMMENT ON COLUMN videos.corrupt_frame_count IS 'Frames that the decoder reports
 COMMENT ON COLUMN videos.slow_motion_factor IS 'How many times slower the file plays than things happened (--slow-motion, --capture-fps), > 0: every time, speed and rate in the lake is in real seconds, the file''s divided by this. Below 1 for a time lapse. NULL where the file''s times were taken as they are, and in rows from before there was this column.';
 COMMENT ON COLUMN videos.capture_fps IS 'Frames per second at which the pictures were taken, as --capture-fps or the camera''s tag in the file says (com.android.capture.fps), > 0; recorded whether or not times follow it, see slow_motion_factor. NULL where neither says so, and in rows from before there was this column.';
 COMMENT ON COLUMN videos.source_etag IS 'For a video that was fetched from path (s3:// or https://): what its server called this content (ETag), by which a later run knows that it has not changed. NULL for a video on a disk, where the server gives none, and in rows from before there was this column.';
+COMMENT ON COLUMN videos.first_frame IS 'Number in the file of the first frame with rows: 0, or more where only a part of the video was ingested (--from). Frames and times of a part are those of the file. NULL in rows from before there was this column, which stands for 0.';
+COMMENT ON COLUMN videos.range_from IS 'Where the part that was ingested begins, as --from takes it: seconds of the file''s own clock (12.5) or a frame (300f). NULL: with the first frame.';
+COMMENT ON COLUMN videos.range_to IS 'Where the part that was ingested ends, without the frame at that place, as --to takes it. NULL: with the last frame.';
+COMMENT ON COLUMN videos.provider IS 'What the pose models ran on: cpu (ONNX Runtime''s own code), openvino or cuda; other than the settings in config, it makes no difference beyond the noise of tracking. NULL in rows from before there was this column.';

@@ -23,8 +23,20 @@ trap 'rm -rf "$scratch"' EXIT
 # dpkg-shlibdeps wants to find a source package around it.
 mkdir "$scratch/debian"
 printf 'Source: posedata\n\nPackage: posedata\nArchitecture: any\n' >"$scratch/debian/control"
+# FFmpeg's libraries are loaded when a video is opened, so that the program does not name them; a
+# program that does nothing names them instead.
+loaded=$(sed -n 's/^    "\([a-z]*\)" version .*/-l\1/p' "$(dirname "$0")/../src/video/libraries.rs")
+[ -n "$loaded" ] || { echo "src/video/libraries.rs names no libraries" >&2; exit 1; }
+# shellcheck disable=SC2086
+echo 'int main(void) { return 0; }' | cc -x c - -o "$scratch/loaded" -Wl,--no-as-needed $loaded
 depends=$(cd "$scratch" && dpkg-shlibdeps -O --warnings=0 -l"$stage/usr/lib/posedata" \
-    -e"$stage/usr/bin/posedata" -e"$stage/usr/lib/posedata/libduckdb.so" | sed 's/^shlibs:Depends=//')
+    -e"$stage/usr/bin/posedata" -e"$stage/usr/lib/posedata/libduckdb.so" -e"$scratch/loaded" |
+    sed 's/^shlibs:Depends=//')
+
+# Packed relocations, which dpkg does not look for.
+if readelf -d "$stage/usr/bin/posedata" | grep -q '(RELR)'; then
+    depends="libc6 (>= 2.36), $depends"
+fi
 
 mkdir -p "$stage/DEBIAN"
 cat >"$stage/DEBIAN/control" <<EOF

@@ -53,11 +53,17 @@ pub mod plot;
 
 pub mod report;
 
+#[cfg(feature = "video")]
+pub mod view;
+
 #[cfg(feature = "language")]
 pub mod language;
 
 #[cfg(feature = "language")]
 pub mod dataset;
+
+#[cfg(feature = "language")]
+pub mod questions;
 
 #[cfg(feature = "language")]
 pub mod synth;
@@ -73,5 +79,11 @@ pub mod train;
 
 #[cfg(feature = "language")]
 pub mod training;
+
+#[cfg(feature = "language")]
+pub mod asking;
+
+#[cfg(feature = "language")]
+pub mod serve;
 
 pub mod cli;

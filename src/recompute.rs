@@ -98,7 +98,7 @@ pub struct MovementCounts {
 /// Frames that were taken without a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FilteredStretch {
-    /// From 0.
+    /// Its number in the file, from 0.
     pub first_frame: usize,
     /// Included.
     pub last_frame: usize,
@@ -184,8 +184,8 @@ pub fn recompute(
     let filter = PathFilter::new(config.filter, &poses.times_secs)?;
     report.stretches = (filter.stretches().iter())
         .map(|stretch| FilteredStretch {
-            first_frame: stretch.frames.start,
-            last_frame: stretch.frames.end - 1,
+            first_frame: poses.number(stretch.frames.start),
+            last_frame: poses.number(stretch.frames.end - 1),
             rate_hz: stretch.rate_hz,
             is_filtered: filter.takes(stretch),
         })
@@ -384,6 +384,8 @@ impl Scale {
 /// A video's poses, in memory.
 struct VideoPoses {
     image_size_px: [f64; 2],
+    /// Number in the file of the first frame; all others are counted from it.
+    first_number: usize,
     times_secs: Vec<f64>,
     people: BTreeMap<u16, PersonPath>,
     /// `metrics` lacks what this version measures.
@@ -393,6 +395,7 @@ struct VideoPoses {
 /// One person from the first frame in which it was found to the last.
 #[derive(Clone)]
 struct PersonPath {
+    /// Counted from the video's first frame in the lake.
     first_frame: usize,
     frames: Vec<PathFrame>,
     /// Positions in `frames` at which the person is suddenly somewhere else.
@@ -448,6 +451,7 @@ impl VideoPoses {
         let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
         let mut poses = Self {
             image_size_px,
+            first_number: video.first_frame as usize,
             times_secs: Vec::new(),
             people: BTreeMap::new(),
             is_outdated: false,
@@ -494,6 +498,11 @@ impl VideoPoses {
             }
         }
         Ok(poses)
+    }
+
+    /// A frame's number in the file.
+    fn number(&self, frame: usize) -> usize {
+        self.first_number + frame
     }
 
     fn pixels(&self, pose: &PersonPose, landmark: Landmark) -> Option<[f64; 2]> {
@@ -568,7 +577,7 @@ impl VideoPoses {
                 let number = path.first_frame + offset;
                 let image = &frame.pose.landmarks[index];
                 rows.push(FilteredLandmark {
-                    frame: number as u32,
+                    frame: self.number(number) as u32,
                     time_secs: self.times_secs[number],
                     person: *person,
                     image: [image.x, image.y, image.z],
@@ -609,7 +618,7 @@ impl VideoPoses {
             is_measured.then_some(person.pose.probability)
         };
         let people = in_frame().map(|person| (person.pose.person, probability(person)));
-        let rows = measured_rows(frame, time_secs, people, metrics);
+        let rows = measured_rows(self.number(frame), time_secs, people, metrics);
         let mut is_interpolated: Vec<bool> =
             in_frame().map(|person| person.measured.is_none()).collect();
         is_interpolated.resize(rows.len(), false);

@@ -20,6 +20,8 @@ pub enum ShippedKind {
     Query,
     /// A recipe of `posedata dataset build`: SQL, its template, or a template that several share.
     Recipe,
+    /// A question of `posedata ask`: SQL, its template, or a template that several share.
+    Question,
     /// The definition of one of the lake's tables, or of an exported file.
     Schema,
 }
@@ -79,6 +81,8 @@ impl ShippedFile {
             ShippedKind::Schema
         } else if self.path.starts_with("queries/instruct/") {
             ShippedKind::Recipe
+        } else if self.path.starts_with("queries/ask/") {
+            ShippedKind::Question
         } else {
             ShippedKind::Query
         }

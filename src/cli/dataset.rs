@@ -16,6 +16,7 @@ use crate::dataset::{
     Split, Trace, build_into, trace,
 };
 use crate::language::{ChatTokenizer, Needs, bases};
+use crate::questions::{CallsConfig, build_calls, is_question_folder};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 
 /// Digits of hashes that people are shown.
@@ -76,6 +77,7 @@ impl FolderArgs {
   posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
 
 A recipe is a pair of files, NAME.sql and NAME.jinja; docs/recipes.md says how to write one.
+With --recipes queries/ask the examples are questions with the calls of `posedata ask` that they mean.
 
 The folder DIR/NAME gets train and valid as JSONL and Parquet, README.md (the card, as the Hugging
 Face hub reads it), stats.json, dataset.json, examples.parquet (everything, with lineage) and the
@@ -174,7 +176,7 @@ fn fraction(text: &str) -> Result<f64, String> {
 
 pub fn split(text: &str) -> Result<Split, String> {
     let found = Split::ALL.into_iter().find(|split| split.name() == text);
-    found.ok_or_else(|| "expected train or valid".into())
+    found.ok_or_else(|| "expected train, valid or test".into())
 }
 
 pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
@@ -186,6 +188,9 @@ pub fn run(args: DatasetArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
 }
 
 fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    if is_question_folder(&args.recipes)? {
+        return run_build_calls(args, global);
+    }
     ensure!(
         args.near_duplicates > 0.0,
         "--near-duplicates is a number above 0, not {}",
@@ -236,6 +241,62 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
         print_result(serde_json::to_string_pretty(&result)?)?;
     } else if !is_quiet {
         tell_built(&dataset, &report, &folder)?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Questions in place of recipes: examples that teach which call a question means.
+fn run_build_calls(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let started = std::time::Instant::now();
+    let tokenizer = bases::find(&global.store()?, &args.base, Needs::Tokenizer)?.tokenizer()?;
+    let config = CallsConfig {
+        name: args.name.clone(),
+        questions: args.recipes,
+        valid_fraction: args.valid,
+        seed: args.seed,
+        max_examples: args.examples,
+        max_tokens: args.max_tokens,
+        format: args.format,
+        lake_snapshot: args.at,
+        base: args.base,
+        tokenizer_blake3: tokenizer.blake3(),
+    };
+    let lake = global.open_lake(DatabaseUse::Facts)?;
+    let dataset = build_calls(&lake, &config, &tokenizer)?;
+    let folder = args.folder.of(&args.name);
+    dataset.save(&folder)?;
+    drop(lake);
+    dataset.register(&global.open_lake(DatabaseUse::Facts)?, &folder)?;
+    let count = |split: Split| dataset.of_split(split).len();
+    let counts = Split::ALL.map(count);
+    if global.json {
+        let result = serde_json::json!({
+            "folder": folder,
+            "report": {
+                "lake_snapshot": dataset.manifest.lake_snapshot,
+                "recipes": dataset.manifest.recipes,
+                "train": counts[0],
+                "valid": counts[1],
+                "test": counts[2],
+                "elapsed_secs": started.elapsed().as_secs_f64(),
+            },
+        });
+        print_result(serde_json::to_string_pretty(&result)?)?;
+    } else if global.verbosity() > Verbosity::Quiet {
+        print_result(format_args!(
+            "{} questions with their calls to train, {} to validate, {} to test, from snapshot {} of the lake, in {:.1} s: {}",
+            counts[0],
+            counts[1],
+            counts[2],
+            dataset.manifest.lake_snapshot,
+            started.elapsed().as_secs_f64(),
+            folder.display()
+        ))?;
+        if counts[1] == 0 || counts[2] == 0 {
+            logs::note(
+                "hint: nothing validates or tests, because there are fewer than three videos or subjects; ingest more, or say with `posedata tag` who is who",
+            );
+        }
     }
     Ok(ExitStatus::Success)
 }

@@ -19,8 +19,13 @@ use crate::ingest::{
     VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
+use crate::media_time::{MediaPosition, MediaRange};
+use crate::models::ModelStore;
 use crate::numbers::human_bytes;
-use crate::pose::{DEFAULT_DETECT_EVERY, Pick, Smoothing, TrackerConfig, Tracking};
+use crate::pose::{
+    DEFAULT_DETECT_EVERY, FilterClock, Pick, Provider, Smoothing, TrackerConfig, Tracking,
+    load_provider,
+};
 use crate::resources::{DatabaseUse, Resources};
 use crate::store::Address;
 
@@ -39,6 +44,11 @@ seconds, and so is --cutoff of `metrics recompute`. `auto` goes by the tag com.a
 Apple's cameras store real times, so there is nothing to do unless an editor has slowed the video
 down. Annotated videos play as their files do.
 
+A part: with --from and --to only that part of each video is ingested; frames and times in the lake and
+in exports stay those of the file. A video has one set of rows, so another part replaces it.
+  posedata ingest race.mp4 --from 1:20 --to 1:32.5
+  posedata ingest race.mp4 --from 2400f --to 2775f
+
 --events json tells programs of every video while it is worked on; docs/events.md has the events.
 Whoever starts posedata from a program may want --exit-on-stdin-close and --cores too.")]
 pub struct IngestArgs {
@@ -52,6 +62,9 @@ pub struct IngestArgs {
     /// Landmark model: faster or more accurate
     #[arg(long, value_enum, default_value_t = PoseModel::Full)]
     pose_model: PoseModel,
+    /// What runs the models; auto is what `posedata models tune` has found to be the fastest here
+    #[arg(long, value_enum, default_value_t = ProviderChoice::Auto, env = "POSEDATA_PROVIDER")]
+    provider: ProviderChoice,
     /// Detections below this score (0 to 1) do not count
     #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     min_detection_confidence: f64,
@@ -61,6 +74,9 @@ pub struct IngestArgs {
     /// Keep landmarks as the model gives them, frame by frame
     #[arg(long)]
     no_smoothing: bool,
+    /// What smoothing goes by, see docs/accuracy.md
+    #[arg(long, value_enum, default_value_t = Clock::Mediapipe)]
+    filter_clock: Clock,
     /// People that are followed at once at most
     #[arg(long, value_name = "N", default_value = "1", value_parser = max_persons)]
     max_persons: NonZeroU16,
@@ -73,6 +89,8 @@ pub struct IngestArgs {
     detect_every: NonZeroU16,
     #[command(flatten)]
     slow_motion: SlowMotionArgs,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Folder of annotated videos and pose files, or an s3:// prefix
     #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX/", default_value = "output")]
     output: PathBuf,
@@ -105,6 +123,61 @@ pub struct IngestArgs {
     analysis_window: Option<NonZeroUsize>,
     #[command(flatten)]
     events: EventArgs,
+}
+
+/// The part of each video that is ingested.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct RangeArgs {
+    /// Ingest each video from here on: seconds of the file (12.5), 1:02.5, or a frame (300f)
+    #[arg(long, value_name = "TIME|FRAMEf")]
+    from: Option<MediaPosition>,
+    /// Ingest each video up to here, without the frame at this place
+    #[arg(long, value_name = "TIME|FRAMEf")]
+    to: Option<MediaPosition>,
+}
+
+impl RangeArgs {
+    fn range(self) -> anyhow::Result<MediaRange> {
+        let range = MediaRange {
+            from: self.from,
+            to: self.to,
+        };
+        let from = self.from.map_or("0".into(), |from| from.to_string());
+        if let Some(to) = self.to {
+            ensure!(
+                !range.is_empty(),
+                "nothing is between --from {from} and --to {to}; give a later --to"
+            );
+        }
+        Ok(range.simplified())
+    }
+
+    /// The arguments again, for a command that is run with them.
+    pub fn words(self) -> Vec<String> {
+        let word = |name: &str, place: Option<MediaPosition>| {
+            place.map(|place| [name.to_owned(), place.to_string()])
+        };
+        let words = [word("--from", self.from), word("--to", self.to)];
+        words.into_iter().flatten().flatten().collect()
+    }
+}
+
+/// What time the smoothing filters go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Clock {
+    /// 1/30 s a frame whatever the rate, as MediaPipe does
+    Mediapipe,
+    /// The frames' true times: for videos of more or less than 30 frames/s
+    Video,
+}
+
+impl From<Clock> for FilterClock {
+    fn from(clock: Clock) -> Self {
+        match clock {
+            Clock::Mediapipe => Self::MediaPipe,
+            Clock::Video => Self::Video,
+        }
+    }
 }
 
 /// At what rate the pictures were really taken.
@@ -183,6 +256,29 @@ impl PoseModel {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProviderChoice {
+    /// The fastest that is installed, as far as was measured; otherwise cpu
+    Auto,
+    /// ONNX Runtime's own code
+    Cpu,
+    /// OpenVINO on the CPU (`posedata models add openvino`)
+    Openvino,
+    /// CUDA, with an ONNX Runtime of your own in ORT_DYLIB_PATH
+    Cuda,
+}
+
+impl ProviderChoice {
+    fn provider(self, store: &ModelStore, model: &str) -> Provider {
+        match self {
+            Self::Auto => store.fastest_provider(model),
+            Self::Cpu => Provider::Cpu,
+            Self::Openvino => Provider::OpenVino,
+            Self::Cuda => Provider::Cuda,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PersonPick {
     /// Of one: who is detected best. Of several: who appears first (the leftmost of those)
     First,
@@ -253,6 +349,7 @@ fn run_telling(
         args.pick != PersonPick::Longest || args.max_persons > NonZeroU16::MIN,
         "--pick longest compares people who are all followed; raise --max-persons, or pick first, largest or central"
     );
+    let range = args.range.range()?;
     let store = global.store()?;
     let model = args.pose_model.name();
     let consent = match args.yes {
@@ -260,7 +357,12 @@ fn run_telling(
         false => Consent::Ask,
     };
     provide_for_ingest(&store, model, consent, global)?;
-    let files = store.pose_files(model)?;
+    let provider = args.provider.provider(&store, model);
+    let files = store.pose_files_for(model, provider)?;
+    if provider != Provider::Cpu {
+        // The first library of ONNX Runtime that is loaded stays, and has to know the provider.
+        load_provider(&files)?;
+    }
     let tracker = TrackerConfig {
         min_detection_confidence: args.min_detection_confidence,
         min_tracking_confidence: args.min_tracking_confidence,
@@ -269,6 +371,7 @@ fn run_telling(
         } else {
             Smoothing::On
         },
+        filter_clock: args.filter_clock.into(),
         tracking: Tracking::Video,
         max_persons: args.max_persons,
         pick: args.pick.into(),
@@ -306,7 +409,8 @@ fn run_telling(
             store.sha256("detector")?.into(),
             &tracker,
         )
-        .with_slow_motion(args.slow_motion.config()),
+        .with_slow_motion(args.slow_motion.config())
+        .with_range(range),
         send_outputs_to,
         outputs: Outputs {
             folder: output_folder,
@@ -328,6 +432,7 @@ fn run_telling(
         )?,
         batch_size: args.batch_size,
         cores,
+        provider,
         replace: if args.force {
             Replace::Always
         } else {
@@ -470,7 +575,11 @@ fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
         format!("nothing to do ({secs:.1} s)")
     } else {
         let rate = frames as f64 / secs;
-        format!("{frames} frames in {secs:.1} s ({rate:.0} frames/s)")
+        let by = match summary.provider {
+            Provider::Cpu => String::new(),
+            other => format!(", by {other}"),
+        };
+        format!("{frames} frames in {secs:.1} s ({rate:.0} frames/s{by})")
     };
     logs::tell_people(format_args!("{videos}: {}; {work}", counts.join(", ")));
     if frames > 0

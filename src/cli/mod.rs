@@ -53,6 +53,8 @@ mod remove;
 mod report;
 #[cfg(all(feature = "video", feature = "language"))]
 mod run;
+#[cfg(feature = "language")]
+mod serve;
 mod signals;
 #[cfg(feature = "language")]
 mod synth;
@@ -61,6 +63,8 @@ mod target;
 mod terminal;
 #[cfg(feature = "language")]
 mod train;
+#[cfg(feature = "video")]
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,6 +119,8 @@ enum Command {
     Annotate(annotate::AnnotateArgs),
     #[cfg(feature = "video")]
     ContactSheet(annotate::ContactSheetArgs),
+    #[cfg(feature = "video")]
+    View(view::ViewArgs),
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
     #[cfg(feature = "video")]
@@ -127,6 +133,8 @@ enum Command {
     Run(run::RunArgs),
     #[cfg(feature = "language")]
     Ask(ask::AskArgs),
+    #[cfg(feature = "language")]
+    Serve(serve::ServeArgs),
     #[cfg(feature = "language")]
     Eval(eval::EvalArgs),
     #[cfg(feature = "language")]
@@ -243,6 +251,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Annotate(args) => annotate::run(args, &global),
         #[cfg(feature = "video")]
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
+        #[cfg(feature = "video")]
+        Command::View(args) => view::run(args, &global),
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         #[cfg(feature = "video")]
@@ -255,6 +265,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Run(args) => run::run(args, &global, &parsed),
         #[cfg(feature = "language")]
         Command::Ask(args) => ask::run(args, &global),
+        #[cfg(feature = "language")]
+        Command::Serve(args) => serve::run(args, &global),
         #[cfg(feature = "language")]
         Command::Eval(args) => eval::run(args, &global),
         #[cfg(feature = "language")]

@@ -106,6 +106,7 @@ fn list(global: &GlobalArgs) -> anyhow::Result<()> {
             ShippedKind::Recipe,
             "recipes, for `posedata dataset build`:",
         ),
+        (ShippedKind::Question, "questions, for `posedata ask`:"),
         (
             ShippedKind::Schema,
             "schemas of the lake and of exported files:",

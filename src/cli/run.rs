@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::dataset::FolderArgs;
-use super::ingest::SlowMotionArgs;
+use super::ingest::{RangeArgs, SlowMotionArgs};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
 use crate::evaluate::{hash_adapter, read_evaluation};
@@ -39,6 +39,8 @@ pub struct RunArgs {
     sport_type: Option<String>,
     #[command(flatten)]
     slow_motion: SlowMotionArgs,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Folder of annotated videos and pose files
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -183,6 +185,7 @@ fn ingest(args: &RunArgs) -> Vec<OsString> {
     let mut stage = command(&["ingest"]);
     option(&mut stage, "--sport-type", args.sport_type.as_ref());
     stage.extend(args.slow_motion.words().into_iter().map(OsString::from));
+    stage.extend(args.range.words().into_iter().map(OsString::from));
     option(&mut stage, "--output", args.output.as_ref());
     if args.no_video {
         stage.push("--no-video".into());

@@ -9,12 +9,14 @@ use serde_json::json;
 
 use super::language_model::PrecisionArg;
 use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
+use crate::asking::AskRecord;
+use crate::dataset::{Dataset, DatasetKind};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::train::checkpoint::CheckpointKind;
 use crate::train::{
-    AdamWConfig, Decay, End, Evaluation, Length, OnExisting, Order, Schedule, Step, TrainConfig,
-    TrainObserver, Warmup,
+    AdamWConfig, DataSource, Decay, End, Evaluation, Length, OnExisting, Order, Schedule, Step,
+    TrainConfig, TrainObserver, Warmup,
 };
 use crate::training::{
     DeviceKind, Export, OpenLake, Plan, Recorded, Trained, TrainingConfig, TrainingObserver,
@@ -297,6 +299,14 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let store = global.store()?;
     let plan = Plan::new(args.config(), &store)?;
     tell_left_out(plan.left_out(), global);
+    let record = match plan.source() {
+        DataSource::Dataset {
+            kind: DatasetKind::Calls,
+            folder,
+            ..
+        } => Some(AskRecord::of_dataset(&Dataset::open(folder)?)),
+        _ => None,
+    };
     let training = plan.open(global.memory_limit_bytes())?;
     let open_lake = global.lake_opener(global.lake_paths()?, DatabaseUse::Beside)?;
     let lake: Option<&OpenLake<'_>> = match global.lake_paths()?.exists() {
@@ -309,6 +319,9 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let trained = training.run(&store, lake, &cancellation, &progress);
     progress.bar.finish_and_clear();
     let trained = trained?;
+    if let Some(record) = record.filter(|_| trained.report.end != End::Interrupted) {
+        record.save(&trained.folder)?;
+    }
     print_report(&trained, global)?;
     Ok(match trained.report.end {
         End::Interrupted => ExitStatus::Interrupted,

@@ -20,8 +20,8 @@ use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
 use super::recipe::{self, Recipe};
 use super::template::{RenderedExample, Templates};
 use super::{
-    Dataset, DatasetError, Example, FORMAT_VERSION, Format, Funnel, Manifest, RECIPE_ORIGIN,
-    RecipeRecord, Split, VideoRecord,
+    Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel, Manifest,
+    RECIPE_ORIGIN, RecipeRecord, Split, VideoRecord,
 };
 use crate::lake::{Lake, LakeError};
 use crate::language::chat::Message;
@@ -824,6 +824,7 @@ fn manifest(
         name: config.name.clone(),
         posedata_version: env!("CARGO_PKG_VERSION").into(),
         format_version: FORMAT_VERSION,
+        kind: DatasetKind::Answers,
         format: config.format,
         lake_snapshot,
         seed: config.seed,

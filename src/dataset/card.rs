@@ -28,7 +28,11 @@ const SIZE_CATEGORIES: [(u64, &str); 6] = [
 ];
 
 /// What the hub calls the splits, by ours.
-const HUB_SPLITS: [(Split, &str); 2] = [(Split::Train, "train"), (Split::Valid, "validation")];
+const HUB_SPLITS: [(Split, &str); 3] = [
+    (Split::Train, "train"),
+    (Split::Valid, "validation"),
+    (Split::Test, "test"),
+];
 
 /// The file `README.md`.
 pub fn card(manifest: &Manifest, examples: &[Example], stats: &Stats) -> String {

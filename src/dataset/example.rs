@@ -18,17 +18,20 @@ pub enum Split {
     Train,
     /// The model is examined with it; its video and subject are in no other split.
     Valid,
+    /// The model is judged by it, once, when all settings are chosen.
+    Test,
 }
 
 impl Split {
     /// In the order of the files.
-    pub const ALL: [Self; 2] = [Self::Train, Self::Valid];
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
 
     /// As the files and columns have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Valid => "valid",
+            Self::Test => "test",
         }
     }
 }

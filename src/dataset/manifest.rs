@@ -7,7 +7,19 @@ use super::{Format, Split};
 
 /// Version of a dataset's folder, docs/dataset-format.md; grows with every change of its files. The
 /// first had its card in dataset_card.md and did not tell its version.
-pub const FORMAT_VERSION: u32 = 2;
+/// The third may have a split `test`, and a kind.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// What the examples of a dataset are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatasetKind {
+    /// Questions about tables, with answers in words.
+    #[default]
+    Answers,
+    /// Questions, with the calls of `posedata ask` that they mean.
+    Calls,
+}
 
 /// The file `dataset.json` of a dataset's folder. It holds no times, so that the same lake, seed
 /// and recipes give the same bytes.
@@ -20,6 +32,9 @@ pub struct Manifest {
     /// Version of the folder's layout, see [`FORMAT_VERSION`].
     #[serde(default = "first_version")]
     pub format_version: u32,
+    /// What the examples are.
+    #[serde(default)]
+    pub kind: DatasetKind,
     /// Shape of the lines in the training files.
     pub format: Format,
     /// The lake's snapshot that the facts were read from.

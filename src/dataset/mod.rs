@@ -25,11 +25,16 @@ pub use build::{
 };
 pub use error::DatasetError;
 pub use example::{Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
+pub use facts::values as row_values;
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record};
-pub use manifest::{FORMAT_VERSION, Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord};
+pub use manifest::{
+    DatasetKind, FORMAT_VERSION, Funnel, Manifest, RecipeRecord, SynthRecord, VideoRecord,
+};
+pub use plan::{SplitVideo, splits};
 pub use read::{ChatRecord, read_jsonl};
-pub use recipe::AnswerKind;
+pub use recipe::{AnswerKind, DEFAULT_LANGUAGE, pair_files};
 pub use scene::{Scene, SceneTable, Span};
 use stats::Stats;
+pub use template::fixed;
 pub use trace::{RecipeFacts, Trace, VideoFacts, trace};

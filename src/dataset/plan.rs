@@ -483,7 +483,9 @@ pub fn shares(available: &[u64], weights: &[f64], wanted: u64) -> Vec<u64> {
 /// A video as far as splits are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitVideo {
+    /// Identity of the video, as in the lake.
     pub video_id: String,
+    /// Tag of the person filmed, who is in one split only.
     pub subject: Option<String>,
     /// What it weighs: frames with a pose.
     pub frames: u64,

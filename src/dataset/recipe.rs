@@ -170,6 +170,15 @@ impl RecipeFiles {
     }
 }
 
+/// Names and texts of the SQL files and templates of a folder, in the order of the names: on the
+/// disk, or, where there is no such folder, those that are part of the program.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn pair_files(folder: &Path) -> Result<BTreeMap<String, String>, DatasetError> {
+    Ok(RecipeFiles::read(folder)?.texts)
+}
+
 /// The recipes of a folder, in the order of their names, and the texts of all its files by name. Where there
 /// is no such folder, but one of that name is part of the program, its recipes.
 ///

@@ -47,7 +47,9 @@ impl Stats {
     pub fn of(examples: &[Example]) -> Self {
         let mut stats = Self {
             examples: examples.len() as u64,
-            by_split: Split::ALL.map(|split| (split.name(), 0)).into(),
+            by_split: [Split::Train, Split::Valid]
+                .map(|split| (split.name(), 0))
+                .into(),
             by_task: BTreeMap::new(),
             by_sport: BTreeMap::new(),
             by_origin: BTreeMap::new(),
@@ -65,7 +67,9 @@ impl Stats {
             count(stats.by_sport.entry(sport).or_default());
             *stats.by_origin.entry(example.origin.clone()).or_default() += 1;
         }
-        for split in Split::ALL {
+        let is_there = |split: &Split| stats.by_split.contains_key(split.name());
+        let splits: Vec<Split> = Split::ALL.into_iter().filter(is_there).collect();
+        for split in splits {
             let of_split = examples.iter().filter(|example| example.split == split);
             let videos: std::collections::BTreeSet<_> =
                 of_split.map(|example| &example.lineage.video_id).collect();

@@ -281,7 +281,10 @@ fn template_error(recipe: &Recipe, error: &Error) -> DatasetError {
 }
 
 /// `x|fixed(1)`: a number with that many decimals.
-fn fixed(value: &Value, decimals: usize) -> Result<String, Error> {
+///
+/// # Errors
+/// When it is no number.
+pub fn fixed(value: &Value, decimals: usize) -> Result<String, Error> {
     let number = number(value).ok_or_else(|| {
         let message = format!("fixed needs a number, not {value:?}");
         Error::new(ErrorKind::InvalidOperation, message)

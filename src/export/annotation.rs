@@ -15,7 +15,7 @@ use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
 use crate::sync::Cancellation;
 use crate::video::{
-    Bgr, Canvas, DrawError, EncodeError, Frame, VideoEncoder, VideoInfo, text_width_px,
+    Bgr, Canvas, DrawError, EncodeError, Frame, MediaTime, VideoEncoder, VideoInfo, text_width_px,
 };
 
 const LEFT: Bgr = Bgr([0, 159, 230]);
@@ -28,7 +28,7 @@ const DIM_TEXT: Bgr = Bgr([190, 190, 190]);
 const PANEL_LIGHT: f64 = 0.32;
 
 /// Bones as pairs of landmarks (MediaPipe's `POSE_CONNECTIONS`).
-const BONES: [[Landmark; 2]; 35] = {
+pub const BONES: [[Landmark; 2]; 35] = {
     use Landmark::*;
     [
         [Nose, LeftEyeInner],
@@ -138,6 +138,10 @@ fn short(value: f64) -> f64 {
 pub struct Annotator {
     encoder: VideoEncoder,
     caption: Caption,
+    /// Number and time of the first frame, where that is not the file's own: of a part of a video the
+    /// annotated version plays from the beginning all the same, and the panel tells the file's times.
+    part_begins_at: Option<(u64, MediaTime)>,
+    is_empty: bool,
 }
 
 impl Annotator {
@@ -155,6 +159,8 @@ impl Annotator {
                 info.frame_colors(),
             )?,
             caption,
+            part_begins_at: None,
+            is_empty: true,
         })
     }
 
@@ -168,7 +174,18 @@ impl Annotator {
         persons: &[PersonRow],
     ) -> Result<(), AnnotationError> {
         draw(frame, persons, &self.caption)?;
-        Ok(self.encoder.push(frame)?)
+        let file_place = (frame.index, frame.time);
+        if self.is_empty && frame.index > 0 {
+            self.part_begins_at = Some(file_place);
+        }
+        self.is_empty = false;
+        if let Some((index, time)) = self.part_begins_at {
+            frame.index -= index;
+            frame.time = MediaTime::from_secs(frame.time.as_secs() - time.as_secs());
+        }
+        let pushed = self.encoder.push(frame);
+        (frame.index, frame.time) = file_place;
+        Ok(pushed?)
     }
 
     /// Completes the file and gives it its name, unless it is cancelled before.

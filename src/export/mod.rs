@@ -260,7 +260,12 @@ pub fn export_video(
             }
             ExportFormat::Csv => Box::new(CsvWriter::create(&path, absent_person)?),
             ExportFormat::Parquet => Box::new(ParquetWriter::create(&path, video, absent_person)?),
-            ExportFormat::Trc => Box::new(TrcWriter::create(&path, &times_secs, travel)?),
+            ExportFormat::Trc => Box::new(TrcWriter::create(
+                &path,
+                video.first_frame,
+                &times_secs,
+                travel,
+            )?),
             ExportFormat::Mot => Box::new(MotWriter::create(&path, &times_secs)?),
             ExportFormat::C3d => Box::new(C3dWriter::create(&path, video, &times_secs)?),
             ExportFormat::OpenPose => Box::new(Body25Writer::create(&path, &name, image_size_px)?),

@@ -84,7 +84,7 @@ impl Replay {
     ) -> Result<Self, ReplayError> {
         Ok(Self {
             path: path.into(),
-            reader: VideoReader::open_unless(path, cancellation)?,
+            reader: VideoReader::open_unless(path, cancellation)?.with_range(rows.video().range()),
             rows,
         })
     }
@@ -215,7 +215,8 @@ pub fn contact_sheet(
     format: ImageFormat,
     cancellation: &Cancellation,
 ) -> Result<Vec<u8>, ReplayError> {
-    let frame_count = rows.video().frame_count;
+    let frames = rows.video().frames();
+    let frame_count = frames.end - frames.start;
     let caption = caption_of(rows.video()).with_faces(layout.faces);
     let places = u64::from(layout.columns) * u64::from(layout.rows);
     let shown = frame_count.min(places);
@@ -224,7 +225,7 @@ pub fn contact_sheet(
     let mut sheet = ContactSheet::new(replay.info(), layout.columns, shown, tile_width_px)
         .map_err(AnnotationError::from)?;
     // Frame k of the sheet is the middle one of the k-th of `shown` equal parts.
-    let frame_of = |place: u64| (2 * place + 1) * frame_count / (2 * shown);
+    let frame_of = |place: u64| frames.start + (2 * place + 1) * frame_count / (2 * shown);
     let mut place = 0;
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {

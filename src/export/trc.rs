@@ -71,10 +71,11 @@ pub struct TrcWriter {
 }
 
 impl TrcWriter {
-    /// `times_secs` are the times of all frames that will come; without `travel`, markers stay around
-    /// the hips.
+    /// `times_secs` are the times of all frames that will come, `first_frame` is the first one's number;
+    /// without `travel`, markers stay around the hips.
     pub fn create(
         path: &Path,
+        first_frame: u64,
         times_secs: &[f64],
         travel: Option<TravelScale>,
     ) -> Result<Self, ExportError> {
@@ -86,12 +87,19 @@ impl TrcWriter {
         };
         let name = path.file_name().unwrap_or(path.as_os_str());
         // The header has tabs between its fields, and lines.
-        let header = writer.write_header(&without_controls(&name.to_string_lossy()), times_secs);
+        let name = name.to_string_lossy();
+        let name = without_controls(&name);
+        let header = writer.write_header(&name, first_frame, times_secs);
         header.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
     }
 
-    fn write_header(&mut self, file_name: &str, times_secs: &[f64]) -> io::Result<()> {
+    fn write_header(
+        &mut self,
+        file_name: &str,
+        first_frame: u64,
+        times_secs: &[f64],
+    ) -> io::Result<()> {
         let out = &mut self.file;
         // The format knows one rate for all frames; the true times are in the column Time.
         let rate = rate_between_pauses_hz(times_secs).map_or(RATE_OF_SINGLE_FRAMES, rounded_rate);
@@ -103,7 +111,7 @@ impl TrcWriter {
         )?;
         writeln!(
             out,
-            "{rate}\t{rate}\t{frames}\t{LANDMARK_COUNT}\tm\t{rate}\t0\t{frames}"
+            "{rate}\t{rate}\t{frames}\t{LANDMARK_COUNT}\tm\t{rate}\t{first_frame}\t{frames}"
         )?;
         write!(out, "Frame#\tTime")?;
         for marker in MARKER_NAMES {

@@ -36,7 +36,7 @@ impl Failure for VideoError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Unreadable { kind, .. } => kind_of_reading(*kind),
-            Self::Stopped => FailureKind::Passing,
+            Self::MissingLibrary { .. } | Self::Stopped => FailureKind::Passing,
             Self::Empty { .. }
             | Self::NotAFile { .. }
             | Self::NotAVideo { .. }
@@ -45,6 +45,8 @@ impl Failure for VideoError {
             | Self::Truncated { .. }
             | Self::NoFrames { .. }
             | Self::Playlist { .. }
+            | Self::StartsBehindEnd { .. }
+            | Self::EmptyPart { .. }
             | Self::Decode { .. } => FailureKind::Broken,
         }
     }

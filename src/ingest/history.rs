@@ -100,6 +100,7 @@ fn start(config: &IngestConfig, command_line: String) -> RunRecord {
     });
     let mut run = RunRecord::start("ingest", command_line, settings);
     run.memory_budget_bytes = Some(config.memory.limit_bytes);
+    run.provider = Some(config.provider.name().into());
     run
 }
 

@@ -39,7 +39,7 @@ use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
 use crate::lake::{
     CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord,
 };
-use crate::pose::{PoseBackend, PoseError};
+use crate::pose::{PoseBackend, PoseError, Provider};
 use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags};
@@ -53,7 +53,7 @@ use output_store::OutputStore;
 pub use panics::PanicError;
 use panics::caught;
 use pipeline::{Interruption, VideoJob};
-pub use pipeline::{StageTimes, video_id};
+pub use pipeline::{StageTimes, video_id, video_id_unless};
 use plan::plan;
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
@@ -61,6 +61,15 @@ pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
+
+/// Threads that a worker's models use, of so many workers on this machine.
+pub fn model_threads(workers: usize) -> usize {
+    threads_of_worker(crate::resources::cores(), workers)
+}
+
+fn threads_of_worker(cores: usize, workers: usize) -> usize {
+    (cores / workers).clamp(1, MAX_MODEL_THREADS)
+}
 
 /// Makes a worker's pose estimator; `threads` is what one of them may use.
 pub type BackendFactory<'a> = dyn Fn(usize) -> Result<Box<dyn PoseBackend>, PoseError> + Sync + 'a;
@@ -86,6 +95,8 @@ pub struct IngestConfig {
     pub batch_size: NonZeroUsize,
     /// Cores that all workers share.
     pub cores: usize,
+    /// What the workers' models run on.
+    pub provider: Provider,
     /// What becomes of videos that the lake has with the same settings.
     pub replace: Replace,
 }
@@ -206,6 +217,8 @@ pub struct IngestSummary {
     pub memory_budget_bytes: u64,
     /// Videos that were worked on at once; fewer than allowed where there were fewer videos.
     pub workers: usize,
+    /// What the models ran on.
+    pub provider: Provider,
 }
 
 impl IngestSummary {
@@ -415,7 +428,7 @@ pub fn run(
         reports: Mutex::new(Vec::new()),
     };
     let workers = config.memory.workers.min(videos.len().max(1));
-    let threads_per_worker = (config.cores / workers).clamp(1, MAX_MODEL_THREADS);
+    let threads_per_worker = threads_of_worker(config.cores, workers);
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));
         let workers: Vec<_> = (0..workers)
@@ -439,6 +452,7 @@ pub fn run(
         peak_memory_bytes: crate::resources::peak_resident_bytes(),
         memory_budget_bytes: config.memory.limit_bytes,
         workers,
+        provider: config.provider,
     })
 }
 
@@ -697,6 +711,7 @@ impl Run<'_> {
             lake: &self.config.lake,
             memory: &self.config.memory,
             cores: self.config.cores,
+            provider: self.config.provider,
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,
             cancellation: &self.cancellation,

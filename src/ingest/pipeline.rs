@@ -31,11 +31,11 @@ use crate::lake::{
     VideoWriter, to_lake_resolution,
 };
 use crate::metrics::Measurer;
-use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings};
+use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings, Provider};
 use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
-    CaptureTags, Frame, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader,
+    CaptureTags, Frame, MediaPosition, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader,
 };
 
 /// Frames with their poses that wait to be drawn on.
@@ -123,6 +123,7 @@ pub struct VideoJob<'a> {
     pub lake: &'a LakePaths,
     pub memory: &'a MemoryPlan,
     pub cores: usize,
+    pub provider: Provider,
     /// Frames that the decoder hands on at once.
     pub batch_size: usize,
     pub outputs: &'a VideoOutputs,
@@ -130,6 +131,14 @@ pub struct VideoJob<'a> {
     /// Called with the number of frames that the container suggests.
     pub on_start: &'a (dyn Fn(Option<u64>) + Sync),
     pub on_frame: &'a (dyn Fn() + Sync),
+}
+
+impl VideoJob<'_> {
+    /// Opens the part of the video that is wanted.
+    fn open(&self) -> Result<VideoReader, VideoError> {
+        let reader = VideoReader::open_unless(self.path, self.cancellation)?;
+        Ok(reader.with_range(self.rows.range))
+    }
 }
 
 /// A video whose rows are on the disk, ready to be committed.
@@ -172,7 +181,7 @@ pub fn process<'b>(
     job: &VideoJob<'_>,
     backend: impl FnOnce() -> Result<&'b mut Box<dyn PoseBackend>, PoseError>,
 ) -> Result<Processed, Interruption> {
-    let reader = VideoReader::open_unless(job.path, job.cancellation)?;
+    let reader = job.open()?;
     let info = reader.info().clone();
     (job.on_start)(info.frame_count_hint);
     let drawing = match (&job.outputs.annotated_video, job.rows.looks_ahead()) {
@@ -296,6 +305,7 @@ fn decode(
         summary: ReadSummary::default(),
     };
     let mut batch = Vec::new();
+    let mut changes_seen = 0;
     loop {
         let mut free = used.try_recv().ok().or_else(|| pool.another());
         if free.is_none() {
@@ -322,9 +332,10 @@ fn decode(
             }
             return Ok(decoded);
         }
-        let change = reader.summary().size_changes.last();
-        if let Some(change) = change.filter(|change| change.frame == frame.index) {
+        // There may be some before the part of the video that is wanted.
+        for change in &reader.summary().size_changes[changes_seen..] {
             pool.grow(change.width_px, change.height_px)?;
+            changes_seen += 1;
         }
         batch.push(frame);
         if batch.len() >= batch_size && frames.send(std::mem::take(&mut batch)).is_err() {
@@ -380,7 +391,7 @@ fn annotate_again(
     rows: &Sender<FrameRows>,
 ) -> Result<(Annotator, Duration), Interruption> {
     // As many frames may wait here as would take much longer than a cancellation may.
-    let mut reader = VideoReader::open_unless(job.path, job.cancellation)?;
+    let mut reader = job.open()?;
     let mut frame = Frame::default();
     let mut busy = Duration::ZERO;
     for row in estimated {
@@ -437,6 +448,8 @@ struct Estimation<'a> {
     image_width_px: f64,
     image_height_px: f64,
     measurer: Measurer,
+    /// Number and real time of the first frame.
+    first: Option<(u64, f64)>,
     latest_secs: f64,
     frame_count: u64,
     pose_frame_count: u64,
@@ -453,6 +466,7 @@ impl<'a> Estimation<'a> {
             image_width_px: f64::from(info.width),
             image_height_px: f64::from(info.height),
             measurer: Measurer::new(),
+            first: None,
             latest_secs: 0.0,
             frame_count: 0,
             pose_frame_count: 0,
@@ -484,8 +498,8 @@ impl<'a> Estimation<'a> {
                 if self.job.cancellation.is_cancelled() {
                     return Err(Interruption::Stopped);
                 }
-                let poses = self.estimate(backend, &frame)?;
                 let number = (frame.index, frame.time.as_secs() / self.times.factor);
+                let poses = self.estimate(backend, &frame, number.1)?;
                 let ready = self.held.push(number, poses, backend.take_earlier());
                 if !self.hand_on(frame, ready, next) {
                     // Another stage has failed, and its error is the one to report.
@@ -537,6 +551,7 @@ impl<'a> Estimation<'a> {
         &mut self,
         backend: &mut dyn PoseBackend,
         frame: &Frame,
+        time_secs: f64,
     ) -> Result<Vec<PersonPose>, Interruption> {
         let view = frame.view().ok_or_else(|| VideoError::Decode {
             path: self.job.path.into(),
@@ -548,7 +563,7 @@ impl<'a> Estimation<'a> {
             backend.skip();
             return Ok(Vec::new());
         }
-        Ok(backend.estimate(view)?)
+        Ok(backend.estimate(view, MediaTime::from_secs(time_secs))?)
     }
 
     /// Measures everybody in the next frame, whose number and real time come first.
@@ -563,6 +578,7 @@ impl<'a> Estimation<'a> {
             .zip(metrics)
             .map(|(pose, metrics)| PersonRow { pose, metrics })
             .collect();
+        self.first.get_or_insert((frame, time_secs));
         self.frame_count += 1;
         self.pose_frame_count += u64::from(!persons.is_empty());
         let step = self.measurer.clock().last_step();
@@ -588,6 +604,12 @@ impl<'a> Estimation<'a> {
         let metadata = fs::metadata(path).map_err(|e| VideoError::unreadable(path, &e))?;
         let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let file_name = path.file_name().unwrap_or(path.as_os_str());
+        let range = self.job.rows.range;
+        let (first_frame, first_secs) = match self.first {
+            Some(first) if !range.is_whole() => first,
+            _ => (0, 0.0),
+        };
+        let place = |position: MediaPosition| position.to_string();
         Ok(VideoRecord {
             video_id: self.job.video_id.into(),
             sport: self.job.rows.sport.clone(),
@@ -600,7 +622,10 @@ impl<'a> Estimation<'a> {
             codec: info.codec.clone(),
             fps: self.measurer.clock().rate_hz(),
             frame_count: self.frame_count,
-            duration_secs: self.latest_secs + self.last_step_secs,
+            first_frame,
+            range_from: range.from.map(place),
+            range_to: range.to.map(place),
+            duration_secs: self.latest_secs - first_secs + self.last_step_secs,
             pose_frame_count: self.pose_frame_count,
             pose_model: self.job.rows.pose_model.clone(),
             pose_model_sha256: self.job.rows.pose_model_sha256.clone(),
@@ -619,6 +644,7 @@ impl<'a> Estimation<'a> {
             slow_motion_factor: self.times.lake_factor(),
             capture_fps: self.times.capture_fps,
             source_etag: None,
+            provider: Some(self.job.provider.name().into()),
         })
     }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::slow_motion::SlowMotion;
 use crate::lake::ROWS_VERSION;
-use crate::pose::{Pick, TrackerConfig};
+use crate::media_time::MediaRange;
+use crate::pose::{FilterClock, Pick, TrackerConfig};
 
 /// What shapes a video's rows. Its hash decides whether there is anything to do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,6 +38,12 @@ pub struct RowConfig {
     /// Off does not show either.
     #[serde(skip_serializing_if = "SlowMotion::is_off")]
     pub slow_motion: SlowMotion,
+    /// The part of the video that has rows; the whole one does not show.
+    #[serde(skip_serializing_if = "MediaRange::is_whole")]
+    pub range: MediaRange,
+    /// What the smoothing filters go by; the default does not show.
+    #[serde(skip_serializing_if = "is_default")]
+    pub filter_clock: FilterClock,
     /// [`ROWS_VERSION`](crate::lake::ROWS_VERSION): a newer one replaces rows of an older one.
     pub format_version: i32,
 }
@@ -89,6 +96,8 @@ impl RowConfig {
             people_from: (is_several || tracker.pick != Pick::First)
                 .then_some(PeopleFrom::FirstFrame),
             slow_motion: SlowMotion::Off,
+            range: MediaRange::WHOLE,
+            filter_clock: tracker.filter_clock,
             format_version: ROWS_VERSION,
         }
     }
@@ -97,6 +106,14 @@ impl RowConfig {
     pub fn with_slow_motion(self, slow_motion: SlowMotion) -> Self {
         Self {
             slow_motion,
+            ..self
+        }
+    }
+
+    /// Of a part of the video alone.
+    pub fn with_range(self, range: MediaRange) -> Self {
+        Self {
+            range: range.simplified(),
             ..self
         }
     }

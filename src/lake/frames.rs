@@ -29,7 +29,7 @@ const CHUNK_POSES: u64 = 4_096;
 /// One frame of a video, as the lake has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoFrame {
-    /// Number of the frame, from 0, in display order.
+    /// Number of the frame in the file, from 0, in display order.
     pub frame: u64,
     /// From the video's first frame; real time where the video is in slow motion.
     pub time: MediaTime,
@@ -63,12 +63,13 @@ impl Lake {
                 let most_persons = connection.query_row(&most_persons, [], |row| row.get(0))?;
                 Ok((record, snapshot, most_persons))
             })?;
+        let first_frame = video.first_frame;
         Ok(FrameReader {
             lake: self.try_clone()?,
             video,
             snapshot,
             chunk_frames: (CHUNK_POSES / most_persons).max(1),
-            next_frame: 0,
+            next_frame: first_frame,
             chunk: Vec::new().into_iter(),
         })
     }
@@ -93,14 +94,22 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
+    /// The same from a frame on, which counts from 0.
+    #[must_use]
+    pub fn starting_at(mut self, frame: u64) -> Self {
+        self.next_frame = frame.min(self.video.frame_count);
+        self.chunk = Vec::new().into_iter();
+        self
+    }
+
     /// The video whose frames these are.
     pub fn video(&self) -> &VideoRecord {
         &self.video
     }
 
     fn read_chunk(&mut self) -> Result<(), LakeError> {
-        let frames =
-            self.next_frame..(self.next_frame + self.chunk_frames).min(self.video.frame_count);
+        let end = (self.next_frame + self.chunk_frames).min(self.video.frames().end);
+        let frames = self.next_frame..end;
         let condition = format!(
             "video_id = {} AND sport = {} AND frame BETWEEN {} AND {}",
             quoted_text(&self.video.video_id),
@@ -155,10 +164,10 @@ impl Iterator for FrameReader {
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.chunk.len() == 0
-            && self.next_frame < self.video.frame_count
+            && self.next_frame < self.video.frames().end
             && let Err(error) = self.read_chunk()
         {
-            self.next_frame = self.video.frame_count;
+            self.next_frame = self.video.frames().end;
             return Some(Err(error));
         }
         self.chunk.next().map(Ok)

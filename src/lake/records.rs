@@ -1,6 +1,7 @@
 //! What the lake knows of videos: the tables `videos` and `persons`.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use duckdb::Connection;
 
@@ -9,6 +10,7 @@ use super::error::LakeError;
 use super::session::Lake;
 use super::sql::{OwnedRow, newer_column, owned, quoted_text, row};
 use super::time::UtcTime;
+use crate::media_time::MediaRange;
 use crate::metrics::Quality;
 
 /// A row of the `videos` table; its columns' comments are in `schemas/videos.sql`.
@@ -34,9 +36,15 @@ pub struct VideoRecord {
     pub codec: String,
     /// Mean rate by the true timestamps, without pauses; `None` where no time passes.
     pub fps: Option<f64>,
-    /// Frames decoded, with or without a pose.
+    /// Frames with rows, with or without a pose.
     pub frame_count: u64,
-    /// From the first frame to the end of the last.
+    /// Number in the file of the first frame with rows; above 0 for a part of a video.
+    pub first_frame: u64,
+    /// Where the part with rows begins, as `--from` takes it; `None`: with the first frame.
+    pub range_from: Option<String>,
+    /// Where it ends, as `--to` takes it; `None`: with the last frame.
+    pub range_to: Option<String>,
+    /// From the first frame with rows to the end of the last.
     pub duration_secs: f64,
     /// Frames with at least one pose.
     pub pose_frame_count: u64,
@@ -56,6 +64,8 @@ pub struct VideoRecord {
     pub capture_fps: Option<f64>,
     /// What the store that has the video calls this content; `None` for a video on a disk.
     pub source_etag: Option<String>,
+    /// What the pose models ran on; `None` where it was not written down.
+    pub provider: Option<String>,
 }
 
 /// What a row of the `videos` table says of the stored pictures. What is `None` is not known.
@@ -113,6 +123,27 @@ pub struct PersonRecord {
     pub mean_center: [f64; 2],
     /// Width and height of the box around the landmarks, fractions of the picture's.
     pub mean_extent: [f64; 2],
+}
+
+impl VideoRecord {
+    /// Whether only a part of the video has rows.
+    pub fn is_part(&self) -> bool {
+        self.range_from.is_some() || self.range_to.is_some()
+    }
+
+    /// Numbers in the file of the frames with rows.
+    pub fn frames(&self) -> Range<u64> {
+        self.first_frame..self.first_frame + self.frame_count
+    }
+
+    /// What has rows, as it is read out of the file again.
+    pub fn range(&self) -> MediaRange {
+        match self.is_part() {
+            true => MediaRange::of_frames(self.frames()),
+            // More frames than are known are to be noticed.
+            false => MediaRange::WHOLE,
+        }
+    }
 }
 
 impl Lake {
@@ -217,6 +248,9 @@ pub(super) fn video_records(
             codec: row.get("codec")?,
             fps: row.get("fps")?,
             frame_count: row.get("frame_count")?,
+            first_frame: newer_column(row, "first_frame")?.unwrap_or(0),
+            range_from: newer_column(row, "range_from")?,
+            range_to: newer_column(row, "range_to")?,
             duration_secs: row.get("duration_secs")?,
             pose_frame_count: row.get("pose_frame_count")?,
             pose_model: row.get("pose_model")?,
@@ -234,6 +268,7 @@ pub(super) fn video_records(
             slow_motion_factor: newer_column(row, "slow_motion_factor")?,
             capture_fps: newer_column(row, "capture_fps")?,
             source_etag: newer_column(row, "source_etag")?,
+            provider: newer_column(row, "provider")?,
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)
@@ -275,6 +310,10 @@ pub(super) fn video_row(
         slow_motion_factor: video.slow_motion_factor,
         capture_fps: video.capture_fps,
         source_etag: video.source_etag,
+        first_frame: video.first_frame,
+        range_from: video.range_from,
+        range_to: video.range_to,
+        provider: video.provider,
     })
 }
 
@@ -331,6 +370,9 @@ mod tests {
             codec: "h264".into(),
             fps: Some(30.0),
             frame_count: 4,
+            first_frame: 28,
+            range_from: Some("29f".into()),
+            range_to: Some("30".into()),
             duration_secs: 5.0,
             pose_frame_count: 6,
             pose_model: "full".into(),
@@ -348,6 +390,7 @@ mod tests {
             slow_motion_factor: Some(8.0),
             capture_fps: Some(240.0),
             source_etag: Some("27".into()),
+            provider: Some("31".into()),
         };
         let person = PersonRecord {
             person: 12,

@@ -93,6 +93,8 @@ pub struct RunRecord {
     pub peak_memory_bytes: Option<u64>,
     /// What the run was allowed; `None` where there was no limit.
     pub memory_budget_bytes: Option<u64>,
+    /// What the pose models ran on; `None` where none ran.
+    pub provider: Option<String>,
     /// One for each video that failed, or the one that ended the run; empty when all went well.
     pub errors: Vec<RunError>,
 }
@@ -119,6 +121,7 @@ impl RunRecord {
             stages: serde_json::json!({}),
             peak_memory_bytes: None,
             memory_budget_bytes: None,
+            provider: None,
             errors: Vec::new(),
         }
     }
@@ -159,6 +162,7 @@ impl Lake {
                     peak_memory_bytes: run.peak_memory_bytes,
                     memory_budget_bytes: run.memory_budget_bytes,
                     errors: errors,
+                    provider: run.provider,
                 },
             )
         })

@@ -75,6 +75,20 @@ impl Decoder {
         self.position
     }
 
+    /// Forgets all but the first `tokens` tokens; what follows is fed again.
+    pub fn rewind(&mut self, tokens: usize) {
+        if tokens >= self.position {
+            return;
+        }
+        let elements = tokens * self.weights.config.head_dim;
+        for cache in &mut self.layers {
+            for values in cache.keys.iter_mut().chain(&mut cache.values) {
+                values.truncate(elements);
+            }
+        }
+        self.position = tokens;
+    }
+
     /// Goes on with `ids`; the logits that follow the last of them, shape [vocabulary].
     ///
     /// # Errors

@@ -97,6 +97,20 @@ impl LoadedModel {
         })
     }
 
+    /// The same model once more; the weights are shared.
+    ///
+    /// # Errors
+    /// When its tokenizer can no longer be read.
+    pub fn shared(&self) -> Result<Self, LlamaError> {
+        Ok(Self {
+            base: self.base.clone(),
+            tokenizer: self.base.tokenizer()?,
+            weights: Arc::clone(&self.weights),
+            precision: self.precision,
+            end_ids: self.end_ids.clone(),
+        })
+    }
+
     /// Loads an adapter of this model from its folder, as PEFT writes it.
     ///
     /// # Errors

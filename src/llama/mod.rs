@@ -8,6 +8,7 @@ mod adapter;
 mod batch;
 mod candle_model;
 pub mod config;
+pub mod constrained;
 mod decoder;
 mod dropout;
 mod engine;

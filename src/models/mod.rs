@@ -2,6 +2,7 @@
 //! they are kept, whether they are sound.
 
 mod fetch;
+mod tuning;
 
 use std::fs::File;
 use std::io;
@@ -11,8 +12,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::pose::ModelFiles;
+use crate::pose::{ModelFiles, Provider};
 pub use fetch::{Installed, add};
+pub use tuning::{RunTimes, Tuning};
 
 /// The manifest that this posedata was built with.
 const MANIFEST: &str = include_str!("../../models/models.toml");
@@ -276,6 +278,19 @@ impl ModelStore {
         }
     }
 
+    /// The library of ONNX Runtime that a provider is in.
+    ///
+    /// # Errors
+    /// When the manifest lacks it.
+    pub fn runtime_of(&self, provider: Provider) -> Result<PathBuf, ModelsError> {
+        match provider {
+            Provider::OpenVino if std::env::var_os(RUNTIME_VARIABLE).is_none() => {
+                self.path("openvino-runtime")
+            }
+            Provider::Cpu | Provider::OpenVino | Provider::Cuda => self.onnx_runtime(),
+        }
+    }
+
     /// The language models that have names of their own.
     pub fn bases(&self) -> &[NamedBase] {
         &self.manifest.bases
@@ -286,17 +301,42 @@ impl ModelStore {
     /// # Errors
     /// When nothing has that name, or it is no landmark model.
     pub fn pose_files(&self, landmarker: &str) -> Result<ModelFiles, ModelsError> {
+        self.pose_files_for(landmarker, Provider::Cpu)
+    }
+
+    /// The same for a provider, which may need a runtime of its own.
+    ///
+    /// # Errors
+    /// As [`Self::pose_files`].
+    pub fn pose_files_for(
+        &self,
+        landmarker: &str,
+        provider: Provider,
+    ) -> Result<ModelFiles, ModelsError> {
         let onnx = |name: &str, role: Role| {
             let onnx = self.asset(name)?.onnx.as_ref().filter(|o| o.role == role);
             onnx.map(|onnx| self.folder.join(&onnx.file))
                 .ok_or_else(|| ModelsError::Unknown { name: name.into() })
         };
         Ok(ModelFiles {
-            runtime: self.onnx_runtime()?,
+            runtime: self.runtime_of(provider)?,
+            provider,
             detector: onnx("detector", Role::Detector)?,
             landmarker: onnx(landmarker, Role::Landmarker)?,
             landmarker_name: landmarker.into(),
         })
+    }
+
+    /// Names of the landmark models that are installed.
+    pub fn installed_landmarkers(&self) -> Vec<&str> {
+        let assets = self.manifest.assets.iter();
+        assets
+            .filter(|asset| {
+                let onnx = asset.onnx.as_ref().filter(|o| o.role == Role::Landmarker);
+                onnx.is_some_and(|onnx| self.folder.join(&onnx.file).is_file())
+            })
+            .map(|asset| asset.name.as_str())
+            .collect()
     }
 
     /// The names of what pose estimation with a landmark model and the lake need, but is not there.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::held_back::EarlierPose;
 use super::person_pose::PersonPose;
+use super::provider::Provider;
 use crate::image::BgrView;
+use crate::media_time::MediaTime;
 
 /// Where the time of pose estimation went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,11 +36,16 @@ pub trait PoseBackend: Send {
     /// Forgets everything about the video before.
     fn start_video(&mut self);
 
-    /// The people in the video's next frame, ordered by their number.
+    /// The people in the video's next frame, ordered by their number. `time` is when the picture was
+    /// taken.
     ///
     /// # Errors
     /// When a model cannot be run.
-    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError>;
+    fn estimate(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError>;
 
     /// Passes the video's next frame over, in which nobody can be measured.
     fn skip(&mut self) {}
@@ -86,6 +93,17 @@ pub enum PoseError {
         name: String,
         /// Where it was looked for.
         path: PathBuf,
+        /// What the runtime or the system says.
+        reason: String,
+    },
+    /// What was asked to run the models is not there, or refuses to.
+    #[error(
+        "the provider {provider} cannot be used ({reason}); {}, or give --provider cpu",
+        .provider.remedy()
+    )]
+    Provider {
+        /// What was asked for.
+        provider: Provider,
         /// What the runtime or the system says.
         reason: String,
     },

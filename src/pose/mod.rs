@@ -20,6 +20,7 @@ mod model_files;
 #[cfg(feature = "video")]
 mod people;
 mod person_pose;
+mod provider;
 #[cfg(feature = "video")]
 pub mod roi;
 #[cfg(feature = "video")]
@@ -30,10 +31,13 @@ pub mod smoothing;
 mod stages;
 pub mod tflite;
 #[cfg(feature = "video")]
+mod timing;
+#[cfg(feature = "video")]
 mod tracker;
 
 pub use model_files::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS, ModelFiles};
 pub use person_pose::{ImageLandmark, PersonPose};
+pub use provider::Provider;
 
 #[cfg(feature = "video")]
 pub use {
@@ -41,7 +45,8 @@ pub use {
     held_back::{EarlierPose, HeldBack},
     landmarker::LANDMARK_INPUT_SIDE,
     people::{LOOKAHEAD_FRAMES, MultiPersonTracker},
-    session::{DetectorModel, LandmarkModel, PoseModels, load_runtime},
-    smoothing::Smoothing,
+    session::{DetectorModel, LandmarkModel, PoseModels, load_provider, load_runtime},
+    smoothing::{FilterClock, Smoothing},
+    timing::landmark_run_time,
     tracker::{DEFAULT_DETECT_EVERY, Pick, PoseTracker, TrackerConfig, Tracking},
 };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::provider::Provider;
 use super::tflite::Output;
 
 /// What is kept of the detector's TFLite outputs.
@@ -47,4 +48,6 @@ pub struct ModelFiles {
     pub landmarker: PathBuf,
     /// The landmark model's name in `models/models.toml`.
     pub landmarker_name: String,
+    /// What runs both models.
+    pub provider: Provider,
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider};
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
 use super::PoseError;
@@ -15,6 +16,7 @@ use super::landmarker::{
     HEATMAP_SIDE, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
 };
 use super::model_files::ModelFiles;
+use super::provider::Provider;
 
 /// Name of the converted models' input.
 const INPUT: &str = "image";
@@ -44,6 +46,30 @@ pub fn load_runtime(library: &Path) -> Result<&'static Environment, PoseError> {
         .build()
         .map_err(|e| error(e.to_string()))?;
     Ok(ENVIRONMENT.get_or_init(|| environment))
+}
+
+/// Loads the runtime of these models, which has to know their provider.
+///
+/// # Errors
+/// As [`load_runtime`], and [`PoseError::Provider`] when the provider's library is not there, or another
+/// one that lacks the provider is loaded already.
+pub fn load_provider(files: &ModelFiles) -> Result<&'static Environment, PoseError> {
+    let provider = files.provider;
+    let error = |reason: String| PoseError::Provider { provider, reason };
+    if provider != Provider::Cpu && !files.runtime.is_file() {
+        let path = files.runtime.display();
+        return Err(error(format!("its library is not there: {path}")));
+    }
+    let environment = load_runtime(&files.runtime)?;
+    let is_available = match provider {
+        Provider::Cpu => return Ok(environment),
+        Provider::OpenVino => ep::OpenVINO::is_available(),
+        Provider::Cuda => ep::CUDA::is_available(),
+    };
+    match is_available.map_err(|e| error(e.to_string()))? {
+        true => Ok(environment),
+        false => Err(error("this ONNX Runtime was built without it".into())),
+    }
 }
 
 /// The person detector, ready to run.
@@ -76,9 +102,10 @@ impl LandmarkModel {
     /// # Errors
     /// When the runtime or the model is missing or unusable.
     pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
-        let environment = load_runtime(&files.runtime)?;
+        let environment = load_provider(files)?;
         let (path, name) = (&files.landmarker, &files.landmarker_name);
-        Ok(Self(session(environment, path, name, intra_op_threads)?))
+        let hardware = (files.provider, intra_op_threads);
+        Ok(Self(session(environment, path, name, hardware)?))
     }
 
     /// Runs on a [3, 256, 256] tensor in 0..1 and hands the outputs to `read`.
@@ -116,10 +143,11 @@ impl PoseModels {
     /// # Errors
     /// When the runtime or a model is missing or unusable.
     pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
-        let environment = load_runtime(&files.runtime)?;
+        let environment = load_provider(files)?;
         std::thread::scope(|scope| {
+            let hardware = (files.provider, intra_op_threads);
             let detector =
-                scope.spawn(|| session(environment, &files.detector, "detector", intra_op_threads));
+                scope.spawn(move || session(environment, &files.detector, "detector", hardware));
             let landmarker = LandmarkModel::load(files, intra_op_threads)?;
             let detector = match detector.join() {
                 Ok(session) => DetectorModel(session?),
@@ -137,7 +165,7 @@ fn session(
     environment: &Environment,
     path: &Path,
     name: &str,
-    intra_op_threads: usize,
+    (provider, intra_op_threads): (Provider, usize),
 ) -> Result<Session, PoseError> {
     if !path.is_file() {
         return Err(PoseError::MissingModel {
@@ -150,8 +178,9 @@ fn session(
         path: path.into(),
         reason: e.to_string(),
     };
-    Session::builder(environment)
-        .map_err(|e| error(&e))?
+    let builder = Session::builder(environment).map_err(|e| error(&e))?;
+    let builder = with_provider(builder, provider, intra_op_threads)?;
+    builder
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(|e| error(&e))?
         .with_intra_threads(intra_op_threads)
@@ -161,6 +190,30 @@ fn session(
         .map_err(|e| error(&e))?
         .commit_from_file(path)
         .map_err(|e| error(&e))
+}
+
+/// Lets the provider have the models.
+fn with_provider(
+    builder: SessionBuilder,
+    provider: Provider,
+    threads: usize,
+) -> Result<SessionBuilder, PoseError> {
+    let registration = match provider {
+        Provider::Cpu => return Ok(builder),
+        Provider::OpenVino => ep::OpenVINO::default()
+            .with_device_type("CPU")
+            // Where the processor computes with 16 bits, OpenVINO would.
+            .with_precision("FP32")
+            .with_num_threads(threads)
+            .build(),
+        // TF32 rounds to 10 bits.
+        Provider::Cuda => ep::CUDA::default().with_tf32(false).build(),
+    };
+    let registered = builder.with_execution_providers([registration.error_on_failure()]);
+    registered.map_err(|e| PoseError::Provider {
+        provider,
+        reason: e.to_string(),
+    })
 }
 
 fn run<'s>(

@@ -7,16 +7,11 @@ use super::detector::Detection;
 use super::landmarker::RawPose;
 use super::roi::{ImageSize, Roi};
 use super::session::PoseModels;
-use super::smoothing::{Smoother, Smoothing};
+use super::smoothing::{FilterClock, Smoother, Smoothing};
 use super::stages::{DetectorStage, LandmarkStage};
 use super::{ImageLandmark, PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::image::BgrView;
-
-/// Time between two frames as the smoothing filters see it, whatever the video's rate.
-///
-/// MediaPipe's Python package numbers its frames so; landmarks that are to agree with it must be
-/// filtered by the same clock.
-pub(super) const FILTER_STEP_SECS: f64 = 0.033_333;
+use crate::media_time::MediaTime;
 
 /// Whether a frame's region may come from the frame before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +49,8 @@ pub struct TrackerConfig {
     pub min_tracking_confidence: f64,
     /// Does not touch the regions: where people are looked for next is always smoothed.
     pub smoothing: Smoothing,
+    /// What smoothing goes by.
+    pub filter_clock: FilterClock,
     /// A video, or pictures that have nothing to do with one another.
     pub tracking: Tracking,
     /// People that are followed at once at most.
@@ -76,6 +73,7 @@ impl Default for TrackerConfig {
             min_detection_confidence: 0.5,
             min_tracking_confidence: 0.5,
             smoothing: Smoothing::On,
+            filter_clock: FilterClock::MediaPipe,
             tracking: Tracking::Video,
             max_persons: NonZeroU16::MIN,
             pick: Pick::First,
@@ -103,7 +101,7 @@ impl Default for TrackerConfig {
 /// let mut people = Vec::new();
 /// while people.is_empty() && video.read(&mut frame)? {
 ///     let picture = frame.view().expect("a frame that was read");
-///     people = tracker.estimate(picture)?;
+///     people = tracker.estimate(picture, frame.time)?;
 /// }
 /// let left_hip = people[0].landmarks[Landmark::LeftHip as usize];
 /// assert!((0.0..1.0).contains(&left_hip.x) && left_hip.visibility > 0.9);
@@ -146,7 +144,11 @@ impl PoseTracker {
         )
     }
 
-    fn next_pose(&mut self, frame: BgrView<'_>) -> Result<Option<PersonPose>, PoseError> {
+    fn next_pose(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Option<PersonPose>, PoseError> {
         let tracked = match self.config.tracking {
             Tracking::Video => self.next_roi.take(),
             Tracking::Static => None,
@@ -162,7 +164,7 @@ impl PoseTracker {
             return Ok(None);
         };
         let started = Instant::now();
-        let time_secs = self.frame_count as f64 * FILTER_STEP_SECS;
+        let time_secs = self.config.filter_clock.secs(self.frame_count, time);
         let pose = self.smoother.apply(&raw, time_secs);
         let [center, scale] = pose.alignment.map(|point| [point.x_px, point.y_px]);
         self.next_roi = Some(Roi::from_alignment_points(center, scale)).filter(Roi::is_usable);
@@ -180,9 +182,13 @@ impl PoseBackend for PoseTracker {
         self.frame_count = 0;
     }
 
-    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+    fn estimate(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError> {
         self.frame_count += 1;
-        let pose = self.next_pose(frame)?;
+        let pose = self.next_pose(frame, time)?;
         if pose.is_none() {
             self.next_roi = None;
             self.smoother.lost();
@@ -197,10 +203,11 @@ impl PoseBackend for PoseTracker {
 
 /// MediaPipe does not smooth the landmarks of unrelated pictures.
 pub(super) fn smoother(config: &TrackerConfig) -> Smoother {
-    Smoother::new(match config.tracking {
+    let smoothing = match config.tracking {
         Tracking::Video => config.smoothing,
         Tracking::Static => Smoothing::Off,
-    })
+    };
+    Smoother::new(smoothing, config.filter_clock)
 }
 
 pub(super) fn person_pose(

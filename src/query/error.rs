@@ -49,7 +49,7 @@ pub enum QueryError {
         /// As it was given.
         value: String,
         /// What it should be, in words.
-        expected: &'static str,
+        expected: String,
     },
     /// A value that the format cannot hold, and the cast that helps.
     #[error("{0}")]

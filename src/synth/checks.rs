@@ -157,11 +157,11 @@ impl Checker {
             valid: Vec::new(),
             valid_names: Vec::new(),
         };
-        for video in videos.iter().filter(|video| video.split == Split::Valid) {
+        for video in videos.iter().filter(|video| video.split != Split::Train) {
             checker.know_video(&video.video_id, &video.file_name);
         }
         for example in examples {
-            if example.split == Split::Valid {
+            if example.split != Split::Train {
                 checker.know_video(&example.lineage.video_id, "");
             }
             checker.know(example, &example.question, &example.answer);
@@ -200,7 +200,7 @@ impl Checker {
         let shingles = word_shingles(&format!("{question} {answer}"));
         match example.split {
             Split::Train => self.train.insert(&shingles),
-            Split::Valid => self.valid.push(sorted(&shingles)),
+            Split::Valid | Split::Test => self.valid.push(sorted(&shingles)),
         }
     }
 
@@ -223,7 +223,7 @@ impl Checker {
         if let Some(split) = same_question.or_else(|| self.texts.get(&plain(&text))) {
             return Err(match split {
                 Split::Train => Rejection::new(Reason::Duplicate, "the dataset has this already"),
-                Split::Valid => {
+                Split::Valid | Split::Test => {
                     Rejection::new(Reason::Contamination, "this is kept for validation")
                 }
             });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::TrainError;
-use crate::dataset::{ChatRecord, DATASET_FILE, Dataset, Split, read_jsonl};
+use crate::dataset::{ChatRecord, DATASET_FILE, Dataset, DatasetKind, Split, read_jsonl};
 use crate::language::{ChatTokenizer, EncodedChat};
 use crate::llama::Batch;
 
@@ -56,6 +56,8 @@ pub enum DataSource {
         folder: PathBuf,
         /// As the dataset's manifest has it.
         name: String,
+        /// What its examples are.
+        kind: DatasetKind,
         /// The lake's snapshot that the dataset was built from.
         lake_snapshot: u64,
         /// Of all examples, so that another dataset of that name is told apart.
@@ -159,6 +161,7 @@ fn of_dataset(folder: &Path) -> Result<Chats, crate::dataset::DatasetError> {
         source: DataSource::Dataset {
             folder: folder.into(),
             name: dataset.manifest.name.clone(),
+            kind: dataset.manifest.kind,
             lake_snapshot: dataset.manifest.lake_snapshot,
             content_blake3: dataset.content_blake3(),
         },

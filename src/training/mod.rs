@@ -108,6 +108,11 @@ impl Plan {
         &self.name
     }
 
+    /// Where the examples are from.
+    pub fn source(&self) -> &DataSource {
+        &self.source
+    }
+
     /// Ids of the examples that are longer than `max_tokens` allows, and left out.
     pub fn left_out(&self) -> &[String] {
         &self.data.too_long

@@ -31,6 +31,12 @@ impl From<opencv::Error> for DrawError {
     }
 }
 
+impl From<image::ImageError> for DrawError {
+    fn from(error: image::ImageError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// A frame that is drawn on. What lies outside the picture is cut off.
 pub struct Canvas<'a> {
     picture: &'a mut Mat,

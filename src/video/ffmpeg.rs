@@ -14,6 +14,8 @@ use ffmpeg_the_third::codec::{Context, decoder::Opened, threading};
 use ffmpeg_the_third::packet::{Mut, Ref};
 use ffmpeg_the_third::{Dictionary, Error, Packet, ffi, format};
 
+use super::VideoError;
+use super::entry::StoredTime;
 use super::track::Track;
 use crate::sync::Cancellation;
 
@@ -42,9 +44,19 @@ const MAX_ERRORS_IN_A_ROW: u32 = 4096;
 
 /// Keeps FFmpeg from writing to the terminal; errors reach users through
 /// [`VideoError`](super::VideoError).
-pub fn silence_logs() {
+fn silence_logs() {
     // SAFETY: sets a number that FFmpeg reads and writes atomically enough for a log level.
     unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
+}
+
+/// Loads FFmpeg's libraries where they are not loaded at the program's start.
+///
+/// # Errors
+/// When one of them is missing.
+pub fn load_libraries() -> Result<(), VideoError> {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    super::libraries::load().map_err(|reason| VideoError::MissingLibrary { reason })?;
+    Ok(())
 }
 
 /// An open file.
@@ -308,6 +320,41 @@ impl Demuxer {
                 Err(error) if is_again(error) => {}
                 Err(_) => return None,
             }
+        }
+    }
+
+    /// The pictures of a track as they lie in the file; nothing is decoded.
+    pub fn stored_times(mut self, track: usize) -> impl Iterator<Item = StoredTime> {
+        self.read_only(track);
+        std::iter::from_fn(move || {
+            let packet = self.next_packet(track)?;
+            // SAFETY: reads a number of a packet that is alive.
+            let flags = unsafe { (*packet.as_ptr()).flags };
+            Some(StoredTime {
+                ticks: packet.pts(),
+                decoding_ticks: packet.dts(),
+                is_key: flags & ffi::AV_PKT_FLAG_KEY != 0,
+                is_hidden: flags & ffi::AV_PKT_FLAG_DISCARD != 0,
+            })
+        })
+    }
+
+    /// Goes to the last picture before `ticks` of a track with which decoding can begin, as far as
+    /// the container knows.
+    pub fn seek(&mut self, track: usize, ticks: i64) -> Result<(), Error> {
+        let track = c_int::try_from(track).map_err(|_| Error::InvalidData)?;
+        // SAFETY: the input is open, and the track is one of its.
+        let sought = unsafe {
+            ffi::av_seek_frame(
+                self.input.as_mut_ptr(),
+                track,
+                ticks,
+                ffi::AVSEEK_FLAG_BACKWARD,
+            )
+        };
+        match sought {
+            0.. => Ok(()),
+            error => Err(Error::from(error)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
 //! FFmpeg and OpenCV are known to this module alone; it knows nothing of poses. FFmpeg demuxes,
-//! decodes and converts (`ffmpeg`, `converter`, `tone`), OpenCV turns, draws and encodes stills.
+//! decodes and converts (`ffmpeg`, `converter`, `tone`), OpenCV turns and draws.
 
 mod canvas;
 mod capture_rate;
@@ -9,13 +9,18 @@ mod clip;
 mod container;
 mod converter;
 mod encoder;
+mod entry;
 mod extent;
 mod ffmpeg;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod libraries;
 mod mp4;
 mod orientation;
 mod placement;
+mod proxy;
 mod reader;
 mod sheet;
+mod still;
 mod timestamps;
 mod tone;
 mod track;
@@ -24,22 +29,24 @@ pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use capture_rate::{CaptureTags, capture_tags};
 pub use clip::{ClipError, cut_clip};
 pub use container::{Container, Content, sniff};
-pub use encoder::{EncodeError, VideoEncoder};
+pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
+pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file};
-pub use sheet::{ContactSheet, ImageFormat};
+pub use sheet::ContactSheet;
+pub use still::ImageFormat;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use crate::media_time::MediaTime;
+pub use crate::media_time::{MediaPosition, MediaRange, MediaTime};
 
-/// Keeps FFmpeg and OpenCV from writing to the terminal; errors reach users through [`VideoError`].
+/// Keeps OpenCV from writing to the terminal; errors reach users through [`VideoError`]. FFmpeg is told
+/// where a video is opened.
 ///
 /// # Safety
 /// Changes environment variables, so no other thread may run yet.
 pub unsafe fn silence_decoder_logs() {
-    ffmpeg::silence_logs();
     const OPENCV_LEVEL: &str = "OPENCV_LOG_LEVEL";
     if std::env::var_os(OPENCV_LEVEL).is_none() {
         // SAFETY: the caller promises that no other thread runs.
@@ -144,6 +151,39 @@ pub enum VideoError {
         /// The file that was given.
         path: PathBuf,
         /// What FFmpeg or OpenCV says.
+        reason: String,
+    },
+    /// A part was asked for that begins behind the video's end.
+    #[error(
+        "--from {from} is behind the end: the last frame is {last_frame}f, at {last_secs:.3} s; give an earlier one, or leave the video out: {path}"
+    )]
+    StartsBehindEnd {
+        /// The file that was given.
+        path: PathBuf,
+        /// Where the part was to begin.
+        from: MediaPosition,
+        /// Number of the video's last frame, from 0.
+        last_frame: u64,
+        /// Its time since the first.
+        last_secs: f64,
+    },
+    /// No frame is in the part that was asked for.
+    #[error(
+        "no frame is at or behind --from {} and before --to {to}; give a later --to: {path}",
+        .from.map_or("0".into(), |from| from.to_string())
+    )]
+    EmptyPart {
+        /// The file that was given.
+        path: PathBuf,
+        /// Where the part was to begin; `None` for the first frame.
+        from: Option<MediaPosition>,
+        /// Where it was to end.
+        to: MediaPosition,
+    },
+    /// FFmpeg is not there.
+    #[error("{reason}")]
+    MissingLibrary {
+        /// Which library, why, and what helps.
         reason: String,
     },
     /// The work was called off.

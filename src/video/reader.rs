@@ -8,14 +8,16 @@ use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::container::{Container, Content, sniff};
 use super::converter::Converter;
+use super::entry::{Entry, entry};
 use super::extent::{Extent, extent, lacks_index};
 use super::ffmpeg::{
     Colors, Decoder, Demuxer, MAX_DECODER_THREADS, Picture, PictureFacts, TrackTimes,
+    load_libraries,
 };
 use super::orientation::Orientation;
 use super::placement::{Placement, StoredPicture};
 use super::timestamps::{FrameClock, FrameGrid, is_coarse};
-use super::{MediaTime, VideoError, tone, track};
+use super::{MediaPosition, MediaRange, MediaTime, VideoError, tone, track};
 use crate::image::BgrView;
 use crate::resources::cores;
 use crate::sync::Cancellation;
@@ -24,6 +26,14 @@ use crate::sync::Cancellation;
 const ASSUMED_RATE_HZ: f64 = 30.0;
 /// A container's end may be later than that of its last frame by so much before frames are missed.
 const TOLERATED_END_SECS: f64 = 0.5;
+/// Frames that are so near ahead are reached by decoding on.
+const NEAR_FRAMES: u64 = 8;
+/// Decoding begins with the last picture before a frame that can be decoded by itself. Containers
+/// find it by the order of decoding, in which it may come before the frame and be shown after it:
+/// then the search begins that much earlier.
+const SEEK_BACK_SECS: [f64; 3] = [0.0, 1.0, 10.0];
+/// Times that are nearer to each other than this tell no frames apart.
+const SHORTEST_STEP_SECS: f64 = 1e-4;
 /// Changes of size that are listed one by one.
 const MAX_LISTED_CHANGES: usize = 1000;
 
@@ -128,18 +138,29 @@ pub struct VideoReader {
     first: StoredPicture,
     has_no_clock: bool,
     grid: Option<FrameGrid>,
+    /// Of the whole video.
+    frames_expected: Option<u64>,
+    /// The part that is read.
+    range: MediaRange,
+    /// Whether a frame of it was read.
+    has_begun: bool,
     /// Decoding starts with the first frame that is asked for: a video that waits for its turn
     /// holds no pictures.
     running: Option<Running>,
     is_at_end: bool,
+    /// Frames of the video up to here; those that are before the part are among them.
     frames_read: u64,
     last_time: MediaTime,
+    /// The picture of the next frame is decoded already.
+    is_ahead: bool,
     summary: ReadSummary,
 }
 
 /// A video that is being decoded.
 struct Running {
     decoder: Decoder,
+    /// Where decoding began, until the first picture has come.
+    entry: Option<Entry>,
     picture: Picture,
     converter: Converter,
     clock: FrameClock,
@@ -163,6 +184,7 @@ impl VideoReader {
     /// # Errors
     /// As [`Self::open`], and [`VideoError::Stopped`] when it is cancelled.
     pub fn open_unless(path: &Path, cancellation: &Cancellation) -> Result<Self, VideoError> {
+        load_libraries()?;
         let opened = Self::open_file(path, cancellation);
         // Whatever went wrong then: the file seemed to end.
         match cancellation.is_cancelled() {
@@ -235,6 +257,7 @@ impl VideoReader {
             grid(path, container, track, &times, cancellation)
         };
         let (width, height) = first.displayed_size();
+        let frames_expected = frame_count_hint(path, &times, nominal_fps);
         let info = VideoInfo {
             width,
             height,
@@ -246,7 +269,7 @@ impl VideoReader {
             colors: facts.colors,
             is_tone_mapped: tone::is_high_dynamic_range(facts.colors),
             nominal_fps,
-            frame_count_hint: frame_count_hint(path, &times, nominal_fps),
+            frame_count_hint: frames_expected,
             warnings,
         };
         Ok(Self {
@@ -258,12 +281,35 @@ impl VideoReader {
             first,
             has_no_clock,
             grid,
+            frames_expected,
+            range: MediaRange::WHOLE,
+            has_begun: false,
             running: None,
             is_at_end: false,
             frames_read: 0,
             last_time: MediaTime::default(),
+            is_ahead: false,
             summary: ReadSummary::default(),
         })
+    }
+
+    /// The same, to read only a part of the video. Frames keep the numbers and times that they have in
+    /// the whole video.
+    pub fn with_range(mut self, range: MediaRange) -> Self {
+        self.range = range.simplified();
+        let frames = self.frames_expected;
+        self.info.frame_count_hint = frames.and_then(|frames| self.frames_in_range(frames));
+        self
+    }
+
+    fn frames_in_range(&self, frames: u64) -> Option<u64> {
+        let number = |position: MediaPosition| match position {
+            MediaPosition::Frame(frame) => Some(frame),
+            MediaPosition::Secs(secs) => Some((secs * self.info.nominal_fps?).round() as u64),
+        };
+        let from = self.range.from.map_or(Some(0), number)?;
+        let to = self.range.to.map_or(Some(frames), number)?;
+        Some(to.min(frames).saturating_sub(from))
     }
 
     /// What the container and the first picture say; what reading finds out is in the summary.
@@ -293,18 +339,62 @@ impl VideoReader {
     }
 
     fn read_next(&mut self, frame: &mut Frame) -> Result<bool, VideoError> {
+        while let Some(facts) = self.decode_next()? {
+            let (index, time) = (self.frames_read - 1, self.last_time);
+            let is_in_part = |from: MediaPosition| from.is_reached(index, time);
+            if !self.has_begun && !self.range.from.is_none_or(is_in_part) {
+                continue;
+            }
+            if self.range.to.is_some_and(|to| to.is_reached(index, time)) {
+                // The frame belongs to what comes behind the part.
+                self.frames_read = index;
+                self.finish_part()?;
+                return Ok(false);
+            }
+            self.has_begun = true;
+            self.convert(&facts, frame)?;
+            frame.index = index;
+            frame.time = time;
+            frame.is_corrupt = facts.is_damaged;
+            self.summary.corrupt_frames += u64::from(facts.is_damaged);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Decodes the next picture, and tells its number and time; `None` at the end of the video or of
+    /// the part.
+    fn decode_next(&mut self) -> Result<Option<PictureFacts>, VideoError> {
+        if let Some(MediaPosition::Frame(to)) = self.range.to
+            && self.frames_read >= to
+        {
+            self.finish_part()?;
+            return Ok(None);
+        }
         if self.running.is_none() {
-            self.running = Some(self.start()?);
+            let entry = self.entry();
+            self.running = Some(self.start(entry)?);
         }
         let Some(running) = &mut self.running else {
-            return Ok(false);
+            return Ok(None);
         };
-        if !running.decoder.next(&mut running.picture) {
+        let is_ahead = std::mem::take(&mut self.is_ahead);
+        if !is_ahead && !running.decoder.next(&mut running.picture) {
             self.is_at_end = true;
             self.finish()?;
-            return Ok(false);
+            return Ok(None);
         }
         let facts = running.decoder.facts(&running.picture);
+        if let Some(entry) = running.entry.take() {
+            match facts.ticks.and_then(|ticks| entry.first_number(ticks)) {
+                Some(number) => self.frames_read = number,
+                // The decoder gives something else than the container promises.
+                None => {
+                    self.running = Some(self.start(None)?);
+                    return self.decode_next();
+                }
+            }
+        }
         let stored = stored_picture(&facts);
         if stored != running.last {
             running.last = stored;
@@ -319,37 +409,189 @@ impl VideoReader {
                 });
             }
         }
-        running
-            .converter
-            .convert(
-                &running.picture,
-                &facts,
-                &running.placement,
-                &mut frame.picture,
-            )
-            .map_err(|reason| VideoError::Decode {
-                path: self.path.clone(),
-                reason,
-            })?;
-        frame.index = self.frames_read;
         let secs = running.clock.time_secs(self.frames_read, facts.ticks);
-        frame.time = MediaTime::from_secs(secs);
-        frame.is_corrupt = facts.is_damaged;
-        self.summary.corrupt_frames += u64::from(facts.is_damaged);
-        self.last_time = frame.time;
+        self.last_time = MediaTime::from_secs(secs);
+        self.frames_read += 1;
+        Ok(Some(facts))
+    }
+
+    fn convert(&mut self, facts: &PictureFacts, frame: &mut Frame) -> Result<(), VideoError> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        let converted = running.converter.convert(
+            &running.picture,
+            facts,
+            &running.placement,
+            &mut frame.picture,
+        );
+        converted.map_err(|reason| VideoError::Decode {
+            path: self.path.clone(),
+            reason,
+        })
+    }
+
+    /// Where decoding may begin, if not with the first picture. Only containers with an index and a
+    /// time for every picture are entered.
+    fn entry(&self) -> Option<Entry> {
+        let from = self.range.from?;
+        let has_index = matches!(
+            self.container,
+            Some(Container::IsoMedia | Container::Matroska)
+        );
+        if !has_index || self.has_no_clock {
+            return None;
+        }
+        let demuxer = open_demuxer(&self.path, self.container, &self.cancellation).ok()?;
+        let times = demuxer.times(self.track);
+        let pictures = demuxer.stored_times(self.track);
+        entry(pictures, from, times.start_ticks?, times.tick_secs)
+    }
+
+    /// The number of the frame that is read next.
+    pub fn next_frame(&self) -> u64 {
+        self.frames_read
+    }
+
+    /// Goes to a frame, so that it is read next. `times` are those of all frames, as reading the
+    /// video from its start gives them.
+    ///
+    /// Where the container can tell, decoding begins near the frame, and the frame is known by its
+    /// time; otherwise everything before it is decoded. `false` where the video ends before.
+    ///
+    /// # Errors
+    /// When the video cannot be read as far as that, or it is cancelled.
+    pub fn go_to(&mut self, frame: u64, times: &[MediaTime]) -> Result<bool, VideoError> {
+        let is_near = (self.frames_read..=self.frames_read + NEAR_FRAMES).contains(&frame);
+        if !is_near || self.is_at_end {
+            let earlier = self.seekable(frame, times);
+            let found = earlier.is_some_and(|clearance_secs| {
+                SEEK_BACK_SECS.iter().any(|back_secs| {
+                    self.seek(frame, times, *back_secs, clearance_secs)
+                        .is_some()
+                })
+            });
+            if !found && (self.is_at_end || frame < self.frames_read) {
+                self.rewind()?;
+            }
+        }
+        while self.frames_read < frame {
+            if !self.skip()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Begins anew with the first frame.
+    fn rewind(&mut self) -> Result<(), VideoError> {
+        self.running = Some(self.start(None)?);
+        self.begin_at(0, false);
+        Ok(())
+    }
+
+    fn begin_at(&mut self, frame: u64, is_ahead: bool) {
+        self.is_ahead = is_ahead;
+        self.is_at_end = false;
+        self.frames_read = frame;
+        self.last_time = MediaTime::default();
+        self.summary = ReadSummary::default();
+    }
+
+    /// Half the shortest step between frames, within which a time tells its frame; `None` where
+    /// times do not tell frames, or the container's places of pictures cannot be trusted.
+    fn seekable(&self, frame: u64, times: &[MediaTime]) -> Option<f64> {
+        let has_index = matches!(
+            self.container,
+            Some(Container::IsoMedia | Container::Matroska)
+        );
+        if !has_index || self.has_no_clock || usize::try_from(frame).ok()? >= times.len() {
+            return None;
+        }
+        let steps = times
+            .windows(2)
+            .map(|pair| pair[1].as_secs() - pair[0].as_secs());
+        let shortest_secs = steps.fold(f64::INFINITY, f64::min);
+        (shortest_secs > 2.0 * SHORTEST_STEP_SECS).then_some(shortest_secs / 2.0)
+    }
+
+    /// Begins to decode somewhat before a frame; `None` where the first picture that comes is
+    /// behind it, or is none of the frames.
+    fn seek(
+        &mut self,
+        frame: u64,
+        times: &[MediaTime],
+        back_secs: f64,
+        clearance_secs: f64,
+    ) -> Option<()> {
+        let mut running = self.start(None).ok()?;
+        let tick_secs = running.times.tick_secs;
+        // A clock that rounds to its ticks must not round a time to that of another frame.
+        let start_ticks = running
+            .times
+            .start_ticks
+            .filter(|_| clearance_secs > tick_secs)?;
+        let wanted_secs = (times.get(usize::try_from(frame).ok()?)?.as_secs() - back_secs).max(0.0);
+        let ticks = start_ticks + (wanted_secs / tick_secs).round() as i64;
+        running.decoder.demuxer().seek(self.track, ticks).ok()?;
+        if !running.decoder.next(&mut running.picture) {
+            return None;
+        }
+        let facts = running.decoder.facts(&running.picture);
+        let secs = (facts.ticks? - start_ticks) as f64 * tick_secs;
+        let after = times.partition_point(|time| time.as_secs() < secs - clearance_secs);
+        let is_that = (times.get(after)?.as_secs() - secs).abs() < clearance_secs;
+        let first = after as u64;
+        if !is_that || first > frame || facts.is_damaged {
+            return None;
+        }
+        self.running = Some(running);
+        self.begin_at(first, true);
+        Some(())
+    }
+
+    /// Decodes the next frame and leaves it.
+    fn skip(&mut self) -> Result<bool, VideoError> {
+        if self.running.is_none() {
+            self.running = Some(self.start(None)?);
+        }
+        let Some(running) = &mut self.running else {
+            return Ok(false);
+        };
+        let is_ahead = std::mem::take(&mut self.is_ahead);
+        let is_there = is_ahead || running.decoder.next(&mut running.picture);
+        if self.cancellation.is_cancelled() {
+            return Err(VideoError::Stopped);
+        }
+        if !is_there {
+            self.is_at_end = true;
+            return Ok(false);
+        }
+        // The clock of streams that may be joined follows every picture.
+        let facts = running.decoder.facts(&running.picture);
+        running.clock.time_secs(self.frames_read, facts.ticks);
         self.frames_read += 1;
         Ok(true)
     }
 
-    fn start(&self) -> Result<Running, VideoError> {
+    fn start(&self, entry: Option<Entry>) -> Result<Running, VideoError> {
         let failed = |e: ffmpeg_the_third::Error| VideoError::Decode {
             path: self.path.clone(),
             reason: e.to_string(),
         };
         let threads = cores().min(MAX_DECODER_THREADS);
-        let demuxer =
-            open_demuxer(&self.path, self.container, &self.cancellation).map_err(failed)?;
+        let open = || open_demuxer(&self.path, self.container, &self.cancellation);
+        let mut demuxer = open().map_err(failed)?;
         let times = demuxer.times(self.track);
+        let entry = match entry {
+            Some(entry) if demuxer.seek(self.track, entry.decoding_ticks).is_ok() => Some(entry),
+            Some(_) => {
+                // Whatever was tried, it begins with the first picture.
+                demuxer = open().map_err(failed)?;
+                None
+            }
+            None => None,
+        };
         let decoder = Decoder::start(demuxer, self.track, threads).map_err(failed)?;
         // Without times, frames follow each other at the stream's rate.
         let clock = match self.info.nominal_fps.filter(|_| self.has_no_clock) {
@@ -368,6 +610,7 @@ impl VideoReader {
         };
         Ok(Running {
             decoder,
+            entry,
             picture: Picture::empty(),
             converter: Converter::new(threads),
             clock,
@@ -422,7 +665,7 @@ impl VideoReader {
             return Err(VideoError::Truncated {
                 path: self.path.clone(),
                 frames_read: self.frames_read,
-                frames_expected: self.info.frame_count_hint.unwrap_or(self.frames_read),
+                frames_expected: self.frames_expected.unwrap_or(self.frames_read),
                 last_secs,
             });
         }
@@ -431,17 +674,35 @@ impl VideoReader {
             self.container == Some(Container::Matroska)
                 && missing_secs(Some(*end_secs)) > TOLERATED_END_SECS
         });
-        let damaged = self.summary.corrupt_frames;
-        self.summary.corrupt_frames += lost;
-        let warnings = &mut self.summary.warnings;
-        if extent == Extent::EndMissing {
-            warnings.push("the file's end is missing, but no frame is".into());
+        if let Some(from) = self.range.from.filter(|_| !self.has_begun) {
+            return Err(VideoError::StartsBehindEnd {
+                path: self.path.clone(),
+                from,
+                last_frame: self.frames_read - 1,
+                last_secs,
+            });
         }
-        if damaged > 0 {
-            warnings.push(format!(
-                "the decoder reports {damaged} damaged frames; they get no pose"
+        if extent == Extent::EndMissing {
+            let warning = "the file's end is missing, but no frame is";
+            self.summary.warnings.push(warning.into());
+        }
+        // The last frame is shown for a while, too.
+        let shown_secs = self.info.nominal_fps.map_or(0.0, |fps| 1.5 / fps);
+        let is_missed = |to: &MediaPosition| {
+            !to.is_reached(
+                self.frames_read,
+                MediaTime::from_secs(last_secs + shown_secs),
+            )
+        };
+        if let Some(to) = self.range.to.filter(is_missed) {
+            self.summary.warnings.push(format!(
+                "the video ends before --to {to}: the last frame is {}f, at {last_secs:.3} s",
+                self.frames_read - 1
             ));
         }
+        self.tell_of_damage();
+        self.summary.corrupt_frames += lost;
+        let warnings = &mut self.summary.warnings;
         if let Some(end_secs) = unread_from {
             warnings.push(format!(
                 "the last frame that can be read is at {last_secs:.2} s, but the video is said to end at {end_secs:.2} s"
@@ -455,17 +716,47 @@ impl VideoReader {
         if undecoded > 0 {
             warnings.push(format!("{undecoded} pictures could not be decoded"));
         }
+        self.tell_of_sizes();
+        Ok(())
+    }
+
+    /// Ends before the video does.
+    fn finish_part(&mut self) -> Result<(), VideoError> {
+        self.is_at_end = true;
+        if let Some(to) = self.range.to.filter(|_| !self.has_begun) {
+            return Err(VideoError::EmptyPart {
+                path: self.path.clone(),
+                from: self.range.from,
+                to,
+            });
+        }
+        self.tell_of_damage();
+        let lost = (self.running.as_ref()).map_or(0, |running| running.decoder.lost_pictures);
+        self.summary.corrupt_frames += lost;
+        self.tell_of_sizes();
+        Ok(())
+    }
+
+    fn tell_of_damage(&mut self) {
+        let damaged = self.summary.corrupt_frames;
+        if damaged > 0 {
+            self.summary.warnings.push(format!(
+                "the decoder reports {damaged} damaged frames; they get no pose"
+            ));
+        }
+    }
+
+    fn tell_of_sizes(&mut self) {
         if let [first, more @ ..] = &self.summary.size_changes[..] {
             let more = match more.len() {
                 0 => String::new(),
                 n => format!(" (and {n} more changes)"),
             };
-            warnings.push(format!(
+            self.summary.warnings.push(format!(
                 "from frame {} on the picture is {}x{}{more}; it is scaled to {}x{}",
                 first.frame, first.width_px, first.height_px, self.info.width, self.info.height,
             ));
         }
-        Ok(())
     }
 }
 

@@ -1,23 +1,15 @@
 //! Several frames in one picture.
 
-use opencv::core::{CV_8UC3, Mat, MatTraitConst, Rect, Scalar, Size, Vector};
-use opencv::{imgcodecs, imgproc};
+use opencv::core::{CV_8UC3, Mat, MatTraitConst, Rect, Scalar, Size};
+use opencv::imgproc;
 
+use super::still::{ImageFormat, encode};
 use super::{DrawError, Frame, VideoInfo};
 
 /// Between frames, in pixels.
 const GAP_PX: i32 = 4;
 /// Behind them: a light grey.
 const BACKGROUND: f64 = 235.0;
-
-/// A file format of still pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageFormat {
-    /// Without loss.
-    Png,
-    /// Smaller, with loss.
-    Jpeg,
-}
 
 /// A grid of equally large frames, row by row.
 pub struct ContactSheet {
@@ -99,12 +91,6 @@ impl ContactSheet {
     /// # Errors
     /// When it cannot be encoded.
     pub fn encode(&self, format: ImageFormat) -> Result<Vec<u8>, DrawError> {
-        let suffix = match format {
-            ImageFormat::Png => ".png",
-            ImageFormat::Jpeg => ".jpg",
-        };
-        let mut bytes: Vector<u8> = Vector::new();
-        imgcodecs::imencode_def(suffix, &self.picture, &mut bytes)?;
-        Ok(bytes.into())
+        encode(&self.picture, format)
     }
 }

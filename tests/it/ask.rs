@@ -50,7 +50,12 @@ fn folder() -> tempfile::TempDir {
 /// Asks, and gives what the program writes to both channels.
 fn ask(folder: &Path, question: &str, more: &[&str]) -> std::process::Output {
     let recipes = shipped_recipes();
+    let recipe = match more.contains(&"--recipe") {
+        true => &[][..],
+        false => &["--recipe", "nearest"],
+    };
     let mut arguments = vec!["ask", question, "--base", "./base", "--recipes", &recipes];
+    arguments.extend(recipe);
     arguments.extend(["--max-tokens", "12"]);
     arguments.extend(more);
     posedata(folder, &arguments)
@@ -248,6 +253,9 @@ fn what_cannot_be_asked_is_an_error_that_helps() {
         let mut arguments = vec!["ask", "How far does the left knee move?"];
         let recipes = shipped_recipes();
         arguments.extend(["--recipes", &recipes]);
+        if !more.contains(&"--recipe") {
+            arguments.extend(["--recipe", "nearest"]);
+        }
         if !more.contains(&"--base") {
             arguments.extend(["--base", "./base"]);
         }

@@ -678,7 +678,7 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     let file = folder.path().join("llm_training_data/gait/dataset.json");
     let text = fs::read_to_string(&file).expect("a manifest");
     let mut manifest: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(manifest["format_version"], 2);
+    assert_eq!(manifest["format_version"], 3);
     // The first format told neither its version nor the recipes' languages.
     let fields = manifest.as_object_mut().expect("an object");
     fields.remove("format_version");
@@ -691,13 +691,13 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     fs::write(&file, manifest.to_string()).expect("room");
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
     assert!(shown.status.success(), "{}", stderr(&shown));
-    manifest["format_version"] = 3.into();
+    manifest["format_version"] = 4.into();
     fs::write(&file, manifest.to_string()).expect("room");
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
     assert_eq!(shown.status.code(), Some(1));
     let told = stderr(&shown);
     assert!(
-        told.contains("format 3") && told.contains("newer posedata"),
+        told.contains("format 4") && told.contains("newer posedata"),
         "{told}"
     );
 }

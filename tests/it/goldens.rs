@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 
 use posedata::image::BgrView;
+use posedata::lake::{LakePaths, VideoFrame};
+use posedata::media_time::MediaTime;
 use posedata::pose::crop::{Border, crop_to_rgb};
 use posedata::pose::detector::{anchors, best_detection};
 use posedata::pose::landmark::LANDMARK_COUNT;
 use posedata::pose::landmarker::{ImagePoint, LandmarkTensors, RawPose};
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::smoothing::Smoother;
-use posedata::pose::{PersonPose, PoseBackend, Smoothing, TrackerConfig, Tracking};
+use posedata::pose::{
+    FilterClock, PersonPose, PoseBackend, PoseTracker, Smoothing, TrackerConfig, Tracking,
+};
 
 use crate::npz::{self, Array};
-use crate::support::{for_each_frame, installed, models, tracker};
+use crate::support::{for_each_frame, installed, models, posedata, stderr, stdout};
 
 type Goldens = HashMap<String, Array>;
 
@@ -202,7 +206,7 @@ fn refinement_and_projection_agree_within_a_hundredth_of_a_pixel() {
 fn filters_agree_across_gaps_within_a_hundredth_of_a_pixel() {
     let goldens = npz::load("golden_filters_c1.npz");
     let size = image_size(&goldens);
-    let mut smoother = Smoother::new(Smoothing::On);
+    let mut smoother = Smoother::new(Smoothing::On, FilterClock::MediaPipe);
     let frames = goldens["raw"].shape[0];
     let mut gaps = 0;
     let (mut landmarks_px, mut alignment_px, mut world_m) = (0f64, 0f64, 0f64);
@@ -258,12 +262,14 @@ fn filters_agree_across_gaps_within_a_hundredth_of_a_pixel() {
 }
 
 /// Poses of all frames of the demo video.
-fn run_demo(config: TrackerConfig) -> Vec<Option<PersonPose>> {
-    let mut tracker = tracker(config);
+fn run_demo(model: &str, config: TrackerConfig) -> Vec<Option<PersonPose>> {
+    let mut tracker = PoseTracker::new(models(model), config);
     tracker.start_video();
     let mut poses = Vec::new();
-    for_each_frame(&installed("demo"), |_, _, view| {
-        let persons = tracker.estimate(view).expect("models run");
+    for_each_frame(&installed("demo"), |_, secs, view| {
+        let persons = tracker
+            .estimate(view, MediaTime::from_secs(secs))
+            .expect("models run");
         poses.push(persons.into_iter().next());
     });
     poses
@@ -309,10 +315,11 @@ fn agreement(
 #[test]
 fn static_mode_agrees_over_the_whole_clip() {
     let goldens = npz::load("golden_mediapipe_c1.npz");
-    let poses = run_demo(TrackerConfig {
+    let config = TrackerConfig {
         tracking: Tracking::Static,
         ..TrackerConfig::default()
-    });
+    };
+    let poses = run_demo("full", config);
     assert_eq!(poses.len(), 230);
     let golden = &goldens["static_landmarks"];
     let found = agreement(&poses, golden, image_size(&goldens), 0..230);
@@ -324,35 +331,131 @@ fn static_mode_agrees_over_the_whole_clip() {
     assert!(found.p95_px < 0.5, "p95 {} px", found.p95_px);
 }
 
-fn check_free_run(smoothing: Smoothing, golden: &str) {
-    let goldens = npz::load("golden_mediapipe_c1.npz");
-    let size = image_size(&goldens);
-    let poses = run_demo(TrackerConfig {
+/// How far a free run may be from MediaPipe's. What each model can reach is what MediaPipe reaches
+/// against itself with one grey level more or less on 1 % of the values.
+struct Tolerance {
+    /// In frames 20 to 109, where the person is well visible.
+    clear_median_px: f64,
+    clear_p95_px: f64,
+    whole_median_px: f64,
+    frames_with_other_presence: usize,
+}
+
+/// MediaPipe against itself: 0.22, 2.3 and 0.4 px, presence in 3 frames.
+const TRACKED: Tolerance = Tolerance {
+    clear_median_px: 0.5,
+    clear_p95_px: 3.0,
+    whole_median_px: 0.5,
+    frames_with_other_presence: 5,
+};
+/// MediaPipe against itself: 0.11, 1.0 and 0.23 px, presence in 5 frames: where the person is half hidden,
+/// the heavy model's probability is near the threshold.
+const TRACKED_HEAVY: Tolerance = Tolerance {
+    frames_with_other_presence: 8,
+    ..TRACKED
+};
+/// MediaPipe against itself: 0.48, 30 and 1.1 px, presence in 3 frames.
+const TRACKED_LITE: Tolerance = Tolerance {
+    clear_median_px: 0.75,
+    clear_p95_px: 15.0,
+    whole_median_px: 1.5,
+    frames_with_other_presence: 8,
+};
+
+fn check_free_run(
+    model: &str,
+    smoothing: Smoothing,
+    (file, golden): (&str, &str),
+    tolerance: &Tolerance,
+) {
+    let goldens = npz::load(file);
+    let config = TrackerConfig {
         smoothing,
         ..TrackerConfig::default()
-    });
-    let clear = agreement(&poses, &goldens[golden], size, 20..110);
-    let whole = agreement(&poses, &goldens[golden], size, 0..230);
-    println!(
-        "{golden}: frames 20..109 median {:.3} px, p95 {:.3} px; all: median {:.3} px, presence differs in {}",
+    };
+    let poses = run_demo(model, config);
+    check_agreement(model, &poses, &goldens, golden, tolerance);
+}
+
+fn check_agreement(
+    who: &str,
+    poses: &[Option<PersonPose>],
+    goldens: &Goldens,
+    golden: &str,
+    tolerance: &Tolerance,
+) {
+    assert_eq!(poses.len(), 230);
+    let size = image_size(goldens);
+    let clear = agreement(poses, &goldens[golden], size, 20..110);
+    let whole = agreement(poses, &goldens[golden], size, 0..230);
+    let told = format!(
+        "{who}, {golden}: frames 20..109 median {:.3} px, p95 {:.3} px; all: median {:.3} px, presence differs in {}",
         clear.median_px, clear.p95_px, whole.median_px, whole.frames_with_other_presence
     );
-    assert!(clear.median_px < 0.5, "median {} px", clear.median_px);
-    assert!(clear.p95_px < 3.0, "p95 {} px", clear.p95_px);
-    assert!(whole.median_px < 0.5, "median {} px", whole.median_px);
+    println!("{told}");
+    assert!(clear.median_px < tolerance.clear_median_px, "{told}");
+    assert!(clear.p95_px < tolerance.clear_p95_px, "{told}");
+    assert!(whole.median_px < tolerance.whole_median_px, "{told}");
     assert!(
-        whole.frames_with_other_presence <= 5,
-        "{}",
-        whole.frames_with_other_presence
+        whole.frames_with_other_presence <= tolerance.frames_with_other_presence,
+        "{told}"
     );
 }
 
 #[test]
 fn a_free_run_with_smoothing_follows_mediapipe() {
-    check_free_run(Smoothing::On, "on_landmarks");
+    let golden = ("golden_mediapipe_c1.npz", "on_landmarks");
+    check_free_run("full", Smoothing::On, golden, &TRACKED);
 }
 
 #[test]
 fn a_free_run_without_smoothing_follows_mediapipe() {
-    check_free_run(Smoothing::Off, "off_landmarks");
+    let golden = ("golden_mediapipe_c1.npz", "off_landmarks");
+    check_free_run("full", Smoothing::Off, golden, &TRACKED);
+}
+
+#[test]
+fn the_lite_model_follows_mediapipes() {
+    let golden = ("golden_mediapipe_c0.npz", "on_landmarks");
+    check_free_run("lite", Smoothing::On, golden, &TRACKED_LITE);
+}
+
+#[test]
+fn the_heavy_model_follows_mediapipes() {
+    let golden = ("golden_mediapipe_c2.npz", "on_landmarks");
+    check_free_run("heavy", Smoothing::On, golden, &TRACKED_HEAVY);
+}
+
+/// Landmarks of person 0 by the program, as [`run_demo`] gives them.
+fn run_demo_by(provider: &str) -> Vec<Option<PersonPose>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = installed("demo");
+    let demo = demo.to_str().expect("a path");
+    let options = [
+        "--provider",
+        provider,
+        "--no-video",
+        "--no-pose-json",
+        "--json",
+    ];
+    let ingested = posedata(folder.path(), &[&["ingest", demo], &options[..]].concat());
+    assert!(ingested.status.success(), "{}", stderr(&ingested));
+    let summary: serde_json::Value = serde_json::from_str(&stdout(&ingested)).expect("JSON");
+    assert_eq!(summary["provider"], provider);
+    let sql = "select provider from videos union all select provider from runs";
+    let told = posedata(folder.path(), &["query", "--format", "csv", "-e", sql]);
+    assert_eq!(stdout(&told), format!("provider\n{provider}\n{provider}\n"));
+    let lake = LakePaths::new(folder.path().join("lake"));
+    let lake = crate::lake::open_lake(&lake).expect("a lake");
+    let video = lake.find_videos(&[]).expect("videos").remove(0);
+    let frames = lake.frames(&video).expect("frames");
+    let pose = |frame: VideoFrame| frame.persons.into_iter().next().map(|row| row.pose);
+    frames.map(|frame| pose(frame.expect("a frame"))).collect()
+}
+
+#[test]
+fn openvino_follows_mediapipe_too_and_is_told_of() {
+    let goldens = npz::load("golden_mediapipe_c1.npz");
+    let poses = run_demo_by("openvino");
+    check_agreement("openvino", &poses, &goldens, "on_landmarks", &TRACKED);
 }

@@ -10,8 +10,9 @@ use posedata::ingest::{
     MemoryPlan, Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
 use posedata::lake::{CommitOutcome, Lake, LakeError, LakePaths, Replace};
+use posedata::media_time::MediaTime;
 use posedata::metrics::filter::FilterConfig;
-use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, TrackerConfig};
+use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, Provider, TrackerConfig};
 use posedata::recompute::{RecomputeConfig, recompute};
 use posedata::sync::Cancellation;
 
@@ -62,6 +63,7 @@ pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
         memory: MemoryPlan::new(4 << 30, 2, 64 << 20).expect("room for two workers"),
         batch_size: NonZeroUsize::MIN,
         cores: 2,
+        provider: Provider::Cpu,
         replace: Replace::IfDifferent,
     }
 }
@@ -146,10 +148,14 @@ impl PoseBackend for Failing {
         self.0.start_video();
     }
 
-    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+    fn estimate(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError> {
         // Only the red clip's pixels have much of it.
         assert!(frame.pixel(0, 0)[2] < 200, "red is too much");
-        self.0.estimate(frame)
+        self.0.estimate(frame, time)
     }
 
     fn timings(&self) -> PoseTimings {

@@ -646,6 +646,8 @@ fn commands_that_only_read_leave_a_lake_of_an_older_format_as_it_is() {
         &[
             "ask",
             "How far does the left knee move?",
+            "--recipe",
+            "nearest",
             "--video",
             "old.mp4",
             "--base",

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use posedata::image::BgrView;
+use posedata::media_time::MediaTime;
 use posedata::pose::{
     HeldBack, MultiPersonTracker, PersonPose, Pick, PoseBackend, PoseTracker, TrackerConfig,
     Tracking,
@@ -33,8 +34,10 @@ fn run(backend: &mut dyn PoseBackend, clip: &Path) -> People {
     backend.start_video();
     let mut people = Vec::new();
     let mut held = HeldBack::new(backend.lookahead_frames());
-    for_each_frame(clip, |frame, _, view| {
-        let poses = backend.estimate(view).expect("models run");
+    for_each_frame(clip, |frame, secs, view| {
+        let poses = backend
+            .estimate(view, MediaTime::from_secs(secs))
+            .expect("models run");
         let ready = held.push(frame, poses, backend.take_earlier());
         people.extend(ready.map(|(_, poses)| poses));
     });
@@ -46,8 +49,12 @@ fn run(backend: &mut dyn PoseBackend, clip: &Path) -> People {
 fn run_at_once(backend: &mut dyn PoseBackend, clip: &Path) -> People {
     backend.start_video();
     let mut people = Vec::new();
-    for_each_frame(clip, |_, _, view| {
-        people.push(backend.estimate(view).expect("models run"));
+    for_each_frame(clip, |_, secs, view| {
+        people.push(
+            backend
+                .estimate(view, MediaTime::from_secs(secs))
+                .expect("models run"),
+        );
     });
     people
 }
@@ -117,12 +124,14 @@ fn two_people_side_by_side_are_followed_as_each_would_be_alone() {
     let mut alone = [0, 1].map(|_| tracker(TrackerConfig::default()));
     let mut distances_px = Vec::new();
     let mut frame = 0;
-    for_each_frame(&clip, |_, _, view| {
+    for_each_frame(&clip, |_, secs, view| {
         let half = view.width() / 2;
         for (side, tracker) in alone.iter_mut().enumerate() {
             let data = &view.data()[3 * half * side..];
             let view = BgrView::new(data, half, view.height(), view.stride()).expect("half");
-            let expected = tracker.estimate(view).expect("models run");
+            let expected = tracker
+                .estimate(view, MediaTime::from_secs(secs))
+                .expect("models run");
             let expected = &expected.first().expect("a person").landmarks;
             let mut persons = together[frame].iter();
             let Some(found) = persons.find(|pose| usize::from(pose.person) == side) else {

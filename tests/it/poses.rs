@@ -41,6 +41,9 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         codec: "h264".into(),
         fps: Some(30.0),
         frame_count,
+        first_frame: 0,
+        range_from: None,
+        range_to: None,
         duration_secs: frame_count as f64 / 30.0,
         pose_frame_count: frame_count,
         pose_model: "made up".into(),
@@ -51,6 +54,7 @@ pub fn record(video_id: &str, file_name: &str, frame_count: u64) -> VideoRecord 
         slow_motion_factor: None,
         capture_fps: None,
         source_etag: None,
+        provider: None,
     }
 }
 

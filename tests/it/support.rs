@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use posedata::image::BgrView;
+use posedata::media_time::MediaTime;
 use posedata::models::ModelStore;
 use posedata::pose::landmark::LANDMARK_COUNT;
 use posedata::pose::{
@@ -83,7 +84,11 @@ impl PoseBackend for ScriptedBackend {
         self.frame = 0;
     }
 
-    fn estimate(&mut self, _frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+    fn estimate(
+        &mut self,
+        _frame: BgrView<'_>,
+        _time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError> {
         let pose = Self::pose(self.frame);
         self.frame += 1;
         Ok(pose.into_iter().collect())

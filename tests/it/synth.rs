@@ -91,6 +91,7 @@ pub fn folder_with_dataset() -> tempfile::TempDir {
             name: "gait".into(),
             posedata_version: env!("CARGO_PKG_VERSION").into(),
             format_version: posedata::dataset::FORMAT_VERSION,
+            kind: posedata::dataset::DatasetKind::Answers,
             format: Format::Messages,
             lake_snapshot: 1,
             seed: 7,

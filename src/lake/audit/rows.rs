@@ -44,7 +44,10 @@ pub(super) struct VideoFacts {
     pub path: String,
     pub sport: String,
     pub pose_model: String,
+    pub first_frame: u64,
     pub frame_count: u64,
+    pub range_from: Option<String>,
+    pub range_to: Option<String>,
     pub pose_frame_count: u64,
     pub copies: u64,
 }
@@ -58,7 +61,8 @@ impl Lake {
         findings: &mut Vec<Finding>,
         faults: &mut Faults,
     ) -> Result<u64, LakeError> {
-        let videos = videos(connection)?;
+        let columns = census.columns.get("videos").map_or(&[][..], Vec::as_slice);
+        let videos = videos(connection, columns)?;
         let metrics = metrics_facts(connection)?;
         let landmarks = landmark_facts(connection)?;
         for (id, video) in &videos {
@@ -130,6 +134,12 @@ impl VideoFacts {
         if self.pose_model != "full" {
             command += &format!(" --pose-model {}", self.pose_model);
         }
+        if let Some(from) = &self.range_from {
+            command += &format!(" --from {from}");
+        }
+        if let Some(to) = &self.range_to {
+            command += &format!(" --to {to}");
+        }
         command
     }
 }
@@ -138,12 +148,20 @@ pub(super) fn short(video_id: &str) -> String {
     video_id.chars().take(8).collect()
 }
 
-fn videos(connection: &Connection) -> Result<BTreeMap<String, VideoFacts>, LakeError> {
-    let mut statement = connection.prepare(
+fn videos(
+    connection: &Connection,
+    columns: &[Column],
+) -> Result<BTreeMap<String, VideoFacts>, LakeError> {
+    // A lake of an older format has whole videos only.
+    let part = match columns.iter().any(|column| column.name == "first_frame") {
+        true => "coalesce(max(first_frame), 0), any_value(range_from), any_value(range_to)",
+        false => "0::BIGINT, NULL::VARCHAR, NULL::VARCHAR",
+    };
+    let mut statement = connection.prepare(&format!(
         "SELECT video_id, any_value(file_name), any_value(path), any_value(sport),
-             any_value(pose_model), max(frame_count), max(pose_frame_count), count(*)
+             any_value(pose_model), max(frame_count), max(pose_frame_count), count(*), {part}
          FROM videos GROUP BY video_id",
-    )?;
+    ))?;
     let rows = statement.query_map([], |row| {
         let facts = VideoFacts {
             file_name: row.get(1)?,
@@ -153,6 +171,9 @@ fn videos(connection: &Connection) -> Result<BTreeMap<String, VideoFacts>, LakeE
             frame_count: row.get(5)?,
             pose_frame_count: row.get(6)?,
             copies: row.get(7)?,
+            first_frame: row.get(8)?,
+            range_from: row.get(9)?,
+            range_to: row.get(10)?,
         };
         Ok((row.get(0)?, facts))
     })?;
@@ -202,15 +223,15 @@ impl MetricsFacts {
                 "metrics has {} of its {} frames",
                 self.frames, video.frame_count
             ));
-        } else if self.frames > 0
-            && (self.first_frame, self.last_frame) != (0, self.frames as i64 - 1)
-        {
-            causes.push(format!(
-                "metrics has frames {} to {}, not 0 to {}",
-                self.first_frame,
-                self.last_frame,
-                self.frames - 1
-            ));
+        } else if self.frames > 0 {
+            let first = video.first_frame as i64;
+            let last = first + self.frames as i64 - 1;
+            if (self.first_frame, self.last_frame) != (first, last) {
+                causes.push(format!(
+                    "metrics has frames {} to {}, not {first} to {last}",
+                    self.first_frame, self.last_frame
+                ));
+            }
         }
         if self.pose_frames != video.pose_frame_count && self.frames == video.frame_count {
             causes.push(format!(

@@ -65,6 +65,9 @@ impl Landmarkers {
             let read = |roi| self.lone.run(frame, roi, timings);
             return rois.iter().map(read).collect();
         }
+        // One who would be left over alone gets all threads.
+        let left_over = usize::from(rois.len() % threads == 1);
+        let (rois, last) = rois.split_at(rois.len() - left_over);
         while self.side_by_side.len() < threads {
             let model = LandmarkModel::load(&self.files, 1)?;
             self.side_by_side
@@ -100,6 +103,9 @@ impl Landmarkers {
                 *place = reading;
             }
             timings.add(spent);
+        }
+        for roi in last {
+            readings.push(self.lone.run(frame, roi, timings)?);
         }
         Ok(readings)
     }

@@ -36,9 +36,10 @@ use super::roi::{ImageSize, Roi};
 use super::session::PoseModels;
 use super::smoothing::Smoother;
 use super::stages::DetectorStage;
-use super::tracker::{FILTER_STEP_SECS, Pick, TrackerConfig, Tracking, person_pose, smoother};
+use super::tracker::{Pick, TrackerConfig, Tracking, person_pose, smoother};
 use super::{EarlierPose, PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::image::BgrView;
+use crate::media_time::MediaTime;
 use appearance::Appearance;
 use contacts::{Contacts, Seen, Verdict, hide_each_other};
 use landmarkers::Landmarkers;
@@ -140,10 +141,11 @@ impl Track {
         }
     }
 
-    /// Goes on to `frame` with a new reading, unless that gives no region to go on from.
-    fn go_on(&mut self, reading: (RawPose, f32), frame: u64) -> Trace {
+    /// Goes on to `frame`, at `time_secs` on the filters' clock, with a new reading, unless that gives
+    /// no region to go on from.
+    fn go_on(&mut self, reading: (RawPose, f32), frame: u64, time_secs: f64) -> Trace {
         let (raw, probability) = reading;
-        let pose = self.smoother.apply(&raw, time_secs(frame));
+        let pose = self.smoother.apply(&raw, time_secs);
         let body = Body::new(&pose);
         if !body.roi.is_usable() {
             return Trace::Lost;
@@ -283,11 +285,6 @@ fn picked(newcomers: Vec<Newcomer>, pick: Pick, size: ImageSize) -> Option<Newco
     })
 }
 
-/// Time of a frame on the smoothing filters' clock.
-fn time_secs(frame: u64) -> f64 {
-    frame as f64 * FILTER_STEP_SECS
-}
-
 /// BlazePose on ONNX Runtime for several people, or for one who is chosen from several.
 pub struct MultiPersonTracker {
     detector: DetectorStage,
@@ -301,6 +298,8 @@ pub struct MultiPersonTracker {
     next_key: u64,
     /// Number of the frame, from 1.
     frame: u64,
+    /// Its time on the smoothing filters' clock.
+    filter_secs: f64,
     /// Who became certain in it, in the frames before.
     earlier: Vec<EarlierPose>,
     timings: PoseTimings,
@@ -333,6 +332,7 @@ impl MultiPersonTracker {
             next_person: 0,
             next_key: 0,
             frame: 0,
+            filter_secs: 0.0,
             earlier: Vec::new(),
             timings: PoseTimings::default(),
         })
@@ -348,7 +348,9 @@ impl MultiPersonTracker {
         let readings = self.landmarkers.read_all(frame, &rois, &mut self.timings)?;
         let started = Instant::now();
         for (mut track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
-            let trace = reading.map_or(Trace::Lost, |reading| track.go_on(reading, self.frame));
+            let trace = reading.map_or(Trace::Lost, |reading| {
+                track.go_on(reading, self.frame, self.filter_secs)
+            });
             match trace {
                 Trace::Found => self.tracks.push(track),
                 Trace::Lost => {
@@ -549,7 +551,7 @@ impl MultiPersonTracker {
                 Some(lost) => (Some(lost.person), lost.smoother, lost.appearance),
                 None => (None, smoother(&self.config), newcomer.appearance),
             };
-            let pose = smoother.apply(&newcomer.raw, time_secs(self.frame));
+            let pose = smoother.apply(&newcomer.raw, self.filter_secs);
             let body = Body::new(&pose);
             if !body.roi.is_usable() {
                 continue;
@@ -688,8 +690,13 @@ impl PoseBackend for MultiPersonTracker {
         self.frame = 0;
     }
 
-    fn estimate(&mut self, frame: BgrView<'_>) -> Result<Vec<PersonPose>, PoseError> {
+    fn estimate(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError> {
         self.frame += 1;
+        self.filter_secs = self.config.filter_clock.secs(self.frame, time);
         if self.config.tracking == Tracking::Static {
             self.forget();
         }

@@ -1,0 +1,38 @@
+-- How does a joint angle change between two times?
+--
+-- The angle in the frame nearest to the second time minus that in the frame nearest to the first.
+--
+-- param joint angle : which angle
+-- param from_secs time : the first time
+-- param to_secs time : the second time
+-- param video video : of which video
+-- param person person = null : number of the person; the main person unless it is given
+WITH angle AS (
+    SELECT frame, time_secs, deg::DOUBLE AS deg
+    FROM (
+        UNPIVOT (
+            SELECT frame, time_secs, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            FROM metrics
+            WHERE video_id = $video AND person = $person
+        )
+        ON COLUMNS('_deg$') INTO NAME name VALUE deg
+    )
+    WHERE name = $joint || '_deg'
+),
+ends AS (
+    SELECT
+        arg_min(frame, (abs(time_secs - $from_secs::DOUBLE), frame)) AS from_frame,
+        arg_min(frame, (abs(time_secs - $to_secs::DOUBLE), frame)) AS to_frame
+    FROM metrics
+    WHERE video_id = $video
+        AND greatest($from_secs::DOUBLE, $to_secs::DOUBLE) <= (SELECT duration_secs FROM videos WHERE video_id = $video)
+)
+SELECT
+    b.deg - a.deg AS change_deg,
+    a.deg AS from_deg,
+    b.deg AS to_deg,
+    a.time_secs AS first_secs,
+    b.time_secs AS last_secs
+FROM ends AS e
+JOIN angle AS a ON a.frame = e.from_frame
+JOIN angle AS b ON b.frame = e.to_frame;

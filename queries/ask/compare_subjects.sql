@@ -1,0 +1,38 @@
+-- How does a joint angle compare between two subjects?
+--
+-- Over all videos of each subject, their main persons; the first minus the second.
+--
+-- param joint angle : which angle
+-- param statistic choice(mean, largest, smallest, range) : what of the angle
+-- param subject subject : the first subject
+-- param other_subject subject : the second subject
+WITH angle AS (
+    SELECT subject, deg::DOUBLE AS deg
+    FROM (
+        UNPIVOT (
+            SELECT subject, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            FROM metrics
+            JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
+            JOIN subjects USING (video_id)
+            WHERE subject IN ($subject, $other_subject)
+        )
+        ON COLUMNS('_deg$') INTO NAME name VALUE deg
+    )
+    WHERE name = $joint || '_deg'
+),
+results AS (
+    SELECT
+        subject,
+        CASE $statistic
+            WHEN 'mean' THEN avg(deg) WHEN 'largest' THEN max(deg) WHEN 'smallest' THEN min(deg)
+            WHEN 'range' THEN max(deg) - min(deg)
+        END AS deg
+    FROM angle
+    GROUP BY subject
+)
+SELECT
+    a.deg AS first_deg,
+    b.deg AS second_deg,
+    a.deg - b.deg AS difference_deg
+FROM results AS a
+JOIN results AS b ON a.subject = $subject AND b.subject = $other_subject;

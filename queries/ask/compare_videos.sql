@@ -1,0 +1,37 @@
+-- How does a joint angle compare between two videos?
+--
+-- The main person of each video; the first minus the second.
+--
+-- param joint angle : which angle
+-- param statistic choice(mean, largest, smallest, range) : what of the angle
+-- param video video : the first video
+-- param other_video video : the second video
+WITH angle AS (
+    SELECT video_id, deg::DOUBLE AS deg
+    FROM (
+        UNPIVOT (
+            SELECT video_id, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            FROM metrics
+            JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
+            WHERE video_id IN ($video, $other_video)
+        )
+        ON COLUMNS('_deg$') INTO NAME name VALUE deg
+    )
+    WHERE name = $joint || '_deg'
+),
+results AS (
+    SELECT
+        video_id,
+        CASE $statistic
+            WHEN 'mean' THEN avg(deg) WHEN 'largest' THEN max(deg) WHEN 'smallest' THEN min(deg)
+            WHEN 'range' THEN max(deg) - min(deg)
+        END AS deg
+    FROM angle
+    GROUP BY video_id
+)
+SELECT
+    a.deg AS first_deg,
+    b.deg AS second_deg,
+    a.deg - b.deg AS difference_deg
+FROM results AS a
+JOIN results AS b ON a.video_id = $video AND b.video_id = $other_video;

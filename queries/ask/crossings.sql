@@ -1,0 +1,39 @@
+-- How often, and when first, does a joint angle cross a limit?
+--
+-- A crossing is a measured frame beyond the limit whose measured frame before is not; a clip that
+-- begins beyond the limit has not crossed it yet.
+--
+-- param joint angle : which angle
+-- param direction choice(below, above) : which way
+-- param limit_deg number : the limit, in degrees
+-- param from_secs time = null : from when on
+-- param to_secs time = null : until when
+-- param video video : of which video
+-- param person person = null : number of the person; the main person unless it is given
+WITH angle AS (
+    SELECT frame, time_secs, deg::DOUBLE AS deg
+    FROM (
+        UNPIVOT (
+            SELECT frame, time_secs, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            FROM metrics
+            WHERE video_id = $video AND person = $person
+        )
+        ON COLUMNS('_deg$') INTO NAME name VALUE deg
+    )
+    WHERE name = $joint || '_deg'
+        AND time_secs >= coalesce($from_secs::DOUBLE, '-infinity'::DOUBLE) - 1e-6
+        AND time_secs <= coalesce($to_secs::DOUBLE, 'infinity'::DOUBLE) + 1e-6
+),
+steps AS (
+    SELECT
+        time_secs,
+        if($direction = 'below', deg < $limit_deg::DOUBLE, deg > $limit_deg::DOUBLE) AS is_beyond,
+        lag(is_beyond) OVER (ORDER BY frame) AS was_beyond
+    FROM angle
+)
+SELECT
+    if(count(*) = 0, NULL, count(*) FILTER (is_beyond AND NOT was_beyond)) AS crossing_count,
+    min(time_secs) FILTER (is_beyond AND NOT was_beyond) AS first_crossing_secs,
+    min(time_secs) AS first_secs,
+    max(time_secs) AS last_secs
+FROM steps;

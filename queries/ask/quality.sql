@@ -1,0 +1,26 @@
+-- How far can the numbers be trusted, and which landmarks are unreliable?
+--
+-- Shares of the frames by quality (see the table metrics), the mean visibility, and the landmarks whose mean
+-- visibility is below 0.5, the least visible first.
+--
+-- param video video : of which video
+-- param person person = null : number of the person; the main person unless it is given
+SELECT
+    100.0 * count(*) FILTER (quality = 'good') / count(*) AS good_percent,
+    100.0 * count(*) FILTER (quality = 'partial') / count(*) AS partial_percent,
+    100.0 * count(*) FILTER (quality = 'poor') / count(*) AS poor_percent,
+    100.0 * count(*) FILTER (quality = 'no_pose') / count(*) AS no_pose_percent,
+    avg(mean_visibility)::DOUBLE AS mean_visibility,
+    (
+        SELECT coalesce(string_agg(replace(landmark, '_', ' '), ', ' ORDER BY mean_visibility, landmark), 'none')
+        FROM (
+            SELECT landmark, avg(visibility) AS mean_visibility FROM landmarks
+            WHERE video_id = $video AND person = $person GROUP BY landmark
+        )
+        WHERE mean_visibility < 0.5
+    ) AS unreliable_landmarks,
+    min(time_secs) AS first_secs,
+    max(time_secs) AS last_secs
+FROM metrics
+WHERE video_id = $video AND person = $person
+HAVING count(*) > 0;

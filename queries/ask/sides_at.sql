@@ -1,0 +1,32 @@
+-- How do the left and the right side compare at a time?
+--
+-- The angles of both sides in the frame nearest to the time, and the left minus the right.
+--
+-- param part choice(knee, hip, ankle, elbow, shoulder, wrist) : which joint
+-- param at_secs time : when
+-- param video video : of which video
+-- param person person = null : number of the person; the main person unless it is given
+WITH measured AS (
+    SELECT
+        frame,
+        time_secs,
+        list_position(['knee', 'hip', 'ankle', 'elbow', 'shoulder', 'wrist'], $part) AS place,
+        [left_knee_deg, left_hip_deg, left_ankle_deg, left_elbow_deg, left_shoulder_deg, left_wrist_deg][place]::DOUBLE AS left_deg,
+        [right_knee_deg, right_hip_deg, right_ankle_deg, right_elbow_deg, right_shoulder_deg, right_wrist_deg][place]::DOUBLE AS right_deg
+    FROM metrics
+    WHERE video_id = $video AND person = $person
+)
+SELECT
+    left_deg,
+    right_deg,
+    left_deg - right_deg AS difference_deg,
+    time_secs AS at_secs,
+    time_secs AS first_secs,
+    time_secs AS last_secs
+FROM measured
+WHERE frame = (
+        SELECT arg_min(frame, (abs(time_secs - $at_secs::DOUBLE), frame)) FROM metrics
+        WHERE video_id = $video
+            AND $at_secs::DOUBLE <= (SELECT duration_secs FROM videos WHERE video_id = $video)
+    )
+    AND left_deg IS NOT NULL AND right_deg IS NOT NULL;

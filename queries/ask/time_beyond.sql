@@ -1,0 +1,50 @@
+-- How long is a joint angle above or below a limit?
+--
+-- A frame lasts until the next one; the last frame, and one before a pause of the recording, as long
+-- as frames last on average. The percentage is of the time in which the angle was measured.
+--
+-- param joint angle : which angle
+-- param direction choice(below, above) : on which side of the limit
+-- param limit_deg number : the limit, in degrees
+-- param from_secs time = null : from when on
+-- param to_secs time = null : until when
+-- param video video : of which video
+-- param person person = null : number of the person; the main person unless it is given
+WITH angle AS (
+    SELECT frame, time_secs, deg::DOUBLE AS deg
+    FROM (
+        UNPIVOT (
+            SELECT frame, time_secs, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            FROM metrics
+            WHERE video_id = $video AND person = $person
+        )
+        ON COLUMNS('_deg$') INTO NAME name VALUE deg
+    )
+    WHERE name = $joint || '_deg'
+        AND time_secs >= coalesce($from_secs::DOUBLE, '-infinity'::DOUBLE) - 1e-6
+        AND time_secs <= coalesce($to_secs::DOUBLE, 'infinity'::DOUBLE) + 1e-6
+),
+lasting AS (
+    SELECT
+        m.frame,
+        lead(m.time_secs) OVER (ORDER BY m.frame) - m.time_secs AS step_secs,
+        1 / v.fps AS usual_secs,
+        if(step_secs IS NULL OR step_secs > greatest(5 * usual_secs, 0.1), usual_secs, step_secs) AS secs
+    FROM metrics AS m
+    JOIN videos AS v ON v.video_id = m.video_id
+    WHERE m.video_id = $video AND m.person = $person
+),
+counted AS (
+    SELECT
+        a.time_secs,
+        l.secs,
+        if($direction = 'below', a.deg < $limit_deg::DOUBLE, a.deg > $limit_deg::DOUBLE) AS is_beyond
+    FROM angle AS a
+    JOIN lasting AS l ON l.frame = a.frame
+)
+SELECT
+    if(count(*) = 0, NULL, coalesce(sum(secs) FILTER (is_beyond), 0)) AS beyond_secs,
+    100 * beyond_secs / sum(secs) AS beyond_percent,
+    min(time_secs) AS first_secs,
+    max(time_secs) AS last_secs
+FROM counted;

@@ -1,0 +1,250 @@
+//! From what somebody types to an answer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::AskError;
+use super::record::AskRecord;
+use crate::lake::Lake;
+use crate::language::NextTurn;
+use crate::llama::constrained::{Reading, TextGrammar, readings};
+use crate::llama::{Adapter, Decoder, LoadedModel};
+use crate::query::{ExternalAccess, Session};
+use crate::questions::{
+    Answer, CANNOT_TELL, Call, Context, Grammar, Inventory, Mentions, Paraphrases, Place,
+    QuestionFiles, answer, prompt_of, refusal,
+};
+use crate::sync::Cancellation;
+
+/// Longest question, in characters.
+const MAX_CHARS: usize = 500;
+/// Most tokens of a call.
+const MAX_CALL_TOKENS: usize = 512;
+
+impl TextGrammar for Grammar {
+    type Place = Place;
+
+    fn start(&self) -> Place {
+        Self::start(self)
+    }
+
+    fn next(&self, place: &Place) -> Vec<(String, Place)> {
+        Self::next(self, place)
+    }
+
+    fn may_end(&self, place: &Place) -> bool {
+        Self::may_end(self, place)
+    }
+}
+
+/// What was asked before, and what a question may leave unsaid.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Turn {
+    /// The call of the question before.
+    pub previous: Option<Call>,
+    /// The video and person that are meant where none is named.
+    pub context: Context,
+}
+
+/// An answer, with the readings it was chosen from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// What to say.
+    pub answer: Answer,
+    /// What the question may mean, the likeliest first; at most two.
+    pub readings: Vec<Reading>,
+}
+
+/// A model that chooses calls, and a lake to run them in.
+pub struct Asker {
+    model: LoadedModel,
+    adapter: Adapter,
+    record: AskRecord,
+    files: QuestionFiles,
+    paraphrases: Paraphrases,
+    session: Session,
+    inventory: Inventory,
+    cancellation: Cancellation,
+}
+
+impl Asker {
+    /// Loads an adapter that writes calls, and looks at what the lake has.
+    ///
+    /// # Errors
+    /// When the adapter is made for something else, or the lake or a question's file is broken.
+    pub fn new(
+        model: LoadedModel,
+        adapter: &Path,
+        questions: &Path,
+        lake: Lake,
+        cancellation: &Cancellation,
+    ) -> Result<Self, AskError> {
+        let record = AskRecord::of_adapter(adapter)?;
+        let files = QuestionFiles::load(questions)?;
+        let session = Session::open(lake, None, ExternalAccess::Denied)
+            .map_err(crate::questions::QuestionError::from)?
+            .interrupted_by(cancellation);
+        Ok(Self {
+            adapter: model.adapter(adapter)?,
+            inventory: Inventory::of(&session)?,
+            cancellation: cancellation.clone(),
+            paraphrases: Paraphrases::of(&files)?,
+            model,
+            record,
+            files,
+            session,
+        })
+    }
+
+    /// The questions that can be asked.
+    pub fn files(&self) -> &QuestionFiles {
+        &self.files
+    }
+
+    /// The base that chooses.
+    pub fn model(&self) -> &LoadedModel {
+        &self.model
+    }
+
+    /// What can be named.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Answers a question, and says in `turn` what the next one may go on from.
+    ///
+    /// # Errors
+    /// When the question is empty or too long, names a video that is not there, or a file is broken.
+    pub fn ask(&self, question: &str, turn: &mut Turn) -> Result<Reply, AskError> {
+        let readings = self.readings(question, turn.previous.as_ref())?;
+        let Some(best) = readings.first() else {
+            return Ok(Reply {
+                answer: refusal("Nothing that can be asked fits."),
+                readings,
+            });
+        };
+        let call = self.files.call(&best.text)?;
+        let mut found = match best.probability < self.record.threshold {
+            true => asks_back(&readings),
+            false => answer(
+                &self.files,
+                &self.session,
+                &self.inventory,
+                &call,
+                &turn.context,
+            )?,
+        };
+        found.probability = Some(best.probability);
+        if found.video.is_some() {
+            turn.context.video.clone_from(&found.video);
+        }
+        // What only lacks a video is asked again with its name alone.
+        if found.call.is_some() && call.question != CANNOT_TELL {
+            turn.previous = Some(call);
+        }
+        Ok(Reply {
+            answer: found,
+            readings,
+        })
+    }
+
+    /// Runs a call that somebody wrote.
+    ///
+    /// # Errors
+    /// When it is none, or a file is broken.
+    pub fn run(&self, call: &str, context: &Context) -> Result<Answer, AskError> {
+        let call = self.files.call(call)?;
+        Ok(answer(
+            &self.files,
+            &self.session,
+            &self.inventory,
+            &call,
+            context,
+        )?)
+    }
+
+    /// What a question may mean, the likeliest first.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn readings(
+        &self,
+        question: &str,
+        previous: Option<&Call>,
+    ) -> Result<Vec<Reading>, AskError> {
+        let question = question.split_whitespace().collect::<Vec<_>>().join(" ");
+        let chars = question.chars().count();
+        if question.is_empty() {
+            return Err(AskError::Empty);
+        }
+        if chars > MAX_CHARS {
+            return Err(AskError::TooLong {
+                chars,
+                most: MAX_CHARS,
+            });
+        }
+        let mentions = Mentions::of(&question, previous, &self.inventory);
+        if let Some(name) = mentions.unknown_videos.first() {
+            return Err(AskError::NoVideo {
+                near: self.inventory.names_near(name),
+                name: name.clone(),
+            });
+        }
+        let mut grammar = Grammar::new(&self.files, &mentions);
+        if let Some(unseen) = self.paraphrases.unseen(&question, &self.record.questions) {
+            grammar = grammar.of_question(unseen);
+        }
+        choose(
+            &self.model,
+            &self.adapter,
+            &grammar,
+            &question,
+            previous,
+            &self.cancellation,
+        )
+    }
+}
+
+/// The likeliest calls of a grammar for a question.
+pub(super) fn choose(
+    model: &LoadedModel,
+    adapter: &Adapter,
+    grammar: &Grammar,
+    question: &str,
+    previous: Option<&Call>,
+    cancellation: &Cancellation,
+) -> Result<Vec<Reading>, AskError> {
+    let tokenizer = &model.tokenizer;
+    let text = tokenizer
+        .render(&prompt_of(previous, question), NextTurn::Assistant)
+        .map_err(crate::llama::constrained::ConstrainedError::from)?;
+    let prompt = tokenizer
+        .tokens(&text)
+        .map_err(crate::llama::constrained::ConstrainedError::from)?;
+    let most = model
+        .weights
+        .config
+        .max_positions
+        .min(prompt.len() + MAX_CALL_TOKENS);
+    let decoder = Decoder::new(Arc::clone(&model.weights), Some(adapter), most)?;
+    let mut decoder = decoder.cancelled_by(cancellation);
+    Ok(readings(
+        &mut decoder,
+        tokenizer,
+        &prompt,
+        &model.end_ids,
+        grammar,
+    )?)
+}
+
+/// Not sure enough: the two likeliest readings, to choose from.
+fn asks_back(readings: &[Reading]) -> Answer {
+    let lines: Vec<String> = readings
+        .iter()
+        .map(|reading| format!("  {}  ({:.0} %)", reading.text, 100.0 * reading.probability))
+        .collect();
+    refusal(format!(
+        "It is not clear enough what is asked. Is it one of these?\n{}\nSay it in other words, or give the line itself with --call.",
+        lines.join("\n")
+    ))
+}

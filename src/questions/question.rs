@@ -1,0 +1,178 @@
+//! A question file: SQL with a header of typed parameters.
+//!
+//! The SQL's leading comment says what the question is; beside parameters (`-- param`, as all queries
+//! have them) it may hold settings, a line each: `-- question weight = 2` (share of the training
+//! examples, relative to other questions), `-- question train = no` (no example is made of it but for
+//! tests), `-- question nothing = REASON` (what to say where it finds nothing).
+
+use std::path::{Path, PathBuf};
+
+use super::QuestionError;
+use crate::query::{Parameter, ParameterType, declaration};
+
+/// The question that stands for everything that no other fits.
+pub const CANNOT_TELL: &str = "cannot_tell";
+const SETTING: &str = "-- question ";
+/// Share of the examples, relative to other questions, unless the file says otherwise.
+const DEFAULT_WEIGHT: f64 = 1.0;
+
+/// A question, read and checked as far as that is possible without a lake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// Name of both files without their endings.
+    pub name: String,
+    /// First line of the SQL's comment.
+    pub about: String,
+    /// The whole file.
+    pub sql: String,
+    /// The SQL file.
+    pub sql_path: PathBuf,
+    /// The template beside it.
+    pub template_path: PathBuf,
+    /// In the header's order; slots of a call.
+    pub parameters: Vec<Parameter>,
+    /// Share of the training examples, relative to other questions.
+    pub weight: f64,
+    /// Whether training examples are made of it.
+    pub is_trained: bool,
+    /// What to say where it finds nothing.
+    pub nothing: Option<String>,
+}
+
+impl Question {
+    /// Whether the header declares a parameter of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.parameters.iter().any(|p| p.name == name)
+    }
+
+    pub(super) fn sql_error(&self, message: &str) -> QuestionError {
+        let line = message.split("LINE ").nth(1);
+        let line = line.and_then(|rest| rest.split(':').next()?.trim().parse().ok());
+        QuestionError::Broken {
+            path: self.sql_path.clone(),
+            line: line.unwrap_or(1),
+            reason: message.into(),
+        }
+    }
+}
+
+/// Reads a question's SQL, and checks it as far as that is possible without a lake.
+///
+/// # Errors
+/// When the header is wrong: the error names the line.
+pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question, QuestionError> {
+    let sql_path = folder.join(format!("{name}.sql"));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let broken = |index: usize, reason: String| QuestionError::Broken {
+        path: sql_path.clone(),
+        line: index + 1,
+        reason,
+    };
+    if !name.chars().all(is_word) {
+        return Err(broken(
+            0,
+            format!("a question's name has letters, digits and _, not '{name}'"),
+        ));
+    }
+    let about = sql.lines().find_map(|line| line.strip_prefix("--"));
+    let mut question = Question {
+        name: name.into(),
+        about: about.unwrap_or_default().trim().into(),
+        sql: sql.into(),
+        template_path: folder.join(format!("{name}.jinja")),
+        sql_path: sql_path.clone(),
+        parameters: Vec::new(),
+        weight: DEFAULT_WEIGHT,
+        is_trained: true,
+        nothing: None,
+    };
+    if question.about.is_empty() {
+        let reason = "the first line is a comment that says what the question is";
+        return Err(broken(0, reason.into()));
+    }
+    for (index, line) in sql.lines().enumerate() {
+        if let Some(declared) = declaration(line) {
+            let parameter = declared.and_then(|parameter| checked(parameter, sql));
+            let parameter = parameter.map_err(|reason| broken(index, reason))?;
+            if question.has(&parameter.name) {
+                return Err(broken(
+                    index,
+                    format!("{} is declared twice", parameter.name),
+                ));
+            }
+            question.parameters.push(parameter);
+        } else if let Some(setting) = line.trim().strip_prefix(SETTING) {
+            set(&mut question, setting).map_err(|reason| broken(index, reason))?;
+        }
+    }
+    if question.has("person") && !question.has("video") {
+        return Err(broken(
+            0,
+            "a parameter person needs a parameter video".into(),
+        ));
+    }
+    Ok(question)
+}
+
+/// A parameter that a question may have: one whose values are known before anybody asks, or are
+/// numbers of what is asked.
+fn checked(parameter: Parameter, sql: &str) -> Result<Parameter, String> {
+    let name = &parameter.name;
+    if matches!(parameter.kind, ParameterType::Text | ParameterType::Boolean) {
+        return Err(format!(
+            "{name} is text or boolean, which no question can fill; list the values: choice(A, B)"
+        ));
+    }
+    let mut code = sql
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"));
+    let placeholder = format!("${name}");
+    let is_used = |line: &str| {
+        line.match_indices(&placeholder).any(|(at, _)| {
+            let after = line[at + placeholder.len()..].chars().next();
+            !after.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+    };
+    if !code.any(is_used) {
+        return Err(format!("the SQL does not use ${name}"));
+    }
+    if parameter.default.as_deref().is_some_and(|d| d != "null") {
+        return Err(format!(
+            "{name} has the default '{}'; a question's parameter is necessary, or has the default null",
+            parameter.default.as_deref().unwrap_or_default()
+        ));
+    }
+    let is_person = parameter.kind == ParameterType::Person;
+    if is_person != (name == "person") {
+        return Err("the parameter of type person is called person".into());
+    }
+    Ok(parameter)
+}
+
+fn set(question: &mut Question, setting: &str) -> Result<(), String> {
+    let (key, value) = setting
+        .split_once('=')
+        .ok_or("a setting is written `-- question KEY = VALUE`")?;
+    let (key, value) = (key.trim(), value.trim());
+    match key {
+        "weight" => {
+            question.weight = (value.parse().ok())
+                .filter(|weight: &f64| weight.is_finite() && *weight >= 0.0)
+                .ok_or_else(|| format!("weight is a number from 0, not '{value}'"))?;
+        }
+        "train" => {
+            question.is_trained = match value {
+                "yes" => true,
+                "no" => false,
+                _ => return Err(format!("train is `yes` or `no`, not '{value}'")),
+            };
+        }
+        "nothing" => question.nothing = Some(value.into()),
+        _ => {
+            return Err(format!(
+                "unknown setting '{key}'; known are weight, train, nothing"
+            ));
+        }
+    }
+    Ok(())
+}

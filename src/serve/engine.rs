@@ -1,0 +1,201 @@
+//! What answers requests: base, adapters, and the questions of the lake.
+
+use std::ops::ControlFlow;
+
+use serde_json::{Value, json};
+
+use super::api::{ApiError, ChatRequest, finish_reason, tool, tool_call};
+use crate::asking::{AskError, Asker, Turn};
+use crate::llama::generate::GenerateError;
+use crate::llama::{Adapter, LlamaError, LoadedModel};
+use crate::sync::Cancellation;
+
+/// The model that chooses queries.
+const ASK: &str = "ask";
+/// Questions of a chat that a new one may go on from.
+const MAX_TURNS: usize = 4;
+
+/// A base with an adapter, or alone, under a name.
+pub struct ServedModel {
+    /// As requests name it.
+    pub name: String,
+    /// `None` for the base alone.
+    pub adapter: Option<Adapter>,
+}
+
+/// All that is served.
+pub struct Served {
+    /// The base of `models`.
+    pub model: LoadedModel,
+    /// Base and adapters that answer by themselves.
+    pub models: Vec<ServedModel>,
+    /// What chooses queries, where there is an adapter for it.
+    pub asker: Option<Asker>,
+    /// Ends texts that are being written.
+    pub cancellation: Cancellation,
+}
+
+/// What a request came to.
+pub(super) struct Completion {
+    /// The message of the assistant.
+    pub message: Value,
+    pub finish_reason: &'static str,
+    pub prompt_tokens: usize,
+    pub completion_tokens: usize,
+}
+
+impl Served {
+    /// Names of all models.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.models.iter().map(|model| model.name.clone());
+        let ask = self.asker.iter().map(|_| ASK.to_owned());
+        names.chain(ask).collect()
+    }
+
+    /// The questions as tools.
+    pub(super) fn tools(&self) -> Vec<Value> {
+        let questions = self.asker.iter().flat_map(|asker| &asker.files().questions);
+        questions.map(tool).collect()
+    }
+
+    /// Answers a request; `on_text` is given the words piece by piece.
+    pub(super) fn complete(
+        &self,
+        request: &ChatRequest,
+        id: &str,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Completion, ApiError> {
+        request.check()?;
+        if let Some(model) = self.models.iter().find(|m| m.name == request.model) {
+            return self.generate(model, request, on_text);
+        }
+        match self.asker.as_ref().filter(|_| request.model == ASK) {
+            Some(asker) => ask(asker, request, id, on_text),
+            None => Err(ApiError {
+                status: axum::http::StatusCode::NOT_FOUND,
+                message: format!(
+                    "there is no model '{}'; there are {}",
+                    request.model,
+                    self.names().join(", ")
+                ),
+                code: Some("model_not_found"),
+            }),
+        }
+    }
+
+    fn generate(
+        &self,
+        model: &ServedModel,
+        request: &ChatRequest,
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Completion, ApiError> {
+        let generated = self.model.answer(
+            model.adapter.as_ref(),
+            &request.chat()?,
+            request.choice(),
+            request.max_tokens() as usize,
+            &self.cancellation,
+            on_text,
+        );
+        let generated = generated.map_err(|error| match error {
+            GenerateError::Llama(LlamaError::TooLong { .. }) | GenerateError::Language(_) => {
+                ApiError::bad_request(error.to_string())
+            }
+            GenerateError::Llama(_) => server_error(&error),
+        })?;
+        Ok(Completion {
+            message: json!({"role": "assistant", "content": generated.text}),
+            finish_reason: finish_reason(generated.end),
+            prompt_tokens: generated.prompt_tokens,
+            completion_tokens: generated.ids.len(),
+        })
+    }
+}
+
+/// The answer that the lake computes, or the call for the client to run.
+fn ask(
+    asker: &Asker,
+    request: &ChatRequest,
+    id: &str,
+    on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+) -> Result<Completion, ApiError> {
+    let last = request.messages.last();
+    if last.is_some_and(|message| message.role == "tool") {
+        // The client has run the call; its result is the answer.
+        let text = last.map(super::api::ChatMessage::text).unwrap_or_default();
+        let _ = on_text(&text);
+        return Ok(completion(
+            json!({"role": "assistant", "content": text}),
+            "stop",
+        ));
+    }
+    let questions = request.messages.iter().filter(|m| m.role == "user");
+    let questions: Vec<String> = questions.map(super::api::ChatMessage::text).collect();
+    let Some((question, before)) = questions.split_last() else {
+        return Err(ApiError::bad_request(
+            "there is no message of the role 'user'",
+        ));
+    };
+    let mut turn = Turn::default();
+    for earlier in &before[before.len().saturating_sub(MAX_TURNS)..] {
+        // What could not be answered then changes nothing now.
+        let _ = asker.ask(earlier, &mut turn);
+    }
+    if let Some(names) = request.tool_names() {
+        let readings = asker
+            .readings(question, turn.previous.as_ref())
+            .map_err(|error| of_question(&error))?;
+        let best = readings.first().map(|r| asker.files().call(&r.text));
+        let call = best.transpose().map_err(|error| server_error(&error))?;
+        let known = call
+            .as_ref()
+            .and_then(|call| asker.files().find(&call.question));
+        if let (Some(call), Some(question)) = (&call, known)
+            && names.contains(&call.question.as_str())
+        {
+            let message = json!({
+                "role": "assistant",
+                "content": null,
+                "tool_calls": [tool_call(id, call, question)],
+            });
+            return Ok(completion(message, "tool_calls"));
+        }
+    }
+    let reply = asker
+        .ask(question, &mut turn)
+        .map_err(|error| of_question(&error))?;
+    let _ = on_text(&reply.answer.answer);
+    let message = json!({
+        "role": "assistant",
+        "content": reply.answer.answer,
+        "posedata": reply.answer,
+    });
+    Ok(completion(message, "stop"))
+}
+
+/// A completion that no model wrote word by word.
+fn completion(message: Value, finish_reason: &'static str) -> Completion {
+    Completion {
+        message,
+        finish_reason,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+    }
+}
+
+fn of_question(error: &AskError) -> ApiError {
+    match error {
+        AskError::NoVideo { .. } | AskError::Empty | AskError::TooLong { .. } => {
+            ApiError::bad_request(error.to_string())
+        }
+        error => server_error(error),
+    }
+}
+
+fn server_error(error: &dyn std::error::Error) -> ApiError {
+    ApiError {
+        status: axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+        message: error.to_string(),
+        code: None,
+    }
+}

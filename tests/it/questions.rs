@@ -1,0 +1,440 @@
+//! The questions of `posedata ask`: what the files answer, against SQL of its own; what the grammar
+//! allows; what happens with wrong files and questions.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::ask::write_models;
+use crate::dataset::{folder_with_lake, query};
+use crate::support::{posedata, stderr, stdout};
+
+const DEMO: &str = "(SELECT video_id FROM videos WHERE file_name = 'demo.mp4')";
+
+fn shipped() -> String {
+    format!("{}/queries/ask", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[track_caller]
+fn call(folder: &Path, call: &str) -> Value {
+    let shipped = shipped();
+    let output = posedata(
+        folder,
+        &["ask", "--call", call, "--questions", &shipped, "--json"],
+    );
+    assert!(output.status.success(), "{call}: {}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).expect("JSON")
+}
+
+fn value(answer: &Value, name: &str) -> f64 {
+    let values = answer["values"].as_array().expect("values");
+    let named = values.iter().find(|value| value["name"] == name);
+    named.and_then(|value| value["value"].as_f64()).expect(name)
+}
+
+/// The first value of a row of SQL.
+fn expected(folder: &Path, sql: &str) -> f64 {
+    let rows = query(folder, sql);
+    let row = rows[0].as_object().expect("a row");
+    row.values()
+        .next()
+        .and_then(Value::as_f64)
+        .expect("a number")
+}
+
+#[test]
+fn every_shipped_question_answers_what_other_sql_finds() {
+    let folder = folder_with_lake();
+    let folder = folder.path();
+    for (clip, subject) in [("demo.mp4", "ben"), ("single_cam01.mp4", "anna")] {
+        let tagged = posedata(folder, &["tag", clip, "--subject", subject]);
+        assert!(tagged.status.success(), "{}", stderr(&tagged));
+    }
+    let of_demo = format!("FROM metrics WHERE video_id = {DEMO} AND person = 0");
+    let one = |expression: &str| format!("SELECT {expression} AS x {of_demo}");
+    let within = "time_secs BETWEEN 1 AND 2.5";
+    let at = |column: &str, secs: &str| {
+        format!("SELECT {column} AS x {of_demo} ORDER BY abs(time_secs - {secs}), frame LIMIT 1")
+    };
+    let cases: Vec<(&str, &str, String)> = vec![
+        ("value joint=left_knee at_secs=2 video=demo.mp4", "value_deg", at("left_knee_deg", "2")),
+        ("extreme joint=right_knee which=smallest video=demo.mp4", "value_deg", one("min(right_knee_deg)")),
+        ("extreme joint=right_knee which=smallest video=demo.mp4", "at_secs", one("arg_min(time_secs, right_knee_deg)")),
+        ("extreme joint=left_hip which=largest from_secs=1 to_secs=2.5 video=demo.mp4", "value_deg", one(&format!("max(left_hip_deg) FILTER ({within})"))),
+        ("range joint=left_elbow from_secs=1 to_secs=2.5 video=demo.mp4", "range_deg", one(&format!("max(left_elbow_deg) FILTER ({within}) - min(left_elbow_deg) FILTER ({within})"))),
+        ("mean joint=trunk_lean video=demo.mp4", "mean_deg", one("avg(trunk_lean_deg::DOUBLE)")),
+        ("mean joint=forward_lean video=demo.mp4", "mean_deg", one("90 - avg(trunk_segment_deg::DOUBLE)")),
+        ("change joint=left_knee from_secs=1 to_secs=2 video=demo.mp4", "change_deg", format!("SELECT ({}) - ({}) AS x", at("left_knee_deg", "2"), at("left_knee_deg", "1"))),
+        ("sides_at part=knee at_secs=2 video=demo.mp4", "difference_deg", at("left_knee_deg - right_knee_deg", "2")),
+        ("sides part=hip video=demo.mp4", "difference_deg", one("avg(left_hip_deg::DOUBLE - right_hip_deg)")),
+        ("crossings joint=left_knee direction=below limit_deg=120 video=demo.mp4", "crossing_count", format!("SELECT count(*) FILTER (b AND NOT p) AS x FROM (SELECT left_knee_deg < 120 AS b, lag(left_knee_deg < 120) OVER (ORDER BY frame) AS p {of_demo} AND left_knee_deg IS NOT NULL)")),
+        // The clip has frames of one length.
+        ("time_beyond joint=left_knee direction=above limit_deg=150 video=demo.mp4", "beyond_secs", format!("SELECT count(*) FILTER (left_knee_deg > 150) / 30.0 AS x {of_demo}")),
+        ("speed landmark=left_wrist statistic=peak video=demo.mp4", "speed_px_per_sec", "SELECT max(speed_px_per_sec) AS x FROM landmark_speed('left_wrist') WHERE file_name = 'demo.mp4' AND visibility >= 0.5".into()),
+        ("fastest video=demo.mp4", "speed_px_per_sec", one("max(peak_landmark_speed_px_per_sec)")),
+        ("posture at_secs=2 video=demo.mp4", "right_hip_deg", at("right_hip_deg", "2")),
+        ("quality video=demo.mp4", "good_percent", one("100.0 * avg((quality = 'good')::INTEGER)")),
+        ("compare_videos joint=left_knee statistic=range video=demo.mp4 other_video=single_cam01.mp4", "first_deg", one("max(left_knee_deg) - min(left_knee_deg)")),
+        ("compare_subjects joint=left_knee statistic=smallest subject=ben other_subject=anna", "first_deg", one("min(left_knee_deg)")),
+        ("rank_videos joint=left_knee statistic=smallest which=least", "value_deg", "SELECT min(left_knee_deg) AS x FROM metrics".into()),
+        ("rank_subjects joint=left_hip statistic=largest which=most", "value_deg", "SELECT max(left_hip_deg) AS x FROM metrics JOIN subjects USING (video_id) WHERE person = 0".into()),
+        ("videos", "video_count", "SELECT 3 AS x".into()),
+        ("duration video=demo.mp4", "frame_count", "SELECT 230 AS x".into()),
+        ("people video=demo.mp4", "person_count", "SELECT 1 AS x".into()),
+    ];
+    for (text, name, sql) in &cases {
+        let answer = call(folder, text);
+        let (found, known) = (value(&answer, name), expected(folder, sql));
+        assert!((found - known).abs() < 1e-3, "{text}: {found}, not {known}");
+        assert_eq!(answer["refused"], false, "{text}");
+        // The words give the number that the values give.
+        let rounded = match name.ends_with("_secs") {
+            true => format!("{found:.2}"),
+            false => format!("{found:.0}"),
+        };
+        let words = answer["answer"].as_str().expect("words");
+        let is_told = words.contains(&rounded) || words.contains(&format!("{:.1}", found.abs()));
+        assert!(is_told, "{text}: {rounded} in {words}");
+    }
+    let names = fs::read_dir(shipped()).expect("questions").flatten();
+    for file in names.map(|entry| entry.path()) {
+        let name = file
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let is_tested = |(text, ..): &(&str, &str, String)| text.split(' ').next() == Some(&name);
+        let is_shared = name.starts_with('_') || name == "cannot_tell";
+        assert!(is_shared || cases.iter().any(is_tested), "{name}");
+    }
+}
+
+#[test]
+fn where_there_is_nothing_it_is_said_why() {
+    let folder = folder_with_lake();
+    for (text, reason) in [
+        (
+            "value joint=left_knee at_secs=99 video=demo.mp4",
+            "lasts 7.67 s",
+        ),
+        (
+            "value joint=left_knee at_secs=0 video=demo.mp4",
+            "not seen then",
+        ),
+        (
+            "mean joint=left_knee video=demo.mp4 person=7",
+            "Person 7 is not seen",
+        ),
+        ("mean joint=left_knee", "Which video is meant?"),
+        ("mean joint=left_knee video=other.mp4", "no video other.mp4"),
+        (
+            "rank_subjects joint=left_hip statistic=mean which=most",
+            "posedata tag",
+        ),
+        ("cannot_tell topic=forces", "cannot be seen in a video"),
+    ] {
+        let answer = call(folder.path(), text);
+        let words = answer["answer"].as_str().expect("words");
+        assert!(words.contains(reason), "{text}: {words}");
+        assert_eq!(
+            (&answer["refused"], &answer["values"]),
+            (&true.into(), &Value::Array(vec![]))
+        );
+    }
+}
+
+#[test]
+fn what_is_no_call_is_refused() {
+    let folder = folder_with_lake();
+    let shipped = shipped();
+    for (text, words) in [
+        ("select * from videos", "there is no question 'select'"),
+        ("extreme joint=right_knee colour=red", "no parameter colour"),
+        (
+            "extreme joint=tail which=smallest video=demo.mp4",
+            "one of left_knee",
+        ),
+        (
+            "extreme joint=right_knee video=demo.mp4",
+            "which has no value",
+        ),
+        (
+            "value joint=left_knee at_secs=soon video=demo.mp4",
+            "a time in seconds",
+        ),
+        ("value joint=left_knee at_secs=1;drop", "a time in seconds"),
+    ] {
+        let arguments = [
+            "ask",
+            "--call",
+            text,
+            "--questions",
+            &shipped,
+            "--video",
+            "demo.mp4",
+        ];
+        let output = posedata(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(
+            stderr(&output).contains(words),
+            "{text}: {}",
+            stderr(&output)
+        );
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn broken_question_files_are_named_with_their_line() {
+    let folder = folder_with_lake();
+    let questions = folder.path().join("mine");
+    let template = "{% block questions %}How?{% endblock %}{% block answer %}So.{% endblock %}";
+    for (sql, template, words) in [
+        (
+            "-- a\n-- param x colour\nSELECT $x",
+            template,
+            "line 2: there is no type 'colour'",
+        ),
+        (
+            "-- a\n-- param x text\nSELECT $x",
+            template,
+            "list the values",
+        ),
+        (
+            "-- a\n-- param x time = 3\nSELECT $x",
+            template,
+            "has the default null",
+        ),
+        (
+            "-- a\n-- param x time\nSELECT 1",
+            template,
+            "does not use $x",
+        ),
+        (
+            "-- a\n-- question train = maybe\nSELECT 1",
+            template,
+            "train is `yes` or `no`",
+        ),
+        ("SELECT 1", template, "the first line is a comment"),
+        (
+            "-- a\nSELECT 1",
+            "{% block questions %}{% endblock %}",
+            "no block answer",
+        ),
+        (
+            "-- a\nSELECT 1",
+            "{% block answer %}{% endblock",
+            "no block questions",
+        ),
+    ] {
+        let _ = fs::remove_dir_all(&questions);
+        fs::create_dir_all(&questions).expect("a folder");
+        for ending in ["sql", "jinja"] {
+            let name = format!("cannot_tell.{ending}");
+            fs::copy(Path::new(&shipped()).join(&name), questions.join(&name)).expect("a copy");
+        }
+        fs::copy(
+            Path::new(&shipped()).join("_shared.jinja"),
+            questions.join("_shared.jinja"),
+        )
+        .expect("a copy");
+        fs::write(questions.join("mine.sql"), sql).expect("room");
+        fs::write(questions.join("mine.jinja"), template).expect("room");
+        let arguments = ["ask", "--call", "mine", "--questions", "mine"];
+        let output = posedata(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(1), "{sql}");
+        let told = stderr(&output);
+        assert!(
+            told.contains(words) && told.contains("mine."),
+            "{sql}: {told}"
+        );
+    }
+}
+
+#[test]
+fn two_files_add_a_question_and_no_other_statement_is_run() {
+    let folder = folder_with_lake();
+    let questions = folder.path().join("mine");
+    fs::create_dir_all(&questions).expect("a folder");
+    for name in ["cannot_tell.sql", "cannot_tell.jinja", "_shared.jinja"] {
+        fs::copy(Path::new(&shipped()).join(name), questions.join(name)).expect("a copy");
+    }
+    fs::write(
+        questions.join("sport.sql"),
+        "-- Which sport is it?\n-- param video video\nSELECT sport FROM videos WHERE video_id = $video",
+    )
+    .expect("room");
+    fs::write(
+        questions.join("sport.jinja"),
+        "{% block questions %}Which sport{{ where }}?{% endblock %}{% block answer %}It is {{ sport }}.{% endblock %}",
+    )
+    .expect("room");
+    let arguments = [
+        "ask",
+        "--call",
+        "sport video=demo.mp4",
+        "--questions",
+        "mine",
+    ];
+    let output = posedata(folder.path(), &arguments);
+    assert_eq!(
+        stdout(&output).trim(),
+        "It is running.",
+        "{}",
+        stderr(&output)
+    );
+    let shown = posedata(folder.path(), &[&arguments[..], &["--show-sql"]].concat());
+    assert!(stdout(&shown).contains("SELECT sport FROM videos"));
+    fs::write(
+        questions.join("sport.sql"),
+        "-- Which sport is it?\n-- param video video\nDELETE FROM videos WHERE video_id = $video",
+    )
+    .expect("room");
+    let output = posedata(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("only SELECT"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(query(folder.path(), "SELECT * FROM videos").len(), 3);
+}
+
+/// A folder with a lake, and an adapter of random weights that is said to write calls.
+pub fn folder_with_adapter() -> tempfile::TempDir {
+    let folder = folder_with_lake();
+    write_models(folder.path(), |_| 0.0);
+    let record = r#"{"dataset": "ask", "dataset_blake3": "", "threshold": 0.0, "is_threshold_chosen": false}"#;
+    fs::create_dir_all(folder.path().join("llm_models")).expect("a folder");
+    fs::rename(
+        folder.path().join("adapter"),
+        folder.path().join("llm_models/ask"),
+    )
+    .expect("a name");
+    fs::write(folder.path().join("llm_models/ask/ask.json"), record).expect("room");
+    folder
+}
+
+fn ask(folder: &Path, question: &str, more: &[&str]) -> std::process::Output {
+    let shipped = shipped();
+    let arguments = ["ask", question, "--base", "./base", "--questions", &shipped];
+    posedata(folder, &[&arguments[..], more].concat())
+}
+
+#[test]
+fn whatever_a_model_says_the_call_can_run_and_uses_what_the_question_names() {
+    let folder = folder_with_adapter();
+    let questions = [
+        "How large is the left knee at 1.5 s in demo.mp4?",
+        "l. elbow below 90 deg between 1 and 2,5s, single_cam01",
+        "'; DROP TABLE videos; --",
+        "{{ 7 * 7 }} \"quotes\" and `ticks`",
+        "and the right one of person 0 in multi_cam01.mp4 at 0:01?",
+    ];
+    for question in questions {
+        let output = ask(folder.path(), question, &["--json"]);
+        assert!(output.status.success(), "{question}: {}", stderr(&output));
+        let answer: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        let text = answer["call"].as_str().expect("a call");
+        let probability = answer["probability"].as_f64().expect("a number");
+        assert!(probability > 0.0 && probability <= 1.0, "{probability}");
+        if !text.starts_with("cannot_tell") {
+            for (named, slot) in [
+                ("1.5 s", "=1.5"),
+                ("90 deg", "limit_deg=90"),
+                ("2,5s", "to_secs=2.5"),
+                ("demo.mp4", "=demo.mp4"),
+                ("person 0", "person=0"),
+                ("0:01", "=1"),
+            ] {
+                assert!(
+                    !question.contains(named) || text.contains(slot),
+                    "{question}: {text}"
+                );
+            }
+        }
+        let again = call(folder.path(), text);
+        assert_eq!(again["values"], answer["values"], "{text}");
+    }
+    assert_eq!(query(folder.path(), "SELECT * FROM videos").len(), 3);
+}
+
+#[test]
+fn questions_that_cannot_be_asked_are_errors() {
+    let folder = folder_with_adapter();
+    let long = "why ".repeat(2500);
+    for (question, more, words) in [
+        ("  ", &[][..], "the question is empty"),
+        (long.as_str(), &[], "in at most 500"),
+        (
+            "When is the knee most bent in demi.mp4?",
+            &[],
+            "near are: demo.mp4",
+        ),
+        (
+            "How?",
+            &["--adapter", "base"],
+            "not trained to choose queries",
+        ),
+        ("How?", &["--llm-models", "none"], "make demo-ask"),
+        ("How?", &["--video", "nothing.mp4"], "nothing.mp4"),
+    ] {
+        let output = ask(folder.path(), question, more);
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[test]
+fn datasets_of_calls_have_three_splits_without_common_words() {
+    let folder = folder_with_lake();
+    let shipped = shipped();
+    write_models(folder.path(), |_| 0.0);
+    let build = |seed: &str| {
+        let arguments = [
+            "dataset",
+            "build",
+            "--name",
+            "ask",
+            "--recipes",
+            &shipped,
+            "--examples",
+            "400",
+            "--valid",
+            "0.34",
+            "--seed",
+            seed,
+            "--base",
+            "./base",
+            "--json",
+        ];
+        let output = posedata(folder.path(), &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let read = |split: &str| {
+            let path = folder
+                .path()
+                .join(format!("llm_training_data/ask/{split}.jsonl"));
+            fs::read_to_string(path).expect("a split")
+        };
+        ["train", "valid", "test"].map(read)
+    };
+    let splits = build("7");
+    assert_eq!(splits, build("7"), "the same seed gives the same bytes");
+    assert_ne!(splits, build("8"));
+    let [train, valid, test] = splits;
+    assert!(
+        train.lines().count() >= 390 && valid.lines().count() > 100 && test.lines().count() > 300
+    );
+    for untrained in ["fastest", "people"] {
+        let task = format!("\"task\":\"{untrained}\"");
+        assert!(!train.contains(&task) && !valid.contains(&task));
+        assert!(test.contains(&task), "{untrained}");
+    }
+    let videos = query(
+        folder.path(),
+        "SELECT video_id FROM examples WHERE dataset = 'ask' GROUP BY video_id HAVING count(DISTINCT split) > 1",
+    );
+    assert_eq!(videos.len(), 0, "whole videos are in one split");
+}
