@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-view bench-scale bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +55,7 @@ demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minut
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
 	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
-	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 6 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
 
@@ -85,7 +85,8 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips models openvino remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+test: setup test-packages clips models remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+	@$(POSEDATA) models add openvino
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt

@@ -113,6 +113,8 @@ pub fn command(folder: &Path) -> Command {
     command
         .current_dir(folder)
         .env("POSEDATA_MODELS", store().folder())
+        // Whatever was measured to be the fastest on this machine.
+        .env("POSEDATA_PROVIDER", "cpu")
         .env_remove("POSEDATA_LAKE");
     command
 }
