@@ -10,6 +10,7 @@ use super::{DrawError, Frame, VideoInfo};
 const GAP_PX: i32 = 4;
 /// Behind them: a light grey.
 const BACKGROUND: f64 = 235.0;
+
 /// A grid of equally large frames, row by row.
 pub struct ContactSheet {
     picture: Mat,
