@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 POSEDATA := $(TARGET_DIR)/release/posedata
-SOURCES := $(shell find src schemas models queries -type f) Cargo.toml Cargo.lock build.rs
+SOURCES := $(shell find src schemas models queries assets -type f) Cargo.toml Cargo.lock build.rs
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 # Where `make install` puts things; DESTDIR is put before it, for packages.
@@ -18,10 +18,11 @@ DESTDIR ?=
 # `posedata models` fetches.
 PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev libopencv-imgproc-dev \
     libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswscale-dev nasm python3 python3-pip ca-certificates
-# The tests make clips with FFmpeg, and read datasets with Python packages of their own.
-TEST_PACKAGES := ffmpeg python3-venv postgresql curl
+# The tests make clips with FFmpeg, read datasets with Python packages of their own, and look at the
+# viewer's page with a real browser.
+TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +55,7 @@ demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minut
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
 	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
-	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 8 \
+	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 6 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
 	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
 
@@ -67,6 +68,8 @@ SDKS := $(INTEROP)/sdks/.ready
 TENSORBOARD := $(INTEROP)/tensorboard/.ready
 # Lakes on S3 are tested with a real store of objects.
 SEAWEEDFS := $(INTEROP)/seaweedfs/.ready
+# The viewer's page is driven in Chromium.
+BROWSER := $(INTEROP)/browser/.ready
 
 # posedata itself unoptimised and in many parts, on the same optimised dependencies.
 QUICK := --config profile.release.package.posedata.opt-level=0 \
@@ -82,12 +85,18 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips models remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) ## Run the whole test suite
+test: setup test-packages clips models remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
 	@$(POSEDATA) models add openvino
 	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
 	@echo "fetching the object store for the tests"
+	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
+	    --no-deps --target $(@D) -r $<
+	@touch $@
+
+$(BROWSER): tests/browser/requirements.txt
+	@echo "fetching what drives a browser for the tests"
 	@python3 -m pip install --quiet --upgrade --disable-pip-version-check --root-user-action=ignore \
 	    --no-deps --target $(@D) -r $<
 	@touch $@
@@ -303,6 +312,9 @@ bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with P
 	@test ! -e $(PEFT_VENV)/.ready || \
 	    export POSEDATA_PEFT_PYTHON=$${POSEDATA_PEFT_PYTHON:-$(abspath $(PEFT_VENV))/bin/python}; \
 	    cargo bench --locked --bench train
+
+bench-view: setup test-packages clips $(BROWSER) ## Measure the viewer's page in a browser
+	PYTHONPATH=$(abspath $(BROWSER:/.ready=)) cargo bench --locked --bench view
 
 PEERS := $(TARGET_DIR)/peers
 

@@ -10,11 +10,13 @@ const LIBRARY: &str = "libduckdb.so";
 const LIBRARY_FOLDER: &str = "lib/posedata";
 /// Folders whose files are part of the program, see `src/shipped.rs`.
 const SHIPPED_FOLDERS: [&str; 2] = ["queries", "schemas"];
+/// The viewer's page, see `src/view/assets.rs`.
+const PAGE_FOLDER: &str = "assets/view";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
-    if let Err(reason) = list_shipped_files() {
+    if let Err(reason) = list_shipped_files().and_then(|()| list_page_files()) {
         println!("cargo::error={reason}");
         process::exit(1);
     }
@@ -79,6 +81,35 @@ fn list_shipped_files() -> Result<(), String> {
         entries.collect::<String>()
     );
     let out = PathBuf::from(variable("OUT_DIR")?).join("shipped.rs");
+    fs::write(&out, list).map_err(|e| format!("cannot write ({e}): {}", out.display()))
+}
+
+/// Writes `page.rs`, which `src/view/assets.rs` includes: the files of the folder itself.
+fn list_page_files() -> Result<(), String> {
+    let variable = |name| env::var_os(name).ok_or(format!("{name} is not set"));
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(PAGE_FOLDER);
+    println!("cargo::rerun-if-changed={PAGE_FOLDER}");
+    let cannot_list = |e: io::Error| format!("cannot list {PAGE_FOLDER} ({e})");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(cannot_list)? {
+        let entry = entry.map_err(cannot_list)?;
+        let name = entry.file_name().into_string();
+        let is_file = entry.file_type().map_err(cannot_list)?.is_file();
+        names.extend(
+            name.into_iter()
+                .filter(|name| is_file && !name.starts_with('.')),
+        );
+    }
+    names.sort();
+    let entries = names.iter().map(|name| {
+        let path = folder.join(name);
+        format!("    ({name:?}, include_bytes!({path:?}) as &[u8]),\n")
+    });
+    let list = format!(
+        "const PAGE: &[(&str, &[u8])] = &[\n{}];\n",
+        entries.collect::<String>()
+    );
+    let out = PathBuf::from(variable("OUT_DIR")?).join("page.rs");
     fs::write(&out, list).map_err(|e| format!("cannot write ({e}): {}", out.display()))
 }
 

@@ -53,6 +53,9 @@ pub mod plot;
 
 pub mod report;
 
+#[cfg(feature = "video")]
+pub mod view;
+
 #[cfg(feature = "language")]
 pub mod language;
 

@@ -140,6 +140,8 @@ pub enum DatabaseUse {
     Catalog,
     /// All rows of a video, beside its frames.
     Replay,
+    /// Rows and SQL for a page, beside pictures that are decoded and encoded.
+    View,
     /// Facts for a dataset, beside its examples.
     Facts,
     /// Tables that are written anew.
@@ -156,7 +158,7 @@ impl DatabaseUse {
             Self::Beside => 0.2,
             Self::Catalog => 0.25,
             Self::Replay => 0.3,
-            Self::Facts => 0.5,
+            Self::Facts | Self::View => 0.5,
             Self::Maintenance => 0.8,
             Self::Query => 0.9,
         }
@@ -171,7 +173,7 @@ impl DatabaseUse {
     pub fn threads(self, cores: usize) -> usize {
         match self {
             Self::Commit | Self::Stream | Self::Catalog | Self::Replay => 1,
-            Self::Beside | Self::Facts | Self::Maintenance | Self::Query => cores,
+            Self::Beside | Self::View | Self::Facts | Self::Maintenance | Self::Query => cores,
         }
     }
 }

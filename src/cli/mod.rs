@@ -63,6 +63,8 @@ mod target;
 mod terminal;
 #[cfg(feature = "language")]
 mod train;
+#[cfg(feature = "video")]
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -117,6 +119,8 @@ enum Command {
     Annotate(annotate::AnnotateArgs),
     #[cfg(feature = "video")]
     ContactSheet(annotate::ContactSheetArgs),
+    #[cfg(feature = "video")]
+    View(view::ViewArgs),
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
     #[cfg(feature = "video")]
@@ -247,6 +251,8 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Annotate(args) => annotate::run(args, &global),
         #[cfg(feature = "video")]
         Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
+        #[cfg(feature = "video")]
+        Command::View(args) => view::run(args, &global),
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
         #[cfg(feature = "video")]

@@ -51,6 +51,9 @@ pub struct ReportArgs {
     /// Heading of the page [default: the names of what it shows]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
+    /// Number of the person whom the report is about [default: each video's main person]
+    #[arg(long, value_name = "N")]
+    person: Option<u16>,
     /// Leave pictures out; no video is read
     #[arg(long)]
     no_pictures: bool,
@@ -105,7 +108,7 @@ fn read(
     };
     let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
     let title = args.title.clone().unwrap_or_else(|| names.join(" and "));
-    match Report::read(&session, title, groups) {
+    match Report::read(&session, title, groups, args.person) {
         Err(_) if cancellation.is_cancelled() => Ok(None),
         report => Ok(Some(report?)),
     }

@@ -28,7 +28,7 @@ const DIM_TEXT: Bgr = Bgr([190, 190, 190]);
 const PANEL_LIGHT: f64 = 0.32;
 
 /// Bones as pairs of landmarks (MediaPipe's `POSE_CONNECTIONS`).
-const BONES: [[Landmark; 2]; 35] = {
+pub const BONES: [[Landmark; 2]; 35] = {
     use Landmark::*;
     [
         [Nose, LeftEyeInner],
@@ -270,11 +270,13 @@ fn draw_people(
 
 /// Squares across a blurred face: too few for anybody to be recognized.
 const SQUARES_ACROSS_FACE: f64 = 6.0;
-/// A head reaches so much farther than its landmarks.
-const HEAD_PER_LANDMARKS: f64 = 1.7;
+/// A head reaches so much farther than its landmarks, which lie around eyes, ears and mouth.
+const HEAD_PER_LANDMARKS: f64 = 2.5;
 /// The head's radius by the way from the middle of the shoulders to the nose, at least: in side view
 /// and from behind the landmarks of the head lie close together.
-const HEAD_PER_NECK: f64 = 0.6;
+const HEAD_PER_NECK: f64 = 0.9;
+/// And by the trunk's length, where the head is bent towards the shoulders.
+const HEAD_PER_TRUNK: f64 = 0.3;
 
 fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError> {
     use Landmark::*;
@@ -300,8 +302,12 @@ fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError
         .iter()
         .map(|l| distance(at(*l), center))
         .fold(0.0, f64::max);
-    let neck = distance(midpoint(at(LeftShoulder), at(RightShoulder)), at(Nose));
-    let radius = (HEAD_PER_LANDMARKS * reach).max(HEAD_PER_NECK * neck);
+    let shoulders = midpoint(at(LeftShoulder), at(RightShoulder));
+    let neck = distance(shoulders, at(Nose));
+    let trunk = distance(shoulders, midpoint(at(LeftHip), at(RightHip)));
+    let radius = (HEAD_PER_LANDMARKS * reach)
+        .max(HEAD_PER_NECK * neck)
+        .max(HEAD_PER_TRUNK * trunk);
     let square = (2.0 * radius / SQUARES_ACROSS_FACE).ceil().max(2.0);
     canvas.pixelate(center, radius, square as i32)
 }

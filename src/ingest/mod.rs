@@ -53,7 +53,7 @@ use output_store::OutputStore;
 pub use panics::PanicError;
 use panics::caught;
 use pipeline::{Interruption, VideoJob};
-pub use pipeline::{StageTimes, video_id};
+pub use pipeline::{StageTimes, video_id, video_id_unless};
 use plan::plan;
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};

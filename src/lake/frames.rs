@@ -94,6 +94,15 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
+    /// The same from a frame on, which counts from 0.
+    #[must_use]
+    pub fn starting_at(mut self, frame: u64) -> Self {
+        let frames = self.video.frames();
+        self.next_frame = frame.clamp(frames.start, frames.end);
+        self.chunk = Vec::new().into_iter();
+        self
+    }
+
     /// The video whose frames these are.
     pub fn video(&self) -> &VideoRecord {
         &self.video

@@ -63,6 +63,22 @@ pub struct LakeReader {
     _scratch: Arc<TempDir>,
 }
 
+impl LakeReader {
+    /// Another connection to the same database, which has the lake attached too.
+    ///
+    /// # Errors
+    /// When the database gives no further connection.
+    pub fn try_clone(&self) -> Result<Self, LakeError> {
+        let connection = self.connection.try_clone()?;
+        connection.execute_batch(&format!("USE {LAKE_NAME}"))?;
+        Ok(Self {
+            connection,
+            format_version: self.format_version,
+            _scratch: Arc::clone(&self._scratch),
+        })
+    }
+}
+
 impl LakePaths {
     /// The parts of the lake at an address; a database is asked where the files lie. `extension` is
     /// DuckLake's, as for [`Lake::new`].

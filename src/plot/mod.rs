@@ -27,6 +27,7 @@ use data::{Collector, PlotData};
 pub use error::PlotError;
 pub use losses::{Losses, losses_svg};
 pub use options::{DEFAULT_WIDTH_PX, MAX_LINES, PlotOptions, SIZE_RANGE_PX};
+pub use units::Quantity;
 
 /// The formats of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -74,6 +74,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
+    /// What a column's name says.
     pub fn of(column: &str) -> Self {
         let lower = column.to_ascii_lowercase();
         let quantity = |name: &str, unit, kind| Self {

@@ -143,6 +143,31 @@ impl Session {
         self
     }
 
+    /// Another session over the same lake, for another thread; what is sealed stays so. Both see the
+    /// lake as it was when the first one was opened, or as it is now where the catalog lies in a
+    /// database.
+    ///
+    /// # Errors
+    /// When the database gives no further connection.
+    pub fn try_clone(&self) -> Result<Self, QueryError> {
+        Ok(Self {
+            reader: self.reader.try_clone()?,
+            access: self.access,
+            interrupt: None,
+        })
+    }
+
+    /// Ends the queries of this session when `cancellation` says so, as long as the guard lives.
+    pub fn interrupt_on(&self, cancellation: &Cancellation) -> OnCancel {
+        let handle = self.reader.connection.interrupt_handle();
+        cancellation.on_cancel(move || handle.interrupt())
+    }
+
+    /// The lake's format, at most [`FORMAT_VERSION`].
+    pub fn format_version(&self) -> i32 {
+        self.reader.format_version
+    }
+
     /// Runs a query and writes its result; gives the number of rows.
     ///
     /// # Errors
@@ -154,6 +179,56 @@ impl Session {
         format: Format,
         destination: &Destination,
     ) -> Result<u64, QueryError> {
+        let (statement, adaptation) = self.adapted(query, format)?;
+        output::write(
+            &mut Batches::of(&statement),
+            &adaptation,
+            format,
+            destination,
+        )
+    }
+
+    /// Runs a query and hands its rows to `consume`, in types that the format's writer takes.
+    /// `consume` may leave before their end.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or when `consume` fails.
+    pub fn read_as<R, E: From<QueryError>>(
+        &self,
+        query: &Query,
+        format: Format,
+        consume: impl FnOnce(&Schema, &mut dyn Iterator<Item = RecordBatch>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let (statement, adaptation) = self.adapted(query, format)?;
+        let mut batches = Batches::of(&statement);
+        let mut rows = output::Adapted::new(&mut batches, &adaptation);
+        let consumed = consume(adaptation.schema(), &mut rows)?;
+        rows.end()?;
+        Ok(consumed)
+    }
+
+    /// A query's first rows, at most so many; the others are not computed where the database sees a
+    /// way. What cannot be cut (EXPLAIN) stays whole.
+    pub fn cut(&self, query: Query, most_rows: u64) -> Query {
+        let connection = &self.reader.connection;
+        let is_allowed =
+            self.access == ExternalAccess::Allowed || guard::check(connection, &query.sql).is_ok();
+        // What is no statement by itself is not made one by what is put around it.
+        let is_statement = |sql: &str| connection.prepare(sql).is_ok();
+        // Parameters are declared in the header, which goes along.
+        let sql = types::with_limit(&query.sql, most_rows);
+        match is_allowed && is_statement(&query.sql) && is_statement(&sql) {
+            true => Query { sql, ..query },
+            false => query,
+        }
+    }
+
+    /// A statement whose result is there, and how its rows get into a format.
+    fn adapted(
+        &self,
+        query: &Query,
+        format: Format,
+    ) -> Result<(Statement<'_>, Adaptation), QueryError> {
         let connection = &self.reader.connection;
         let mut statement = self.executed(&query.sql, query)?;
         let passages = passages(&statement, format);
@@ -183,12 +258,7 @@ impl Session {
         }
         let kinds = logical_types(&statement);
         let adaptation = Adaptation::new(&statement.schema(), &kinds, format);
-        output::write(
-            &mut Batches::of(&statement),
-            &adaptation,
-            format,
-            destination,
-        )
+        Ok((statement, adaptation))
     }
 
     /// Runs a query and hands its schema and rows to `consume`.

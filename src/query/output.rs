@@ -43,12 +43,7 @@ pub(super) fn write(
     format: Format,
     destination: &Destination,
 ) -> Result<u64, QueryError> {
-    let mut adapted = Adapted {
-        batches,
-        adaptation,
-        rows: 0,
-        problem: None,
-    };
+    let mut adapted = Adapted::new(batches, adaptation);
     match destination {
         Destination::Stdout(extent) => {
             let stdout = io::stdout();
@@ -80,16 +75,25 @@ pub(super) fn write(
 }
 
 /// The rows in the types that the format's writer takes, until there are no more, or a problem.
-struct Adapted<'a, 's> {
+pub(super) struct Adapted<'a, 's> {
     batches: &'a mut Batches<'s>,
     adaptation: &'a Adaptation,
     rows: u64,
     problem: Option<String>,
 }
 
-impl Adapted<'_, '_> {
+impl<'a, 's> Adapted<'a, 's> {
+    pub(super) fn new(batches: &'a mut Batches<'s>, adaptation: &'a Adaptation) -> Self {
+        Self {
+            batches,
+            adaptation,
+            rows: 0,
+            problem: None,
+        }
+    }
+
     /// The number of rows, if they came to their end.
-    fn end(self) -> Result<u64, QueryError> {
+    pub(super) fn end(self) -> Result<u64, QueryError> {
         match self.problem {
             Some(problem) => Err(QueryError::Unwritable(problem)),
             None => self.batches.end().map(|()| self.rows),

@@ -161,6 +161,11 @@ pub fn with_texts(sql: &str, names: &[&str], passages: &[Passage]) -> String {
     )
 }
 
+/// The query's first rows.
+pub fn with_limit(sql: &str, most_rows: u64) -> String {
+    format!("SELECT * FROM (\n{}\n) LIMIT {most_rows}", without_end(sql))
+}
+
 /// The statement without the semicolon, and the comments of whole lines, behind it.
 fn without_end(sql: &str) -> &str {
     let mut rest = sql.trim_end();

@@ -1,5 +1,7 @@
 //! What a report says: results of its SQL statements.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
@@ -70,6 +72,10 @@ pub(super) const KEY_FRAMES: Statement = Statement {
     sql: include_str!("sql/key_frames.sql"),
 };
 
+/// Whom a report is about unless it is said.
+const MAIN_PERSONS: &str =
+    "SELECT video_id, coalesce(main_person, 0) AS person FROM videos ORDER BY video_id";
+
 /// A value of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
@@ -89,6 +95,8 @@ pub(super) struct Table {
 pub struct Report {
     pub(super) title: String,
     pub(super) groups: Vec<Group>,
+    /// Whom the report is about, by video.
+    persons: BTreeMap<String, u16>,
     pub(super) recordings: Table,
     pub(super) numbers: Table,
     pub(super) symmetry: Table,
@@ -98,19 +106,35 @@ pub struct Report {
 }
 
 impl Report {
-    /// Asks the lake for all numbers.
+    /// Asks the lake for all numbers of one person of each video: the number `person`, or else the
+    /// video's main person.
     ///
     /// # Errors
     /// When the lake cannot be read, or lacks tables because its format is older.
-    pub fn read(session: &Session, title: String, groups: Vec<Group>) -> Result<Self, QueryError> {
+    pub fn read(
+        session: &Session,
+        title: String,
+        groups: Vec<Group>,
+        person: Option<u16>,
+    ) -> Result<Self, QueryError> {
+        let mut persons = BTreeMap::new();
+        let main_persons = read_table(session, MAIN_PERSONS)?;
+        for row in 0..main_persons.rows.len() {
+            let main_person = main_persons.number(row, "person").unwrap_or_default() as u16;
+            let video_id = main_persons.text(row, "video_id");
+            persons.insert(video_id, person.unwrap_or(main_person));
+        }
         let rows = (1..).zip(&groups).flat_map(|(number, group)| {
+            let persons = &persons;
             let of_video = move |id: &String| {
+                let person = persons.get(id).copied().unwrap_or_default();
                 let name = Value::Text(group.name.clone());
-                vec![Value::Text(id.clone()), Value::Int(number), name]
+                let id = Value::Text(id.clone());
+                vec![id, Value::Int(person.into()), Value::Int(number), name]
             };
             group.video_ids.iter().map(of_video)
         });
-        let columns = "video_id VARCHAR, group_number INTEGER, group_name VARCHAR";
+        let columns = "video_id VARCHAR, person INTEGER, group_number INTEGER, group_name VARCHAR";
         session.set_temporary_table("report_videos", columns, rows)?;
         let read = |statement: Statement| read_table(session, statement.sql);
         Ok(Self {
@@ -122,7 +146,13 @@ impl Report {
             quality: read(QUALITY)?,
             key_frames: read(KEY_FRAMES)?,
             groups,
+            persons,
         })
+    }
+
+    /// The number of the person of a video whom the report is about.
+    pub(super) fn person_of(&self, video_id: &str) -> u16 {
+        self.persons.get(video_id).copied().unwrap_or_default()
     }
 
     /// Frames whose pictures say most, in the order of the groups.

@@ -118,7 +118,7 @@ fn numbers(report: &Report) -> String {
     for row in 0..table.rows.len() {
         let kind = match table.text(row, "angle").as_str() {
             "" => title_of(&table.text(row, "kind")),
-            angle => format!("Repetitions of {}", words(angle)),
+            angle => format!("Repetitions: {}", words(angle.trim_end_matches("_deg"))),
         };
         if kind != heading {
             if !heading.is_empty() {
@@ -179,6 +179,7 @@ fn title_of(kind: &str) -> String {
         "walk" => "Walking".into(),
         "run" => "Running".into(),
         "jump" => "Jumps".into(),
+        "repetition" => "Repetitions".into(),
         other => escaped(other),
     }
 }
@@ -218,7 +219,7 @@ fn quality(report: &Report) -> String {
         &[],
         &[
             ("trusted_percent", "frames that can be trusted (%)"),
-            ("nobody_percent", "nobody found (%)"),
+            ("not_found_percent", "not found (%)"),
             ("lowest_confidence", "lowest confidence of an event"),
         ],
     );
@@ -277,7 +278,9 @@ fn sources(report: &Report) -> String {
     );
     for (number, group) in (1..).zip(&report.groups) {
         for id in &group.video_ids {
-            let _ = writeln!(html, "{id}  group {number}  {}", escaped(&group.name));
+            let person = report.person_of(id);
+            let name = escaped(&group.name);
+            let _ = writeln!(html, "{id}  person {person}  group {number}  {name}");
         }
     }
     html += "</pre>";

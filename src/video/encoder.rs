@@ -25,8 +25,6 @@ use crate::sync::Cancellation;
 /// Quantiser of all pictures: at 24 a 1080p clip of a walking person keeps 44 dB and takes
 /// 3 Mbit/s at 60 frames/s.
 const QUANTISER: u8 = 24;
-/// A player can jump to a picture at least this often.
-const KEY_PICTURE_SECS: f64 = 2.0;
 /// Rate that is assumed where a video states none.
 const DEFAULT_FPS: f64 = 30.0;
 /// The largest picture that the encoder takes, lying or standing.
@@ -62,6 +60,28 @@ pub enum EncodeError {
     Stopped,
 }
 
+/// What a video is encoded for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Encoding {
+    /// A player can jump to a picture at least this often, in seconds.
+    pub key_picture_secs: f64,
+    /// Larger pictures are made smaller until their longer side has so many pixels.
+    pub max_side_px: u32,
+}
+
+impl Encoding {
+    /// To be watched from the start: small files.
+    pub const WATCHING: Self = Self {
+        key_picture_secs: 2.0,
+        max_side_px: MAX_LONG_SIDE_PX as u32,
+    };
+    /// To go to and fro in, frame by frame: larger files.
+    pub const STEPPING: Self = Self {
+        key_picture_secs: 0.25,
+        max_side_px: 1_920,
+    };
+}
+
 /// A video file in the making; it gets its name when it is whole.
 pub struct VideoEncoder {
     path: PathBuf,
@@ -80,7 +100,7 @@ pub struct VideoEncoder {
 }
 
 impl VideoEncoder {
-    /// Starts a video of `width` x `height` pictures at `path`.
+    /// Starts a video of `width` x `height` pictures at `path`, to be watched.
     ///
     /// Odd sides grow by one pixel; pictures larger than 3840x2160 (or 2160x3840) are made smaller.
     /// `colors` are told to players.
@@ -94,11 +114,31 @@ impl VideoEncoder {
         nominal_fps: Option<f64>,
         colors: Colors,
     ) -> Result<Self, EncodeError> {
+        Self::create_for(
+            Encoding::WATCHING,
+            path,
+            (width, height),
+            nominal_fps,
+            colors,
+        )
+    }
+
+    /// As [`Self::create`], for another use.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn create_for(
+        encoding: Encoding,
+        path: &Path,
+        (width, height): (u32, u32),
+        nominal_fps: Option<f64>,
+        colors: Colors,
+    ) -> Result<Self, EncodeError> {
         let write_error = |e: std::io::Error| EncodeError::Write {
             path: path.into(),
             reason: why_not_written(&e),
         };
-        let size = encoded_size(width, height);
+        let size = encoded_size(width, height, encoding.max_side_px);
         let fps = nominal_fps.unwrap_or(DEFAULT_FPS);
         let config = EncoderConfig::new()
             .usage_type(UsageType::CameraVideoRealTime)
@@ -109,7 +149,7 @@ impl VideoEncoder {
             .bitrate(BitRate::from_bps(8_000_000))
             .max_frame_rate(FrameRate::from_hz(fps.clamp(1.0, 60.0) as f32))
             .intra_frame_period(IntraFramePeriod::from_num_frames(
-                (fps * KEY_PICTURE_SECS).round().max(1.0) as u32,
+                (fps * encoding.key_picture_secs).round().max(1.0) as u32,
             ))
             .skip_frames(false)
             .scene_change_detect(false)
@@ -345,9 +385,10 @@ fn without_start_code(unit: &[u8]) -> &[u8] {
 }
 
 /// Even sides, and none longer than the encoder takes.
-fn encoded_size(width: u32, height: u32) -> Size {
+fn encoded_size(width: u32, height: u32, max_side_px: u32) -> Size {
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
-    let scale = (MAX_LONG_SIDE_PX / width.max(height))
+    let max_long_side_px = MAX_LONG_SIDE_PX.min(f64::from(max_side_px));
+    let scale = (max_long_side_px / width.max(height))
         .min(MAX_SHORT_SIDE_PX / width.min(height))
         .min(1.0);
     let even = |side: f64| {
@@ -363,13 +404,16 @@ mod tests {
 
     #[test]
     fn sides_become_even_and_huge_pictures_smaller() {
-        assert_eq!(encoded_size(321, 241), Size::new(322, 242));
-        assert_eq!(encoded_size(3840, 2160), Size::new(3840, 2160));
-        assert_eq!(encoded_size(2160, 3840), Size::new(2160, 3840));
-        assert_eq!(encoded_size(7680, 4320), Size::new(3840, 2160));
-        assert_eq!(encoded_size(4000, 3000), Size::new(2880, 2160));
-        assert_eq!(encoded_size(3000, 4000), Size::new(2160, 2880));
-        assert_eq!(encoded_size(1, 2), Size::new(16, 16));
+        let size = |width, height| encoded_size(width, height, Encoding::WATCHING.max_side_px);
+        assert_eq!(size(321, 241), Size::new(322, 242));
+        assert_eq!(size(3840, 2160), Size::new(3840, 2160));
+        assert_eq!(size(2160, 3840), Size::new(2160, 3840));
+        assert_eq!(size(7680, 4320), Size::new(3840, 2160));
+        assert_eq!(size(4000, 3000), Size::new(2880, 2160));
+        assert_eq!(size(3000, 4000), Size::new(2160, 2880));
+        assert_eq!(size(1, 2), Size::new(16, 16));
+        assert_eq!(encoded_size(3840, 2160, 1920), Size::new(1920, 1080));
+        assert_eq!(encoded_size(1280, 720, 1920), Size::new(1280, 720));
     }
 
     #[test]

@@ -85,11 +85,9 @@ impl Mp4Track {
     /// When the disk takes no more.
     pub fn push(&mut self, time: MediaTime, kind: PictureKind, units: &[u8]) -> io::Result<()> {
         self.pictures.write_all(units)?;
-        let ticks = (time.as_secs() * f64::from(TICKS_PER_SEC)).round().max(0.0) as u64;
-        // Two pictures that share a tick would make a player drop one.
-        let earliest = self.samples.last().map_or(0, |sample| sample.ticks + 1);
+        let before = self.samples.last().map(|sample| sample.ticks);
         self.samples.push(Sample {
-            ticks: ticks.max(earliest),
+            ticks: ticks_of(time, before),
             bytes: u32::try_from(units.len()).map_err(io::Error::other)?,
         });
         if kind == PictureKind::Key {
@@ -279,6 +277,24 @@ impl Mp4Track {
         }
         Ok(Stts { entries })
     }
+}
+
+/// The tick from which on a picture is shown, after one that is shown from tick `before` on: two
+/// pictures that share a tick would make a player drop one.
+fn ticks_of(time: MediaTime, before: Option<u64>) -> u64 {
+    let ticks = (time.as_secs() * f64::from(TICKS_PER_SEC)).round().max(0.0) as u64;
+    ticks.max(before.map_or(0, |before| before + 1))
+}
+
+/// The times that pictures have in a file, where they are to be shown at `times`.
+pub fn stored_times(times: impl Iterator<Item = MediaTime>) -> Vec<MediaTime> {
+    let mut before = None;
+    let stored = times.map(|time| {
+        let ticks = ticks_of(time, before);
+        before = Some(ticks);
+        MediaTime::from_secs(ticks as f64 / f64::from(TICKS_PER_SEC))
+    });
+    stored.collect()
 }
 
 /// Colours in the limited range.

@@ -26,6 +26,14 @@ use crate::sync::Cancellation;
 const ASSUMED_RATE_HZ: f64 = 30.0;
 /// A container's end may be later than that of its last frame by so much before frames are missed.
 const TOLERATED_END_SECS: f64 = 0.5;
+/// Frames that are so near ahead are reached by decoding on.
+const NEAR_FRAMES: u64 = 8;
+/// Decoding begins with the last picture before a frame that can be decoded by itself. Containers
+/// find it by the order of decoding, in which it may come before the frame and be shown after it:
+/// then the search begins that much earlier.
+const SEEK_BACK_SECS: [f64; 3] = [0.0, 1.0, 10.0];
+/// Times that are nearer to each other than this tell no frames apart.
+const SHORTEST_STEP_SECS: f64 = 1e-4;
 /// Changes of size that are listed one by one.
 const MAX_LISTED_CHANGES: usize = 1000;
 
@@ -142,6 +150,8 @@ pub struct VideoReader {
     is_at_end: bool,
     /// Frames of the video up to here; those that are before the part are among them.
     frames_read: u64,
+    /// The picture of the next frame is decoded already.
+    is_ahead: bool,
     last_time: MediaTime,
     summary: ReadSummary,
 }
@@ -277,6 +287,7 @@ impl VideoReader {
             running: None,
             is_at_end: false,
             frames_read: 0,
+            is_ahead: false,
             last_time: MediaTime::default(),
             summary: ReadSummary::default(),
         })
@@ -304,6 +315,11 @@ impl VideoReader {
     /// What the container and the first picture say; what reading finds out is in the summary.
     pub fn info(&self) -> &VideoInfo {
         &self.info
+    }
+
+    /// The number of the frame that is read next.
+    pub fn next_frame(&self) -> u64 {
+        self.frames_read
     }
 
     /// What was found on the way; complete when the last frame was read.
@@ -367,7 +383,8 @@ impl VideoReader {
         let Some(running) = &mut self.running else {
             return Ok(None);
         };
-        if !running.decoder.next(&mut running.picture) {
+        let is_ahead = std::mem::take(&mut self.is_ahead);
+        if !is_ahead && !running.decoder.next(&mut running.picture) {
             self.is_at_end = true;
             self.finish()?;
             return Ok(None);
@@ -403,6 +420,104 @@ impl VideoReader {
         Ok(Some(facts))
     }
 
+    /// Goes to a frame, so that it is read next. `times` are those of all frames, as reading the
+    /// video from its start gives them.
+    ///
+    /// Where the container can tell, decoding begins near the frame, and the frame is known by its
+    /// time; otherwise everything before it is decoded. `false` where the video ends before.
+    ///
+    /// # Errors
+    /// When the video cannot be read as far as that, or it is cancelled.
+    pub fn go_to(&mut self, frame: u64, times: &[MediaTime]) -> Result<bool, VideoError> {
+        let is_near = (self.frames_read..=self.frames_read + NEAR_FRAMES).contains(&frame);
+        if !is_near || self.is_at_end {
+            let clearance_secs = self.clearance_secs(times);
+            let found = clearance_secs.is_some_and(|clearance_secs| {
+                SEEK_BACK_SECS.iter().any(|back_secs| {
+                    self.enter(frame, times, *back_secs, clearance_secs)
+                        .is_some()
+                })
+            });
+            if !found && (self.is_at_end || frame < self.frames_read) {
+                self.running = Some(self.start(None)?);
+                self.begin_at(0, false);
+            }
+        }
+        while self.frames_read < frame {
+            let decoded = self.decode_next();
+            // Whatever was decoded then: the file seems to have ended.
+            if self.cancellation.is_cancelled() {
+                return Err(VideoError::Stopped);
+            }
+            if decoded?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn begin_at(&mut self, frame: u64, is_ahead: bool) {
+        self.is_ahead = is_ahead;
+        self.is_at_end = false;
+        self.frames_read = frame;
+        self.last_time = MediaTime::default();
+        self.summary = ReadSummary::default();
+    }
+
+    /// Half the shortest step between frames, within which a time tells its frame; `None` where
+    /// times do not tell frames, or the container's places of pictures cannot be trusted.
+    fn clearance_secs(&self, times: &[MediaTime]) -> Option<f64> {
+        if !self.has_index() || self.has_no_clock {
+            return None;
+        }
+        let steps = times
+            .windows(2)
+            .map(|pair| pair[1].as_secs() - pair[0].as_secs());
+        let shortest_secs = steps.fold(f64::INFINITY, f64::min);
+        (shortest_secs > 2.0 * SHORTEST_STEP_SECS).then_some(shortest_secs / 2.0)
+    }
+
+    fn has_index(&self) -> bool {
+        matches!(
+            self.container,
+            Some(Container::IsoMedia | Container::Matroska)
+        )
+    }
+
+    /// Begins to decode somewhat before a frame; `None` where the first picture that comes is
+    /// behind it, or is none of the frames.
+    fn enter(
+        &mut self,
+        frame: u64,
+        times: &[MediaTime],
+        back_secs: f64,
+        clearance_secs: f64,
+    ) -> Option<()> {
+        let wanted = times.get(usize::try_from(frame).ok()?)?;
+        let wanted_secs = (wanted.as_secs() - back_secs).max(0.0);
+        let mut running = self.start(None).ok()?;
+        let tick_secs = running.times.tick_secs;
+        // A clock that rounds to its ticks must not round a time to that of another frame.
+        let start_ticks = running.times.start_ticks;
+        let start_ticks = start_ticks.filter(|_| clearance_secs > tick_secs)?;
+        let ticks = start_ticks + (wanted_secs / tick_secs).round() as i64;
+        if !running.decoder.demuxer().seek(self.track, ticks)
+            || !running.decoder.next(&mut running.picture)
+        {
+            return None;
+        }
+        let facts = running.decoder.facts(&running.picture);
+        let secs = (facts.ticks? - start_ticks) as f64 * tick_secs;
+        let first = times.partition_point(|time| time.as_secs() < secs - clearance_secs);
+        let is_that = (times.get(first)?.as_secs() - secs).abs() < clearance_secs;
+        if !is_that || first as u64 > frame || facts.is_damaged {
+            return None;
+        }
+        self.running = Some(running);
+        self.begin_at(first as u64, true);
+        Some(())
+    }
+
     fn convert(&mut self, facts: &PictureFacts, frame: &mut Frame) -> Result<(), VideoError> {
         let Some(running) = &mut self.running else {
             return Ok(());
@@ -423,11 +538,7 @@ impl VideoReader {
     /// time for every picture are entered.
     fn entry(&self) -> Option<Entry> {
         let from = self.range.from?;
-        let has_index = matches!(
-            self.container,
-            Some(Container::IsoMedia | Container::Matroska)
-        );
-        if !has_index || self.has_no_clock {
+        if !self.has_index() || self.has_no_clock {
             return None;
         }
         let demuxer = open_demuxer(&self.path, self.container, &self.cancellation).ok()?;

@@ -1,29 +1,15 @@
 //! Several frames in one picture.
 
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
-use opencv::core::{CV_8UC3, Mat, MatTraitConst, MatTraitConstManual, Rect, Scalar, Size};
+use opencv::core::{CV_8UC3, Mat, MatTraitConst, Rect, Scalar, Size};
 use opencv::imgproc;
 
+use super::still::{ImageFormat, encode};
 use super::{DrawError, Frame, VideoInfo};
 
 /// Between frames, in pixels.
 const GAP_PX: i32 = 4;
 /// Behind them: a light grey.
 const BACKGROUND: f64 = 235.0;
-/// Of 100; at this one, nobody sees the loss.
-const JPEG_QUALITY: u8 = 95;
-
-/// A file format of still pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageFormat {
-    /// Without loss.
-    Png,
-    /// Smaller, with loss.
-    Jpeg,
-}
-
 /// A grid of equally large frames, row by row.
 pub struct ContactSheet {
     picture: Mat,
@@ -104,19 +90,6 @@ impl ContactSheet {
     /// # Errors
     /// When it cannot be encoded.
     pub fn encode(&self, format: ImageFormat) -> Result<Vec<u8>, DrawError> {
-        let mut rgb = Mat::default();
-        imgproc::cvt_color_def(&self.picture, &mut rgb, imgproc::COLOR_BGR2RGB)?;
-        let (width_px, height_px) = (rgb.cols() as u32, rgb.rows() as u32);
-        let pixels = rgb.data_bytes()?;
-        let color = ExtendedColorType::Rgb8;
-        let mut bytes = Vec::new();
-        match format {
-            ImageFormat::Png => {
-                PngEncoder::new(&mut bytes).write_image(pixels, width_px, height_px, color)
-            }
-            ImageFormat::Jpeg => JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
-                .write_image(pixels, width_px, height_px, color),
-        }?;
-        Ok(bytes)
+        encode(&self.picture, format)
     }
 }

@@ -52,3 +52,5 @@ mod times;
 mod tiny_llama;
 mod train;
 mod video;
+mod view;
+mod view_browser;

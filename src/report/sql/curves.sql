@@ -21,7 +21,7 @@ points AS (
         r.group_number, c.video_id, c.person, c.kind, c.cycle, s.side, j.joint, p.percent,
         c.start_secs + (c.end_secs - c.start_secs) * p.percent / 100 AS time_secs
     FROM report_videos AS r
-    JOIN cycles AS c ON c.video_id = r.video_id
+    JOIN cycles AS c ON c.video_id = r.video_id AND c.person = r.person
     CROSS JOIN (SELECT unnest(['left', 'right']) AS side) AS s
     CROSS JOIN (SELECT unnest(['hip', 'knee', 'ankle', 'shoulder', 'elbow']) AS joint) AS j
     CROSS JOIN (SELECT unnest(range(101)) AS percent) AS p

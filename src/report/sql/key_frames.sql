@@ -6,7 +6,7 @@ WITH ranked AS (
             ORDER BY e.confidence DESC NULLS LAST, e.time_secs
         ) AS place
     FROM report_videos AS r
-    JOIN events AS e ON e.video_id = r.video_id
+    JOIN events AS e ON e.video_id = r.video_id AND e.person = r.person
 ),
 chosen AS (
     SELECT *, row_number() OVER (PARTITION BY video_id ORDER BY time_secs) AS number

@@ -45,7 +45,7 @@ numbers AS (
             c.hold_secs,
             c.raising_secs
         FROM report_videos AS r
-        JOIN cycles AS c ON c.video_id = r.video_id
+        JOIN cycles AS c ON c.video_id = r.video_id AND c.person = r.person
     )
     ON COLUMNS(* EXCLUDE (group_number, kind, side, angle))
     INTO NAME quantity VALUE value

@@ -3,6 +3,7 @@ SELECT
     r.group_name,
     v.file_name,
     s.subject,
+    r.person,
     v.sport,
     v.width_px || ' x ' || v.height_px AS picture,
     round(v.fps, 2) AS frames_per_sec,

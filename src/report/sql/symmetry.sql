@@ -5,7 +5,7 @@ WITH numbers AS (
             c.end_secs - c.start_secs AS stride_secs,
             c.step_secs, c.stance_secs, c.swing_secs
         FROM report_videos AS r
-        JOIN cycles AS c ON c.video_id = r.video_id
+        JOIN cycles AS c ON c.video_id = r.video_id AND c.person = r.person
         WHERE c.kind IN ('walk', 'run')
     )
     ON stride_secs, step_secs, stance_secs, swing_secs

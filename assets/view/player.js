@@ -1,0 +1,546 @@
+// One video on its stage: pictures, the overlay over them, steps and play.
+//
+// A picture and what is drawn over it are painted in the same task, from one and the same frame
+// number, so that no screen ever shows one without the other.
+
+import * as api from './api.js';
+import { BLOCK, isSeen, landmarkAt, sideOf } from './body.js';
+import { Chunks } from './chunks.js';
+import { el } from './dom.js';
+import { drawScene, personAt } from './overlay.js';
+import { NoPictures, StillPictures, VideoPictures } from './pictures.js';
+import { percent } from './text.js';
+import { FrameTimes } from './times.js';
+
+const CHUNK_FRAMES = 256;
+const MAX_PICTURE_PX = 1920;
+const PROXY_POLL_MILLIS = 1000;
+/** How far back the trace of a landmark goes. */
+const TRACE_SECS = 1.5;
+const MAX_TRACE_FRAMES = 400;
+
+/**
+ * Events: `frame` (another frame is shown), `playing` (begun or ended), `person` (clicked),
+ * `opened`, `problem` (detail is a text).
+ */
+export class Player extends EventTarget {
+  /** @param {string} title what screen readers call the stage */
+  constructor(title) {
+    super();
+    this.title = title;
+    this.#build();
+    this.#forget();
+    this.limits = { stretch_frames: 20_000 };
+    /** What is drawn; shared by all players. */
+    this.look = { show: new Set(['skeleton', 'number']), rows: 'raw', trace: 'left_wrist' };
+    this.speed = 1;
+    /** First and last frame of the stretch that is played again and again, or null. */
+    this.loop = null;
+    new ResizeObserver(() => this.redraw()).observe(this.stage);
+  }
+
+  /** Opens a video; the entry of the list is enough. Returns when the first picture is there. */
+  async open(entry, frame = 0, person = null) {
+    this.close();
+    const opening = Symbol(entry.video_id);
+    this.opening = opening;
+    this.entry = entry;
+    this.#message('Opening …');
+    const [detail, times] = await Promise.all([api.video(entry.video_id), api.times(entry.video_id, false)]);
+    if (this.opening !== opening) return;
+    this.detail = detail;
+    this.times = new FrameTimes(times);
+    this.person = person ?? detail.main_person ?? 0;
+    this.#sizePicture();
+    this.#openRows();
+    if (this.times.count === 0) {
+      this.#message('This video has no frames.');
+      return;
+    }
+    await this.#openPictures(opening);
+    if (this.opening !== opening) return;
+    await this.show(frame);
+    this.stage.ariaLabel = `${this.title}: ${entry.file_name}`;
+    this.dispatchEvent(new Event('opened'));
+  }
+
+  /** Forgets the video. */
+  close() {
+    this.pause();
+    this.opening = null;
+    this.pictures?.close();
+    this.stills?.close();
+    this.poses?.close();
+    this.angles?.close();
+    this.#forget();
+    this.#clear();
+  }
+
+  get isOpen() {
+    return this.times !== null && this.times.count > 0;
+  }
+
+  get lastFrame() {
+    return this.isOpen ? this.times.count - 1 : 0;
+  }
+
+  get isPlaying() {
+    return this.run !== null;
+  }
+
+  /** Shows a frame; of several wishes that come while one is fulfilled the last one counts. */
+  show(frame) {
+    if (!this.isOpen) return Promise.resolve();
+    this.target = this.times.clamp(frame);
+    this.settling ??= this.#settle().finally(() => { this.settling = null; });
+    return this.settling;
+  }
+
+  /** Steps from where it is going. */
+  async step(frames) {
+    if (this.isPlaying) await this.pause();
+    return this.show((this.target ?? this.frame) + frames);
+  }
+
+  async toggle() {
+    return this.isPlaying ? this.pause() : this.play();
+  }
+
+  /** Plays from the shown frame, or from the beginning where that is the last one. */
+  async play() {
+    if (!this.isOpen || this.isPlaying || this.pictures === null) return;
+    const run = { rate: 1 };
+    this.run = run;
+    const [first, last] = this.#stretch;
+    if (this.frame >= last || (this.loop !== null && this.frame < first)) await this.show(first);
+    await this.poses.ready(this.frame);
+    if (this.run !== run) return;
+    this.dispatchEvent(new Event('playing'));
+    await this.#roll(run);
+  }
+
+  /** Stops, and comes to rest on the frame that is shown. */
+  async pause() {
+    if (!this.isPlaying) return;
+    this.run = null;
+    this.pictures?.pause();
+    this.dispatchEvent(new Event('playing'));
+    if (this.isOpen) await this.show(this.frame);
+  }
+
+  setSpeed(speed) {
+    this.speed = speed;
+    if (this.isPlaying) this.#changePace();
+  }
+
+  /** Plays faster or slower by this factor, to stay beside another player. */
+  setPace(factor) {
+    if (this.run === null || this.run.rate === factor) return;
+    this.run.rate = factor;
+    this.#changePace();
+  }
+
+  /** Goes elsewhere; a playing video plays on from there. */
+  jump(frame) {
+    if (this.isPlaying && this.pictures.jump) this.pictures.jump(this.times.clamp(frame));
+    else this.show(frame);
+  }
+
+  setPerson(person) {
+    this.person = person;
+    this.#openAngles();
+    this.redraw();
+  }
+
+  /** Filtered or raw rows. */
+  rowsChanged() {
+    this.poses?.close();
+    if (this.isOpen) this.#openRows();
+    this.redraw();
+  }
+
+  /** The rows that are drawn: filtered ones where they are wanted and there. */
+  get rows() {
+    return this.look.rows === 'filtered' && this.detail?.has_filtered ? 'filtered' : 'raw';
+  }
+
+  /** Draws the overlay anew, over the picture that is there. */
+  redraw() {
+    const { canvas } = this.overlay;
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
+    if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
+    this.overlay.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.overlay.clearRect(0, 0, width, height);
+    if (this.frame === null) return;
+    drawScene(this.overlay, this.#box(), unitOf(this.#box()), this.scene());
+  }
+
+  /** Picture and overlay of the shown frame, in the picture's own size. */
+  async snapshot() {
+    const { width_px: width, height_px: height, video_id: id } = this.entry;
+    const canvas = el('canvas', { width, height });
+    const context = canvas.getContext('2d');
+    const frame = this.frame;
+    context.fillRect(0, 0, width, height);
+    context.drawImage(await this.#exactImage(id, frame), 0, 0, width, height);
+    const box = { x: 0, y: 0, width, height };
+    drawScene(context, box, unitOf(box), this.scene());
+    return new Promise((done) => { canvas.toBlob(done, 'image/png'); });
+  }
+
+  /** What there is to draw at the shown frame. */
+  scene() {
+    const chunk = this.poses.at(this.frame);
+    const { landmarks, connections } = this.detail;
+    const hasTrace = this.look.show.has('trace');
+    return {
+      frame: this.frame,
+      secs: this.times.real[this.frame],
+      people: chunk?.value ?? null,
+      index: chunk?.index ?? 0,
+      selected: this.person,
+      show: this.look.show,
+      angles: this.look.show.has('angles') ? this.#anglesNow() : [],
+      trace: hasTrace ? this.#trace() : [],
+      traceSide: sideOf(this.look.trace),
+      landmarks,
+      connections,
+    };
+  }
+
+  #build() {
+    this.video = el('video', { muted: true, playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: -1 });
+    this.video.muted = true;
+    this.picture = el('canvas', { class: 'picture' }).getContext('2d', { alpha: false });
+    this.overlay = el('canvas', { class: 'overlay', on: { click: (event) => this.#clicked(event) } }).getContext('2d');
+    this.note = el('p', { class: 'note', role: 'status' });
+    this.stage = el(
+      'div',
+      { class: 'stage', role: 'group', 'aria-label': this.title },
+      this.video, this.picture.canvas, this.overlay.canvas, this.note,
+    );
+  }
+
+  #forget() {
+    Object.assign(this, {
+      entry: null, detail: null, times: null, pictures: null, stills: null, poses: null, angles: null,
+      frame: null, target: null, settling: null, run: null, person: 0, source: null,
+    });
+  }
+
+  #clear() {
+    this.stage.ariaLabel = this.title;
+    this.#message('');
+    this.picture.clearRect(0, 0, this.picture.canvas.width, this.picture.canvas.height);
+    this.redraw();
+  }
+
+  #message(text) {
+    this.note.textContent = text;
+    this.note.hidden = text === '';
+  }
+
+  #sizePicture() {
+    const { width_px: width, height_px: height } = this.entry;
+    const scale = Math.min(1, MAX_PICTURE_PX / Math.max(width, height));
+    this.picture.canvas.width = Math.round(width * scale);
+    this.picture.canvas.height = Math.round(height * scale);
+  }
+
+  // Rows
+
+  #openRows() {
+    const { frame_count: frames, person_count: people, video_id: id } = this.entry;
+    const most = Math.floor(this.limits.stretch_frames / Math.max(people, 1));
+    const size = Math.max(1, Math.min(CHUNK_FRAMES, most));
+    const { rows } = this;
+    const fetchChunk = (from, to, signal) => api.landmarks(id, rows, from, to, signal);
+    this.poses = new Chunks(frames, size, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
+    this.#openAngles();
+  }
+
+  #openAngles() {
+    this.angles?.close();
+    const { frame_count: frames, video_id: id } = this.entry;
+    const table = this.rows === 'filtered' ? 'metrics_filtered' : 'metrics';
+    const { landmarks } = this.detail;
+    this.joints = this.detail.columns
+      .filter((column) => column.table === table && column.angle)
+      .map(({ column, angle }) => ({ column, angle: angle.map((name) => landmarks.indexOf(name)) }));
+    const columns = this.joints.map(({ column }) => column).join(',');
+    const { person } = this;
+    const fetchChunk = (from, to, signal) => api.columns(id, { table, columns, person, from, to }, signal);
+    this.angles = new Chunks(frames, CHUNK_FRAMES, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
+  }
+
+  #anglesNow() {
+    const chunk = this.joints.length > 0 ? this.angles.at(this.frame) : null;
+    if (chunk === null) return [];
+    const at = chunk.index * this.joints.length;
+    return this.joints.map(({ angle }, i) => ({ angle, degrees: chunk.value[at + i] }));
+  }
+
+  #trace() {
+    const landmark = this.detail.landmarks.indexOf(this.look.trace);
+    const since = this.times.real[this.frame] - TRACE_SECS;
+    const runs = [[]];
+    for (let frame = this.frame; frame >= 0 && this.frame - frame < MAX_TRACE_FRAMES; frame -= 1) {
+      if (this.times.real[frame] < since) break;
+      const chunk = this.poses.at(frame);
+      const block = chunk?.value.get(this.person);
+      const at = (chunk?.index ?? 0) * BLOCK;
+      if (isSeen(block, at)) runs[0].unshift(landmarkAt(block, at, landmark));
+      else if (runs[0].length > 0) runs.unshift([]);
+    }
+    return runs;
+  }
+
+  // Pictures
+
+  async #openPictures(opening) {
+    const { file, video_id: id } = this.entry;
+    if (file.state === 'missing' || file.state === 'changed') {
+      this.#noPictures(file);
+    } else if (file.state === 'proxy' || !(await this.#tryVideo(api.videoUrl(id), opening, 'file'))) {
+      if (this.opening !== opening) return;
+      const why = file.state === 'proxy' ? file.message : null;
+      this.#setPictures(this.#stillPictures(), 'stills');
+      this.#makeProxy(opening, why ?? 'this browser cannot play the file');
+    }
+    if (this.opening === opening && this.source === 'file') this.#verify(opening);
+  }
+
+  /** Has the server compare the file's content with the video's id; a drawing over another film is wrong. */
+  async #verify(opening) {
+    try {
+      const file = await api.check(this.entry.video_id);
+      if (this.opening !== opening || file.state !== 'changed') return;
+      await this.pause();
+      this.pictures.close();
+      this.#noPictures(file);
+      this.dispatchEvent(new Event('opened'));
+      await this.show(this.frame);
+    } catch (error) {
+      if (this.opening === opening) this.#problem(error);
+    }
+  }
+
+  async #tryVideo(url, opening, source, times = this.times) {
+    try {
+      const pictures = await VideoPictures.open(this.video, url, times);
+      if (this.opening !== opening) return false;
+      this.#setPictures(pictures, source);
+      this.#message('');
+      return true;
+    } catch (error) {
+      if (this.opening === opening) this.fault = error;
+      return false;
+    }
+  }
+
+  #setPictures(pictures, source) {
+    this.pictures = pictures;
+    this.source = source;
+  }
+
+  #noPictures(file) {
+    this.#setPictures(new NoPictures(), 'none');
+    this.#message([file.message, file.remedy].filter(Boolean).join(': '));
+  }
+
+  #stillPictures() {
+    this.stills ??= new StillPictures(this.entry.video_id);
+    return this.stills;
+  }
+
+  /** Asks for a file that browsers play; until it is there the server's pictures are shown. */
+  async #makeProxy(opening, why) {
+    const id = this.entry.video_id;
+    try {
+      let state = await api.proxy(id, 'POST');
+      while (this.opening === opening && (state.state === 'waiting' || state.state === 'making')) {
+        const share = state.frame_count > 0 ? state.done_frames / state.frame_count : 0;
+        this.#message(`A copy that browsers play is being made (${percent(share)}): ${why}.`);
+        await new Promise((done) => setTimeout(done, PROXY_POLL_MILLIS));
+        state = await api.proxy(id);
+      }
+      if (this.opening !== opening) return;
+      if (state.state !== 'ready') throw new api.ApiError(409, 'failed', state.message ?? 'no copy was made', state.remedy);
+      await this.#openProxy(opening);
+    } catch (error) {
+      if (this.opening === opening) this.#message(`Pictures come one by one: ${api.explain(error)}.`);
+    }
+  }
+
+  async #openProxy(opening) {
+    const id = this.entry.video_id;
+    await this.pause();
+    const times = new FrameTimes(await api.times(id, true));
+    if (this.opening !== opening) return;
+    if (!(await this.#tryVideo(api.proxyUrl(id), opening, 'proxy', times))) {
+      this.#message('Pictures come one by one: this browser cannot play H.264.');
+    }
+    this.dispatchEvent(new Event('opened'));
+    await this.show(this.target ?? this.frame ?? 0);
+  }
+
+  async #settle() {
+    const { opening } = this;
+    while (this.target !== null && this.opening === opening) {
+      const frame = this.target;
+      const picture = await this.#pictureOf(frame);
+      if (this.opening !== opening) {
+        picture.close();
+        return;
+      }
+      if (this.target === frame) this.target = null;
+      this.#paint(picture);
+    }
+  }
+
+  async #pictureOf(frame) {
+    try {
+      const picture = await this.pictures.show(frame);
+      if (picture !== null) return picture;
+      return await this.#stillPictures().show(frame);
+    } catch (error) {
+      if (!api.isAbort(error)) this.#problem(error);
+      return new NoPictures().show(frame);
+    }
+  }
+
+  async #exactImage(id, frame) {
+    if (this.source === 'none') return this.picture.canvas;
+    return createImageBitmap(await api.picture(id, frame, { kind: 'png' }));
+  }
+
+  /** Picture and overlay at once. */
+  #paint(picture) {
+    const { canvas } = this.picture;
+    if (picture.image === null) this.picture.clearRect(0, 0, canvas.width, canvas.height);
+    else this.picture.drawImage(picture.image, 0, 0, canvas.width, canvas.height);
+    picture.close();
+    this.frame = picture.frame;
+    this.redraw();
+    this.poses.prefetch(this.frame);
+    this.dispatchEvent(new Event('frame'));
+  }
+
+  // Play
+
+  /** First and last frame to play. */
+  get #stretch() {
+    return this.loop ?? [0, this.lastFrame];
+  }
+
+  get #rate() {
+    return this.speed * (this.run?.rate ?? 1);
+  }
+
+  async #roll(run) {
+    if (!this.pictures.plays(this.#rate)) {
+      await this.#rollStepped(run);
+      return;
+    }
+    const onPicture = (picture) => {
+      if (this.run === run) this.#rolled(picture);
+      else picture.close();
+    };
+    try {
+      await this.pictures.play(this.#rate, onPicture, () => this.#ended());
+    } catch (error) {
+      // A pause that comes before the first picture is no problem.
+      if (this.run === run) {
+        await this.pause();
+        this.#problem(error);
+      }
+    }
+  }
+
+  #rolled(picture) {
+    const [first, last] = this.#stretch;
+    if (picture.frame > last) {
+      picture.close();
+      if (this.loop !== null) this.pictures.jump(first);
+      else this.#ended();
+      return;
+    }
+    this.#paint(picture);
+    if (this.loop !== null && picture.frame === last && last < this.lastFrame) this.pictures.jump(first);
+  }
+
+  /** The stretch was played: comes to rest on its last frame, or begins again. */
+  async #ended() {
+    const [first, last] = this.#stretch;
+    await this.pause();
+    if (this.loop === null) {
+      await this.show(last);
+    } else {
+      await this.show(first);
+      await this.play();
+    }
+  }
+
+  /** Plays by showing frame after frame when it is due: very slowly, or without a player. */
+  async #rollStepped(run) {
+    let began = performance.now();
+    let since = this.times.file[this.frame];
+    while (this.run === run) {
+      await new Promise((done) => { requestAnimationFrame(done); });
+      const [first, last] = this.#stretch;
+      const secs = since + ((performance.now() - began) / 1000) * this.#rate;
+      if (secs >= this.times.file[last] + this.times.length(last)) {
+        if (this.loop === null) {
+          if (this.run === run) await this.#ended();
+          return;
+        }
+        began = performance.now();
+        since = this.times.file[first];
+        await this.show(first);
+        continue;
+      }
+      const frame = Math.min(this.times.atFile(secs), last);
+      if (frame !== this.frame && this.run === run) await this.show(frame);
+    }
+  }
+
+  #changePace() {
+    const { run } = this;
+    if (this.pictures.plays(this.#rate) && this.pictures.playing) {
+      this.pictures.setRate(this.#rate);
+      return;
+    }
+    this.pause().then(() => {
+      this.play().then(() => { if (this.run !== null) this.run.rate = run.rate; });
+    });
+  }
+
+  // The stage
+
+  #box() {
+    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    const { width_px: w, height_px: h } = this.entry;
+    const scale = Math.min(width / w, height / h);
+    return { x: (width - w * scale) / 2, y: (height - h * scale) / 2, width: w * scale, height: h * scale };
+  }
+
+  #clicked(event) {
+    if (this.frame === null) return;
+    const point = { x: event.offsetX, y: event.offsetY };
+    const person = personAt(this.scene(), this.#box(), point);
+    if (person === null || person === this.person) return;
+    this.setPerson(person);
+    this.dispatchEvent(new Event('person'));
+  }
+
+  #problem(error) {
+    this.dispatchEvent(new CustomEvent('problem', { detail: api.explain(error) }));
+  }
+}
+
+/** Lines and texts grow with the picture, within limits. */
+function unitOf({ width, height }) {
+  return Math.min(Math.max(Math.min(width, height) / 420, 0.8), 4);
+}
