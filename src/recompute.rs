@@ -756,7 +756,7 @@ impl PersonPath {
             let pose = std::slice::from_ref(&frame.pose);
             let metrics = measurer.measure(pose, time_secs, poses.image_size_px);
             Some(TrackFrame {
-                frame: number as u32,
+                frame: poses.number(number) as u32,
                 time_secs,
                 points_px: Landmark::ALL.map(|landmark| poses.pixels(&frame.pose, landmark)),
                 interpolated: frame.interpolated,

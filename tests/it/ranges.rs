@@ -204,6 +204,9 @@ fn a_part_in_the_lake_keeps_the_files_frames_and_times() {
     succeeds(folder, &["metrics", "recompute", "--cutoff", "6"]);
     let filtered = "select min(frame), max(frame), count(*) from metrics_filtered";
     assert_eq!(value(folder, filtered), "30,59,30");
+    let elsewhere = "select (select count(*) from events where frame not between 30 and 59)
+        + (select count(*) from cycles where start_frame < 30 or end_frame > 59)";
+    assert_eq!(value(folder, elsewhere), "0");
 
     // The whole video replaces its part.
     assert!(ingest(&[]).contains("1 replaced"));
