@@ -155,13 +155,16 @@ fn groups_of_subjects(args: &ReportArgs, session: &Session) -> anyhow::Result<Ve
     args.subject.iter().map(group).collect()
 }
 
+/// A video's name, and its pictures.
+type VideoPictures = (String, Vec<Picture>);
+
 /// Pictures by video; a video that is gone is told and left out. `None` when it is cancelled.
 fn pictures(
     lake: &Lake,
     report: &Report,
     faces: Faces,
     cancellation: &Cancellation,
-) -> anyhow::Result<Option<Vec<(String, Vec<Picture>)>>> {
+) -> anyhow::Result<Option<Vec<VideoPictures>>> {
     let mut of_videos: Vec<(String, Vec<KeyFrame>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for key_frame in report.key_frames() {

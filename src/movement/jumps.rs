@@ -230,10 +230,11 @@ fn parabola(points: impl Iterator<Item = (f64, f64)>) -> Option<[f64; 3]> {
         if sums[column][column].abs() < 1e-15 {
             return None;
         }
-        for row in (0..3).filter(|row| *row != column) {
-            let factor = sums[row][column] / sums[column][column];
-            for i in column..4 {
-                sums[row][i] -= factor * sums[column][i];
+        let pivot_row = sums[column];
+        for (_, row) in (sums.iter_mut().enumerate()).filter(|(row, _)| *row != column) {
+            let factor = row[column] / pivot_row[column];
+            for (value, of_pivot) in row.iter_mut().zip(pivot_row).skip(column) {
+                *value -= factor * of_pivot;
             }
         }
     }

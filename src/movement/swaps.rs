@@ -66,9 +66,10 @@ pub fn exchanged(frames: &[Legs], leg_length_px: f64) -> Vec<bool> {
 fn deviation(window: &[Legs], exchanged: [usize; 3]) -> f64 {
     let (mut sum, mut count) = (0.0, 0);
     for leg in 0..2 {
-        for point in 0..POINTS_PER_LEG {
-            let at = |frame: usize| window[frame][leg ^ exchanged[frame]][point];
-            if let (Some(older), Some(before), Some(now)) = (at(0), at(1), at(2)) {
+        let of_frame = |frame: usize| window[frame][leg ^ exchanged[frame]];
+        let points = of_frame(0).into_iter().zip(of_frame(1)).zip(of_frame(2));
+        for ((older, before), now) in points {
+            if let (Some(older), Some(before), Some(now)) = (older, before, now) {
                 let expected = [2.0 * before[0] - older[0], 2.0 * before[1] - older[1]];
                 sum += distance(now, expected);
                 count += 1;

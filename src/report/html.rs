@@ -57,9 +57,9 @@ pub fn page(report: &Report, pictures: &[(String, Vec<Picture>)]) -> String {
         .collect();
     section(&mut page, "Limits", &format!("<ul>{limits}</ul>"));
     section(&mut page, "Where the numbers come from", &sources(report));
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<footer>Made by posedata {}.</footer></body></html>\n",
+        "<footer>Made by posedata {}.</footer></body></html>",
         env!("CARGO_PKG_VERSION")
     );
     page
