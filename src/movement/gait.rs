@@ -53,6 +53,9 @@ const MISSED_FACTOR: f64 = 1.6;
 const AGREEMENT_SECS: f64 = 0.1;
 /// What the other method's disagreement leaves of the confidence.
 const ALONE_CONFIDENCE: f64 = 0.7;
+/// Hips of runners are this much faster on their way up than down, in leg lengths per second: that of
+/// a flight of 0.02 s.
+const MIN_BOUNCE_PER_SEC: f64 = 0.2;
 /// Smallest turn of the knee that counts, degrees.
 const MIN_KNEE_SWING_DEG: f64 = 5.0;
 /// The next toe-off comes within this time of a contact while running.
@@ -301,9 +304,17 @@ impl Signals {
     }
 
     fn running(&self) -> [Vec<Moment>; 2] {
+        // Who stands trembles up and down, too, but swings no leg.
+        let swings = |leg: &LegSignals| {
+            series::spread(&leg.heel_ahead).is_some_and(|spread| spread >= MIN_SWING)
+        };
+        if !self.legs.iter().any(swings) {
+            return [Vec::new(), Vec::new()];
+        }
         let velocity = series::derivative(&self.times_secs, &self.hips_up);
         let spread = series::spread(&velocity).unwrap_or_default();
-        let turns = series::turns(&self.times_secs, &velocity, SWING_PART * spread);
+        let min_swing = MIN_BOUNCE_PER_SEC.max(SWING_PART * spread);
+        let turns = series::turns(&self.times_secs, &velocity, min_swing);
         let mut found = [Vec::new(), Vec::new()];
         for turn in turns.iter().filter(|turn| !turn.is_max && turn.value < 0.0) {
             let height = |side: Side| self.legs[side as usize].foot_up[turn.index];

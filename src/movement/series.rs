@@ -153,7 +153,7 @@ mod tests {
         let values: Vec<Option<f64>> = (times.iter())
             .map(|t| Some((std::f64::consts::TAU * t).sin()))
             .collect();
-        let turns = turns(&times, &values, 1.0);
+        let turns = turns(&times, &values, 0.5);
         assert_eq!(turns.len(), 10);
         for (i, turn) in turns.iter().enumerate() {
             let expected = 0.25 + 0.5 * i as f64;
