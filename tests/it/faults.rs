@@ -383,7 +383,7 @@ fn a_read_only_lake_can_be_queried_and_says_so_when_written() {
         "$POSEDATA" lake info; echo "info $?"
         "$POSEDATA" lake vacuum --dry-run; echo "vacuum $?"
         "$POSEDATA" export red.mp4 --output /dev/null --format csv 2>&1; echo "export $?"
-        "$POSEDATA" ask "How far?" --video red.mp4 2>&1; echo "ask $?"
+        "$POSEDATA" ask "How far?" --video red.mp4 --recipe nearest 2>&1; echo "ask $?"
         "$POSEDATA" ingest blue.mp4 --no-video --no-pose-json 2>&1; echo "ingest $?"
         "$POSEDATA" remove red.mp4 2>&1; echo "remove $?"
     "#;
