@@ -382,7 +382,9 @@ fn shipped_queries_with_a_time_axis_need_no_options_and_others_are_told_of() {
         let path = path.to_str().expect("a name");
         let out = format!("{name}.svg");
         let output = plot(folder.path(), &[path, "--out", &out]);
-        if sql.contains("AS time_secs") || sql.contains("AS from_secs") {
+        let has_time = sql.contains("AS time_secs") || sql.contains("AS from_secs");
+        // Of cycles, which this lake does not have, the axis is the part of the cycle.
+        if has_time && !sql.contains("cycles") {
             assert!(output.status.success(), "{name}: {}", stderr(&output));
             let svg = Svg::read(&folder.path().join(&out));
             let texts = svg.texts();
