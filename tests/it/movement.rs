@@ -224,7 +224,7 @@ fn jumps_have_the_height_of_their_flight() {
     commit(folder, "jump.mp4", 'b', 6.5, jumper);
     run(folder, &["events", "detect", "--height-m", "1.7"]);
     let jumps = json(folder, &["query", "jumps"]);
-    assert_eq!(jumps.len(), 3, "{jumps:?}");
+    assert_eq!(jumps.len(), 4, "{jumps:?}");
     for (i, jump) in jumps.iter().enumerate() {
         let take_off = 1.0 + 1.5 * i as f64;
         assert!(

@@ -719,7 +719,7 @@ fn sql_is_answered_within_limits_and_never_leaves_the_lake() {
     assert_eq!(status, 200);
     assert_eq!(
         answer["rows"],
-        json!([[8, "good", 1.0], [9, "no_pose", null]])
+        json!([[8, "good", 1], [9, "no_pose", null]])
     );
     assert_eq!(
         answer["columns"][1],
