@@ -57,7 +57,7 @@ demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minut
 	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
 	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 6 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
-	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
+	$(POSEDATA) ask "What is the left knee angle at 2 s in demo.mp4?" --lake $(ASK)/lake
 
 bench-ask: $(ASK)/lake/.ready ## Ask 120 questions that people typed, and count right, refused and wrong answers
 	python3 benches/ask.py --posedata $(abspath $(POSEDATA)) --lake $(ASK)/lake --adapter llm_models/ask
