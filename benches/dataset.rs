@@ -3,12 +3,15 @@
 //! The lake is made once, by repeating the rows of real clips under new video ids, and kept in the
 //! target folder; run it with `make bench-dataset`.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use duckdb::{Config, Connection};
+use common::{attach, execute};
+use duckdb::Connection;
 use posedata::models::ModelStore;
 use serde_json::Value;
 
@@ -129,24 +132,6 @@ fn make_lake(store: &ModelStore, scratch: &Path, lake: &Path) {
     }
 }
 
-fn attach(store: &ModelStore, lake: &Path) -> Connection {
-    let config = Config::default()
-        .allow_unsigned_extensions()
-        .expect("a setting");
-    let connection = Connection::open_in_memory_with_flags(config).expect("a database");
-    let extension = store.ducklake_extension().expect("the manifest names it");
-    execute(
-        &connection,
-        &format!(
-            "LOAD '{}'; ATTACH 'ducklake:{lake}/catalog.ducklake' AS lake
-                 (DATA_PATH '{lake}/data/', OVERRIDE_DATA_PATH true); USE lake",
-            extension.display(),
-            lake = lake.display()
-        ),
-    );
-    connection
-}
-
 /// Adds a video in which one of the clips is seen again and again.
 fn repeat(connection: &Connection, number: u64) {
     let source = format!(
@@ -194,10 +179,4 @@ fn repeat(connection: &Connection, number: u64) {
         ),
     );
     execute(connection, "COMMIT");
-}
-
-fn execute(connection: &Connection, sql: &str) {
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|e| panic!("{e}: {sql}"));
 }

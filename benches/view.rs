@@ -3,11 +3,14 @@
 //! The lake holds the demo video, and an hour at 60 frames a second of its rows again and again. It is
 //! made once and kept in the target folder; `benches/view.py` measures. Run it with `make bench-view`.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use duckdb::{Config, Connection};
+use common::{attach, execute};
+use duckdb::Connection;
 use posedata::models::ModelStore;
 
 const FRAMES: u64 = 216_000;
@@ -51,24 +54,6 @@ fn make_lake(store: &ModelStore, scratch: &Path, lake: &Path) {
     repeat(&attach(store, lake));
 }
 
-fn attach(store: &ModelStore, lake: &Path) -> Connection {
-    let config = Config::default()
-        .allow_unsigned_extensions()
-        .expect("a setting");
-    let connection = Connection::open_in_memory_with_flags(config).expect("a database");
-    let extension = store.ducklake_extension().expect("the manifest names it");
-    execute(
-        &connection,
-        &format!(
-            "LOAD '{}'; ATTACH 'ducklake:{lake}/catalog.ducklake' AS lake
-                 (DATA_PATH '{lake}/data/', OVERRIDE_DATA_PATH true); USE lake",
-            extension.display(),
-            lake = lake.display()
-        ),
-    );
-    connection
-}
-
 /// Adds a video in which the demo is seen again and again.
 fn repeat(connection: &Connection) {
     let rows = |table: &str, order: &str| {
@@ -109,10 +94,4 @@ fn repeat(connection: &Connection) {
         ),
     );
     execute(connection, "COMMIT");
-}
-
-fn execute(connection: &Connection, sql: &str) {
-    connection
-        .execute_batch(sql)
-        .unwrap_or_else(|e| panic!("{e}: {sql}"));
 }

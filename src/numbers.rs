@@ -7,6 +7,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+/// A count with the noun for what is counted, which takes an s in the plural.
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes as people read them: `1.50 GiB`.
 pub fn human_bytes(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()

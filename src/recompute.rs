@@ -142,14 +142,25 @@ pub fn recompute_all(
     videos: &[VideoRecord],
     config: &RecomputeConfig,
     cancellation: &Cancellation,
-    mut tell: impl FnMut(&VideoRecord, Step<Result<RecomputeReport, RecomputeError>>),
+    tell: impl FnMut(&VideoRecord, Step<Result<RecomputeReport, RecomputeError>>),
+) {
+    each(videos, cancellation, tell, |video| {
+        recompute(lake, video, config)
+    });
+}
+
+fn each<R>(
+    videos: &[VideoRecord],
+    cancellation: &Cancellation,
+    mut tell: impl FnMut(&VideoRecord, Step<R>),
+    work: impl Fn(&VideoRecord) -> R,
 ) {
     for video in videos {
         if cancellation.is_cancelled() {
             return;
         }
         tell(video, Step::Begun);
-        tell(video, Step::Done(recompute(lake, video, config)));
+        tell(video, Step::Done(work(video)));
     }
 }
 
@@ -250,15 +261,11 @@ pub fn detect_all(
     videos: &[VideoRecord],
     config: &RecomputeConfig,
     cancellation: &Cancellation,
-    mut tell: impl FnMut(&VideoRecord, Step<Result<DetectReport, RecomputeError>>),
+    tell: impl FnMut(&VideoRecord, Step<Result<DetectReport, RecomputeError>>),
 ) {
-    for video in videos {
-        if cancellation.is_cancelled() {
-            return;
-        }
-        tell(video, Step::Begun);
-        tell(video, Step::Done(detect(lake, video, config)));
-    }
+    each(videos, cancellation, tell, |video| {
+        detect(lake, video, config)
+    });
 }
 
 /// Finds the movements of a video anew and commits `events` and `cycles`; earlier rows of the video

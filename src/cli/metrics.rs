@@ -6,13 +6,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
+use super::filtering::{FailedVideo, FilteringArgs, ending};
 use super::movement_events::{self, MovementArgs};
-use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_error, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::ingest::Failure as _;
-use crate::metrics::filter::FilterConfig;
-use crate::recompute::{
-    FilteredStretch, KnownHeight, RecomputeConfig, RecomputeReport, recompute_all,
-};
+use crate::numbers::counted;
+use crate::recompute::{FilteredStretch, RecomputeReport, recompute_all};
 use crate::resources::DatabaseUse;
 use crate::steps::Step;
 
@@ -58,18 +57,8 @@ struct RecomputeArgs {
     /// Ids (or beginnings of 6 digits), file names or paths of videos; all videos if none is given
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
-    /// Cut-off frequency of the low-pass filter
-    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = choices::positive)]
-    cutoff: f64,
-    /// Gaps of more frames than this are left open; shorter ones are filled with straight lines
-    #[arg(long, value_name = "FRAMES", default_value_t = 10)]
-    max_gap: usize,
-    /// Height of a person, in metres
-    #[arg(long, value_name = "METRES", value_parser = choices::height)]
-    height_m: Option<f64>,
-    /// Number of the person whose height that is [default: each video's main person]
-    #[arg(long, value_name = "N", requires = "height_m")]
-    person: Option<u16>,
+    #[command(flatten)]
+    filtering: FilteringArgs,
     #[command(flatten)]
     movement: MovementArgs,
     #[command(flatten)]
@@ -83,14 +72,7 @@ struct Summary {
     max_gap_frames: usize,
     height_m: Option<f64>,
     videos: Vec<RecomputeReport>,
-    failed: Vec<Failure>,
-}
-
-#[derive(Serialize)]
-struct Failure {
-    video_id: String,
-    file_name: String,
-    error: String,
+    failed: Vec<FailedVideo>,
 }
 
 pub fn run(args: MetricsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
@@ -109,24 +91,14 @@ fn run_recompute(
     events: &Events,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let config = RecomputeConfig {
-        filter: FilterConfig {
-            cutoff_hz: args.cutoff,
-            max_gap_frames: args.max_gap,
-        },
-        height: args.height_m.map(|height_m| KnownHeight {
-            person: args.person,
-            height_m,
-        }),
-        movement: args.movement.config(),
-    };
+    let config = args.filtering.config(args.movement.config());
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
     let cancellation = global.cancellation(None);
     let mut summary = Summary {
-        cutoff_hz: args.cutoff,
-        max_gap_frames: args.max_gap,
-        height_m: args.height_m,
+        cutoff_hz: args.filtering.cutoff,
+        max_gap_frames: args.filtering.max_gap,
+        height_m: args.filtering.height_m,
         videos: Vec::new(),
         failed: Vec::new(),
     };
@@ -150,12 +122,7 @@ fn run_recompute(
                 let error = failure.to_string();
                 events.failed(done, path, failure.kind(), &error);
                 done += 1;
-                print_error(&anyhow::anyhow!("{}: {error}", video.file_name));
-                summary.failed.push(Failure {
-                    video_id: video.video_id.clone(),
-                    file_name: video.file_name.clone(),
-                    error,
-                });
+                summary.failed.push(FailedVideo::told(video, error));
             }
         }
     });
@@ -166,19 +133,13 @@ fn run_recompute(
         let frames: u64 = summary.videos.iter().map(|video| video.frame_count).sum();
         logs::note(format_args!(
             "{}: {} filtered at {} Hz, {} failed; {frames} frames",
-            counted(videos.len(), "video"),
+            counted(videos.len() as u64, "video"),
             summary.videos.len(),
-            args.cutoff,
+            args.filtering.cutoff,
             summary.failed.len(),
         ));
     }
-    Ok(if cancellation.is_cancelled() {
-        ExitStatus::Interrupted
-    } else if summary.failed.is_empty() {
-        ExitStatus::Success
-    } else {
-        ExitStatus::SomeVideosFailed
-    })
+    Ok(ending(&summary.failed, &cancellation))
 }
 
 fn in_words(report: &RecomputeReport) -> String {
@@ -202,13 +163,10 @@ fn in_words(report: &RecomputeReport) -> String {
         words += &format!(", {} hidden ones left out", report.left_out_count);
     }
     if report.jump_count > 0 {
-        words += &format!(
-            ", {} not bridged",
-            counted(report.jump_count as usize, "jump")
-        );
+        words += &format!(", {} not bridged", counted(report.jump_count, "jump"));
     }
     if let pauses @ 1.. = report.stretches.len().saturating_sub(1) {
-        words += &format!(", {} not bridged", counted(pauses, "pause"));
+        words += &format!(", {} not bridged", counted(pauses as u64, "pause"));
         let unfiltered = report.stretches.iter().filter(|s| !s.is_filtered);
         let unfiltered: Vec<String> = unfiltered.map(in_words_stretch).collect();
         if !unfiltered.is_empty() {
@@ -239,8 +197,4 @@ fn in_words_stretch(stretch: &FilteredStretch) -> String {
         Some(rate_hz) => format!("{frames} ({rate_hz:.2} Hz)"),
         None => frames,
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -25,6 +25,8 @@ mod eval;
 #[cfg(feature = "video")]
 mod events;
 mod export;
+#[cfg(feature = "video")]
+mod filtering;
 mod global;
 #[cfg(feature = "video")]
 mod ingest;

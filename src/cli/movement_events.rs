@@ -3,10 +3,11 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_error, print_result};
-use crate::metrics::filter::FilterConfig;
+use super::filtering::{FailedVideo, FilteringArgs, ending};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::movement::{DetectConfig, FloorAngle, Gait, GaitMethod, repetitions};
-use crate::recompute::{DetectReport, KnownHeight, MovementCounts, RecomputeConfig, detect_all};
+use crate::numbers::counted;
+use crate::recompute::{DetectReport, MovementCounts, detect_all};
 use crate::resources::DatabaseUse;
 use crate::steps::Step;
 
@@ -53,18 +54,8 @@ struct DetectArgs {
     videos: Vec<String>,
     #[command(flatten)]
     movement: MovementArgs,
-    /// Cut-off frequency of the low-pass filter
-    #[arg(long, value_name = "HZ", default_value_t = 6.0, value_parser = choices::positive)]
-    cutoff: f64,
-    /// Gaps of more frames than this are left open; shorter ones are filled with straight lines
-    #[arg(long, value_name = "FRAMES", default_value_t = 10)]
-    max_gap: usize,
-    /// Height of a person, in metres
-    #[arg(long, value_name = "METRES", value_parser = choices::height)]
-    height_m: Option<f64>,
-    /// Number of the person whose height that is [default: each video's main person]
-    #[arg(long, value_name = "N", requires = "height_m")]
-    person: Option<u16>,
+    #[command(flatten)]
+    filtering: FilteringArgs,
 }
 
 /// What movements are looked for.
@@ -117,29 +108,12 @@ fn floor_angle(text: &str) -> Result<FloorAngle, String> {
 #[derive(Serialize)]
 struct Summary {
     videos: Vec<DetectReport>,
-    failed: Vec<Failure>,
-}
-
-#[derive(Serialize)]
-struct Failure {
-    video_id: String,
-    file_name: String,
-    error: String,
+    failed: Vec<FailedVideo>,
 }
 
 pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let EventsCommand::Detect(args) = args.command;
-    let config = RecomputeConfig {
-        filter: FilterConfig {
-            cutoff_hz: args.cutoff,
-            max_gap_frames: args.max_gap,
-        },
-        height: args.height_m.map(|height_m| KnownHeight {
-            person: args.person,
-            height_m,
-        }),
-        movement: args.movement.config(),
-    };
+    let config = args.filtering.config(args.movement.config());
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
     let cancellation = global.cancellation(None);
@@ -163,26 +137,16 @@ pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<Exit
                 summary.videos.push(report);
             }
             Step::Done(Err(failure)) => {
-                let error = failure.to_string();
-                print_error(&anyhow::anyhow!("{}: {error}", video.file_name));
-                summary.failed.push(Failure {
-                    video_id: video.video_id.clone(),
-                    file_name: video.file_name.clone(),
-                    error,
-                });
+                summary
+                    .failed
+                    .push(FailedVideo::told(video, failure.to_string()));
             }
         },
     );
     if global.json {
         print_result(serde_json::to_string_pretty(&summary)?)?;
     }
-    Ok(if cancellation.is_cancelled() {
-        ExitStatus::Interrupted
-    } else if summary.failed.is_empty() {
-        ExitStatus::Success
-    } else {
-        ExitStatus::SomeVideosFailed
-    })
+    Ok(ending(&summary.failed, &cancellation))
 }
 
 /// What was found, for people.
@@ -195,7 +159,7 @@ pub fn in_words(found: &MovementCounts) -> String {
     ];
     let parts: Vec<String> = (parts.iter())
         .filter(|(count, _)| *count > 0)
-        .map(|(count, noun)| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" }))
+        .map(|(count, noun)| counted(*count as u64, noun))
         .collect();
     match parts.is_empty() {
         true => "no steps, jumps or repetitions".into(),

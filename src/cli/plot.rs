@@ -9,6 +9,7 @@ use super::query::SourceArgs;
 use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::files::names_folder;
+use crate::numbers::counted;
 use crate::plot::{
     self, DEFAULT_WIDTH_PX, MAX_LINES, PictureFormat, PlotOptions, PlotSummary, SIZE_RANGE_PX,
 };
@@ -111,13 +112,6 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         }
     }
     Ok(ExitStatus::Success)
-}
-
-fn counted(count: u64, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }
 
 /// What the picture does not show.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::bounded;
 
 use super::annotation::{AnnotationError, Annotator, Caption, Faces, draw, draw_skeletons};
 use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
@@ -112,7 +112,7 @@ impl Replay {
         let (frame_sender, frames) = bounded(QUEUED_FRAMES);
         let (used_sender, used_frames) = bounded(QUEUED_FRAMES + 2);
         thread::scope(|scope| {
-            let decoder = scope.spawn(move || decode(reader, &frame_sender, &used_frames));
+            let decoder = scope.spawn(move || reader.send_all(&frame_sender, &used_frames));
             let mut decoded = 0;
             let worked = frames.iter().try_for_each(|mut frame| {
                 decoded += 1;
@@ -141,19 +141,6 @@ impl Replay {
                 })
             }
         })
-    }
-}
-
-fn decode(
-    mut reader: VideoReader,
-    frames: &Sender<Frame>,
-    used: &Receiver<Frame>,
-) -> Result<(), VideoError> {
-    loop {
-        let mut frame = used.try_recv().unwrap_or_default();
-        if !reader.read(&mut frame)? || frames.send(frame).is_err() {
-            return Ok(());
-        }
     }
 }
 

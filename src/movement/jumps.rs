@@ -64,12 +64,7 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
             continue;
         };
         // Between the lowest points around, or the ends of what is seen.
-        let before = i
-            .checked_sub(1)
-            .map_or(run.start, |i| turns[i].index.max(run.start));
-        let after = turns
-            .get(i + 1)
-            .map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
+        let (before, after) = series::beside(&turns, i, run);
         let flight = flight(
             &times[run.clone()],
             &up[run.clone()],

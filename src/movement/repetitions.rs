@@ -84,12 +84,7 @@ fn of_angle(track: &Track, index: usize, walking: &[(f64, f64)]) -> Movement {
             continue;
         };
         // Who begins or ends large has no turning point there: the values to the stretch's end count.
-        let before = i
-            .checked_sub(1)
-            .map_or(run.start, |i| turns[i].index.max(run.start));
-        let after = turns
-            .get(i + 1)
-            .map_or(run.end - 1, |turn| turn.index.min(run.end - 1));
+        let (before, after) = series::beside(&turns, i, run);
         let bounds = Bounds { before, after };
         let Some(cycle) = repetition(track, joint, &times, &values, low, &bounds) else {
             continue;

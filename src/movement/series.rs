@@ -66,6 +66,16 @@ pub fn turns(times_secs: &[f64], values: &[Option<f64>], min_swing: f64) -> Vec<
     found
 }
 
+/// Positions of the turning points before and behind one of `turns`, or the ends of the stretch that
+/// it lies in.
+pub fn beside(turns: &[Turn], place: usize, stretch: &std::ops::Range<usize>) -> (usize, usize) {
+    let before =
+        (place.checked_sub(1)).map_or(stretch.start, |i| turns[i].index.max(stretch.start));
+    let last = stretch.end - 1;
+    let after = (turns.get(place + 1)).map_or(last, |turn| turn.index.min(last));
+    (before, after)
+}
+
 fn turn(times: &[f64], known: &[f64], index: usize, start: usize, is_max: bool) -> Turn {
     let (time_secs, value) = vertex(
         [times[index - 1], times[index], times[index + 1]],

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::bounded;
 
 use super::mp4::stored_times;
 use super::{EncodeError, Encoding, Frame, MediaTime, VideoEncoder, VideoError, VideoReader};
@@ -64,7 +64,7 @@ pub fn make_proxy(
     let (frame_sender, frames) = bounded(QUEUED_FRAMES);
     let (used_sender, used_frames) = bounded(QUEUED_FRAMES + 2);
     let decoded = thread::scope(|scope| {
-        let decoder = scope.spawn(move || decode(reader, &frame_sender, &used_frames));
+        let decoder = scope.spawn(move || reader.send_all(&frame_sender, &used_frames));
         let mut first_time = None;
         let encoded = frames.iter().try_fold(0, |count, mut frame: Frame| {
             let first = *first_time.get_or_insert(frame.time);
@@ -103,19 +103,6 @@ pub fn proxy_times(times: &[MediaTime]) -> Vec<MediaTime> {
 
 fn since(first: MediaTime, time: MediaTime) -> MediaTime {
     MediaTime::from_secs(time.as_secs() - first.as_secs())
-}
-
-fn decode(
-    mut reader: VideoReader,
-    frames: &Sender<Frame>,
-    used: &Receiver<Frame>,
-) -> Result<(), VideoError> {
-    loop {
-        let mut frame = used.try_recv().unwrap_or_default();
-        if !reader.read(&mut frame)? || frames.send(frame).is_err() {
-            return Ok(());
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use crossbeam_channel::{Receiver, Sender};
 use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
 
 use super::container::{Container, Content, sniff};
@@ -325,6 +326,24 @@ impl VideoReader {
     /// What was found on the way; complete when the last frame was read.
     pub fn summary(&self) -> &ReadSummary {
         &self.summary
+    }
+
+    /// Reads all frames for another thread, into those that come back as `used` where there are any,
+    /// until nobody takes them any more.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn send_all(
+        mut self,
+        frames: &Sender<Frame>,
+        used: &Receiver<Frame>,
+    ) -> Result<(), VideoError> {
+        loop {
+            let mut frame = used.try_recv().unwrap_or_default();
+            if !self.read(&mut frame)? || frames.send(frame).is_err() {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads the next frame into `frame`; `false` at the end of the video.
