@@ -24,8 +24,8 @@ const KEY: u8 = 0x50;
 const PROCESSOR: u8 = 84;
 /// The block in which parameters begin, from 1.
 const PARAMETER_BLOCK: u8 = 2;
-/// Frames that the header's 16 bits can count.
-const MAX_HEADER_FRAMES: u64 = 65_535;
+/// The last frame that the header's 16 bits can name.
+const MAX_HEADER_FRAME: u64 = 65_535;
 const MM_PER_M: f32 = 1_000.0;
 /// Scale of data that are floats already; the sign says that they are.
 const FLOAT_SCALE: f32 = -1.0;
@@ -34,6 +34,34 @@ const MISSING: f32 = -1.0;
 pub struct C3dWriter {
     file: AtomicFile,
     frame_count: u64,
+}
+
+/// The frames of a file, numbered from 1; a part of a video has the numbers that it has in the whole.
+#[derive(Clone, Copy)]
+struct Frames {
+    first: u64,
+    count: u64,
+}
+
+impl Frames {
+    fn last(self) -> u64 {
+        self.first + self.count - 1
+    }
+
+    /// First and last as the header has them: where its words cannot hold them it counts from 1, and
+    /// the parameters tell.
+    fn in_header(self) -> [u16; 2] {
+        let words = [self.first, self.last()].map(u16::try_from);
+        match words {
+            [Ok(first), Ok(last)] => [first, last],
+            _ => [1, self.count.min(MAX_HEADER_FRAME) as u16],
+        }
+    }
+}
+
+/// A number in two words, the lower one first.
+fn words(number: u64) -> Data<'static> {
+    Data::Integers(vec![(number & 0xFFFF) as u16, (number >> 16) as u16])
 }
 
 impl C3dWriter {
@@ -57,7 +85,11 @@ impl C3dWriter {
             file,
             frame_count: times_secs.len() as u64,
         };
-        let head = head(writer.frame_count, rate_hz as f32);
+        let frames = Frames {
+            first: video.first_frame + 1,
+            count: writer.frame_count,
+        };
+        let head = head(frames, rate_hz as f32);
         let written = writer.file.write_all(&head);
         written.map_err(|e| ExportError::write(path, e))?;
         Ok(writer)
@@ -81,17 +113,16 @@ impl C3dWriter {
 }
 
 /// Header and parameters.
-fn head(frame_count: u64, rate_hz: f32) -> Vec<u8> {
+fn head(frames: Frames, rate_hz: f32) -> Vec<u8> {
     // How long the parameters are does not depend on where the data begin.
-    let length = parameters(frame_count, rate_hz, 0).len();
+    let length = parameters(frames, rate_hz, 0).len();
     let data_block = usize::from(PARAMETER_BLOCK) + length / BLOCK;
-    let parameters = parameters(frame_count, rate_hz, data_block as i16);
+    let parameters = parameters(frames, rate_hz, data_block as i16);
     let mut header = vec![PARAMETER_BLOCK, KEY];
     let mut word = |value: u16| header.extend(value.to_le_bytes());
     word(LANDMARK_COUNT as u16);
     word(0);
-    word(1);
-    word(frame_count.min(MAX_HEADER_FRAMES) as u16);
+    frames.in_header().into_iter().for_each(&mut word);
     word(0);
     header.extend(FLOAT_SCALE.to_le_bytes());
     header.extend((data_block as u16).to_le_bytes());
@@ -110,10 +141,8 @@ enum Data<'a> {
     Float(f32),
 }
 
-fn parameters(frame_count: u64, rate_hz: f32, data_block: i16) -> Vec<u8> {
-    // Long recordings: the frames' count in two words, the lower one first.
-    let end = vec![(frame_count & 0xFFFF) as u16, (frame_count >> 16) as u16];
-    let header_frames = frame_count.min(MAX_HEADER_FRAMES) as u16;
+fn parameters(frames: Frames, rate_hz: f32, data_block: i16) -> Vec<u8> {
+    let header_frames = frames.count.min(MAX_HEADER_FRAME) as u16;
     let groups: [(&str, Vec<(&str, Data<'_>)>); 4] = [
         (
             "POINT",
@@ -142,8 +171,8 @@ fn parameters(frame_count: u64, rate_hz: f32, data_block: i16) -> Vec<u8> {
         (
             "TRIAL",
             vec![
-                ("ACTUAL_START_FIELD", Data::Integers(vec![1, 0])),
-                ("ACTUAL_END_FIELD", Data::Integers(end)),
+                ("ACTUAL_START_FIELD", words(frames.first)),
+                ("ACTUAL_END_FIELD", words(frames.last())),
             ],
         ),
     ];

@@ -113,7 +113,7 @@ impl CocoWriter {
             out,
             "{{\"info\":{info},\"licenses\":[],\"categories\":[{category}],\"images\":["
         )?;
-        for (frame, time_secs) in times_secs.iter().enumerate() {
+        for (frame, time_secs) in (video.first_frame..).zip(times_secs) {
             let image = json!({
                 "id": frame,
                 "file_name": format!("{stem}_{frame:06}.jpg"),
@@ -122,7 +122,7 @@ impl CocoWriter {
                 "frame": frame,
                 "time_secs": time_secs,
             });
-            write!(out, "{}{image}", separator(frame == 0))?;
+            write!(out, "{}{image}", separator(frame == video.first_frame))?;
         }
         write!(out, "],\"annotations\":[")
     }

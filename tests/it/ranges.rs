@@ -1,6 +1,7 @@
 //! Parts of videos: the frames that the whole video gives, wherever decoding begins, and what becomes
 //! of them in the lake.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -192,6 +193,7 @@ fn a_part_in_the_lake_keeps_the_files_frames_and_times() {
     let first = table.lines().nth(1).expect("a row");
     assert!(first.starts_with("30,"), "{first}");
     assert_eq!(table.lines().count(), 1 + 30);
+    frames_of_other_programs_are_the_files(folder);
     fs::remove_file(folder.join("output/annotated_run.mp4")).expect("an annotated video");
     succeeds(folder, &["annotate"]);
     let annotated = read(&folder.join("output/annotated_run.mp4"), MediaRange::WHOLE);
@@ -213,6 +215,32 @@ fn a_part_in_the_lake_keeps_the_files_frames_and_times() {
     let facts =
         "select first_frame, range_from is null and range_to is null, frame_count from videos";
     assert_eq!(value(folder, facts), "0,true,100");
+}
+
+/// Of a part with the frames 30 to 59.
+fn frames_of_other_programs_are_the_files(folder: &Path) {
+    for format in ["trc", "c3d", "openpose", "coco-keypoints"] {
+        succeeds(folder, &["export", format, "--output", "other"]);
+    }
+    let file = |name: &str| fs::read(folder.join("other").join(name)).expect("a file");
+    let trc = String::from_utf8(file("run.trc")).expect("a text");
+    assert!(trc.lines().any(|line| line.starts_with("30\t")), "{trc}");
+    // Frames count from 1 there; the numbers of the first and of the last one.
+    assert_eq!(file("run.c3d")[6..10], [31, 0, 60, 0]);
+    let people = fs::read_dir(folder.join("other/run_json")).expect("a folder");
+    let mut people: Vec<_> = people.flatten().map(|entry| entry.file_name()).collect();
+    people.sort();
+    assert_eq!(people[0], "run_000000000030_keypoints.json");
+
+    let coco: serde_json::Value = serde_json::from_slice(&file("run_coco.json")).expect("JSON");
+    let all = |list: &str, name: &str| -> BTreeSet<u64> {
+        let list = coco[list].as_array().expect("a list");
+        list.iter().filter_map(|one| one[name].as_u64()).collect()
+    };
+    assert_eq!(all("images", "id"), (30..60).collect());
+    assert_eq!(all("images", "frame"), (30..60).collect());
+    assert!(all("annotations", "image_id").is_subset(&all("images", "id")));
+    assert!(!all("annotations", "image_id").is_empty());
 }
 
 #[test]
