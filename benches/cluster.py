@@ -25,12 +25,11 @@ from pathlib import Path
 PYTHON = Path(__file__).resolve().parent.parent / "python"
 sys.path.insert(0, str(PYTHON))
 
-from tests.cases import Cluster, without_variables  # noqa: E402
-from tests.clusters import DaskCluster, RayCluster  # noqa: E402
-from tests.conftest import wait_until  # noqa: E402
-from tests.servers import PG_PASSWORD, Postgres, run  # noqa: E402
-
-from posedata.ray import LOCAL_VARIABLES  # noqa: E402
+from posedata.ray import LOCAL_VARIABLES
+from tests.cases import Cluster, without_variables
+from tests.clusters import DaskCluster, RayCluster
+from tests.conftest import wait_until
+from tests.servers import PG_PASSWORD, Postgres, run
 
 CLIPS = (
     "demo",

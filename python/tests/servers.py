@@ -107,7 +107,9 @@ class ObjectStore:
         port = free_port()
         self.endpoint = f"http://{LOOPBACK}:{port}"
         ports = [f"-{name}.port={free_port()}" for name in ("master", "volume", "filer")]
-        ports += [f"-{name}.port.grpc={free_port()}" for name in ("master", "volume", "filer", "s3")]
+        ports += [
+            f"-{name}.port.grpc={free_port()}" for name in ("master", "volume", "filer", "s3")
+        ]
         self._process = subprocess.Popen(
             [
                 str(weed),
