@@ -36,9 +36,9 @@ CLIPS = (
     *(f"single_cam0{i}" for i in range(1, 5)),
     *(f"multi_cam0{i}" for i in range(1, 4)),
 )
-# Parts of the demo video, which are other videos: seconds of it at which they begin.
-PART_STARTS_SECS = (0, 1, 2, 3)
-PART_SECS = 4
+# Parts of the demo video, which are other videos: seconds of it at which they begin, and how long they are.
+PART_STARTS_SECS = (0, 0.5, 1, 1.5)
+PART_SECS = 6
 OPTIONS = ("--no-video", "--no-pose-json")
 ALONE = "posedata alone"
 LAKES = ("folder", "PostgreSQL")
