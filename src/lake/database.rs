@@ -108,37 +108,32 @@ impl Database {
     }
 }
 
-/// A session's database, and those that took its place. Earlier ones stay, for whoever may still
-/// refer to them.
+/// A session's database, and those that took its place. Earlier ones stay as they are, for whoever
+/// may still refer to them, and until the process ends: to close one that was given up in the middle
+/// of a transaction would end the process.
 pub(super) struct Databases {
-    first: Database,
+    /// `None` once it was taken out.
+    first: Option<Database>,
     later: OnceCell<Box<Databases>>,
 }
 
 impl Databases {
     pub fn of(first: Database) -> Self {
         Self {
-            first,
+            first: Some(first),
             later: OnceCell::new(),
         }
     }
 
     /// The one that is to be used.
     pub fn newest(&self) -> &Database {
-        &self.last().first
+        (self.last().first.as_ref()).expect("whoever takes it out has no Databases any more")
     }
 
     /// Puts another one in the place of the newest.
     pub fn add(&self, database: Database) {
-        let added = self.last().later.set(Box::new(Self::of(database)));
-        debug_assert!(added.is_ok(), "the last one has none after it");
-    }
-
-    pub fn into_newest(mut self) -> Database {
-        while let Some(later) = self.later.take() {
-            self = *later;
-        }
-        self.first
+        // The last one has none after it.
+        let _ = self.last().later.set(Box::new(Self::of(database)));
     }
 
     fn last(&self) -> &Self {
@@ -147,6 +142,23 @@ impl Databases {
             last = later;
         }
         last
+    }
+
+    /// Takes the newest out.
+    pub fn into_newest(mut self) -> Database {
+        if let Some(later) = self.later.take() {
+            std::mem::forget(self.first.take());
+            return later.into_newest();
+        }
+        (self.first.take()).expect("whoever takes it out has no Databases any more")
+    }
+}
+
+impl Drop for Databases {
+    fn drop(&mut self) {
+        if self.later.get().is_some() {
+            std::mem::forget(self.first.take());
+        }
     }
 }
 
