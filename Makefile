@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-view bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,7 +85,7 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips models remote test-datasets $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+test: setup test-packages clips models remote test-datasets test-python $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
 	@$(POSEDATA) models add openvino
 	cargo test --release --locked
 
@@ -171,7 +171,7 @@ $(PYTHON_VENV)/.ready: tests/interop/requirements-python.txt | test-packages
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-test-python: setup test-packages clips $(PYTHON_VENV)/.ready ## Check the Python package; run it on Ray and Dask (from PyPI)
+test-python: setup test-packages clips remote $(SEAWEEDFS) $(PYTHON_VENV)/.ready ## Check the Python package; run it on Ray and Dask (from PyPI)
 	cd python && $(abspath $(PYTHON_VENV))/bin/ruff format --check && $(abspath $(PYTHON_VENV))/bin/ruff check
 	cd python && $(abspath $(PYTHON_VENV))/bin/mypy
 	cd python && POSEDATA_BIN=$(abspath $(POSEDATA)) $(abspath $(PYTHON_VENV))/bin/python -m pytest -q
@@ -306,6 +306,9 @@ SIZES ?= 100 1000 10000 100000
 
 bench-scale: setup test-packages clips remote ## Measure lakes of 100 to 100,000 videos (hours; SIZES="100 1000": minutes)
 	cargo bench --locked --bench scale -- $(SIZES)
+
+bench-cluster: setup test-packages clips remote $(PYTHON_VENV)/.ready ## Measure Ray and Dask beside one call of the program
+	$(PYTHON_VENV)/bin/python benches/cluster.py --posedata $(abspath $(POSEDATA))
 
 # With PEFT=1, PEFT is fetched and measured too; without, where it is there already.
 bench-train: setup $(if $(PEFT),$(PEFT_VENV)/.ready) ## Measure training, with PEFT=1 beside PEFT (from PyPI)

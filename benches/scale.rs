@@ -1,9 +1,11 @@
 //! How a lake behaves as it grows: commits, questions about one video, check and compaction, with the
-//! catalog in a file and in PostgreSQL.
+//! catalog in a file and in PostgreSQL; and how many videos a second a lake takes from several
+//! processes.
 //!
 //! Run it with `make bench-scale SIZES="100 1000"`: numbers of videos, for each of which a lake of
 //! either kind is made, measured and deleted. The videos' rows are those of a real clip's first
-//! frames, under ever new ids. `docs/scale.md` says what came out.
+//! frames, under ever new ids. `CATALOGS=file` and `CATALOGS=postgres` measure one kind alone.
+//! `docs/scale.md` says what came out.
 
 #[allow(dead_code, reason = "a bench needs less of them than the tests do")]
 #[path = "../tests/it/servers.rs"]
@@ -12,8 +14,9 @@ mod servers;
 #[path = "../tests/it/support.rs"]
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use posedata::lake::{
@@ -33,6 +36,10 @@ const SPORTS: usize = 8;
 const TOGETHER: usize = 64;
 /// Commits of one video each, and questions, whose median counts.
 const REPEATS: usize = 15;
+/// Processes that write at once.
+const WRITERS: [usize; 3] = [1, 2, 4];
+/// Transactions of each, and videos of each of these.
+const OF_WRITER: [(usize, usize); 2] = [(60, 1), (20, 8)];
 const MEMORY_BYTES: u64 = 2 << 30;
 const THREADS: usize = 2;
 
@@ -54,45 +61,64 @@ fn main() {
     let arguments: Vec<String> = (std::env::args().skip(1))
         .filter(|argument| !argument.starts_with("--"))
         .collect();
-    if let [name, place, videos] = &arguments[..]
-        && name == "one"
-    {
-        let videos = videos.parse().expect("a number of videos");
-        println!("{}", Value::Object(measure(place, videos)));
-        return;
+    let number = |text: &String| text.parse().expect("a number");
+    match &arguments[..] {
+        [name, place, videos] if name == "one" => {
+            println!("{}", Value::Object(measure(place, number(videos))));
+        }
+        [name, place, first, transactions, together] if name == "writer" => {
+            let [first, transactions, together] = [first, transactions, together].map(number);
+            write(place, first, transactions, together);
+        }
+        sizes => report_all(&sizes.iter().map(number).collect::<Vec<usize>>()),
     }
-    let sizes: Vec<usize> = (arguments.iter())
-        .map(|size| size.parse().expect("numbers of videos"))
-        .collect();
+}
+
+fn report_all(sizes: &[usize]) {
+    let wanted = std::env::var("CATALOGS").unwrap_or_default();
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scale");
     std::fs::create_dir_all(&scratch).expect("a folder");
-    report("catalog in a file", &sizes, |videos| {
-        let folder = tempfile::tempdir_in(&scratch).expect("a folder");
-        of_child(Command::new(this_program()), folder.path(), videos)
-    });
+    let folder = || tempfile::tempdir_in(&scratch).expect("a folder");
+    let program = || Command::new(std::env::current_exe().expect("a path"));
+    if wanted != "postgres" {
+        report("catalog in a file", sizes, |videos| {
+            let folder = folder();
+            of_child(program(), folder.path(), videos)
+        });
+        let folder = folder();
+        report_writers(program, folder.path());
+    }
+    if wanted == "file" {
+        return;
+    }
     let postgres = Postgres::start_with(true);
-    report("catalog in PostgreSQL", &sizes, |videos| {
-        let folder = tempfile::tempdir_in(&scratch).expect("a folder");
-        let address = format!("{}?schema=videos{videos}", postgres.lake());
-        let mut create = Command::new(env!("CARGO_BIN_EXE_posedata"));
-        let created = create
+    let program = || {
+        let mut program = program();
+        program.env("PGPASSWORD", PG_PASSWORD);
+        program
+    };
+    let create = |schema: &str, data: &Path| {
+        let address = format!("{}?schema={schema}", postgres.lake());
+        let created = Command::new(env!("CARGO_BIN_EXE_posedata"))
             .args(["lake", "create", "-q", &address, "--data-path"])
-            .arg(folder.path())
+            .arg(data)
             .env("PGPASSWORD", PG_PASSWORD)
             .stdout(Stdio::null())
             .status()
             .expect("the program starts");
         assert!(created.success(), "run `make remote` first");
-        let mut child = Command::new(this_program());
-        child.env("PGPASSWORD", PG_PASSWORD);
-        let measured = of_child(child, Path::new(&address), videos);
-        postgres.sql("lake", &format!("DROP SCHEMA videos{videos} CASCADE"));
+        PathBuf::from(address)
+    };
+    report("catalog in PostgreSQL", sizes, |videos| {
+        let folder = folder();
+        let schema = format!("videos{videos}");
+        let address = create(&schema, folder.path());
+        let measured = of_child(program(), &address, videos);
+        postgres.sql("lake", &format!("DROP SCHEMA {schema} CASCADE"));
         measured
     });
-}
-
-fn this_program() -> PathBuf {
-    std::env::current_exe().expect("a path")
+    let folder = folder();
+    report_writers(program, &create("writers", folder.path()));
 }
 
 /// Measures a lake in a process of its own, as a command would use it.
@@ -135,6 +161,84 @@ fn report(title: &str, sizes: &[usize], measure: impl Fn(usize) -> Map<String, V
             .collect();
         println!("{:>9}{cells}", format!("e {more}"));
     }
+}
+
+/// Prints how many videos a second a lake takes from so many processes, whose files are written.
+fn report_writers(program: impl Fn() -> Command, place: &Path) {
+    open(&place.display().to_string())
+        .create_or_check()
+        .expect("a lake");
+    println!(
+        "\n{:>9} {:>20} {:>20}",
+        "writers", "one each, videos/s", "8 each, videos/s"
+    );
+    let mut first = 0;
+    for writers in WRITERS {
+        let rates: String = (OF_WRITER.into_iter())
+            .map(|(transactions, together)| {
+                let children: Vec<Child> = (0..writers)
+                    .map(|_| {
+                        let mut child = program();
+                        child.arg("writer").arg(place);
+                        child.args([first, transactions, together].map(|n| n.to_string()));
+                        first += transactions * together;
+                        child.stdin(Stdio::piped()).stdout(Stdio::piped());
+                        child.spawn().expect("it starts")
+                    })
+                    .collect();
+                let videos = (writers * transactions * together) as f64;
+                format!(" {:>20.1}", videos / secs_of_writers(children))
+            })
+            .collect();
+        println!("{writers:>9}{rates}");
+    }
+}
+
+/// Lets processes that are ready write, and waits for the last.
+fn secs_of_writers(mut children: Vec<Child>) -> f64 {
+    let mut answers: Vec<_> = (children.iter_mut())
+        .map(|child| BufReader::new(child.stdout.take().expect("a pipe")).lines())
+        .collect();
+    let ready = |line: Option<std::io::Result<String>>| line.expect("a line").expect("text");
+    for answer in &mut answers {
+        assert_eq!(ready(answer.next()), READY);
+    }
+    let started = Instant::now();
+    for child in &mut children {
+        let stdin = child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin).expect("it waits");
+    }
+    for child in &mut children {
+        assert!(child.wait().expect("it ends").success());
+    }
+    started.elapsed().as_secs_f64()
+}
+
+/// What a writer says when its files are written.
+const READY: &str = "ready";
+
+/// Writes the files of so many transactions, waits for a line, and commits one after the other.
+fn write(place: &str, first: usize, transactions: usize, together: usize) {
+    let source = Source::read();
+    let lake = open(place);
+    lake.create_or_check().expect("a lake");
+    let prepared: Vec<Vec<PreparedVideo>> = (0..transactions)
+        .map(|nth| {
+            let numbers = first + nth * together..first + (nth + 1) * together;
+            let videos = numbers.map(|number| source.prepare(lake.paths(), number));
+            videos.collect()
+        })
+        .collect();
+    println!("{READY}");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("a line");
+    for videos in prepared {
+        for outcome in lake.commit_all(videos) {
+            assert_eq!(outcome.expect("a commit"), CommitOutcome::Added);
+        }
+    }
+    // What takes time at the end of a process is not measured.
+    std::process::exit(0);
 }
 
 /// Makes a lake of so many videos at a place (a folder, or the address of an empty lake), and measures.

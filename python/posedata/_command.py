@@ -13,6 +13,7 @@ import posixpath
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,7 +23,7 @@ from typing import Any
 
 from posedata import _core, _events
 from posedata._core import Environment, PosedataError
-from posedata._driver import Config, Engine, Outcome, drive
+from posedata._driver import Config, Engine, EngineLostError, Outcome, drive
 from posedata._events import count_outcomes
 from posedata._plan import Video, parse_bytes
 from posedata._progress import Progress
@@ -74,14 +75,28 @@ class EngineOptions:
 
 
 OpenEngine = Callable[[EngineOptions], Engine]
+Prepare = Callable[[EngineOptions], None]
 
 
-def main(engine_name: str, open_engine: OpenEngine, argv: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code."""
+def nothing(_: EngineOptions) -> None:
+    """For engines that need no preparation."""
+
+
+def main(
+    engine_name: str,
+    open_engine: OpenEngine,
+    argv: Sequence[str] | None = None,
+    prepare: Prepare = nothing,
+) -> int:
+    """Runs a command and returns the exit code.
+
+    `prepare` runs in a thread of its own while the videos are listed: what takes time in opening the
+    engine, reaches nobody and begins nothing.
+    """
     try:
         arguments = parse(engine_name, sys.argv[1:] if argv is None else argv)
-        return run(engine_name, open_engine, arguments)
-    except PosedataError as error:
+        return run(engine_name, open_engine, arguments, prepare)
+    except (PosedataError, EngineLostError) as error:
         print(f"error: {error}", file=sys.stderr)
         return _core.UNABLE
     except KeyboardInterrupt:
@@ -280,7 +295,12 @@ class _Signals:
         return self.number is not None
 
 
-def run(engine_name: str, open_engine: OpenEngine, arguments: argparse.Namespace) -> int:
+def run(
+    engine_name: str,
+    open_engine: OpenEngine,
+    arguments: argparse.Namespace,
+    prepare: Prepare = nothing,
+) -> int:
     """Finds the videos, drives the engine, reports."""
     progress = Progress(sys.stderr, arguments.quiet)
     started = datetime.now(timezone.utc)
@@ -290,15 +310,21 @@ def run(engine_name: str, open_engine: OpenEngine, arguments: argparse.Namespace
     lake = _core.absolute(arguments.lake)
     output = _core.absolute(arguments.output) if writes_files else None
     inputs = _read_names(arguments.inputs)
-    input_errors: list[str] = []
-    if arguments.command == "ingest" and output is not None:
-        videos, input_errors = _videos_of_inputs(inputs, output)
-    else:
-        videos = _videos_of_lake(lake, inputs)
-    for error in input_errors:
-        progress.error(error)
     cores = arguments.cores_per_task
     memory_bytes = arguments.memory_per_task or cores * DEFAULT_BYTES_PER_CORE
+    options = EngineOptions(arguments.address, arguments.local, cores, memory_bytes)
+    preparing = threading.Thread(target=prepare, args=(options,), name="posedata-prepare")
+    preparing.start()
+    input_errors: list[str] = []
+    try:
+        if arguments.command == "ingest" and output is not None:
+            videos, input_errors = _videos_of_inputs(inputs, output)
+        else:
+            videos = _videos_of_lake(lake, inputs)
+    finally:
+        preparing.join()
+    for error in input_errors:
+        progress.error(error)
     config = Config(
         command=command,
         lake=lake,
@@ -312,7 +338,6 @@ def run(engine_name: str, open_engine: OpenEngine, arguments: argparse.Namespace
         environment=Environment.carried(),
     )
     signals = _Signals()
-    options = EngineOptions(arguments.address, arguments.local, cores, memory_bytes)
     # Until the engine is there, a signal may interrupt whatever is being waited for.
     signal.signal(signal.SIGTERM, _exit_by_signal)
     signal.signal(signal.SIGHUP, _exit_by_signal)

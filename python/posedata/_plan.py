@@ -1,7 +1,8 @@
 """Divides videos over tasks: pure functions.
 
-Starting the program and loading its models takes about a second, so short videos share a call; the
-longest go first, so that none of them is left over at the end.
+Starting the program and loading its models takes up to a second, so short videos share a call. The
+longest go first, and calls get smaller towards the end, so that no place is left with much work when
+the others have none.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 
-# Tasks for each place at which one runs: enough that all places end at about the same time.
-TASKS_PER_SLOT = 4
+# A call gets what is left of the work, divided by this many times the places: all places begin with
+# two thirds of what would be theirs, and share what remains anew.
+CALLS_OF_REST_PER_SLOT = Fraction(3, 2)
+# No call gets less than the whole work divided by this many times the places.
+MAX_CALLS_PER_SLOT = 8
 
 _UNITS = {
     "": 1,
@@ -69,35 +74,68 @@ def parse_bytes(text: str) -> int:
     return n_bytes
 
 
+@dataclass
+class _OpenShare:
+    """A share that may get more videos."""
+
+    # Of its videos together, at most.
+    max_weight: Fraction
+    videos: list[Video] = field(default_factory=list)
+    weight: Fraction = Fraction(0)
+    n_bytes: int = 0
+
+
 def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
     """Shares of the videos, in the order in which they are to be begun: the largest videos first.
 
     Videos of `batch_bytes` or more, and those whose size nobody knows, have a call of their own;
-    shorter ones share one, up to that size or to what gives each of `slots` places a few calls.
+    shorter ones share one, up to that size or to a part of the work that is left for `slots` places.
     """
-    total_bytes = sum(video.n_bytes or 0 for video in videos)
-    limit = min(batch_bytes, total_bytes // (max(slots, 1) * TASKS_PER_SLOT))
     subfolders = output_subfolders([video.path for video in videos])
+    weights = _weights(videos)
+    total = sum(weights.values(), Fraction(0))
+    left = total
+    slots = max(slots, 1)
     shares: list[Share] = []
-    open_shares: dict[str, list[Video]] = {}
-    open_bytes: dict[str, int] = {}
+    open_shares: dict[str, _OpenShare] = {}
 
     def close(subfolder: str) -> None:
-        shares.append(Share(tuple(open_shares.pop(subfolder)), subfolder))
-        del open_bytes[subfolder]
+        shares.append(Share(tuple(open_shares.pop(subfolder).videos), subfolder))
 
     for video in sorted(videos, key=_by_size):
         subfolder = subfolders[video.path]
-        n_bytes = limit if video.n_bytes is None else video.n_bytes
-        if subfolder in open_shares and open_bytes[subfolder] + n_bytes > limit:
+        if video.n_bytes is None:
+            shares.append(Share((video,), subfolder))
+            continue
+        weight = weights[video.name]
+        share = open_shares.get(subfolder)
+        if share is not None and (
+            share.weight + weight > share.max_weight or share.n_bytes + video.n_bytes > batch_bytes
+        ):
             close(subfolder)
-        open_shares.setdefault(subfolder, []).append(video)
-        open_bytes[subfolder] = open_bytes.get(subfolder, 0) + n_bytes
-        if open_bytes[subfolder] >= limit:
-            close(subfolder)
+            share = None
+        if share is None:
+            rest = left / (slots * CALLS_OF_REST_PER_SLOT)
+            share = _OpenShare(max(rest, total / (slots * MAX_CALLS_PER_SLOT)))
+            open_shares[subfolder] = share
+        share.videos.append(video)
+        share.weight += weight
+        share.n_bytes += video.n_bytes
+        left -= weight
     for subfolder in list(open_shares):
         close(subfolder)
     return sorted(shares, key=lambda share: _by_size(share.videos[0]))
+
+
+def _weights(videos: Sequence[Video]) -> dict[str, Fraction]:
+    """How much work the videos are, by their names, as far as their sizes are known.
+
+    Work grows with frames, and how many frames a file has its size tells badly: bit rates differ. So
+    half of a video's weight is its size and half that of an average video.
+    """
+    sizes = {video.name: video.n_bytes for video in videos if video.n_bytes is not None}
+    mean = Fraction(sum(sizes.values()), max(len(sizes), 1))
+    return {name: (n_bytes + mean) / 2 for name, n_bytes in sizes.items()}
 
 
 def _by_size(video: Video) -> tuple[int, int, str]:

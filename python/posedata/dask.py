@@ -9,6 +9,7 @@ that the driver is gone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from posedata import _events
@@ -34,7 +36,12 @@ ENDING_STATUSES = ("closing", "closed", "failed")
 # Names under which workers may declare what they have, `dask worker --resources "cores=8"`.
 CORES, MEMORY = "cores", "memory"
 IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-CLOSE_SECS = 3.0
+# How long the driver waits for an answer of the scheduler. Dask itself tries for half a minute to reach
+# one that is gone, and waits for ever for one that stands still.
+ANSWER_SECS = 5.0
+# Workers come and go slowly.
+WORKERS_SECS = 2.0
+CLOSE_SECS = 5.0
 
 
 def _work(call: Call, task_id: int, topic: str, stop_name: str) -> dict[str, Any]:
@@ -81,6 +88,13 @@ def _work(call: Call, task_id: int, topic: str, stop_name: str) -> dict[str, Any
     return {"time": time_name, "events": kept}
 
 
+def prepare(_: EngineOptions) -> None:
+    """Imports Dask, which takes a second."""
+    # Whether it is there is found out, and told, when it is needed.
+    with contextlib.suppress(ImportError):
+        import distributed  # noqa: F401
+
+
 class DaskEngine:
     """Tasks on the Dask cluster to which this process is connected."""
 
@@ -98,6 +112,8 @@ class DaskEngine:
         self._told: queue.SimpleQueue[dict[str, Any] | tuple[int, Any]] = queue.SimpleQueue()
         # How many events that are also returned were taken of each time that a task ran.
         self._taken: dict[int, dict[str, int]] = {}
+        self._known_workers: list[dict[str, Any]] | None = None
+        self._workers_at = float("-inf")
         # What Dask tells of lost workers is in the report, in fewer words.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._cluster: Any = None
@@ -112,11 +128,33 @@ class DaskEngine:
             self.close()
             raise
 
-    def _workers(self) -> list[dict[str, Any]]:
+    def _must_be_connected(self) -> None:
         if self._client.status != "running":
             raise EngineLostError("the Dask cluster is gone: its scheduler does not answer")
-        # All of them; the summary that is kept by default has five.
-        return list(self._client.scheduler_info(n_workers=-1)["workers"].values())
+
+    def _ask(self, question: Callable[[], Awaitable[Any]]) -> Any:
+        """What the scheduler answers."""
+        self._must_be_connected()
+        try:
+            return self._client.sync(question, callback_timeout=ANSWER_SECS)
+        except Exception as error:
+            # Of what follows a lost connection there are many kinds.
+            raise EngineLostError("the Dask cluster's scheduler does not answer") from error
+
+    def _workers(self) -> list[dict[str, Any]]:
+        """As the scheduler told last, which may be busy with other things for a while."""
+        now = time.monotonic()
+        if not self._known_workers or now - self._workers_at > WORKERS_SECS:
+            try:
+                # All of them; the summary that the client keeps by itself has five.
+                told = self._ask(lambda: self._client.scheduler.identity(n_workers=-1))
+                self._known_workers = list(told["workers"].values())
+            except EngineLostError:
+                self._must_be_connected()
+                if self._known_workers is None:
+                    raise
+            self._workers_at = time.monotonic()
+        return self._known_workers
 
     def slots(self) -> int:
         """One for each thread, unless workers say how many cores and how much memory they have."""
@@ -167,8 +205,8 @@ class DaskEngine:
                 reports.append(self._report(self._told.get_nowait()))
         except queue.Empty:
             pass
-        if not reports and self._client.status != "running":
-            raise EngineLostError("the Dask cluster is gone: its scheduler does not answer")
+        if not reports:
+            self._must_be_connected()
         return reports
 
     def _report(self, told: dict[str, Any] | tuple[int, Any]) -> Report:
@@ -188,16 +226,18 @@ class DaskEngine:
     def cancel(self) -> None:
         # Cancelling a future does not stop a task that runs, and takes its answer away; so it is only
         # done with those that wait for a worker.
-        self._stop.set()
-        with_workers = {str(key) for keys in self._client.processing().values() for key in keys}
+        self._ask(self._stop.set)
+        processing = self._ask(self._client.processing)
+        with_workers = {str(key) for keys in processing.values() for key in keys}
         waiting = [each for each in self._futures.values() if str(each.key) not in with_workers]
-        self._client.cancel(waiting)
+        self._ask(lambda: self._client.cancel(waiting))
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.close(timeout=CLOSE_SECS)
-        if self._cluster is not None:
-            self._cluster.close(timeout=CLOSE_SECS)
+        for each in (self._client, self._cluster):
+            # A scheduler that is gone takes no leave; what is left ends with this process.
+            with contextlib.suppress(Exception):
+                if each is not None:
+                    each.close(timeout=CLOSE_SECS)
 
 
 def _end_of(task_id: int, future: Any, taken: dict[str, int]) -> Report:
@@ -253,4 +293,4 @@ def _client(distributed: Any, cluster: Any, address: str | None) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main(NAME, DaskEngine))
+    sys.exit(main(NAME, DaskEngine, prepare=prepare))

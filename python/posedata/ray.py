@@ -8,6 +8,7 @@ its driver, and the program ends with it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -40,15 +41,23 @@ def _work(call: Call) -> Iterator[list[dict[str, Any]]]:
     yield from work(call)
 
 
+def prepare(options: EngineOptions) -> None:
+    """Imports Ray, which takes a second."""
+    if options.local is not None:
+        # Ray reads them when it is imported.
+        os.environ.update(LOCAL_VARIABLES)
+    # Whether it is there is found out, and told, when it is needed.
+    with contextlib.suppress(ImportError):
+        import ray  # noqa: F401
+
+
 class RayEngine:
     """Tasks on the Ray cluster to which this process is connected."""
 
     name = NAME
 
     def __init__(self, options: EngineOptions) -> None:
-        if options.local is not None:
-            # Ray reads them when it is imported.
-            os.environ.update(LOCAL_VARIABLES)
+        prepare(options)
         try:
             import ray
         except ImportError as error:
@@ -129,8 +138,11 @@ class RayEngine:
         return Report(task_id, tuple(Event.of(each) for each in batch))
 
     def cancel(self) -> None:
-        for generator in self._running.values():
-            self._ray.cancel(generator, force=False, recursive=False)
+        try:
+            for generator in self._running.values():
+                self._ray.cancel(generator, force=False, recursive=False)
+        except Exception as error:
+            raise EngineLostError(f"the Ray cluster is gone: {error}") from error
 
     def close(self) -> None:
         self._running.clear()
@@ -171,4 +183,4 @@ def _connect(ray: Any, options: EngineOptions) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(NAME, RayEngine))
+    sys.exit(main(NAME, RayEngine, prepare=prepare))

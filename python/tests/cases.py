@@ -20,15 +20,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Driver, Standin, StartDriver, wait_until
+from tests.conftest import PATIENCE_SECS, Driver, Standin, StartDriver, wait_until
 from tests.standin import LAKE_VARIABLE
 
 # Variables of the driver's that workers do not have of themselves.
 NOT_THE_WORKERS = ("POSEDATA_BIN", "POSEDATA_MODELS", LAKE_VARIABLE)
-# The program is to be asked to end this soon after Ctrl-C.
-INTERRUPT_SECS = 4.0
-# Nothing may be left this soon after a driver was killed.
-ORPHAN_SECS = 20.0
+# Longer than anything that these cases wait for: what runs so long never ends by itself.
+ENDLESS_SECS = 3600
 SECRET = "hunter2-and-more"
 
 
@@ -135,7 +133,7 @@ class EngineCases:
 
         reader = threading.Thread(target=read)
         reader.start()
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_SECS) == 0
         reader.join()
         os.close(master)
         bars = re.findall(rb"0 of 1 videos, 1 in work, (\d+) frames", shown)
@@ -146,14 +144,14 @@ class EngineCases:
     def test_a_killed_worker_s_video_is_done_by_another(
         self, standin: Standin, drive: StartDriver, cluster: Cluster
     ) -> None:
-        standin.video("long", 2000, secs=4)
+        standin.video("long", 2000, secs=ENDLESS_SECS, times=1)
         for i in range(3):
             standin.video(f"v{i}", 1000)
         driver = drive("--batch-bytes", "1000")
         wait_for(standin, "long")
         first = program_of(standin, "long")
         os.kill(cluster.driver_of(first), signal.SIGKILL)
-        wait_until("the first program has ended", lambda: first not in standin.left_behind(), 10)
+        wait_until("the first program has ended", lambda: first not in standin.left_behind())
         assert driver.wait() == 0, driver.text()
         assert set(driver.outcomes().values()) == {"ingested"}
         assert program_of(standin, "long") != first
@@ -164,19 +162,17 @@ class EngineCases:
         self, standin: Standin, drive: StartDriver
     ) -> None:
         for i in range(6):
-            standin.video(f"v{i}", 1000, secs=60)
+            standin.video(f"v{i}", 1000, secs=ENDLESS_SECS)
         standin.video("done", 5000)
         driver = drive("--batch-bytes", "1000")
         wait_until("two videos are in work", lambda: len(standin.notes("video")) == 3)
         wait_until("one is done", lambda: standin.committed() == ["done"])
         # What the workers tell comes in parcels.
         wait_until("the driver knows it", lambda: "done.mp4: " in driver.text())
-        began = time.time()
         driver.interrupt_group()
         assert driver.wait() == 130, driver.text()
-        asked = [note["at"] - began for note in standin.notes("terminated")]
-        assert len(asked) == 2
-        assert max(asked) < INTERRUPT_SECS
+        # Nobody killed them: they were asked.
+        assert len(standin.notes("terminated")) == 2
         assert not standin.left_behind()
         outcomes = driver.outcomes()
         assert outcomes.pop("done") == "ingested"
@@ -187,11 +183,11 @@ class EngineCases:
         self, standin: Standin, drive: StartDriver, cluster: Cluster
     ) -> None:
         for i in range(4):
-            standin.video(f"v{i}", 1000, secs=60)
+            standin.video(f"v{i}", 1000, secs=ENDLESS_SECS)
         driver = drive("--batch-bytes", "1000")
         wait_until("two videos are in work", lambda: len(standin.notes("video")) == 2)
         driver.process.kill()
-        wait_until("the programs have ended", lambda: not standin.left_behind(), ORPHAN_SECS)
+        wait_until("the programs have ended", lambda: not standin.left_behind())
         # Nobody begins the others instead.
         time.sleep(1)
         assert len(standin.notes("video")) == 2
@@ -247,8 +243,8 @@ class LocalCases:
     def test_a_local_cluster_is_reached_from_this_machine_only_and_ends_with_the_run(
         self, standin: Standin, drive: StartDriver
     ) -> None:
-        for i in range(4):
-            standin.video(f"v{i}", 1000, secs=2)
+        for i in range(2):
+            standin.video(f"v{i}", 1000, secs=6)
         driver = drive()
         wait_until("two videos are in work", lambda: len(standin.notes("video")) == 2)
         ours = {*driver.offspring(), driver.process.pid}
@@ -256,35 +252,35 @@ class LocalCases:
         assert listening
         assert all(is_loopback(each) for each in listening), listening
         assert driver.wait() == 0, driver.text()
-        assert len(standin.committed()) == 4
-        wait_until("all processes have ended", lambda: not driver.offspring(), ORPHAN_SECS)
+        assert len(standin.committed()) == 2
+        wait_until("all processes have ended", lambda: not driver.offspring())
 
     def test_ctrl_c_ends_a_local_cluster(self, standin: Standin, drive: StartDriver) -> None:
         for i in range(3):
-            standin.video(f"v{i}", secs=60)
+            standin.video(f"v{i}", secs=ENDLESS_SECS)
         driver = drive()
         wait_until("two videos are in work", lambda: len(standin.notes("video")) == 2)
         driver.interrupt_group()
         assert driver.wait() == 130, driver.text()
         assert not standin.left_behind()
         assert set(driver.outcomes().values()) == {"cancelled"}
-        wait_until("all processes have ended", lambda: not driver.offspring(), ORPHAN_SECS)
+        wait_until("all processes have ended", lambda: not driver.offspring())
 
     def test_a_killed_driver_takes_its_local_cluster_along(
         self, standin: Standin, drive: StartDriver
     ) -> None:
         for i in range(3):
-            standin.video(f"v{i}", secs=60)
+            standin.video(f"v{i}", secs=ENDLESS_SECS)
         driver = drive()
         wait_until("two videos are in work", lambda: len(standin.notes("video")) == 2)
         driver.process.kill()
-        wait_until("the programs have ended", lambda: not standin.left_behind(), ORPHAN_SECS)
+        wait_until("the programs have ended", lambda: not standin.left_behind())
 
         def left() -> list[str]:
             commands = driver.offspring().values()
             return [each for each in commands if not each.startswith(self.slow_helpers)]
 
-        wait_until("all processes have ended", lambda: not left(), ORPHAN_SECS)
+        wait_until("all processes have ended", lambda: not left())
 
 
 def _read(path: Path) -> bytes:

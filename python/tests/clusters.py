@@ -1,8 +1,9 @@
-"""Clusters of two workers on this machine, which live as long as the tests."""
+"""Clusters of workers with one core each on this machine."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,13 +20,14 @@ MEMORY_BYTES = 1 << 30
 class RayCluster(Cluster):
     module = "posedata.ray"
 
-    def __init__(self) -> None:
+    def __init__(self, n_workers: int = 2) -> None:
         from ray import cluster_utils
 
         head = {**self.node_options(), "include_dashboard": False}
         self._cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
-        self._node = self.add_node()
+        for _ in range(1, n_workers):
+            self.add_node()
 
     def node_options(self) -> dict[str, Any]:
         return {
@@ -35,9 +37,9 @@ class RayCluster(Cluster):
             "node_ip_address": LOOPBACK,
         }
 
-    def add_node(self) -> Any:
+    def add_node(self) -> None:
+        """Adds the one that `kill_second_node` kills."""
         self._node = self._cluster.add_node(**self.node_options())
-        return self._node
 
     def n_workers(self) -> int:
         return sum(node["Alive"] for node in self._cluster.global_state.node_table())
@@ -63,7 +65,7 @@ class RayCluster(Cluster):
 class DaskCluster(Cluster):
     module = "posedata.dask"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n_workers: int = 2) -> None:
         self._folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
         scheduler_file = folder / "scheduler.json"
@@ -72,7 +74,7 @@ class DaskCluster(Cluster):
         self._start("scheduler", *here, "--port", "0", "--scheduler-file", self.address)
         wait_until("the scheduler is there", lambda: is_json(scheduler_file))
         one = ("--nthreads", "1", "--memory-limit", "0", "--resources", f"memory={1 << 30}")
-        for _ in range(2):
+        for _ in range(n_workers):
             self._start("worker", *here, *one, "--scheduler-file", self.address)
 
     def _start(self, *command: str) -> None:
@@ -91,8 +93,8 @@ class DaskCluster(Cluster):
     def told(self) -> str:
         return "".join(path.read_text(errors="replace") for path in self._folder.glob("*.log"))
 
-    def kill_scheduler(self) -> None:
-        self._processes[0].kill()
+    def signal_scheduler(self, number: signal.Signals) -> None:
+        self._processes[0].send_signal(number)
 
     def end(self) -> None:
         # Asked in order, some of them wait for each other for minutes.

@@ -18,10 +18,11 @@ from tests import standin as standin_module
 
 if TYPE_CHECKING:
     from tests.clusters import DaskCluster, RayCluster
+    from tests.servers import ObjectStore, Postgres
 
 HERE = Path(__file__).resolve().parent
-# How long anything in a test may take; a test that needs it fails.
-PATIENCE_SECS = 60.0
+# How long anything in a test may take, on a machine with much other work; a test that needs it fails.
+PATIENCE_SECS = 240.0
 
 MARK = "POSEDATA_TEST_MARK"
 
@@ -29,6 +30,8 @@ MARK = "POSEDATA_TEST_MARK"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])
 )
+# Servers of this machine are reached as they are, also where all else goes through a proxy.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
 
 
 def wait_until(what: str, is_true: Callable[[], Any], secs: float = PATIENCE_SECS) -> float:
@@ -228,3 +231,24 @@ def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskClust
         cluster = DaskCluster(tmp_path_factory.mktemp("dask"))
     yield cluster
     cluster.end()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server of PostgreSQL."""
+    from tests.servers import Postgres
+
+    server = Postgres()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A store of objects, which `make test` fetches to where the program is built."""
+    from tests.servers import ObjectStore
+
+    program = Path(os.environ["POSEDATA_BIN"]).resolve()
+    store = ObjectStore(program.parent.parent / "interop" / "seaweedfs" / "bin" / "weed")
+    yield store
+    store.end()

@@ -7,7 +7,7 @@ A video is a file with a JSON object that says how its ingest goes:
     analysis  broken or passing: a failure after the commit
     do      broken, passing (reported), die (killed by a signal), mute (nothing is told), stubborn
             (SIGTERM is ignored)
-    times   how often it goes so before it goes well (always)
+    times   how often it goes so before it goes well and at once (always)
 
 The lake is a folder: `videos/` has what is committed, `calls.jsonl` every start of the program.
 """
@@ -156,7 +156,9 @@ class Standin:
             return
         behaviour = self.behaviour(name)
         n_frames = behaviour.get("frames", 10)
-        do = behaviour.get("do") if self.is_due(name, behaviour) else None
+        is_due = self.is_due(name, behaviour)
+        do = behaviour.get("do") if is_due else None
+        secs = behaviour.get("secs", 0) if is_due else 0
         self.is_stubborn = do == "stubborn"
         if do == "mute":
             return
@@ -164,7 +166,7 @@ class Standin:
         self.note("video", video=name)
         began = time.monotonic()
         for frame in range(n_frames):
-            while time.monotonic() - began < behaviour.get("secs", 0) * frame / n_frames:
+            while time.monotonic() - began < secs * frame / n_frames:
                 time.sleep(0.01)
                 if self.is_stopped:
                     self.cancel(name)

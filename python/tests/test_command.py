@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from posedata import PosedataError, _progress
-from posedata._command import main, parse, split
+from posedata._command import EngineOptions, main, parse, split
+from posedata._driver import EngineLostError
 from posedata._events import VideoResult
 from posedata._progress import Progress, State
 from tests.conftest import Standin
@@ -207,6 +208,37 @@ def test_a_missing_cluster_is_explained(
     standin.video("a")
     assert main("dask", DaskEngine, ["ingest", "clips"]) == 1
     assert "no Dask cluster is named\nhint: --address" in capsys.readouterr().err
+
+
+def test_a_cluster_that_is_lost_before_the_first_task_is_told_of(
+    standin: Standin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Lost(ThreadEngine):
+        def slots(self) -> int:
+            raise EngineLostError("the cluster is gone")
+
+    standin.video("a")
+    assert main("threads", Lost, ["ingest", "clips"]) == 1
+    assert capsys.readouterr().err == "error: the cluster is gone\n"
+
+
+def test_what_prepares_an_engine_runs_before_it_is_opened_and_only_then(
+    standin: Standin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    happened: list[str] = []
+
+    def prepare(_: EngineOptions) -> None:
+        happened.append("prepared")
+
+    def open_engine(options: EngineOptions) -> ThreadEngine:
+        happened.append("opened")
+        return ThreadEngine(options)
+
+    standin.video("a")
+    assert main("threads", open_engine, ["ingest", "clips"], prepare) == 0
+    assert happened == ["prepared", "opened"]
+    assert main("threads", open_engine, ["ingest", "missing"], prepare) == 1
+    assert happened[2:] in ([], ["prepared"])
 
 
 def test_a_missing_engine_is_explained(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cases import ORPHAN_SECS, EngineCases, LocalCases, without_variables
+from tests.cases import ENDLESS_SECS, EngineCases, LocalCases, without_variables
 from tests.clusters import DaskCluster
 from tests.conftest import Standin, StartDriver, wait_until
 
@@ -27,7 +28,7 @@ class TestLocal(LocalCases):
     module = MODULE
 
 
-def test_a_lost_scheduler_ends_the_run(
+def test_a_scheduler_that_stands_still_or_is_lost_ends_the_run(
     standin: Standin, start_driver: StartDriver, tmp_path: Path
 ) -> None:
     folder = tmp_path / "short"
@@ -35,12 +36,23 @@ def test_a_lost_scheduler_ends_the_run(
     with without_variables():
         made = DaskCluster(folder)
     try:
-        standin.video("a", secs=60)
-        driver = start_driver("-m", MODULE, "ingest", "clips", "--address", made.address)
+        standin.video("a", secs=ENDLESS_SECS)
+        command = ("-m", MODULE, "ingest", "clips", "--address", made.address)
+
+        driver = start_driver(*command)
         driver.wait_until("the video is in work", lambda: standin.notes("video"))
-        made.kill_scheduler()
+        made.signal_scheduler(signal.SIGSTOP)
+        driver.interrupt_group()
+        assert driver.wait() == 130, driver.text()
+        assert "scheduler does not answer" in driver.text()
+        made.signal_scheduler(signal.SIGCONT)
+        wait_until("the program has ended", lambda: not standin.left_behind())
+
+        driver = start_driver(*command)
+        driver.wait_until("the video is in work", lambda: len(standin.notes("video")) == 2)
+        made.signal_scheduler(signal.SIGKILL)
         assert driver.wait() == 1, driver.text()
         assert "error: the Dask cluster is gone" in driver.text()
-        wait_until("the program has ended", lambda: not standin.left_behind(), ORPHAN_SECS)
+        wait_until("the program has ended", lambda: not standin.left_behind())
     finally:
         made.end()

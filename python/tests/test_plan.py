@@ -20,24 +20,34 @@ def sizes(planned: list[Video], batch_bytes: int, slots: int) -> list[list[int |
 
 def test_the_largest_come_first_and_short_ones_share_a_call() -> None:
     some = videos(10, 200, 30, 30, 100, 30, 10)
-    assert sizes(some, 100, 1) == [[200], [100], [30, 30, 30, 10], [10]]
+    assert sizes(some, 100, 1) == [[200], [100], [30, 30, 30], [10], [10]]
 
 
 def test_what_fits_exactly_fills_a_call() -> None:
-    assert sizes(videos(50, 50, 50), 100, 1) == [[50], [50], [50]]
-    assert sizes(videos(*[50] * 8), 100, 1) == [[50, 50]] * 4
+    assert sizes(videos(50, 50, 50), 100, 1) == [[50, 50], [50]]
+    assert sizes(videos(*[50] * 12), 100, 1)[:4] == [[50, 50]] * 4
 
 
-def test_few_short_videos_still_keep_all_places_at_work() -> None:
+def test_calls_get_smaller_towards_the_end() -> None:
     shares = sizes(videos(*[MIB] * 12), 64 * MIB, 2)
-    assert [len(share) for share in shares] == [1] * 12
+    assert [len(share) for share in shares] == [4, 2, 2, 1, 1, 1, 1]
     shares = sizes(videos(*[MIB] * 80), 64 * MIB, 2)
-    assert [len(share) for share in shares] == [10] * 8
+    assert [len(share) for share in shares] == [26, 18, 12, 8, 5, 5, 5, 1]
 
 
 def test_many_short_videos_share_as_much_as_a_batch_holds() -> None:
     shares = sizes(videos(*[MIB] * 1000), 64 * MIB, 2)
-    assert [len(share) for share in shares] == [64] * 15 + [40]
+    counts = [len(share) for share in shares]
+    assert counts[:13] == [64] * 13
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == 1000
+
+
+def test_sizes_are_not_taken_for_the_work_itself() -> None:
+    """As many frames with a tenth of the bytes are as much work."""
+    dense, thin = [10 * MIB] * 10, [MIB] * 10
+    shares = sizes(videos(*dense, *thin), 640 * MIB, 2)
+    assert max(len(share) for share in shares if share[0] == MIB) <= 5
 
 
 def test_videos_of_unknown_size_go_first_and_alone() -> None:

@@ -29,8 +29,8 @@ class TestRay(EngineCases):
     def test_a_killed_node_s_video_is_done_on_another(
         self, standin: Standin, drive: StartDriver, cluster: RayCluster
     ) -> None:
-        standin.video("a", 2000, secs=4)
-        standin.video("b", 2000, secs=4)
+        standin.video("a", 2000, secs=8, times=1)
+        standin.video("b", 2000, secs=8, times=1)
         driver = drive("--batch-bytes", "1000")
         wait_for(standin, "a", "b")
         programs = {name: program_of(standin, name) for name in ("a", "b")}
@@ -40,7 +40,6 @@ class TestRay(EngineCases):
             wait_until(
                 "the node's program has ended",
                 lambda: programs[lost] not in standin.left_behind(),
-                secs=10,
             )
             assert driver.wait() == 0, driver.text()
         finally:

@@ -184,7 +184,9 @@ pub fn export_videos(
     let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
     let mut files = Vec::new();
     for video in videos {
-        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, &shared);
+        let stem = unique_stem(Path::new(&video.file_name), &video.video_id, |stem| {
+            shared.contains(stem)
+        });
         match export_video(lake, video, config, folder, &stem, cancellation) {
             Ok(exported) => {
                 done(Ok(&exported));

@@ -11,6 +11,7 @@ mod backends;
 mod commits;
 mod failure;
 mod history;
+mod known;
 mod located;
 mod memory;
 mod output_store;
@@ -22,7 +23,7 @@ mod row_config;
 mod slow_motion;
 mod sources;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -36,9 +37,7 @@ use crate::analysis::AnalysisModel;
 use crate::export::annotation::AnnotationError;
 pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
-use crate::lake::{
-    CommitOutcome, IngestedVideo, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord,
-};
+use crate::lake::{CommitOutcome, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord};
 use crate::pose::{PoseBackend, PoseError, Provider};
 use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
@@ -47,6 +46,7 @@ pub use backends::Backends;
 use commits::Commits;
 pub use failure::{Failure, FailureKind};
 pub use history::{RecordedIngest, run_recorded};
+use known::KnownVideos;
 use located::Located;
 pub use memory::{MemoryError, MemoryPlan, database_bytes, worker_bytes};
 use output_store::OutputStore;
@@ -311,7 +311,7 @@ fn list(paths: &[PathBuf]) -> String {
 /// The lake as the workers see it: it opens while the first frames are decoded.
 struct SharedLake {
     commits: Commits,
-    ingested: HashMap<String, IngestedVideo>,
+    known: KnownVideos,
 }
 
 type LakeSlot = OnceLock<Result<SharedLake, ()>>;
@@ -329,7 +329,7 @@ struct Run<'a> {
     /// Where files beside the lake are sent to, if not to a folder.
     output_store: Option<OutputStore>,
     /// Names without suffix that several videos of this run share.
-    shared_stems: Vec<OsString>,
+    shared_stems: HashSet<OsString>,
     /// Content that this run has taken in hand, by its id, so that a copy is not worked on twice.
     claims: Mutex<HashMap<String, Claim>>,
     reports: Mutex<Vec<(usize, VideoReport)>>,
@@ -471,10 +471,10 @@ impl Run<'_> {
         let opened = caught(|| -> Result<SharedLake, IngestError> {
             let lake = open()?;
             lake.create_or_check()?;
-            let ingested = lake.ingested()?;
+            let known = KnownVideos::of(lake.ingested()?);
             Ok(SharedLake {
                 commits: Commits::of(lake),
-                ingested,
+                known,
             })
         });
         let slot = opened.map_err(|error| self.abort(error));
@@ -488,15 +488,15 @@ impl Run<'_> {
 
     /// The files of a video beside the lake; none where they are not wanted.
     fn outputs_of(&self, path: &Path, video_id: &str) -> Result<VideoOutputs, Interruption> {
-        let mut taken = self.shared_stems.clone();
         // The lake knows the videos of earlier runs.
-        if !self.lake_is_new {
-            let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
-            let others = lake.ingested.iter().filter(|(id, _)| *id != video_id);
-            let stems = others.filter_map(|(_, video)| Path::new(&video.file_name).file_stem());
-            taken.extend(stems.map(OsString::from));
-        }
-        let stem = unique_stem(path, video_id, &taken);
+        let lake = match self.lake_is_new {
+            true => None,
+            false => Some(self.shared_lake().ok_or(Interruption::Stopped)?),
+        };
+        let stem = unique_stem(path, video_id, |stem| {
+            self.shared_stems.contains(stem)
+                || lake.is_some_and(|lake| lake.known.has_other_called(stem, video_id))
+        });
         Ok(self.config.outputs.of_video(&stem))
     }
 
@@ -518,16 +518,12 @@ impl Run<'_> {
         }
         let etag = file.etag.as_ref()?;
         let lake = self.shared_lake()?;
-        let is_same = |video: &IngestedVideo| {
-            Path::new(&video.path) == path && video.source_etag.as_ref() == Some(etag)
-        };
-        let mut videos = lake.ingested.iter();
-        let (video_id, video) = videos.find(|(_, video)| is_same(video))?;
+        let (video_id, video) = lake.known.fetched_from(path, etag)?;
         let has_settings = match self.config.rows.slow_motion {
             // Only the file itself says what becomes of it, and the lake what became of it.
             SlowMotion::Auto => {
-                let selector = std::slice::from_ref(video_id);
-                let found = lake.commits.with_lake(|lake| lake.find_videos(selector));
+                let selector = [video_id.to_owned()];
+                let found = lake.commits.with_lake(|lake| lake.find_videos(&selector));
                 found.is_ok_and(|found| {
                     (found.iter()).any(|video| self.config.rows.is_config_of(&video.config))
                 })
@@ -692,7 +688,7 @@ impl Run<'_> {
         // Nothing is in a lake that does not exist yet, so there is nothing to wait for.
         if self.config.replace == Replace::IfDifferent && !self.lake_is_new {
             let lake = self.shared_lake().ok_or(Interruption::Stopped)?;
-            let known = lake.ingested.get(&video_id);
+            let known = lake.known.get(&video_id);
             if known.is_some_and(|video| video.config_hash == config_hash) {
                 let mut report = skipped(path, &video_id);
                 report.missing_outputs = self.missing_outputs(path, &video_id)?;

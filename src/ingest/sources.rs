@@ -100,7 +100,9 @@ impl Source {
         let all = lake.find_videos(&[])?;
         let shared = shared_stems(all.iter().map(|video| Path::new(&video.file_name)));
         let source = |video: VideoRecord, path: PathBuf| Self {
-            stem: unique_stem(Path::new(&video.file_name), &video.video_id, &shared),
+            stem: unique_stem(Path::new(&video.file_name), &video.video_id, |stem| {
+                shared.contains(stem)
+            }),
             video,
             path,
         };

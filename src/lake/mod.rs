@@ -12,6 +12,7 @@ mod checksums;
 mod columns;
 mod commit;
 mod data_files;
+mod database;
 mod datasets;
 mod derived;
 mod describe;

@@ -214,6 +214,13 @@ impl RemoteCatalog {
         Ok(true)
     }
 
+    /// Keeps the catalog attached and out of the way: while it is in use, each query, whatever it is
+    /// about, first asks the catalog for the functions that it names.
+    pub fn rest(&self, connection: &Connection) {
+        // Whoever is next says what is to be used.
+        let _ = connection.execute_batch("USE memory");
+    }
+
     /// Lets go of the catalog: whatever is wrong with its connections goes with them.
     pub fn detach(&self, connection: &Connection) {
         *lock(&self.attached) = None;
@@ -400,7 +407,12 @@ pub(super) fn is_passing(message: &str) -> bool {
         "the database system is",
         "Could not establish connection",
     ];
-    SIGNS.iter().any(|sign| message.contains(sign))
+    SIGNS.iter().any(|sign| message.contains(sign)) || is_given_up(message)
+}
+
+/// Whether DuckDB refuses all further work in its own database, after an error of another one.
+pub(super) fn is_given_up(message: &str) -> bool {
+    message.contains("database has been invalidated")
 }
 
 /// Whether the server was there, and then was not.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use duckdb::{Config, Connection};
+use duckdb::Connection;
 use tempfile::TempDir;
 
 use super::address::LakeAddress;
@@ -14,31 +14,27 @@ use super::catalog::{
     Access, Catalog, CatalogLock, LAKE_NAME, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX, is_lock_conflict,
 };
 use super::data_files::DataFiles;
+use super::database::{Database, DatabaseSettings, Databases, data_path_of};
 use super::error::{LakeError, WRITE_REFUSALS, database_message, first_line};
-use super::location::{DataPlace, LakePaths};
-use super::remote::{LakeLock, RemoteCatalog, reach_bucket};
+use super::location::LakePaths;
+use super::remote::{LakeLock, RemoteCatalog};
 use super::schema::{self, FORMAT_VERSION};
-use super::sql::{OpenTransaction, quoted};
+use super::sql::OpenTransaction;
 use crate::files::{sync_folder, why_not_written, with_remedy};
-use crate::store::S3Settings;
 use crate::sync::Cancellation;
 
 /// How long to wait for another process to let go of the catalog, unless told otherwise. A commit
 /// takes milliseconds, but a long query in another process holds it too.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// Enough for a session that only asks where a lake's files lie.
-const SMALL_MEMORY_BYTES: u64 = 64 << 20;
 
 /// A database session that can reach one lake.
 pub struct Lake {
     paths: LakePaths,
-    connection: Connection,
-    scratch: Arc<TempDir>,
+    settings: DatabaseSettings,
+    databases: Databases,
     lock_timeout: Duration,
     cancellation: Cancellation,
-    /// `None` where the catalog is a file.
-    remote: Option<RemoteCatalog>,
 }
 
 /// Lets go of the lake when it goes out of scope. What is committed is committed, whether the catalog
@@ -90,44 +86,13 @@ impl LakePaths {
             LakeAddress::Folder(root) => return Ok(Self::new(root)),
             LakeAddress::Postgres(address) => address,
         };
-        let connection = Connection::open_in_memory_with_flags(config(SMALL_MEMORY_BYTES, 1)?)?;
-        load_remote_extension(&connection, "postgres_scanner", extension)?;
-        let remote = RemoteCatalog::connect(&connection, address)?;
-        match remote.data_path()? {
+        match data_path_of(address, extension)? {
             Some(data_path) => Self::of_database(address.clone(), &data_path),
             None => Err(LakeError::MissingInDatabase {
                 address: address.to_string(),
             }),
         }
     }
-}
-
-fn config(memory_limit_bytes: u64, threads: usize) -> duckdb::Result<Config> {
-    Config::default()
-        .threads(threads as i64)?
-        .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?
-        // Extensions have to be signed by DuckDB's makers, as is the database's own rule.
-        .enable_autoload_extension(false)
-}
-
-/// Loads an extension that lies beside DuckLake's, or, where there is none, the one that DuckDB has
-/// installed for itself.
-fn load_remote_extension(
-    connection: &Connection,
-    name: &'static str,
-    ducklake: &Path,
-) -> Result<(), LakeError> {
-    let path = ducklake.with_file_name(format!("{name}.duckdb_extension"));
-    let load = match path.is_file() {
-        true => format!("LOAD {}", quoted(&path)),
-        false => format!("LOAD {name}"),
-    };
-    let loaded = connection.execute_batch(&load);
-    loaded.map_err(|e| LakeError::RemoteExtension {
-        name,
-        path,
-        reason: first_line(e),
-    })
 }
 
 impl Lake {
@@ -143,49 +108,17 @@ impl Lake {
         memory_limit_bytes: u64,
         threads: usize,
     ) -> Result<Self, LakeError> {
-        let config = config(memory_limit_bytes, threads)?;
-        let connection = Connection::open_in_memory_with_flags(config)?;
-        let load = if extension.is_file() {
-            format!("LOAD {}", quoted(extension))
-        } else {
-            "LOAD ducklake".into()
-        };
-        let scratch = tempfile::tempdir().map_err(|e| LakeError::Write {
-            path: std::env::temp_dir(),
-            reason: why_not_written(&e),
-        })?;
-        let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));
-        connection.execute_batch(&temp_directory)?;
-        connection
-            .execute_batch(&load)
-            .map_err(|e| LakeError::Extension {
-                path: extension.into(),
-                reason: first_line(e),
-            })?;
-        let remote = match paths.address() {
-            LakeAddress::Folder(_) => None,
-            LakeAddress::Postgres(address) => {
-                load_remote_extension(&connection, "postgres_scanner", extension)?;
-                if let DataPlace::Bucket(bucket) = paths.data_place() {
-                    let settings = S3Settings::detect()?;
-                    load_remote_extension(&connection, "httpfs", extension)?;
-                    if settings.keys.is_none() && !settings.is_anonymous {
-                        load_remote_extension(&connection, "aws", extension)?;
-                    }
-                    reach_bucket(&connection, &bucket.address.bucket, &settings)?;
-                }
-                // Whoever was overtaken looks again instead of committing on top.
-                connection.execute_batch("SET ducklake_max_retry_count = 0")?;
-                Some(RemoteCatalog::connect(&connection, address)?)
-            }
+        let settings = DatabaseSettings {
+            extension: extension.into(),
+            memory_limit_bytes,
+            threads,
         };
         Ok(Self {
+            databases: Databases::of(Database::open(&paths, &settings)?),
+            settings,
             paths,
-            connection,
-            scratch: Arc::new(scratch),
             lock_timeout: LOCK_TIMEOUT,
             cancellation: Cancellation::new(),
-            remote,
         })
     }
 
@@ -210,11 +143,10 @@ impl Lake {
     pub fn try_clone(&self) -> Result<Self, LakeError> {
         Ok(Self {
             paths: self.paths.clone(),
-            connection: self.connection.try_clone()?,
-            scratch: Arc::clone(&self.scratch),
+            settings: self.settings.clone(),
+            databases: Databases::of(self.database().try_clone()?),
             lock_timeout: self.lock_timeout,
             cancellation: self.cancellation.clone(),
-            remote: self.remote.clone(),
         })
     }
 
@@ -241,12 +173,30 @@ impl Lake {
     }
 
     pub(super) fn connection(&self) -> &Connection {
-        &self.connection
+        &self.database().connection
+    }
+
+    fn database(&self) -> &Database {
+        self.databases.newest()
+    }
+
+    fn remote(&self) -> Option<&RemoteCatalog> {
+        self.database().remote.as_ref()
+    }
+
+    /// Begins with another database where DuckDB has given this one up: every work on the lake does
+    /// that first, so that it may be tried again after such an end.
+    fn revive(&self) -> Result<(), LakeError> {
+        if self.is_remote() && self.database().is_given_up() {
+            tracing::info!(target: "posedata::lake", "DuckDB gave its database up; another one is opened");
+            (self.databases).add(Database::open(&self.paths, &self.settings)?);
+        }
+        Ok(())
     }
 
     /// A folder that goes with the session.
     pub(super) fn scratch(&self) -> &Path {
-        self.scratch.path()
+        self.database().scratch.path()
     }
 
     /// Fills the catalog where that has not happened yet, and checks the one that is there.
@@ -283,7 +233,7 @@ impl Lake {
     /// When the lake, or its snapshot `version`, does not exist or cannot be read.
     pub fn into_reader(self, version: Option<u64>) -> Result<LakeReader, LakeError> {
         let _lock = CatalogLock::acquire()?;
-        let format_version = match &self.remote {
+        let format_version = match self.remote() {
             None => {
                 let attachment = self.attach(Access::ReadOnly, version)?;
                 let format_version = self.check_format()?;
@@ -292,18 +242,19 @@ impl Lake {
             }
             Some(remote) => {
                 // Whoever only reads is not to reach the database by another way than the lake.
-                remote.detach(&self.connection);
+                remote.detach(self.connection());
                 self.attach_remote(remote, Access::ReadOnly, version)?;
                 self.check_format()?
             }
         };
-        if let Some(remote) = self.remote {
-            remote.leave(&self.connection)?;
+        let database = self.databases.into_newest();
+        if let Some(remote) = database.remote {
+            remote.leave(&database.connection)?;
         }
         Ok(LakeReader {
-            connection: self.connection,
+            connection: database.connection,
             format_version,
-            _scratch: self.scratch,
+            _scratch: database.scratch,
         })
     }
 
@@ -327,13 +278,14 @@ impl Lake {
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         let _lock = CatalogLock::acquire()?;
-        let Some(remote) = &self.remote else {
+        self.revive()?;
+        let Some(remote) = self.remote() else {
             let _attachment = self.attach(access, version)?;
             match access {
                 Access::ReadWrite => self.bring_up_to_date()?,
                 Access::ReadOnly | Access::Exclusive => drop(self.check_format()?),
             }
-            return work(&self.connection);
+            return work(self.connection());
         };
         let _held = match access {
             Access::ReadOnly => None,
@@ -344,23 +296,25 @@ impl Lake {
             Access::ReadWrite => {
                 if is_new {
                     self.bring_up_to_date()?;
-                    remote.add_index(&self.connection)?;
+                    remote.add_index(self.connection())?;
                 }
-                work(&self.connection)
+                work(self.connection())
             }
             Access::Exclusive => {
                 self.check_format()?;
-                work(&self.connection)
+                work(self.connection())
             }
             Access::ReadOnly => {
-                let _snapshot = OpenTransaction::begin(&self.connection)?;
+                let _snapshot = OpenTransaction::begin(self.connection())?;
                 self.check_format()?;
-                work(&self.connection)
+                work(self.connection())
             }
         })();
         // A connection that failed is not used again; an old snapshot is in nobody's way.
         if done.is_err() || version.is_some() {
-            remote.detach(&self.connection);
+            remote.detach(self.connection());
+        } else {
+            remote.rest(self.connection());
         }
         done
     }
@@ -368,7 +322,7 @@ impl Lake {
     fn lock_remote(&self, remote: &RemoteCatalog) -> Result<LakeLock, LakeError> {
         let locked = remote.lock(self.lock_timeout, &self.cancellation);
         if let Err(LakeError::Database(_)) = &locked {
-            remote.reconnect(&self.connection);
+            remote.reconnect(self.connection());
         }
         locked
     }
@@ -380,7 +334,7 @@ impl Lake {
         version: Option<u64>,
     ) -> Result<bool, LakeError> {
         let catalog = Catalog::of(&self.paths);
-        let attached = remote.attach(&self.connection, &catalog, access, version);
+        let attached = remote.attach(self.connection(), &catalog, access, version);
         attached.map_err(|e| self.attach_error(e, version))
     }
 
@@ -391,11 +345,12 @@ impl Lake {
         work: impl FnOnce(&Connection, &str) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         let _lock = CatalogLock::acquire()?;
+        self.revive()?;
         let catalog = Catalog::of(&self.paths);
-        let _held = match &self.remote {
+        let _held = match self.remote() {
             Some(remote) => {
                 let held = self.lock_remote(remote)?;
-                remote.detach(&self.connection);
+                remote.detach(self.connection());
                 Some(held)
             }
             None => None,
@@ -403,12 +358,12 @@ impl Lake {
         self.detach()?;
         self.attach_waiting(&catalog.attach_database(LAKE_NAME), None)?;
         let _attachment = Attachment { lake: self };
-        work(&self.connection, &catalog.schema_in(LAKE_NAME))
+        work(self.connection(), &catalog.schema_in(LAKE_NAME))
     }
 
     /// Bytes of the catalog.
     pub(super) fn catalog_bytes(&self) -> Result<u64, LakeError> {
-        match &self.remote {
+        match self.remote() {
             Some(remote) => remote.byte_size(),
             None => Ok(fs::metadata(self.paths.catalog()).map_or(0, |metadata| metadata.len())),
         }
@@ -416,14 +371,12 @@ impl Lake {
 
     /// Names of the catalog's tables where it is in a database.
     pub(super) fn catalog_tables(&self) -> Result<Vec<String>, LakeError> {
-        self.remote
-            .as_ref()
-            .map_or(Ok(Vec::new()), RemoteCatalog::tables)
+        self.remote().map_or(Ok(Vec::new()), RemoteCatalog::tables)
     }
 
     /// Whether others can use the catalog while this session does.
     pub(super) fn is_remote(&self) -> bool {
-        self.remote.is_some()
+        self.remote().is_some()
     }
 
     /// Makes an empty lake. One that is there already, with its files at the same place, is left as it
@@ -432,21 +385,25 @@ impl Lake {
     /// # Errors
     /// When other files lie at its place, or the lake is there with its files elsewhere.
     pub fn create(&self) -> Result<bool, LakeError> {
-        let Some(remote) = &self.remote else {
+        if !self.is_remote() {
             self.paths.prepare()?;
             let is_new = !self.paths.exists();
             self.create_or_check()?;
             return Ok(is_new);
-        };
-        let is_new = self.again_while_passing(|| self.create_remote(remote))?;
+        }
+        let is_new = self.again_while_passing(|| self.create_remote())?;
         // A maker may have been killed before the tables were there.
         self.create_or_check()?;
         Ok(is_new)
     }
 
     /// Makes the catalog in its database and fills it, unless it is there; gives whether it was not.
-    fn create_remote(&self, remote: &RemoteCatalog) -> Result<bool, LakeError> {
+    fn create_remote(&self) -> Result<bool, LakeError> {
         let _lock = CatalogLock::acquire()?;
+        self.revive()?;
+        let Some(remote) = self.remote() else {
+            return Ok(false);
+        };
         let _held = self.lock_remote(remote)?;
         let wanted = self.paths.data_location();
         match remote.data_path()? {
@@ -460,16 +417,16 @@ impl Lake {
             None => self.data_files().claim(&self.paths.address().to_string())?,
         }
         let create = Catalog::of(&self.paths).create(LAKE_NAME);
-        let created = self.connection.execute_batch(&create);
+        let created = self.connection().execute_batch(&create);
         let filled = created
             .map_err(|e| self.attach_error(e, None))
-            .and_then(|()| schema::create(&self.connection));
-        remote.detach(&self.connection);
+            .and_then(|()| schema::create(self.connection()));
+        remote.detach(self.connection());
         filled.map(|()| true)
     }
 
     fn detach(&self) -> duckdb::Result<()> {
-        self.connection.execute_batch(&Catalog::detach(LAKE_NAME))
+        self.connection().execute_batch(&Catalog::detach(LAKE_NAME))
     }
 
     /// Attaches, waiting while another process holds the catalog.
@@ -490,7 +447,7 @@ impl Lake {
         let started = Instant::now();
         let mut is_told = false;
         loop {
-            let error = match self.connection.execute_batch(sql) {
+            let error = match self.connection().execute_batch(sql) {
                 Ok(()) => {
                     if is_told {
                         let waited_secs = started.elapsed().as_secs_f64();
@@ -544,10 +501,10 @@ impl Lake {
         lock.lock().map_err(write_error)?;
         let new_path = folder.path().join("catalog");
         let new = Catalog::at(&new_path, &self.paths.data_location());
-        self.connection
+        self.connection()
             .execute_batch(&new.create(LAKE_NAME))
             .map_err(|e| self.attach_error(e, None))?;
-        let filled = schema::create(&self.connection);
+        let filled = schema::create(self.connection());
         let detached = self.detach();
         filled?;
         detached?;
@@ -571,12 +528,12 @@ impl Lake {
                 LakeError::NoSnapshot { path, version }
             }
             _ => {
-                let reason = match &self.remote {
-                    Some(_) => database_message(error),
-                    None => first_line(error),
+                let reason = match self.is_remote() {
+                    true => database_message(error),
+                    false => first_line(error),
                 };
                 // That there is a lake was seen when the session began.
-                if self.remote.is_some() {
+                if self.is_remote() {
                     return LakeError::Database(reason);
                 }
                 let is_refused = WRITE_REFUSALS.iter().any(|text| reason.contains(text));
@@ -594,7 +551,7 @@ impl Lake {
     /// The lake's format, which must not be newer than what is known here.
     pub(super) fn check_format(&self) -> Result<i32, LakeError> {
         let path = self.paths.root();
-        let found = format_version(&self.connection).map_err(|e| {
+        let found = format_version(self.connection()).map_err(|e| {
             let reason = first_line(e);
             match self.is_remote() {
                 true => LakeError::Database(reason),
@@ -616,17 +573,17 @@ impl Lake {
 
     /// Fills a catalog that another program has made, and upgrades one of an older format.
     fn bring_up_to_date(&self) -> Result<(), LakeError> {
-        if schema::tables(&self.connection, LAKE_NAME)?.is_empty() {
-            return schema::create(&self.connection);
+        if schema::tables(self.connection(), LAKE_NAME)?.is_empty() {
+            return schema::create(self.connection());
         }
         if self.check_format()? == FORMAT_VERSION {
             return Ok(());
         }
-        let scratch = tempfile::tempdir_in(self.scratch.path()).map_err(|e| LakeError::Write {
-            path: self.scratch.path().into(),
+        let scratch = tempfile::tempdir_in(self.scratch()).map_err(|e| LakeError::Write {
+            path: self.scratch().into(),
             reason: why_not_written(&e),
         })?;
-        schema::upgrade(&self.connection, scratch.path())
+        schema::upgrade(self.connection(), scratch.path())
     }
 }
 

@@ -58,9 +58,10 @@ impl Lake {
         }
         let mut bytes = 0;
         let mut unrecorded = 0;
-        for file in &census.files {
+        let causes = self.check_files(copy.connection, census)?;
+        for (file, cause) in census.files.iter().zip(causes) {
             bytes += file.byte_size;
-            match self.check_file(copy.connection, file, census)? {
+            match cause {
                 None => {
                     unrecorded += u64::from(
                         file.is_current

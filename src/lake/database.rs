@@ -1,0 +1,204 @@
+//! DuckDB's databases of a session: with the extensions that a lake needs, and in place of one that
+//! DuckDB has given up.
+//!
+//! DuckDB refuses all further work in a database where a transaction could be neither committed nor
+//! taken back. That happens where the server of a lake's catalog ends a connection at the wrong
+//! moment, and says nothing of the lake.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use duckdb::{Config, Connection};
+use tempfile::TempDir;
+
+use super::address::{LakeAddress, PostgresAddress};
+use super::error::{LakeError, first_line};
+use super::location::{DataPlace, LakePaths};
+use super::remote::{RemoteCatalog, is_given_up, reach_bucket};
+use super::sql::quoted;
+use crate::files::why_not_written;
+use crate::store::S3Settings;
+
+/// Enough for a session that only asks where a lake's files lie.
+const SMALL_MEMORY_BYTES: u64 = 64 << 20;
+
+/// How a session's database is opened.
+#[derive(Clone)]
+pub(super) struct DatabaseSettings {
+    /// DuckLake's; those for remote lakes lie beside it.
+    pub extension: PathBuf,
+    pub memory_limit_bytes: u64,
+    pub threads: usize,
+}
+
+/// An open database that can reach one lake.
+pub(super) struct Database {
+    pub connection: Connection,
+    /// `None` where the lake's catalog is a file.
+    pub remote: Option<RemoteCatalog>,
+    // Goes after who spills into it.
+    pub scratch: Arc<TempDir>,
+}
+
+impl Database {
+    /// # Errors
+    /// When an extension cannot be loaded, or the lake's database cannot be reached.
+    pub fn open(paths: &LakePaths, settings: &DatabaseSettings) -> Result<Self, LakeError> {
+        let extension = &settings.extension;
+        let config = config(settings.memory_limit_bytes, settings.threads)?;
+        let connection = Connection::open_in_memory_with_flags(config)?;
+        let load = if extension.is_file() {
+            format!("LOAD {}", quoted(extension))
+        } else {
+            "LOAD ducklake".into()
+        };
+        let scratch = tempfile::tempdir().map_err(|e| LakeError::Write {
+            path: std::env::temp_dir(),
+            reason: why_not_written(&e),
+        })?;
+        let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));
+        connection.execute_batch(&temp_directory)?;
+        connection
+            .execute_batch(&load)
+            .map_err(|e| LakeError::Extension {
+                path: extension.into(),
+                reason: first_line(e),
+            })?;
+        let remote = match paths.address() {
+            LakeAddress::Folder(_) => None,
+            LakeAddress::Postgres(address) => {
+                load_remote_extension(&connection, "postgres_scanner", extension)?;
+                if let DataPlace::Bucket(bucket) = paths.data_place() {
+                    let settings = S3Settings::detect()?;
+                    load_remote_extension(&connection, "httpfs", extension)?;
+                    if settings.keys.is_none() && !settings.is_anonymous {
+                        load_remote_extension(&connection, "aws", extension)?;
+                    }
+                    reach_bucket(&connection, &bucket.address.bucket, &settings)?;
+                }
+                // Whoever was overtaken looks again instead of committing on top.
+                connection.execute_batch("SET ducklake_max_retry_count = 0")?;
+                Some(RemoteCatalog::connect(&connection, address)?)
+            }
+        };
+        Ok(Self {
+            connection,
+            remote,
+            scratch: Arc::new(scratch),
+        })
+    }
+
+    /// Another connection to the same database.
+    ///
+    /// # Errors
+    /// When the database gives none.
+    pub fn try_clone(&self) -> Result<Self, LakeError> {
+        Ok(Self {
+            connection: self.connection.try_clone()?,
+            remote: self.remote.clone(),
+            scratch: Arc::clone(&self.scratch),
+        })
+    }
+
+    /// Whether DuckDB refuses all further work in it.
+    pub fn is_given_up(&self) -> bool {
+        let answer = self.connection.execute_batch("SELECT 1");
+        answer.is_err_and(|error| is_given_up(&error.to_string()))
+    }
+}
+
+/// A session's database, and those that took its place. Earlier ones stay as they are, for whoever
+/// may still refer to them, and until the process ends: to close one that was given up in the middle
+/// of a transaction would end the process.
+pub(super) struct Databases {
+    /// `None` once it was taken out.
+    first: Option<Database>,
+    later: OnceCell<Box<Databases>>,
+}
+
+impl Databases {
+    pub fn of(first: Database) -> Self {
+        Self {
+            first: Some(first),
+            later: OnceCell::new(),
+        }
+    }
+
+    /// The one that is to be used.
+    pub fn newest(&self) -> &Database {
+        (self.last().first.as_ref()).expect("whoever takes it out has no Databases any more")
+    }
+
+    /// Puts another one in the place of the newest.
+    pub fn add(&self, database: Database) {
+        // The last one has none after it.
+        let _ = self.last().later.set(Box::new(Self::of(database)));
+    }
+
+    fn last(&self) -> &Self {
+        let mut last = self;
+        while let Some(later) = last.later.get() {
+            last = later;
+        }
+        last
+    }
+
+    /// Takes the newest out.
+    pub fn into_newest(mut self) -> Database {
+        if let Some(later) = self.later.take() {
+            std::mem::forget(self.first.take());
+            return later.into_newest();
+        }
+        (self.first.take()).expect("whoever takes it out has no Databases any more")
+    }
+}
+
+impl Drop for Databases {
+    fn drop(&mut self) {
+        if self.later.get().is_some() {
+            std::mem::forget(self.first.take());
+        }
+    }
+}
+
+/// Where the files of the lake at an address lie; `None` where its database has no lake.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub(super) fn data_path_of(
+    address: &PostgresAddress,
+    extension: &Path,
+) -> Result<Option<String>, LakeError> {
+    let connection = Connection::open_in_memory_with_flags(config(SMALL_MEMORY_BYTES, 1)?)?;
+    load_remote_extension(&connection, "postgres_scanner", extension)?;
+    RemoteCatalog::connect(&connection, address)?.data_path()
+}
+
+fn config(memory_limit_bytes: u64, threads: usize) -> duckdb::Result<Config> {
+    Config::default()
+        .threads(threads as i64)?
+        .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?
+        // Extensions have to be signed by DuckDB's makers, as is the database's own rule.
+        .enable_autoload_extension(false)
+}
+
+/// Loads an extension that lies beside DuckLake's, or, where there is none, the one that DuckDB has
+/// installed for itself.
+fn load_remote_extension(
+    connection: &Connection,
+    name: &'static str,
+    ducklake: &Path,
+) -> Result<(), LakeError> {
+    let path = ducklake.with_file_name(format!("{name}.duckdb_extension"));
+    let load = match path.is_file() {
+        true => format!("LOAD {}", quoted(&path)),
+        false => format!("LOAD {name}"),
+    };
+    let loaded = connection.execute_batch(&load);
+    loaded.map_err(|e| LakeError::RemoteExtension {
+        name,
+        path,
+        reason: first_line(e),
+    })
+}
