@@ -3,9 +3,10 @@
 //! The SQL's leading comment says what the task is and holds the settings, a line each:
 //! `-- recipe weight = 2`, `-- recipe window = 0.5 s, 1 s` (or `frame`, or `clip`),
 //! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), `-- recipe ask = no`
-//! (or `yes`), `-- recipe language = en`, and parameters as all queries have them
+//! (or `yes`), `-- recipe language = en`, `-- recipe numbers = 2` (weight in the preset `numbers`),
+//! `-- recipe primitive = yes`, and parameters as all queries have them
 //! (`-- param NAME TYPE = DEFAULT`).
-//! The template's blocks are `system`, `data`, `user_1`, `user_2` ... and `assistant` (or
+//! The template's blocks are `system`, `data`, `user_1`, `user_2` ..., `work` and `assistant` (or
 //! `assistant_1`, `assistant_2` ...).
 
 use std::collections::BTreeMap;
@@ -87,6 +88,11 @@ pub struct Recipe {
     pub may_serve_questions: bool,
     /// Language of what it writes, as an ISO 639 code.
     pub language: String,
+    /// Share of the examples of the preset `numbers`; 0 where the recipe has no part in it.
+    pub numbers_weight: f64,
+    /// Whether it teaches a step that other recipes are made of: its examples are learned first,
+    /// and only learned.
+    pub is_primitive: bool,
 }
 
 /// The files of a folder of recipes: on the disk, or, where there is no such folder, those that are
@@ -156,6 +162,8 @@ impl RecipeFiles {
             answer: None,
             may_serve_questions: true,
             language: DEFAULT_LANGUAGE.into(),
+            numbers_weight: 0.0,
+            is_primitive: false,
             sql: String::new(),
         };
         for (index, setting) in settings(sql) {
@@ -245,11 +253,9 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         .ok_or("a setting is written `-- recipe KEY = VALUE`")?;
     let (key, value) = (key.trim(), value.trim());
     match key {
-        "weight" => {
-            recipe.weight = (value.parse().ok())
-                .filter(|weight: &f64| weight.is_finite() && *weight >= 0.0)
-                .ok_or_else(|| format!("weight is a number from 0, not '{value}'"))?;
-        }
+        "weight" => recipe.weight = weight(key, value)?,
+        "numbers" => recipe.numbers_weight = weight(key, value)?,
+        "primitive" => recipe.is_primitive = yes_or_no(key, value)?,
         "rows" => {
             recipe.max_rows = (value.parse().ok())
                 .filter(|rows| *rows >= 2)
@@ -257,13 +263,7 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         }
         "window" => recipe.window = window(value)?,
         "answer" => recipe.answer = Some(answer(value)?),
-        "ask" => {
-            recipe.may_serve_questions = match value {
-                "yes" => true,
-                "no" => false,
-                _ => return Err(format!("ask is `yes` or `no`, not '{value}'")),
-            };
-        }
+        "ask" => recipe.may_serve_questions = yes_or_no(key, value)?,
         "language" => {
             let is_code = (2..=3).contains(&value.len())
                 && value.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -276,11 +276,25 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         }
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, window, rows, answer, ask, language"
+                "unknown setting '{key}'; known are weight, window, rows, answer, ask, language, numbers, primitive"
             ));
         }
     }
     Ok(())
+}
+
+fn weight(key: &str, value: &str) -> Result<f64, String> {
+    let number = value.parse().ok();
+    let number = number.filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
+    number.ok_or_else(|| format!("{key} is a number from 0, not '{value}'"))
+}
+
+fn yes_or_no(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(format!("{key} is `yes` or `no`, not '{value}'")),
+    }
 }
 
 fn answer(value: &str) -> Result<AnswerKind, String> {

@@ -88,10 +88,10 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
     let answers = evaluator.ask(
         &dataset,
         &examples,
-        &mut Scripted {
+        Some(&mut Scripted {
             answers: &ignorant,
             nll: 2.0,
-        },
+        }),
         &mut Scripted {
             answers: &known,
             nll: 0.5,
@@ -112,6 +112,7 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
         adapter_blake3: String::new(),
         precision: "f32".into(),
         sample,
+        videos: Vec::new(),
     };
     let evaluation = Evaluation::new(setup, "gait", "", 1, answers, 1.0);
     let wrong = evaluation.answers.iter().find(|a| !a.adapter.is_right);
@@ -123,8 +124,9 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
     );
     assert!((all.adapter.mean_f1 - 1.0).abs() < 1e-9);
     assert!((all.adapter.perplexity - 0.5_f64.exp()).abs() < 1e-6);
-    assert!((all.base.loss - 2.0).abs() < 1e-6);
-    assert_eq!(all.base.right, 0);
+    let base = all.base.expect("the base was asked");
+    assert!((base.loss - 2.0).abs() < 1e-6);
+    assert_eq!(base.right, 0);
     assert!(evaluation.numeric.asked > 20, "{:?}", evaluation.numeric);
     assert_eq!(evaluation.numeric.adapter.right, evaluation.numeric.asked);
     let most = evaluation.tasks.values().map(|task| task.asked).max();
