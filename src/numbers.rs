@@ -540,8 +540,14 @@ mod tests {
             (1, 29, 0.0061, 0.1718),
         ] {
             let interval = wilson_interval(right, asked);
-            assert!((interval[0] - low).abs() < 1e-4, "{right}/{asked} {interval:?}");
-            assert!((interval[1] - high).abs() < 1e-4, "{right}/{asked} {interval:?}");
+            assert!(
+                (interval[0] - low).abs() < 1e-4,
+                "{right}/{asked} {interval:?}"
+            );
+            assert!(
+                (interval[1] - high).abs() < 1e-4,
+                "{right}/{asked} {interval:?}"
+            );
         }
         assert_eq!(wilson_interval(0, 0), [0.0, 1.0]);
     }

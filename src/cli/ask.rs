@@ -11,7 +11,7 @@ use clap::Args;
 use super::language_model::{ModelArgs, tell_other_base};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::asking::{AskError, Asker, Reply, Turn, newest_adapter};
-use crate::dataset::{ANSWER_MARK, AnswerStream, Written, Scene, SceneTable, Span, prompt};
+use crate::dataset::{ANSWER_MARK, AnswerStream, Scene, SceneTable, Span, Written, prompt};
 use crate::lake::Lake;
 use crate::llama::LoadedModel;
 use crate::llama::generate::{Choice, End, Generated};

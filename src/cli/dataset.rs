@@ -240,7 +240,9 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
         test_fraction,
         seed: args.seed,
         max_tokens: args.max_tokens,
-        max_examples: args.examples.unwrap_or_else(|| Preset::examples(args.preset)),
+        max_examples: args
+            .examples
+            .unwrap_or_else(|| Preset::examples(args.preset)),
         near_duplicate_threshold: args.near_duplicates,
         format: args.format,
         lake_snapshot: args.at,
@@ -437,7 +439,10 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         false => ("[[", "]]"),
     };
     let examples = match &args.id {
-        Some(_) => examples.into_iter().flat_map(|e| dataset.chat_of(e)).collect(),
+        Some(_) => examples
+            .into_iter()
+            .flat_map(|e| dataset.chat_of(e))
+            .collect(),
         None => examples,
     };
     for (index, chat) in Chat::of_all(examples).iter().enumerate() {
@@ -479,7 +484,10 @@ fn heading(dataset: &Dataset, chat: &Chat<'_>) -> String {
         example.lineage.frame_start,
         example.lineage.frame_end,
         chat.tokens(),
-        chat.questions().iter().map(|e| e.answer_tokens).sum::<u32>(),
+        chat.questions()
+            .iter()
+            .map(|e| e.answer_tokens)
+            .sum::<u32>(),
     )
 }
 

@@ -13,9 +13,7 @@ use anyhow::Context as _;
 
 use crate::asking::{CallEvaluation, evaluate_calls};
 use crate::dataset::{Dataset, DatasetKind, Split};
-use crate::evaluate::{
-    EVAL_FILE, Evaluation, Sample, Whom, evaluate, percent_interval, save,
-};
+use crate::evaluate::{EVAL_FILE, Evaluation, Sample, Whom, evaluate, percent_interval, save};
 use crate::files::write_atomically;
 use crate::llama::keep_freed_memory;
 use crate::query::{ExternalAccess, Session};
@@ -83,17 +81,17 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         per_task: args.per_task.unwrap_or(DEFAULT_PER_TASK) as usize,
         seed: args.seed,
     };
-    let examples = sample.of(&dataset)?;
+    // Before the model is loaded: there may be none.
+    let questions = sample.of(&dataset)?.len();
     let model = args.model.load(global)?;
     tell_other_base(&model, &args.adapter, global)?;
     let cancellation = global.cancellation("interrupted: leaving this question");
-    let progress = progress(examples.len(), global.verbosity());
+    let progress = progress(questions, global.verbosity());
     let evaluated = evaluate(
         &model,
         &args.adapter,
         &dataset,
         sample,
-        &examples,
         match args.no_base {
             true => Whom::Adapter,
             false => Whom::Both,

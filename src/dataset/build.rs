@@ -14,16 +14,15 @@ use duckdb::types::Value as SqlValue;
 use minijinja::Value;
 use rayon::prelude::*;
 
+use super::example::question_id;
 use super::fact_shingles::fact_shingles;
 use super::facts::{self, FactRow};
-use super::example::question_id;
 use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
-use super::preset::selected;
-use super::recipe::{self, Recipe};
+use super::recipe::{self, Recipe, selected};
 use super::template::{RenderedChat, Templates};
 use super::{
     Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel, Manifest, Preset,
-    RECIPE_ORIGIN, RecipeRecord, Split, VideoRecord,
+    RECIPE_ORIGIN, RecipeRecord, Split, VideoRecord, Work,
 };
 use crate::lake::{Lake, LakeError};
 use crate::language::chat::Message;
@@ -49,17 +48,6 @@ const BYTES_PER_EXAMPLE: u64 = 11_000;
 /// Columns of the table `windows`.
 const WINDOW_COLUMNS: &str = "window_id BIGINT, video_id VARCHAR, sport VARCHAR, person SMALLINT, \
      fps DOUBLE, frame_start INTEGER, frame_end INTEGER, step INTEGER, pick UBIGINT";
-
-/// What becomes of the steps that recipes put before their answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Work {
-    /// Answers begin with them.
-    #[default]
-    Written,
-    /// Answers are the answers alone.
-    LeftOut,
-}
 
 /// A validated order to build a dataset.
 #[derive(Clone, Debug)]
@@ -751,8 +739,7 @@ impl RecipeRun<'_> {
                 candidate,
             })))
         };
-        let drafted: Result<Vec<Drafted>, DatasetError> =
-            rows.into_par_iter().map(draft).collect();
+        let drafted: Result<Vec<Drafted>, DatasetError> = rows.into_par_iter().map(draft).collect();
         let mut drafts = Vec::new();
         for drafted in drafted? {
             match drafted {
@@ -864,12 +851,15 @@ fn examples(
     let digits = chosen.len().to_string().len().max(MIN_ID_DIGITS);
     let mut chosen = chosen.to_vec();
     chosen.sort_by_key(|index| !recipes[drafts[*index].task].is_primitive);
-    let numbered = chosen.par_iter().enumerate().flat_map_iter(|(number, index)| {
-        let draft = &drafts[*index];
-        let sport = &census.videos[draft.candidate.video as usize].sport;
-        let id = format!("{:0digits$}", number + 1);
-        draft.examples(&id, &recipes[draft.task].task, sport)
-    });
+    let numbered = chosen
+        .par_iter()
+        .enumerate()
+        .flat_map_iter(|(number, index)| {
+            let draft = &drafts[*index];
+            let sport = &census.videos[draft.candidate.video as usize].sport;
+            let id = format!("{:0digits$}", number + 1);
+            draft.examples(&id, &recipes[draft.task].task, sport)
+        });
     numbered.collect()
 }
 

@@ -66,7 +66,7 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// The folder has recipes, but none that the build takes.
-    #[error("{}: {path}", no_recipes_of(*preset))]
+    #[error("{}: {path}", no_recipes_of(.preset))]
     NoRecipesOfPreset {
         /// The folder.
         path: PathBuf,
@@ -248,7 +248,7 @@ pub enum DatasetError {
     Polars(#[from] polars::error::PolarsError),
 }
 
-fn no_recipes_of(preset: Option<Preset>) -> String {
+fn no_recipes_of(preset: &Option<Preset>) -> String {
     match preset {
         Some(preset) => format!(
             "no recipe has a part in the preset {preset}: one with a line `-- recipe {preset} = WEIGHT` has; leave --preset out, or give another folder with --recipes",

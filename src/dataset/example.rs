@@ -223,3 +223,46 @@ pub fn prompt(system: &str, question: &str, data: &str) -> Vec<Message> {
         false => vec![Message::new(Role::System, system), user],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::format::tests::examples;
+
+    #[test]
+    fn ids_tell_chat_and_question() {
+        let ids = [0, 1, 11].map(|turn| question_id("0042", turn));
+        assert_eq!(ids, ["0042", "0042-2", "0042-12"]);
+        assert_eq!(id_numbers("0042-2"), Some((42, 2)));
+        assert_eq!(id_numbers("42"), id_numbers("0042-1"));
+        for wrong in ["", "a", "42-", "-2", "42-2-3"] {
+            assert_eq!(id_numbers(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn questions_with_the_same_number_are_one_chat() {
+        let mut examples = examples(4);
+        for (example, id) in examples.iter_mut().zip(["7", "7-2", "8", "9"]) {
+            example.id = id.into();
+        }
+        let chats = Chat::of_all(&examples);
+        let counts: Vec<usize> = chats.iter().map(|chat| chat.questions().len()).collect();
+        assert_eq!(counts, [2, 1, 1]);
+        let roles = chats[0].messages().into_iter().map(|m| m.role);
+        let roles: Vec<Role> = roles.filter(|role| *role != Role::System).collect();
+        assert_eq!(
+            roles,
+            [Role::User, Role::Assistant, Role::User, Role::Assistant]
+        );
+        // The data comes with the first question alone.
+        assert_eq!(
+            chats[0].messages().last().map(|m| &m.content),
+            Some(&examples[1].answer)
+        );
+        assert_eq!(
+            chats[0].tokens(),
+            examples[0].tokens() + examples[1].tokens()
+        );
+    }
+}

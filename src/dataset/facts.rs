@@ -80,8 +80,8 @@ impl FactRow {
             ("video", video.clone()),
         ];
         // Of equal names the last one counts.
-        let facts = (self.facts.iter().chain(further))
-            .map(|(name, value)| (name.as_str(), value.clone()));
+        let facts =
+            (self.facts.iter().chain(further)).map(|(name, value)| (name.as_str(), value.clone()));
         Value::from_pairs(facts.chain(lineage))
     }
 
@@ -259,4 +259,84 @@ fn text(array: &dyn Array, row: usize) -> Value {
         |_| Value::from(()),
         |formatter| formatter.value(row).to_string().into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+
+    use super::*;
+    use crate::dataset::recipe::load;
+
+    fn recipe() -> Recipe {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        };
+        write("knee.sql", "-- Reads.\nSELECT 1");
+        write(
+            "knee.jinja",
+            "{% block user %}?{% endblock %}{% block assistant %}!{% endblock %}",
+        );
+        load(folder.path()).expect("a recipe").0.remove(0)
+    }
+
+    fn row(more: Value) -> FactRow {
+        FactRow {
+            video_id: "ab".into(),
+            person: 1,
+            frame_start: 2,
+            frame_end: 3,
+            facts: vec![
+                ("which".into(), "largest".into()),
+                ("knee_deg".into(), 98.into()),
+                (MORE_QUESTIONS.into(), more),
+            ],
+        }
+    }
+
+    #[test]
+    fn fields_of_further_questions_stand_in_for_columns() {
+        let more = Value::from(vec![
+            context!(which => "smallest"),
+            context!(knee_deg => 4),
+            context!(which => "mean"),
+        ]);
+        let (none, recipe) = (Value::from(()), recipe());
+        let contexts = row(more)
+            .contexts(&recipe, &none, &none, 3)
+            .expect("contexts");
+        let seen: Vec<String> = contexts
+            .iter()
+            .map(|context| {
+                let of = |name: &str| context.get_attr(name).expect("a value");
+                format!("{} {} {}", of("which"), of("knee_deg"), of("person"))
+            })
+            .collect();
+        assert_eq!(seen, ["largest 98 1", "smallest 98 1", "largest 4 1"]);
+        let without = row(none.clone()).contexts(&recipe, &none, &none, 3);
+        assert_eq!(without.expect("one context").len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_a_question_is_told() {
+        let (none, recipe) = (Value::from(()), recipe());
+        let other_column = Value::from(vec![context!(hip_deg => 1)]);
+        let numbers = Value::from(vec![1, 2]);
+        for (more, part) in [
+            (other_column, "'hip_deg'"),
+            (numbers, "list of structs"),
+            ("smallest".into(), "list of structs"),
+            (context!(which => 1), "list of structs"),
+        ] {
+            let error = row(more)
+                .contexts(&recipe, &none, &none, 2)
+                .expect_err("no question");
+            let error = error.to_string();
+            assert!(
+                error.contains(part) && error.contains("knee.sql"),
+                "{error}"
+            );
+        }
+    }
 }

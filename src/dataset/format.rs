@@ -116,7 +116,11 @@ impl Format {
 
     fn columns(self) -> &'static [NamedColumn] {
         match self {
-            Self::Messages => &[ID, TASK, ("messages", Column::Turns(Chat::messages))],
+            Self::Messages => &[
+                ID,
+                TASK,
+                ("messages", Column::Turns(|chat| chat.messages())),
+            ],
             Self::Alpaca => &[
                 ID,
                 TASK,
@@ -128,7 +132,7 @@ impl Format {
             Self::Sharegpt => &[
                 ID,
                 TASK,
-                ("conversations", Column::Turns(Chat::messages)),
+                ("conversations", Column::Turns(|chat| chat.messages())),
             ],
             Self::PromptCompletion => &[
                 ID,

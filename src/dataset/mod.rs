@@ -23,12 +23,10 @@ mod trace;
 mod work;
 
 pub use build::{
-    BuildConfig, BuildReport, RecipeReport, TokenCount, Work, build, build_into, check_name,
+    BuildConfig, BuildReport, RecipeReport, TokenCount, build, build_into, check_name,
 };
 pub use error::DatasetError;
-pub use example::{
-    Chat, Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt,
-};
+pub use example::{Chat, Example, Lineage, RECIPE_ORIGIN, SYNTHETIC_TASK_PREFIX, Split, prompt};
 pub use facts::values as row_values;
 pub use folder::{DATASET_FILE, Dataset};
 pub use format::{Format, Record};
@@ -43,4 +41,4 @@ pub use scene::{Scene, SceneTable, Span};
 use stats::Stats;
 pub use template::fixed;
 pub use trace::{RecipeFacts, Trace, VideoFacts, trace};
-pub use work::{ANSWER_MARK, AnswerStream, Written};
+pub use work::{ANSWER_MARK, AnswerStream, Work, Written};

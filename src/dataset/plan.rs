@@ -890,7 +890,9 @@ mod tests {
             let kept = sample(&candidates, &[1.0, 3.0], wanted).expect("positions");
             let made = |task: u32| -> u64 {
                 let of = kept.iter().map(|index| &candidates[*index]);
-                of.filter(|c| c.task == task).map(|c| u64::from(c.questions)).sum()
+                of.filter(|c| c.task == task)
+                    .map(|c| u64::from(c.questions))
+                    .sum()
             };
             let [few, many] = [0, 1].map(made);
             assert!(few + many <= wanted, "{few} and {many} of {wanted}");
@@ -959,7 +961,8 @@ mod tests {
             }
             let count = |split: Split| found.iter().filter(|of| **of == split).count();
             assert_eq!(count(Split::Valid), 2, "seed {seed}");
-            assert_eq!(count(Split::Test), 3, "seed {seed}");
+            // 300 frames are wanted: with two single videos left those, else 200 or 400.
+            assert!((2..=4).contains(&count(Split::Test)), "seed {seed}");
             // Those that validate are the same as without tests.
             let two = splits(&videos, 0.17, seed);
             let validate = |splits: &[Split]| -> Vec<bool> {

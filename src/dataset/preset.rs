@@ -1,10 +1,9 @@
-//! Which recipes of a folder a build takes, how much of each, and how their questions are asked.
+//! Choices among the recipes of a folder, and what they bring along.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::recipe::Recipe;
 use crate::names;
 
 /// Questions about one table, unless a preset or the user says otherwise.
@@ -58,19 +57,4 @@ impl Preset {
             Some(Self::Numbers) => NUMERIC_EXAMPLES,
         }
     }
-}
-
-/// The recipes that a build takes, each with its weight there. Primitives teach what the recipes of
-/// a preset are made of, and are no recipes otherwise.
-pub fn selected(recipes: Vec<Recipe>, preset: Option<Preset>) -> Vec<Recipe> {
-    let selected = recipes.into_iter().filter_map(|mut recipe| {
-        match preset {
-            None if recipe.is_primitive => return None,
-            None => {}
-            Some(Preset::Numbers) if recipe.numbers_weight == 0.0 => return None,
-            Some(Preset::Numbers) => recipe.weight = recipe.numbers_weight,
-        }
-        Some(recipe)
-    });
-    selected.collect()
 }

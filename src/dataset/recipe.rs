@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::DatasetError;
+use super::{DatasetError, Preset};
 use crate::query::parameters;
 use crate::shipped;
 use crate::text::read_text;
@@ -217,6 +217,21 @@ pub fn load(folder: &Path) -> Result<(Vec<Recipe>, BTreeMap<String, String>), Da
     Ok((recipes, files.texts))
 }
 
+/// The recipes that a build takes, each with its weight there. Primitives teach what the recipes of
+/// a preset are made of, and are no recipes otherwise.
+pub fn selected(recipes: Vec<Recipe>, preset: Option<Preset>) -> Vec<Recipe> {
+    let selected = recipes.into_iter().filter_map(|mut recipe| {
+        match preset {
+            None if recipe.is_primitive => return None,
+            None => {}
+            Some(Preset::Numbers) if recipe.numbers_weight == 0.0 => return None,
+            Some(Preset::Numbers) => recipe.weight = recipe.numbers_weight,
+        }
+        Some(recipe)
+    });
+    selected.collect()
+}
+
 /// Templates of a folder that recipes import: those whose names begin with an underscore.
 ///
 /// # Errors
@@ -357,6 +372,35 @@ mod tests {
 
     const TEMPLATE: &str =
         "{% block user_1 %}How?{% endblock %}{% block assistant %}So.{% endblock %}";
+
+    #[test]
+    fn a_preset_takes_its_own_recipes_with_its_own_weights() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recipes = [
+            ("prose", "-- recipe weight = 3"),
+            ("reads", "-- recipe weight = 3\n-- recipe numbers = 5"),
+            ("copies", "-- recipe numbers = 1\n-- recipe primitive = yes"),
+        ];
+        for (name, settings) in recipes {
+            let write = |ending: &str, text: String| {
+                let path = folder.path().join(format!("{name}.{ending}"));
+                std::fs::write(path, text).expect("a file");
+            };
+            write("sql", format!("-- Does it.\n{settings}\nSELECT 1"));
+            write(
+                "jinja",
+                "{% block user %}?{% endblock %}{% block assistant %}!{% endblock %}".into(),
+            );
+        }
+        let taken = |preset| -> Vec<(String, f64)> {
+            let (recipes, _) = load(folder.path()).expect("recipes");
+            let taken = selected(recipes, preset).into_iter();
+            taken.map(|recipe| (recipe.task, recipe.weight)).collect()
+        };
+        assert_eq!(taken(None), [("prose".into(), 3.0), ("reads".into(), 3.0)]);
+        let numbers = taken(Some(Preset::Numbers));
+        assert_eq!(numbers, [("copies".into(), 1.0), ("reads".into(), 5.0)]);
+    }
 
     #[test]
     fn byte_order_marks_and_line_ends_change_no_recipe() {

@@ -466,6 +466,76 @@ mod tests {
         assert_eq!(block_names(template), ["system", "user_1", "assistant"]);
     }
 
+    const TEMPLATE: &str = "{% block data %}knee\n{{ knee }}{% endblock %}
+{% block user_1 %}How large?{% endblock %}
+{% block user_2 %}How small?{% endblock %}
+{% block work %}{% if steps %}{{ steps }}{% endif %}{% endblock %}
+{% block assistant %}{{ knee }} deg.{% endblock %}";
+
+    fn rendered(template: &str, contexts: &[Value]) -> Result<RenderedChat, DatasetError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        };
+        write("knee.sql", "-- Reads.\nSELECT 1");
+        write("knee.jinja", template);
+        let (recipes, texts) = super::super::recipe::load(folder.path())?;
+        Templates::new(texts, &recipes)?.render(&recipes[0], contexts, 0)
+    }
+
+    #[test]
+    fn work_stands_before_the_answer_and_may_be_missing() {
+        let steps = rendered(TEMPLATE, &[context!(knee => 98, steps => "90+8=98\n")]);
+        let steps = steps.expect("a chat");
+        assert_eq!(steps.questions[0].text(), "90+8=98\nAnswer: 98 deg.");
+        let none = rendered(TEMPLATE, &[context!(knee => 98, steps => "")]).expect("a chat");
+        assert_eq!(none.questions[0].text(), "98 deg.");
+        let without = TEMPLATE.replace("block work", "block user_3");
+        let without = rendered(&without, &[context!(knee => 98, steps => "1")]).expect("a chat");
+        assert_eq!(without.questions[0].work, "");
+    }
+
+    #[test]
+    fn further_questions_are_turns_about_the_first_ones_table() {
+        let contexts = [1, 2, 3].map(|knee| context!(knee, steps => ""));
+        let chat = rendered(TEMPLATE, &contexts).expect("a chat");
+        let answers: Vec<&str> = chat.questions.iter().map(|q| q.answer.as_str()).collect();
+        assert_eq!(answers, ["1 deg.", "2 deg.", "3 deg."]);
+        assert_eq!(chat.data, "knee\n1");
+        let words = |questions| -> Vec<String> {
+            let messages = chat.messages(questions).into_iter();
+            messages
+                .map(|m| format!("{} {}", m.role.name(), m.content))
+                .collect()
+        };
+        let all = words(3);
+        assert_eq!(all.len(), 6);
+        assert!(all[0].ends_with("?\n\nknee\n1"), "{}", all[0]);
+        assert!(
+            all[2].starts_with("user How ") && all[2].ends_with('?'),
+            "{}",
+            all[2]
+        );
+        assert_eq!(words(1), all[..2]);
+    }
+
+    #[test]
+    fn a_boundary_within_the_work_or_the_answer_is_refused() {
+        for (knee, steps) in [
+            ("98", "1\nAnswer: 2"),
+            ("98", "Answer: 2"),
+            ("9\nAnswer: 8", "1"),
+        ] {
+            let error = rendered(TEMPLATE, &[context!(knee, steps)]).expect_err("two boundaries");
+            assert!(error.to_string().contains("Answer:"), "{error}");
+        }
+        rendered(
+            TEMPLATE,
+            &[context!(knee => "98", steps => "no Answer: here")],
+        )
+        .expect("a chat");
+    }
+
     #[test]
     fn lines_of_words_are_whole_words() {
         assert_eq!(line_of_word("left_knee\n{{ knee }}", "knee"), 2);

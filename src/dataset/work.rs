@@ -1,9 +1,22 @@
 //! What an assistant writes where its answer needs steps: the work, then a line that begins with
 //! [`ANSWER_MARK`] and holds the answer. Only what follows the mark is judged and shown.
 
+use serde::{Deserialize, Serialize};
+
 /// Begins the line that ends the work. Neither the work nor an answer has a line that begins with
 /// it, so that a text has one reading.
 pub const ANSWER_MARK: &str = "Answer:";
+
+/// What becomes of the steps that recipes put before their answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Answers begin with them.
+    #[default]
+    Written,
+    /// Answers are the answers alone.
+    LeftOut,
+}
 
 /// A text of an assistant, in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +119,20 @@ mod tests {
             let Written { work, answer } = Written::of(text);
             (work, answer)
         };
-        assert_eq!(parts("1\nAnswer: 2\nAnswer: 3"), (Some("1"), "2\nAnswer: 3"));
+        assert_eq!(
+            parts("1\nAnswer: 2\nAnswer: 3"),
+            (Some("1"), "2\nAnswer: 3")
+        );
         assert_eq!(parts("Answer: 2"), (Some(""), "2"));
         assert_eq!(parts("1\nAnswer:2"), (Some("1"), "2"));
         // Within a line, in another spelling, or cut off it is none.
-        for text in ["The Answer: 2", "1\n Answer: 2", "1\nanswer: 2", "1\nAnswer", ""] {
+        for text in [
+            "The Answer: 2",
+            "1\n Answer: 2",
+            "1\nanswer: 2",
+            "1\nAnswer",
+            "",
+        ] {
             assert_eq!(parts(text), (None, text));
         }
     }

@@ -89,12 +89,12 @@ pub fn evaluate(
     adapter_folder: &Path,
     dataset: &Dataset,
     sample: Sample,
-    examples: &[&Example],
     whom: Whom,
     cancellation: &Cancellation,
     mut done: impl FnMut(usize),
 ) -> Result<Option<Evaluation>, EvaluateError> {
     let started = Instant::now();
+    let examples = sample.of(dataset)?;
     let adapter = model.adapter(adapter_folder)?;
     let evaluator = Evaluator {
         tokenizer: &model.tokenizer,
@@ -108,7 +108,7 @@ pub fn evaluate(
     };
     let answers = evaluator.ask(
         dataset,
-        examples,
+        &examples,
         base.as_mut().map(|base| base as &mut dyn EvaluatedModel),
         &mut LlamaModel::new(model, Some(&adapter), cancellation),
         &mut done,
@@ -122,7 +122,7 @@ pub fn evaluate(
         adapter_blake3: folder::hash_adapter(adapter_folder)?,
         precision: model.precision.name().into(),
         sample,
-        videos: videos_of(dataset, examples),
+        videos: videos_of(dataset, &examples),
     };
     Ok(Some(Evaluation::new(
         setup,

@@ -435,11 +435,8 @@ impl Evaluator<'_> {
     ) -> Result<Option<Vec<Answered>>, EvaluateError> {
         let mut answered = Vec::with_capacity(examples.len());
         for example in examples {
-            // Spelled out, or the borrow would last as long as the option.
-            let base: Option<&mut dyn EvaluatedModel> = match &mut base {
-                Some(base) => Some(&mut **base),
-                None => None,
-            };
+            let base = base.as_deref_mut();
+            let base = base.map(|base| base as &mut dyn EvaluatedModel);
             let of_example = self.ask_both(dataset, example, base, adapter);
             // An answer that was cut off counts as little as one that failed for that reason.
             if self.cancellation.is_cancelled() {
@@ -507,7 +504,7 @@ impl Evaluator<'_> {
             question: example.question.clone(),
             known_answer: example.reply().into(),
             known_tokens: batch.targets.len(),
-            base: base.map(ask).transpose()?,
+            base: base.map(&ask).transpose()?,
             adapter: ask(adapter)?,
         })
     }

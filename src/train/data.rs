@@ -304,7 +304,12 @@ impl TrainData {
             }
         }
         // They decide about the order.
-        for (place, _) in self.train.iter().enumerate().filter(|(_, t)| t.is_primitive) {
+        for (place, _) in self
+            .train
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.is_primitive)
+        {
             hasher.update(&(place as u64).to_le_bytes());
         }
         hasher.finalize().to_hex().to_string()

@@ -30,7 +30,10 @@ fn rows_of_lake(folder: &Path) -> Rows {
     let rows = query(folder, sql).into_iter().map(|row| {
         let video = row["video_id"].as_str().expect("an id").to_owned();
         let time = rounded(row["time_secs"].as_f64().expect("a time"), 2);
-        ((video, row["person"].as_u64().expect("a number"), time), row)
+        (
+            (video, row["person"].as_u64().expect("a number"), time),
+            row,
+        )
     });
     rows.collect()
 }
@@ -38,7 +41,11 @@ fn rows_of_lake(folder: &Path) -> Rows {
 /// Half a unit goes away from zero, as DuckDB rounds.
 fn rounded(value: f64, decimals: i32) -> String {
     let factor = 10_f64.powi(decimals);
-    format!("{:.*}", decimals as usize, (value * factor).round() / factor)
+    format!(
+        "{:.*}",
+        decimals as usize,
+        (value * factor).round() / factor
+    )
 }
 
 /// A table with the lake's own numbers in place of what the prompt says.
@@ -59,7 +66,11 @@ impl Table {
             .collect();
         let lineage = &example.lineage;
         let cell = |time: &String, name: &str| {
-            let key = (lineage.video_id.clone(), u64::from(lineage.person), time.clone());
+            let key = (
+                lineage.video_id.clone(),
+                u64::from(lineage.person),
+                time.clone(),
+            );
             let row = &lake[&key];
             let name = match name {
                 "center_speed_torso_per_sec" => "speed",
@@ -70,7 +81,9 @@ impl Table {
                 None => "-".into(),
             }
         };
-        let columns = names.iter().map(|name| times.iter().map(|t| cell(t, name)).collect());
+        let columns = names
+            .iter()
+            .map(|name| times.iter().map(|t| cell(t, name)).collect());
         Self {
             columns: columns.collect(),
             times,
@@ -101,7 +114,8 @@ impl Table {
 }
 
 fn number(text: &str) -> f64 {
-    text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
 /// Row by row, with the row of the largest or smallest value up to there.
@@ -169,7 +183,11 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                 "trunk lean" => "trunk_lean_deg".to_owned(),
                 angle => angle.replace(" angle", "_deg").replace(' ', "_"),
             };
-            let column = table.names.iter().position(|of| *of == name).expect("a column");
+            let column = table
+                .names
+                .iter()
+                .position(|of| *of == name)
+                .expect("a column");
             let lines = best_lines(&table.rows(column), wants_largest);
             let (value, time) = cut_best(&lines);
             let answer = format!("The {extreme} {angle} is {value} deg, at {time} s.");
@@ -201,7 +219,10 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             let table = Table::of(example, lake, 0);
             assert_eq!(table.text(), example.data);
             // The times stand in the question.
-            let mut times = example.question.split(' ').filter(|word| word.contains('.'));
+            let mut times = example
+                .question
+                .split(' ')
+                .filter(|word| word.contains('.'));
             let times: Vec<&str> = times.by_ref().take(2).collect();
             let [from, to] = [times[0], times[1]].map(|time| (time, table.at(0, time)));
             let lines = vec![
@@ -212,7 +233,11 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             let angle = cut(reply, "The ", " is ").to_owned();
             let angle = match from.1 == to.1 {
                 true => angle,
-                false => reply["The ".len()..].split(" from ").next().expect("words").to_owned(),
+                false => reply["The ".len()..]
+                    .split(" from ")
+                    .next()
+                    .expect("words")
+                    .to_owned(),
             };
             let answer = match from.1.cmp(&to.1) {
                 std::cmp::Ordering::Equal => format!(
@@ -224,7 +249,11 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                     let angle = angle.replace(" grows", "").replace(" shrinks", "");
                     format!(
                         "The {angle} {word} from {} deg at {} s to {} deg at {} s: by {} deg.",
-                        from.1, from.0, to.1, to.0, (from.1 - to.1).abs()
+                        from.1,
+                        from.0,
+                        to.1,
+                        to.0,
+                        (from.1 - to.1).abs()
                     )
                 }
             };
@@ -235,7 +264,10 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             assert_eq!(table.text(), example.data);
             let time = cut(reply, "At ", " s ");
             let (left, right) = (table.at(0, time), table.at(1, time));
-            let lines = vec![format!("{time},{left},{right}"), difference_line(left, right)];
+            let lines = vec![
+                format!("{time},{left},{right}"),
+                difference_line(left, right),
+            ];
             let joint = cut(&table.names[0], "left_", "_deg").to_owned();
             let difference = (left - right).abs();
             let side = if left > right { "left" } else { "right" };
@@ -254,7 +286,11 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             let table = Table::of(example, lake, 1);
             assert_eq!(table.text(), example.data);
             let is_below = reply.contains(" below ");
-            let (side, sign) = if is_below { ("below", '<') } else { ("above", '>') };
+            let (side, sign) = if is_below {
+                ("below", '<')
+            } else {
+                ("above", '>')
+            };
             let limit = cut(reply, &format!("{side} "), " deg");
             let angle = match between(reply, "The ", " is first ") {
                 Some(angle) => angle,
@@ -317,7 +353,9 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             let lowest: i64 = lowest.parse().expect("a whole number");
             let place = rows.iter().position(|(of, _)| *of == time).expect("a row");
             let highest = |rows: &[(&str, &str)]| {
-                let known = rows.iter().filter_map(|(_, value)| value.parse::<i64>().ok());
+                let known = rows
+                    .iter()
+                    .filter_map(|(_, value)| value.parse::<i64>().ok());
                 known.max()
             };
             let limit = lowest + 10;
@@ -478,7 +516,10 @@ fn check_stops(example: &Example, work: &str) {
     if rows.iter().all(|(_, speed)| number(speed) >= 0.5) {
         let best = best_lines(&rows, false);
         let (slowest, _) = cut_best(&best);
-        assert!(reply.ends_with(&format!("the slowest row has {slowest}.")), "{example:?}");
+        assert!(
+            reply.ends_with(&format!("the slowest row has {slowest}.")),
+            "{example:?}"
+        );
         lines.extend(best);
     }
     assert_eq!(work, lines.join("\n"), "{example:?}");
@@ -503,26 +544,44 @@ fn primitives_come_first_and_judge_nothing() {
     let first_other = dataset.examples.iter().position(|e| !is_primitive(e));
     assert_eq!(first_other, Some(primitives.count()));
     let tasks: BTreeSet<&str> = dataset.examples.iter().map(|e| e.task.as_str()).collect();
-    for prose in ["describe_posture", "coaching_general", "outside_the_data", "summarise_clip"] {
+    for prose in [
+        "describe_posture",
+        "coaching_general",
+        "outside_the_data",
+        "summarise_clip",
+    ] {
         assert!(!tasks.contains(prose), "{tasks:?}");
     }
     for (split, name) in [("train", "train"), ("valid", "valid"), ("test", "test")] {
-        let path = folder.path().join(format!("llm_training_data/gait/{split}.jsonl"));
+        let path = folder
+            .path()
+            .join(format!("llm_training_data/gait/{split}.jsonl"));
         let chats = fs::read_to_string(path).expect("a file").lines().count();
-        let split = Split::ALL.into_iter().find(|s| s.name() == name).expect("a split");
+        let split = Split::ALL
+            .into_iter()
+            .find(|s| s.name() == name)
+            .expect("a split");
         let examples = dataset.of_split(split);
         assert_eq!(report["report"][name], examples.len());
         assert_eq!(Chat::of_all(examples).len(), chats);
     }
     let card = fs::read_to_string(folder.path().join("llm_training_data/gait/README.md"));
     let card = card.expect("a card");
-    for part in ["to test)", "Training begins with primitives", "| task | train | valid | test |"] {
+    for part in [
+        "to test)",
+        "Training begins with primitives",
+        "| task | train | valid | test |",
+    ] {
         assert!(card.contains(part), "{part}\n{card}");
     }
     // Without the preset they are no recipes.
     let report = build(folder.path(), &["--examples", "100"]);
     let recipes = report["report"]["recipes"].as_array().expect("recipes");
-    let is_named = |recipe: &Value| recipe["task"].as_str().is_some_and(|t| t.starts_with("primitive_"));
+    let is_named = |recipe: &Value| {
+        recipe["task"]
+            .as_str()
+            .is_some_and(|t| t.starts_with("primitive_"))
+    };
     assert!(!recipes.iter().any(is_named));
 }
 
@@ -557,7 +616,11 @@ fn every_answer_of_a_chat_is_learned_and_nothing_else() {
             assert_eq!(part.len(), example.answer_tokens as usize);
         }
         // Further questions come without the table, and about the same one.
-        assert!(questions.iter().all(|example| example.data == questions[0].data));
+        assert!(
+            questions
+                .iter()
+                .all(|example| example.data == questions[0].data)
+        );
         let different: BTreeSet<&str> = questions.iter().map(|e| e.answer.as_str()).collect();
         assert_eq!(different.len(), questions.len(), "{chat:?}");
     }
@@ -569,9 +632,17 @@ fn steps_and_further_questions_can_be_left_out() {
     let plain = [&NUMBERS[..], &["--no-work", "--questions", "1"]].concat();
     build(folder.path(), &plain);
     let dataset = dataset(folder.path());
-    assert!(dataset.examples.iter().all(|e| !e.has_work() && !e.id.contains('-')));
+    assert!(
+        dataset
+            .examples
+            .iter()
+            .all(|e| !e.has_work() && !e.id.contains('-'))
+    );
     for format in ["alpaca", "prompt-completion"] {
-        build(folder.path(), &[&NUMBERS[..], &["--format", format]].concat());
+        build(
+            folder.path(),
+            &[&NUMBERS[..], &["--format", format]].concat(),
+        );
         let dataset = self::dataset(folder.path());
         let path = folder.path().join("llm_training_data/gait/train.jsonl");
         let text = fs::read_to_string(path).expect("a file");
@@ -580,6 +651,9 @@ fn steps_and_further_questions_can_be_left_out() {
             line["id"].as_str().expect("an id").to_owned()
         });
         let examples = dataset.of_split(Split::Train).into_iter();
-        assert!(ids.eq(examples.map(|example| example.id.clone())), "{format}");
+        assert!(
+            ids.eq(examples.map(|example| example.id.clone())),
+            "{format}"
+        );
     }
 }
