@@ -56,7 +56,7 @@ answered AS (
         known_rows[to_number] AS to_row
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
-)
+),
 pairs AS (
     SELECT
         *,

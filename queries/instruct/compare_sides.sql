@@ -55,7 +55,7 @@ answered AS (
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
     WHERE len(known_rows) > 0
-)
+),
 moments AS (
     SELECT
         *,

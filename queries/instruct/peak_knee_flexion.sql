@@ -7,7 +7,7 @@
 -- recipe weight = 2
 -- recipe window = 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 8
--- recipe numbers = 3
+-- recipe numbers = 2
 -- param dip_deg integer = 10 : how much straighter the knee has to be before and after, in degrees
 WITH asked AS (
     SELECT

@@ -67,7 +67,7 @@ answered AS (
         [r FOR r IN t.rows IF r.cells[a.asked_column] IS NOT NULL] AS known_rows
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
-)
+),
 cells AS (
     SELECT
         *,

@@ -44,7 +44,7 @@ answered AS (
         [r FOR r IN t.rows IF r.cells[1] = extreme] AS extreme_rows
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
-)
+),
 laid_out AS (
     SELECT
         *,

@@ -67,7 +67,7 @@ limited AS (
         ] AS beyond_rows
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
-)
+),
 other_limits AS (
     SELECT
         *,
