@@ -13,7 +13,7 @@ use anyhow::Context as _;
 
 use crate::asking::{CallEvaluation, evaluate_calls};
 use crate::dataset::{Dataset, DatasetKind, Split};
-use crate::evaluate::{EVAL_FILE, Evaluation, Sample, Whom, evaluate, percent_interval, save};
+use crate::evaluate::{EVAL_FILE, Evaluation, Sample, Whom, evaluate, save};
 use crate::files::write_atomically;
 use crate::llama::keep_freed_memory;
 use crate::query::{ExternalAccess, Session};
@@ -231,7 +231,7 @@ fn tell(evaluation: &Evaluation, adapter: &Path, global: &GlobalArgs) -> anyhow:
     print_result(format_args!(
         "numeric questions: {} ({}, 95 % interval; split {}, videos {})",
         evaluation.numeric.in_words(),
-        percent_interval(evaluation.numeric.adapter.right_interval),
+        evaluation.numeric.interval_in_percent(),
         evaluation.sample.split.name(),
         evaluation.videos.join(", ")
     ))?;

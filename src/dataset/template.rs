@@ -198,11 +198,6 @@ impl Templates {
         Ok(chat)
     }
 
-    /// Whether a recipe's answers begin with work.
-    pub fn has_work(&self, recipe: &Recipe) -> bool {
-        self.blocks[&recipe.task].has_work
-    }
-
     /// How many questions a recipe's template has: sample_keys below that choose each of them once.
     pub fn questions(&self, recipe: &Recipe) -> u64 {
         self.blocks[&recipe.task].questions.len() as u64

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{Answer, Evaluation, percent_interval};
+use super::{Answer, Evaluation};
 use crate::dataset::Written;
 
 /// Answers that the card shows.
@@ -101,7 +101,7 @@ impl Card {
             out,
             "## Evaluation\n\n**Numeric questions: {}.** The share is {} (95 %, Wilson). All questions: {}.\n",
             numeric.in_words(),
-            percent_interval(numeric.adapter.right_interval),
+            numeric.interval_in_percent(),
             all.in_words()
         )?;
         writeln!(

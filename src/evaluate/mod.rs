@@ -210,6 +210,12 @@ impl Comparison {
         Some(self.adapter.right as f64 / base.right as f64)
     }
 
+    /// The 95 % interval of the share that the adapter answers rightly, as tables show it.
+    pub fn interval_in_percent(&self) -> String {
+        let [low, high] = wilson_interval(self.adapter.right, self.asked);
+        format!("{:.0}-{:.0} %", 100.0 * low, 100.0 * high)
+    }
+
     /// The comparison in a few words.
     pub fn in_words(&self) -> String {
         let Self {
@@ -230,11 +236,6 @@ impl Comparison {
             adapter.right
         )
     }
-}
-
-/// A share's interval as tables show it.
-pub fn percent_interval([low, high]: [f64; 2]) -> String {
-    format!("{:.0}-{:.0} %", 100.0 * low, 100.0 * high)
 }
 
 /// The result of an evaluation: what `eval.json` holds.
@@ -358,7 +359,7 @@ impl Evaluation {
                 scores.asked.to_string(),
                 of_base(|base| base.right.to_string()),
                 scores.adapter.right.to_string(),
-                percent_interval(scores.adapter.right_interval),
+                scores.interval_in_percent(),
                 of_base(|base| format!("{:.2}", base.mean_f1)),
                 format!("{:.2}", scores.adapter.mean_f1),
                 of_base(|base| format!("{:.2}", base.perplexity)),
