@@ -2,7 +2,7 @@
 --
 -- The limit is a multiple of 5 deg near the middle of the shown values.
 --
--- recipe numbers = 0.7
+-- recipe numbers = 0.4
 -- recipe primitive = yes
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5

@@ -2,7 +2,7 @@
 --
 -- Two or three angles over a window; further questions ask for the other columns.
 --
--- recipe numbers = 0.3
+-- recipe numbers = 0.2
 -- recipe primitive = yes
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5

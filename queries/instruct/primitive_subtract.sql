@@ -2,7 +2,7 @@
 --
 -- Whole degrees, so that each difference is that of the two numbers shown.
 --
--- recipe numbers = 0.7
+-- recipe numbers = 0.4
 -- recipe primitive = yes
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5

@@ -12,8 +12,9 @@ const QUESTIONS_PER_TABLE: u32 = 1;
 const NUMERIC_QUESTIONS_PER_TABLE: u32 = 3;
 /// Examples of a build, unless a preset or the user says otherwise.
 const EXAMPLES: u64 = 10_000;
-/// With the preset `numbers`: what a quarter of an hour of training on two cores gets through.
-const NUMERIC_EXAMPLES: u64 = 3_000;
+/// With the preset `numbers`: more than a quarter of an hour of training on two cores gets through,
+/// and enough to test with.
+const NUMERIC_EXAMPLES: u64 = 5_000;
 
 /// A choice among the recipes of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
