@@ -6,7 +6,7 @@
 -- recipe weight = 2
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5
--- recipe numbers = 3
+-- recipe numbers = 1.5
 WITH asked AS (
     SELECT
         *,

@@ -7,7 +7,7 @@
 -- recipe weight = 2
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
--- recipe numbers = 3
+-- recipe numbers = 1.5
 -- param change_deg number = 6 : how far the angle has to move within the window, in degrees
 WITH asked AS (
     SELECT

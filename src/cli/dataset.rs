@@ -125,7 +125,7 @@ struct BuildArgs {
     /// Most tokens of a chat, answers included; further questions about a table are left out above
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
     max_tokens: u32,
-    /// Most examples; tasks share them by their weights [default: 10000; 5000 with --preset numbers]
+    /// Most examples; tasks share them by their weights [default: 10000; 4000 with --preset numbers]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     examples: Option<u64>,
     /// Share of equal facts from which two examples of a task count as the same; above 1 none do

@@ -14,7 +14,7 @@ const NUMERIC_QUESTIONS_PER_TABLE: u32 = 3;
 const EXAMPLES: u64 = 10_000;
 /// With the preset `numbers`: more than a quarter of an hour of training on two cores gets through,
 /// and enough to test with.
-const NUMERIC_EXAMPLES: u64 = 5_000;
+const NUMERIC_EXAMPLES: u64 = 4_000;
 
 /// A choice among the recipes of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
