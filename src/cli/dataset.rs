@@ -13,7 +13,7 @@ use super::output::print_styled;
 use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::dataset::{
     BuildConfig, BuildReport, Chat, Dataset, DatasetError, Example, Format, Preset, RECIPE_ORIGIN,
-    RecipeReport, Split, Trace, Work, build_into, trace,
+    RecipeReport, Split, Trace, Work, Written, build_into, trace,
 };
 use crate::language::{ChatTokenizer, Needs, bases};
 use crate::questions::{CallsConfig, build_calls, is_question_folder};
@@ -533,7 +533,10 @@ fn tell_trace(dataset: &Dataset, trace: &Trace<'_>) -> anyhow::Result<()> {
     let short = |hash: &str| hash.chars().take(HASH_DIGITS).collect::<String>();
     print_result(heading(dataset, &Chat::alone(example)))?;
     print_result(format_args!("question:   {}", example.question))?;
-    print_result(format_args!("answer:     {}", example.answer))?;
+    print_result(format_args!("answer:     {}", example.reply()))?;
+    if let Some(work) = Written::of(&example.answer).work {
+        print_result(format_args!("steps:\n{work}"))?;
+    }
     match &trace.video {
         Some(video) => {
             print_result(format_args!("video:      {}", video.path))?;
