@@ -23,9 +23,9 @@ CREATE TABLE examples (
 ALTER TABLE examples SET PARTITIONED BY (dataset);
 
 COMMENT ON TABLE examples IS 'The examples of the datasets, each with the frames it speaks of.';
-COMMENT ON COLUMN examples.example_id IS 'Number of the example within its dataset, padded with zeros.';
+COMMENT ON COLUMN examples.example_id IS 'Number of the chat within its dataset, padded with zeros; of a further question about the same data with its number behind it (0042-2).';
 COMMENT ON COLUMN examples.task IS 'Recipe that chose the facts.';
-COMMENT ON COLUMN examples.split IS 'train or valid; all examples of a video have the same.';
+COMMENT ON COLUMN examples.split IS 'train, valid or test; all examples of a video have the same.';
 COMMENT ON COLUMN examples.origin IS 'Who wrote the words: recipe, or provider and model (openai:MODEL).';
 COMMENT ON COLUMN examples.prompt_hash IS 'BLAKE3 hash of what the provider was asked; NULL for examples of recipes.';
 COMMENT ON COLUMN examples.video_id IS 'Video, see videos.video_id.';
@@ -37,7 +37,7 @@ COMMENT ON COLUMN examples.facts IS 'The row that the recipe''s SQL gave, as JSO
 COMMENT ON COLUMN examples.system IS 'What the model is told of its part.';
 COMMENT ON COLUMN examples.question IS 'The question, without its data.';
 COMMENT ON COLUMN examples.data IS 'The data that the question comes with, as a compact table.';
-COMMENT ON COLUMN examples.answer IS 'The answer.';
-COMMENT ON COLUMN examples.prompt_tokens IS 'Tokens before the answer.';
+COMMENT ON COLUMN examples.answer IS 'The answer; where the recipe has steps, they stand before it, and a line that begins with Answer: ends them.';
+COMMENT ON COLUMN examples.prompt_tokens IS 'Tokens before the answer; of a further question those since the answer before.';
 COMMENT ON COLUMN examples.answer_tokens IS 'Tokens of the answer with its end mark.';
 COMMENT ON COLUMN examples.dataset IS 'Dataset, see datasets.dataset; partition of the files.';

@@ -17,6 +17,21 @@ pub fn human_bytes(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
+/// Lower and upper end of the interval of 95 % of a share of which `right` of `asked` were seen
+/// (Wilson 1927, the score interval); without a question everything is possible.
+pub fn wilson_interval(right: usize, asked: usize) -> [f64; 2] {
+    /// Quantile of the normal distribution for 95 % between its negative and itself.
+    const Z: f64 = 1.959_964;
+    if asked == 0 {
+        return [0.0, 1.0];
+    }
+    let (n, share) = (asked as f64, right as f64 / asked as f64);
+    let scale = 1.0 + Z * Z / n;
+    let middle = (share + Z * Z / (2.0 * n)) / scale;
+    let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    [(middle - half).max(0.0), (middle + half).min(1.0)]
+}
+
 /// What a number measures. Values are compared in the base unit that is named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantity {
@@ -514,6 +529,28 @@ fn words_value(text: &str, words: &[(Range<usize>, String)]) -> Option<(f64, usi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_are_the_published_ones() {
+        // Newcombe 1998, Statistics in Medicine 17, table I, method 3.
+        for (right, asked, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0000, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let interval = wilson_interval(right, asked);
+            assert!(
+                (interval[0] - low).abs() < 1e-4,
+                "{right}/{asked} {interval:?}"
+            );
+            assert!(
+                (interval[1] - high).abs() < 1e-4,
+                "{right}/{asked} {interval:?}"
+            );
+        }
+        assert_eq!(wilson_interval(0, 0), [0.0, 1.0]);
+    }
 
     fn read(text: &str) -> Vec<(f64, Option<Quantity>)> {
         let numbers = numbers(text);

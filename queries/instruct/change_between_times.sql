@@ -1,10 +1,12 @@
 -- Tell by how much an angle grows or shrinks from one moment to another.
 --
--- Whole degrees, so that the change is the difference of the two numbers shown.
+-- Whole degrees, so that the change is the difference of the two numbers shown. Further questions
+-- ask for other pairs of moments.
 --
 -- recipe weight = 2
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5
+-- recipe numbers = 1.5
 WITH asked AS (
     SELECT
         *,
@@ -54,6 +56,31 @@ answered AS (
         known_rows[to_number] AS to_row
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
+),
+pairs AS (
+    SELECT
+        *,
+        flatten([
+            [
+                {
+                    from_secs: known_rows[i].time_secs,
+                    to_secs: known_rows[j].time_secs,
+                    from_deg: known_rows[i].cells[1],
+                    to_deg: known_rows[j].cells[1],
+                    change_deg: abs(known_rows[j].cells[1] - known_rows[i].cells[1]),
+                    direction: CASE
+                        WHEN known_rows[j].cells[1] > known_rows[i].cells[1] THEN 'grows'
+                        WHEN known_rows[j].cells[1] < known_rows[i].cells[1] THEN 'shrinks'
+                        ELSE 'stays'
+                    END
+                }
+                FOR j IN range(i + 1, len(known_rows) + 1)
+                IF i <> from_number OR j <> to_number
+            ]
+            FOR i IN range(1, len(known_rows))
+        ]) AS other_pairs,
+        len(other_pairs) AS others
+    FROM answered
 )
 SELECT
     video_id,
@@ -68,6 +95,10 @@ SELECT
     (from_row).cells[1] AS from_deg,
     (to_row).cells[1] AS to_deg,
     abs(to_deg - from_deg) AS change_deg,
-    CASE WHEN to_deg > from_deg THEN 'grows' WHEN to_deg < from_deg THEN 'shrinks' ELSE 'stays' END AS direction
-FROM answered
+    CASE WHEN to_deg > from_deg THEN 'grows' WHEN to_deg < from_deg THEN 'shrinks' ELSE 'stays' END AS direction,
+    [
+        other_pairs[1 + ((row_pick // 7 + i * (1 + (row_pick // 70) % greatest(others - 1, 1))) % others)::INTEGER]
+        FOR i IN range(least(others, 2))
+    ] AS more_questions
+FROM pairs
 ORDER BY window_id;

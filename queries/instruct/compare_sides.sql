@@ -2,10 +2,12 @@
 --
 -- Whole degrees, so that the difference is that of the two numbers shown. The larger angle is the
 -- straighter knee, hip or elbow, the foot that points down more, or the arm that is raised further.
+-- Further questions ask for other moments.
 --
 -- recipe weight = 3
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 5
+-- recipe numbers = 1.5
 -- param alike_deg integer = 3 : sides that differ by less are called alike, in degrees
 WITH asked AS (
     SELECT
@@ -53,6 +55,24 @@ answered AS (
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
     WHERE len(known_rows) > 0
+),
+moments AS (
+    SELECT
+        *,
+        [
+            {
+                time_secs: r.time_secs,
+                left_deg: r.cells[1],
+                right_deg: r.cells[2],
+                difference_deg: abs(r.cells[1] - r.cells[2]),
+                alike: abs(r.cells[1] - r.cells[2]) < $alike_deg,
+                larger_side: if(r.cells[1] > r.cells[2], 'left', 'right')
+            }
+            FOR r IN known_rows
+            IF r.time_secs <> (asked_row).time_secs
+        ] AS other_moments,
+        len(other_moments) AS others
+    FROM answered
 )
 SELECT
     video_id,
@@ -67,6 +87,10 @@ SELECT
     (asked_row).cells[2] AS right_deg,
     abs(left_deg - right_deg) AS difference_deg,
     difference_deg < $alike_deg AS alike,
-    if(left_deg > right_deg, 'left', 'right') AS larger_side
-FROM answered
+    if(left_deg > right_deg, 'left', 'right') AS larger_side,
+    [
+        other_moments[1 + ((row_pick // 7 + i * (1 + (row_pick // 70) % greatest(others - 1, 1))) % others)::INTEGER]
+        FOR i IN range(least(others, 2))
+    ] AS more_questions
+FROM moments
 ORDER BY window_id;

@@ -1,11 +1,13 @@
 -- Find the largest or the smallest angle in a table, and when it occurs.
 --
 -- One or two angles over a window; the asked extreme is in one row alone, and the angle changes
--- enough over the window that the question makes sense.
+-- enough over the window that the question makes sense. Further questions ask for the other extreme,
+-- and for those of the other angle.
 --
 -- recipe weight = 4
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
+-- recipe numbers = 2.5
 -- param change_deg number = 2 : how far the angle has to move within the window, in degrees
 WITH choices AS (
     SELECT
@@ -51,12 +53,11 @@ tables AS (
     GROUP BY window_id
     HAVING count(cells[asked_column]) >= 3 AND count(DISTINCT time_secs) = count(*)
 ),
-answered AS (
+laid_out AS (
     SELECT
         a.*,
         t.rows,
         if(a.extreme = 'largest', t.largest_deg, t.smallest_deg) AS value_deg,
-        [r FOR r IN t.rows IF r.cells[a.asked_column] = value_deg] AS extreme_rows,
         [
             [
                 'left_knee_deg', 'right_knee_deg', 'left_hip_deg', 'right_hip_deg',
@@ -69,19 +70,68 @@ answered AS (
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
     WHERE t.largest_deg - t.smallest_deg >= $change_deg
+),
+extremes AS (
+    SELECT
+        window_id,
+        column_number,
+        extreme,
+        -- The other extreme of the asked angle comes first.
+        abs(column_number - asked_column) AS distance,
+        [r.cells[column_number] FOR r IN rows IF r.cells[column_number] IS NOT NULL] AS angles_deg,
+        if(extreme = 'largest', list_max(angles_deg), list_min(angles_deg)) AS value_deg,
+        [r FOR r IN rows IF r.cells[column_number] = value_deg] AS extreme_rows,
+        columns[column_number] AS asked_name
+    FROM (
+        SELECT
+            window_id, rows, columns, asked_column,
+            unnest(range(1, column_count + 1)) AS column_number
+        FROM laid_out
+    )
+    CROSS JOIN (VALUES ('largest'), ('smallest')) AS e(extreme)
+    WHERE len(angles_deg) >= 3 AND len(extreme_rows) = 1
+        AND list_max(angles_deg) - list_min(angles_deg) >= $change_deg
+),
+questions AS (
+    SELECT
+        *,
+        if(asked_name = 'trunk_lean_deg', 'trunk lean', replace(replace(asked_name, '_deg', ' angle'), '_', ' ')) AS angle
+    FROM extremes
+),
+further AS (
+    SELECT
+        q.window_id,
+        list(
+            {
+                asked_column: q.column_number,
+                extreme: q.extreme,
+                asked_name: q.asked_name,
+                angle: q.angle,
+                value_deg: q.value_deg,
+                time_secs: q.extreme_rows[1].time_secs
+            }
+            ORDER BY q.distance, q.extreme
+        ) FILTER (q.column_number <> l.asked_column OR q.extreme <> l.extreme) AS more_questions
+    FROM questions AS q
+    JOIN laid_out AS l ON l.window_id = q.window_id
+    GROUP BY q.window_id
 )
 SELECT
-    video_id,
-    person,
-    frame_start,
-    frame_end,
-    columns,
-    rows,
-    extreme,
-    columns[asked_column] AS asked_name,
-    if(asked_name = 'trunk_lean_deg', 'trunk lean', replace(replace(asked_name, '_deg', ' angle'), '_', ' ')) AS angle,
-    value_deg,
-    extreme_rows[1].time_secs AS time_secs
-FROM answered
-WHERE len(extreme_rows) = 1
-ORDER BY window_id;
+    l.video_id,
+    l.person,
+    l.frame_start,
+    l.frame_end,
+    l.columns,
+    l.rows,
+    l.asked_column,
+    l.extreme,
+    q.asked_name,
+    q.angle,
+    l.value_deg,
+    q.extreme_rows[1].time_secs AS time_secs,
+    f.more_questions
+FROM laid_out AS l
+JOIN questions AS q
+    ON q.window_id = l.window_id AND q.column_number = l.asked_column AND q.extreme = l.extreme
+JOIN further AS f ON f.window_id = l.window_id
+ORDER BY l.window_id;

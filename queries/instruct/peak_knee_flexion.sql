@@ -7,6 +7,7 @@
 -- recipe weight = 2
 -- recipe window = 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 8
+-- recipe numbers = 2
 -- param dip_deg integer = 10 : how much straighter the knee has to be before and after, in degrees
 WITH asked AS (
     SELECT
@@ -40,8 +41,10 @@ judged AS (
         [r.cells[1] FOR r IN t.rows IF r.cells[1] IS NOT NULL] AS angles_deg,
         list_position(angles_deg, t.smallest_deg) AS dip_number,
         len([x FOR x IN angles_deg IF x = t.smallest_deg]) AS lowest_rows,
-        coalesce(list_max(angles_deg[:dip_number - 1]), 0) - t.smallest_deg >= $dip_deg AS falls_before,
-        coalesce(list_max(angles_deg[dip_number + 1:]), 0) - t.smallest_deg >= $dip_deg AS rises_after
+        list_max(angles_deg[:dip_number - 1]) AS highest_before_deg,
+        list_max(angles_deg[dip_number + 1:]) AS highest_after_deg,
+        coalesce(highest_before_deg, 0) - t.smallest_deg >= $dip_deg AS falls_before,
+        coalesce(highest_after_deg, 0) - t.smallest_deg >= $dip_deg AS rises_after
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
 )
@@ -56,6 +59,8 @@ SELECT
     smallest_deg,
     time_secs,
     180 - smallest_deg AS flexion_deg,
+    highest_before_deg,
+    highest_after_deg,
     CASE
         WHEN falls_before AND rises_after THEN 'peak'
         WHEN falls_before THEN 'bending'

@@ -5,6 +5,7 @@
 -- recipe weight = 2
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
+-- recipe numbers = 2.5
 WITH asked AS (
     SELECT
         *,

@@ -1,11 +1,12 @@
 -- Read one value from a table of joint angles.
 --
 -- One to three angles over a window, a row per shown frame. The question names a row, by its time
--- or by its frame, and an angle that was measured there.
+-- or by its frame, and an angle that was measured there. Further questions ask for other cells.
 --
 -- recipe weight = 5
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
+-- recipe numbers = 1.5
 WITH choices AS (
     SELECT
         *,
@@ -66,6 +67,30 @@ answered AS (
         [r FOR r IN t.rows IF r.cells[a.asked_column] IS NOT NULL] AS known_rows
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
+),
+cells AS (
+    SELECT
+        *,
+        known_rows[1 + (row_pick % len(known_rows))::INTEGER] AS asked_row,
+        flatten([
+            [
+                {
+                    asked_name: columns[c],
+                    angle: if(
+                        columns[c] = 'trunk_lean_deg', 'trunk lean',
+                        replace(replace(columns[c], '_deg', ' angle'), '_', ' ')
+                    ),
+                    asked_row: r,
+                    value_deg: r.cells[c]
+                }
+                FOR c IN range(1, column_count + 1)
+                IF r.cells[c] IS NOT NULL AND (c <> asked_column OR r.frame <> (asked_row).frame)
+            ]
+            FOR r IN rows
+        ]) AS other_cells,
+        len(other_cells) AS others
+    FROM answered
+    WHERE len(known_rows) > 0
 )
 SELECT
     video_id,
@@ -77,8 +102,12 @@ SELECT
     rows,
     columns[asked_column] AS asked_name,
     if(asked_name = 'trunk_lean_deg', 'trunk lean', replace(replace(asked_name, '_deg', ' angle'), '_', ' ')) AS angle,
-    known_rows[1 + (row_pick % len(known_rows))::INTEGER] AS asked_row,
-    (asked_row).cells[asked_column] AS value_deg
-FROM answered
-WHERE len(known_rows) > 0
+    asked_row,
+    (asked_row).cells[asked_column] AS value_deg,
+    -- Two different ones, as far as there are two.
+    [
+        other_cells[1 + ((row_pick // 7 + i * (1 + (row_pick // 70) % greatest(others - 1, 1))) % others)::INTEGER]
+        FOR i IN range(least(others, 2))
+    ] AS more_questions
+FROM cells
 ORDER BY window_id;

@@ -1,11 +1,12 @@
 -- Read the speed of the hips over a window: the fastest or slowest moment, or the average.
 --
 -- The average is that of the rows shown. Windows in which the asked extreme comes more than once
--- are left out.
+-- are left out. Further questions ask for the two that the first one did not ask for.
 --
 -- recipe weight = 2
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 4
+-- recipe numbers = 1.5
 WITH asked AS (
     SELECT
         *,
@@ -43,6 +44,15 @@ answered AS (
         [r FOR r IN t.rows IF r.cells[1] = extreme] AS extreme_rows
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
+),
+laid_out AS (
+    SELECT
+        *,
+        hundredths / 100 AS total,
+        round(hundredths / row_count) / 100 AS average,
+        [r FOR r IN rows IF r.cells[1] = fastest] AS fastest_rows,
+        [r FOR r IN rows IF r.cells[1] = slowest] AS slowest_rows
+    FROM answered
 )
 SELECT
     video_id,
@@ -53,10 +63,21 @@ SELECT
     rows,
     question,
     row_count,
-    hundredths / 100 AS total,
-    round(hundredths / row_count) / 100 AS average,
+    hundredths::INTEGER AS hundredths,
+    total,
+    average,
     extreme,
-    extreme_rows[1].time_secs AS time_secs
-FROM answered
+    extreme_rows[1].time_secs AS time_secs,
+    [
+        q FOR q IN [
+            {question: 'fastest', extreme: fastest, time_secs: fastest_rows[1].time_secs},
+            {question: 'slowest', extreme: slowest, time_secs: slowest_rows[1].time_secs},
+            {question: 'average', extreme: fastest, time_secs: fastest_rows[1].time_secs}
+        ]
+        IF q.question <> question
+            AND (q.question <> 'fastest' OR len(fastest_rows) = 1)
+            AND (q.question <> 'slowest' OR len(slowest_rows) = 1)
+    ] AS more_questions
+FROM laid_out
 WHERE question = 'average' OR len(extreme_rows) = 1
 ORDER BY window_id;

@@ -6,6 +6,7 @@
 -- recipe weight = 1
 -- recipe window = 1 s, 1.5 s, 2 s
 -- recipe rows = 8
+-- recipe numbers = 1.5
 -- param still_speed number = 0.5 : slower than this is still, in torso lengths per second
 -- param still_rows integer = 3 : how many rows in succession have to be still
 WITH spans AS (

@@ -1,11 +1,13 @@
 -- Find the first moment at which an angle is below or above a limit.
 --
 -- The limit is a multiple of 5 deg near the middle of the shown values, now and then one that no
--- value reaches.
+-- value reaches. Further questions ask for the other side of it, and for one nearer to the end of
+-- the range.
 --
 -- recipe weight = 2
 -- recipe window = 0.3 s, 0.5 s, 0.8 s, 1 s, 1.5 s, 2 s
 -- recipe rows = 6
+-- recipe numbers = 1.5
 -- param change_deg number = 6 : how far the angle has to move within the window, in degrees
 WITH asked AS (
     SELECT
@@ -65,6 +67,40 @@ limited AS (
         ] AS beyond_rows
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
+),
+other_limits AS (
+    SELECT
+        *,
+        [
+            {side: if(side = 'below', 'above', 'below'), limit_deg: limit_deg},
+            {
+                side: side,
+                limit_deg: if(
+                    side = 'below',
+                    5 * round((3 * smallest_deg + largest_deg) / 20),
+                    5 * round((smallest_deg + 3 * largest_deg) / 20)
+                )::INTEGER
+            }
+        ] AS others
+    FROM limited
+),
+crossed AS (
+    SELECT
+        *,
+        [
+            {
+                side: o.side,
+                limit_deg: o.limit_deg,
+                extreme_deg: if(o.side = 'below', smallest_deg, largest_deg),
+                beyond: [
+                    r FOR r IN rows
+                    IF if(o.side = 'below', r.cells[1] < o.limit_deg, r.cells[1] > o.limit_deg)
+                ]
+            }
+            FOR o IN others
+            IF o.limit_deg > 0 AND (o.side <> side OR o.limit_deg <> limit_deg)
+        ] AS other_crossings
+    FROM other_limits
 )
 SELECT
     video_id,
@@ -79,7 +115,18 @@ SELECT
     extreme_deg,
     len(beyond_rows) > 0 AS found,
     beyond_rows[1].time_secs AS time_secs,
-    beyond_rows[1].cells[1] AS value_deg
-FROM limited
+    beyond_rows[1].cells[1] AS value_deg,
+    [
+        {
+            side: o.side,
+            limit_deg: o.limit_deg,
+            extreme_deg: o.extreme_deg,
+            found: len(o.beyond) > 0,
+            time_secs: o.beyond[1].time_secs,
+            value_deg: o.beyond[1].cells[1]
+        }
+        FOR o IN other_crossings
+    ] AS more_questions
+FROM crossed
 WHERE limit_deg > 0
 ORDER BY window_id;

@@ -11,7 +11,7 @@ use clap::Args;
 use super::language_model::{ModelArgs, tell_other_base};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::asking::{AskError, Asker, Reply, Turn, newest_adapter};
-use crate::dataset::{Scene, SceneTable, Span, prompt};
+use crate::dataset::{ANSWER_MARK, AnswerStream, Scene, SceneTable, Span, Written, prompt};
 use crate::lake::Lake;
 use crate::llama::LoadedModel;
 use crate::llama::generate::{Choice, End, Generated};
@@ -41,7 +41,8 @@ asks back. `make demo-ask` trains the adapter that chooses.
 
 With --recipe NAME the model is shown a table of what the lake knows, laid out by that recipe of
 `posedata dataset build` (nearest: the one whose questions are nearest; none: no table), and answers
-by itself. The table goes to standard error, the answer to standard output.")]
+by itself. The table goes to standard error, the answer to standard output. Where the recipe's answers
+begin with steps, only what follows them is shown.")]
 pub struct AskArgs {
     /// The question; without one, questions are read from standard input, a line each
     #[arg(value_name = "QUESTION", conflicts_with = "call")]
@@ -206,11 +207,32 @@ fn read_table(args: &AskArgs, question: &str, global: &GlobalArgs) -> anyhow::Re
     }
     let model = args.model.load(global)?;
     let generated = args.answer(question, &model, table.as_ref(), global)?;
+    let has_work = table.as_ref().is_some_and(|table| table.has_work);
+    let written = match has_work {
+        true => Written::of(&generated.text),
+        false => Written {
+            work: None,
+            answer: &generated.text,
+        },
+    };
+    // Without the mark nobody knows whether there is an answer among the steps.
+    let lacks_mark = has_work && written.work.is_none();
+    if lacks_mark && generated.end != End::Interrupted {
+        tracing::warn!(
+            "the model wrote no line that begins with `{ANSWER_MARK}`, so steps and answer cannot be told apart: this is all that it wrote, and no answer to rely on{}",
+            match args.adapter {
+                Some(_) => "",
+                None => "; a base without an --adapter knows no steps",
+            }
+        );
+    }
     if global.json {
         let result = serde_json::json!({
             "question": question,
             "table": table,
-            "answer": generated.text,
+            "work": written.work,
+            "answer": written.answer,
+            "has_answer": !lacks_mark,
             "end": generated.end,
             "tokens": generated.ids.len(),
             "prompt_tokens": generated.prompt_tokens,
@@ -219,7 +241,8 @@ fn read_table(args: &AskArgs, question: &str, global: &GlobalArgs) -> anyhow::Re
         });
         print_result(serde_json::to_string_pretty(&result)?)?;
     } else {
-        print_result("")?;
+        // Everything else was shown as it came.
+        print_result(if lacks_mark { written.answer } else { "" })?;
         if is_shown {
             logs::note(summary(&generated));
         }
@@ -347,6 +370,8 @@ impl AskArgs {
         let cancellation = global.cancellation(None);
         let mut stdout = std::io::stdout().lock();
         let is_streamed = !global.json;
+        let has_work = table.is_some_and(|table| table.has_work);
+        let mut after_work = AnswerStream::default();
         let generated = model.answer(
             adapter.as_ref(),
             &messages,
@@ -354,8 +379,12 @@ impl AskArgs {
             self.max_tokens as usize,
             &cancellation,
             &mut |piece| {
+                let shown = match has_work {
+                    true => after_work.push(piece),
+                    false => piece,
+                };
                 let is_read = !is_streamed
-                    || write!(stdout, "{piece}")
+                    || write!(stdout, "{shown}")
                         .and_then(|()| stdout.flush())
                         .is_ok();
                 // Whoever closed it has seen enough.

@@ -12,8 +12,8 @@ use super::clip::ClipArgs;
 use super::output::print_styled;
 use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::dataset::{
-    BuildConfig, BuildReport, Dataset, DatasetError, Example, Format, RECIPE_ORIGIN, RecipeReport,
-    Split, Trace, build_into, trace,
+    BuildConfig, BuildReport, Chat, Dataset, DatasetError, Example, Format, Preset, RECIPE_ORIGIN,
+    RecipeReport, Split, Trace, Work, Written, build_into, trace,
 };
 use crate::language::{ChatTokenizer, Needs, bases};
 use crate::questions::{CallsConfig, build_calls, is_question_folder};
@@ -31,6 +31,7 @@ const CLIP_EXAMPLE: &str = match cfg!(feature = "video") {
 #[derive(Args)]
 #[command(after_help = "Examples:
   posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
+  posedata dataset build --name numbers --preset numbers --valid 0.1 --test 0.2
   posedata dataset show gait --n 5
   posedata dataset trace gait 0042
   posedata query -e \"select task, split, count(*) from examples where dataset = 'gait' group by all\"")]
@@ -73,13 +74,19 @@ impl FolderArgs {
 
 /// Make chat examples of what recipes (SQL and templates) find in the lake
 #[derive(Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   posedata dataset build --name gait --recipes queries/instruct --valid 0.1 --seed 7
+  posedata dataset build --name numbers --preset numbers --valid 0.1 --test 0.2
+  posedata dataset build --name plain --no-work --questions 1
 
 A recipe is a pair of files, NAME.sql and NAME.jinja; docs/recipes.md says how to write one.
 With --recipes queries/ask the examples are questions with the calls of `posedata ask` that they mean.
 
-The folder DIR/NAME gets train and valid as JSONL and Parquet, README.md (the card, as the Hugging
+With --preset numbers only recipes that are answered by numbers are taken, and primitives (copy a
+column, compare two, subtract), which are learned first. Up to three questions about a table make one
+chat. Whole videos are set apart to test, as many as validate.
+
+The folder DIR/NAME gets train, valid and test as JSONL and Parquet, README.md (the card, as the Hugging
 Face hub reads it), stats.json, dataset.json, examples.parquet (everything, with lineage) and the
 recipes as they were used.
 Whole videos validate, and all videos of a subject (`posedata tag`) stay together. The same
@@ -93,21 +100,34 @@ struct BuildArgs {
     recipes: PathBuf,
     #[command(flatten)]
     folder: FolderArgs,
+    /// Which of the recipes, with which weights [default: all but primitives]
+    #[arg(long, value_parser = language_choices::preset())]
+    preset: Option<Preset>,
+    /// Most questions about one table, as turns of one chat [default: 1; 3 with --preset numbers]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    questions: Option<u32>,
+    /// Leave out the steps that recipes put before their answers
+    #[arg(long)]
+    no_work: bool,
     /// Share of the frames whose videos validate
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1, value_parser = fraction)]
     valid: f64,
+    /// Share of the frames whose videos test, neither trained on nor looked at while training
+    /// [default: 0; with --preset numbers that of --valid]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    test: Option<f64>,
     /// Decides everything that is left to chance
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Shape of the training files
     #[arg(long, value_parser = language_choices::dataset_format(), default_value = Format::Messages.name())]
     format: Format,
-    /// Most tokens of an example, answer included
+    /// Most tokens of a chat, answers included; further questions about a table are left out above
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
     max_tokens: u32,
-    /// Most examples; tasks share them by their weights
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
-    examples: u64,
+    /// Most examples; tasks share them by their weights [default: 10000; 4000 with --preset numbers]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    examples: Option<u64>,
     /// Share of equal facts from which two examples of a task count as the same; above 1 none do
     #[arg(long, value_name = "FRACTION", default_value_t = 0.8)]
     near_duplicates: f64,
@@ -130,14 +150,14 @@ struct ShowArgs {
     /// Name of the dataset
     #[arg(value_name = "NAME")]
     name: String,
-    /// How many
+    /// How many chats
     #[arg(long, value_name = "N", default_value_t = 5)]
     n: usize,
     /// Only examples of this recipe
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
     /// Only examples of this split
-    #[arg(long, value_name = "train|valid", value_parser = split)]
+    #[arg(long, value_name = "train|valid|test", value_parser = split)]
     split: Option<Split>,
     /// Only this example
     #[arg(long, value_name = "ID")]
@@ -197,13 +217,32 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
         args.near_duplicates
     );
     let tokenizer = bases::find(&global.store()?, &args.base, Needs::Tokenizer)?.tokenizer()?;
+    let test_fraction = args.test.unwrap_or(match args.preset {
+        Some(Preset::Numbers) => args.valid,
+        None => 0.0,
+    });
+    ensure!(
+        args.valid + test_fraction < 1.0,
+        "--valid and --test together leave nothing to train on: {} and {test_fraction}",
+        args.valid
+    );
     let config = BuildConfig {
         name: args.name.clone(),
         recipes: args.recipes,
+        preset: args.preset,
+        questions_per_table: (args.questions)
+            .unwrap_or_else(|| Preset::questions_per_table(args.preset)),
+        work: match args.no_work {
+            true => Work::LeftOut,
+            false => Work::Written,
+        },
         valid_fraction: args.valid,
+        test_fraction,
         seed: args.seed,
         max_tokens: args.max_tokens,
-        max_examples: args.examples,
+        max_examples: args
+            .examples
+            .unwrap_or_else(|| Preset::examples(args.preset)),
         near_duplicate_threshold: args.near_duplicates,
         format: args.format,
         lake_snapshot: args.at,
@@ -248,13 +287,25 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
 /// Questions in place of recipes: examples that teach which call a question means.
 fn run_build_calls(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let started = std::time::Instant::now();
+    for (option, is_given) in [
+        ("--preset", args.preset.is_some()),
+        ("--questions", args.questions.is_some()),
+        ("--no-work", args.no_work),
+        ("--test", args.test.is_some()),
+    ] {
+        ensure!(
+            !is_given,
+            "{option} is for recipes, and {} holds questions of `posedata ask`; their test split is as large as --valid says",
+            args.recipes.display()
+        );
+    }
     let tokenizer = bases::find(&global.store()?, &args.base, Needs::Tokenizer)?.tokenizer()?;
     let config = CallsConfig {
         name: args.name.clone(),
         questions: args.recipes,
         valid_fraction: args.valid,
         seed: args.seed,
-        max_examples: args.examples,
+        max_examples: args.examples.unwrap_or_else(|| Preset::examples(None)),
         max_tokens: args.max_tokens,
         format: args.format,
         lake_snapshot: args.at,
@@ -326,6 +377,7 @@ fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow:
             "nearly equal",
             "not drawn",
             "kept",
+            "questions",
         ]);
     for recipe in &report.recipes {
         let funnel = &recipe.funnel;
@@ -336,6 +388,7 @@ fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow:
             funnel.near_duplicates,
             funnel.not_sampled,
             funnel.kept,
+            funnel.examples,
         ];
         let counts = counts.map(|count| count.to_string());
         table.add_row(std::iter::once(recipe.task.clone()).chain(counts));
@@ -345,9 +398,13 @@ fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow:
     }
     print_result(table)?;
     print_result(format_args!(
-        "{} examples to train, {} to validate, from snapshot {} of the lake, in {:.1} s: {}",
+        "{} examples to train, {} to validate{}, from snapshot {} of the lake, in {:.1} s: {}",
         report.train,
         report.valid,
+        match report.test {
+            0 => String::new(),
+            test => format!(", {test} to test"),
+        },
         report.lake_snapshot,
         report.elapsed_secs,
         folder.display()
@@ -355,6 +412,11 @@ fn tell_built(dataset: &Dataset, report: &BuildReport, folder: &Path) -> anyhow:
     if report.valid == 0 && dataset.manifest.valid_fraction > 0.0 {
         logs::note(
             "hint: nothing validates, because there is only one video or subject; ingest more, or say with `posedata tag` who is who",
+        );
+    }
+    if report.test == 0 && dataset.manifest.test_fraction > 0.0 {
+        logs::note(
+            "hint: nothing tests, because there are fewer than three videos or subjects; ingest more, or say with `posedata tag` who is who",
         );
     }
     Ok(())
@@ -376,12 +438,19 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         true => ("\x1b[32m", "\x1b[0m"),
         false => ("[[", "]]"),
     };
-    for (index, example) in examples.iter().enumerate() {
+    let examples = match &args.id {
+        Some(_) => examples
+            .into_iter()
+            .flat_map(|e| dataset.chat_of(e))
+            .collect(),
+        None => examples,
+    };
+    for (index, chat) in Chat::of_all(examples).iter().enumerate() {
         if index > 0 {
             print_result("")?;
         }
-        print_result(heading(&dataset, example))?;
-        print_styled(as_the_model_sees(&tokenizer, example, marks)?.trim_end())?;
+        print_result(heading(&dataset, chat))?;
+        print_styled(as_the_model_sees(&tokenizer, chat, marks)?.trim_end())?;
     }
     let how = match std::io::stdout().is_terminal() {
         true => "in green",
@@ -395,7 +464,8 @@ fn run_show(args: &ShowArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
     Ok(ExitStatus::Success)
 }
 
-fn heading(dataset: &Dataset, example: &Example) -> String {
+fn heading(dataset: &Dataset, chat: &Chat<'_>) -> String {
+    let example = chat.first();
     let video = dataset.manifest.videos.iter();
     let video = video
         .clone()
@@ -413,18 +483,21 @@ fn heading(dataset: &Dataset, example: &Example) -> String {
         example.lineage.person,
         example.lineage.frame_start,
         example.lineage.frame_end,
-        example.tokens(),
-        example.answer_tokens,
+        chat.tokens(),
+        chat.questions()
+            .iter()
+            .map(|e| e.answer_tokens)
+            .sum::<u32>(),
     )
 }
 
 /// The chat as the base model's template lays it out, with marks around what the loss sees.
 fn as_the_model_sees(
     tokenizer: &ChatTokenizer,
-    example: &Example,
+    chat: &Chat<'_>,
     (open, close): (&str, &str),
 ) -> anyhow::Result<String> {
-    let chat = tokenizer.encode(&example.messages())?;
+    let chat = tokenizer.encode(&chat.messages())?;
     let mut text = String::new();
     let tokens: Vec<(u32, bool)> = chat.ids.into_iter().zip(chat.in_loss).collect();
     for run in tokens.chunk_by(|a, b| a.1 == b.1) {
@@ -458,9 +531,12 @@ fn tell_trace(dataset: &Dataset, trace: &Trace<'_>) -> anyhow::Result<()> {
     let example = trace.example;
     let lineage = &example.lineage;
     let short = |hash: &str| hash.chars().take(HASH_DIGITS).collect::<String>();
-    print_result(heading(dataset, example))?;
+    print_result(heading(dataset, &Chat::alone(example)))?;
     print_result(format_args!("question:   {}", example.question))?;
-    print_result(format_args!("answer:     {}", example.answer))?;
+    print_result(format_args!("answer:     {}", example.reply()))?;
+    if let Some(work) = Written::of(&example.answer).work {
+        print_result(format_args!("steps:\n{work}"))?;
+    }
     match &trace.video {
         Some(video) => {
             print_result(format_args!("video:      {}", video.path))?;

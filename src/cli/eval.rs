@@ -13,7 +13,7 @@ use anyhow::Context as _;
 
 use crate::asking::{CallEvaluation, evaluate_calls};
 use crate::dataset::{Dataset, DatasetKind, Split};
-use crate::evaluate::{EVAL_FILE, Evaluation, Sample, evaluate, save};
+use crate::evaluate::{EVAL_FILE, Evaluation, Sample, Whom, evaluate, save};
 use crate::files::write_atomically;
 use crate::llama::keep_freed_memory;
 use crate::query::{ExternalAccess, Session};
@@ -29,8 +29,11 @@ const CALLS_FILE: &str = "ask_eval.json";
 #[command(after_help = "Examples:
   posedata eval --base smollm2 --adapter llm_models/gait --dataset gait
   posedata eval --adapter llm_models/gait --dataset gait --per-task 50 --json
+  posedata eval --adapter llm_models/numbers --dataset numbers --per-task 40 --no-base
 
-Both models answer the same examples greedily. A number is right within half a unit of the last
+Both models answer the same examples greedily, each question by itself with its table. Where the
+answer begins with steps, only what follows them is judged; a text without the line that ends them is
+wrong. A number is right within half a unit of the last
 digit that the example's answer gives; all that are asked for must be there, and no others of their
 kind. Lists are compared as sets, other answers word by word. The results go to eval.json and
 README.md in the adapter's folder.
@@ -53,9 +56,13 @@ pub struct EvalArgs {
     /// Most questions of each task [default: 8; all of a dataset of calls]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     per_task: Option<u32>,
-    /// Which examples are asked
-    #[arg(long, value_name = "train|valid|test", default_value = "valid", value_parser = split)]
-    split: Split,
+    /// Which examples are asked [default: test where the dataset has such examples, else valid; valid
+    /// of a dataset of calls]
+    #[arg(long, value_name = "train|valid|test", value_parser = split)]
+    split: Option<Split>,
+    /// Ask the adapter alone, in half the time
+    #[arg(long)]
+    no_base: bool,
     /// Decides which examples of a task are asked
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -70,21 +77,25 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         return run_calls(&args, &dataset, &folder, global);
     }
     let sample = Sample {
-        split: args.split,
+        split: args.split.unwrap_or_else(|| judging_split(&dataset)),
         per_task: args.per_task.unwrap_or(DEFAULT_PER_TASK) as usize,
         seed: args.seed,
     };
-    let examples = sample.of(&dataset)?;
+    // Before the model is loaded: there may be none.
+    let questions = sample.of(&dataset)?.len();
     let model = args.model.load(global)?;
     tell_other_base(&model, &args.adapter, global)?;
     let cancellation = global.cancellation("interrupted: leaving this question");
-    let progress = progress(examples.len(), global.verbosity());
+    let progress = progress(questions, global.verbosity());
     let evaluated = evaluate(
         &model,
         &args.adapter,
         &dataset,
         sample,
-        &examples,
+        match args.no_base {
+            true => Whom::Adapter,
+            false => Whom::Both,
+        },
         &cancellation,
         |done| progress.set_position(done as u64),
     );
@@ -101,6 +112,14 @@ pub fn run(args: EvalArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
+/// What a dataset of answers is judged by.
+fn judging_split(dataset: &Dataset) -> Split {
+    match dataset.of_split(Split::Test).is_empty() {
+        true => Split::Valid,
+        false => Split::Test,
+    }
+}
+
 /// Judges the calls that an adapter chooses.
 fn run_calls(
     args: &EvalArgs,
@@ -108,19 +127,20 @@ fn run_calls(
     folder: &Path,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitStatus> {
+    let split = args.split.unwrap_or(Split::Valid);
     let model = args.model.load(global)?;
     tell_other_base(&model, &args.adapter, global)?;
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let session = Session::open(lake, None, ExternalAccess::Denied)?;
     let cancellation = global.cancellation("interrupted: leaving this question");
-    let progress = progress(dataset.of_split(args.split).len(), global.verbosity());
+    let progress = progress(dataset.of_split(split).len(), global.verbosity());
     let evaluated = evaluate_calls(
         &model,
         &args.adapter,
         dataset,
         &folder.join("recipes"),
         &session,
-        args.split,
+        split,
         args.per_task.map_or(usize::MAX, |count| count as usize),
         &cancellation,
         |done| progress.set_position(done as u64),
@@ -209,8 +229,11 @@ fn tell(evaluation: &Evaluation, adapter: &Path, global: &GlobalArgs) -> anyhow:
     }
     print_result(table)?;
     print_result(format_args!(
-        "numeric questions: {}",
-        evaluation.numeric.in_words()
+        "numeric questions: {} ({}, 95 % interval; split {}, videos {})",
+        evaluation.numeric.in_words(),
+        evaluation.numeric.interval_in_percent(),
+        evaluation.sample.split.name(),
+        evaluation.videos.join(", ")
     ))?;
     if global.verbosity() > Verbosity::Quiet {
         logs::note(format_args!(

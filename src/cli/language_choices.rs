@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValue, TypedValueParser};
 
 use super::choices::one_of;
-use crate::dataset::Format as DatasetFormat;
+use crate::dataset::{Format as DatasetFormat, Preset};
 use crate::synth::provider::{Effort, ProviderKind};
 use crate::train::Decay;
 use crate::training::DeviceKind;
@@ -16,6 +16,16 @@ pub fn dataset_format() -> impl TypedValueParser<Value = DatasetFormat> {
             DatasetFormat::Sharegpt => "A list of conversations with from and value (ShareGPT)",
             DatasetFormat::PromptCompletion => {
                 "Prompt and completion, each a list of messages (TRL)"
+            }
+        })
+    }))
+}
+
+pub fn preset() -> impl TypedValueParser<Value = Preset> {
+    one_of(Preset::ALL.map(|preset| {
+        PossibleValue::new(preset.name()).help(match preset {
+            Preset::Numbers => {
+                "Recipes that are answered by numbers, and the primitives that they are made of"
             }
         })
     }))
@@ -68,6 +78,7 @@ mod tests {
     #[test]
     fn every_name_is_read_back() {
         check(&DatasetFormat::ALL, DatasetFormat::name);
+        check(&Preset::ALL, Preset::name);
         check(&ProviderKind::ALL, ProviderKind::name);
         check(&Effort::ALL, Effort::name);
         check(&Decay::ALL, Decay::name);

@@ -14,14 +14,15 @@ use duckdb::types::Value as SqlValue;
 use minijinja::Value;
 use rayon::prelude::*;
 
+use super::example::question_id;
 use super::fact_shingles::fact_shingles;
 use super::facts::{self, FactRow};
 use super::plan::{self, Candidate, SplitVideo, Track, VideoTimes, Window};
-use super::recipe::{self, Recipe};
-use super::template::{RenderedExample, Templates};
+use super::recipe::{self, Recipe, selected};
+use super::template::{RenderedChat, Templates};
 use super::{
-    Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel, Manifest,
-    RECIPE_ORIGIN, RecipeRecord, Split, VideoRecord,
+    Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel, Manifest, Preset,
+    RECIPE_ORIGIN, RecipeRecord, Split, VideoRecord, Work,
 };
 use crate::lake::{Lake, LakeError};
 use crate::language::chat::Message;
@@ -55,11 +56,19 @@ pub struct BuildConfig {
     pub name: String,
     /// Folder of recipes.
     pub recipes: PathBuf,
+    /// Which of the recipes, with which weights; `None` takes all but primitives.
+    pub preset: Option<Preset>,
+    /// Most questions about one table, from 1.
+    pub questions_per_table: u32,
+    /// What becomes of the recipes' work.
+    pub work: Work,
     /// Wanted share of the valid split, 0 to 1.
     pub valid_fraction: f64,
+    /// Wanted share of the test split, 0 to 1.
+    pub test_fraction: f64,
     /// Decides everything that is left to chance.
     pub seed: u64,
-    /// Most tokens of an example, answer included.
+    /// Most tokens of a chat, answers included.
     pub max_tokens: u32,
     /// Tasks share them by their recipes' weights.
     pub max_examples: u64,
@@ -151,6 +160,8 @@ pub struct BuildReport {
     pub train: u64,
     /// Examples of the valid split; 0 where nothing can be set apart.
     pub valid: u64,
+    /// Examples of the test split; 0 where none was wanted.
+    pub test: u64,
     /// From the first query to the finished folder.
     pub elapsed_secs: f64,
 }
@@ -179,12 +190,13 @@ pub(super) struct Census {
     pub(super) tracks: Vec<Track>,
 }
 
-/// An example before it has a number.
+/// A chat before it has a number.
 struct Draft {
     task: usize,
     row: FactRow,
-    words: RenderedExample,
-    tokens: TokenCount,
+    words: RenderedChat,
+    /// Of each question, without what stands before it.
+    tokens: Vec<TokenCount>,
     candidate: Candidate,
 }
 
@@ -241,6 +253,13 @@ fn build_all(
     let started = Instant::now();
     check_name(&config.name)?;
     let (recipes, texts) = recipe::load(&config.recipes)?;
+    let recipes = selected(recipes, config.preset);
+    if recipes.is_empty() {
+        return Err(DatasetError::NoRecipesOfPreset {
+            path: config.recipes.clone(),
+            preset: config.preset,
+        });
+    }
     let templates = Templates::new(texts, &recipes)?;
     let lake_snapshot = match config.lake_snapshot {
         Some(version) => version,
@@ -253,13 +272,14 @@ fn build_all(
     )?
     .interrupted_by(cancellation);
     let census = Census::of(&session)?;
-    let splits = plan::splits(
+    let splits = plan::three_splits(
         &census
             .videos
             .iter()
             .map(Video::for_split)
             .collect::<Vec<_>>(),
         config.valid_fraction,
+        config.test_fraction,
         config.seed,
     );
     let weights: Vec<f64> = recipes.iter().map(|recipe| recipe.weight).collect();
@@ -289,9 +309,11 @@ fn build_all(
         reports[candidate.task as usize].funnel.not_sampled += 1;
     }
     for index in &chosen {
-        let funnel = &mut reports[candidates[*index].task as usize].funnel;
+        let candidate = &candidates[*index];
+        let funnel = &mut reports[candidate.task as usize].funnel;
         funnel.not_sampled -= 1;
         funnel.kept += 1;
+        funnel.examples += u64::from(candidate.questions);
     }
     if chosen.is_empty() {
         let sum = |value: fn(&Funnel) -> u64| reports.iter().map(|r| value(&r.funnel)).sum();
@@ -320,6 +342,7 @@ fn build_all(
         lake_snapshot,
         train: count(Split::Train),
         valid: count(Split::Valid),
+        test: count(Split::Test),
         recipes: reports,
         elapsed_secs: started.elapsed().as_secs_f64(),
     };
@@ -338,6 +361,7 @@ pub fn facts_at(
     example: &Example,
 ) -> Result<Vec<serde_json::Value>, DatasetError> {
     let (recipes, _) = recipe::load(recipes)?;
+    let recipes = selected(recipes, manifest.preset);
     let Some(recipe) = recipes
         .iter()
         .find(|recipe| recipe.task == example.recipe())
@@ -601,6 +625,15 @@ pub(super) fn fact_rows(
     Ok(rows)
 }
 
+/// What becomes of a row.
+enum Drafted {
+    Chat(Box<Draft>),
+    /// Its first question is longer than the budget.
+    TooLong,
+    /// Of a primitive, and of a video that does not train.
+    NotTrained,
+}
+
 /// All that one recipe needs to be cooked.
 struct RecipeRun<'a> {
     task: usize,
@@ -637,8 +670,7 @@ impl RecipeRun<'_> {
             rows: rows.len() as u64,
             ..Funnel::default()
         };
-        let drafts = self.drafts(rows)?;
-        funnel.over_token_budget = funnel.rows - drafts.len() as u64;
+        let drafts = self.drafts(rows, &mut funnel)?;
         let drafts = self.without_duplicates(drafts, &mut funnel)?;
         let report = RecipeReport {
             task: self.recipe.task.clone(),
@@ -651,7 +683,7 @@ impl RecipeRun<'_> {
     }
 
     /// Finds the words of each row on all cores; rows above the token budget are left out.
-    fn drafts(&self, rows: Vec<FactRow>) -> Result<Vec<Draft>, DatasetError> {
+    fn drafts(&self, rows: Vec<FactRow>, funnel: &mut Funnel) -> Result<Vec<Draft>, DatasetError> {
         let params = self.recipe.params();
         let videos: Vec<Value> = self
             .census
@@ -659,7 +691,7 @@ impl RecipeRun<'_> {
             .iter()
             .map(Video::for_templates)
             .collect();
-        let draft = |row: FactRow| -> Result<Option<Draft>, DatasetError> {
+        let draft = |row: FactRow| -> Result<Drafted, DatasetError> {
             if self.cancellation.is_cancelled() {
                 return Err(DatasetError::Stopped);
             }
@@ -669,9 +701,26 @@ impl RecipeRun<'_> {
                     row.video_id
                 ))
             })?;
+            let split = self.splits[position];
+            // Primitives are a part of what is judged, and judge nothing.
+            if self.recipe.is_primitive && split != Split::Train {
+                return Ok(Drafted::NotTrained);
+            }
             let sample_key = self.sample_key(&row);
-            let context = row.context(&params, &videos[position]);
-            let words = self.templates.render(self.recipe, context, sample_key)?;
+            let most = self.config.questions_per_table as usize;
+            let contexts = row.contexts(self.recipe, &params, &videos[position], most)?;
+            let mut words = self.templates.render(self.recipe, &contexts, sample_key)?;
+            if self.config.work == Work::LeftOut {
+                for question in &mut words.questions {
+                    question.work.clear();
+                }
+            }
+            let tokens = self.count(&words)?;
+            if tokens.is_empty() {
+                return Ok(Drafted::TooLong);
+            }
+            // Further questions go until the chat is short enough.
+            words.questions.truncate(tokens.len());
             let candidate = Candidate {
                 task: self.task as u32,
                 video: position as u32,
@@ -679,25 +728,45 @@ impl RecipeRun<'_> {
                 frame_start: row.frame_start,
                 sample_key: crate::random::scramble(sample_key),
                 content: content(&words),
-                split: self.splits[position],
+                split,
+                questions: tokens.len() as u32,
             };
-            let mut draft = Draft {
+            Ok(Drafted::Chat(Box::new(Draft {
                 task: self.task,
                 row,
                 words,
-                tokens: TokenCount {
-                    prompt: 0,
-                    answer: 0,
-                },
+                tokens,
                 candidate,
-            };
-            draft.tokens = (self.count_tokens)(&draft.words.messages())?;
-            let is_short = draft.tokens.prompt + draft.tokens.answer <= self.config.max_tokens;
-            Ok(is_short.then_some(draft))
+            })))
         };
-        let drafts: Result<Vec<Option<Draft>>, DatasetError> =
-            rows.into_par_iter().map(draft).collect();
-        Ok(drafts?.into_iter().flatten().collect())
+        let drafted: Result<Vec<Drafted>, DatasetError> = rows.into_par_iter().map(draft).collect();
+        let mut drafts = Vec::new();
+        for drafted in drafted? {
+            match drafted {
+                Drafted::Chat(draft) => drafts.push(*draft),
+                Drafted::TooLong => funnel.over_token_budget += 1,
+                Drafted::NotTrained => funnel.not_sampled += 1,
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// Tokens of as many questions as are within the budget.
+    fn count(&self, words: &RenderedChat) -> Result<Vec<TokenCount>, DatasetError> {
+        let mut counts = Vec::new();
+        let (mut prompt, mut answer) = (0, 0);
+        for questions in 1..=words.questions.len() {
+            let all = (self.count_tokens)(&words.messages(questions))?;
+            if all.prompt + all.answer > self.config.max_tokens {
+                break;
+            }
+            counts.push(TokenCount {
+                prompt: all.prompt - prompt,
+                answer: all.answer - answer,
+            });
+            (prompt, answer) = (all.prompt, all.answer);
+        }
+        Ok(counts)
     }
 
     fn sample_key(&self, row: &FactRow) -> u64 {
@@ -739,18 +808,22 @@ impl RecipeRun<'_> {
     }
 }
 
-/// Hash of what an example says.
-fn content(words: &RenderedExample) -> u64 {
-    plan::sample_key(
-        0,
-        &[&words.system, &words.question, &words.data, &words.answer],
-    )
+/// Hash of what a chat says.
+fn content(words: &RenderedChat) -> u64 {
+    let mut parts = vec![words.system.as_str(), &words.data];
+    let texts: Vec<String> = words.questions.iter().map(|q| q.text()).collect();
+    for (question, text) in words.questions.iter().zip(&texts) {
+        parts.extend([&*question.question, text]);
+    }
+    plan::sample_key(0, &parts)
 }
 
 impl Draft {
-    fn example(&self, id: String, task: &str, sport: &str) -> Example {
-        Example {
-            id,
+    /// An example for each question.
+    fn examples(&self, chat_id: &str, task: &str, sport: &str) -> Vec<Example> {
+        let questions = self.words.questions.iter().zip(&self.tokens).enumerate();
+        let examples = questions.map(|(turn, (question, tokens))| Example {
+            id: question_id(chat_id, turn),
             task: task.into(),
             split: self.candidate.split,
             origin: RECIPE_ORIGIN.into(),
@@ -758,15 +831,17 @@ impl Draft {
             lineage: self.row.lineage(sport),
             facts: self.row.json(),
             system: self.words.system.clone(),
-            question: self.words.question.clone(),
+            question: question.question.clone(),
             data: self.words.data.clone(),
-            answer: self.words.answer.clone(),
-            prompt_tokens: self.tokens.prompt,
-            answer_tokens: self.tokens.answer,
-        }
+            answer: question.text(),
+            prompt_tokens: tokens.prompt,
+            answer_tokens: tokens.answer,
+        });
+        examples.collect()
     }
 }
 
+/// Numbers the chats, those of primitives first.
 fn examples(
     drafts: Vec<Draft>,
     chosen: &[usize],
@@ -774,12 +849,17 @@ fn examples(
     census: &Census,
 ) -> Vec<Example> {
     let digits = chosen.len().to_string().len().max(MIN_ID_DIGITS);
-    let numbered = chosen.par_iter().enumerate().map(|(number, index)| {
-        let draft = &drafts[*index];
-        let sport = &census.videos[draft.candidate.video as usize].sport;
-        let id = format!("{:0digits$}", number + 1);
-        draft.example(id, &recipes[draft.task].task, sport)
-    });
+    let mut chosen = chosen.to_vec();
+    chosen.sort_by_key(|index| !recipes[drafts[*index].task].is_primitive);
+    let numbered = chosen
+        .par_iter()
+        .enumerate()
+        .flat_map_iter(|(number, index)| {
+            let draft = &drafts[*index];
+            let sport = &census.videos[draft.candidate.video as usize].sport;
+            let id = format!("{:0digits$}", number + 1);
+            draft.examples(&id, &recipes[draft.task].task, sport)
+        });
     numbered.collect()
 }
 
@@ -801,6 +881,7 @@ fn manifest(
             about: recipe.about.clone(),
             weight: recipe.weight,
             language: recipe.language.clone(),
+            is_primitive: recipe.is_primitive,
             sql_blake3: blake3(&recipe.sql),
             template_blake3: blake3(&recipe.template),
             funnel: report.funnel.clone(),
@@ -829,6 +910,10 @@ fn manifest(
         lake_snapshot,
         seed: config.seed,
         valid_fraction: config.valid_fraction,
+        test_fraction: config.test_fraction,
+        preset: config.preset,
+        questions_per_table: config.questions_per_table,
+        work: config.work,
         base: config.base.clone(),
         tokenizer_blake3: config.tokenizer_blake3.clone(),
         max_tokens: config.max_tokens,

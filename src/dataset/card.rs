@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::recipe::DEFAULT_LANGUAGE;
 use super::stats::Bin;
-use super::{Example, Manifest, RECIPE_ORIGIN, Split, Stats};
+use super::{ANSWER_MARK, Chat, Example, Manifest, RECIPE_ORIGIN, Split, Stats, Work};
 use crate::text::one_line;
 
 /// Width of the longest bar of the histogram, in characters.
@@ -52,13 +52,18 @@ fn write_card(
     writeln!(out, "# {}\n", manifest.name)?;
     writeln!(
         out,
-        "Questions about human motion with the data that answers them: {} examples ({} to train, {} to\nvalidate) from {} videos, made by posedata {}.\n",
+        "Questions about human motion with the data that answers them: {} examples ({} to train, {} to\nvalidate{}) from {} videos, made by posedata {}.\n",
         stats.examples,
         stats.by_split["train"],
         stats.by_split["valid"],
+        match stats.by_split.get(Split::Test.name()) {
+            Some(tests) => format!(", {tests} to test"),
+            None => String::new(),
+        },
         manifest.videos.len(),
         manifest.posedata_version,
     )?;
+    write_chats(out, manifest, examples, stats)?;
     writeln!(out, "## Examples in numbers\n")?;
     write_counts(out, "task", &stats.by_task)?;
     write_counts(out, "sport", &stats.by_sport)?;
@@ -71,6 +76,38 @@ fn write_card(
     write_sources(out, manifest, stats)?;
     write_limits(out, manifest, stats)?;
     write_examples(out, examples)
+}
+
+/// What a line holds beside a question and its answer.
+fn write_chats(
+    out: &mut String,
+    manifest: &Manifest,
+    examples: &[Example],
+    stats: &Stats,
+) -> std::fmt::Result {
+    if stats.chats < stats.examples {
+        writeln!(
+            out,
+            "Up to {} questions are asked about one table, as turns of one chat: there are {} chats.\n",
+            manifest.questions_per_table, stats.chats
+        )?;
+    }
+    if manifest.work == Work::Written && examples.iter().any(Example::has_work) {
+        writeln!(
+            out,
+            "Answers that need steps begin with them; a line that begins with `{ANSWER_MARK}` ends the steps, and what\nfollows it is the answer.\n"
+        )?;
+    }
+    let primitives = manifest.recipes.iter().filter(|recipe| recipe.is_primitive);
+    let primitives: Vec<&str> = primitives.map(|recipe| recipe.task.as_str()).collect();
+    if !primitives.is_empty() {
+        writeln!(
+            out,
+            "Training begins with primitives ({}), which are in no other split.\n",
+            primitives.join(", ")
+        )?;
+    }
+    Ok(())
 }
 
 /// `load_dataset` reads all configurations of a folder as one kind of file, so there is only that of
@@ -121,11 +158,24 @@ fn write_counts(
     what: &str,
     counts: &std::collections::BTreeMap<String, std::collections::BTreeMap<&'static str, u64>>,
 ) -> std::fmt::Result {
-    writeln!(out, "| {what} | train | valid |\n|---|---:|---:|")?;
+    let has_tests = counts
+        .values()
+        .any(|splits| splits.contains_key(Split::Test.name()));
+    let shown = match has_tests {
+        true => &Split::ALL[..],
+        false => &[Split::Train, Split::Valid][..],
+    };
+    let names: Vec<&str> = shown.iter().map(|split| split.name()).collect();
+    writeln!(
+        out,
+        "| {what} | {} |\n|---{}|",
+        names.join(" | "),
+        "|---:".repeat(names.len())
+    )?;
     for (name, splits) in counts {
-        let count = |split: Split| splits.get(split.name()).copied().unwrap_or(0);
-        let (train, valid) = (count(Split::Train), count(Split::Valid));
-        writeln!(out, "| {name} | {train} | {valid} |")?;
+        let count = |split: &Split| splits.get(split.name()).copied().unwrap_or(0);
+        let counts: Vec<String> = shown.iter().map(|s| count(s).to_string()).collect();
+        writeln!(out, "| {name} | {} |", counts.join(" | "))?;
     }
     writeln!(out)
 }
@@ -135,7 +185,7 @@ fn write_tokens(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fm
     writeln!(out, "## Tokens\n")?;
     writeln!(
         out,
-        "Counted with the tokenizer and chat template of {} (BLAKE3 {}): {} tokens, {} of them in\nanswers, which alone the loss sees. An example has {:.0} on average, {} in the median, {} at the\n95th percentile, {} at most ({} were allowed).\n",
+        "Counted with the tokenizer and chat template of {} (BLAKE3 {}): {} tokens, {} of them in\nanswers, which alone the loss sees. A chat has {:.0} on average, {} in the median, {} at the\n95th percentile, {} at most ({} were allowed).\n",
         manifest.base,
         short(&manifest.tokenizer_blake3),
         tokens.total,
@@ -148,13 +198,18 @@ fn write_tokens(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fm
     )?;
     let most = tokens.histogram.iter().map(|bin| bin.examples).max();
     let most = most.unwrap_or(0).max(1);
-    writeln!(out, "```text\n     tokens  examples")?;
-    for Bin { from, to, examples } in &tokens.histogram {
-        let bar = "#".repeat((examples * BAR_WIDTH).div_ceil(most) as usize);
+    writeln!(out, "```text\n     tokens     chats")?;
+    for Bin {
+        from,
+        to,
+        examples: chats,
+    } in &tokens.histogram
+    {
+        let bar = "#".repeat((chats * BAR_WIDTH).div_ceil(most) as usize);
         writeln!(
             out,
             "{}",
-            format!("{from:5}-{:<5} {examples:8} {bar}", to - 1).trim_end()
+            format!("{from:5}-{:<5} {chats:8} {bar}", to - 1).trim_end()
         )?;
     }
     writeln!(out, "```\n")
@@ -214,8 +269,13 @@ fn write_sources(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::f
     }
     writeln!(
         out,
-        "\nA video is in one split only, and so are all videos of a subject. {} videos train, {} validate.\n",
-        stats.videos["train"], stats.videos["valid"]
+        "\nA video is in one split only, and so are all videos of a subject. {} videos train, {} validate{}.\n",
+        stats.videos["train"],
+        stats.videos["valid"],
+        match stats.videos.get(Split::Test.name()) {
+            Some(videos) => format!(", {videos} test"),
+            None => String::new(),
+        }
     )?;
     for round in &manifest.synth {
         writeln!(
@@ -261,12 +321,12 @@ fn write_limits(out: &mut String, manifest: &Manifest, stats: &Stats) -> std::fm
 fn write_examples(out: &mut String, examples: &[Example]) -> std::fmt::Result {
     writeln!(out, "## An example of each task\n")?;
     let mut seen = std::collections::BTreeMap::new();
-    for example in examples {
-        seen.entry(&example.task).or_insert(example);
+    for chat in Chat::of_all(examples) {
+        seen.entry(&chat.first().task).or_insert(chat);
     }
-    for (task, example) in seen {
-        writeln!(out, "### {task} ({})\n\n```text", example.id)?;
-        for message in example.messages() {
+    for (task, chat) in seen {
+        writeln!(out, "### {task} ({})\n\n```text", chat.id())?;
+        for message in chat.messages() {
             writeln!(out, "{}: {}", message.role.name(), message.content)?;
         }
         writeln!(out, "```\n")?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Preset;
 use crate::lake::LakeError;
 use crate::language::LanguageError;
 use crate::query::QueryError;
@@ -63,6 +64,14 @@ pub enum DatasetError {
     NoRecipes {
         /// The file or folder in question.
         path: PathBuf,
+    },
+    /// The folder has recipes, but none that the build takes.
+    #[error("{}: {path}", no_recipes_of(.preset))]
+    NoRecipesOfPreset {
+        /// The folder.
+        path: PathBuf,
+        /// What was wanted.
+        preset: Option<Preset>,
     },
     /// The name would make a folder elsewhere, or one that other tools trip over.
     #[error("a dataset's name has letters, digits, - and _ only, 100 at most, not '{name}'")]
@@ -237,4 +246,14 @@ pub enum DatasetError {
     /// The engine that chooses examples fails; its own words.
     #[error("choosing examples failed: {0}")]
     Polars(#[from] polars::error::PolarsError),
+}
+
+fn no_recipes_of(preset: &Option<Preset>) -> String {
+    match preset {
+        Some(preset) => format!(
+            "no recipe has a part in the preset {preset}: one with a line `-- recipe {preset} = WEIGHT` has; leave --preset out, or give another folder with --recipes",
+            preset = preset.name()
+        ),
+        None => "there are only primitives, which are learned with a --preset; give it, or another folder with --recipes".into(),
+    }
 }

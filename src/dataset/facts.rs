@@ -7,12 +7,17 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use minijinja::Value;
+use minijinja::value::ValueKind;
 
 use super::recipe::Recipe;
 use super::{DatasetError, Lineage};
 
 /// Columns that say which frames a row speaks of.
 pub const LINEAGE_COLUMNS: [&str; 4] = ["video_id", "person", "frame_start", "frame_end"];
+
+/// A list of structs: further questions about the row's table. Their fields stand in for the row's
+/// columns of the same names.
+pub const MORE_QUESTIONS: &str = "more_questions";
 
 /// A row of a recipe's SQL.
 #[derive(Clone, Debug)]
@@ -46,8 +51,26 @@ impl FactRow {
         )
     }
 
-    /// What a template sees: all columns, the recipe's parameters, the video.
-    pub fn context(&self, params: &Value, video: &Value) -> Value {
+    /// What a template sees of each of at most `most` questions: all columns, the recipe's
+    /// parameters, the video; of a further question its own fields in their place.
+    ///
+    /// # Errors
+    /// When `more_questions` is something else than a list of structs whose fields are columns.
+    pub fn contexts(
+        &self,
+        recipe: &Recipe,
+        params: &Value,
+        video: &Value,
+        most: usize,
+    ) -> Result<Vec<Value>, DatasetError> {
+        let mut contexts = vec![self.context(&[], params, video)];
+        for further in self.further_questions(recipe)?.into_iter().take(most - 1) {
+            contexts.push(self.context(&further, params, video));
+        }
+        Ok(contexts)
+    }
+
+    fn context(&self, further: &[(String, Value)], params: &Value, video: &Value) -> Value {
         let lineage = [
             ("video_id", Value::from(self.video_id.as_str())),
             ("person", self.person.into()),
@@ -56,11 +79,48 @@ impl FactRow {
             ("params", params.clone()),
             ("video", video.clone()),
         ];
-        let facts = self
-            .facts
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.clone()));
+        // Of equal names the last one counts.
+        let facts =
+            (self.facts.iter().chain(further)).map(|(name, value)| (name.as_str(), value.clone()));
         Value::from_pairs(facts.chain(lineage))
+    }
+
+    /// The fields of each further question.
+    fn further_questions(
+        &self,
+        recipe: &Recipe,
+    ) -> Result<Vec<Vec<(String, Value)>>, DatasetError> {
+        let mut columns = self.facts.iter();
+        let Some((_, list)) = columns.find(|(name, _)| name == MORE_QUESTIONS) else {
+            return Ok(Vec::new());
+        };
+        let wrong = |reason: &str| recipe.sql_error(&format!("column '{MORE_QUESTIONS}' {reason}"));
+        if list.is_none() {
+            return Ok(Vec::new());
+        }
+        let not_structs = || wrong("is no list of structs");
+        if list.kind() != ValueKind::Seq {
+            return Err(not_structs());
+        }
+        let mut questions = Vec::new();
+        for question in list.try_iter().map_err(|_| not_structs())? {
+            if question.kind() != ValueKind::Map {
+                return Err(not_structs());
+            }
+            let mut fields = Vec::new();
+            for name in question.try_iter().map_err(|_| not_structs())? {
+                let value = question.get_item(&name).map_err(|_| not_structs())?;
+                let name = name.to_string();
+                if !self.facts.iter().any(|(column, _)| *column == name) {
+                    return Err(wrong(&format!(
+                        "has a field '{name}', which is no column of the row"
+                    )));
+                }
+                fields.push((name, value));
+            }
+            questions.push(fields);
+        }
+        Ok(questions)
     }
 
     /// The facts as JSON.
@@ -199,4 +259,84 @@ fn text(array: &dyn Array, row: usize) -> Value {
         |_| Value::from(()),
         |formatter| formatter.value(row).to_string().into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+
+    use super::*;
+    use crate::dataset::recipe::load;
+
+    fn recipe() -> Recipe {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        };
+        write("knee.sql", "-- Reads.\nSELECT 1");
+        write(
+            "knee.jinja",
+            "{% block user %}?{% endblock %}{% block assistant %}!{% endblock %}",
+        );
+        load(folder.path()).expect("a recipe").0.remove(0)
+    }
+
+    fn row(more: Value) -> FactRow {
+        FactRow {
+            video_id: "ab".into(),
+            person: 1,
+            frame_start: 2,
+            frame_end: 3,
+            facts: vec![
+                ("which".into(), "largest".into()),
+                ("knee_deg".into(), 98.into()),
+                (MORE_QUESTIONS.into(), more),
+            ],
+        }
+    }
+
+    #[test]
+    fn fields_of_further_questions_stand_in_for_columns() {
+        let more = Value::from(vec![
+            context!(which => "smallest"),
+            context!(knee_deg => 4),
+            context!(which => "mean"),
+        ]);
+        let (none, recipe) = (Value::from(()), recipe());
+        let contexts = row(more)
+            .contexts(&recipe, &none, &none, 3)
+            .expect("contexts");
+        let seen: Vec<String> = contexts
+            .iter()
+            .map(|context| {
+                let of = |name: &str| context.get_attr(name).expect("a value");
+                format!("{} {} {}", of("which"), of("knee_deg"), of("person"))
+            })
+            .collect();
+        assert_eq!(seen, ["largest 98 1", "smallest 98 1", "largest 4 1"]);
+        let without = row(none.clone()).contexts(&recipe, &none, &none, 3);
+        assert_eq!(without.expect("one context").len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_a_question_is_told() {
+        let (none, recipe) = (Value::from(()), recipe());
+        let other_column = Value::from(vec![context!(hip_deg => 1)]);
+        let numbers = Value::from(vec![1, 2]);
+        for (more, part) in [
+            (other_column, "'hip_deg'"),
+            (numbers, "list of structs"),
+            ("smallest".into(), "list of structs"),
+            (context!(which => 1), "list of structs"),
+        ] {
+            let error = row(more)
+                .contexts(&recipe, &none, &none, 2)
+                .expect_err("no question");
+            let error = error.to_string();
+            assert!(
+                error.contains(part) && error.contains("knee.sql"),
+                "{error}"
+            );
+        }
+    }
 }

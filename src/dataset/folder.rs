@@ -11,6 +11,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::card::{CARD_FILE, card};
+use super::example::id_numbers;
 use super::format::{write_jsonl, write_parquet};
 use super::recipe::{self, AnswerKind};
 use super::{
@@ -154,22 +155,28 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError::NoSuchExample`].
     pub fn find(&self, id: &str) -> Result<&Example, DatasetError> {
-        let number = |id: &str| id.trim().parse::<u64>().ok();
-        let wanted = number(id);
+        let wanted = id_numbers(id);
         let is_wanted = |example: &&Example| {
-            example.id == id || (wanted.is_some() && number(&example.id) == wanted)
+            example.id == id || (wanted.is_some() && id_numbers(&example.id) == wanted)
         };
         let found = self.examples.iter().find(is_wanted);
         found.ok_or_else(|| {
             let last = self.examples.last();
             DatasetError::NoSuchExample {
                 id: id.into(),
-                last: last.map_or("none", |example| &example.id).into(),
+                last: last.map_or("none", Example::chat_id).into(),
             }
         })
     }
 
-    /// The first `count` examples, of one task or split where that is asked for.
+    /// All questions of an example's chat.
+    pub fn chat_of(&self, example: &Example) -> Vec<&Example> {
+        let of_chat = self.examples.iter();
+        let of_chat = of_chat.filter(|other| other.chat_id() == example.chat_id());
+        of_chat.collect()
+    }
+
+    /// The examples of the first `count` chats, of one task or split where that is asked for.
     ///
     /// # Errors
     /// When there is no such task.
@@ -190,7 +197,9 @@ impl Dataset {
             task.is_none_or(|task| example.task == task)
                 && split.is_none_or(|split| example.split == split)
         });
-        Ok(wanted.take(count).collect())
+        let wanted: Vec<&Example> = wanted.collect();
+        let chats = wanted.chunk_by(|one, next| one.chat_id() == next.chat_id());
+        Ok(chats.take(count).flatten().copied().collect())
     }
 
     /// What the answers of an example's recipe are judged by, if the recipe says so.
@@ -222,7 +231,7 @@ impl Dataset {
         let format = self.manifest.format;
         for split in Split::ALL {
             let examples = self.of_split(split);
-            // Most datasets are judged by their valid split.
+            // Datasets that are judged by their valid split have no other.
             if split == Split::Test && examples.is_empty() {
                 continue;
             }

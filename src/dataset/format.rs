@@ -18,7 +18,7 @@ use parquet::file::properties::WriterProperties;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Example;
+use super::{Chat, Example};
 use crate::language::chat::{Message, Role};
 use crate::names;
 
@@ -40,11 +40,11 @@ pub enum Format {
     PromptCompletion,
 }
 
-/// What a column holds, and how it follows from an example.
+/// What a column holds, and how it follows from a chat.
 #[derive(Clone, Copy)]
 enum Column {
-    Text(fn(&Example) -> &str),
-    Turns(fn(&Example) -> Vec<Message>),
+    Text(for<'a> fn(&Chat<'a>) -> &'a str),
+    Turns(fn(&Chat<'_>) -> Vec<Message>),
 }
 
 /// Under which keys a turn says who speaks, and what.
@@ -57,8 +57,8 @@ struct TurnKeys {
 /// A column with its name.
 type NamedColumn = (&'static str, Column);
 
-const ID: NamedColumn = ("id", Column::Text(|example| &example.id));
-const TASK: NamedColumn = ("task", Column::Text(|example| &example.task));
+const ID: NamedColumn = ("id", Column::Text(|chat| &chat.first().id));
+const TASK: NamedColumn = ("task", Column::Text(|chat| &chat.first().task));
 
 impl FromStr for Format {
     type Err = String;
@@ -99,34 +99,45 @@ impl Format {
         }
     }
 
-    /// An example as one line holds it.
-    pub fn record(self, example: &Example) -> Record<'_> {
-        Record {
-            format: self,
-            example,
+    /// What each line holds: a chat, or a question with its data where there is room for one
+    /// answer only.
+    fn chats<'a>(self, examples: &[&'a Example]) -> Vec<Chat<'a>> {
+        let examples = examples.iter().copied();
+        match self {
+            Self::Messages | Self::Sharegpt => Chat::of_all(examples),
+            Self::Alpaca | Self::PromptCompletion => examples.map(Chat::alone).collect(),
         }
+    }
+
+    /// A chat as one line holds it.
+    pub fn record(self, chat: Chat<'_>) -> Record<'_> {
+        Record { format: self, chat }
     }
 
     fn columns(self) -> &'static [NamedColumn] {
         match self {
-            Self::Messages => &[ID, TASK, ("messages", Column::Turns(Example::messages))],
+            Self::Messages => &[
+                ID,
+                TASK,
+                ("messages", Column::Turns(|chat| chat.messages())),
+            ],
             Self::Alpaca => &[
                 ID,
                 TASK,
-                ("system", Column::Text(|example| &example.system)),
-                ("instruction", Column::Text(|example| &example.question)),
-                ("input", Column::Text(|example| &example.data)),
-                ("output", Column::Text(|example| &example.answer)),
+                ("system", Column::Text(|chat| &chat.first().system)),
+                ("instruction", Column::Text(|chat| &chat.first().question)),
+                ("input", Column::Text(|chat| &chat.first().data)),
+                ("output", Column::Text(|chat| &chat.first().answer)),
             ],
             Self::Sharegpt => &[
                 ID,
                 TASK,
-                ("conversations", Column::Turns(Example::messages)),
+                ("conversations", Column::Turns(|chat| chat.messages())),
             ],
             Self::PromptCompletion => &[
                 ID,
                 TASK,
-                ("prompt", Column::Turns(Example::prompt)),
+                ("prompt", Column::Turns(|chat| chat.first().prompt())),
                 ("completion", Column::Turns(completion)),
             ],
         }
@@ -148,14 +159,14 @@ impl Format {
     }
 }
 
-fn completion(example: &Example) -> Vec<Message> {
-    vec![Message::new(Role::Assistant, &example.answer)]
+fn completion(chat: &Chat<'_>) -> Vec<Message> {
+    vec![Message::new(Role::Assistant, &chat.first().answer)]
 }
 
-/// An example in a format; serialises as one object, with its keys always in the same order.
+/// A chat in a format; serialises as one object, with its keys always in the same order.
 pub struct Record<'a> {
     format: Format,
-    example: &'a Example,
+    chat: Chat<'a>,
 }
 
 impl Serialize for Record<'_> {
@@ -164,10 +175,10 @@ impl Serialize for Record<'_> {
         let mut map = serializer.serialize_map(Some(columns.len()))?;
         for (name, column) in columns {
             match column {
-                Column::Text(text) => map.serialize_entry(name, text(self.example))?,
+                Column::Text(text) => map.serialize_entry(name, text(&self.chat))?,
                 Column::Turns(turns) => {
                     let keys = self.format.turn_keys();
-                    let messages = turns(self.example).into_iter();
+                    let messages = turns(&self.chat).into_iter();
                     let turns: Vec<Turn> = messages.map(|message| Turn { keys, message }).collect();
                     map.serialize_entry(name, &turns)?;
                 }
@@ -196,8 +207,8 @@ impl Serialize for Turn {
 /// # Errors
 /// When `out` takes no more.
 pub fn write_jsonl(format: Format, examples: &[&Example], out: &mut impl Write) -> io::Result<()> {
-    for example in examples {
-        serde_json::to_writer(&mut *out, &format.record(example))?;
+    for chat in format.chats(examples) {
+        serde_json::to_writer(&mut *out, &format.record(chat))?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -223,7 +234,7 @@ pub fn write_parquet(
         .with_skip_arrow_metadata(true);
     let schema = Arc::new(arrow_schema(format));
     let mut writer = ArrowWriter::try_new_with_options(out, Arc::clone(&schema), options)?;
-    for rows in examples.chunks(ROWS_PER_GROUP) {
+    for rows in format.chats(examples).chunks(ROWS_PER_GROUP) {
         let columns = format.columns().iter();
         let arrays = columns.map(|(_, column)| array(format, *column, rows));
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect())?;
@@ -256,14 +267,14 @@ fn turn_fields(format: Format) -> Fields {
     Fields::from_iter(fields)
 }
 
-fn array(format: Format, column: Column, rows: &[&Example]) -> ArrayRef {
+fn array(format: Format, column: Column, rows: &[Chat<'_>]) -> ArrayRef {
     match column {
         Column::Text(text) => {
-            let texts = rows.iter().map(|example| text(example));
+            let texts = rows.iter().map(text);
             Arc::new(StringArray::from_iter_values(texts))
         }
         Column::Turns(turns) => {
-            let turns: Vec<Vec<Message>> = rows.iter().map(|example| turns(example)).collect();
+            let turns: Vec<Vec<Message>> = rows.iter().map(turns).collect();
             let messages: Vec<&Message> = turns.iter().flatten().collect();
             let who = messages.iter().map(|message| message.role.name());
             let who = StringArray::from_iter_values(who);

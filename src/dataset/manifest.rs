@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::recipe::DEFAULT_LANGUAGE;
-use super::{Format, Split};
+use super::{Format, Preset, Split, Work};
 
 /// Version of a dataset's folder, docs/dataset-format.md; grows with every change of its files. The
 /// first had its card in dataset_card.md and did not tell its version.
-/// The third may have a split `test`, and a kind.
-pub const FORMAT_VERSION: u32 = 3;
+/// The third may have a split `test`, and a kind. In the fourth a chat may have several questions,
+/// and answers may begin with work.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// What the examples of a dataset are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +44,23 @@ pub struct Manifest {
     pub seed: u64,
     /// Wanted share of the valid split, 0 to 1.
     pub valid_fraction: f64,
+    /// Wanted share of the test split, 0 to 1.
+    #[serde(default)]
+    pub test_fraction: f64,
+    /// Which of the recipes were taken; `None` is all but primitives.
+    #[serde(default)]
+    pub preset: Option<Preset>,
+    /// Most questions about one table.
+    #[serde(default = "one_question")]
+    pub questions_per_table: u32,
+    /// What became of the recipes' work; recipes of older datasets had none.
+    #[serde(default)]
+    pub work: Work,
     /// The base model whose tokenizer counted tokens.
     pub base: String,
     /// BLAKE3 of that tokenizer's vocabulary and chat template.
     pub tokenizer_blake3: String,
-    /// Most tokens of an example, answer included.
+    /// Most tokens of a chat, answers included.
     pub max_tokens: u32,
     /// Most examples that were asked for.
     pub max_examples: u64,
@@ -74,6 +87,9 @@ pub struct RecipeRecord {
     /// Language of what it writes, as an ISO 639 code.
     #[serde(default = "default_language")]
     pub language: String,
+    /// Whether its examples are learned first, and only learned.
+    #[serde(default)]
+    pub is_primitive: bool,
     /// Of the file's bytes, in hexadecimal digits.
     pub sql_blake3: String,
     /// Of the file's bytes, in hexadecimal digits.
@@ -83,6 +99,10 @@ pub struct RecipeRecord {
 }
 
 fn first_version() -> u32 {
+    1
+}
+
+fn one_question() -> u32 {
     1
 }
 
@@ -102,10 +122,13 @@ pub struct Funnel {
     pub duplicates: u64,
     /// Nearly the facts of an earlier example, see [`Manifest::near_duplicate_threshold`].
     pub near_duplicates: u64,
-    /// Left over when the task had its share.
+    /// Left over when the task had its share, or of a primitive and not to train on.
     pub not_sampled: u64,
-    /// In the dataset.
+    /// In the dataset, as chats.
     pub kept: u64,
+    /// Questions of these chats.
+    #[serde(default)]
+    pub examples: u64,
 }
 
 /// A video that examples come from.

@@ -347,6 +347,8 @@ pub struct Candidate {
     /// Hash of all that it says.
     pub content: u64,
     pub split: Split,
+    /// Questions about its table: examples that it makes.
+    pub questions: u32,
 }
 
 fn candidate_frame(candidates: &[Candidate]) -> PolarsResult<LazyFrame> {
@@ -364,6 +366,7 @@ fn candidate_frame(candidates: &[Candidate]) -> PolarsResult<LazyFrame> {
             column("sample_key", &|c| c.sample_key),
             column("content", &|c| c.content),
             column("is_train", &|c| u64::from(c.split == Split::Train)),
+            column("questions", &|c| u64::from(c.questions)),
         ],
     )?;
     Ok(frame.lazy().with_row_index("index", None))
@@ -396,15 +399,15 @@ pub fn distinct(candidates: &[Candidate]) -> PolarsResult<Vec<usize>> {
     indices(rows)
 }
 
-/// Positions of at most `wanted` candidates: tasks by their weights as far as they have enough,
-/// within a task sports and videos evenly. They come in random order.
+/// Positions of candidates that make at most `wanted` examples: tasks by their weights as far as
+/// they have enough, within a task sports and videos evenly. They come in random order.
 ///
 /// # Errors
 /// When Polars fails.
 pub fn sample(candidates: &[Candidate], weights: &[f64], wanted: u64) -> PolarsResult<Vec<usize>> {
     let counted = candidate_frame(candidates)?
         .group_by([col("task")])
-        .agg([len().cast(DataType::UInt64).alias("available")])
+        .agg([col("questions").sum().alias("available")])
         .collect()?;
     let mut available = vec![0; weights.len()];
     let tasks = counted.column("task")?.u64()?.into_no_null_iter();
@@ -421,7 +424,7 @@ pub fn sample(candidates: &[Candidate], weights: &[f64], wanted: u64) -> PolarsR
     )?;
     let turns = in_turns(candidate_frame(candidates)?, &["task"])?
         .with_column(
-            (col("sample_key").cum_count(false).over([col("task")])?)
+            (col("questions").cum_sum(false).over([col("task")])?)
                 .cast(DataType::UInt64)
                 .alias("turn"),
         )
@@ -489,6 +492,31 @@ pub struct SplitVideo {
     pub subject: Option<String>,
     /// What it weighs: frames with a pose.
     pub frames: u64,
+}
+
+/// As [`splits`], with a test split beside: it has as nearly as possible `test_fraction` of the
+/// frames. Which videos validate does not depend on it.
+pub fn three_splits(
+    videos: &[SplitVideo],
+    valid_fraction: f64,
+    test_fraction: f64,
+    seed: u64,
+) -> Vec<Split> {
+    let mut found = splits(videos, valid_fraction, seed);
+    let rest: Vec<usize> = (0..videos.len())
+        .filter(|place| found[*place] == Split::Train)
+        .collect();
+    let others: Vec<SplitVideo> = rest.iter().map(|place| videos[*place].clone()).collect();
+    // The share of all frames, as one of those that are left.
+    let frames = |videos: &[SplitVideo]| videos.iter().map(|video| video.frames).sum::<u64>();
+    let wanted = test_fraction * frames(videos) as f64 / frames(&others).max(1) as f64;
+    let tests = splits(&others, wanted.min(1.0), seed.wrapping_add(1));
+    for (place, split) in rest.into_iter().zip(tests) {
+        if split == Split::Valid {
+            found[place] = Split::Test;
+        }
+    }
+    found
 }
 
 /// The split of each video. Videos of the same subject stay together; the validation split has as
@@ -667,6 +695,8 @@ mod tests {
             answer: None,
             may_serve_questions: true,
             language: "en".into(),
+            numbers_weight: 0.0,
+            is_primitive: false,
         }
     }
 
@@ -818,6 +848,7 @@ mod tests {
             sample_key: scramble(content + u64::from(task)),
             content,
             split,
+            questions: 1,
         }
     }
 
@@ -845,6 +876,31 @@ mod tests {
         assert_eq!((count(0, 0), count(0, 1)), (25, 25));
         assert_eq!((count(1, 0), count(1, 1)), (50, 50));
         assert_eq!((count(2, 0), count(2, 1)), (25, 25));
+    }
+
+    #[test]
+    fn chats_of_several_questions_make_no_more_examples_than_wanted() {
+        let candidates: Vec<Candidate> = (0..300)
+            .map(|i| Candidate {
+                questions: 1 + (i % 3) as u32,
+                ..candidate((i % 2) as u32, 0, i, Split::Train)
+            })
+            .collect();
+        for wanted in [1, 50, 51, 200, 1000] {
+            let kept = sample(&candidates, &[1.0, 3.0], wanted).expect("positions");
+            let made = |task: u32| -> u64 {
+                let of = kept.iter().map(|index| &candidates[*index]);
+                of.filter(|c| c.task == task)
+                    .map(|c| u64::from(c.questions))
+                    .sum()
+            };
+            let [few, many] = [0, 1].map(made);
+            assert!(few + many <= wanted, "{few} and {many} of {wanted}");
+            if wanted == 200 {
+                // A chat that does not fit any more may leave two of each task open.
+                assert!((48..=50).contains(&few) && (148..=150).contains(&many));
+            }
+        }
     }
 
     proptest! {
@@ -888,6 +944,36 @@ mod tests {
                 .count();
             assert!((2..=4).contains(&valid), "{valid} of 12");
         }
+    }
+
+    #[test]
+    fn whole_subjects_test_and_others_validate() {
+        for seed in 0..50 {
+            let videos: Vec<SplitVideo> = (0..12)
+                .map(|i| {
+                    let subject = ["ann", "bob", "cy", "di", "ed"].get(i / 2).copied();
+                    video(&format!("v{i}"), subject, 100)
+                })
+                .collect();
+            let found = three_splits(&videos, 0.17, 0.25, seed);
+            for pair in 0..5 {
+                assert_eq!(found[2 * pair], found[2 * pair + 1], "seed {seed}");
+            }
+            let count = |split: Split| found.iter().filter(|of| **of == split).count();
+            assert_eq!(count(Split::Valid), 2, "seed {seed}");
+            // 300 frames are wanted: with two single videos left those, else 200 or 400.
+            assert!((2..=4).contains(&count(Split::Test)), "seed {seed}");
+            // Those that validate are the same as without tests.
+            let two = splits(&videos, 0.17, seed);
+            let validate = |splits: &[Split]| -> Vec<bool> {
+                splits.iter().map(|of| *of == Split::Valid).collect()
+            };
+            assert_eq!(validate(&found), validate(&two), "seed {seed}");
+            assert_eq!(three_splits(&videos, 0.17, 0.0, seed), two);
+        }
+        let two = [video("a", None, 5), video("b", None, 5)];
+        let found = three_splits(&two, 0.5, 0.5, 1);
+        assert!(!found.contains(&Split::Test), "{found:?}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct ChatRecord {
     pub id: String,
     /// At least one of them is the assistant's.
     pub messages: Vec<Message>,
+    /// Whether it teaches a step that others are made of, and is learned before them.
+    pub is_primitive: bool,
 }
 
 /// Reads the chats of a file in any [`Format`](super::Format), line by line told by its keys.
@@ -195,7 +197,11 @@ fn record(id: Option<Id>, name: &str, messages: Vec<Message>) -> ChatRecord {
         Some(Id::Number(id)) => id.to_string(),
         None => name.into(),
     };
-    ChatRecord { id, messages }
+    ChatRecord {
+        id,
+        messages,
+        is_primitive: false,
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +228,7 @@ mod tests {
             .map(|example| ChatRecord {
                 id: example.id.clone(),
                 messages: example.messages(),
+                is_primitive: false,
             })
             .collect();
         let examples: Vec<&Example> = examples.iter().collect();

@@ -3,9 +3,10 @@
 //! The SQL's leading comment says what the task is and holds the settings, a line each:
 //! `-- recipe weight = 2`, `-- recipe window = 0.5 s, 1 s` (or `frame`, or `clip`),
 //! `-- recipe rows = 16`, `-- recipe answer = text` (or `number`, or `list`), `-- recipe ask = no`
-//! (or `yes`), `-- recipe language = en`, and parameters as all queries have them
+//! (or `yes`), `-- recipe language = en`, `-- recipe numbers = 2` (weight in the preset `numbers`),
+//! `-- recipe primitive = yes`, and parameters as all queries have them
 //! (`-- param NAME TYPE = DEFAULT`).
-//! The template's blocks are `system`, `data`, `user_1`, `user_2` ... and `assistant` (or
+//! The template's blocks are `system`, `data`, `user_1`, `user_2` ..., `work` and `assistant` (or
 //! `assistant_1`, `assistant_2` ...).
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::DatasetError;
+use super::{DatasetError, Preset};
 use crate::query::parameters;
 use crate::shipped;
 use crate::text::read_text;
@@ -87,6 +88,11 @@ pub struct Recipe {
     pub may_serve_questions: bool,
     /// Language of what it writes, as an ISO 639 code.
     pub language: String,
+    /// Share of the examples of the preset `numbers`; 0 where the recipe has no part in it.
+    pub numbers_weight: f64,
+    /// Whether it teaches a step that other recipes are made of: its examples are learned first,
+    /// and only learned.
+    pub is_primitive: bool,
 }
 
 /// The files of a folder of recipes: on the disk, or, where there is no such folder, those that are
@@ -156,6 +162,8 @@ impl RecipeFiles {
             answer: None,
             may_serve_questions: true,
             language: DEFAULT_LANGUAGE.into(),
+            numbers_weight: 0.0,
+            is_primitive: false,
             sql: String::new(),
         };
         for (index, setting) in settings(sql) {
@@ -209,6 +217,21 @@ pub fn load(folder: &Path) -> Result<(Vec<Recipe>, BTreeMap<String, String>), Da
     Ok((recipes, files.texts))
 }
 
+/// The recipes that a build takes, each with its weight there. Primitives teach what the recipes of
+/// a preset are made of, and are no recipes otherwise.
+pub fn selected(recipes: Vec<Recipe>, preset: Option<Preset>) -> Vec<Recipe> {
+    let selected = recipes.into_iter().filter_map(|mut recipe| {
+        match preset {
+            None if recipe.is_primitive => return None,
+            None => {}
+            Some(Preset::Numbers) if recipe.numbers_weight == 0.0 => return None,
+            Some(Preset::Numbers) => recipe.weight = recipe.numbers_weight,
+        }
+        Some(recipe)
+    });
+    selected.collect()
+}
+
 /// Templates of a folder that recipes import: those whose names begin with an underscore.
 ///
 /// # Errors
@@ -245,11 +268,9 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         .ok_or("a setting is written `-- recipe KEY = VALUE`")?;
     let (key, value) = (key.trim(), value.trim());
     match key {
-        "weight" => {
-            recipe.weight = (value.parse().ok())
-                .filter(|weight: &f64| weight.is_finite() && *weight >= 0.0)
-                .ok_or_else(|| format!("weight is a number from 0, not '{value}'"))?;
-        }
+        "weight" => recipe.weight = weight(key, value)?,
+        "numbers" => recipe.numbers_weight = weight(key, value)?,
+        "primitive" => recipe.is_primitive = yes_or_no(key, value)?,
         "rows" => {
             recipe.max_rows = (value.parse().ok())
                 .filter(|rows| *rows >= 2)
@@ -257,13 +278,7 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         }
         "window" => recipe.window = window(value)?,
         "answer" => recipe.answer = Some(answer(value)?),
-        "ask" => {
-            recipe.may_serve_questions = match value {
-                "yes" => true,
-                "no" => false,
-                _ => return Err(format!("ask is `yes` or `no`, not '{value}'")),
-            };
-        }
+        "ask" => recipe.may_serve_questions = yes_or_no(key, value)?,
         "language" => {
             let is_code = (2..=3).contains(&value.len())
                 && value.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -276,11 +291,25 @@ fn set(recipe: &mut Recipe, setting: &str) -> Result<(), String> {
         }
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, window, rows, answer, ask, language"
+                "unknown setting '{key}'; known are weight, window, rows, answer, ask, language, numbers, primitive"
             ));
         }
     }
     Ok(())
+}
+
+fn weight(key: &str, value: &str) -> Result<f64, String> {
+    let number = value.parse().ok();
+    let number = number.filter(|weight: &f64| weight.is_finite() && *weight >= 0.0);
+    number.ok_or_else(|| format!("{key} is a number from 0, not '{value}'"))
+}
+
+fn yes_or_no(key: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(format!("{key} is `yes` or `no`, not '{value}'")),
+    }
 }
 
 fn answer(value: &str) -> Result<AnswerKind, String> {
@@ -343,6 +372,35 @@ mod tests {
 
     const TEMPLATE: &str =
         "{% block user_1 %}How?{% endblock %}{% block assistant %}So.{% endblock %}";
+
+    #[test]
+    fn a_preset_takes_its_own_recipes_with_its_own_weights() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recipes = [
+            ("prose", "-- recipe weight = 3"),
+            ("reads", "-- recipe weight = 3\n-- recipe numbers = 5"),
+            ("copies", "-- recipe numbers = 1\n-- recipe primitive = yes"),
+        ];
+        for (name, settings) in recipes {
+            let write = |ending: &str, text: String| {
+                let path = folder.path().join(format!("{name}.{ending}"));
+                std::fs::write(path, text).expect("a file");
+            };
+            write("sql", format!("-- Does it.\n{settings}\nSELECT 1"));
+            write(
+                "jinja",
+                "{% block user %}?{% endblock %}{% block assistant %}!{% endblock %}".into(),
+            );
+        }
+        let taken = |preset| -> Vec<(String, f64)> {
+            let (recipes, _) = load(folder.path()).expect("recipes");
+            let taken = selected(recipes, preset).into_iter();
+            taken.map(|recipe| (recipe.task, recipe.weight)).collect()
+        };
+        assert_eq!(taken(None), [("prose".into(), 3.0), ("reads".into(), 3.0)]);
+        let numbers = taken(Some(Preset::Numbers));
+        assert_eq!(numbers, [("copies".into(), 1.0), ("reads".into(), 5.0)]);
+    }
 
     #[test]
     fn byte_order_marks_and_line_ends_change_no_recipe() {

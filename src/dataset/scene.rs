@@ -8,7 +8,7 @@ use super::DatasetError;
 use super::build::{Census, fact_rows, rows_of};
 use super::plan::Window;
 use super::recipe::{self, Recipe, WindowKind};
-use super::template::{RenderedExample, Templates};
+use super::template::Templates;
 use crate::lake::Lake;
 use crate::query::{ExternalAccess, Session};
 use crate::random::scramble;
@@ -57,6 +57,8 @@ pub struct SceneTable {
     pub recipe: String,
     /// The recipe's own question that is nearest.
     pub nearest_question: String,
+    /// Whether the recipe's answers begin with work, which ends with [`super::ANSWER_MARK`].
+    pub has_work: bool,
     /// What the model is told of its part, as the recipe's template says it.
     pub system: String,
     /// The table itself, as text.
@@ -134,7 +136,7 @@ fn scene_table(
     let (mut recipes, texts) = recipe::load(recipes)?;
     let templates = Templates::new(texts, &recipes)?;
     match task {
-        None => recipes.retain(|recipe| recipe.may_serve_questions),
+        None => recipes.retain(|recipe| recipe.may_serve_questions && !recipe.is_primitive),
         Some(task) => {
             let names = recipes.iter().map(|recipe| recipe.task.as_str());
             let known = names.collect::<Vec<_>>().join(", ");
@@ -167,18 +169,28 @@ fn scene_table(
             let Some(video) = census.for_templates(&row.video_id) else {
                 continue;
             };
+            // Which of its questions a row begins with is up to its window's number.
+            let contexts = row.contexts(recipe, &params, &video, 1)?;
             for sample_key in 0..templates.questions(recipe) {
-                let context = row.context(&params, &video);
-                let words = templates.render(recipe, context, sample_key)?;
-                candidates.push((recipe, row.frame_start, row.frame_end, words));
+                let chat = templates.render(recipe, &contexts, sample_key)?;
+                let questions = chat.questions.into_iter();
+                candidates.extend(questions.map(|question| Laid {
+                    recipe,
+                    frame_start: row.frame_start,
+                    frame_end: row.frame_end,
+                    system: chat.system.clone(),
+                    data: chat.data.clone(),
+                    has_work: !question.work.is_empty(),
+                    question: question.question,
+                }));
             }
         }
     }
     // Of equally near questions the one with the smallest table is taken.
-    candidates.sort_by_key(|(.., words)| words.data.len());
-    let choices = candidates.iter().map(|(.., words)| Candidate {
-        question: &words.question,
-        data: &words.data,
+    candidates.sort_by_key(|laid| laid.data.len());
+    let choices = candidates.iter().map(|laid| Candidate {
+        question: &laid.question,
+        data: &laid.data,
     });
     let Some(nearest) = nearest(question, &choices.collect::<Vec<_>>()) else {
         return Err(DatasetError::NothingToShow {
@@ -186,21 +198,27 @@ fn scene_table(
             frame_end,
         });
     };
-    let (recipe, frame_start, frame_end, words) = candidates.swap_remove(nearest);
-    let RenderedExample {
-        system,
-        question: nearest_question,
-        data,
-        ..
-    } = words;
+    let laid = candidates.swap_remove(nearest);
     Ok(SceneTable {
-        recipe: recipe.task.clone(),
-        nearest_question,
-        system,
-        data,
-        frame_start,
-        frame_end,
+        recipe: laid.recipe.task.clone(),
+        nearest_question: laid.question,
+        has_work: laid.has_work,
+        system: laid.system,
+        data: laid.data,
+        frame_start: laid.frame_start,
+        frame_end: laid.frame_end,
     })
+}
+
+/// A table that a recipe laid out, with one of its questions.
+struct Laid<'a> {
+    recipe: &'a Recipe,
+    frame_start: u64,
+    frame_end: u64,
+    system: String,
+    data: String,
+    question: String,
+    has_work: bool,
 }
 
 impl Scene {
@@ -348,7 +366,7 @@ fn nearest(question: &str, candidates: &[Candidate<'_>]) -> Option<usize> {
     best.map(|(index, _)| index)
 }
 
-/// RenderedExample without numbers, in lower case, singular where that is a matter of an s. Names of columns
+/// Words without numbers, in lower case, singular where that is a matter of an s. Names of columns
 /// are several words.
 fn words(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_alphabetic());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Example, Split};
+use super::{Chat, Example, Split};
 
 /// Width of the histogram's bins in tokens.
 const BIN_TOKENS: u32 = 64;
@@ -13,6 +13,8 @@ const BIN_TOKENS: u32 = 64;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
     pub examples: u64,
+    /// Fewer than examples where several questions are asked about one table.
+    pub chats: u64,
     pub by_split: BTreeMap<&'static str, u64>,
     /// Task, then split.
     pub by_task: BTreeMap<String, BTreeMap<&'static str, u64>>,
@@ -22,7 +24,7 @@ pub struct Stats {
     pub tokens: TokenStats,
 }
 
-/// Tokens of whole examples.
+/// Tokens of whole chats.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TokenStats {
     pub total: u64,
@@ -35,7 +37,7 @@ pub struct TokenStats {
     pub histogram: Vec<Bin>,
 }
 
-/// Examples with `from` to `to` tokens, the latter excluded.
+/// Chats with `from` to `to` tokens, the latter excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bin {
     pub from: u32,
@@ -45,8 +47,10 @@ pub struct Bin {
 
 impl Stats {
     pub fn of(examples: &[Example]) -> Self {
+        let chats = Chat::of_all(examples);
         let mut stats = Self {
             examples: examples.len() as u64,
+            chats: chats.len() as u64,
             by_split: [Split::Train, Split::Valid]
                 .map(|split| (split.name(), 0))
                 .into(),
@@ -54,7 +58,7 @@ impl Stats {
             by_sport: BTreeMap::new(),
             by_origin: BTreeMap::new(),
             videos: BTreeMap::new(),
-            tokens: token_stats(examples),
+            tokens: token_stats(&chats),
         };
         for example in examples {
             let split = example.split.name();
@@ -79,8 +83,8 @@ impl Stats {
     }
 }
 
-fn token_stats(examples: &[Example]) -> TokenStats {
-    let mut lengths: Vec<u32> = examples.iter().map(Example::tokens).collect();
+fn token_stats(chats: &[Chat<'_>]) -> TokenStats {
+    let mut lengths: Vec<u32> = chats.iter().map(Chat::tokens).collect();
     lengths.sort_unstable();
     let Some(max) = lengths.last().copied() else {
         return TokenStats::default();
@@ -103,7 +107,9 @@ fn token_stats(examples: &[Example]) -> TokenStats {
     });
     TokenStats {
         total,
-        in_answers: examples.iter().map(|e| u64::from(e.answer_tokens)).sum(),
+        in_answers: (chats.iter().flat_map(Chat::questions))
+            .map(|example| u64::from(example.answer_tokens))
+            .sum(),
         mean: total as f64 / lengths.len() as f64,
         median: percentile(0.5),
         p95: percentile(0.95),

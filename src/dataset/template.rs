@@ -5,12 +5,14 @@ use std::path::Path;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{Captured, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::DatasetError;
 use super::example::prompt;
 use super::recipe::Recipe;
+use super::work::{ANSWER_MARK, has_mark, with_work};
 use crate::language::chat::{Message, Role};
+use crate::random::scramble;
 
 /// A template without anything.
 const EMPTY_TEMPLATE: &str = "<empty>";
@@ -33,20 +35,42 @@ const KNOWN_NAMES: [&str; 9] = [
     "caller",
 ];
 
-/// The words of an example.
+/// The words of a chat: questions about one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RenderedExample {
+pub struct RenderedChat {
     pub system: String,
-    pub question: String,
     pub data: String,
+    /// At least one.
+    pub questions: Vec<RenderedQuestion>,
+}
+
+/// A question, and what the assistant says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedQuestion {
+    pub question: String,
+    /// The steps that lead to the answer; may be empty.
+    pub work: String,
     pub answer: String,
 }
 
-impl RenderedExample {
-    /// The words as a chat.
-    pub fn messages(&self) -> Vec<Message> {
-        let mut messages = prompt(&self.system, &self.question, &self.data);
-        messages.push(Message::new(Role::Assistant, &self.answer));
+impl RenderedQuestion {
+    /// All that the assistant says.
+    pub fn text(&self) -> String {
+        with_work(&self.work, &self.answer)
+    }
+}
+
+impl RenderedChat {
+    /// The words of the first questions.
+    pub fn messages(&self, questions: usize) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for (turn, question) in self.questions.iter().take(questions).enumerate() {
+            match turn {
+                0 => messages = prompt(&self.system, &question.question, &self.data),
+                _ => messages.push(Message::new(Role::User, &question.question)),
+            }
+            messages.push(Message::new(Role::Assistant, question.text()));
+        }
         messages
     }
 }
@@ -57,6 +81,7 @@ struct Blocks {
     template: String,
     has_system: bool,
     has_data: bool,
+    has_work: bool,
     /// Names of the blocks that ask, and of those that answer; none of them is empty.
     questions: Vec<String>,
     answers: Vec<String>,
@@ -134,55 +159,43 @@ impl Templates {
         }
     }
 
-    /// Makes the words of one row. `sample_key` chooses among paraphrases.
+    /// Makes the words of one row: of its own question, with the first of `contexts`, and of those
+    /// that follow. `sample_key` chooses among paraphrases.
     ///
     /// # Errors
     /// When the template fails on this row.
     pub fn render(
         &self,
         recipe: &Recipe,
-        context: Value,
+        contexts: &[Value],
         sample_key: u64,
-    ) -> Result<RenderedExample, DatasetError> {
+    ) -> Result<RenderedChat, DatasetError> {
         let blocks = &self.blocks[&recipe.task];
-        let failed = |e: Error| template_error(recipe, &e);
-        let template = self.template(recipe)?;
-        let mut rendered = template.render_captured(context).map_err(failed)?;
-        let mut block = |name: &str| {
-            let text = rendered.with_state_mut(|state| state.render_block(name));
-            text.map(|text| text.trim().to_owned()).map_err(failed)
+        let mut chat = RenderedChat {
+            system: String::new(),
+            data: String::new(),
+            questions: Vec::with_capacity(contexts.len()),
         };
-        let chosen = |names: &[String], sample_key: u64| {
-            let index = sample_key % names.len() as u64;
-            names[index as usize].clone()
-        };
-        let question = block(&chosen(&blocks.questions, sample_key))?;
-        let answer = block(&chosen(
-            &blocks.answers,
-            sample_key / blocks.questions.len() as u64,
-        ))?;
-        let words = RenderedExample {
-            system: if blocks.has_system {
-                block("system")?
-            } else {
-                String::new()
-            },
-            data: if blocks.has_data {
-                block("data")?
-            } else {
-                String::new()
-            },
-            question,
-            answer,
-        };
-        match words.question.is_empty() || words.answer.is_empty() {
-            false => Ok(words),
-            true => Err(DatasetError::Recipe {
-                path: recipe.template_path.clone(),
-                line: 1,
-                reason: "the question or the answer is empty for a row".into(),
-            }),
+        for (turn, context) in (0_u64..).zip(contexts) {
+            let captured = self.template(recipe)?.render_captured(context.clone());
+            let mut row = RenderedRow {
+                recipe,
+                captured: captured.map_err(|e| template_error(recipe, &e))?,
+            };
+            if turn == 0 && blocks.has_system {
+                chat.system = row.block("system")?;
+            }
+            if turn == 0 && blocks.has_data {
+                chat.data = row.block("data")?;
+            }
+            // Paraphrases of further questions are drawn anew.
+            let sample_key = match turn {
+                0 => sample_key,
+                _ => scramble(sample_key.wrapping_add(turn)),
+            };
+            chat.questions.push(row.question(blocks, sample_key)?);
         }
+        Ok(chat)
     }
 
     /// How many questions a recipe's template has: sample_keys below that choose each of them once.
@@ -194,6 +207,58 @@ impl Templates {
         let name = &self.blocks[&recipe.task].template;
         let template = self.environment.get_template(name);
         template.map_err(|e| template_error(recipe, &e))
+    }
+}
+
+/// A template in the course of being filled from a row.
+struct RenderedRow<'a> {
+    recipe: &'a Recipe,
+    captured: Captured<'a>,
+}
+
+impl RenderedRow<'_> {
+    fn block(&mut self, name: &str) -> Result<String, DatasetError> {
+        let text = (self.captured).with_state_mut(|state| state.render_block(name));
+        let text = text.map_err(|e| template_error(self.recipe, &e))?;
+        Ok(text.trim().to_owned())
+    }
+
+    fn question(
+        &mut self,
+        blocks: &Blocks,
+        sample_key: u64,
+    ) -> Result<RenderedQuestion, DatasetError> {
+        let chosen = |names: &[String], sample_key: u64| {
+            let index = sample_key % names.len() as u64;
+            names[index as usize].clone()
+        };
+        let question = self.block(&chosen(&blocks.questions, sample_key))?;
+        let answer = sample_key / blocks.questions.len() as u64;
+        let answer = self.block(&chosen(&blocks.answers, answer))?;
+        let work = match blocks.has_work {
+            true => self.block("work")?,
+            false => String::new(),
+        };
+        let wrong = |reason: String| DatasetError::Recipe {
+            path: self.recipe.template_path.clone(),
+            line: 1,
+            reason,
+        };
+        if question.is_empty() || answer.is_empty() {
+            return Err(wrong(
+                "the question or the answer is empty for a row".into(),
+            ));
+        }
+        if has_mark(&work) || has_mark(&answer) {
+            return Err(wrong(format!(
+                "the work or the answer has a line that begins with `{ANSWER_MARK}` for a row; that line is what ends the work"
+            )));
+        }
+        Ok(RenderedQuestion {
+            question,
+            work,
+            answer,
+        })
     }
 }
 
@@ -220,6 +285,7 @@ impl Blocks {
             template: file_name(&recipe.template_path),
             has_system: names.contains(&"system"),
             has_data: names.contains(&"data"),
+            has_work: names.contains(&"work"),
             questions: numbered("user"),
             answers: numbered("assistant"),
         };
@@ -393,6 +459,76 @@ mod tests {
     fn blocks_are_found_by_name() {
         let template = "{% block system %}s{% endblock %}{%- block user_1 -%}u{% endblock %}{% block assistant%}a{% endblock %}";
         assert_eq!(block_names(template), ["system", "user_1", "assistant"]);
+    }
+
+    const TEMPLATE: &str = "{% block data %}knee\n{{ knee }}{% endblock %}
+{% block user_1 %}How large?{% endblock %}
+{% block user_2 %}How small?{% endblock %}
+{% block work %}{% if steps %}{{ steps }}{% endif %}{% endblock %}
+{% block assistant %}{{ knee }} deg.{% endblock %}";
+
+    fn rendered(template: &str, contexts: &[Value]) -> Result<RenderedChat, DatasetError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        };
+        write("knee.sql", "-- Reads.\nSELECT 1");
+        write("knee.jinja", template);
+        let (recipes, texts) = super::super::recipe::load(folder.path())?;
+        Templates::new(texts, &recipes)?.render(&recipes[0], contexts, 0)
+    }
+
+    #[test]
+    fn work_stands_before_the_answer_and_may_be_missing() {
+        let steps = rendered(TEMPLATE, &[context!(knee => 98, steps => "90+8=98\n")]);
+        let steps = steps.expect("a chat");
+        assert_eq!(steps.questions[0].text(), "90+8=98\nAnswer: 98 deg.");
+        let none = rendered(TEMPLATE, &[context!(knee => 98, steps => "")]).expect("a chat");
+        assert_eq!(none.questions[0].text(), "98 deg.");
+        let without = TEMPLATE.replace("block work", "block user_3");
+        let without = rendered(&without, &[context!(knee => 98, steps => "1")]).expect("a chat");
+        assert_eq!(without.questions[0].work, "");
+    }
+
+    #[test]
+    fn further_questions_are_turns_about_the_first_ones_table() {
+        let contexts = [1, 2, 3].map(|knee| context!(knee, steps => ""));
+        let chat = rendered(TEMPLATE, &contexts).expect("a chat");
+        let answers: Vec<&str> = chat.questions.iter().map(|q| q.answer.as_str()).collect();
+        assert_eq!(answers, ["1 deg.", "2 deg.", "3 deg."]);
+        assert_eq!(chat.data, "knee\n1");
+        let words = |questions| -> Vec<String> {
+            let messages = chat.messages(questions).into_iter();
+            messages
+                .map(|m| format!("{} {}", m.role.name(), m.content))
+                .collect()
+        };
+        let all = words(3);
+        assert_eq!(all.len(), 6);
+        assert!(all[0].ends_with("?\n\nknee\n1"), "{}", all[0]);
+        assert!(
+            all[2].starts_with("user How ") && all[2].ends_with('?'),
+            "{}",
+            all[2]
+        );
+        assert_eq!(words(1), all[..2]);
+    }
+
+    #[test]
+    fn a_boundary_within_the_work_or_the_answer_is_refused() {
+        for (knee, steps) in [
+            ("98", "1\nAnswer: 2"),
+            ("98", "Answer: 2"),
+            ("9\nAnswer: 8", "1"),
+        ] {
+            let error = rendered(TEMPLATE, &[context!(knee, steps)]).expect_err("two boundaries");
+            assert!(error.to_string().contains("Answer:"), "{error}");
+        }
+        rendered(
+            TEMPLATE,
+            &[context!(knee => "98", steps => "no Answer: here")],
+        )
+        .expect("a chat");
     }
 
     #[test]

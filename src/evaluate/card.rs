@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::Evaluation;
+use super::{Answer, Evaluation};
+use crate::dataset::Written;
 
 /// Answers that the card shows.
 const SHOWN_ANSWERS: usize = 3;
@@ -90,6 +91,7 @@ impl Card {
             dataset_blake3,
             lake_snapshot,
             sample,
+            videos,
             precision,
             numeric,
             all,
@@ -97,18 +99,23 @@ impl Card {
         } = evaluation;
         writeln!(
             out,
-            "## Evaluation\n\n**Numeric questions: {}.** All questions: {}.\n",
+            "## Evaluation\n\n**Numeric questions: {}.** The share is {} (95 %, Wilson). All questions: {}.\n",
             numeric.in_words(),
+            numeric.interval_in_percent(),
             all.in_words()
         )?;
         writeln!(
             out,
-            "At most {} examples of each task of the {} split of the dataset `{dataset}` (snapshot {lake_snapshot} of the lake, BLAKE3 `{}`), drawn with seed {}, answered greedily by both (weights in {precision}). A number is right within half a unit of the last digit that the known answer gives; all numbers asked for must be there, and no others of their kind. Lists are compared as sets, other answers word by word. F1 is that of the numbers, list entries or words; perplexity is that of the known answers' tokens.\n",
+            "At most {} examples of each task of the {} split of the dataset `{dataset}` (snapshot {lake_snapshot} of the lake, BLAKE3 `{}`), drawn with seed {}, answered greedily (weights in {precision}). Where an answer begins with steps, only what follows them is judged, and without the mark that ends them it is wrong. A number is right within half a unit of the last digit that the known answer gives; all numbers asked for must be there, and no others of their kind. Lists are compared as sets, other answers word by word. F1 is that of the numbers, list entries or words; perplexity is that of the known answers' tokens.\n",
             sample.per_task,
             sample.split.name(),
             dataset_blake3.get(..HASH_DIGITS).unwrap_or(dataset_blake3),
             sample.seed
         )?;
+        if !videos.is_empty() {
+            let names: Vec<String> = videos.iter().map(|name| one_line(name)).collect();
+            writeln!(out, "Videos asked about: {}.\n", names.join(", "))?;
+        }
         writeln!(out, "| {} |", Evaluation::COLUMNS.join(" | "))?;
         writeln!(
             out,
@@ -123,14 +130,17 @@ impl Card {
         let mut tasks = Vec::new();
         while let Some(answered) = shown.find(|a| !tasks.contains(&&a.task)) {
             tasks.push(&answered.task);
+            let said = |answer: &Answer| one_line(Written::of(&answer.text).answer);
             writeln!(
                 out,
-                "- {}\n  - known: {}\n  - adapter: {}\n  - base: {}",
+                "- {}\n  - known: {}\n  - adapter: {}",
                 one_line(&answered.question),
                 one_line(&answered.known_answer),
-                one_line(&answered.adapter.text),
-                one_line(&answered.base.text)
+                said(&answered.adapter)
             )?;
+            if let Some(base) = &answered.base {
+                writeln!(out, "  - base: {}", said(base))?;
+            }
             if tasks.len() == SHOWN_ANSWERS {
                 break;
             }
@@ -194,7 +204,7 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Answer, Answered, EvaluationSetup, Sample};
+    use super::super::{Answered, EvaluationSetup, Sample};
     use super::*;
     use crate::dataset::{AnswerKind, Split};
 
@@ -216,7 +226,7 @@ mod tests {
             question: "How large?".into(),
             known_answer: "12 deg.".into(),
             known_tokens: 4,
-            base: answer("A | B", base_is_right),
+            base: Some(answer("A | B", base_is_right)),
             adapter: answer("12\ndeg.", true),
         };
         let answers = vec![
@@ -234,6 +244,7 @@ mod tests {
                 per_task: 3,
                 seed: 0,
             },
+            videos: vec!["demo.mp4".into()],
         };
         Evaluation::new(setting, "gait", "0123456789abcdef0123", 7, answers, 1.0)
     }
@@ -255,7 +266,8 @@ mod tests {
         ));
         for part in [
             "**Numeric questions: 3 of 3 right with the adapter, 1 of 3 without, 3.0 times as many.**",
-            "| read_value | 3 | 1 | 3 | 0.33 | 1.00 | 2.72 | 2.72 |\n",
+            "| read_value | 3 | 1 | 3 | 44-100 % | 0.33 | 1.00 | 2.72 | 2.72 |\n",
+            "Videos asked about: demo.mp4.",
             "BLAKE3 `0123456789abcdef`",
             "| lora r | 8 |\n| note | a \\| b |\n",
             "  - adapter: 12 deg.\n  - base: A \\| B\n",

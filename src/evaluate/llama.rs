@@ -1,5 +1,6 @@
 //! Llama models under evaluation.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,8 +56,30 @@ impl EvaluatedModel for LlamaModel<'_> {
     }
 }
 
-/// Asks a base model and its adapter, which lies in `adapter_folder`, the examples of a sample.
-/// `done` is told how many have been answered; `None` when it was cancelled.
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The base model and the adapter.
+    Both,
+    /// The adapter alone, in half the time.
+    Adapter,
+}
+
+/// Names of the videos that examples are about, in the order of the names.
+fn videos_of(dataset: &Dataset, examples: &[&Example]) -> Vec<String> {
+    let ids: BTreeSet<&str> = examples
+        .iter()
+        .map(|example| example.lineage.video_id.as_str())
+        .collect();
+    let videos = dataset.manifest.videos.iter();
+    let asked = videos.filter(|video| ids.contains(video.video_id.as_str()));
+    let mut names: Vec<String> = asked.map(|video| video.file_name.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Asks the adapter that lies in `adapter_folder`, and its base model if `whom` says so, the
+/// examples of a sample. `done` is told how many have been answered; `None` when it was cancelled.
 ///
 /// # Errors
 /// When the adapter does not fit the model, a prompt is longer than the model takes, or the
@@ -66,11 +89,12 @@ pub fn evaluate(
     adapter_folder: &Path,
     dataset: &Dataset,
     sample: Sample,
-    examples: &[&Example],
+    whom: Whom,
     cancellation: &Cancellation,
     mut done: impl FnMut(usize),
 ) -> Result<Option<Evaluation>, EvaluateError> {
     let started = Instant::now();
+    let examples = sample.of(dataset)?;
     let adapter = model.adapter(adapter_folder)?;
     let evaluator = Evaluator {
         tokenizer: &model.tokenizer,
@@ -78,10 +102,14 @@ pub fn evaluate(
         end_ids: model.end_ids.clone(),
         cancellation,
     };
+    let mut base = match whom {
+        Whom::Both => Some(LlamaModel::new(model, None, cancellation)),
+        Whom::Adapter => None,
+    };
     let answers = evaluator.ask(
         dataset,
-        examples,
-        &mut LlamaModel::new(model, None, cancellation),
+        &examples,
+        base.as_mut().map(|base| base as &mut dyn EvaluatedModel),
         &mut LlamaModel::new(model, Some(&adapter), cancellation),
         &mut done,
     )?;
@@ -94,6 +122,7 @@ pub fn evaluate(
         adapter_blake3: folder::hash_adapter(adapter_folder)?,
         precision: model.precision.name().into(),
         sample,
+        videos: videos_of(dataset, &examples),
     };
     Ok(Some(Evaluation::new(
         setup,

@@ -1,7 +1,8 @@
 //! How well a model answers the questions of a dataset, with its adapter and without.
 //!
-//! Both answer the same examples, greedily; every answer is judged by [`score`]. The loss is that
-//! of the known answers' tokens, end marks included.
+//! Both answer the same examples, greedily, each question by itself with its data; every answer is
+//! judged by [`score`], by what follows its work. The loss is that of the known answers' tokens,
+//! work and end marks included.
 
 mod card;
 mod folder;
@@ -18,19 +19,22 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{AnswerKind, Dataset, Example, Split};
+use crate::dataset::{AnswerKind, Dataset, Example, Split, Written};
 use crate::language::{ChatTokenizer, NextTurn};
 use crate::llama::generate::{Choice, GenerateError, Limits, NextToken, generate};
 use crate::llama::{Batch, LlamaError};
+use crate::numbers::wilson_interval;
 use crate::sync::Cancellation;
 pub use folder::{EVAL_FILE, TRAIN_REPORT_FILE, hash_adapter, read_evaluation, save, write_card};
-pub use llama::evaluate;
-use score::Question;
+pub use llama::{Whom, evaluate};
+use score::{Question, Score};
 
 /// A model may use this many times the tokens of the known answer, and some more: whoever says more
 /// than that does not answer what was asked.
 const TOKENS_PER_KNOWN_TOKEN: usize = 2;
 const SPARE_TOKENS: usize = 16;
+/// What a table shows of a base that was not asked.
+const NOT_ASKED: &str = "-";
 
 /// A model under evaluation.
 pub trait EvaluatedModel {
@@ -102,7 +106,8 @@ impl Sample {
 pub struct Answer {
     /// What the model wrote, until it ended or was cut off.
     pub text: String,
-    /// By the kind of the question: its numbers, its rows, or its words.
+    /// By the kind of the question: its numbers, its rows, or its words. Where the known answer
+    /// has work, a text without the mark that ends it is wrong.
     pub is_right: bool,
     /// F1 of the numbers, rows or words, 0 to 1.
     pub f1: f64,
@@ -123,21 +128,24 @@ pub struct Answered {
     pub kind: AnswerKind,
     /// Without its data.
     pub question: String,
-    /// What the dataset would have the model say.
+    /// What the dataset would have the model say, without the work.
     pub known_answer: String,
-    /// Tokens of the known answer, with its end mark.
+    /// Tokens of the known answer, with its work and its end mark.
     pub known_tokens: usize,
-    /// Of the model without the adapter.
-    pub base: Answer,
+    /// Of the model without the adapter, if it was asked.
+    pub base: Option<Answer>,
     /// Of the model with it.
     pub adapter: Answer,
 }
 
 /// One model's results over some examples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Answers that are right.
     pub right: usize,
+    /// Lower and upper end of the 95 % interval of the share of right answers (Wilson 1927).
+    #[serde(default = "unknown_share")]
+    pub right_interval: [f64; 2],
     /// Answers that are the known ones word by word.
     pub identical: usize,
     /// Over all answers, 0 to 1.
@@ -156,8 +164,10 @@ impl Scores {
         let loss = nll / tokens.max(1) as f64;
         let f1: f64 = answers.clone().map(|(answer, _)| answer.f1).sum();
         let number = |is: fn(&Answer) -> bool| answers.clone().filter(|(a, _)| is(a)).count();
+        let right = number(|answer| answer.is_right);
         Self {
-            right: number(|answer| answer.is_right),
+            right,
+            right_interval: wilson_interval(right, answers.clone().count()),
             identical: number(|answer| answer.is_identical),
             mean_f1: f1 / count,
             loss,
@@ -166,29 +176,44 @@ impl Scores {
     }
 }
 
+/// A share of which nothing is known.
+fn unknown_share() -> [f64; 2] {
+    [0.0, 1.0]
+}
+
 /// Both models' results over some examples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Questions, which both models were asked.
     pub asked: usize,
-    /// Of the model without the adapter.
-    pub base: Scores,
+    /// Of the model without the adapter, if it was asked.
+    pub base: Option<Scores>,
     /// Of the model with it.
     pub adapter: Scores,
 }
 
 impl Comparison {
     fn of<'a>(answered: impl Iterator<Item = &'a Answered> + Clone) -> Self {
+        let of_base = answered.clone();
+        let of_base = of_base.filter_map(|a| Some((a.base.as_ref()?, a.known_tokens)));
         Self {
             asked: answered.clone().count(),
-            base: Scores::of(answered.clone().map(|a| (&a.base, a.known_tokens))),
+            base: of_base.clone().next().map(|_| Scores::of(of_base)),
             adapter: Scores::of(answered.map(|a| (&a.adapter, a.known_tokens))),
         }
     }
 
-    /// How many times as often the adapter is right; `None` when the base never is.
+    /// How many times as often the adapter is right; `None` when the base never is, or was not
+    /// asked.
     pub fn ratio(&self) -> Option<f64> {
-        (self.base.right > 0).then(|| self.adapter.right as f64 / self.base.right as f64)
+        let base = self.base.filter(|base| base.right > 0)?;
+        Some(self.adapter.right as f64 / base.right as f64)
+    }
+
+    /// The 95 % interval of the share that the adapter answers rightly, as tables show it.
+    pub fn interval_in_percent(&self) -> String {
+        let [low, high] = wilson_interval(self.adapter.right, self.asked);
+        format!("{:.0}-{:.0} %", 100.0 * low, 100.0 * high)
     }
 
     /// The comparison in a few words.
@@ -198,13 +223,17 @@ impl Comparison {
             base,
             adapter,
         } = self;
+        let without = match base {
+            Some(base) => format!(", {} of {asked} without", base.right),
+            None => String::new(),
+        };
         let times = match self.ratio() {
             Some(ratio) => format!(", {ratio:.1} times as many"),
             None => String::new(),
         };
         format!(
-            "{} of {asked} right with the adapter, {} of {asked} without{times}",
-            adapter.right, base.right
+            "{} of {asked} right with the adapter{without}{times}",
+            adapter.right
         )
     }
 }
@@ -227,6 +256,9 @@ pub struct Evaluation {
     /// Which examples were asked.
     #[serde(flatten)]
     pub sample: Sample,
+    /// Names of the videos that the questions are about.
+    #[serde(default)]
+    pub videos: Vec<String>,
     /// How the base's weights were kept.
     pub precision: String,
     /// All questions.
@@ -256,6 +288,8 @@ pub struct EvaluationSetup {
     pub precision: String,
     /// Which examples are asked.
     pub sample: Sample,
+    /// Names of the videos that they are about.
+    pub videos: Vec<String>,
 }
 
 impl Evaluation {
@@ -284,6 +318,7 @@ impl Evaluation {
             dataset_blake3: dataset_blake3.into(),
             lake_snapshot,
             sample: setup.sample,
+            videos: setup.videos,
             precision: setup.precision,
             all: Comparison::of(answers.iter()),
             numeric: Comparison::of(numeric),
@@ -295,11 +330,12 @@ impl Evaluation {
     }
 
     /// Names of the table's columns, for [`Self::rows`].
-    pub const COLUMNS: [&str; 8] = [
+    pub const COLUMNS: [&str; 9] = [
         "task",
         "asked",
         "right, base",
         "right, adapter",
+        "95 % interval",
         "F1, base",
         "F1, adapter",
         "perplexity, base",
@@ -307,21 +343,26 @@ impl Evaluation {
     ];
 
     /// The results as a table: a row for each task, then the sums.
-    pub fn rows(&self) -> Vec<[String; 8]> {
+    pub fn rows(&self) -> Vec<[String; 9]> {
         let sums = [("all", &self.all), ("numeric questions", &self.numeric)];
         let tasks = self
             .tasks
             .iter()
             .map(|(task, scores)| (task.as_str(), scores));
         let rows = tasks.chain(sums).map(|(name, scores)| {
+            let of_base = |text: fn(&Scores) -> String| {
+                let text = scores.base.as_ref().map(text);
+                text.unwrap_or_else(|| NOT_ASKED.into())
+            };
             [
                 name.to_owned(),
                 scores.asked.to_string(),
-                scores.base.right.to_string(),
+                of_base(|base| base.right.to_string()),
                 scores.adapter.right.to_string(),
-                format!("{:.2}", scores.base.mean_f1),
+                scores.interval_in_percent(),
+                of_base(|base| format!("{:.2}", base.mean_f1)),
                 format!("{:.2}", scores.adapter.mean_f1),
-                format!("{:.2}", scores.base.perplexity),
+                of_base(|base| format!("{:.2}", base.perplexity)),
                 format!("{:.2}", scores.adapter.perplexity),
             ]
         });
@@ -380,8 +421,8 @@ pub enum EvaluateError {
 }
 
 impl Evaluator<'_> {
-    /// Asks both models all examples; `done` is told how many have been answered. `None` when it was
-    /// cancelled.
+    /// Asks both models, or the adapter alone, all examples; `done` is told how many have been
+    /// answered. `None` when it was cancelled.
     ///
     /// # Errors
     /// When a prompt is longer than the model takes, or the computation fails.
@@ -389,12 +430,14 @@ impl Evaluator<'_> {
         &self,
         dataset: &Dataset,
         examples: &[&Example],
-        base: &mut dyn EvaluatedModel,
+        mut base: Option<&mut dyn EvaluatedModel>,
         adapter: &mut dyn EvaluatedModel,
         done: &mut dyn FnMut(usize),
     ) -> Result<Option<Vec<Answered>>, EvaluateError> {
         let mut answered = Vec::with_capacity(examples.len());
         for example in examples {
+            let base = base.as_deref_mut();
+            let base = base.map(|base| base as &mut dyn EvaluatedModel);
             let of_example = self.ask_both(dataset, example, base, adapter);
             // An answer that was cut off counts as little as one that failed for that reason.
             if self.cancellation.is_cancelled() {
@@ -413,13 +456,13 @@ impl Evaluator<'_> {
         &self,
         dataset: &Dataset,
         example: &Example,
-        base: &mut dyn EvaluatedModel,
+        base: Option<&mut dyn EvaluatedModel>,
         adapter: &mut dyn EvaluatedModel,
     ) -> Result<Answered, GenerateError> {
         let question = Question {
             question: &example.question,
             data: &example.data,
-            answer: &example.answer,
+            answer: example.reply(),
             declared: dataset.answer_kind(example),
         };
         let batch = Batch::of_chats([&self.tokenizer.encode(&example.messages())?]);
@@ -441,7 +484,12 @@ impl Evaluator<'_> {
                 false => ControlFlow::Continue(()),
             };
             let generated = generate(&mut *text, self.tokenizer, &prompt, &limits, on_text)?;
-            let score = question.score(&generated.text);
+            let written = Written::of(&generated.text);
+            // Without the mark a number among the steps could be right by accident.
+            let score = match example.has_work() && written.work.is_none() {
+                true => Score::WRONG,
+                false => question.score(written.answer),
+            };
             Ok(Answer {
                 text: generated.text,
                 is_right: score.is_right,
@@ -455,9 +503,9 @@ impl Evaluator<'_> {
             task: example.task.clone(),
             kind: question.kind(),
             question: example.question.clone(),
-            known_answer: example.answer.clone(),
+            known_answer: example.reply().into(),
             known_tokens: batch.targets.len(),
-            base: ask(base)?,
+            base: base.map(&ask).transpose()?,
             adapter: ask(adapter)?,
         })
     }

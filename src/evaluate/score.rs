@@ -29,6 +29,15 @@ pub struct Score {
     pub is_identical: bool,
 }
 
+impl Score {
+    /// Of what is no answer.
+    pub const WRONG: Self = Self {
+        is_right: false,
+        f1: 0.0,
+        is_identical: false,
+    };
+}
+
 /// Words that deny. An answer that finds something is not right where there is nothing to find,
 /// whatever numbers it gives.
 const DENIALS: [&str; 7] = ["no", "not", "none", "never", "nothing", "cannot", "nowhere"];

@@ -18,7 +18,7 @@ use super::{
 use crate::dataset::{
     DEFAULT_LANGUAGE, Dataset, DatasetError, DatasetKind, Example, FORMAT_VERSION, Format, Funnel,
     Lineage, Manifest, RECIPE_ORIGIN, RecipeRecord, Split, SplitVideo, TokenCount, VideoRecord,
-    pair_files, prompt, splits,
+    Work, pair_files, prompt, splits,
 };
 use crate::lake::Lake;
 use crate::language::ChatTokenizer;
@@ -233,6 +233,7 @@ fn manifest(
         about: question.about.clone(),
         weight: question.weight,
         language: DEFAULT_LANGUAGE.into(),
+        is_primitive: false,
         sql_blake3: blake3(&question.sql),
         template_blake3: blake3(&files.texts[&format!("{}.jinja", question.name)]),
         funnel: funnels
@@ -259,6 +260,10 @@ fn manifest(
         lake_snapshot,
         seed: config.seed,
         valid_fraction: config.valid_fraction,
+        test_fraction: config.valid_fraction,
+        preset: None,
+        questions_per_table: 1,
+        work: Work::Written,
         base: config.base.clone(),
         tokenizer_blake3: config.tokenizer_blake3.clone(),
         max_tokens: config.max_tokens,

@@ -164,7 +164,7 @@ impl Checker {
             if example.split != Split::Train {
                 checker.know_video(&example.lineage.video_id, "");
             }
-            checker.know(example, &example.question, &example.answer);
+            checker.know(example, &example.question, example.reply());
         }
         checker.valid_names.sort();
         checker.valid_names.dedup();

@@ -221,11 +221,12 @@ impl FactSheet {
             sheet.take_table(table);
         }
         let texts = [
-            &facts_prose,
+            facts_prose.as_str(),
             &data_prose,
             &example.system,
             &example.question,
-            &example.answer,
+            // The steps before it hold numbers that are no facts.
+            example.reply(),
         ];
         for text in texts {
             sheet.take_prose(text);

@@ -64,7 +64,7 @@ pub(super) fn prompt_for(example: &Example, first: u64, round: usize) -> Prompt 
         example.task,
         facts.trim_end(),
         example.question,
-        example.answer,
+        example.reply(),
     );
     Prompt {
         system: SYSTEM.to_owned(),

@@ -3,12 +3,13 @@
 //!
 //! Resident are 5 bytes for each token of a dataset.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::TrainError;
-use crate::dataset::{ChatRecord, DATASET_FILE, Dataset, DatasetKind, Split, read_jsonl};
+use crate::dataset::{Chat, ChatRecord, DATASET_FILE, Dataset, DatasetKind, Split, read_jsonl};
 use crate::language::{ChatTokenizer, EncodedChat};
 use crate::llama::Batch;
 
@@ -147,11 +148,17 @@ pub fn open(
 
 fn of_dataset(folder: &Path) -> Result<Chats, crate::dataset::DatasetError> {
     let dataset = Dataset::open(folder)?;
+    let recipes = dataset.manifest.recipes.iter();
+    let primitives: BTreeSet<&str> = recipes
+        .filter(|recipe| recipe.is_primitive)
+        .map(|recipe| recipe.task.as_str())
+        .collect();
     let chats = |split| {
-        let examples = dataset.of_split(split).into_iter();
-        let chats = examples.map(|example| ChatRecord {
-            id: example.id.clone(),
-            messages: example.messages(),
+        let chats = Chat::of_all(dataset.of_split(split)).into_iter();
+        let chats = chats.map(|chat| ChatRecord {
+            id: chat.id().into(),
+            messages: chat.messages(),
+            is_primitive: primitives.contains(chat.first().recipe()),
         });
         chats.collect()
     };
@@ -212,6 +219,8 @@ pub struct Text {
     pub id: String,
     /// Its tokens, and which of them are learned.
     pub chat: EncodedChat,
+    /// Whether it comes before others in the first epoch.
+    pub is_primitive: bool,
 }
 
 impl Text {
@@ -294,6 +303,15 @@ impl TrainData {
                 }
             }
         }
+        // They decide about the order.
+        for (place, _) in self
+            .train
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.is_primitive)
+        {
+            hasher.update(&(place as u64).to_le_bytes());
+        }
         hasher.finalize().to_hex().to_string()
     }
 }
@@ -307,6 +325,7 @@ fn text(chat: &ChatRecord, tokenizer: &ChatTokenizer) -> Result<Text, TrainError
     let text = Text {
         id: chat.id.clone(),
         chat: encoded,
+        is_primitive: chat.is_primitive,
     };
     match text.targets() {
         0 => Err(TrainError::Example {
@@ -321,7 +340,8 @@ fn text(chat: &ChatRecord, tokenizer: &ChatTokenizer) -> Result<Text, TrainError
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Anew in each epoch, by the seed.
+    /// Anew in each epoch, by the seed; in the first one primitives come before the others
+    /// (curriculum learning, Bengio et al. 2009).
     #[default]
     Shuffled,
     /// The first first, in every epoch.
@@ -329,10 +349,10 @@ pub enum Order {
 }
 
 impl Order {
-    /// The order of an epoch, from 0: places of `count` texts. It follows from the seed and the
-    /// epoch alone, so that no state of a random generator need be kept.
-    pub fn of_epoch(self, count: usize, seed: u64, epoch: u64) -> Vec<usize> {
-        let mut places: Vec<usize> = (0..count).collect();
+    /// The order of an epoch, from 0: places of the texts. It follows from the seed and the epoch
+    /// alone, so that no state of a random generator need be kept.
+    pub fn of_epoch(self, texts: &[Text], seed: u64, epoch: u64) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..texts.len()).collect();
         if self == Self::Shuffled {
             places.sort_by_cached_key(|place| {
                 let mut hasher = seeded("order", seed);
@@ -340,6 +360,9 @@ impl Order {
                 hasher.update(&(*place as u64).to_le_bytes());
                 *hasher.finalize().as_bytes()
             });
+            if epoch == 0 {
+                places.sort_by_key(|place| !texts[*place].is_primitive);
+            }
         }
         places
     }
@@ -408,6 +431,7 @@ pub(super) mod tests {
                 ids: ids.to_vec(),
                 in_loss: (0..ids.len()).map(|place| place >= first).collect(),
             },
+            is_primitive: false,
         }
     }
 
@@ -444,18 +468,34 @@ pub(super) mod tests {
 
     #[test]
     fn each_epoch_has_an_order_of_its_own_that_holds_everything() {
-        let first = Order::Shuffled.of_epoch(100, 7, 0);
-        assert_eq!(first, Order::Shuffled.of_epoch(100, 7, 0));
+        let mut texts: Vec<Text> = (0..100).map(|i| text_of("", &[i, i], 1)).collect();
+        let first = Order::Shuffled.of_epoch(&texts, 7, 0);
+        assert_eq!(first, Order::Shuffled.of_epoch(&texts, 7, 0));
         for other in [
-            Order::Shuffled.of_epoch(100, 7, 1),
-            Order::Shuffled.of_epoch(100, 8, 0),
-            Order::AsGiven.of_epoch(100, 7, 0),
+            Order::Shuffled.of_epoch(&texts, 7, 1),
+            Order::Shuffled.of_epoch(&texts, 8, 0),
+            Order::AsGiven.of_epoch(&texts, 7, 0),
         ] {
             assert_ne!(other, first);
             let mut sorted = other;
             sorted.sort_unstable();
             assert!(sorted.into_iter().eq(0..100));
         }
+        // Primitives come first, once, and all in an order that is not theirs.
+        for text in &mut texts[60..70] {
+            text.is_primitive = true;
+        }
+        let with_primitives = Order::Shuffled.of_epoch(&texts, 7, 0);
+        let (primitives, others) = with_primitives.split_at(10);
+        assert!(primitives.iter().all(|place| (60..70).contains(place)));
+        assert_ne!(primitives, (60..70).collect::<Vec<_>>());
+        let expected = first.iter().filter(|place| !(60..70).contains(*place));
+        assert!(others.iter().eq(expected));
+        let second = Order::Shuffled.of_epoch(&texts, 7, 1);
+        for place in texts.iter_mut() {
+            place.is_primitive = false;
+        }
+        assert_eq!(second, Order::Shuffled.of_epoch(&texts, 7, 1));
         let seeds = [(7, 0, 0), (7, 0, 1), (7, 1, 0), (8, 0, 0)];
         let seeds = seeds.map(|(seed, step, batch)| dropout_seed(seed, step, batch));
         let different: std::collections::HashSet<u64> = seeds.into_iter().collect();
@@ -466,6 +506,7 @@ pub(super) mod tests {
         ChatRecord {
             id: id.to_string(),
             messages: vec![Message::new(Role::User, words)],
+            is_primitive: false,
         }
     }
 

@@ -176,7 +176,7 @@ impl<'a> Trainer<'a> {
             epoch: state.position.epoch,
             order: config
                 .order
-                .of_epoch(texts, config.seed, state.position.epoch),
+                .of_epoch(&run.data.train, config.seed, state.position.epoch),
             total_steps: config.total_steps(texts),
             began: Instant::now(),
             elapsed_before_secs: state.position.elapsed_secs,
@@ -361,7 +361,8 @@ impl<'a> Trainer<'a> {
         let count = self.run.data.train.len();
         if next.epoch != self.epoch {
             self.epoch = next.epoch;
-            self.order = config.order.of_epoch(count, config.seed, self.epoch);
+            let texts = &self.run.data.train;
+            self.order = config.order.of_epoch(texts, config.seed, self.epoch);
         }
         let end = (next.index + config.step_texts()).min(count);
         let places = &self.order[next.index..end];
@@ -489,7 +490,7 @@ impl<'a> Trainer<'a> {
 fn valid_texts<'a>(run: &Run<'a>) -> Vec<&'a Text> {
     let valid = &run.data.valid;
     let count = run.config.eval_texts.unwrap_or(valid.len());
-    let drawn = Order::Shuffled.of_epoch(valid.len(), run.config.seed, 0);
+    let drawn = Order::Shuffled.of_epoch(valid, run.config.seed, 0);
     let drawn = drawn.into_iter().take(count);
     drawn.map(|place| &valid[place]).collect()
 }

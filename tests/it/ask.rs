@@ -100,6 +100,40 @@ fn the_table_is_what_the_lake_holds_of_those_frames() {
 }
 
 #[test]
+fn where_the_steps_do_not_end_there_is_no_answer() {
+    let folder = folder();
+    // A model of random weights writes no steps, and no line that ends them.
+    let scene = ["--video", "demo.mp4", "--from", "1.0", "--to", "2.5"];
+    let question = "How far does my left knee move between 1.0 s and 2.5 s?";
+    let answer = ask_json(folder.path(), question, &scene);
+    assert_eq!(answer["table"]["has_work"], true);
+    assert_eq!(answer["has_answer"], false);
+    assert!(answer["work"].is_null());
+    let output = ask(folder.path(), question, &scene);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no line that begins with `Answer:`"),
+        "{}",
+        stderr(&output)
+    );
+    // It is shown all the same.
+    assert_eq!(
+        stdout(&output).trim_end(),
+        answer["answer"].as_str().expect("a text").trim_end()
+    );
+    let value = "What is the left knee angle at 1.50 s?";
+    let answer = ask_json(
+        folder.path(),
+        value,
+        &["--video", "demo.mp4", "--recipe", "read_value"],
+    );
+    assert_eq!(
+        (&answer["table"]["has_work"], &answer["has_answer"]),
+        (&false.into(), &true.into())
+    );
+}
+
+#[test]
 fn the_question_chooses_the_table() {
     let folder = folder();
     let scene = ["--video", "single_cam01.mp4"];

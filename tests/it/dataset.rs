@@ -678,10 +678,18 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     let file = folder.path().join("llm_training_data/gait/dataset.json");
     let text = fs::read_to_string(&file).expect("a manifest");
     let mut manifest: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(manifest["format_version"], 3);
-    // The first format told neither its version nor the recipes' languages.
+    assert_eq!(manifest["format_version"], 4);
+    // The first format told neither its version nor the recipes' languages, and knew no presets.
     let fields = manifest.as_object_mut().expect("an object");
-    fields.remove("format_version");
+    for later in [
+        "format_version",
+        "test_fraction",
+        "preset",
+        "questions_per_table",
+        "work",
+    ] {
+        assert!(fields.remove(later).is_some(), "{later}");
+    }
     for recipe in fields["recipes"].as_array_mut().expect("recipes") {
         recipe
             .as_object_mut()
@@ -691,13 +699,13 @@ fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
     fs::write(&file, manifest.to_string()).expect("room");
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
     assert!(shown.status.success(), "{}", stderr(&shown));
-    manifest["format_version"] = 4.into();
+    manifest["format_version"] = 5.into();
     fs::write(&file, manifest.to_string()).expect("room");
     let shown = posedata(folder.path(), &["dataset", "show", "gait"]);
     assert_eq!(shown.status.code(), Some(1));
     let told = stderr(&shown);
     assert!(
-        told.contains("format 4") && told.contains("newer posedata"),
+        told.contains("format 5") && told.contains("newer posedata"),
         "{told}"
     );
 }

@@ -88,10 +88,10 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
     let answers = evaluator.ask(
         &dataset,
         &examples,
-        &mut Scripted {
+        Some(&mut Scripted {
             answers: &ignorant,
             nll: 2.0,
-        },
+        }),
         &mut Scripted {
             answers: &known,
             nll: 0.5,
@@ -112,6 +112,7 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
         adapter_blake3: String::new(),
         precision: "f32".into(),
         sample,
+        videos: Vec::new(),
     };
     let evaluation = Evaluation::new(setup, "gait", "", 1, answers, 1.0);
     let wrong = evaluation.answers.iter().find(|a| !a.adapter.is_right);
@@ -123,14 +124,82 @@ fn whoever_knows_is_right_and_whoever_does_not_is_not() {
     );
     assert!((all.adapter.mean_f1 - 1.0).abs() < 1e-9);
     assert!((all.adapter.perplexity - 0.5_f64.exp()).abs() < 1e-6);
-    assert!((all.base.loss - 2.0).abs() < 1e-6);
-    assert_eq!(all.base.right, 0);
+    let base = all.base.expect("the base was asked");
+    assert!((base.loss - 2.0).abs() < 1e-6);
+    assert_eq!(base.right, 0);
     assert!(evaluation.numeric.asked > 20, "{:?}", evaluation.numeric);
     assert_eq!(evaluation.numeric.adapter.right, evaluation.numeric.asked);
     let most = evaluation.tasks.values().map(|task| task.asked).max();
     assert_eq!(most, Some(4));
     let sum: usize = evaluation.tasks.values().map(|task| task.asked).sum();
     assert_eq!(sum, all.asked);
+}
+
+#[test]
+fn an_answer_without_the_mark_behind_its_steps_is_wrong() {
+    let folder = folder_with_lake();
+    build(folder.path(), &VALID_OPTIONS);
+    let dataset = Dataset::open(&folder.path().join("llm_training_data/gait")).expect("a dataset");
+    let tokenizer = ChatTokenizer::open(&installed("smollm2")).expect("a tokenizer");
+    let sample = Sample {
+        split: Split::Valid,
+        per_task: 3,
+        seed: 0,
+    };
+    let examples = sample.of(&dataset).expect("examples");
+    let with_steps = examples.iter().filter(|e| e.has_work()).count();
+    assert!(with_steps > 10 && with_steps < examples.len());
+    let right = |answer: &dyn Fn(&Example) -> String| -> (usize, usize) {
+        let end_ids = tokenizer.end_ids().expect("end marks");
+        let lines = examples.iter().map(|example| {
+            let prompt = tokenizer.render(&example.prompt(), NextTurn::Assistant);
+            let prompt = tokenizer.tokens(&prompt.expect("a text")).expect("tokens");
+            let mut ids = tokenizer.tokens(&answer(example)).expect("tokens");
+            ids.push(end_ids[0]);
+            (prompt, ids)
+        });
+        let answers: HashMap<Vec<u32>, Vec<u32>> = lines.collect();
+        let evaluator = Evaluator {
+            tokenizer: &tokenizer,
+            max_positions: 8192,
+            end_ids: end_ids.clone(),
+            cancellation: &Cancellation::new(),
+        };
+        let mut model = Scripted {
+            answers: &answers,
+            nll: 1.0,
+        };
+        let answered = evaluator.ask(&dataset, &examples, None, &mut model, &mut |_| {});
+        let answered = answered.expect("answers").expect("all of them");
+        assert!(answered.iter().all(|a| a.base.is_none()));
+        let is_with_steps = |id: &str| examples.iter().any(|e| e.id == id && e.has_work());
+        let (with, without): (Vec<_>, Vec<_>) = answered.iter().partition(|a| is_with_steps(&a.id));
+        let right = |answers: &[&posedata::evaluate::Answered]| {
+            answers.iter().filter(|a| a.adapter.is_right).count()
+        };
+        (right(&with), right(&without))
+    };
+    let without = examples.len() - with_steps;
+    assert_eq!(
+        right(&|example| example.answer.clone()),
+        (with_steps, without)
+    );
+    // The right words alone, the right steps without an answer, and steps that are cut off.
+    assert_eq!(right(&|example| example.reply().into()), (0, without));
+    let steps = |example: &Example| {
+        let end = example
+            .answer
+            .find("Answer:")
+            .unwrap_or(example.answer.len());
+        example.answer[..end].to_owned()
+    };
+    assert_eq!(right(&steps), (0, without));
+    // Other steps before the right answer are as good.
+    let other = |example: &Example| match example.has_work() {
+        true => format!("So.\nAnswer: {}", example.reply()),
+        false => example.answer.clone(),
+    };
+    assert_eq!(right(&other), (with_steps, without));
 }
 
 fn eval(folder: &Path, more: &[&str]) -> std::process::Output {
@@ -171,6 +240,25 @@ fn an_adapter_that_changes_nothing_is_as_good_as_its_base() {
     let file: Value = serde_json::from_slice(&file).expect("JSON");
     assert_eq!(file, evaluation);
     assert!(!adapter.join("README.md").exists());
+
+    // Without the base the adapter's answers are the same.
+    let alone = eval_json(folder.path(), &["--no-base"]);
+    assert_eq!(alone["all"]["adapter"], evaluation["all"]["adapter"]);
+    assert!(alone["all"]["base"].is_null(), "{}", alone["all"]);
+    // Shares have intervals, and the videos that were asked about have names.
+    assert_eq!(evaluation["split"], "valid");
+    let interval = &evaluation["all"]["adapter"]["right_interval"];
+    assert!(interval[0].as_f64() < interval[1].as_f64(), "{interval}");
+    let videos = evaluation["videos"].as_array().expect("names");
+    assert!(!videos.is_empty() && videos.len() < 3, "{videos:?}");
+    build(
+        folder.path(),
+        &[&VALID_OPTIONS[..], &["--test", "0.3"]].concat(),
+    );
+    let tested = eval_json(folder.path(), &["--no-base"]);
+    assert_eq!(tested["split"], "test");
+    assert_ne!(tested["videos"], evaluation["videos"]);
+    build(folder.path(), &VALID_OPTIONS);
 
     // The seed decides who is asked, and the loss is no chance.
     let asked = |evaluation: &Value| -> Vec<Value> {

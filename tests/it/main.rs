@@ -28,6 +28,7 @@ mod memory;
 mod metrics_oracle;
 mod movement;
 mod npz;
+mod numbers;
 mod numpy_random;
 mod people;
 mod plot;
