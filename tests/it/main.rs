@@ -31,6 +31,7 @@ mod npz;
 mod numpy_random;
 mod people;
 mod plot;
+mod pose_models;
 mod poses;
 mod query;
 mod questions;
