@@ -24,8 +24,8 @@ use crate::media_time::{MediaPosition, MediaRange};
 use crate::models::{ModelStore, sha256_of_file};
 use crate::numbers::human_bytes;
 use crate::pose::{
-    DEFAULT_DETECT_EVERY, FilterClock, ModelFiles, Pick, Provider, Skeleton, Smoothing, TopDownModel,
-    TrackerConfig, Tracking, load_provider,
+    DEFAULT_DETECT_EVERY, FilterClock, ModelFiles, Pick, Provider, Skeleton, Smoothing,
+    TopDownModel, TrackerConfig, Tracking, load_provider,
 };
 use crate::resources::{DatabaseUse, Resources};
 use crate::shipped::{self, ShippedFile};
@@ -315,7 +315,11 @@ fn skeleton_called(name: &Path) -> anyhow::Result<Skeleton> {
         return Ok(Skeleton::read(name)?);
     }
     let shipped = shipped::folder(Path::new(SKELETONS));
-    let is_called = |file: &&&ShippedFile| [file.stem(), file.name(), file.path].map(Path::new).contains(&name);
+    let is_called = |file: &&&ShippedFile| {
+        [file.stem(), file.name(), file.path]
+            .map(Path::new)
+            .contains(&name)
+    };
     match shipped.iter().find(is_called) {
         Some(file) => Ok(Skeleton::parse(file.text, Path::new(file.path))?),
         None => {

@@ -304,7 +304,10 @@ fn print_info(info: &LakeInfo) -> anyhow::Result<()> {
         let mut models = table(&["pose model", "skeleton", "sha256", "videos"]);
         for model in &info.pose_models {
             let skeleton = model.skeleton.as_deref().unwrap_or("BlazePose");
-            let sha256 = model.sha256.get(..SHOWN_HASH_DIGITS).unwrap_or(&model.sha256);
+            let sha256 = model
+                .sha256
+                .get(..SHOWN_HASH_DIGITS)
+                .unwrap_or(&model.sha256);
             let videos = model.videos.to_string();
             models.add_row([model.pose_model.as_str(), skeleton, sha256, &videos]);
         }

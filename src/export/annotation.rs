@@ -306,14 +306,18 @@ fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError
     let count = known.len() as f64;
     // A pose model that gives nothing of the head gives the trunk, on which it sits.
     let center = match known.as_slice() {
-        [] => [0, 1].map(|axis| shoulders[axis] + HEAD_ABOVE_SHOULDERS * (shoulders[axis] - hips[axis])),
+        [] => [0, 1]
+            .map(|axis| shoulders[axis] + HEAD_ABOVE_SHOULDERS * (shoulders[axis] - hips[axis])),
         known => [0, 1].map(|axis| known.iter().map(|place| place[axis]).sum::<f64>() / count),
     };
     let reach = known
         .iter()
         .map(|place| distance(*place, center))
         .fold(0.0, f64::max);
-    let neck = distance(shoulders, if head[0][0].is_nan() { center } else { head[0] });
+    let neck = distance(
+        shoulders,
+        if head[0][0].is_nan() { center } else { head[0] },
+    );
     let radius = (HEAD_PER_LANDMARKS * reach)
         .max(HEAD_PER_NECK * neck)
         .max(HEAD_PER_TRUNK * trunk);

@@ -137,7 +137,8 @@ impl VideoRecord {
         Some(config.get("skeleton")?.get("name")?.as_str()?.to_owned())
     }
 
-    /// Numbers in the file of the frames with rows.(&self) -> Range<u64> {
+    /// Numbers in the file of the frames with rows.
+    pub fn frames(&self) -> Range<u64> {
         self.first_frame..self.first_frame + self.frame_count
     }
 

@@ -13,7 +13,7 @@ pub mod segments;
 pub mod timing;
 
 use crate::pose::PersonPose;
-use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
+use crate::pose::landmark::Landmark;
 pub use flags::is_jump;
 use geometry::{Point3, angle_deg, distance, midpoint, subtract, vector_angle_deg};
 pub use history::Measurer;
@@ -233,7 +233,9 @@ fn is_visible(pose: &PersonPose, landmark: Landmark) -> bool {
 }
 
 fn world(pose: &PersonPose, landmark: Landmark) -> Option<Point3> {
-    let point = pose.world(landmark).filter(|_| is_visible(pose, landmark))?;
+    let point = pose
+        .world(landmark)
+        .filter(|_| is_visible(pose, landmark))?;
     Some(point.map(f64::from))
 }
 
@@ -322,6 +324,7 @@ fn ratio(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::pose::ImageLandmark;
+    use crate::pose::landmark::LANDMARK_COUNT;
 
     fn pose(visibility: f32) -> PersonPose {
         let landmark = ImageLandmark {

@@ -371,10 +371,7 @@ impl ModelStore {
     ///
     /// # Errors
     /// When nothing has the landmark model's name.
-    pub fn missing_for_ingest(
-        &self,
-        landmarker: Option<&str>,
-    ) -> Result<Vec<String>, ModelsError> {
+    pub fn missing_for_ingest(&self, landmarker: Option<&str>) -> Result<Vec<String>, ModelsError> {
         let mut missing = Vec::new();
         let names = ["detector"].into_iter().chain(landmarker);
         for name in names.chain(["onnxruntime", "ducklake"]) {

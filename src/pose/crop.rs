@@ -211,23 +211,27 @@ pub(super) fn region_to_tensor(
     };
     // Of 256 values each, so that a pixel costs a look.
     let tables: [[f32; 256]; 3] = std::array::from_fn(|plane| {
-        std::array::from_fn(|value| {
-            ((value as f64 - input.mean[plane]) / input.std[plane]) as f32
-        })
+        std::array::from_fn(|value| ((value as f64 - input.mean[plane]) / input.std[plane]) as f32)
     });
-    sample(image, region, raster, Border::Zero, |row, [red, green, blue]| {
-        let ordered = match input.channels {
-            Channels::Rgb => [red, green, blue],
-            Channels::Bgr => [blue, green, red],
-        };
-        let planes = tensor.chunks_exact_mut(rows * columns);
-        for ((plane, values), table) in planes.zip(ordered).zip(&tables) {
-            let line = &mut plane[row * columns..(row + 1) * columns];
-            for (out, value) in line.iter_mut().zip(values) {
-                *out = table[usize::from(*value)];
+    sample(
+        image,
+        region,
+        raster,
+        Border::Zero,
+        |row, [red, green, blue]| {
+            let ordered = match input.channels {
+                Channels::Rgb => [red, green, blue],
+                Channels::Bgr => [blue, green, red],
+            };
+            let planes = tensor.chunks_exact_mut(rows * columns);
+            for ((plane, values), table) in planes.zip(ordered).zip(&tables) {
+                let line = &mut plane[row * columns..(row + 1) * columns];
+                for (out, value) in line.iter_mut().zip(values) {
+                    *out = table[usize::from(*value)];
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// The sampled 8-bit values themselves, interleaved [size, size, 3] in red, green, blue.
@@ -325,7 +329,14 @@ mod tests {
         };
         let mut tensor = vec![f32::NAN; 3 * 4 * 2];
         let region = roi(4.0, 4.0).into();
-        region_to_tensor(image, &region, [2, 4], PixelGrid::Standard, &input, &mut tensor);
+        region_to_tensor(
+            image,
+            &region,
+            [2, 4],
+            PixelGrid::Standard,
+            &input,
+            &mut tensor,
+        );
         tensor[plane * 8]
     }
 

@@ -193,7 +193,13 @@ mod tests {
         };
         assert_eq!(upright.project(0.0, 1.0), [-8.0, 17.0]);
         assert!(upright.is_usable());
-        assert!(!Region { width_px: 0.0, ..upright }.is_usable());
+        assert!(
+            !Region {
+                width_px: 0.0,
+                ..upright
+            }
+            .is_usable()
+        );
     }
 
     #[test]

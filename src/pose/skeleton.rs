@@ -311,14 +311,16 @@ impl FileInput {
         let sides = size_px.iter().flatten();
         if let Some(side) = sides.into_iter().find(|side| !SIDES_PX.contains(side)) {
             let (least, most) = (SIDES_PX.start(), SIDES_PX.end());
-            return Err(format!(
-                "an input of {side} px; expected {least} to {most}"
-            ));
+            return Err(format!("an input of {side} px; expected {least} to {most}"));
         }
         if !self.mean.iter().all(|value| value.is_finite()) {
             return Err("mean is not three numbers".into());
         }
-        if !self.std.iter().all(|value| value.is_finite() && *value > 0.0) {
+        if !self
+            .std
+            .iter()
+            .all(|value| value.is_finite() && *value > 0.0)
+        {
             return Err("std is not three numbers above 0".into());
         }
         if !PADDINGS.contains(&self.padding) {
@@ -430,23 +432,91 @@ pub(super) mod tests {
     fn what_is_not_understood_is_refused() {
         let more = |joint: &str| format!("{TRUNK_JOINTS}, {joint}");
         for (joints, rest, reason) in [
-            (more(r#"{ name = "e", landmark = "left_kne" }"#), SIMCC.to_owned(), "did you mean left_knee?"),
-            (more(r#"{ name = "e", landmark = "tail" }"#), SIMCC.to_owned(), "none of the 33"),
-            (more(r#"{ name = "a" }"#), SIMCC.to_owned(), "the joint a stands there twice"),
-            (more(r#"{ name = "e", landmark = "left_hip" }"#), SIMCC.to_owned(), "two joints are the landmark left_hip"),
-            (more(r#"{ name = "e", landmrk = "nose" }"#), SIMCC.to_owned(), "unknown field"),
-            (r#"{ name = "a", landmark = "left_hip" }"#.to_owned(), SIMCC.to_owned(), "no joint is the landmark left_shoulder"),
-            (TRUNK_JOINTS.to_owned(), String::new(), "missing field `output`"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\nsplit = 2"), "unknown field"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\nrefinement = \"dark\""), "of heatmaps"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\nvisible_from = 1.0"), "visible_from is 1"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\nvisible_from = nan"), "visible_from is NaN"),
-            (TRUNK_JOINTS.to_owned(), "[output]\nkind = \"points\"".to_owned(), "unknown variant"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\n[input]\nwidth_px = 192"), "go together"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\n[input]\nwidth_px = 0\nheight_px = 9"), "expected 32 to 4096"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\n[input]\nstd = [1.0, 0.0, 1.0]"), "std is not"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\n[input]\nmean = [1.0, inf, 1.0]"), "mean is not"),
-            (TRUNK_JOINTS.to_owned(), format!("{SIMCC}\n[input]\npadding = 0.5"), "a padding of 0.5"),
+            (
+                more(r#"{ name = "e", landmark = "left_kne" }"#),
+                SIMCC.to_owned(),
+                "did you mean left_knee?",
+            ),
+            (
+                more(r#"{ name = "e", landmark = "tail" }"#),
+                SIMCC.to_owned(),
+                "none of the 33",
+            ),
+            (
+                more(r#"{ name = "a" }"#),
+                SIMCC.to_owned(),
+                "the joint a stands there twice",
+            ),
+            (
+                more(r#"{ name = "e", landmark = "left_hip" }"#),
+                SIMCC.to_owned(),
+                "two joints are the landmark left_hip",
+            ),
+            (
+                more(r#"{ name = "e", landmrk = "nose" }"#),
+                SIMCC.to_owned(),
+                "unknown field",
+            ),
+            (
+                r#"{ name = "a", landmark = "left_hip" }"#.to_owned(),
+                SIMCC.to_owned(),
+                "no joint is the landmark left_shoulder",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                String::new(),
+                "missing field `output`",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\nsplit = 2"),
+                "unknown field",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\nrefinement = \"dark\""),
+                "of heatmaps",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\nvisible_from = 1.0"),
+                "visible_from is 1",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\nvisible_from = nan"),
+                "visible_from is NaN",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                "[output]\nkind = \"points\"".to_owned(),
+                "unknown variant",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\n[input]\nwidth_px = 192"),
+                "go together",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\n[input]\nwidth_px = 0\nheight_px = 9"),
+                "expected 32 to 4096",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\n[input]\nstd = [1.0, 0.0, 1.0]"),
+                "std is not",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\n[input]\nmean = [1.0, inf, 1.0]"),
+                "mean is not",
+            ),
+            (
+                TRUNK_JOINTS.to_owned(),
+                format!("{SIMCC}\n[input]\npadding = 0.5"),
+                "a padding of 0.5",
+            ),
         ] {
             let error = refusal(&joints, &rest);
             assert!(error.contains(reason), "{error}");

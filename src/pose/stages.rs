@@ -163,16 +163,17 @@ impl LandmarkStage {
             return Ok(None);
         }
         let first = self.run(frame, &region, timings)?;
-        match (&self, first) {
+        let Some((raw, _)) = &first else {
+            return Ok(None);
+        };
+        let region = match self {
+            Self::BlazePose(_) => return Ok(first),
             // Its first box was rough.
-            (Self::TopDown(stage), Some((raw, _))) => {
-                let region = stage.followed(&raw);
-                match region.is_usable() {
-                    true => self.run(frame, &region, timings),
-                    false => Ok(None),
-                }
-            }
-            (_, first) => Ok(first),
+            Self::TopDown(stage) => stage.followed(raw),
+        };
+        match region.is_usable() {
+            true => self.run(frame, &region, timings),
+            false => Ok(None),
         }
     }
 

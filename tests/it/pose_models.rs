@@ -24,7 +24,7 @@ const THRESHOLD: f32 = 0.6;
 /// What makes scores of about 1 of squares that are seen.
 const GAIN: f32 = 5.0;
 /// Of a square.
-const SIDE_PX: u32 = 20;
+const SIDE_PX: u32 = 12;
 
 /// A joint of the network: its name, its landmark if it is one, how much red, green and blue count for
 /// it, and FFmpeg's name of the colour that it finds.
@@ -41,18 +41,37 @@ struct Joint {
 /// would change places if channels did.
 const JOINTS: [Joint; 7] = [
     joint("hip", Some("left_hip"), [-1.0, -1.0, 1.0], "blue", HIPS[0]),
-    joint("other hip", Some("right_hip"), [0.5, 0.5, -1.0], "yellow", HIPS[1]),
+    joint(
+        "other hip",
+        Some("right_hip"),
+        [0.5, 0.5, -1.0],
+        "yellow",
+        HIPS[1],
+    ),
     joint("neck", None, [0.0; 3], "", [0; 2]),
-    joint("shoulder", Some("left_shoulder"), [1.0, -1.0, -1.0], "red", SHOULDERS[0]),
-    joint("other shoulder", Some("right_shoulder"), [-1.0, 1.0, -1.0], "lime", SHOULDERS[1]),
+    joint(
+        "shoulder",
+        Some("left_shoulder"),
+        [1.0, -1.0, -1.0],
+        "red",
+        SHOULDERS[0],
+    ),
+    joint(
+        "other shoulder",
+        Some("right_shoulder"),
+        [-1.0, 1.0, -1.0],
+        "lime",
+        SHOULDERS[1],
+    ),
     joint("nose", Some("nose"), [0.5, -1.0, 0.5], "magenta", NOSE),
     joint("ankle", Some("left_ankle"), [-1.0, 0.5, 0.5], "cyan", ANKLE),
 ];
 
-const SHOULDERS: [[u32; 2]; 2] = [[300, 150], [360, 152]];
-const HIPS: [[u32; 2]; 2] = [[310, 230], [352, 226]];
-const NOSE: [u32; 2] = [331, 110];
-const ANKLE: [u32; 2] = [318, 330];
+// Where shoulders, hips, nose and ankle are in the clip; the person is left of its middle.
+const SHOULDERS: [[u32; 2]; 2] = [[343, 51], [284, 54]];
+const HIPS: [[u32; 2]; 2] = [[325, 116], [299, 117]];
+const NOSE: [u32; 2] = [308, 34];
+const ANKLE: [u32; 2] = [345, 204];
 
 const fn joint(
     name: &'static str,
@@ -106,7 +125,12 @@ fn write_network(path: &Path, kind: Kind, [batch, height, width]: [i64; 3]) {
     ];
     let group = || Attribute::from_int("group", k as i64);
     let mut nodes = vec![
-        node("Conv", &["picture", "colours", "threshold"], "excess", vec![]),
+        node(
+            "Conv",
+            &["picture", "colours", "threshold"],
+            "excess",
+            vec![],
+        ),
         node("Relu", &["excess"], "colour", vec![]),
         node(
             "Conv",
@@ -131,10 +155,23 @@ fn write_network(path: &Path, kind: Kind, [batch, height, width]: [i64; 3]) {
                 "MaxPool",
                 &["map"],
                 "heatmaps",
-                vec![ints("kernel_shape", &[1, 1]), ints("strides", &[stride, stride])],
+                vec![
+                    ints("kernel_shape", &[1, 1]),
+                    ints("strides", &[stride, stride]),
+                ],
             ));
-            let cells = |side: i64| if side == ANY { ANY } else { side / stride as i64 };
-            vec![value("heatmaps", F32, &[batch, joints, cells(height), cells(width)])]
+            let cells = |side: i64| {
+                if side == ANY {
+                    ANY
+                } else {
+                    side / stride as i64
+                }
+            };
+            vec![value(
+                "heatmaps",
+                F32,
+                &[batch, joints, cells(height), cells(width)],
+            )]
         }
         Kind::SimCc { split } => {
             initializers.extend([
@@ -150,12 +187,23 @@ fn write_network(path: &Path, kind: Kind, [batch, height, width]: [i64; 3]) {
                 let (open, many) = (format!("{best} open"), format!("{best} many"));
                 nodes.push(node("Unsqueeze", &[best, "last"], &open, vec![]));
                 let copies = vec![open.as_str(); split];
-                nodes.push(node("Concat", &copies, &many, vec![Attribute::from_int("axis", 3)]));
+                nodes.push(node(
+                    "Concat",
+                    &copies,
+                    &many,
+                    vec![Attribute::from_int("axis", 3)],
+                ));
                 nodes.push(node("Reshape", &[&many, "joined"], name, vec![]));
             };
             axis("rows", "best x", "simcc_x");
             axis("columns", "best y", "simcc_y");
-            let places = |side: i64| if side == ANY { ANY } else { side * split as i64 };
+            let places = |side: i64| {
+                if side == ANY {
+                    ANY
+                } else {
+                    side * split as i64
+                }
+            };
             vec![
                 value("simcc_x", F32, &[batch, joints, places(width)]),
                 value("simcc_y", F32, &[batch, joints, places(height)]),
@@ -178,7 +226,9 @@ const SIMCC: Kind = Kind::SimCc { split: 2 };
 /// A skeleton for the network, which takes colours of 0..1.
 fn skeleton(output: &str, input: &str) -> String {
     let joints = JOINTS.iter().map(|joint| {
-        let landmark = joint.landmark.map_or(String::new(), |l| format!(", landmark = \"{l}\""));
+        let landmark = joint
+            .landmark
+            .map_or(String::new(), |l| format!(", landmark = \"{l}\""));
         format!("    {{ name = \"{}\"{landmark} }},\n", joint.name)
     });
     format!(
@@ -200,9 +250,18 @@ fn squares(enable: &str) -> String {
 fn square_clip(path: &Path, frames: u32, enable: &str, after: &str) {
     let demo = installed("demo");
     let demo = demo.to_str().expect("a path");
-    let filter = format!("format=gbrp,{}{after}", squares(enable));
+    let filter = format!("scale=884:498,format=gbrp,{}{after}", squares(enable));
     let frames = frames.to_string();
-    let arguments = ["-ss", "1.0", "-i", demo, "-vf", &filter, "-frames:v", &frames];
+    let arguments = [
+        "-ss",
+        "1.0",
+        "-i",
+        demo,
+        "-vf",
+        &filter,
+        "-frames:v",
+        &frames,
+    ];
     let codec = ["-c:v", "libx264rgb", "-qp", "0"];
     make_clip(path, &[&arguments[..], &codec].concat());
 }
@@ -237,7 +296,14 @@ impl Setup {
     }
 
     fn ingest(&self, more: &[&str]) -> Result<Value, String> {
-        let model = ["ingest", "clip.mp4", "--pose-onnx", "squares.onnx", "--skeleton", "squares.toml"];
+        let model = [
+            "ingest",
+            "clip.mp4",
+            "--pose-onnx",
+            "squares.onnx",
+            "--skeleton",
+            "squares.toml",
+        ];
         let plain = ["--no-smoothing", "--json", "--no-video", "--no-pose-json"];
         let output = posedata(self.path(), &[&model[..], &plain, more].concat());
         match output.status.success() {
@@ -254,7 +320,9 @@ impl Setup {
 
     fn number(&self, sql: &str) -> f64 {
         let rows = self.rows(sql);
-        rows[0]["v"].as_f64().unwrap_or_else(|| panic!("{sql}: {rows:?}"))
+        rows[0]["v"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{sql}: {rows:?}"))
     }
 
     /// How far landmarks are from the middles of their squares at most, in pixels; `place` is where the
@@ -266,10 +334,15 @@ impl Setup {
         assert!(!rows.is_empty());
         let errors = rows.iter().map(|row| {
             let name = row["landmark"].as_str();
-            let joint = JOINTS.iter().find(|joint| joint.landmark == name).expect("a joint");
+            let joint = JOINTS
+                .iter()
+                .find(|joint| joint.landmark == name)
+                .expect("a joint");
             assert!(row["visibility"].as_f64() >= Some(0.5), "{row}");
             // Places are those of pixels' middles, which have whole numbers.
-            let middle = joint.corner.map(|corner| f64::from(corner) + f64::from(SIDE_PX - 1) / 2.0);
+            let middle = joint
+                .corner
+                .map(|corner| f64::from(corner) + f64::from(SIDE_PX - 1) / 2.0);
             let [x, y] = place(middle);
             let off = |name: &str, expected: f64| row[name].as_f64().expect("a place") - expected;
             off("x", x).hypot(off("y", y))
@@ -281,8 +354,12 @@ impl Setup {
 /// The middle of a square in the clip.
 fn middle(landmark: &str) -> [f64; 2] {
     let mut joints = JOINTS.iter();
-    let joint = joints.find(|joint| joint.landmark == Some(landmark)).expect("a joint");
-    joint.corner.map(|corner| f64::from(corner) + f64::from(SIDE_PX - 1) / 2.0)
+    let joint = joints
+        .find(|joint| joint.landmark == Some(landmark))
+        .expect("a joint");
+    joint
+        .corner
+        .map(|corner| f64::from(corner) + f64::from(SIDE_PX - 1) / 2.0)
 }
 
 #[test]
@@ -291,7 +368,11 @@ fn each_kind_of_output_finds_the_squares_where_they_are() {
     square_clip(&setup.file("clip.mp4"), 4, "1", "");
     for (kind, output, limit_px) in [
         (FINE, "kind = \"heatmap\"\nrefinement = \"none\"", 1.2),
-        (FINE, "kind = \"heatmap\"\nrefinement = \"dark\"\npixel_grid = \"unbiased\"", 0.6),
+        (
+            FINE,
+            "kind = \"heatmap\"\nrefinement = \"dark\"\npixel_grid = \"unbiased\"",
+            0.6,
+        ),
         (COARSE, "kind = \"heatmap\"", 2.5),
         (COARSE, "kind = \"heatmap\"\nrefinement = \"dark\"", 0.6),
         (SIMCC, "kind = \"simcc\"", 1.2),
@@ -388,7 +469,12 @@ fn a_person_who_is_gone_is_looked_for_again() {
     let people = setup.rows(
         "SELECT string_agg(DISTINCT person || ' ' || quality, ', ' ORDER BY 1) AS v FROM metrics",
     );
-    assert!(people[0]["v"].as_str().is_some_and(|v| v.contains("0 partial")), "{people:?}");
+    assert!(
+        people[0]["v"]
+            .as_str()
+            .is_some_and(|v| v.contains("0 partial")),
+        "{people:?}"
+    );
     assert!(setup.largest_error_px(|place| place) < 1.2);
 }
 
@@ -419,9 +505,13 @@ fn another_file_or_skeleton_is_another_ingest() {
     assert_eq!(info["pose_models"][0]["skeleton"], "squares");
     assert_eq!(info["pose_models"][0]["videos"], 1);
     // BlazePose again, which gives everything.
-    let output = posedata(setup.path(), &["ingest", "clip.mp4", "--no-video", "--no-pose-json"]);
+    let output = posedata(
+        setup.path(),
+        &["ingest", "clip.mp4", "--no-video", "--no-pose-json"],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
-    let unknown = setup.number("SELECT count(*) FILTER (world_x_m IS NULL OR x IS NULL) AS v FROM landmarks");
+    let unknown =
+        setup.number("SELECT count(*) FILTER (world_x_m IS NULL OR x IS NULL) AS v FROM landmarks");
     assert_eq!(unknown, 0.0);
 }
 
@@ -454,7 +544,9 @@ fn models_that_do_not_fit_are_refused_before_the_first_video() {
     setup.skeleton("kind = \"simcc\"", "");
     write_network(&model, SIMCC, [ANY, ANY, ANY]);
     refused("give width_px and height_px");
-    setup.model(SIMCC).skeleton("kind = \"simcc\"", "width_px = 96\nheight_px = 128");
+    setup
+        .model(SIMCC)
+        .skeleton("kind = \"simcc\"", "width_px = 96\nheight_px = 128");
     refused("it takes 192x256 px, the skeleton squares says 96x128");
     write_network(&model, SIMCC, [2, HEIGHT as i64, WIDTH as i64]);
     setup.skeleton("kind = \"simcc\"", "");
@@ -468,7 +560,10 @@ fn models_that_do_not_fit_are_refused_before_the_first_video() {
     let size = [1, 3, HEIGHT as i64, WIDTH as i64];
     let same = |element: i32| {
         let nodes = vec![node("Identity", &["picture"], "maps", vec![])];
-        let (input, output) = (value("picture", element, &size), value("maps", element, &size));
+        let (input, output) = (
+            value("picture", element, &size),
+            value("maps", element, &size),
+        );
         write_model(&model, vec![input], nodes, vec![], vec![output]);
     };
     same(F16);
@@ -504,7 +599,12 @@ fn a_model_that_gives_no_numbers_ends_the_ingest() {
     let nodes: Vec<NodeProto> = vec![
         node("Neg", &["picture"], "negative", vec![]),
         node("Log", &["negative"], "logarithm", vec![]),
-        node("Concat", &["logarithm", "logarithm", "picture"], "many", vec![Attribute::from_int("axis", 1)]),
+        node(
+            "Concat",
+            &["logarithm", "logarithm", "picture"],
+            "many",
+            vec![Attribute::from_int("axis", 1)],
+        ),
         node("Slice", &["many", "first", "end", "axes"], "maps", vec![]),
     ];
     let constants = vec![
@@ -514,7 +614,13 @@ fn a_model_that_gives_no_numbers_ends_the_ingest() {
     ];
     let input: Vec<ValueInfo> = vec![value("picture", F32, &size)];
     let maps = [1, JOINTS.len() as i64, HEIGHT as i64, WIDTH as i64];
-    write_model(&setup.file("squares.onnx"), input, nodes, constants, vec![value("maps", F32, &maps)]);
+    write_model(
+        &setup.file("squares.onnx"),
+        input,
+        nodes,
+        constants,
+        vec![value("maps", F32, &maps)],
+    );
     setup.skeleton("kind = \"heatmap\"", "");
     let error = setup.ingest(&[]).expect_err("no numbers");
     assert!(error.contains("values that are no numbers"), "{error}");
@@ -527,7 +633,14 @@ fn skeletons_are_found_by_name_and_refused_when_they_are_wrong() {
     square_clip(&setup.file("clip.mp4"), 1, "1", "");
     setup.model(SIMCC);
     let ingest = |skeleton: &str| {
-        let model = ["ingest", "clip.mp4", "--pose-onnx", "squares.onnx", "--skeleton", skeleton];
+        let model = [
+            "ingest",
+            "clip.mp4",
+            "--pose-onnx",
+            "squares.onnx",
+            "--skeleton",
+            skeleton,
+        ];
         stderr(&posedata(setup.path(), &model))
     };
     // Found, and another model's.
@@ -535,14 +648,32 @@ fn skeletons_are_found_by_name_and_refused_when_they_are_wrong() {
     assert!(ingest("coco17").contains("skeleton coco17"));
     assert!(ingest("vitpose17.toml").contains("skeleton vitpose17"));
     let unknown = ingest("halpe25");
-    assert!(unknown.contains("give one of coco17, halpe26, vitpose17"), "{unknown}");
+    assert!(
+        unknown.contains("give one of coco17, halpe26, vitpose17"),
+        "{unknown}"
+    );
     let wrong = skeleton("kind = \"simcc\"", "").replace("left_ankle", "left_ancle");
     fs::write(setup.file("wrong.toml"), wrong).expect("a file");
     let wrong = ingest("wrong.toml");
-    assert!(wrong.contains("did you mean left_ankle?") && wrong.contains("wrong.toml"), "{wrong}");
-    let alone = posedata(setup.path(), &["ingest", "clip.mp4", "--pose-onnx", "squares.onnx"]);
+    assert!(
+        wrong.contains("did you mean left_ankle?") && wrong.contains("wrong.toml"),
+        "{wrong}"
+    );
+    let alone = posedata(
+        setup.path(),
+        &["ingest", "clip.mp4", "--pose-onnx", "squares.onnx"],
+    );
     assert!(stderr(&alone).contains("--skeleton"), "{}", stderr(&alone));
-    let both = ["ingest", "clip.mp4", "--pose-model", "heavy", "--pose-onnx", "squares.onnx", "--skeleton", "coco17"];
+    let both = [
+        "ingest",
+        "clip.mp4",
+        "--pose-model",
+        "heavy",
+        "--pose-onnx",
+        "squares.onnx",
+        "--skeleton",
+        "coco17",
+    ];
     assert!(!posedata(setup.path(), &both).status.success());
 
     let copied = posedata(setup.path(), &["queries", "copy", "skeletons"]);
@@ -560,7 +691,11 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
     let run = |arguments: &[&str]| posedata(setup.path(), arguments);
     let succeeds = |arguments: &[&str]| {
         let output = run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
         stdout(&output)
     };
     let read = |name: &str| fs::read_to_string(setup.file(name)).expect(name);
@@ -570,7 +705,10 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
     let filtered = setup.rows(
         "SELECT count(*) AS rows, count(x) AS x, count(z) + count(world_x_m) AS unknown FROM landmarks_filtered",
     );
-    assert_eq!(filtered[0], serde_json::json!({"rows": 14 * 6, "x": 14 * 6, "unknown": 0}));
+    assert_eq!(
+        filtered[0],
+        serde_json::json!({"rows": 14 * 6, "x": 14 * 6, "unknown": 0})
+    );
     let known = setup.rows(
         "SELECT count(torso_length_px) AS torso, count(shoulder_width_m) + count(left_hip_deg) AS unknown
          FROM metrics_filtered",
@@ -583,9 +721,19 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
         let output = run(&["export", format]);
         assert!(!output.status.success());
         let error = stderr(&output);
-        assert!(error.contains("gives no landmarks in metres") && error.contains("openpose"), "{error}");
+        assert!(
+            error.contains("gives no landmarks in metres") && error.contains("openpose"),
+            "{error}"
+        );
     }
-    for format in ["csv", "mot", "openpose", "coco-keypoints", "pose-json", "parquet"] {
+    for format in [
+        "csv",
+        "mot",
+        "openpose",
+        "coco-keypoints",
+        "pose-json",
+        "parquet",
+    ] {
         succeeds(&["export", format, "--output", "out"]);
     }
     let csv = read("out/clip.csv");
@@ -593,7 +741,14 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
     let heads: Vec<&str> = lines.next().expect("a head").split(',').collect();
     let cells: Vec<&str> = lines.next().expect("a row").split(',').collect();
     let cell = |name: &str| cells[heads.iter().position(|head| *head == name).expect(name)];
-    assert_eq!([cell("left_hip_z"), cell("left_knee_x"), cell("left_hip_world_x_m")], ["", "", ""]);
+    assert_eq!(
+        [
+            cell("left_hip_z"),
+            cell("left_knee_x"),
+            cell("left_hip_world_x_m")
+        ],
+        ["", "", ""]
+    );
     assert!(cell("left_hip_x").parse::<f64>().is_ok());
 
     let coco: Value = serde_json::from_str(&read("out/clip_coco.json")).expect("JSON");
@@ -607,12 +762,17 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
 
     let frame = "out/clip_json/clip_000000000000_keypoints.json";
     let openpose: Value = serde_json::from_str(&read(frame)).expect("JSON");
-    let points = openpose["people"][0]["pose_keypoints_2d"].as_array().expect("points");
+    let points = openpose["people"][0]["pose_keypoints_2d"]
+        .as_array()
+        .expect("points");
     // The right knee (10) is not there; the neck (1) is between the shoulders.
     assert_eq!(points[30..33], [0.0, 0.0, 0.0].map(Value::from));
     let neck = points[3].as_f64().expect("a number");
     let shoulders = [middle("left_shoulder"), middle("right_shoulder")];
-    assert!((neck - (shoulders[0][0] + shoulders[1][0]) / 2.0).abs() < 1.5, "{neck}");
+    assert!(
+        (neck - (shoulders[0][0] + shoulders[1][0]) / 2.0).abs() < 1.5,
+        "{neck}"
+    );
 
     let pose: Value = serde_json::from_str(&read("out/clip_pose.json")).expect("JSON");
     let schema: Value = serde_json::from_str(POSE_MODEL_SCHEMA).expect("a schema");
@@ -625,12 +785,29 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
     linear_model(&setup.file("linear.onnx"), ANY);
     let analysed = run(&["analyze", "--model", "linear.onnx"]);
     assert!(!analysed.status.success());
-    assert!(stderr(&analysed).contains("gives no depth"), "{}", stderr(&analysed));
+    assert!(
+        stderr(&analysed).contains("gives no depth"),
+        "{}",
+        stderr(&analysed)
+    );
 
     // Pictures, faces, tables, checks, examples.
-    succeeds(&["annotate", "clip.mp4", "--blur-faces", "--output", "pictures"]);
+    succeeds(&[
+        "annotate",
+        "clip.mp4",
+        "--blur-faces",
+        "--output",
+        "pictures",
+    ]);
     succeeds(&["lake", "check"]);
-    for query in ["quality", "joint_angles", "segment_angles", "velocity", "range_of_motion", "filtering"] {
+    for query in [
+        "quality",
+        "joint_angles",
+        "segment_angles",
+        "velocity",
+        "range_of_motion",
+        "filtering",
+    ] {
         succeeds(&["query", query]);
     }
     succeeds(&["dataset", "build", "--name", "little"]);

@@ -351,7 +351,9 @@ impl MultiPersonTracker {
     /// Reads everybody who is followed in the new frame.
     fn follow(&mut self, frame: BgrView<'_>) -> Result<(), PoseError> {
         let regions: Vec<Region> = self.tracks.iter().map(|track| track.region).collect();
-        let readings = self.landmarkers.read_all(frame, &regions, &mut self.timings)?;
+        let readings = self
+            .landmarkers
+            .read_all(frame, &regions, &mut self.timings)?;
         let started = Instant::now();
         for (mut track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
             let trace = reading.map_or(Trace::Lost, |reading| {

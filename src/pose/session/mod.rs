@@ -148,9 +148,7 @@ impl Landmarker {
     pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
         Ok(match &files.skeleton {
             None => Self::BlazePose(LandmarkModel::load(files, intra_op_threads)?),
-            Some(skeleton) => {
-                Self::TopDown(TopDownModel::load(files, skeleton, intra_op_threads)?)
-            }
+            Some(skeleton) => Self::TopDown(TopDownModel::load(files, skeleton, intra_op_threads)?),
         })
     }
 
@@ -267,7 +265,7 @@ fn builder(
         Ok(builder) => with_provider(builder, provider, threads)?,
         Err(error) => return Ok(Err(error)),
     };
-    let configured = || {
+    let configured = || -> ort::Result<SessionBuilder> {
         Ok(builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(threads)?

@@ -178,7 +178,9 @@ impl TopDownModel {
                         "{places_x} places along x and {places_y} along y do not share one scale with its input of {width}x{height} px"
                     )
                 }
-                _ => self.wrong_shapes(&shapes, "[1, K, places along x] and [1, K, places along y]"),
+                _ => {
+                    self.wrong_shapes(&shapes, "[1, K, places along x] and [1, K, places along y]")
+                }
             },
             [maps] => match maps.as_slice() {
                 &[1, k, rows, columns] if k == joints && rows > 1 && columns > 1 => {
@@ -235,7 +237,10 @@ fn input_of(inputs: &[Outlet], skeleton: &Skeleton) -> Result<(String, [usize; 2
     }
     let is_open = |dimension: i64| dimension < 0;
     if !(is_open(batch) || batch == 1) || !(is_open(planes) || planes == 3) {
-        return Err(format!("{}; export it for one picture, planes first", wrong()));
+        return Err(format!(
+            "{}; export it for one picture, planes first",
+            wrong()
+        ));
     }
     let own = match (is_open(width), is_open(height)) {
         (false, false) if width > 1 && height > 1 && width.max(height) <= MAX_SIDE_PX => {

@@ -339,7 +339,11 @@ mod tests {
             assert_eq!((empty.x, empty.y, empty.score), (0.0, 0.0, 0.0));
         }
         // Of a plateau Newton's step would lead anywhere.
-        let flat = read(&[0.5; COLUMNS * ROWS], Refinement::Dark, PixelGrid::Unbiased);
+        let flat = read(
+            &[0.5; COLUMNS * ROWS],
+            Refinement::Dark,
+            PixelGrid::Unbiased,
+        );
         assert!(flat.x.abs() < 0.05 && flat.y.abs() < 0.05, "{flat:?}");
     }
 

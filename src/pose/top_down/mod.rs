@@ -162,8 +162,9 @@ fn pose_of(joints: &[JointReading], skeleton: &Skeleton, region: &Region) -> (Ra
 fn body(landmarks: &[ImagePoint; LANDMARK_COUNT]) -> impl Iterator<Item = [f64; 2]> {
     use Landmark::*;
     let trunk = [LeftShoulder, RightShoulder, LeftHip, RightHip].map(Landmark::index);
-    let is_of_body =
-        move |(i, landmark): &(usize, &ImagePoint)| trunk.contains(i) || landmark.visibility >= MIN_VISIBILITY;
+    let is_of_body = move |(i, landmark): &(usize, &ImagePoint)| {
+        trunk.contains(i) || landmark.visibility >= MIN_VISIBILITY
+    };
     let of_body = landmarks.iter().enumerate().filter(is_of_body);
     of_body.map(|(_, landmark)| [landmark.x_px, landmark.y_px])
 }
@@ -176,13 +177,19 @@ fn alignment(landmarks: &[ImagePoint; LANDMARK_COUNT]) -> [ImagePoint; 2] {
         let (a, b) = (&landmarks[a.index()], &landmarks[b.index()]);
         [(a.x_px + b.x_px) / 2.0, (a.y_px + b.y_px) / 2.0]
     };
-    let (hips, shoulders) = (middle(LeftHip, RightHip), middle(LeftShoulder, RightShoulder));
+    let (hips, shoulders) = (
+        middle(LeftHip, RightHip),
+        middle(LeftShoulder, RightShoulder),
+    );
     let from_hips = |[x, y]: [f64; 2]| (x - hips[0]).hypot(y - hips[1]);
     let reach = body(landmarks).map(from_hips).fold(0.0, f64::max);
     let trunk = from_hips(shoulders);
     // Who is seen from above has no direction, and is taken to be upright.
     let up = match trunk > 0.0 {
-        true => [(shoulders[0] - hips[0]) / trunk, (shoulders[1] - hips[1]) / trunk],
+        true => [
+            (shoulders[0] - hips[0]) / trunk,
+            (shoulders[1] - hips[1]) / trunk,
+        ],
         false => [0.0, -1.0],
     };
     let point = |[x_px, y_px]: [f64; 2]| ImagePoint {
