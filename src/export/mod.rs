@@ -11,6 +11,8 @@
 pub mod annotation;
 mod body25;
 mod c3d;
+#[cfg(feature = "video")]
+mod closeup;
 mod coco;
 mod file_names;
 mod mot;
