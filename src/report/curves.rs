@@ -182,7 +182,7 @@ fn chart(curves: &[Curve], low: f64, high: f64, step: f64) -> String {
     let pieces = || {
         curves
             .iter()
-            .flat_map(|curve| curve.pieces().map(|piece| (&curve.side, piece)))
+            .flat_map(|curve| curve.pieces().map(move |piece| (&curve.side, piece)))
     };
     for (side, piece) in pieces() {
         let band = piece
