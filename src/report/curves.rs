@@ -224,3 +224,41 @@ fn points(points: impl Iterator<Item = (f64, f64)>) -> String {
     let points: Vec<String> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     points.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_break_where_a_cycle_ends_or_nothing_is_known_and_bands_are_angles() {
+        let point = |percent, cycles| Point {
+            percent,
+            mean: 170.0,
+            sd: Some(20.0),
+            cycles,
+        };
+        let curve = Curve {
+            side: "left".into(),
+            points: vec![
+                point(0.0, 3.0),
+                point(1.0, 3.0),
+                point(2.0, 2.0),
+                point(5.0, 2.0),
+            ],
+        };
+        let lengths: Vec<usize> = curve.pieces().map(<[Point]>::len).collect();
+        assert_eq!(lengths, [2, 1, 1]);
+        assert_eq!(curve.count(), "2 to 3");
+        assert_eq!(point(0.0, 3.0).band(), Some([150.0, 180.0]));
+        let alone = Point {
+            sd: None,
+            ..point(0.0, 1.0)
+        };
+        assert_eq!(alone.band(), None);
+        let whole = Curve {
+            side: "left".into(),
+            points: vec![point(0.0, 3.0)],
+        };
+        assert_eq!(whole.count(), "3");
+    }
+}
