@@ -9,7 +9,7 @@ use std::{env, fs, io, process};
 const LIBRARY: &str = "libduckdb.so";
 const LIBRARY_FOLDER: &str = "lib/posedata";
 /// Folders whose files are part of the program, see `src/shipped.rs`.
-const SHIPPED_FOLDERS: [&str; 2] = ["queries", "schemas"];
+const SHIPPED_FOLDERS: [&str; 3] = ["queries", "schemas", "skeletons"];
 /// The viewer's page, see `src/view/assets.rs`.
 const PAGE_FOLDER: &str = "assets/view";
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 use posedata::models::ModelStore;
 use posedata::pose::crop::{Border, InputScale, crop_to_tensor};
 use posedata::pose::roi::{ImageSize, Roi};
-use posedata::pose::{LANDMARK_INPUT_SIDE, PoseModels, Provider};
+use posedata::pose::{LANDMARK_INPUT_SIDE, LandmarkModel, Provider};
 use posedata::resources::Resources;
 use posedata::video::{Frame, VideoReader};
 use serde_json::Value;
@@ -137,14 +137,11 @@ impl Bench {
         let provider = summary["provider"].as_str().expect("a provider");
         let provider: Provider = provider.parse().expect("a provider");
         let files = self.store.pose_files_for(model, provider);
-        let mut models = PoseModels::load(&files.expect("the model's files"), 1)
+        let mut model = LandmarkModel::load(&files.expect("the model's files"), 1)
             .expect("models; run `make setup`");
         let started = cpu_secs();
         for _ in 0..MODEL_RUNS {
-            models
-                .landmarker
-                .run(picture, |_| ())
-                .expect("the model runs");
+            model.run(picture, |_| ()).expect("the model runs");
         }
         (cpu_secs() - started) / f64::from(MODEL_RUNS)
     }

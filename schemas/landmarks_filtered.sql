@@ -10,10 +10,10 @@ CREATE TABLE landmarks_filtered (
     landmark_index TINYINT NOT NULL,
     x FLOAT NOT NULL,
     y FLOAT NOT NULL,
-    z FLOAT NOT NULL,
-    world_x_m FLOAT NOT NULL,
-    world_y_m FLOAT NOT NULL,
-    world_z_m FLOAT NOT NULL,
+    z FLOAT,
+    world_x_m FLOAT,
+    world_y_m FLOAT,
+    world_z_m FLOAT,
     interpolated BOOLEAN NOT NULL,
     cutoff_hz FLOAT,
     sport VARCHAR NOT NULL
@@ -30,10 +30,10 @@ COMMENT ON COLUMN landmarks_filtered.landmark IS 'Name of the landmark, such as 
 COMMENT ON COLUMN landmarks_filtered.landmark_index IS 'BlazePose index of the landmark, 0 to 32.';
 COMMENT ON COLUMN landmarks_filtered.x IS 'Horizontal position as a fraction of the picture''s width, 0 at the left edge. Stored in steps of 2^-18.';
 COMMENT ON COLUMN landmarks_filtered.y IS 'Vertical position as a fraction of the picture''s height, 0 at the top edge. Stored in steps of 2^-18.';
-COMMENT ON COLUMN landmarks_filtered.z IS 'Depth as a fraction of the picture''s width, 0 near the hips, negative towards the camera. Stored in steps of 2^-16.';
-COMMENT ON COLUMN landmarks_filtered.world_x_m IS 'Metres to the right (in the picture) of the middle of the hips. Stored in steps of 2^-16.';
-COMMENT ON COLUMN landmarks_filtered.world_y_m IS 'Metres below the middle of the hips. Stored in steps of 2^-16.';
-COMMENT ON COLUMN landmarks_filtered.world_z_m IS 'Metres behind the middle of the hips, seen from the camera. Stored in steps of 2^-16.';
+COMMENT ON COLUMN landmarks_filtered.z IS 'Depth as a fraction of the picture''s width, 0 near the hips, negative towards the camera. Stored in steps of 2^-16. NULL where the pose model gives no depth (--pose-onnx).';
+COMMENT ON COLUMN landmarks_filtered.world_x_m IS 'Metres to the right (in the picture) of the middle of the hips. Stored in steps of 2^-16. NULL where the pose model gives no metres (--pose-onnx).';
+COMMENT ON COLUMN landmarks_filtered.world_y_m IS 'Metres below the middle of the hips. Stored in steps of 2^-16. NULL as world_x_m.';
+COMMENT ON COLUMN landmarks_filtered.world_z_m IS 'Metres behind the middle of the hips, seen from the camera. Stored in steps of 2^-16. NULL as world_x_m.';
 COMMENT ON COLUMN landmarks_filtered.interpolated IS 'TRUE where the landmark was not visible (or the person not found) and its position is interpolated between the visible frames around.';
 COMMENT ON COLUMN landmarks_filtered.cutoff_hz IS 'Cut-off frequency of the low-pass filter, hertz; NULL where the path could not be filtered (9 frames or fewer, or frames that follow too slowly), so that the values are the measured ones.';
 COMMENT ON COLUMN landmarks_filtered.sport IS 'Sport or activity, see videos.sport; partition of the files.';

@@ -62,7 +62,7 @@ COMMENT ON COLUMN metrics.frame IS 'Frame number within the video, from 0, in di
 COMMENT ON COLUMN metrics.time_secs IS 'Presentation time of the frame in seconds from the first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN metrics.quality IS 'good: shoulders, hips, elbows, wrists, knees and ankles all visible; partial: shoulders and hips visible; poor: not even those; no_pose: nobody found.';
 COMMENT ON COLUMN metrics.pose_probability IS 'Probability, 0..1, that the tracked region shows a person.';
-COMMENT ON COLUMN metrics.mean_visibility IS 'Mean visibility of the 33 landmarks, 0..1.';
+COMMENT ON COLUMN metrics.mean_visibility IS 'Mean visibility of the landmarks that the pose model gives (BlazePose: all 33), 0..1.';
 COMMENT ON COLUMN metrics.shoulder_width_m IS 'Distance left_shoulder to right_shoulder, world landmarks, metres.';
 COMMENT ON COLUMN metrics.hip_width_m IS 'Distance left_hip to right_hip, world landmarks, metres.';
 COMMENT ON COLUMN metrics.shoulder_hip_ratio IS 'shoulder_width_m / hip_width_m.';

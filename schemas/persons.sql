@@ -27,7 +27,7 @@ COMMENT ON COLUMN persons.frame_count IS 'Frames in which the person is seen; fe
 COMMENT ON COLUMN persons.first_time_secs IS 'Presentation time of first_frame in seconds from the video''s first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN persons.last_time_secs IS 'Presentation time of last_frame in seconds from the video''s first frame; real seconds where the video has a slow_motion_factor.';
 COMMENT ON COLUMN persons.mean_probability IS 'Mean probability, 0..1, that the tracked region shows a person.';
-COMMENT ON COLUMN persons.mean_visibility IS 'Mean visibility of the 33 landmarks, 0..1.';
+COMMENT ON COLUMN persons.mean_visibility IS 'Mean visibility of the landmarks that the pose model gives (BlazePose: all 33), 0..1.';
 COMMENT ON COLUMN persons.mean_center_x IS 'Mean horizontal position of the middle of the hips as a fraction of the picture''s width, 0 at the left edge.';
 COMMENT ON COLUMN persons.mean_center_y IS 'Mean vertical position of the middle of the hips as a fraction of the picture''s height, 0 at the top edge.';
 COMMENT ON COLUMN persons.mean_width IS 'Mean width of the box around the 33 landmarks as a fraction of the picture''s width.';

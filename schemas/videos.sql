@@ -49,8 +49,8 @@ COMMENT ON COLUMN videos.fps IS 'Mean frames per second while pictures were take
 COMMENT ON COLUMN videos.frame_count IS 'Frames with rows, with or without a pose.';
 COMMENT ON COLUMN videos.duration_secs IS 'Time from the first frame with rows to the end of the last, in seconds.';
 COMMENT ON COLUMN videos.pose_frame_count IS 'Frames with at least one pose.';
-COMMENT ON COLUMN videos.pose_model IS 'Pose model: lite, full or heavy.';
-COMMENT ON COLUMN videos.pose_model_sha256 IS 'SHA-256 of the landmark model''s source file.';
+COMMENT ON COLUMN videos.pose_model IS 'Pose model: lite, full or heavy, or the name of the file of another one (--pose-onnx) without its suffix; config has its skeleton.';
+COMMENT ON COLUMN videos.pose_model_sha256 IS 'SHA-256 of the landmark model''s source file, or of the ONNX file of another one (--pose-onnx).';
 COMMENT ON COLUMN videos.config IS 'Everything that shaped the rows: model, thresholds, smoothing, schema version.';
 COMMENT ON COLUMN videos.config_hash IS 'BLAKE3 of config (32 hex digits); an ingest with the same hash has nothing to do.';
 COMMENT ON COLUMN videos.posedata_version IS 'Version of posedata that wrote the rows.';

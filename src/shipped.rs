@@ -1,4 +1,4 @@
-//! Files that are part of the program: queries, recipes, schemas. So a program that was installed
+//! Files that are part of the program: queries, recipes, schemas, skeletons. So a program that was installed
 //! somewhere has them too; a file of the user's own at the same path wins.
 
 use std::path::{Component, Path, PathBuf};
@@ -24,6 +24,8 @@ pub enum ShippedKind {
     Question,
     /// The definition of one of the lake's tables, or of an exported file.
     Schema,
+    /// What the joints of a pose model are, for `posedata ingest --skeleton`.
+    Skeleton,
 }
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -79,6 +81,8 @@ impl ShippedFile {
     pub fn kind(&self) -> ShippedKind {
         if self.path.starts_with("schemas/") {
             ShippedKind::Schema
+        } else if self.path.starts_with("skeletons/") {
+            ShippedKind::Skeleton
         } else if self.path.starts_with("queries/instruct/") {
             ShippedKind::Recipe
         } else if self.path.starts_with("queries/ask/") {
@@ -106,7 +110,11 @@ impl ShippedFile {
 
     /// What the file's first line of comment says; empty where it has none.
     pub fn about(&self) -> &'static str {
-        let first = self.text.lines().find_map(|line| line.strip_prefix("-- "));
+        let mark = match self.kind() {
+            ShippedKind::Skeleton => "# ",
+            _ => "-- ",
+        };
+        let first = self.text.lines().find_map(|line| line.strip_prefix(mark));
         first.unwrap_or_default().trim()
     }
 }

@@ -36,14 +36,19 @@ export function sideOf(name) {
   return name.startsWith('right_') || name.endsWith('_right') ? 'right' : 'middle';
 }
 
-/** Whether the block of a person in a frame has a pose. */
+/** Whether the block of a person in a frame has a pose: any landmark, as not all models give all. */
 export function isSeen(block, at) {
-  return block !== undefined && !Number.isNaN(block[at]);
+  if (block === undefined) return false;
+  for (let place = at; place < at + BLOCK; place += VALUES) {
+    if (!Number.isNaN(block[place])) return true;
+  }
+  return false;
 }
 
-/** One landmark out of a block; visibility is 1 where the rows do not tell it. */
+/** One landmark out of a block; a place without a visibility was filtered and is sure, no place is hidden. */
 export function landmarkAt(block, at, index) {
   const place = at + index * VALUES;
-  const visibility = block[place + 2];
-  return { x: block[place], y: block[place + 1], visibility: Number.isNaN(visibility) ? 1 : visibility };
+  const [x, y, visibility] = block.subarray(place, place + VALUES);
+  if (!Number.isNaN(visibility)) return { x, y, visibility };
+  return { x, y, visibility: Number.isNaN(x) ? 0 : 1 };
 }

@@ -291,7 +291,8 @@ export class Player extends EventTarget {
       const chunk = this.poses.at(frame);
       const block = chunk?.value.get(this.person);
       const at = (chunk?.index ?? 0) * BLOCK;
-      if (isSeen(block, at)) runs[0].unshift(landmarkAt(block, at, landmark));
+      const place = isSeen(block, at) ? landmarkAt(block, at, landmark) : undefined;
+      if (place && !Number.isNaN(place.x)) runs[0].unshift(place);
       else if (runs[0].length > 0) runs.unshift([]);
     }
     return runs;

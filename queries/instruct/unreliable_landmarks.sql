@@ -31,7 +31,9 @@ limbs AS (
         -- 11 to 16 are shoulders, elbows, wrists; 23 to 28 hips, knees, ankles; left before right.
         (landmark_index - if(landmark_index < 23, 11, 17)) // 2 AS pair
     FROM landmarks
-    WHERE landmark_index BETWEEN 11 AND 16 OR landmark_index BETWEEN 23 AND 28
+    WHERE (landmark_index BETWEEN 11 AND 16 OR landmark_index BETWEEN 23 AND 28)
+        -- Other pose models may not give all of them.
+        AND visibility IS NOT NULL
 ),
 means AS (
     SELECT

@@ -118,6 +118,16 @@ pub enum AnalysisError {
         /// The first line of what it says.
         reason: String,
     },
+    /// The video's pose model does not give what analysis models look at.
+    #[error(
+        "the pose model {pose_model} gives no depth, and not all of the 33 landmarks, which analysis models look at; ingest the video with --pose-model: {video}"
+    )]
+    UnknownLandmarks {
+        /// What estimated the video's poses.
+        pose_model: String,
+        /// Its name in the lake.
+        video: String,
+    },
     /// It was cancelled; the video in work is as it was before.
     #[error("stopped")]
     Stopped,
@@ -432,6 +442,12 @@ pub fn analyze(
     cancellation: &Cancellation,
     mut on_frame: impl FnMut(),
 ) -> Result<AnalysisReport, AnalysisError> {
+    if video.skeleton().is_some() {
+        return Err(AnalysisError::UnknownLandmarks {
+            pose_model: video.pose_model.clone(),
+            video: video.file_name.clone(),
+        });
+    }
     let key = model.key.clone();
     let writer = AnalysisWriter::new(lake.paths(), video, key.clone(), model.outputs.clone());
     let mut analysis = Analysis {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -20,13 +21,14 @@ use crate::ingest::{
 };
 use crate::lake::{Lake, Replace, RunRecord};
 use crate::media_time::{MediaPosition, MediaRange};
-use crate::models::ModelStore;
+use crate::models::{ModelStore, sha256_of_file};
 use crate::numbers::human_bytes;
 use crate::pose::{
-    DEFAULT_DETECT_EVERY, FilterClock, Pick, Provider, Smoothing, TrackerConfig, Tracking,
-    load_provider,
+    DEFAULT_DETECT_EVERY, FilterClock, ModelFiles, Pick, Provider, Skeleton, Smoothing,
+    TopDownModel, TrackerConfig, Tracking, load_provider,
 };
 use crate::resources::{DatabaseUse, Resources};
+use crate::shipped::{self, ShippedFile};
 use crate::store::Address;
 
 /// Estimate poses in videos and put landmarks and metrics into the lake
@@ -49,6 +51,10 @@ in exports stay those of the file. A video has one set of rows, so another part 
   posedata ingest race.mp4 --from 1:20 --to 1:32.5
   posedata ingest race.mp4 --from 2400f --to 2775f
 
+Another pose model: --pose-onnx takes a top-down model (RTMPose, ViTPose), and --skeleton says what its
+joints are. What it does not give, depth and metres among it, is NULL; docs/pose-models.md has the rest.
+  posedata ingest clip.mov --pose-onnx rtmpose-m-halpe26.onnx --skeleton halpe26
+
 --events json tells programs of every video while it is worked on; docs/events.md has the events.
 Whoever starts posedata from a program may want --exit-on-stdin-close and --cores too.")]
 pub struct IngestArgs {
@@ -60,8 +66,15 @@ pub struct IngestArgs {
     #[arg(long, alias = "sport", value_name = "NAME", default_value = "general", value_parser = sport_name)]
     sport_type: String,
     /// Landmark model: faster or more accurate
-    #[arg(long, value_enum, default_value_t = PoseModel::Full)]
+    #[arg(long, value_enum, default_value_t = PoseModel::Full, conflicts_with = "pose_onnx")]
     pose_model: PoseModel,
+    /// Landmark model of your own instead: a top-down model with SimCC or heatmaps (RTMPose, ViTPose)
+    #[arg(long, value_name = "FILE.onnx", requires = "skeleton")]
+    pose_onnx: Option<PathBuf>,
+    /// What the joints of --pose-onnx are: halpe26, coco17, vitpose17, or a file of yours (`posedata
+    /// queries copy skeletons` gives these to change)
+    #[arg(long, value_name = "NAME|FILE.toml", requires = "pose_onnx")]
+    skeleton: Option<PathBuf>,
     /// What runs the models; auto is what `posedata models tune` has found to be the fastest here
     #[arg(long, value_enum, default_value_t = ProviderChoice::Auto, env = "POSEDATA_PROVIDER")]
     provider: ProviderChoice,
@@ -255,6 +268,71 @@ impl PoseModel {
     }
 }
 
+/// The landmark model that was chosen.
+struct ChosenModel {
+    files: ModelFiles,
+    sha256: String,
+}
+
+impl IngestArgs {
+    /// Looks the landmark model up, or loads one of the user's once, so that one that does not fit is told
+    /// of before the first video.
+    fn chosen_model(&self, store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<ChosenModel> {
+        let consent = match self.yes {
+            true => Consent::Given,
+            false => Consent::Ask,
+        };
+        let (Some(path), Some(name)) = (&self.pose_onnx, &self.skeleton) else {
+            let name = self.pose_model.name();
+            provide_for_ingest(store, Some(name), consent, global)?;
+            let provider = self.provider.provider(|| store.fastest_provider(name));
+            let files = store.pose_files_for(name, provider)?;
+            if provider != Provider::Cpu {
+                // The first library of ONNX Runtime that is loaded stays, and has to know the provider.
+                load_provider(&files)?;
+            }
+            let sha256 = store.sha256(name)?.into();
+            return Ok(ChosenModel { files, sha256 });
+        };
+        let skeleton = Arc::new(skeleton_called(name)?);
+        let sha256 = sha256_of_file(path)
+            .with_context(|| format!("cannot read the pose model: {}", path.display()))?;
+        provide_for_ingest(store, None, consent, global)?;
+        // Nobody has measured the user's model.
+        let provider = self.provider.provider(Provider::default);
+        let files = store.pose_files_of(path, Arc::clone(&skeleton), provider)?;
+        drop(TopDownModel::load(&files, &skeleton, 1)?);
+        Ok(ChosenModel { files, sha256 })
+    }
+}
+
+/// The folder of skeletons inside the program.
+const SKELETONS: &str = "skeletons";
+
+/// A skeleton in a file, or one that is inside the program.
+fn skeleton_called(name: &Path) -> anyhow::Result<Skeleton> {
+    if name.is_file() {
+        return Ok(Skeleton::read(name)?);
+    }
+    let shipped = shipped::folder(Path::new(SKELETONS));
+    let is_called = |file: &&&ShippedFile| {
+        [file.stem(), file.name(), file.path]
+            .map(Path::new)
+            .contains(&name)
+    };
+    match shipped.iter().find(is_called) {
+        Some(file) => Ok(Skeleton::parse(file.text, Path::new(file.path))?),
+        None => {
+            let names: Vec<&str> = shipped.iter().map(|file| file.stem()).collect();
+            bail!(
+                "there is no such skeleton; give one of {}, or a TOML file: {}",
+                names.join(", "),
+                name.display()
+            )
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ProviderChoice {
     /// The fastest that is installed, as far as was measured; otherwise cpu
@@ -268,9 +346,10 @@ enum ProviderChoice {
 }
 
 impl ProviderChoice {
-    fn provider(self, store: &ModelStore, model: &str) -> Provider {
+    /// `fastest` is what is known to be the fastest for a model.
+    fn provider(self, fastest: impl FnOnce() -> Provider) -> Provider {
         match self {
-            Self::Auto => store.fastest_provider(model),
+            Self::Auto => fastest(),
             Self::Cpu => Provider::Cpu,
             Self::Openvino => Provider::OpenVino,
             Self::Cuda => Provider::Cuda,
@@ -351,18 +430,8 @@ fn run_telling(
     );
     let range = args.range.range()?;
     let store = global.store()?;
-    let model = args.pose_model.name();
-    let consent = match args.yes {
-        true => Consent::Given,
-        false => Consent::Ask,
-    };
-    provide_for_ingest(&store, model, consent, global)?;
-    let provider = args.provider.provider(&store, model);
-    let files = store.pose_files_for(model, provider)?;
-    if provider != Provider::Cpu {
-        // The first library of ONNX Runtime that is loaded stays, and has to know the provider.
-        load_provider(&files)?;
-    }
+    let ChosenModel { files, sha256 } = args.chosen_model(&store, global)?;
+    let provider = files.provider;
     let tracker = TrackerConfig {
         min_detection_confidence: args.min_detection_confidence,
         min_tracking_confidence: args.min_tracking_confidence,
@@ -384,6 +453,7 @@ fn run_telling(
     let cores = Resources::detect().cores;
     let memory_limit_bytes = global.memory_limit_bytes();
     let model_file_bytes = fs::metadata(&files.landmarker).map_or(0, |metadata| metadata.len());
+    let (model_name, skeleton) = (files.landmarker_name.clone(), files.skeleton.clone());
     let backends = Backends { files, tracker };
     let worker_bytes = ingest::worker_bytes(
         model_file_bytes,
@@ -404,11 +474,12 @@ fn run_telling(
         lake: global.lake_paths()?,
         rows: RowConfig::new(
             args.sport_type,
-            model.into(),
-            store.sha256(model)?.into(),
+            model_name,
+            sha256,
             store.sha256("detector")?.into(),
             &tracker,
         )
+        .with_skeleton(skeleton.map(|skeleton| skeleton.identity()))
         .with_slow_motion(args.slow_motion.config())
         .with_range(range),
         send_outputs_to,
@@ -577,6 +648,7 @@ fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
         let rate = frames as f64 / secs;
         let by = match summary.provider {
             Provider::Cpu => String::new(),
+            other if summary.is_partly_on_cpu => format!(", by {other}, a part by cpu"),
             other => format!(", by {other}"),
         };
         format!("{frames} frames in {secs:.1} s ({rate:.0} frames/s{by})")

@@ -280,6 +280,9 @@ fn print_vacuum(report: &VacuumReport, execution: Execution) -> anyhow::Result<(
     Ok(())
 }
 
+/// Digits of a hash that people compare.
+const SHOWN_HASH_DIGITS: usize = 12;
+
 fn print_info(info: &LakeInfo) -> anyhow::Result<()> {
     print_result(format_args!(
         "{} (format {})",
@@ -297,6 +300,22 @@ fn print_info(info: &LakeInfo) -> anyhow::Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     print_result(tables)?;
+    if !info.pose_models.is_empty() {
+        let mut models = table(&["pose model", "skeleton", "sha256", "videos"]);
+        for model in &info.pose_models {
+            let skeleton = model.skeleton.as_deref().unwrap_or("BlazePose");
+            let sha256 = model
+                .sha256
+                .get(..SHOWN_HASH_DIGITS)
+                .unwrap_or(&model.sha256);
+            let videos = model.videos.to_string();
+            models.add_row([model.pose_model.as_str(), skeleton, sha256, &videos]);
+        }
+        for column in models.column_iter_mut().skip(3) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        print_result(models)?;
+    }
     let mut snapshots = table(&["snapshot", "time (UTC)", "changes"]);
     let older = info.snapshots.len().saturating_sub(SHOWN_SNAPSHOTS);
     for snapshot in &info.snapshots[older..] {

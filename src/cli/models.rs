@@ -190,7 +190,7 @@ fn time_in_process(
 /// When something is missing and may not be fetched, or cannot be.
 pub fn provide_for_ingest(
     store: &ModelStore,
-    landmarker: &str,
+    landmarker: Option<&str>,
     consent: Consent,
     global: &GlobalArgs,
 ) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `posedata queries`: the queries, recipes and schemas that are inside the program.
+//! `posedata queries`: the queries, recipes, schemas and skeletons that are inside the program.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,14 @@ use crate::files::write_atomically;
 use crate::query::parameters;
 use crate::shipped::{self, ShippedFile, ShippedKind};
 
-/// List, show and copy the queries, recipes and schemas that come with posedata
+/// List, show and copy the queries, recipes, schemas and skeletons that come with posedata
 #[derive(Args)]
 #[command(after_help = "Examples:
   posedata queries                       # what there is, and which question it answers
   posedata queries show velocity         # the SQL itself
   posedata queries copy velocity         # as queries/velocity.sql, to change it
-  posedata queries copy                  # all queries, recipes and schemas
+  posedata queries copy skeletons        # joints of other pose models, as skeletons/*.toml
+  posedata queries copy                  # everything
 
 `posedata query` and `posedata dataset build` take a file of yours at such a path before the one
 that is inside the program.")]
@@ -33,11 +34,11 @@ enum QueriesCommand {
     List,
     /// Print a file: a path as `list` shows it, or a query's name
     Show { name: PathBuf },
-    /// Copy files into folders queries/ and schemas/, to read and change them
+    /// Copy files into folders queries/, schemas/ and skeletons/, to read and change them
     Copy {
         /// Paths as `list` shows them, or queries' names [default: everything]
         names: Vec<PathBuf>,
-        /// Folder in which queries/ and schemas/ are made
+        /// Folder in which queries/, schemas/ and skeletons/ are made
         #[arg(long, value_name = "DIR", default_value = ".")]
         to: PathBuf,
         /// Replace files that are there and differ
@@ -110,6 +111,10 @@ fn list(global: &GlobalArgs) -> anyhow::Result<()> {
         (
             ShippedKind::Schema,
             "schemas of the lake and of exported files:",
+        ),
+        (
+            ShippedKind::Skeleton,
+            "skeletons of other pose models, for `posedata ingest --skeleton NAME`:",
         ),
     ];
     let mut lines = Vec::new();

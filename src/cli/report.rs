@@ -21,8 +21,8 @@ use crate::resources::DatabaseUse;
 use crate::sync::Cancellation;
 use crate::text::shown;
 
-/// Width of a picture in the report.
-const PICTURE_WIDTH_PX: u32 = 480;
+/// Width and height of a picture in the report.
+const PICTURE_SIZE_PX: [u32; 2] = [360, 480];
 
 /// Write numbers, curves and pictures of movements as one page to hand over
 #[derive(Args)]
@@ -36,8 +36,8 @@ One HTML file without anything from elsewhere, which prints well on A4. Two VIDE
 stands alone, and more VIDEOs than two are one group. `posedata events detect` has to find the
 movements before, and `posedata metrics recompute` the filtered angles of the curves.
 
-All numbers are results of the SQL statements that the report lists. Pictures show the key frames
-with the skeleton; their videos must still be there (a warning says which are not).")]
+All numbers are results of the SQL statements that the report lists. Pictures show the person in the
+key frames with the skeleton; their videos must still be there (a warning says which are not).")]
 pub struct ReportArgs {
     /// Ids, paths, file names or beginnings of them
     #[arg(value_name = "VIDEO", required_unless_present = "subject")]
@@ -189,12 +189,13 @@ fn pictures(
             }
         };
         let rows = lake.frames(&source.video)?;
+        let person = key_frames.first().map_or(0, |key_frame| key_frame.person);
         let frames: Vec<u64> = key_frames.iter().map(|key_frame| key_frame.frame).collect();
         let jpegs = replay::pictures(
             local.path(),
             rows,
-            &frames,
-            PICTURE_WIDTH_PX,
+            (person, &frames),
+            PICTURE_SIZE_PX,
             faces,
             cancellation,
         );

@@ -277,6 +277,8 @@ const HEAD_PER_LANDMARKS: f64 = 2.5;
 const HEAD_PER_NECK: f64 = 0.9;
 /// And by the trunk's length, where the head is bent towards the shoulders.
 const HEAD_PER_TRUNK: f64 = 0.3;
+/// The middle of a head above the shoulders, in trunk lengths, where nothing of it is known.
+const HEAD_ABOVE_SHOULDERS: f64 = 0.35;
 
 fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError> {
     use Landmark::*;
@@ -296,15 +298,26 @@ fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError
         MouthLeft,
         MouthRight,
     ];
-    let count = head.len() as f64;
-    let center = [0, 1].map(|axis| head.iter().map(|l| at(*l)[axis]).sum::<f64>() / count);
-    let reach = head
-        .iter()
-        .map(|l| distance(at(*l), center))
-        .fold(0.0, f64::max);
     let shoulders = midpoint(at(LeftShoulder), at(RightShoulder));
-    let neck = distance(shoulders, at(Nose));
-    let trunk = distance(shoulders, midpoint(at(LeftHip), at(RightHip)));
+    let hips = midpoint(at(LeftHip), at(RightHip));
+    let trunk = distance(shoulders, hips);
+    let head = head.map(at);
+    let known: Vec<[f64; 2]> = (head.into_iter().filter(|place| !place[0].is_nan())).collect();
+    let count = known.len() as f64;
+    // A pose model that gives nothing of the head gives the trunk, on which it sits.
+    let center = match known.as_slice() {
+        [] => [0, 1]
+            .map(|axis| shoulders[axis] + HEAD_ABOVE_SHOULDERS * (shoulders[axis] - hips[axis])),
+        known => [0, 1].map(|axis| known.iter().map(|place| place[axis]).sum::<f64>() / count),
+    };
+    let reach = known
+        .iter()
+        .map(|place| distance(*place, center))
+        .fold(0.0, f64::max);
+    let neck = distance(
+        shoulders,
+        if head[0][0].is_nan() { center } else { head[0] },
+    );
     let radius = (HEAD_PER_LANDMARKS * reach)
         .max(HEAD_PER_NECK * neck)
         .max(HEAD_PER_TRUNK * trunk);
@@ -323,7 +336,7 @@ fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Res
     let is_inside = |landmark: Landmark| is_in_picture(pose, landmark);
     let bones = BONES.iter().filter_map(|[a, b]| {
         let (a, b) = (*a, *b);
-        let is_visible = visibility(a).min(visibility(b)) >= MIN_VISIBILITY;
+        let is_visible = visibility(a) >= MIN_VISIBILITY && visibility(b) >= MIN_VISIBILITY;
         // A bone that is seen may leave the picture; one that is supposed must not lead there.
         let is_drawn = match is_visible {
             true => is_inside(a) || is_inside(b),
@@ -365,7 +378,11 @@ fn is_in_picture(pose: &PersonPose, landmark: Landmark) -> bool {
 /// where there are none.
 fn cut_off(pose: &PersonPose) -> Option<String> {
     use Landmark::*;
-    let is_out = |landmarks: &[Landmark]| landmarks.iter().all(|l| !is_in_picture(pose, *l));
+    let is_known = |l: &&Landmark| pose.landmarks[l.index()].is_known();
+    let is_out = |landmarks: &[Landmark]| {
+        let mut known = landmarks.iter().filter(is_known).peekable();
+        known.peek().is_some() && known.all(|l| !is_in_picture(pose, *l))
+    };
     let sides = |name: &str, plural: &str, left: &[Landmark], right: &[Landmark]| match (
         is_out(left),
         is_out(right),

@@ -2,8 +2,8 @@
 //! and Pose2Sim and others read it.
 //!
 //! Positions are pixels of the picture as displayed; the third number is the landmark's visibility. A
-//! point that BlazePose does not have (the small toes) is 0, 0, 0: OpenPose's way to say that it is
-//! missing. The neck is the middle of the shoulders, MidHip that of the hips, as OpenPose defines them,
+//! point that BlazePose does not have (the small toes), or another pose model does not give, is 0, 0, 0:
+//! OpenPose's way to say that it is missing. The neck is the middle of the shoulders, MidHip that of the hips, as OpenPose defines them,
 //! as sure as the worse one of both.
 
 use std::fs;
@@ -21,6 +21,9 @@ use crate::pose::landmark::Landmark::{self, *};
 
 /// Version of the format that OpenPose 1.7 writes.
 const VERSION: f64 = 1.3;
+
+/// How OpenPose writes that a point is missing.
+const MISSING: [f64; 3] = [0.0; 3];
 
 /// A point of BODY_25.
 #[derive(Clone, Copy)]
@@ -81,6 +84,9 @@ impl Body25Writer {
         let at = |landmark: Landmark| {
             let point = &pose.landmarks[landmark.index()];
             let [width, height] = self.image_size_px;
+            if !point.is_known() {
+                return MISSING;
+            }
             [
                 f64::from(point.x) * width,
                 f64::from(point.y) * height,
@@ -91,9 +97,12 @@ impl Body25Writer {
             Point::At(landmark) => at(landmark),
             Point::Middle(a, b) => {
                 let (a, b) = (at(a), at(b));
+                if [a, b].contains(&MISSING) {
+                    return MISSING;
+                }
                 [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0, a[2].min(b[2])]
             }
-            Point::Missing => [0.0; 3],
+            Point::Missing => MISSING,
         });
         values.collect()
     }

@@ -14,7 +14,7 @@ use crate::files::AtomicFile;
 use crate::lake::{PersonRow, VideoRecord};
 use crate::media_time::MediaTime;
 use crate::metrics::timing::{is_even, mean_rate_hz};
-use crate::pose::landmark::LANDMARK_COUNT;
+use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 
 /// Bytes of a block; everything begins at one.
 const BLOCK: usize = 512;
@@ -96,10 +96,10 @@ impl C3dWriter {
     }
 
     fn write_frame(&mut self, person: Option<&PersonRow>) -> io::Result<()> {
-        for landmark in 0..LANDMARK_COUNT {
-            let values = match person {
-                Some(row) => {
-                    let [x, y, z] = opensim_axes(row.pose.world_m[landmark]);
+        for landmark in Landmark::ALL {
+            let values = match person.and_then(|row| row.pose.world(landmark)) {
+                Some(place) => {
+                    let [x, y, z] = opensim_axes(place);
                     [x * MM_PER_M, y * MM_PER_M, z * MM_PER_M, 0.0]
                 }
                 None => [0.0, 0.0, 0.0, MISSING],

@@ -2,7 +2,7 @@
 //! files are laid out and pycocotools reads them.
 //!
 //! Positions are pixels of the picture as displayed. The third number of a keypoint is COCO's flag: 2
-//! = visible (at least 0.5), 1 = placed but not visible. An image's name is the video's with the
+//! = visible (at least 0.5), 1 = placed but not visible, 0 = not given by the pose model. An image's name is the video's with the
 //! frame's number, such as `ffmpeg -i VIDEO -start_number 0 NAME_%06d.jpg` gives it; `frame` and
 //! `time_secs` are posedata's own additions. The box encloses the visible landmarks, and what the model
 //! said of the region is the `score`.
@@ -130,8 +130,14 @@ impl CocoWriter {
     fn write_annotation(&mut self, frame: u64, pose: &PersonPose) -> io::Result<()> {
         let [width, height] = self.image_size_px;
         let mut keypoints = Vec::new();
+        let mut keypoint_count = 0;
         for (_, landmark) in KEYPOINTS {
             let point = &pose.landmarks[landmark.index()];
+            if !point.is_known() {
+                keypoints.extend([json!(0), json!(0), json!(0)]);
+                continue;
+            }
+            keypoint_count += 1;
             keypoints.push(json!(f64::from(point.x) * width));
             keypoints.push(json!(f64::from(point.y) * height));
             keypoints.push(json!(if point.visibility >= MIN_VISIBILITY {
@@ -147,7 +153,7 @@ impl CocoWriter {
             "category_id": 1,
             "person": pose.person,
             "keypoints": keypoints,
-            "num_keypoints": KEYPOINTS.len(),
+            "num_keypoints": keypoint_count,
             "bbox": [left, top, right - left, bottom - top],
             "area": (right - left) * (bottom - top),
             "iscrowd": 0,
@@ -168,7 +174,7 @@ fn enclosing_box(pose: &PersonPose, [width, height]: [f64; 2]) -> [f64; 4] {
     let is_seen = |visibility: f32| visibility >= MIN_VISIBILITY;
     let any = pose.landmarks.iter().any(|point| is_seen(point.visibility));
     let points = (pose.landmarks.iter())
-        .filter(|point| !any || is_seen(point.visibility))
+        .filter(|point| point.is_known() && (!any || is_seen(point.visibility)))
         .map(|point| [f64::from(point.x) * width, f64::from(point.y) * height]);
     let nothing = [
         f64::INFINITY,

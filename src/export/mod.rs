@@ -11,6 +11,8 @@
 pub mod annotation;
 mod body25;
 mod c3d;
+#[cfg(feature = "video")]
+mod closeup;
 mod coco;
 mod file_names;
 mod mot;
@@ -137,6 +139,19 @@ impl ExportFormat {
         }
     }
 
+    /// Whether the file holds landmarks in metres and nothing else.
+    fn is_of_world_landmarks(self) -> bool {
+        match self {
+            Self::Trc | Self::C3d => true,
+            Self::PoseJson
+            | Self::Csv
+            | Self::Mot
+            | Self::Parquet
+            | Self::OpenPose
+            | Self::CocoKeypoints => false,
+        }
+    }
+
     fn persons_per_file(self) -> PersonsPerFile {
         match self {
             Self::PoseJson | Self::Csv | Self::Parquet | Self::OpenPose | Self::CocoKeypoints => {
@@ -204,7 +219,7 @@ pub fn export_videos(
 ///
 /// # Errors
 /// When the lake cannot be read, `person` is not in the video, nobody is and the format holds
-/// markers or angles, the folder cannot be written to, or it is cancelled. No file is left
+/// markers or angles, its pose model gives no landmarks in metres and the format holds those, the folder cannot be written to, or it is cancelled. No file is left
 /// behind then.
 pub fn export_video(
     lake: &Lake,
@@ -215,6 +230,13 @@ pub fn export_video(
     cancellation: &Cancellation,
 ) -> Result<Vec<ExportedFile>, ExportError> {
     let ExportConfig { format, person, .. } = config;
+    if format.is_of_world_landmarks() && video.skeleton().is_some() {
+        return Err(ExportError::NoWorldLandmarks {
+            pose_model: video.pose_model.clone(),
+            format: format.name(),
+            video: video.file_name.clone(),
+        });
+    }
     let persons = lake.persons(video)?;
     let file_persons: Vec<Option<u16>> = match (person, format.persons_per_file()) {
         (Some(person), _) if persons.contains(&person) => vec![Some(person)],

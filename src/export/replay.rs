@@ -6,6 +6,7 @@ use std::thread;
 use crossbeam_channel::bounded;
 
 use super::annotation::{AnnotationError, Annotator, Caption, Faces, draw, draw_skeletons};
+use super::closeup::CloseUp;
 use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
 use crate::sync::Cancellation;
 use crate::video::{
@@ -230,36 +231,33 @@ pub fn contact_sheet(
     Ok(sheet.encode(format).map_err(AnnotationError::from)?)
 }
 
-/// Pictures of some frames of the video at `path`, with skeletons and without the panel, as JPEG; in
-/// the order of `frames`, which ascend. The whole video is decoded.
+/// Pictures of `person` in some frames of the video at `path`, with skeletons and without the panel, as
+/// JPEG of that width and height; in the order of `frames`, which ascend. The whole video is decoded.
 ///
 /// # Errors
 /// When the video or the lake cannot be read, or a picture not be drawn.
 pub fn pictures(
     path: &Path,
     rows: FrameReader,
-    frames: &[u64],
-    width_px: u32,
+    (person, frames): (u16, &[u64]),
+    size_px: [u32; 2],
     faces: Faces,
     cancellation: &Cancellation,
 ) -> Result<Vec<Vec<u8>>, ReplayError> {
     let replay = Replay::open(path, rows, cancellation)?;
-    let mut sheet =
-        ContactSheet::new(replay.info(), 1, 1, width_px.max(1)).map_err(AnnotationError::from)?;
     let mut pictures = Vec::new();
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
         for _ in frames.iter().filter(|wanted| **wanted == frame.index) {
-            let mut tile = sheet.tile(frame).map_err(AnnotationError::from)?;
-            draw_skeletons(&mut tile, persons, faces).map_err(AnnotationError::from)?;
-            sheet.place(0, &tile).map_err(AnnotationError::from)?;
-            pictures.push(
-                sheet
-                    .encode(ImageFormat::Jpeg)
-                    .map_err(AnnotationError::from)?,
-            );
+            let closeup = CloseUp::of(frame, persons, person, size_px);
+            let mut tile = frame
+                .part(closeup.part, size_px)
+                .map_err(AnnotationError::from)?;
+            draw_skeletons(&mut tile, &closeup.persons, faces).map_err(AnnotationError::from)?;
+            let jpeg = tile.encoded(None, ImageFormat::Jpeg);
+            pictures.push(jpeg.map_err(AnnotationError::from)?);
         }
         Ok(())
     })?;

@@ -50,6 +50,18 @@ pub enum ExportError {
         /// Its name in the lake.
         video: String,
     },
+    /// Markers are in metres, and the video's pose model gives none.
+    #[error(
+        "the pose model {pose_model} gives no landmarks in metres, which {format} is made of; export csv, openpose or coco-keypoints, or ingest the video with --pose-model: {video}"
+    )]
+    NoWorldLandmarks {
+        /// What estimated the video's poses.
+        pose_model: String,
+        /// The format's name on the command line.
+        format: &'static str,
+        /// Its name in the lake.
+        video: String,
+    },
     /// TRC and MOT are about people, and the video has none.
     #[error(
         "nobody was found in the video, so there are no markers and no angles to write: {video}"

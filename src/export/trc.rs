@@ -139,6 +139,10 @@ impl TrcWriter {
                         Some(travel) => travel.place(&row.pose, landmark),
                         None => opensim_axes(row.pose.world_m[landmark]),
                     };
+                    if [x, y, z].iter().any(|value| value.is_nan()) {
+                        write!(out, "\tnan\tnan\tnan")?;
+                        continue;
+                    }
                     write!(out, "\t{x}\t{y}\t{z}")?;
                 }
                 None => write!(out, "\tnan\tnan\tnan")?,

@@ -79,7 +79,9 @@ fn rows(frames: &[VideoFrame], absent_person: u16) -> Result<RecordBatch, Export
             fields.push(Field::new(name, DataType::Float32, true));
             let values: Float32Array = entries
                 .iter()
-                .map(|(_, pose)| pose.map(|pose| value(pose, landmark.index())))
+                .map(|(_, pose)| Some(value((*pose)?, landmark.index())))
+                // What the pose model does not give.
+                .map(|value| value.filter(|value| !value.is_nan()))
                 .collect();
             columns.push(Arc::new(values));
         }

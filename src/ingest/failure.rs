@@ -111,6 +111,7 @@ impl Failure for ExportError {
             Self::NoSuchPerson { .. }
             | Self::NoPose { .. }
             | Self::UnevenFrames { .. }
+            | Self::NoWorldLandmarks { .. }
             | Self::UnknownHeight { .. } => FailureKind::Broken,
             Self::Write { .. } | Self::Stopped => FailureKind::Passing,
         }
@@ -141,8 +142,24 @@ impl Failure for AnalysisError {
             | Self::Output { .. }
             | Self::WindowNeeded { .. }
             | Self::WrongWindow { .. }
-            | Self::TooLarge { .. } => FailureKind::Broken,
+            | Self::TooLarge { .. }
+            | Self::UnknownLandmarks { .. } => FailureKind::Broken,
             Self::Run { .. } | Self::Stopped => FailureKind::Passing,
+        }
+    }
+}
+
+impl Failure for PoseError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            // A file of the user's.
+            Self::UnfitModel { .. } => FailureKind::Broken,
+            // Models and their runtime are installed with the program.
+            Self::Runtime { .. }
+            | Self::MissingModel { .. }
+            | Self::Model { .. }
+            | Self::Provider { .. }
+            | Self::Inference { .. } => FailureKind::Passing,
         }
     }
 }
@@ -162,8 +179,6 @@ passing!(
     // More memory may be free, or given, the next time.
     MemoryError,
     PanicError,
-    // Models and their runtime are installed with the program.
-    PoseError,
     AnnotationError,
     EncodeError
 );

@@ -27,7 +27,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
@@ -219,6 +219,8 @@ pub struct IngestSummary {
     pub workers: usize,
     /// What the models ran on.
     pub provider: Provider,
+    /// Whether the CPU ran a part of the models that the provider does not take.
+    pub is_partly_on_cpu: bool,
 }
 
 impl IngestSummary {
@@ -326,6 +328,7 @@ struct Run<'a> {
     lake_is_new: bool,
     lake: LakeSlot,
     next_video: AtomicUsize,
+    is_partly_on_cpu: AtomicBool,
     /// Where files beside the lake are sent to, if not to a folder.
     output_store: Option<OutputStore>,
     /// Names without suffix that several videos of this run share.
@@ -420,6 +423,7 @@ pub fn run(
         lake_is_new: !config.lake.exists(),
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
+        is_partly_on_cpu: AtomicBool::new(false),
         shared_stems: shared_stems(videos.iter().map(plan::Candidate::path)),
         output_store: (config.send_outputs_to.clone())
             .map(OutputStore::open)
@@ -453,6 +457,7 @@ pub fn run(
         memory_budget_bytes: config.memory.limit_bytes,
         workers,
         provider: config.provider,
+        is_partly_on_cpu: run.is_partly_on_cpu.into_inner(),
     })
 }
 
@@ -460,6 +465,14 @@ impl Run<'_> {
     fn abort(&self, error: impl Into<IngestError>) {
         lock(&self.fatal).get_or_insert(error.into());
         self.cancellation.cancel();
+    }
+
+    fn load_backend(&self, threads: usize) -> Result<Box<dyn PoseBackend>, PoseError> {
+        let backend = (self.backends)(threads)?;
+        let is_partly_on_cpu = backend.is_partly_on_cpu();
+        self.is_partly_on_cpu
+            .fetch_or(is_partly_on_cpu, Ordering::Relaxed);
+        Ok(backend)
     }
 
     fn open_lake(&self, open: &LakeFactory<'_>) {
@@ -716,7 +729,7 @@ impl Run<'_> {
         };
         let backend = || match backend {
             Some(backend) => Ok(backend),
-            none => Ok(none.insert((self.backends)(threads)?)),
+            none => Ok(none.insert(self.load_backend(threads)?)),
         };
         let mut done = pipeline::process(&job, backend)?;
         source.name(&mut done.record);

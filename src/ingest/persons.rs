@@ -49,18 +49,15 @@ impl PersonStatistics {
             sums.last = (frame, time_secs);
             sums.frame_count += 1;
             sums.probability += f64::from(pose.probability);
-            let visibilities = pose.landmarks.iter().map(|l| f64::from(l.visibility));
-            sums.visibility += visibilities.sum::<f64>() / pose.landmarks.len() as f64;
+            sums.visibility += pose.mean_visibility();
             let at = |landmark: Landmark| {
                 let landmark = &pose.landmarks[landmark.index()];
                 [f64::from(landmark.x), f64::from(landmark.y)]
             };
             let (left, right) = (at(Landmark::LeftHip), at(Landmark::RightHip));
             let center: [f64; 2] = std::array::from_fn(|axis| (left[axis] + right[axis]) / 2.0);
-            let places = pose
-                .landmarks
-                .iter()
-                .map(|l| [f64::from(l.x), f64::from(l.y)]);
+            let known = pose.landmarks.iter().filter(|l| l.is_known());
+            let places = known.map(|l| [f64::from(l.x), f64::from(l.y)]);
             let [low, high] = places.fold([[f64::MAX; 2], [f64::MIN; 2]], |[low, high], place| {
                 [
                     std::array::from_fn(|axis| low[axis].min(place[axis])),

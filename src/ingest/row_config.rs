@@ -7,17 +7,20 @@ use serde::Serialize;
 use super::slow_motion::SlowMotion;
 use crate::lake::ROWS_VERSION;
 use crate::media_time::MediaRange;
-use crate::pose::{FilterClock, Pick, TrackerConfig};
+use crate::pose::{FilterClock, Pick, SkeletonIdentity, TrackerConfig};
 
 /// What shapes a video's rows. Its hash decides whether there is anything to do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RowConfig {
     /// Any word; partitions the lake.
     pub sport: String,
-    /// `lite`, `full` or `heavy`.
+    /// `lite`, `full` or `heavy`, or the name of the user's file without its suffix.
     pub pose_model: String,
-    /// Of the landmark model's TFLite file, in hexadecimal digits.
+    /// Of the landmark model's TFLite file, or of the user's ONNX file, in hexadecimal digits.
     pub pose_model_sha256: String,
+    /// What the joints of a model of the user's are; `None` for BlazePose's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skeleton: Option<SkeletonIdentity>,
     /// Of the detector's TFLite file, in hexadecimal digits.
     pub detector_sha256: String,
     /// A detection counts from this score on, 0..1.
@@ -84,6 +87,7 @@ impl RowConfig {
             sport,
             pose_model,
             pose_model_sha256,
+            skeleton: None,
             detector_sha256,
             min_detection_confidence: tracker.min_detection_confidence,
             min_tracking_confidence: tracker.min_tracking_confidence,
@@ -100,6 +104,11 @@ impl RowConfig {
             filter_clock: tracker.filter_clock,
             format_version: ROWS_VERSION,
         }
+    }
+
+    /// With landmarks of a model whose joints are these.
+    pub fn with_skeleton(self, skeleton: Option<SkeletonIdentity>) -> Self {
+        Self { skeleton, ..self }
     }
 
     /// With times stretched so.

@@ -6,7 +6,7 @@ use super::columns::{Column, Layout, arrays, batch, batch_of};
 use super::error::LakeError;
 use super::location::LakePaths;
 use super::records::VideoRecord;
-use super::rows::{Key, MetricsRow, keyed, landmark_key_columns, metrics_columns};
+use super::rows::{Key, MetricsRow, keyed, known, landmark_key_columns, metrics_columns};
 use super::staged::StagedFile;
 use super::table_file::TableFile;
 use super::writer::{CHUNK_ROWS, MIN_ROW_GROUP_ROWS};
@@ -61,9 +61,9 @@ pub struct FilteredLandmark {
     pub time_secs: f64,
     /// Number within the video, from 0.
     pub person: u16,
-    /// x, y, z as the `landmarks` table has them.
+    /// x, y, z as the `landmarks` table has them; NaN where the pose model gives no depth.
     pub image: [f32; 3],
-    /// Metres right of, below and behind the middle of the hips.
+    /// Metres right of, below and behind the middle of the hips; NaN where the pose model gives none.
     pub world_m: [f32; 3],
     /// Whether the landmark was not visible here and lies between its places in frames around.
     pub is_interpolated: bool,
@@ -252,10 +252,10 @@ pub(super) fn filtered_landmarks_columns(video_id: &str) -> Vec<Column<FilteredL
     columns.extend([
         Column::new("x", |row: &Row| row.filtered.image[0]),
         Column::new("y", |row: &Row| row.filtered.image[1]),
-        Column::new("z", |row: &Row| row.filtered.image[2]),
-        Column::new("world_x_m", |row: &Row| row.filtered.world_m[0]),
-        Column::new("world_y_m", |row: &Row| row.filtered.world_m[1]),
-        Column::new("world_z_m", |row: &Row| row.filtered.world_m[2]),
+        Column::optional("z", |row: &Row| known(row.filtered.image[2])),
+        Column::optional("world_x_m", |row: &Row| known(row.filtered.world_m[0])),
+        Column::optional("world_y_m", |row: &Row| known(row.filtered.world_m[1])),
+        Column::optional("world_z_m", |row: &Row| known(row.filtered.world_m[2])),
         Column::new("interpolated", |row: &Row| row.filtered.is_interpolated),
         Column::optional("cutoff_hz", |row: &Row| row.filtered.cutoff_hz),
     ]);

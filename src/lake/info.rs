@@ -31,6 +31,19 @@ pub struct SnapshotInfo {
     pub changes: String,
 }
 
+/// What estimated the poses of videos.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PoseModelInfo {
+    /// `lite`, `full` or `heavy`, or the name of a file of the user's.
+    pub pose_model: String,
+    /// What the joints of a model of the user's are; `None` for BlazePose's.
+    pub skeleton: Option<String>,
+    /// Of the model's file, in hexadecimal digits.
+    pub sha256: String,
+    /// Whose rows are of it.
+    pub videos: u64,
+}
+
 /// What `posedata lake info` shows.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LakeInfo {
@@ -40,6 +53,8 @@ pub struct LakeInfo {
     pub format_version: i32,
     /// Ordered by name; views are not among them.
     pub tables: Vec<TableInfo>,
+    /// Of all videos, the one of most videos first.
+    pub pose_models: Vec<PoseModelInfo>,
     /// Those that have not been expired, the oldest first.
     pub snapshots: Vec<SnapshotInfo>,
     /// Of the catalog's file, or of its tables in the database with their indexes.
@@ -74,6 +89,21 @@ impl Lake {
                 });
             }
             let mut statement = connection.prepare(
+                "SELECT pose_model, json_extract_string(config, '$.skeleton.name') AS skeleton,
+                     pose_model_sha256, count(*) AS videos
+                 FROM videos GROUP BY ALL ORDER BY videos DESC, pose_model, skeleton, pose_model_sha256",
+            )?;
+            let pose_models = statement
+                .query_map([], |row| {
+                    Ok(PoseModelInfo {
+                        pose_model: row.get(0)?,
+                        skeleton: row.get(1)?,
+                        sha256: row.get(2)?,
+                        videos: row.get(3)?,
+                    })
+                })?
+                .collect::<Result<Vec<_>, _>>()?;
+            let mut statement = connection.prepare(
                 "SELECT snapshot_id, strftime(snapshot_time::TIMESTAMP, '%Y-%m-%d %H:%M:%S'), changes::VARCHAR
                  FROM ducklake_snapshots('lake') ORDER BY snapshot_id",
             )?;
@@ -90,6 +120,7 @@ impl Lake {
                 path: self.paths().root(),
                 format_version: format_version(connection)?,
                 tables: infos,
+                pose_models,
                 snapshots,
                 catalog_bytes: self.catalog_bytes()?,
             })

@@ -50,7 +50,7 @@ pub use derived::{CalibratedFrame, DerivedWriter, FilteredFrame, FilteredLandmar
 pub use describe::{ColumnDescription, TableDescription, describe_tables};
 pub use error::{LakeError, database_message};
 pub use frames::{FrameReader, VideoFrame};
-pub use info::{LakeInfo, SnapshotInfo, TableInfo};
+pub use info::{LakeInfo, PoseModelInfo, SnapshotInfo, TableInfo};
 pub use location::LakePaths;
 pub use maintenance::{
     CompactReport, CompactedTable, Execution, ExpireReport, Retention, VacuumReport,

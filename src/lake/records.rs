@@ -131,6 +131,12 @@ impl VideoRecord {
         self.range_from.is_some() || self.range_to.is_some()
     }
 
+    /// What the joints of the pose model are; `None` for BlazePose, which gives all landmarks.
+    pub fn skeleton(&self) -> Option<String> {
+        let config: serde_json::Value = serde_json::from_str(&self.config).ok()?;
+        Some(config.get("skeleton")?.get("name")?.as_str()?.to_owned())
+    }
+
     /// Numbers in the file of the frames with rows.
     pub fn frames(&self) -> Range<u64> {
         self.first_frame..self.first_frame + self.frame_count

@@ -106,6 +106,11 @@ pub(super) fn landmark_key_columns<R: Keyed + 'static>(
     columns
 }
 
+/// NaN is what the pose model does not give, and NULL in the lake.
+pub(super) fn known(value: f32) -> Option<f32> {
+    (!value.is_nan()).then_some(value)
+}
+
 /// The columns of `landmarks`.
 pub(super) fn landmarks_columns(video_id: &str) -> Vec<Column<LandmarkRow>> {
     let mut columns = landmark_key_columns(video_id, |row: &LandmarkRow| row.landmark_index);
@@ -114,8 +119,8 @@ pub(super) fn landmarks_columns(video_id: &str) -> Vec<Column<LandmarkRow>> {
     }
     macro_rules! number {
         ($name:literal, $($place:tt)+) => {
-            Column::new($name, |row: &LandmarkRow| row.$($place)+)
-                .read_by(|row, value| row.$($place)+ = value.unwrap_or_default())
+            Column::optional($name, |row: &LandmarkRow| known(row.$($place)+))
+                .read_by(|row, value| row.$($place)+ = value.unwrap_or(f32::NAN))
         };
     }
     columns.extend([

@@ -2,7 +2,8 @@
 //!
 //! Nobody writes migrations for what can be told from the schemas themselves: a lake of an older
 //! format gets the tables and columns that it lacks, and views, functions and comments are made
-//! anew, all in one transaction. Columns that come later must therefore take NULL.
+//! anew, all in one transaction; columns that take NULL today do so there, too. Columns that come
+//! later must therefore take NULL.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use super::error::LakeError;
 use super::sql::{in_transaction, insert, quoted_name, quoted_text, row};
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 8;
+pub const FORMAT_VERSION: i32 = 9;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.
@@ -96,7 +97,9 @@ fn set_options(connection: &Connection) -> Result<(), LakeError> {
 
 /// Gives a lake of an older format all that it lacks; `scratch` is an empty folder.
 pub(super) fn upgrade(connection: &Connection, scratch: &Path) -> Result<(), LakeError> {
-    let columns = with_wanted(connection, scratch, || missing_columns(connection))?;
+    let (columns, loosened) = with_wanted(connection, scratch, || {
+        Ok((missing_columns(connection)?, loosened_columns(connection)?))
+    })?;
     let tables = tables(connection, LAKE_NAME)?;
     let is_new = |table: &str| !tables.iter().any(|known| known == table);
     let schema = SCHEMA.concat();
@@ -113,6 +116,13 @@ pub(super) fn upgrade(connection: &Connection, scratch: &Path) -> Result<(), Lak
         for (table, column, data_type) in &columns {
             connection.execute_batch(&format!(
                 "ALTER TABLE {} ADD COLUMN {} {data_type}",
+                quoted_name(table),
+                quoted_name(column)
+            ))?;
+        }
+        for (table, column) in &loosened {
+            connection.execute_batch(&format!(
+                "ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL",
                 quoted_name(table),
                 quoted_name(column)
             ))?;
@@ -174,6 +184,23 @@ fn missing_columns(connection: &Connection) -> Result<Vec<(String, String, Strin
     );
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Columns (table, name) of the lake that do not take NULL, and do so today.
+fn loosened_columns(connection: &Connection) -> Result<Vec<(String, String)>, LakeError> {
+    let sql = format!(
+        "SELECT known.table_name, known.column_name
+         FROM (FROM duckdb_columns() WHERE database_name = '{LAKE_NAME}') AS known
+         JOIN (FROM duckdb_columns() WHERE database_name = '{WANTED_NAME}') AS wanted
+             ON known.table_name = wanted.table_name AND known.column_name = wanted.column_name
+         WHERE wanted.is_nullable AND NOT known.is_nullable AND known.table_name IN (
+             SELECT table_name FROM duckdb_tables() WHERE database_name = '{LAKE_NAME}'
+         )
+         ORDER BY known.table_name, known.column_index"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

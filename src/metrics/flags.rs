@@ -36,22 +36,31 @@ const SWAP_FACTOR: f64 = 2.0;
 const SWAP_MIN_GAIN_TORSO: f64 = 0.1;
 
 /// A person's landmarks in pixels, whatever their visibility: a swap is often one between a
-/// visible limb and the hidden one behind it.
+/// visible limb and the hidden one behind it. NaN where the pose model does not give a landmark.
 pub(super) type Pixels = [[f64; 2]; crate::pose::landmark::LANDMARK_COUNT];
 
-/// Whether legs or arms of `now` fit `expected` far better with left and right exchanged.
-/// `torso_px` is the length of the trunk in `now`, > 0.
-pub(super) fn is_swapped(expected: &Pixels, now: &Pixels, torso_px: f64) -> bool {
-    SWAP_GROUPS.iter().any(|pairs| {
-        let (mut same_px, mut exchanged_px) = (0.0, 0.0);
+/// Whether legs or arms of `now` fit `expected` far better with left and right exchanged; `None` where
+/// the pose model gives neither. `torso_px` is the length of the trunk in `now`, > 0.
+pub(super) fn is_swapped(expected: &Pixels, now: &Pixels, torso_px: f64) -> Option<bool> {
+    let groups = SWAP_GROUPS.iter().filter_map(|pairs| {
+        let (mut same_px, mut exchanged_px, mut known) = (0.0, 0.0, 0);
         for &[left, right] in *pairs {
             let way = |a: Landmark, b: Landmark| distance(now[a.index()], expected[b.index()]);
-            same_px += way(left, left) + way(right, right);
-            exchanged_px += way(left, right) + way(right, left);
+            let same = way(left, left) + way(right, right);
+            let exchanged = way(left, right) + way(right, left);
+            if same.is_nan() || exchanged.is_nan() {
+                // The pose model does not give this pair.
+                continue;
+            }
+            same_px += same;
+            exchanged_px += exchanged;
+            known += 1;
         }
-        let gain_torso = (same_px - exchanged_px) / (2 * pairs.len()) as f64 / torso_px;
-        same_px > SWAP_FACTOR * exchanged_px && gain_torso > SWAP_MIN_GAIN_TORSO
-    })
+        let gain_torso = (same_px - exchanged_px) / f64::from(2 * known) / torso_px;
+        let is_swapped = same_px > SWAP_FACTOR * exchanged_px && gain_torso > SWAP_MIN_GAIN_TORSO;
+        (known > 0).then_some(is_swapped)
+    });
+    groups.reduce(|one, other| one || other)
 }
 
 /// Where the landmarks are expected if they go on as in the frame before.
@@ -146,8 +155,11 @@ impl BoneLengths {
             if !is_visible(a) || !is_visible(b) {
                 continue;
             }
-            let world = |landmark: Landmark| pose.world_m[landmark.index()].map(f64::from);
-            let length_m = distance(world(a), world(b));
+            let world = |landmark: Landmark| Some(pose.world(landmark)?.map(f64::from));
+            let (Some(a), Some(b)) = (world(a), world(b)) else {
+                continue;
+            };
+            let length_m = distance(a, b);
             if let Some(median_m) = usual.median() {
                 let jumps = length_m > BONE_JUMP_FACTOR * median_m
                     || median_m > BONE_JUMP_FACTOR * length_m;

@@ -145,7 +145,7 @@ impl PersonHistory {
             Some((earlier, secs)) => extrapolated(earlier, &self.last_pixels, elapsed_secs / secs),
             None => self.last_pixels,
         };
-        (torso_px > 0.0).then(|| is_swapped(&expected, now, torso_px))
+        is_swapped(&expected, now, torso_px).filter(|_| torso_px > 0.0)
     }
 }
 

@@ -13,7 +13,7 @@ pub mod segments;
 pub mod timing;
 
 use crate::pose::PersonPose;
-use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
+use crate::pose::landmark::Landmark;
 pub use flags::is_jump;
 use geometry::{Point3, angle_deg, distance, midpoint, subtract, vector_angle_deg};
 pub use history::Measurer;
@@ -142,7 +142,7 @@ pub struct FrameMetrics {
     pub left_right_swap: Option<bool>,
     /// A visible bone is far longer or shorter than it was in the frames before.
     pub bone_length_jump: Option<bool>,
-    /// Mean visibility of the 33 landmarks, 0..1.
+    /// Mean visibility of the landmarks that the pose model gives, 0..1.
     pub mean_visibility: Option<f64>,
     /// How many of the landmarks that matter could be measured with.
     pub quality: Quality,
@@ -203,7 +203,6 @@ impl FrameMetrics {
         });
         let peak = before.and_then(|before| peak_landmark_speed(before, now));
         let peak_px_per_sec = peak.map(|(_, speed)| speed);
-        let visibility = now.pose.landmarks.iter().map(|l| f64::from(l.visibility));
         Self {
             shoulder_width_m,
             hip_width_m,
@@ -223,7 +222,7 @@ impl FrameMetrics {
             segment_angles_deg: segment_angles_deg(now, facing),
             left_right_swap: None,
             bone_length_jump: None,
-            mean_visibility: Some(visibility.sum::<f64>() / LANDMARK_COUNT as f64),
+            mean_visibility: Some(now.pose.mean_visibility()),
             quality: Quality::of(now.pose),
         }
     }
@@ -234,7 +233,10 @@ fn is_visible(pose: &PersonPose, landmark: Landmark) -> bool {
 }
 
 fn world(pose: &PersonPose, landmark: Landmark) -> Option<Point3> {
-    is_visible(pose, landmark).then(|| pose.world_m[landmark.index()].map(f64::from))
+    let point = pose
+        .world(landmark)
+        .filter(|_| is_visible(pose, landmark))?;
+    Some(point.map(f64::from))
 }
 
 fn image_px(timed: TimedPose<'_>, landmark: Landmark) -> Option<[f64; 2]> {
@@ -322,6 +324,7 @@ fn ratio(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::pose::ImageLandmark;
+    use crate::pose::landmark::LANDMARK_COUNT;
 
     fn pose(visibility: f32) -> PersonPose {
         let landmark = ImageLandmark {

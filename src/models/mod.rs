@@ -7,12 +7,14 @@ mod tuning;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::pose::{ModelFiles, Provider};
+use crate::pose::{ModelFiles, Provider, Skeleton};
+use crate::text::one_line;
 pub use fetch::{Installed, add};
 pub use tuning::{RunTimes, Tuning};
 
@@ -313,18 +315,43 @@ impl ModelStore {
         landmarker: &str,
         provider: Provider,
     ) -> Result<ModelFiles, ModelsError> {
-        let onnx = |name: &str, role: Role| {
-            let onnx = self.asset(name)?.onnx.as_ref().filter(|o| o.role == role);
-            onnx.map(|onnx| self.folder.join(&onnx.file))
-                .ok_or_else(|| ModelsError::Unknown { name: name.into() })
-        };
         Ok(ModelFiles {
             runtime: self.runtime_of(provider)?,
             provider,
-            detector: onnx("detector", Role::Detector)?,
-            landmarker: onnx(landmarker, Role::Landmarker)?,
+            detector: self.converted("detector", Role::Detector)?,
+            landmarker: self.converted(landmarker, Role::Landmarker)?,
             landmarker_name: landmarker.into(),
+            skeleton: None,
         })
+    }
+
+    /// The files that pose estimation with a top-down model of the user's needs: its landmarks are
+    /// what the skeleton says.
+    ///
+    /// # Errors
+    /// When the manifest lacks the detector.
+    pub fn pose_files_of(
+        &self,
+        model: &Path,
+        skeleton: Arc<Skeleton>,
+        provider: Provider,
+    ) -> Result<ModelFiles, ModelsError> {
+        let stem = model.file_stem().unwrap_or(model.as_os_str());
+        Ok(ModelFiles {
+            runtime: self.runtime_of(provider)?,
+            provider,
+            detector: self.converted("detector", Role::Detector)?,
+            landmarker: model.into(),
+            landmarker_name: one_line(&stem.to_string_lossy()).into_owned(),
+            skeleton: Some(skeleton),
+        })
+    }
+
+    /// The ONNX file of a pose model.
+    fn converted(&self, name: &str, role: Role) -> Result<PathBuf, ModelsError> {
+        let onnx = self.asset(name)?.onnx.as_ref().filter(|o| o.role == role);
+        onnx.map(|onnx| self.folder.join(&onnx.file))
+            .ok_or_else(|| ModelsError::Unknown { name: name.into() })
     }
 
     /// Names of the landmark models that are installed.
@@ -339,14 +366,15 @@ impl ModelStore {
             .collect()
     }
 
-    /// The names of what pose estimation with a landmark model and the lake need, but is not there.
-    /// Only looks whether the files exist: this is asked at every start.
+    /// The names of what pose estimation with a landmark model (`None` for one of the user's) and the
+    /// lake need, but is not there. Only looks whether the files exist: this is asked at every start.
     ///
     /// # Errors
     /// When nothing has the landmark model's name.
-    pub fn missing_for_ingest(&self, landmarker: &str) -> Result<Vec<String>, ModelsError> {
+    pub fn missing_for_ingest(&self, landmarker: Option<&str>) -> Result<Vec<String>, ModelsError> {
         let mut missing = Vec::new();
-        for name in ["detector", landmarker, "onnxruntime", "ducklake"] {
+        let names = ["detector"].into_iter().chain(landmarker);
+        for name in names.chain(["onnxruntime", "ducklake"]) {
             let asset = self.asset(name)?;
             let file = match &asset.onnx {
                 Some(onnx) => self.folder.join(&onnx.file),

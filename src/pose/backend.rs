@@ -61,6 +61,11 @@ pub trait PoseBackend: Send {
         Vec::new()
     }
 
+    /// Whether the CPU runs a part of the models that the provider does not take.
+    fn is_partly_on_cpu(&self) -> bool {
+        false
+    }
+
     /// Time spent since the backend was made.
     fn timings(&self) -> PoseTimings;
 }
@@ -94,6 +99,14 @@ pub enum PoseError {
         /// Where it was looked for.
         path: PathBuf,
         /// What the runtime or the system says.
+        reason: String,
+    },
+    /// A model of the user's is not what its skeleton says.
+    #[error("the pose model does not fit: {reason}: {path}")]
+    UnfitModel {
+        /// Its file.
+        path: PathBuf,
+        /// What was expected, what was found, and what to do.
         reason: String,
     },
     /// What was asked to run the models is not there, or refuses to.

@@ -1,10 +1,11 @@
-//! Cuts a rotated square out of a picture and makes a model's input tensor of it.
+//! Cuts a rotated square, or rectangle, out of a picture and makes a model's input tensor of it.
 //!
 //! Sampling is bilinear at positions rounded to 1/32 pixel, in integers, with 8-bit results. The
 //! models were trained and shipped behind that rounding and react to it: exact bilinear sampling
 //! moves a detection by several pixels.
 
-use super::roi::Roi;
+use super::roi::{Region, Roi};
+use super::skeleton::{Channels, PictureInput, PixelGrid};
 use crate::image::BgrView;
 
 /// What lies outside the picture.
@@ -25,27 +26,55 @@ const ROUNDING: u64 = 1 << (WEIGHT_BITS - 1);
 /// Two pixels, and two bytes that make them a machine word.
 const TAP_BYTES: usize = 8;
 
-/// Samples `size` x `size` pixels of the region and hands each row to `write` as its number and
-/// its red, green and blue values.
+/// The pixels that are sampled of a region.
+#[derive(Clone, Copy)]
+struct Raster {
+    columns: usize,
+    rows: usize,
+    grid: PixelGrid,
+}
+
+impl Raster {
+    fn square(size: usize) -> Self {
+        Self {
+            columns: size,
+            rows: size,
+            grid: PixelGrid::Standard,
+        }
+    }
+
+    /// Where the pixel `i` of `count` lies on a side of that length, from its middle.
+    fn offset(self, i: usize, count: usize, side_px: f64) -> f64 {
+        let steps = match self.grid {
+            PixelGrid::Standard => count,
+            PixelGrid::Unbiased => count - 1,
+        };
+        (i as f64 / steps as f64 - 0.5) * side_px
+    }
+}
+
+/// Samples the region's pixels and hands each row to `write` as its number and its red, green and
+/// blue values.
 fn sample(
     image: BgrView<'_>,
-    roi: &Roi,
-    size: usize,
+    region: &Region,
+    raster: Raster,
     border: Border,
     mut write: impl FnMut(usize, [&[u8]; 3]),
 ) {
-    let (sin, cos) = roi.rotation_rad.sin_cos();
-    let offset = |i: usize| (i as f64 / size as f64 - 0.5) * roi.side_px;
-    let column_offsets: Vec<[f64; 2]> = (0..size)
-        .map(|column| [offset(column) * cos, offset(column) * sin])
+    let (sin, cos) = region.rotation_rad.sin_cos();
+    let Raster { columns, rows, .. } = raster;
+    let column_offsets: Vec<[f64; 2]> = (0..columns)
+        .map(|column| raster.offset(column, columns, region.width_px))
+        .map(|offset| [offset * cos, offset * sin])
         .collect();
     // Short loops over whole rows: the compiler makes vector instructions of the first and of
     // whatever `write` does.
-    let mut positions = vec![[0; 2]; size];
-    let mut channels = [vec![0; size], vec![0; size], vec![0; size]];
-    for row in 0..size {
-        let v = offset(row);
-        let start = [roi.center_x_px - v * sin, roi.center_y_px + v * cos];
+    let mut positions = vec![[0; 2]; columns];
+    let mut channels = [vec![0; columns], vec![0; columns], vec![0; columns]];
+    for row in 0..rows {
+        let v = raster.offset(row, rows, region.height_px);
+        let start = [region.center_x_px - v * sin, region.center_y_px + v * cos];
         for (position, column) in positions.iter_mut().zip(&column_offsets) {
             *position = [
                 to_subpixels(start[0] + column[0]),
@@ -150,7 +179,8 @@ pub fn crop_to_tensor(
     tensor: &mut [f32],
 ) {
     assert_eq!(tensor.len(), 3 * size * size, "tensor of another size");
-    sample(image, roi, size, border, |row, channels| {
+    let (region, raster) = (Region::from(*roi), Raster::square(size));
+    sample(image, &region, raster, border, |row, channels| {
         for (plane, values) in tensor.chunks_exact_mut(size * size).zip(channels) {
             let line = &mut plane[row * size..(row + 1) * size];
             for (out, value) in line.iter_mut().zip(values) {
@@ -160,10 +190,55 @@ pub fn crop_to_tensor(
     });
 }
 
+/// Fills `tensor`, laid out [3, rows, columns], with what a skeleton's model is to see of a region;
+/// what lies outside the picture is black.
+///
+/// # Panics
+/// When `tensor` does not hold 3 * rows * columns values.
+pub(super) fn region_to_tensor(
+    image: BgrView<'_>,
+    region: &Region,
+    [columns, rows]: [usize; 2],
+    grid: PixelGrid,
+    input: &PictureInput,
+    tensor: &mut [f32],
+) {
+    assert_eq!(tensor.len(), 3 * rows * columns, "tensor of another size");
+    let raster = Raster {
+        columns,
+        rows,
+        grid,
+    };
+    // Of 256 values each, so that a pixel costs a look.
+    let tables: [[f32; 256]; 3] = std::array::from_fn(|plane| {
+        std::array::from_fn(|value| ((value as f64 - input.mean[plane]) / input.std[plane]) as f32)
+    });
+    sample(
+        image,
+        region,
+        raster,
+        Border::Zero,
+        |row, [red, green, blue]| {
+            let ordered = match input.channels {
+                Channels::Rgb => [red, green, blue],
+                Channels::Bgr => [blue, green, red],
+            };
+            let planes = tensor.chunks_exact_mut(rows * columns);
+            for ((plane, values), table) in planes.zip(ordered).zip(&tables) {
+                let line = &mut plane[row * columns..(row + 1) * columns];
+                for (out, value) in line.iter_mut().zip(values) {
+                    *out = table[usize::from(*value)];
+                }
+            }
+        },
+    );
+}
+
 /// The sampled 8-bit values themselves, interleaved [size, size, 3] in red, green, blue.
 pub fn crop_to_rgb(image: BgrView<'_>, roi: &Roi, size: usize, border: Border) -> Vec<u8> {
     let mut rgb = vec![0; 3 * size * size];
-    sample(image, roi, size, border, |row, channels| {
+    let (region, raster) = (Region::from(*roi), Raster::square(size));
+    sample(image, &region, raster, border, |row, channels| {
         let line = &mut rgb[3 * row * size..3 * (row + 1) * size];
         for (channel, values) in channels.into_iter().enumerate() {
             for (out, value) in line.iter_mut().skip(channel).step_by(3).zip(values) {
@@ -239,6 +314,74 @@ mod tests {
         let edge = crop_to_rgb(image, &roi(1.0, 8.0), 8, Border::Replicate);
         assert_eq!(zero[0], 0);
         assert!(edge.iter().all(|v| *v == 200));
+    }
+
+    /// The plane of one colour of a picture whose pixels are all of the colour `bgr`.
+    fn seen(bgr: [u8; 3], channels: Channels, plane: usize) -> f32 {
+        let data = bgr.repeat(8 * 8);
+        let image = BgrView::new(&data, 8, 8, 24).expect("a picture");
+        let input = PictureInput {
+            size_px: None,
+            channels,
+            mean: [10.0, 20.0, 30.0],
+            std: [1.0, 2.0, 4.0],
+            padding: 1.25,
+        };
+        let mut tensor = vec![f32::NAN; 3 * 4 * 2];
+        let region = roi(4.0, 4.0).into();
+        region_to_tensor(
+            image,
+            &region,
+            [2, 4],
+            PixelGrid::Standard,
+            &input,
+            &mut tensor,
+        );
+        tensor[plane * 8]
+    }
+
+    #[test]
+    fn planes_are_in_the_order_that_a_model_wants_each_with_its_own_scale() {
+        let bgr = [90, 60, 30];
+        let planes = |channels| [0, 1, 2].map(|plane| seen(bgr, channels, plane));
+        assert_eq!(planes(Channels::Rgb), [20.0, 20.0, 15.0]);
+        assert_eq!(planes(Channels::Bgr), [80.0, 20.0, 0.0]);
+    }
+
+    #[test]
+    fn a_rectangle_is_sampled_by_its_own_sides_and_is_black_outside_the_picture() {
+        // Red is ten times the column, green ten times the row.
+        let data: Vec<u8> = (0..8 * 8)
+            .flat_map(|i| [0, 10 * (i / 8) as u8, 10 * (i % 8) as u8])
+            .collect();
+        let image = BgrView::new(&data, 8, 8, 24).expect("a picture");
+        let input = PictureInput {
+            size_px: None,
+            channels: Channels::Rgb,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            padding: 1.0,
+        };
+        let region = Region {
+            center_x_px: 3.0,
+            center_y_px: 4.0,
+            width_px: 4.0,
+            height_px: 16.0,
+            rotation_rad: 0.0,
+        };
+        let planes = |grid| {
+            let mut tensor = vec![f32::NAN; 3 * 2 * 4];
+            region_to_tensor(image, &region, [2, 4], grid, &input, &mut tensor);
+            [tensor[..8].to_vec(), tensor[8..16].to_vec()]
+        };
+        // Columns 1 and 3, rows -4, 0, 4 and 8.
+        let [red, green] = planes(PixelGrid::Standard);
+        assert_eq!(red, [0.0, 0.0, 10.0, 30.0, 10.0, 30.0, 0.0, 0.0]);
+        assert_eq!(green, [0.0, 0.0, 0.0, 0.0, 40.0, 40.0, 0.0, 0.0]);
+        // Columns 1 and 5, rows -4, 4/3, 20/3 and 12; rows between two are mixed.
+        let [red, green] = planes(PixelGrid::Unbiased);
+        assert_eq!(red, [0.0, 0.0, 10.0, 50.0, 10.0, 50.0, 0.0, 0.0]);
+        assert_eq!(green, [0.0, 0.0, 13.0, 13.0, 67.0, 67.0, 0.0, 0.0]);
     }
 
     #[test]

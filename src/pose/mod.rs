@@ -1,4 +1,5 @@
-//! BlazePose: person detection, landmarks, tracking and smoothing, as MediaPipe runs them.
+//! BlazePose: person detection, landmarks, tracking and smoothing, as MediaPipe runs them; landmarks
+//! by another, top-down model where the user has one.
 //!
 //! Takes pictures, gives poses. It never reads a video and touches the disk only to load a model.
 //! ONNX Runtime is known to `session` alone.
@@ -25,6 +26,7 @@ mod provider;
 pub mod roi;
 #[cfg(feature = "video")]
 mod session;
+pub mod skeleton;
 #[cfg(feature = "video")]
 pub mod smoothing;
 #[cfg(feature = "video")]
@@ -33,11 +35,14 @@ pub mod tflite;
 #[cfg(feature = "video")]
 mod timing;
 #[cfg(feature = "video")]
+mod top_down;
+#[cfg(feature = "video")]
 mod tracker;
 
 pub use model_files::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS, ModelFiles};
 pub use person_pose::{ImageLandmark, PersonPose};
 pub use provider::Provider;
+pub use skeleton::{Skeleton, SkeletonError, SkeletonIdentity};
 
 #[cfg(feature = "video")]
 pub use {
@@ -45,7 +50,10 @@ pub use {
     held_back::{EarlierPose, HeldBack},
     landmarker::LANDMARK_INPUT_SIDE,
     people::{LOOKAHEAD_FRAMES, MultiPersonTracker},
-    session::{DetectorModel, LandmarkModel, PoseModels, load_provider, load_runtime},
+    session::{
+        DetectorModel, LandmarkModel, Landmarker, PoseModels, TopDownModel, load_provider,
+        load_runtime,
+    },
     smoothing::{FilterClock, Smoothing},
     timing::landmark_run_time,
     tracker::{DEFAULT_DETECT_EVERY, Pick, PoseTracker, TrackerConfig, Tracking},

@@ -1,8 +1,10 @@
 //! The pose models as files: where they are, and what is kept of them when they are converted.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::provider::Provider;
+use super::skeleton::Skeleton;
 use super::tflite::Output;
 
 /// What is kept of the detector's TFLite outputs.
@@ -44,10 +46,12 @@ pub struct ModelFiles {
     pub runtime: PathBuf,
     /// ONNX, with [`DETECTOR_OUTPUTS`].
     pub detector: PathBuf,
-    /// ONNX, with [`LANDMARK_OUTPUTS`].
+    /// ONNX, with [`LANDMARK_OUTPUTS`], or with those that the skeleton says.
     pub landmarker: PathBuf,
-    /// The landmark model's name in `models/models.toml`.
+    /// The landmark model's name in `models/models.toml`, or that of the user's file.
     pub landmarker_name: String,
+    /// What a landmark model of the user's gives; `None` for BlazePose's.
+    pub skeleton: Option<Arc<Skeleton>>,
     /// What runs both models.
     pub provider: Provider,
 }

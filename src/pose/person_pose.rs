@@ -1,8 +1,9 @@
 //! One person in one frame.
 
-use super::landmark::LANDMARK_COUNT;
+use super::landmark::{LANDMARK_COUNT, Landmark};
 
-/// A landmark in the image.
+/// A landmark in the image. A value is NaN, in the lake NULL, where the pose model does not give it:
+/// BlazePose gives all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ImageLandmark {
     /// Fraction of the image's width, 0 at the left edge; may lie outside 0..1.
@@ -17,6 +18,13 @@ pub struct ImageLandmark {
     pub presence: f32,
 }
 
+impl ImageLandmark {
+    /// Whether the pose model gives the landmark at all; it may be hidden then.
+    pub fn is_known(&self) -> bool {
+        !self.x.is_nan()
+    }
+}
+
 /// One person in one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PersonPose {
@@ -26,6 +34,24 @@ pub struct PersonPose {
     pub probability: f32,
     /// In BlazePose's order; hidden ones are guessed by the model, see their visibility.
     pub landmarks: [ImageLandmark; LANDMARK_COUNT],
-    /// x right, y down, z away from the camera, in metres from the middle of the hips.
+    /// x right, y down, z away from the camera, in metres from the middle of the hips; NaN where the
+    /// pose model does not give them.
     pub world_m: [[f32; 3]; LANDMARK_COUNT],
+}
+
+impl PersonPose {
+    /// A landmark in metres; `None` where the pose model does not give it.
+    pub fn world(&self, landmark: Landmark) -> Option<[f32; 3]> {
+        let point = self.world_m[landmark.index()];
+        point.iter().all(|value| !value.is_nan()).then_some(point)
+    }
+
+    /// Mean visibility of the landmarks that the pose model gives, 0..1.
+    pub fn mean_visibility(&self) -> f64 {
+        let known = self.landmarks.iter().filter(|landmark| landmark.is_known());
+        let (sum, count) = known.fold((0.0, 0.0), |(sum, count), landmark| {
+            (sum + f64::from(landmark.visibility), count + 1.0)
+        });
+        sum / count
+    }
 }

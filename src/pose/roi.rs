@@ -1,4 +1,5 @@
-//! Regions of interest: the rotated square around a person that the landmark model looks at.
+//! Regions of interest: the rotated square around a person that the detector finds, and the rotated
+//! rectangle that a landmark model looks at.
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
@@ -90,6 +91,65 @@ impl Roi {
     }
 }
 
+/// A rectangle of an image, in pixels: what a landmark model sees. It may reach beyond the image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Region {
+    /// From the image's left edge; may lie outside it.
+    pub center_x_px: f64,
+    /// From the image's top edge; may lie outside it.
+    pub center_y_px: f64,
+    /// Along the region's own x axis.
+    pub width_px: f64,
+    /// Along the region's own y axis.
+    pub height_px: f64,
+    /// As in [`Roi`].
+    pub rotation_rad: f64,
+}
+
+impl From<Roi> for Region {
+    fn from(roi: Roi) -> Self {
+        Self {
+            center_x_px: roi.center_x_px,
+            center_y_px: roi.center_y_px,
+            width_px: roi.side_px,
+            height_px: roi.side_px,
+            rotation_rad: roi.rotation_rad,
+        }
+    }
+}
+
+impl Region {
+    /// The square of its width.
+    pub(super) fn square(&self) -> Roi {
+        Roi {
+            center_x_px: self.center_x_px,
+            center_y_px: self.center_y_px,
+            side_px: self.width_px,
+            rotation_rad: self.rotation_rad,
+        }
+    }
+
+    /// Image position in pixels of a point that is given in fractions of the region
+    /// (0..1 from its top left corner).
+    pub fn project(&self, x: f64, y: f64) -> [f64; 2] {
+        let (sin, cos) = self.rotation_rad.sin_cos();
+        let (qx, qy) = (self.width_px * (x - 0.5), self.height_px * (y - 0.5));
+        [
+            self.center_x_px + qx * cos - qy * sin,
+            self.center_y_px + qx * sin + qy * cos,
+        ]
+    }
+
+    /// Whether a crop can be taken from it at all.
+    pub fn is_usable(&self) -> bool {
+        let is_length = |length: f64| length.is_finite() && length > 0.0;
+        is_length(self.width_px)
+            && is_length(self.height_px)
+            && self.center_x_px.is_finite()
+            && self.center_y_px.is_finite()
+    }
+}
+
 fn normalize_radians(angle: f64) -> f64 {
     angle - TAU * ((angle + PI) / TAU).floor()
 }
@@ -111,6 +171,35 @@ mod tests {
     fn rotation_stays_below_pi() {
         let upside_down = Roi::from_alignment_points([0.0, 0.0], [0.0, 10.0]);
         assert!((upside_down.rotation_rad + PI).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_square_region_projects_as_its_roi_and_a_rectangle_by_its_own_sides() {
+        let roi = Roi {
+            center_x_px: 7.0,
+            center_y_px: -3.0,
+            side_px: 50.0,
+            rotation_rad: 0.7,
+        };
+        let (square, turned) = (Region::from(roi).project(0.9, 0.2), roi.project(0.9, 0.2));
+        for (a, b) in square.into_iter().zip(turned) {
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        }
+        let upright = Region {
+            width_px: 30.0,
+            height_px: 40.0,
+            rotation_rad: 0.0,
+            ..roi.into()
+        };
+        assert_eq!(upright.project(0.0, 1.0), [-8.0, 17.0]);
+        assert!(upright.is_usable());
+        assert!(
+            !Region {
+                width_px: 0.0,
+                ..upright
+            }
+            .is_usable()
+        );
     }
 
     #[test]

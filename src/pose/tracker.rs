@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::detector::Detection;
 use super::landmarker::RawPose;
-use super::roi::{ImageSize, Roi};
+use super::roi::{ImageSize, Region, Roi};
 use super::session::PoseModels;
 use super::smoothing::{FilterClock, Smoother, Smoothing};
 use super::stages::{DetectorStage, LandmarkStage};
@@ -82,7 +82,7 @@ impl Default for TrackerConfig {
     }
 }
 
-/// Single-person BlazePose on ONNX Runtime, as MediaPipe runs it: [`Pick::First`].
+/// One person on ONNX Runtime; with BlazePose's landmark model as MediaPipe runs it: [`Pick::First`].
 ///
 /// ```
 /// use posedata::models::ModelStore;
@@ -113,7 +113,8 @@ pub struct PoseTracker {
     landmarker: LandmarkStage,
     config: TrackerConfig,
     smoother: Smoother,
-    next_roi: Option<Roi>,
+    next_region: Option<Region>,
+    is_partly_on_cpu: bool,
     frame_count: u64,
     timings: PoseTimings,
 }
@@ -122,11 +123,12 @@ impl PoseTracker {
     /// A tracker that has seen nothing; each video begins with [`PoseBackend::start_video`].
     pub fn new(models: PoseModels, config: TrackerConfig) -> Self {
         Self {
+            is_partly_on_cpu: models.is_partly_on_cpu(),
             detector: DetectorStage::new(models.detector, config.min_detection_confidence),
             landmarker: LandmarkStage::new(models.landmarker, config.min_tracking_confidence),
             config,
             smoother: smoother(&config),
-            next_roi: None,
+            next_region: None,
             frame_count: 0,
             timings: PoseTimings::default(),
         }
@@ -150,24 +152,27 @@ impl PoseTracker {
         time: MediaTime,
     ) -> Result<Option<PersonPose>, PoseError> {
         let tracked = match self.config.tracking {
-            Tracking::Video => self.next_roi.take(),
+            Tracking::Video => self.next_region.take(),
             Tracking::Static => None,
         };
-        let roi = match tracked {
-            Some(roi) => Some(roi),
-            None => self.detect(frame)?.map(|detection| detection.roi()),
+        let reading = match tracked {
+            Some(region) => self.landmarker.run(frame, &region, &mut self.timings)?,
+            None => match self.detect(frame)? {
+                Some(detection) => {
+                    let (roi, timings) = (detection.roi(), &mut self.timings);
+                    self.landmarker.read_detected(frame, &roi, timings)?
+                }
+                None => None,
+            },
         };
-        let Some(roi) = roi.filter(Roi::is_usable) else {
-            return Ok(None);
-        };
-        let Some((raw, probability)) = self.landmarker.run(frame, &roi, &mut self.timings)? else {
+        let Some((raw, probability)) = reading else {
             return Ok(None);
         };
         let started = Instant::now();
         let time_secs = self.config.filter_clock.secs(self.frame_count, time);
         let pose = self.smoother.apply(&raw, time_secs);
-        let [center, scale] = pose.alignment.map(|point| [point.x_px, point.y_px]);
-        self.next_roi = Some(Roi::from_alignment_points(center, scale)).filter(Roi::is_usable);
+        let next = self.landmarker.followed(&raw, &pose);
+        self.next_region = Some(next).filter(Region::is_usable);
         let size = ImageSize::new(frame.width(), frame.height());
         let person = person_pose(0, &pose, probability, size);
         self.timings.tracking += started.elapsed();
@@ -178,7 +183,7 @@ impl PoseTracker {
 impl PoseBackend for PoseTracker {
     fn start_video(&mut self) {
         self.smoother = smoother(&self.config);
-        self.next_roi = None;
+        self.next_region = None;
         self.frame_count = 0;
     }
 
@@ -190,10 +195,14 @@ impl PoseBackend for PoseTracker {
         self.frame_count += 1;
         let pose = self.next_pose(frame, time)?;
         if pose.is_none() {
-            self.next_roi = None;
+            self.next_region = None;
             self.smoother.lost();
         }
         Ok(pose.into_iter().collect())
+    }
+
+    fn is_partly_on_cpu(&self) -> bool {
+        self.is_partly_on_cpu
     }
 
     fn timings(&self) -> PoseTimings {

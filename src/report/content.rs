@@ -35,6 +35,8 @@ pub struct Picture {
 pub struct KeyFrame {
     /// The video's identity.
     pub video_id: String,
+    /// Whose movement it is.
+    pub person: u16,
     /// From 0.
     pub frame: u64,
     /// What happens there.
@@ -159,6 +161,7 @@ impl Report {
     pub fn key_frames(&self) -> Vec<KeyFrame> {
         let rows = 0..self.key_frames.rows.len();
         rows.map(|row| KeyFrame {
+            person: self.person_of(&self.key_frames.text(row, "video_id")),
             video_id: self.key_frames.text(row, "video_id"),
             frame: self.key_frames.number(row, "frame").unwrap_or_default() as u64,
             caption: format!(

@@ -7,16 +7,59 @@ use super::content::Table;
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 38.0;
-const RIGHT: f64 = 8.0;
+const RIGHT: f64 = 14.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 34.0;
+
+/// What a joint's angle can be: a band beyond is none of a body.
+const ANGLES_DEG: [f64; 2] = [0.0, 180.0];
+/// From one point of a curve to the next.
+const STEP_PERCENT: f64 = 1.0;
 
 /// A side's curve of one group.
 struct Curve {
     side: String,
-    /// Percent, mean, standard deviation where there are several cycles.
-    points: Vec<(f64, f64, Option<f64>)>,
+    points: Vec<Point>,
+}
+
+/// A place on a curve.
+#[derive(Clone, Copy)]
+struct Point {
+    percent: f64,
+    mean: f64,
+    /// Where there are several cycles.
+    sd: Option<f64>,
+    /// How many have an angle here.
     cycles: f64,
+}
+
+impl Point {
+    /// Lower and upper end of the band.
+    fn band(self) -> Option<[f64; 2]> {
+        let [least, most] = ANGLES_DEG;
+        let sd = self.sd?;
+        Some([(self.mean - sd).max(least), (self.mean + sd).min(most)])
+    }
+}
+
+impl Curve {
+    /// The pieces of the same cycles: a mean of other cycles is another curve, and a line from one to the
+    /// next would be a movement that nobody made.
+    fn pieces(&self) -> impl Iterator<Item = &[Point]> {
+        self.points
+            .chunk_by(|a, b| a.cycles == b.cycles && b.percent - a.percent < 1.5 * STEP_PERCENT)
+    }
+
+    /// How many cycles there are along it.
+    fn count(&self) -> String {
+        let counts = self.points.iter().map(|point| point.cycles);
+        let least = counts.clone().fold(f64::INFINITY, f64::min);
+        let most = counts.fold(0.0, f64::max);
+        match least < most {
+            true => format!("{least} to {most}"),
+            false => most.to_string(),
+        }
+    }
 }
 
 /// The charts of a movement and a joint: one for each group, with the same axes.
@@ -58,9 +101,14 @@ fn panel(table: &Table, kind: String, joint: String) -> Panel {
         ) else {
             continue;
         };
-        let sd = number("sd_deg");
-        low = low.min(mean - sd.unwrap_or_default());
-        high = high.max(mean + sd.unwrap_or_default());
+        let point = Point {
+            percent,
+            mean,
+            sd: number("sd_deg"),
+            cycles: number("cycles").unwrap_or_default(),
+        };
+        let [lower, upper] = point.band().unwrap_or([mean; 2]);
+        (low, high) = (low.min(lower), high.max(upper));
         let side = table.text(row, "side");
         let group = group as usize;
         if groups.last().is_none_or(|(last, _)| *last != group) {
@@ -73,12 +121,10 @@ fn panel(table: &Table, kind: String, joint: String) -> Panel {
             curves.push(Curve {
                 side,
                 points: Vec::new(),
-                cycles: 0.0,
             });
         }
         if let Some(curve) = curves.last_mut() {
-            curve.points.push((percent, mean, sd));
-            curve.cycles = curve.cycles.max(number("cycles").unwrap_or_default());
+            curve.points.push(point);
         }
     }
     let step = tick_step(high - low);
@@ -133,27 +179,31 @@ fn chart(curves: &[Curve], low: f64, high: f64, step: f64) -> String {
         x(50.0),
         HEIGHT - BOTTOM + 26.0
     );
-    for curve in curves {
-        let band: Vec<_> = (curve.points.iter())
-            .filter_map(|(percent, mean, sd)| Some((*percent, *mean, (*sd)?)))
-            .collect();
+    let pieces = || {
+        curves
+            .iter()
+            .flat_map(|curve| curve.pieces().map(move |piece| (&curve.side, piece)))
+    };
+    for (side, piece) in pieces() {
+        let band = piece
+            .iter()
+            .filter_map(|point| Some((x(point.percent), point.band()?)));
+        let band: Vec<(f64, [f64; 2])> = band.collect();
         if band.len() > 1 {
-            let upper = band.iter().map(|(p, mean, sd)| (x(*p), y(mean + sd)));
-            let lower = band.iter().rev().map(|(p, mean, sd)| (x(*p), y(mean - sd)));
+            let upper = band.iter().map(|(x, [_, upper])| (*x, y(*upper)));
+            let lower = band.iter().rev().map(|(x, [lower, _])| (*x, y(*lower)));
             let _ = write!(
                 svg,
-                "<polygon class=\"band {}\" points=\"{}\"/>",
-                curve.side,
+                "<polygon class=\"band {side}\" points=\"{}\"/>",
                 points(upper.chain(lower))
             );
         }
     }
-    for curve in curves {
-        let line = curve.points.iter().map(|(p, mean, _)| (x(*p), y(*mean)));
+    for (side, piece) in pieces() {
+        let line = piece.iter().map(|point| (x(point.percent), y(point.mean)));
         let _ = write!(
             svg,
-            "<polyline class=\"mean {}\" points=\"{}\"/>",
-            curve.side,
+            "<polyline class=\"mean {side}\" points=\"{}\"/>",
             points(line)
         );
     }
@@ -162,7 +212,8 @@ fn chart(curves: &[Curve], low: f64, high: f64, step: f64) -> String {
         .map(|curve| {
             format!(
                 "<span class=\"key {0}\">{0}</span> (n = {1})",
-                curve.side, curve.cycles
+                curve.side,
+                curve.count()
             )
         })
         .collect();
@@ -172,4 +223,42 @@ fn chart(curves: &[Curve], low: f64, high: f64, step: f64) -> String {
 fn points(points: impl Iterator<Item = (f64, f64)>) -> String {
     let points: Vec<String> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     points.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_break_where_a_cycle_ends_or_nothing_is_known_and_bands_are_angles() {
+        let point = |percent, cycles| Point {
+            percent,
+            mean: 170.0,
+            sd: Some(20.0),
+            cycles,
+        };
+        let curve = Curve {
+            side: "left".into(),
+            points: vec![
+                point(0.0, 3.0),
+                point(1.0, 3.0),
+                point(2.0, 2.0),
+                point(5.0, 2.0),
+            ],
+        };
+        let lengths: Vec<usize> = curve.pieces().map(<[Point]>::len).collect();
+        assert_eq!(lengths, [2, 1, 1]);
+        assert_eq!(curve.count(), "2 to 3");
+        assert_eq!(point(0.0, 3.0).band(), Some([150.0, 180.0]));
+        let alone = Point {
+            sd: None,
+            ..point(0.0, 1.0)
+        };
+        assert_eq!(alone.band(), None);
+        let whole = Curve {
+            side: "left".into(),
+            points: vec![point(0.0, 3.0)],
+        };
+        assert_eq!(whole.count(), "3");
+    }
 }

@@ -38,8 +38,15 @@ pub fn page(report: &Report, pictures: &[(String, Vec<Picture>)]) -> String {
             groups.join(" and ")
         );
     }
-    let recordings = named(&report.recordings, &["group_number"], &[]);
-    section(&mut page, "Recordings", &recordings);
+    let left_out: &[&str] = match has_names_of_files(report) {
+        true => &["group_number", "group_name"],
+        false => &["group_number"],
+    };
+    section(
+        &mut page,
+        "Recordings",
+        &named(&report.recordings, left_out, &[]),
+    );
     if !pictures.is_empty() {
         section(&mut page, "Pictures", &picture_rows(pictures));
     }
@@ -63,6 +70,12 @@ pub fn page(report: &Report, pictures: &[(String, Vec<Picture>)]) -> String {
         env!("CARGO_PKG_VERSION")
     );
     page
+}
+
+/// Whether groups are single recordings, so that their names would only say again what the files' say.
+fn has_names_of_files(report: &Report) -> bool {
+    let table = &report.recordings;
+    (0..table.rows.len()).all(|row| table.text(row, "group_name") == table.text(row, "file_name"))
 }
 
 fn section(page: &mut String, title: &str, content: &str) {
@@ -96,8 +109,17 @@ fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Null => "<td class=\"none\">&ndash;</td>".into(),
         Cell::Number(value) => format!("<td class=\"number\">{value}</td>"),
+        Cell::Text(text) if is_short(text) => {
+            format!("<td class=\"short\">{}</td>", escaped(text))
+        }
         Cell::Text(text) => format!("<td>{}</td>", escaped(text)),
     }
+}
+
+/// Dates, sizes and the like do not go over two lines.
+fn is_short(text: &str) -> bool {
+    const MAX_SHORT_CHARS: usize = 12;
+    text.chars().count() <= MAX_SHORT_CHARS
 }
 
 /// A column's name in words: `good_percent` is "good %".
@@ -189,20 +211,26 @@ fn curves(report: &Report) -> String {
     if panels.is_empty() {
         return "<p>There are no cycles, so there are no curves.</p>".into();
     }
-    let mut html = String::from(
-        "<p>Mean angle (line) and standard deviation (band) in degrees over the cycle; 180 = straight. Strides go from contact to contact of the same foot, jumps from take-off to landing, repetitions from up to up.</p><div class=\"curves\">",
+    let is_pair = report.groups.len() > 1;
+    let mut html = format!(
+        "<p>Mean angle (line) and standard deviation (band) in degrees over the cycle; 180 = straight. Strides go from contact to contact of the same foot, jumps from take-off to landing, repetitions from up to up. A line ends where a cycle's angle is not known, as the mean of the others is another one.</p><div class=\"curves{}\">",
+        if is_pair { " pairs" } else { "" }
     );
     for panel in panels {
-        for (group, chart) in &panel.charts {
-            let name = match report.groups.get(group - 1) {
-                Some(one) if report.groups.len() > 1 => format!(", {}", escaped(&one.name)),
-                _ => String::new(),
+        let title = format!("{}: {}", title_of(&panel.kind), escaped(&panel.joint));
+        // Two groups stand side by side, also where one of them has no such curve.
+        for (number, group) in (1..).zip(&report.groups) {
+            let chart = panel.charts.iter().find(|(of, _)| *of == number);
+            let name = match is_pair {
+                true => format!(", {}", escaped(&group.name)),
+                false => String::new(),
             };
+            let chart = chart.map_or("<p class=\"missing\">none were found</p>", |(_, chart)| {
+                chart
+            });
             let _ = write!(
                 html,
-                "<figure><figcaption>{}: {}{name}</figcaption>{chart}</figure>",
-                title_of(&panel.kind),
-                escaped(&panel.joint)
+                "<figure><figcaption>{title}{name}</figcaption>{chart}</figure>"
             );
         }
     }
@@ -212,12 +240,18 @@ fn curves(report: &Report) -> String {
 fn quality(report: &Report) -> String {
     let table = &report.quality;
     let mut html = String::from(
-        "<p>A frame can be trusted where shoulders and hips were seen (good: arms and legs, too). Left and right exchanged, or bones that change their length, mean that the model was wrong there.</p>",
+        "<p>A frame can be trusted where shoulders and hips were seen; all seen means arms and legs, too. Left and right exchanged, or bones that change their length, mean that the model was wrong there.</p>",
     );
     html += &named(
         table,
-        &[],
+        match has_names_of_files(report) {
+            true => &["group_name"],
+            false => &[],
+        },
         &[
+            ("good_percent", "all seen (%)"),
+            ("left_right_swaps", "left and right exchanged (times)"),
+            ("bone_length_jumps", "bones changed length (frames)"),
             ("trusted_percent", "frames that can be trusted (%)"),
             ("not_found_percent", "not found (%)"),
             ("lowest_confidence", "lowest confidence of an event"),

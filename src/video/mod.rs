@@ -34,7 +34,7 @@ pub use ffmpeg::Colors;
 pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file};
 pub use sheet::ContactSheet;
-pub use still::ImageFormat;
+pub use still::{FramePart, ImageFormat};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Size};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Rect, Size};
 use opencv::imgproc;
 
 use super::{DrawError, Frame};
@@ -20,7 +20,45 @@ pub enum ImageFormat {
     Jpeg,
 }
 
+/// A part of a frame, in pixels from its upper left corner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramePart {
+    /// Of the part's left edge.
+    pub left: u32,
+    /// Of the part's upper edge.
+    pub top: u32,
+    /// Above 0.
+    pub width: u32,
+    /// Above 0.
+    pub height: u32,
+}
+
 impl Frame {
+    /// A part of the frame, scaled to that width and height in pixels.
+    ///
+    /// # Errors
+    /// When the part does not lie in the frame, or cannot be scaled.
+    pub fn part(&self, part: FramePart, size_px: [u32; 2]) -> Result<Self, DrawError> {
+        let area = [part.left, part.top, part.width, part.height].map(|px| px as i32);
+        let area = Rect::new(area[0], area[1], area[2], area[3]);
+        let [width, height] = size_px.map(|px| px as i32);
+        let mut picture = Mat::default();
+        imgproc::resize(
+            &Mat::roi(&self.picture, area)?,
+            &mut picture,
+            Size::new(width, height),
+            0.0,
+            0.0,
+            imgproc::INTER_AREA,
+        )?;
+        Ok(Self {
+            index: self.index,
+            time: self.time,
+            is_corrupt: self.is_corrupt,
+            picture,
+        })
+    }
+
     /// The frame as the bytes of a picture's file, made smaller until it is at most `max_width_px`
     /// wide.
     ///

@@ -16,7 +16,7 @@ use crate::poses::{commit_made_up, made_up_frame, record};
 use crate::support::{installed, posedata, stderr, stdout};
 
 // Element types of `onnx.proto`.
-const F32: i32 = 1;
+pub const F32: i32 = 1;
 const I32: i32 = 6;
 const I64: i32 = 7;
 const F64: i32 = 11;
@@ -24,7 +24,7 @@ const F64: i32 = 11;
 /// A dimension that may have any size.
 pub const ANY: i64 = -1;
 
-fn value(name: &str, element: i32, shape: &[i64]) -> ValueInfo {
+pub fn value(name: &str, element: i32, shape: &[i64]) -> ValueInfo {
     let dimension = |size: &i64| Dimension {
         value: (*size != ANY).then_some(*size),
     };
@@ -42,7 +42,7 @@ fn value(name: &str, element: i32, shape: &[i64]) -> ValueInfo {
     }
 }
 
-fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<Attribute>) -> NodeProto {
+pub fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<Attribute>) -> NodeProto {
     NodeProto {
         input: input.iter().map(|name| (*name).to_owned()).collect(),
         output: vec![output.into()],
@@ -52,7 +52,7 @@ fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<Attribute>) 
     }
 }
 
-fn write_model(
+pub fn write_model(
     path: &Path,
     input: Vec<ValueInfo>,
     node: Vec<NodeProto>,

@@ -12,11 +12,12 @@ use posedata::pose::landmarker::{ImagePoint, LandmarkTensors, RawPose};
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::smoothing::Smoother;
 use posedata::pose::{
-    FilterClock, PersonPose, PoseBackend, PoseTracker, Smoothing, TrackerConfig, Tracking,
+    FilterClock, LandmarkModel, PersonPose, PoseBackend, PoseTracker, Smoothing, TrackerConfig,
+    Tracking,
 };
 
 use crate::npz::{self, Array};
-use crate::support::{for_each_frame, installed, models, posedata, stderr, stdout};
+use crate::support::{for_each_frame, installed, models, posedata, stderr, stdout, store};
 
 type Goldens = HashMap<String, Array>;
 
@@ -102,8 +103,9 @@ fn converted_models_agree_with_the_tflite_runtime() {
     assert!(error < 0.01, "boxes differ by {error} px");
 
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
-    models
-        .landmarker
+    let files = store().pose_files("full").expect("a landmark model");
+    LandmarkModel::load(&files, 1)
+        .expect("a model")
         .run(&input, |tensors| {
             let check = |ours: &[f32], golden: &str, tolerance: f64| {
                 let error = largest_difference(f64s(ours), f64s(&goldens[golden].values));

@@ -32,6 +32,7 @@ mod numbers;
 mod numpy_random;
 mod people;
 mod plot;
+mod pose_models;
 mod poses;
 mod query;
 mod questions;

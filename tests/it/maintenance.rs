@@ -613,8 +613,8 @@ fn a_lake_of_format_1_is_read_as_it_is_and_upgraded_by_whoever_writes() {
         other
     });
     for sql in [
-        "SELECT string_agg(table_name || '.' || column_name || ' ' || data_type || coalesce(comment, ''), '\n'
-             ORDER BY table_name, column_name) FROM duckdb_columns() WHERE database_name = 'lake'",
+        "SELECT string_agg(table_name || '.' || column_name || ' ' || data_type || if(is_nullable, '', ' NOT NULL')
+             || coalesce(comment, ''), '\n' ORDER BY table_name, column_name) FROM duckdb_columns() WHERE database_name = 'lake'",
         "SELECT string_agg(table_name || coalesce(comment, ''), '\n' ORDER BY table_name)
              FROM duckdb_tables() WHERE database_name = 'lake'",
         "SELECT string_agg(view_name || sql || coalesce(comment, ''), '\n' ORDER BY view_name)

@@ -282,6 +282,10 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
         page.matches("<svg ").count() >= 6,
         "curves of hip, knee and ankle of two movements"
     );
+    assert!(
+        page.contains("none were found"),
+        "one has no such curves, and stands beside the other all the same"
+    );
 
     run(folder, &["tag", "after.mp4", "--subject", "anna"]);
     run(

@@ -70,6 +70,10 @@ pub fn cover(tensor: &mut [f32], body: &Body, view: &Roi) {
 
 /// Paints everything within `reach` of the line from `a` to `b`, in pixels of the input.
 fn paint(tensor: &mut [f32], a: [f64; 2], b: [f64; 2], reach: f64) {
+    if [a, b].as_flattened().iter().any(|place| place.is_nan()) {
+        // The model does not give one of the landmarks.
+        return;
+    }
     let side = DETECTOR_INPUT_SIDE;
     let span = |axis: usize| {
         let first = (a[axis].min(b[axis]) - reach).ceil().max(0.0);

@@ -1,9 +1,9 @@
 //! Landmark runs of several people in one picture, side by side.
 
 use super::super::landmarker::RawPose;
-use super::super::roi::Roi;
-use super::super::stages::LandmarkStage;
-use super::super::{LandmarkModel, ModelFiles, PoseError, PoseTimings};
+use super::super::roi::{Region, Roi};
+use super::super::stages::{Certainty, LandmarkStage, Reading};
+use super::super::{Landmarker, ModelFiles, PoseError, PoseTimings};
 use crate::image::BgrView;
 
 /// A session for lone runs that uses all threads, and single-threaded ones for runs side by side.
@@ -18,12 +18,9 @@ pub struct Landmarkers {
     max_threads: usize,
 }
 
-/// A run's pose with its probability; `None` where a region shows nobody.
-pub type Reading = Option<(RawPose, f32)>;
-
 impl Landmarkers {
     pub fn new(
-        lone: LandmarkModel,
+        lone: Landmarker,
         files: ModelFiles,
         max_threads: usize,
         min_probability: f64,
@@ -37,6 +34,29 @@ impl Landmarkers {
         }
     }
 
+    /// What the model's probabilities mean.
+    pub fn certainty(&self) -> Certainty {
+        self.lone.certainty()
+    }
+
+    /// Reads someone whom the detector has found.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn read_detected(
+        &mut self,
+        frame: BgrView<'_>,
+        roi: &Roi,
+        timings: &mut PoseTimings,
+    ) -> Result<Reading, PoseError> {
+        self.lone.read_detected(frame, roi, timings)
+    }
+
+    /// Where to look for someone who was just read as `raw`, which smoothing has made `pose`.
+    pub fn followed(&self, raw: &RawPose, pose: &RawPose) -> Region {
+        self.lone.followed(raw, pose)
+    }
+
     /// Reads one region.
     ///
     /// # Errors
@@ -44,10 +64,10 @@ impl Landmarkers {
     pub fn read(
         &mut self,
         frame: BgrView<'_>,
-        roi: &Roi,
+        region: &Region,
         timings: &mut PoseTimings,
     ) -> Result<Reading, PoseError> {
-        self.lone.run(frame, roi, timings)
+        self.lone.run(frame, region, timings)
     }
 
     /// Reads all regions; the results stand in their order and do not depend on the threads.
@@ -57,19 +77,19 @@ impl Landmarkers {
     pub fn read_all(
         &mut self,
         frame: BgrView<'_>,
-        rois: &[Roi],
+        regions: &[Region],
         timings: &mut PoseTimings,
     ) -> Result<Vec<Reading>, PoseError> {
-        let threads = rois.len().min(self.max_threads);
+        let threads = regions.len().min(self.max_threads);
         if threads < 2 {
-            let read = |roi| self.lone.run(frame, roi, timings);
-            return rois.iter().map(read).collect();
+            let read = |region| self.lone.run(frame, region, timings);
+            return regions.iter().map(read).collect();
         }
         // One who would be left over alone gets all threads.
-        let left_over = usize::from(rois.len() % threads == 1);
-        let (rois, last) = rois.split_at(rois.len() - left_over);
+        let left_over = usize::from(regions.len() % threads == 1);
+        let (regions, last) = regions.split_at(regions.len() - left_over);
         while self.side_by_side.len() < threads {
-            let model = LandmarkModel::load(&self.files, 1)?;
+            let model = Landmarker::load(&self.files, 1)?;
             self.side_by_side
                 .push(LandmarkStage::new(model, self.min_probability));
         }
@@ -77,9 +97,9 @@ impl Landmarkers {
         // i + threads, ...
         let share = |stage: &mut LandmarkStage, first: usize| {
             let mut timings = PoseTimings::default();
-            let rois = rois.iter().skip(first).step_by(threads);
-            let readings: Result<Vec<Reading>, PoseError> = rois
-                .map(|roi| stage.run(frame, roi, &mut timings))
+            let regions = regions.iter().skip(first).step_by(threads);
+            let readings: Result<Vec<Reading>, PoseError> = regions
+                .map(|region| stage.run(frame, region, &mut timings))
                 .collect();
             readings.map(|readings| (readings, timings))
         };
@@ -96,7 +116,7 @@ impl Landmarkers {
             });
             own.into_iter().chain(others).collect::<Result<Vec<_>, _>>()
         })?;
-        let mut readings: Vec<Reading> = vec![None; rois.len()];
+        let mut readings: Vec<Reading> = vec![None; regions.len()];
         for (first, (share, spent)) in shares.into_iter().enumerate() {
             let places = readings.iter_mut().skip(first).step_by(threads);
             for (place, reading) in places.zip(share) {
@@ -104,8 +124,8 @@ impl Landmarkers {
             }
             timings.add(spent);
         }
-        for roi in last {
-            readings.push(self.lone.run(frame, roi, timings)?);
+        for region in last {
+            readings.push(self.lone.run(frame, region, timings)?);
         }
         Ok(readings)
     }

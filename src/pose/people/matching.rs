@@ -50,6 +50,7 @@ const SAME_HIPS_IOU: f64 = 0.5;
 pub struct Body {
     /// The region around it.
     pub roi: Roi,
+    /// NaN where the model does not give a landmark.
     pub landmarks_px: [[f64; 2]; LANDMARK_COUNT],
 }
 
@@ -97,7 +98,9 @@ pub fn is_same_body(a: &Body, b: &Body) -> bool {
             let distances = landmarks.iter().map(|landmark| {
                 distance(a.landmark_px(*landmark), b.landmark_px(partner(*landmark)))
             });
-            distances.sum::<f64>() / landmarks.len() as f64
+            // Shoulders and hips are always known.
+            let known: Vec<f64> = distances.filter(|distance| !distance.is_nan()).collect();
+            known.iter().sum::<f64>() / known.len() as f64
         };
         mean(|landmark| landmark).min(mean(Landmark::partner)) < limit * side_px
     };

@@ -32,10 +32,10 @@ use std::time::Instant;
 
 use super::landmarker::RawPose;
 use super::model_files::ModelFiles;
-use super::roi::{ImageSize, Roi};
+use super::roi::{ImageSize, Region, Roi};
 use super::session::PoseModels;
 use super::smoothing::Smoother;
-use super::stages::DetectorStage;
+use super::stages::{Certainty, DetectorStage};
 use super::tracker::{Pick, TrackerConfig, Tracking, person_pose, smoother};
 use super::{EarlierPose, PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::image::BgrView;
@@ -58,11 +58,8 @@ const MAX_PERSON: u16 = i16::MAX as u16;
 const REREADINGS: usize = 3;
 /// ...of which the last so many have to be clear for them to be taken for real at once.
 const CLEAR_READINGS: u32 = 2;
-/// A reading is clear from this pose probability on. Most people in the clips that
-/// posedata installs begin with more; shapes that pass for people reach 0.998.
-const CLEAR_PROBABILITY: f32 = 0.999;
-/// Everybody else needs so much proof: a sure pose (see [`SURE_PROBABILITY`]) counts as 1, a clear
-/// one of somebody who stands free as [`CLEAR_PROOF`].
+/// Everybody else needs so much proof: a sure pose (see [`Certainty`]) counts as 1, a clear one of
+/// somebody who stands free as [`CLEAR_PROOF`].
 const ENOUGH_PROOF: u32 = 20;
 const CLEAR_PROOF: u32 = 4;
 /// Who appears close to others, while someone is missed, may be half hidden and not look like
@@ -75,9 +72,6 @@ pub const LOOKAHEAD_FRAMES: usize = 120;
 const LOOK_WEIGHT: f32 = 0.1;
 /// Weight of a frame in the velocity of someone.
 const VELOCITY_WEIGHT: f64 = 0.3;
-/// Poses of at least this probability say where someone is; just before they are lost, people's
-/// poses are often torn apart.
-const SURE_PROBABILITY: f32 = 0.9;
 /// A place that has not been sure for so many frames is better than an older one.
 const MAX_SURE_AGE_FRAMES: u64 = 15;
 
@@ -93,8 +87,11 @@ struct Track {
     since: u64,
     smoother: Smoother,
     body: Body,
+    /// Where to look for them in the next frame.
+    region: Region,
     velocity_px_per_frame: [f64; 2],
-    /// Where they were last seen well.
+    /// Where they were last seen well: poses that are not sure are often torn apart, just before people
+    /// are lost.
     place: Place,
     appearance: Appearance,
     pose: RawPose,
@@ -141,13 +138,19 @@ impl Track {
         }
     }
 
-    /// Goes on to `frame`, at `time_secs` on the filters' clock, with a new reading, unless that gives
-    /// no region to go on from.
-    fn go_on(&mut self, reading: (RawPose, f32), frame: u64, time_secs: f64) -> Trace {
-        let (raw, probability) = reading;
+    /// Goes on to `frame`, at `time_secs` on the filters' clock, with a new reading by `landmarkers`,
+    /// unless that gives no region to go on from.
+    fn go_on(
+        &mut self,
+        (raw, probability): (RawPose, f32),
+        frame: u64,
+        time_secs: f64,
+        landmarkers: &Landmarkers,
+    ) -> Trace {
         let pose = self.smoother.apply(&raw, time_secs);
         let body = Body::new(&pose);
-        if !body.roi.is_usable() {
+        self.region = landmarkers.followed(&raw, &pose);
+        if !body.roi.is_usable() || !self.region.is_usable() {
             return Trace::Lost;
         }
         let moved = [
@@ -158,7 +161,8 @@ impl Track {
             *velocity += VELOCITY_WEIGHT * (moved - *velocity);
         }
         (self.body, self.pose, self.probability) = (body, pose, probability);
-        if probability >= SURE_PROBABILITY || frame - self.place.frame > MAX_SURE_AGE_FRAMES {
+        let is_sure = probability >= landmarkers.certainty().sure;
+        if is_sure || frame - self.place.frame > MAX_SURE_AGE_FRAMES {
             self.place = self.place_now(frame);
         }
         Trace::Found
@@ -285,7 +289,7 @@ fn picked(newcomers: Vec<Newcomer>, pick: Pick, size: ImageSize) -> Option<Newco
     })
 }
 
-/// BlazePose on ONNX Runtime for several people, or for one who is chosen from several.
+/// Several people on ONNX Runtime, or one who is chosen from several.
 pub struct MultiPersonTracker {
     detector: DetectorStage,
     landmarkers: Landmarkers,
@@ -303,6 +307,7 @@ pub struct MultiPersonTracker {
     /// Who became certain in it, in the frames before.
     earlier: Vec<EarlierPose>,
     timings: PoseTimings,
+    is_partly_on_cpu: bool,
 }
 
 impl MultiPersonTracker {
@@ -317,6 +322,7 @@ impl MultiPersonTracker {
     ) -> Result<Self, PoseError> {
         let models = PoseModels::load(files, threads)?;
         Ok(Self {
+            is_partly_on_cpu: models.is_partly_on_cpu(),
             detector: DetectorStage::new(models.detector, config.min_detection_confidence),
             landmarkers: Landmarkers::new(
                 models.landmarker,
@@ -344,12 +350,14 @@ impl MultiPersonTracker {
 
     /// Reads everybody who is followed in the new frame.
     fn follow(&mut self, frame: BgrView<'_>) -> Result<(), PoseError> {
-        let rois: Vec<Roi> = self.tracks.iter().map(|track| track.body.roi).collect();
-        let readings = self.landmarkers.read_all(frame, &rois, &mut self.timings)?;
+        let regions: Vec<Region> = self.tracks.iter().map(|track| track.region).collect();
+        let readings = self
+            .landmarkers
+            .read_all(frame, &regions, &mut self.timings)?;
         let started = Instant::now();
         for (mut track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
             let trace = reading.map_or(Trace::Lost, |reading| {
-                track.go_on(reading, self.frame, self.filter_secs)
+                track.go_on(reading, self.frame, self.filter_secs, &self.landmarkers)
             });
             match trace {
                 Trace::Found => self.tracks.push(track),
@@ -498,13 +506,20 @@ impl MultiPersonTracker {
     fn read_newcomer(
         &mut self,
         frame: BgrView<'_>,
-        mut roi: Roi,
+        roi: Roi,
         known: &[Body],
     ) -> Result<Option<Newcomer>, PoseError> {
+        let Certainty { clear, .. } = self.landmarkers.certainty();
+        let mut region: Option<Region> = None;
         let mut newcomer: Option<Newcomer> = None;
         let mut clear_readings = 0;
         for _ in 0..=REREADINGS {
-            let reading = self.landmarkers.read(frame, &roi, &mut self.timings)?;
+            let (landmarkers, timings) = (&mut self.landmarkers, &mut self.timings);
+            let reading = match &region {
+                None => landmarkers.read_detected(frame, &roi, timings)?,
+                Some(region) if region.is_usable() => landmarkers.read(frame, region, timings)?,
+                Some(_) => None,
+            };
             let Some((raw, probability)) = reading else {
                 return Ok(None);
             };
@@ -512,12 +527,12 @@ impl MultiPersonTracker {
             if !body.roi.is_usable() || known.iter().any(|known| is_same_body(&body, known)) {
                 return Ok(None);
             }
-            roi = body.roi;
-            let is_clear = probability >= CLEAR_PROBABILITY;
+            region = Some(self.landmarkers.followed(&raw, &raw));
+            let is_clear = probability >= clear;
             clear_readings = if is_clear { clear_readings + 1 } else { 0 };
             // A clear reading counts, however it goes on: with somebody who is followed alone it is
             // the first as well.
-            let has_clear = |newcomer: &Newcomer| newcomer.probability >= CLEAR_PROBABILITY;
+            let has_clear = |newcomer: &Newcomer| newcomer.probability >= clear;
             if !newcomer.as_ref().is_some_and(has_clear) {
                 newcomer = Some(Newcomer {
                     raw,
@@ -553,10 +568,12 @@ impl MultiPersonTracker {
             };
             let pose = smoother.apply(&newcomer.raw, self.filter_secs);
             let body = Body::new(&pose);
-            if !body.roi.is_usable() {
+            let region = self.landmarkers.followed(&newcomer.raw, &pose);
+            if !body.roi.is_usable() || !region.is_usable() {
                 continue;
             }
             self.tracks.push(Track {
+                region,
                 key: self.next_key,
                 person,
                 proof: if newcomer.is_doubtful {
@@ -592,6 +609,7 @@ impl MultiPersonTracker {
         if unnumbered.is_empty() {
             return;
         }
+        let Certainty { clear, sure } = self.landmarkers.certainty();
         let x_px = |i: usize| self.tracks[i].body.roi.center_x_px;
         unnumbered.sort_by(|a, b| x_px(*a).total_cmp(&x_px(*b)));
         let look = |i: &usize| {
@@ -618,8 +636,8 @@ impl MultiPersonTracker {
                 continue;
             }
             track.proof += match track.probability {
-                CLEAR_PROBABILITY.. if !is_close => CLEAR_PROOF,
-                SURE_PROBABILITY.. => 1,
+                probability if probability >= clear && !is_close => CLEAR_PROOF,
+                probability if probability >= sure => 1,
                 _ => 0,
             };
             let may_be_lost_one =
@@ -745,6 +763,10 @@ impl PoseBackend for MultiPersonTracker {
 
     fn take_earlier(&mut self) -> Vec<EarlierPose> {
         std::mem::take(&mut self.earlier)
+    }
+
+    fn is_partly_on_cpu(&self) -> bool {
+        self.is_partly_on_cpu
     }
 
     fn timings(&self) -> PoseTimings {

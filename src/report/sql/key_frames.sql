@@ -18,7 +18,14 @@ SELECT
     video_id,
     frame,
     round(time_secs, 2) AS time_secs,
-    replace(event, '_', ' ') || coalesce(', ' || side, '') AS event
+    CASE event
+        WHEN 'initial_contact' THEN 'foot touches the ground'
+        WHEN 'toe_off' THEN 'foot leaves the ground'
+        WHEN 'take_off' THEN 'take-off'
+        WHEN 'rep_lowest' THEN 'lowest point'
+        WHEN 'rep_highest' THEN 'highest point'
+        ELSE replace(event, '_', ' ')
+    END || coalesce(', ' || side, '') AS event
 FROM chosen
 WHERE number <= 4
 ORDER BY group_number, video_id, time_secs

@@ -10,7 +10,7 @@ WITH quantities (place, kinds, quantity, label, unit, decimals, meaning) AS (
     (8, ['walk', 'run'], 'stride_length_m', 'Stride length', 'm', 2, 'Way of the hips across the picture in a stride.'),
     (9, ['walk', 'run'], 'speed_m_per_sec', 'Speed', 'm/s', 2, 'Stride length by stride time.'),
     (10, ['jump'], 'flight_secs', 'Flight time', 's', 3, 'From take-off to landing.'),
-    (11, ['jump'], 'height_flight_cm', 'Height by flight time', 'cm', 1, 'g t^2 / 8: right for who lands as they took off.'),
+    (11, ['jump'], 'height_flight_cm', 'Height by flight time', 'cm', 1, 'g t² / 8: right for who lands as they took off.'),
     (12, ['jump'], 'height_hips_cm', 'Height by the hips', 'cm', 1, 'Way of the hips from take-off to their highest point.'),
     (13, ['repetition'], 'depth_deg', 'Depth', 'deg', 1, 'Largest minus smallest angle.'),
     (14, ['repetition'], 'lowest_deg', 'Smallest angle', 'deg', 1, 'How far the joint bends; 180 is straight.'),

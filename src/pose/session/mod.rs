@@ -1,4 +1,7 @@
-//! ONNX Runtime: loads the library and the two models, runs them.
+//! ONNX Runtime: loads the library and the models, runs them.
+
+mod models;
+mod top_down;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -17,6 +20,8 @@ use super::landmarker::{
 };
 use super::model_files::ModelFiles;
 use super::provider::Provider;
+pub use models::{Landmarker, PoseModels};
+pub use top_down::TopDownModel;
 
 /// Name of the converted models' input.
 const INPUT: &str = "image";
@@ -73,7 +78,7 @@ pub fn load_provider(files: &ModelFiles) -> Result<&'static Environment, PoseErr
 }
 
 /// The person detector, ready to run.
-pub struct DetectorModel(Session);
+pub struct DetectorModel(Loaded);
 
 impl DetectorModel {
     /// Runs on a [3, 224, 224] tensor in -1..1 and hands the boxes [2254, 12] and score logits
@@ -86,7 +91,7 @@ impl DetectorModel {
         tensor: &[f32],
         read: impl FnOnce(&[f32], &[f32]) -> R,
     ) -> Result<R, PoseError> {
-        let outputs = run(&mut self.0, "detector", tensor, DETECTOR_INPUT_SIDE)?;
+        let outputs = run(&mut self.0.session, "detector", tensor, DETECTOR_INPUT_SIDE)?;
         let boxes = output(&outputs, "detector", "boxes", ANCHOR_COUNT * BOX_VALUES)?;
         let logits = output(&outputs, "detector", "logits", ANCHOR_COUNT)?;
         Ok(read(boxes, logits))
@@ -94,7 +99,7 @@ impl DetectorModel {
 }
 
 /// A landmark model, ready to run.
-pub struct LandmarkModel(Session);
+pub struct LandmarkModel(Loaded);
 
 impl LandmarkModel {
     /// Loads the model; each run uses `intra_op_threads` threads, which do not change results.
@@ -118,7 +123,7 @@ impl LandmarkModel {
         read: impl FnOnce(LandmarkTensors<'_>) -> R,
     ) -> Result<R, PoseError> {
         let model = "landmark";
-        let outputs = run(&mut self.0, model, tensor, LANDMARK_INPUT_SIDE)?;
+        let outputs = run(&mut self.0.session, model, tensor, LANDMARK_INPUT_SIDE)?;
         let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
         Ok(read(LandmarkTensors {
             points: output(&outputs, model, "points", POINT_COUNT * POINT_VALUES)?,
@@ -129,67 +134,82 @@ impl LandmarkModel {
     }
 }
 
-/// The detector and a landmark model.
-pub struct PoseModels {
-    /// Finds people in a whole picture.
-    pub detector: DetectorModel,
-    /// Finds one person's landmarks in a region.
-    pub landmarker: LandmarkModel,
-}
-
-impl PoseModels {
-    /// Loads both models; each run uses `intra_op_threads` threads, which do not change results.
-    ///
-    /// # Errors
-    /// When the runtime or a model is missing or unusable.
-    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
-        let environment = load_provider(files)?;
-        std::thread::scope(|scope| {
-            let hardware = (files.provider, intra_op_threads);
-            let detector =
-                scope.spawn(move || session(environment, &files.detector, "detector", hardware));
-            let landmarker = LandmarkModel::load(files, intra_op_threads)?;
-            let detector = match detector.join() {
-                Ok(session) => DetectorModel(session?),
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            Ok(Self {
-                detector,
-                landmarker,
-            })
-        })
-    }
+/// A model, ready to run.
+struct Loaded {
+    session: Session,
+    /// Another provider was asked for, and does not take all of the model.
+    is_partly_on_cpu: bool,
 }
 
 fn session(
     environment: &Environment,
     path: &Path,
     name: &str,
-    (provider, intra_op_threads): (Provider, usize),
-) -> Result<Session, PoseError> {
+    hardware: (Provider, usize),
+) -> Result<Loaded, PoseError> {
     if !path.is_file() {
         return Err(PoseError::MissingModel {
             name: name.into(),
             path: path.into(),
         });
     }
-    let error = |e: &dyn Display| PoseError::Model {
+    let loaded = loaded(environment, hardware, |builder| {
+        builder.commit_from_file(path)
+    })?;
+    loaded.map_err(|reason| PoseError::Model {
         name: name.into(),
         path: path.into(),
-        reason: e.to_string(),
+        reason,
+    })
+}
+
+/// Loads a model on a provider with so many threads; the inner error is what ONNX Runtime says of
+/// the model.
+///
+/// A provider other than the CPU's is asked for all of the model first: ONNX Runtime would give
+/// what the provider does not take to the CPU and not say so.
+fn loaded(
+    environment: &Environment,
+    (provider, threads): (Provider, usize),
+    commit: impl Fn(&mut SessionBuilder) -> ort::Result<Session>,
+) -> Result<Result<Loaded, String>, PoseError> {
+    if provider != Provider::Cpu {
+        let whole = builder(environment, provider, threads)?
+            .and_then(|builder| Ok(builder.with_disable_cpu_fallback()?));
+        let whole = whole.and_then(|mut builder| commit(&mut builder));
+        if let Ok(session) = whole {
+            return Ok(Ok(Loaded {
+                session,
+                is_partly_on_cpu: false,
+            }));
+        }
+    }
+    let session = builder(environment, provider, threads)?
+        .and_then(|mut builder| commit(&mut builder))
+        .map_err(|e| e.to_string());
+    Ok(session.map(|session| Loaded {
+        session,
+        is_partly_on_cpu: provider != Provider::Cpu,
+    }))
+}
+
+fn builder(
+    environment: &Environment,
+    provider: Provider,
+    threads: usize,
+) -> Result<ort::Result<SessionBuilder>, PoseError> {
+    let builder = match Session::builder(environment) {
+        Ok(builder) => with_provider(builder, provider, threads)?,
+        Err(error) => return Ok(Err(error)),
     };
-    let builder = Session::builder(environment).map_err(|e| error(&e))?;
-    let builder = with_provider(builder, provider, intra_op_threads)?;
-    builder
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(|e| error(&e))?
-        .with_intra_threads(intra_op_threads)
-        .map_err(|e| error(&e))?
-        // Spinning threads would take the cores from the decoder.
-        .with_intra_op_spinning(false)
-        .map_err(|e| error(&e))?
-        .commit_from_file(path)
-        .map_err(|e| error(&e))
+    let configured = || -> ort::Result<SessionBuilder> {
+        Ok(builder
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(threads)?
+            // Spinning threads would take the cores from the decoder.
+            .with_intra_op_spinning(false)?)
+    };
+    Ok(configured())
 }
 
 /// Lets the provider have the models.

@@ -1,0 +1,71 @@
+//! The models of a tracker: the detector, and one of two kinds that find landmarks.
+
+use super::top_down::TopDownModel;
+use super::{DetectorModel, LandmarkModel, load_provider, session};
+use crate::pose::PoseError;
+use crate::pose::model_files::ModelFiles;
+
+/// What finds one person's landmarks in a region.
+pub enum Landmarker {
+    /// BlazePose's own.
+    BlazePose(LandmarkModel),
+    /// One of the user's.
+    TopDown(TopDownModel),
+}
+
+impl Landmarker {
+    /// Loads the model; each run uses `intra_op_threads` threads.
+    ///
+    /// # Errors
+    /// When the runtime or the model is missing or unusable, or does not fit its skeleton.
+    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
+        Ok(match &files.skeleton {
+            None => Self::BlazePose(LandmarkModel::load(files, intra_op_threads)?),
+            Some(skeleton) => Self::TopDown(TopDownModel::load(files, skeleton, intra_op_threads)?),
+        })
+    }
+
+    fn is_partly_on_cpu(&self) -> bool {
+        match self {
+            Self::BlazePose(model) => model.0.is_partly_on_cpu,
+            Self::TopDown(model) => model.is_partly_on_cpu(),
+        }
+    }
+}
+
+/// The detector and a landmark model.
+pub struct PoseModels {
+    /// Finds people in a whole picture.
+    pub detector: DetectorModel,
+    /// Finds one person's landmarks in a region.
+    pub landmarker: Landmarker,
+}
+
+impl PoseModels {
+    /// Loads both models; each run uses `intra_op_threads` threads, which do not change results.
+    ///
+    /// # Errors
+    /// When the runtime or a model is missing or unusable.
+    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
+        let environment = load_provider(files)?;
+        std::thread::scope(|scope| {
+            let hardware = (files.provider, intra_op_threads);
+            let detector =
+                scope.spawn(move || session(environment, &files.detector, "detector", hardware));
+            let landmarker = Landmarker::load(files, intra_op_threads)?;
+            let detector = match detector.join() {
+                Ok(loaded) => DetectorModel(loaded?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            Ok(Self {
+                detector,
+                landmarker,
+            })
+        })
+    }
+
+    /// Whether the CPU runs a part of the models that the provider does not take.
+    pub fn is_partly_on_cpu(&self) -> bool {
+        self.detector.0.is_partly_on_cpu || self.landmarker.is_partly_on_cpu()
+    }
+}
