@@ -319,13 +319,13 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let trained = training.run(&store, lake, &cancellation, &progress);
     progress.bar.finish_and_clear();
     let trained = trained?;
-    if let Some(record) = record.filter(|_| trained.report.end != End::Interrupted) {
+    if let Some(record) = record.filter(|_| !trained.is_interrupted) {
         record.save(&trained.folder)?;
     }
     print_report(&trained, global)?;
-    Ok(match trained.report.end {
-        End::Interrupted => ExitStatus::Interrupted,
-        End::Finished | End::StoppedEarly | End::OutOfTime => ExitStatus::Success,
+    Ok(match trained.is_interrupted {
+        true => ExitStatus::Interrupted,
+        false => ExitStatus::Success,
     })
 }
 
@@ -398,7 +398,7 @@ fn print_report(trained: &Trained, global: &GlobalArgs) -> anyhow::Result<()> {
 }
 
 fn tell_next(trained: &Trained) {
-    if trained.report.end == End::Interrupted {
+    if trained.is_interrupted {
         logs::note("hint: the same command with --resume goes on from here");
         return;
     }
