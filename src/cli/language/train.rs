@@ -7,9 +7,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::language_choices;
 use super::language_model::PrecisionArg;
-use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::asking::AskRecord;
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, DatasetKind};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
