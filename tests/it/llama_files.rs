@@ -850,14 +850,12 @@ fn a_merged_folder_is_base_plus_adapter() {
     assert_eq!(names_in(&strange), ["notes.txt"]);
 }
 
+/// A merge, given what it is to ask whether it is stopped.
+type Merge<'a> = dyn Fn(&dyn Fn() -> bool) -> Result<(), LlamaError> + 'a;
+
 /// Stops a merge at its first look at whether it is stopped, at a later one, and so on until it is
 /// done. Each time it ends there with what was at its place before, and nothing beside it.
-fn check_stops(
-    merge: &dyn Fn(&dyn Fn() -> bool) -> Result<(), LlamaError>,
-    folder: &Path,
-    tensor_count: usize,
-    is_older: &dyn Fn() -> bool,
-) {
+fn check_stops(merge: &Merge<'_>, folder: &Path, tensor_count: usize, is_older: &dyn Fn() -> bool) {
     let before = names_in(folder);
     let looks = Cell::new(0_usize);
     let mut last = 1;
