@@ -5,6 +5,8 @@
 
 // What goes to standard error goes through `logs`, which knows whether people read it.
 #![deny(clippy::print_stderr)]
+// Half of the commands leaves some of what all of them share unused.
+#![cfg_attr(not(all(feature = "video", feature = "language")), allow(dead_code))]
 
 mod absent;
 mod choices;
