@@ -30,8 +30,8 @@ refuses() {
 # What is looked for is there in the other program, so that the search does find it.
 libraries "$video" | grep -q opencv || fail "no OpenCV in $video"
 if libraries "$language" | grep -E 'opencv|libav|libsw'; then fail "the above are in $language"; fi
-grep -aq libavcodec "$video" || fail "no FFmpeg in $video"
-if grep -aq libavcodec "$language"; then fail "FFmpeg is in $language"; fi
+grep -aq avformat_open_input "$video" || fail "no FFmpeg in $video"
+if grep -aq avformat_open_input "$language"; then fail "FFmpeg is in $language"; fi
 grep -aq candle-core "$language" || fail "no candle in $language"
 if grep -aq candle-core "$video"; then fail "candle is in $video"; fi
 
