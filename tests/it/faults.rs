@@ -495,7 +495,7 @@ fn a_signal_ends_the_wait_for_a_catalog_that_another_process_holds() {
     let waits = ["--lock-timeout", "60", "--log-format", "json"];
     for arguments in [
         &["ingest", "blue.mp4", "--no-video", "--no-pose-json"][..],
-        &["report", "--no-pictures"],
+        &["report", "red.mp4", "--output", "r.html", "--no-pictures"],
         &["query", "-e", "from videos"],
     ] {
         let mut command = command(folder.path());
