@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-halves test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -232,6 +232,17 @@ wheel: build ## Make a Python wheel with the program inside, in dist/
 	POSEDATA_STAGE=$(WHEEL_STAGE)/usr python3 -m pip wheel --quiet --disable-pip-version-check \
 	    --no-deps --wheel-dir dist ./python
 	@du -h dist/posedata-*.whl
+
+# Not part of `make test`: it builds the program twice more. They are moved away, so that nothing takes
+# one of them for the whole program.
+test-halves: duckdb ## Build each half of the program alone, and use both
+	@for half in video language; do \
+	    cargo build --release --locked --no-default-features --features $$half && \
+	    mkdir -p $(TARGET_DIR)/$$half && mv $(POSEDATA) $(TARGET_DIR)/$$half/posedata || exit 1; \
+	done
+	@$(TARGET_DIR)/video/posedata models add base demo
+	@$(TARGET_DIR)/language/posedata models add base
+	tests/install/halves.sh $(TARGET_DIR)/video/posedata $(TARGET_DIR)/language/posedata
 
 # Not part of `make test`: it needs root and fetches a Debian.
 test-dist: dist ## Install the package in a fresh Debian and use it (needs root)

@@ -303,7 +303,8 @@ impl Peft {
                 uses_rslora: false,
             };
             let unchanged = Adapter::new(lora, &weights.config, 1);
-            export::merged_safetensors(&base, &weights, &unchanged, &model).expect("a model");
+            export::merged_safetensors(&base, &weights, &unchanged, &model, &|| false)
+                .expect("a model");
         }
         Self {
             python,

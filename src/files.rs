@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -288,6 +288,16 @@ impl AtomicFile {
         &self.path
     }
 
+    /// Waits until what was written so far is on the disk.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let file = self.file.get_ref().as_file();
+        file.sync_data().map_err(explained)
+    }
+
     /// Makes what was written the content of the path; it is safe on the disk when this returns.
     ///
     /// # Errors
@@ -307,6 +317,12 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush().map_err(explained)
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to).map_err(explained)
     }
 }
 

@@ -7,6 +7,7 @@
 //! candle and tokenizers are needed for; both are on by default. The lake, queries and pictures of
 //! them are always there. The program has the commands of the features that it is built with.
 
+pub mod halves;
 pub mod hashing;
 pub mod image;
 pub mod media_time;

@@ -1,72 +1,36 @@
 //! The command line: one file per command, from arguments to a validated configuration to `run`.
 //!
-//! Without one of the features `video` and `language` its commands are not there.
+//! The folders `video` and `language` have the commands of the features of the same names; without
+//! one, whoever asks for its commands is told so (`absent`).
 
 // What goes to standard error goes through `logs`, which knows whether people read it.
 #![deny(clippy::print_stderr)]
 // Half of the commands leaves some of what all of them share unused.
 #![cfg_attr(not(all(feature = "video", feature = "language")), allow(dead_code))]
 
-#[cfg(feature = "video")]
-mod analyze;
-#[cfg(feature = "video")]
-mod annotate;
-#[cfg(feature = "language")]
-mod ask;
+mod absent;
 mod choices;
-#[cfg(all(feature = "video", feature = "language"))]
-mod clip;
-#[cfg(feature = "video")]
-mod command_line;
-#[cfg(feature = "language")]
-mod dataset;
-#[cfg(feature = "language")]
-mod eval;
-#[cfg(feature = "video")]
-mod events;
 mod export;
-#[cfg(feature = "video")]
-mod filtering;
 mod global;
-#[cfg(feature = "video")]
-mod ingest;
 mod lake;
 #[cfg(feature = "language")]
-mod language_choices;
-#[cfg(feature = "language")]
-mod language_model;
-#[cfg(feature = "video")]
-mod list;
+mod language;
 mod logs;
-#[cfg(feature = "video")]
-mod metrics;
 mod models;
-#[cfg(feature = "video")]
-mod movement_events;
 mod output;
 mod plot;
-#[cfg(feature = "video")]
-mod progress;
 mod queries;
 mod query;
 mod reference;
 mod remove;
-#[cfg(feature = "video")]
-mod report;
 #[cfg(all(feature = "video", feature = "language"))]
 mod run;
-#[cfg(feature = "language")]
-mod serve;
 mod signals;
-#[cfg(feature = "language")]
-mod synth;
 mod tag;
 mod target;
 mod terminal;
-#[cfg(feature = "language")]
-mod train;
 #[cfg(feature = "video")]
-mod view;
+mod video;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,10 +49,13 @@ use global::{ExitStatus, FATAL, GlobalArgs, exit_code};
 use logs::tell_error as print_error;
 use output::{Verbosity, print_result};
 
+use crate::halves::{Half, VERSION};
+
 #[derive(Parser)]
 #[command(
     name = "posedata",
     version,
+    long_version = VERSION.as_str(),
     about = "Turns folders of video into a queryable lake of human motion",
     after_help = format!("Examples:{INGEST_EXAMPLE}
   posedata query queries/velocity.sql
@@ -112,45 +79,21 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     #[cfg(feature = "video")]
-    Ingest(ingest::IngestArgs),
-    #[cfg(feature = "video")]
-    List(list::ListArgs),
+    #[command(flatten)]
+    Video(video::Command),
     Query(query::QueryArgs),
     Queries(queries::QueriesArgs),
-    #[cfg(feature = "video")]
-    Annotate(annotate::AnnotateArgs),
-    #[cfg(feature = "video")]
-    ContactSheet(annotate::ContactSheetArgs),
-    #[cfg(feature = "video")]
-    View(view::ViewArgs),
     Plot(plot::PlotArgs),
     Export(export::ExportArgs),
-    #[cfg(feature = "video")]
-    Report(report::ReportArgs),
-    #[cfg(feature = "video")]
-    Analyze(analyze::AnalyzeArgs),
     #[cfg(feature = "language")]
-    Dataset(dataset::DatasetArgs),
+    #[command(flatten)]
+    Language(language::Command),
     #[cfg(all(feature = "video", feature = "language"))]
     Run(run::RunArgs),
-    #[cfg(feature = "language")]
-    Ask(ask::AskArgs),
-    #[cfg(feature = "language")]
-    Serve(serve::ServeArgs),
-    #[cfg(feature = "language")]
-    Eval(eval::EvalArgs),
-    #[cfg(feature = "language")]
-    Synth(synth::SynthArgs),
     Tag(tag::TagArgs),
-    #[cfg(feature = "language")]
-    Train(train::TrainArgs),
-    Models(models::ModelsArgs),
     Lake(lake::LakeArgs),
-    #[cfg(feature = "video")]
-    Metrics(metrics::MetricsArgs),
-    #[cfg(feature = "video")]
-    Events(movement_events::MovementEventsArgs),
     Remove(remove::RemoveArgs),
+    Models(models::ModelsArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  posedata completions bash > ~/.local/share/bash-completion/completions/posedata"
@@ -177,6 +120,10 @@ pub fn main() -> ExitCode {
     let (cli, command) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
+            if let Some(reason) = absent::reason(&error, Half::is_built_in) {
+                print_error(&anyhow::Error::msg(reason));
+                return ExitCode::from(FATAL);
+            }
             // Help and version are asked for and go to standard output.
             let is_wrong_usage = error.use_stderr();
             let _ = error.print();
@@ -244,45 +191,19 @@ fn run_command(cli: Cli) -> anyhow::Result<ExitStatus> {
     let global = cli.global;
     match cli.command {
         #[cfg(feature = "video")]
-        Command::Ingest(args) => ingest::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::List(args) => list::run(args, &global),
+        Command::Video(command) => command.run(&global),
         Command::Query(args) => query::run(args, &global),
         Command::Queries(args) => queries::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::Annotate(args) => annotate::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::ContactSheet(args) => annotate::run_contact_sheet(args, &global),
-        #[cfg(feature = "video")]
-        Command::View(args) => view::run(args, &global),
         Command::Plot(args) => plot::run(args, &global),
         Command::Export(args) => export::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::Report(args) => report::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::Analyze(args) => analyze::run(args, &global),
         #[cfg(feature = "language")]
-        Command::Dataset(args) => dataset::run(args, &global),
+        Command::Language(command) => command.run(&global),
         #[cfg(all(feature = "video", feature = "language"))]
         Command::Run(args) => run::run(args, &global, &parsed),
-        #[cfg(feature = "language")]
-        Command::Ask(args) => ask::run(args, &global),
-        #[cfg(feature = "language")]
-        Command::Serve(args) => serve::run(args, &global),
-        #[cfg(feature = "language")]
-        Command::Eval(args) => eval::run(args, &global),
-        #[cfg(feature = "language")]
-        Command::Synth(args) => synth::run(args, &global),
         Command::Tag(args) => tag::run(args, &global),
-        #[cfg(feature = "language")]
-        Command::Train(args) => train::run(args, &global),
-        Command::Models(args) => models::run(args, &global),
         Command::Lake(args) => lake::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::Metrics(args) => metrics::run(args, &global),
-        #[cfg(feature = "video")]
-        Command::Events(args) => movement_events::run(args, &global),
         Command::Remove(args) => remove::run(args, &global),
+        Command::Models(args) => models::run(args, &global),
         Command::Completions { shell } => {
             let mut command = Cli::command();
             let mut script = Vec::new();
@@ -308,6 +229,7 @@ mod tests {
         Cli::try_parse_from(words).is_ok()
     }
 
+    #[cfg(all(feature = "video", feature = "language"))]
     #[test]
     fn commands_over_videos_tell_events_and_others_do_not() {
         for command in [

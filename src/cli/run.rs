@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::dataset::FolderArgs;
-use super::ingest::{RangeArgs, SlowMotionArgs};
+use super::language::FolderArgs;
+use super::video::{RangeArgs, SlowMotionArgs};
 use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
 use crate::evaluate::{hash_adapter, read_evaluation};

@@ -237,9 +237,14 @@ mod tests {
 
     #[test]
     fn a_thread_that_asks_for_the_catalog_while_it_has_it_is_told_so() {
-        let lock = CatalogLock::acquire().expect("nobody holds it in this thread");
-        assert!(matches!(CatalogLock::acquire(), Err(LakeError::Nested)));
-        drop(lock);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _lock = CatalogLock::acquire().expect("nobody holds it in this thread");
+            tell.send(matches!(CatalogLock::acquire(), Err(LakeError::Nested)))
+        });
+        // Else it waits for itself.
+        let is_told = told.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(is_told, Ok(true));
         assert!(CatalogLock::acquire().is_ok());
         let panicked = std::thread::spawn(|| {
             let _lock = CatalogLock::acquire();

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::halves::Half;
 use crate::pose::{ModelFiles, Provider, Skeleton};
 use crate::text::one_line;
 pub use fetch::{Installed, add};
@@ -35,6 +36,16 @@ pub enum ModelsError {
     Unknown {
         /// As it was given.
         name: String,
+    },
+    /// It is of use to the half of the program that is not there.
+    #[error(
+        "{name} is for {half}, which this program was built without; take a program with both halves, or build with `--features {half}`"
+    )]
+    OtherHalf {
+        /// As it was given.
+        name: String,
+        /// The half that it is for.
+        half: Half,
     },
     /// Nothing says where the user's data folder is.
     #[error("neither XDG_DATA_HOME nor HOME is set; give --models FOLDER")]
@@ -156,6 +167,8 @@ struct Onnx {
 struct Asset {
     name: String,
     group: String,
+    /// `None`: the lake needs it, which both halves have.
+    half: Option<Half>,
     about: String,
     package: String,
     member: String,
@@ -163,6 +176,13 @@ struct Asset {
     licence: String,
     file: String,
     onnx: Option<Onnx>,
+}
+
+impl Asset {
+    /// The half of the program that it is for, where this program does not have it.
+    fn missing_half(&self) -> Option<Half> {
+        self.half.filter(|half| !half.is_built_in())
+    }
 }
 
 /// A language model that has a name of its own.
@@ -390,10 +410,12 @@ impl ModelStore {
         Ok(missing)
     }
 
-    /// Every asset with its state; reads and hashes what is installed, on all cores.
+    /// Every asset that is of use to this program, with its state; reads and hashes what is
+    /// installed, on all cores.
     pub fn status(&self) -> Vec<AssetStatus> {
         let assets = self.manifest.assets.par_iter();
-        assets.map(|asset| self.asset_status(asset)).collect()
+        let useful = assets.filter(|asset| asset.missing_half().is_none());
+        useful.map(|asset| self.asset_status(asset)).collect()
     }
 
     fn asset_status(&self, asset: &Asset) -> AssetStatus {
@@ -432,21 +454,32 @@ impl ModelStore {
 
     fn asset(&self, name: &str) -> Result<&Asset, ModelsError> {
         let mut assets = self.manifest.assets.iter();
-        assets
-            .find(|asset| asset.name == name)
-            .ok_or_else(|| ModelsError::Unknown { name: name.into() })
+        let asset = assets.find(|asset| asset.name == name);
+        let asset = asset.ok_or_else(|| ModelsError::Unknown { name: name.into() })?;
+        match asset.missing_half() {
+            None => Ok(asset),
+            Some(half) => Err(ModelsError::OtherHalf {
+                name: name.into(),
+                half,
+            }),
+        }
     }
 
-    /// The assets that a name or the name of a group stands for.
+    /// The assets that a name or the name of a group stands for, as far as they are of use to this
+    /// program.
     fn select(&self, name: &str) -> Result<Vec<&Asset>, ModelsError> {
         let assets = self.manifest.assets.iter();
-        let selected: Vec<&Asset> = assets
+        let (useful, useless): (Vec<&Asset>, Vec<&Asset>) = assets
             .filter(|asset| asset.name == name || asset.group == name)
-            .collect();
-        if selected.is_empty() {
-            return Err(ModelsError::Unknown { name: name.into() });
+            .partition(|asset| asset.missing_half().is_none());
+        match useless.first().and_then(|asset| asset.missing_half()) {
+            Some(half) if useful.is_empty() => Err(ModelsError::OtherHalf {
+                name: name.into(),
+                half,
+            }),
+            _ if useful.is_empty() => Err(ModelsError::Unknown { name: name.into() }),
+            _ => Ok(useful),
         }
-        Ok(selected)
     }
 }
 
@@ -502,10 +535,40 @@ mod tests {
         assert!(!store.bases().is_empty());
         for base in store.bases() {
             assert!(base.repository.contains('/'), "{}", base.name);
-            if let Some(asset) = &base.asset {
-                store.path(asset).expect("an asset of that name");
+            if let Some(name) = &base.asset {
+                let mut assets = store.manifest.assets.iter();
+                let asset = assets.find(|asset| asset.name == *name).expect("an asset");
+                assert_eq!(asset.half, Some(Half::Language));
             }
         }
+    }
+
+    #[test]
+    fn what_only_videos_need_is_not_there_without_them() {
+        let store = ModelStore::new(Some("nowhere".into())).expect("a manifest");
+        let names = |assets: &[AssetStatus]| -> Vec<String> {
+            assets.iter().map(|asset| asset.name.clone()).collect()
+        };
+        let listed = names(&store.status());
+        for (name, half) in [
+            ("full", Some(Half::Video)),
+            ("onnxruntime", Some(Half::Video)),
+            ("demo", Some(Half::Video)),
+            ("smollm2", Some(Half::Language)),
+            ("ducklake", None),
+            ("httpfs", None),
+        ] {
+            let is_useful = half.is_none_or(Half::is_built_in);
+            assert_eq!(listed.iter().any(|own| own == name), is_useful, "{name}");
+            assert_eq!(store.path(name).is_ok(), is_useful, "{name}");
+            assert_eq!(store.select(name).is_ok(), is_useful, "{name}");
+            if let (false, Some(half), Err(error)) = (is_useful, half, store.select(name)) {
+                assert!(error.to_string().contains(half.name()), "{error}");
+            }
+        }
+        let base = store.select("base").expect("a group");
+        assert!(base.iter().all(|asset| listed.contains(&asset.name)));
+        assert!(store.select("nothing").is_err());
     }
 
     #[test]

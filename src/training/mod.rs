@@ -181,8 +181,11 @@ pub struct Trained {
     pub folder: PathBuf,
     /// Losses, steps and times.
     pub report: TrainReport,
-    /// Files and folders for other programs; none where the training was interrupted.
+    /// Files and folders for other programs; none where the training itself was interrupted.
     pub outputs: Vec<PathBuf>,
+    /// Whether the work was called off before all was done: the training, or what is written after
+    /// it. Resumed, it does the rest.
+    pub is_interrupted: bool,
     /// Ids of examples that were too long.
     pub left_out: Vec<String>,
 }
@@ -223,10 +226,14 @@ impl Training {
                 return Err(error);
             }
         };
-        let outputs = match report.end {
-            End::Interrupted => Vec::new(),
-            _ => plan.write_outputs(&adapter, &report, weights, folder.path(), store)?,
-        };
+        let mut outputs = Vec::new();
+        let mut is_interrupted = report.end == End::Interrupted;
+        if !is_interrupted {
+            outputs.push(plan.write_adapter(&adapter, &report, folder.path(), store)?);
+            let exports = plan.write_exports(&adapter, weights, folder.path(), cancellation)?;
+            is_interrupted = exports.len() < plan.config.exports.len();
+            outputs.extend(exports);
+        }
         record(Some(&report), None);
         Ok(Trained {
             name: plan.name.clone(),
@@ -234,6 +241,7 @@ impl Training {
             folder: folder.path().into(),
             report,
             outputs,
+            is_interrupted,
             left_out: plan.data.too_long.clone(),
         })
     }
@@ -269,35 +277,50 @@ impl Training {
 }
 
 impl Plan {
-    /// Writes the adapter, the tokenizer, how it went, the card and the exports. Gives the paths of
-    /// what other programs read.
-    fn write_outputs(
+    /// Writes the adapter, the tokenizer, how it went, and the card. Gives the path of the adapter.
+    fn write_adapter(
         &self,
         adapter: &Adapter,
         report: &TrainReport,
-        weights: &Weights,
         folder: &Path,
         store: &ModelStore,
-    ) -> Result<Vec<PathBuf>, TrainingError> {
+    ) -> Result<PathBuf, TrainingError> {
         adapter.save(folder, &self.base_model_name)?;
         export::tokenizer_files(&self.base, folder)?;
         write_report(report, &folder.join(TRAIN_REPORT_FILE))?;
         evaluate::write_card(folder, &self.base.name, store)?;
-        let mut outputs = vec![folder.join(crate::llama::files::ADAPTER_WEIGHTS_FILE)];
+        Ok(folder.join(crate::llama::files::ADAPTER_WEIGHTS_FILE))
+    }
+
+    /// Writes the merged models that are asked for. Gives the paths of those that are whole, which
+    /// are fewer when it is cancelled.
+    fn write_exports(
+        &self,
+        adapter: &Adapter,
+        weights: &Weights,
+        folder: &Path,
+        cancellation: &Cancellation,
+    ) -> Result<Vec<PathBuf>, TrainingError> {
+        let (base, is_stopped) = (&self.base, || cancellation.is_cancelled());
+        let mut written = Vec::new();
         for format in &self.config.exports {
             let path = match format {
                 Export::Safetensors => folder.join("merged"),
                 Export::Gguf => folder.join(format!("{}.gguf", self.name)),
             };
-            match format {
+            let export = match format {
                 Export::Safetensors => {
-                    export::merged_safetensors(&self.base, weights, adapter, &path)?;
+                    export::merged_safetensors(base, weights, adapter, &path, &is_stopped)
                 }
-                Export::Gguf => export::merged_gguf(&self.base, weights, adapter, &path)?,
+                Export::Gguf => export::merged_gguf(base, weights, adapter, &path, &is_stopped),
+            };
+            match export {
+                Ok(()) => written.push(path),
+                Err(LlamaError::Cancelled) => break,
+                Err(error) => return Err(error.into()),
             }
-            outputs.push(path);
         }
-        Ok(outputs)
+        Ok(written)
     }
 }
 

@@ -15,6 +15,7 @@ use posedata::lake::{Execution, LakePaths, Severity};
 use posedata::random::SplitMix64;
 
 use crate::lake::{clip, config, ingest, open_lake};
+use crate::signals::Running;
 use crate::support::{command, make_person_clip, posedata, stderr, stdout};
 
 /// Frames of each short clip.
@@ -482,6 +483,32 @@ fn a_catalog_that_another_process_holds_is_waited_for_but_not_for_ever() {
     assert!(reader.wait().expect("an end").success());
     let report = open_lake(&lake).and_then(|lake| lake.check());
     assert_eq!(report.expect("a check").videos, 2);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_catalog_that_another_process_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = crate::lake::fixture(folder.path());
+    clip(folder.path(), "blue.mp4", "blue");
+    let held = hold_catalog(&lake);
+    // Who does not ask the token waits for a minute, and says so.
+    let waits = ["--lock-timeout", "60", "--log-format", "json"];
+    for arguments in [
+        &["ingest", "blue.mp4", "--no-video", "--no-pose-json"][..],
+        &["report", "red.mp4", "--output", "r.html", "--no-pictures"],
+        &["query", "-e", "from videos"],
+    ] {
+        let mut command = command(folder.path());
+        let mut run = Running::start(command.args(arguments).args(waits));
+        run.wait_for_part("another process holds the lake");
+        run.send("TERM");
+        let (code, rest) = run.end();
+        assert_eq!(code, Some(143), "{arguments:?} {rest}");
+        assert!(!rest.contains("in use by"), "{arguments:?} {rest}");
+    }
+    drop(held);
+    let session = open_lake(&lake).expect("a session");
+    assert_eq!(session.check().expect("a check").videos, 1);
 }
 
 #[test]

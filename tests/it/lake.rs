@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use posedata::image::BgrView;
 use posedata::ingest::{
@@ -17,7 +18,7 @@ use posedata::recompute::{RecomputeConfig, recompute};
 use posedata::sync::Cancellation;
 
 use crate::poses::{made_up_frame, prepare, record};
-use crate::support::{ScriptedBackend, make_clip, store};
+use crate::support::{ScriptedBackend, ends_within, make_clip, store};
 
 pub const CLIP_FRAMES: u64 = 30;
 
@@ -236,17 +237,39 @@ fn nobody_waits_for_a_lake_whose_opening_panics() {
     let lake = fixture(folder.path());
     let clips =
         ["blue", "green", "white"].map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint));
-    let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
-    let open = || -> Result<Lake, LakeError> { panic!("no database today") };
-    let error = ingest::run(
-        &config(clips.to_vec(), &lake),
-        &backends,
-        &open,
-        &Silent,
-        &Cancellation::default(),
-    )
-    .expect_err("an error");
+    let config = config(clips.to_vec(), &lake);
+    let work = move || {
+        let backends = |_| Ok(Box::new(ScriptedBackend::new()) as Box<dyn PoseBackend>);
+        let open = || -> Result<Lake, LakeError> { panic!("no database today") };
+        let token = Cancellation::new();
+        let error = ingest::run(&config, &backends, &open, &Silent, &token);
+        error.expect_err("an error")
+    };
+    let error = ends_within(Duration::from_secs(60), work, || ());
     assert!(error.to_string().contains("no database today"), "{error}");
+}
+
+#[test]
+fn an_extension_that_is_not_as_its_makers_signed_it_is_refused_at_every_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let path = folder.path().join("ducklake.duckdb_extension");
+    let installed = store().ducklake_extension().expect("a path");
+    let whole = fs::read(&installed).expect("the extension; run `make test`");
+    let start = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("room");
+        Lake::new(lake.clone(), &path, 256 << 20, 1).map(drop)
+    };
+    start(&whole).expect("a session");
+    // The last bytes are the signature, all before them is what is signed.
+    for place in [whole.len() - 1, whole.len() / 2] {
+        let mut other = whole.clone();
+        other[place] ^= 1;
+        let error = start(&other).expect_err("an error");
+        assert!(matches!(error, LakeError::Extension { .. }), "{error}");
+        assert!(error.to_string().contains("signature"), "{error}");
+    }
+    start(&whole).expect("a session");
 }
 
 #[test]

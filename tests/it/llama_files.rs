@@ -1,6 +1,7 @@
 //! Models and adapters as files: what is read of GGUF files, folders of the hub and PEFT's
 //! adapters, what is refused, and what is written.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -819,12 +820,13 @@ fn a_merged_folder_is_base_plus_adapter() {
         }
         assert_eq!(names_in(folder.path()), ["base", "merged"]);
     };
-    export::merged_safetensors(&base, &weights, &adapter, &out).expect("merged");
+    export::merged_safetensors(&base, &weights, &adapter, &out, &|| false).expect("merged");
     check(1);
     // Replaced as a whole.
-    export::sharded_safetensors(&base, &weights, &adapter, &out, 100_000).expect("merged");
+    export::sharded_safetensors(&base, &weights, &adapter, &out, 100_000, &|| false)
+        .expect("merged");
     check(4);
-    export::merged_safetensors(&base, &weights, &adapter, &out).expect("merged");
+    export::merged_safetensors(&base, &weights, &adapter, &out, &|| false).expect("merged");
     check(1);
     let config = fs::read_to_string(out.join("config.json")).expect("a file");
     let config: Value = serde_json::from_str(&config).expect("JSON");
@@ -832,7 +834,7 @@ fn a_merged_folder_is_base_plus_adapter() {
 
     let before = fs::read(base.files.path().join("model.safetensors")).expect("a file");
     for place in [base.files.path(), folder.path()] {
-        let error = export::merged_safetensors(&base, &weights, &adapter, place);
+        let error = export::merged_safetensors(&base, &weights, &adapter, place, &|| false);
         let error = error.expect_err("the base's place").to_string();
         assert!(error.contains("the base model is here"), "{error}");
     }
@@ -842,10 +844,77 @@ fn a_merged_folder_is_base_plus_adapter() {
     let strange = folder.path().join("strange");
     fs::create_dir(&strange).expect("a folder");
     fs::write(strange.join("notes.txt"), "mine").expect("a file");
-    let error = export::merged_safetensors(&base, &weights, &adapter, &strange);
+    let error = export::merged_safetensors(&base, &weights, &adapter, &strange, &|| false);
     let error = error.expect_err("not a model's folder").to_string();
     assert!(error.contains("something else than a model"), "{error}");
     assert_eq!(names_in(&strange), ["notes.txt"]);
+}
+
+/// A merge, given what it is to ask whether it is stopped.
+type Merge<'a> = dyn Fn(&dyn Fn() -> bool) -> Result<(), LlamaError> + 'a;
+
+/// Stops a merge at its first look at whether it is stopped, at a later one, and so on until it is
+/// done. Each time it ends there with what was at its place before, and nothing beside it.
+fn check_stops(merge: &Merge<'_>, folder: &Path, tensor_count: usize, is_older: &dyn Fn() -> bool) {
+    let before = names_in(folder);
+    let looks = Cell::new(0_usize);
+    let mut last = 1;
+    loop {
+        looks.set(0);
+        let merged = merge(&|| {
+            looks.set(looks.get() + 1);
+            looks.get() == last
+        });
+        assert_eq!(names_in(folder), before);
+        match merged {
+            Ok(()) => break,
+            Err(LlamaError::Cancelled) => {
+                assert_eq!(looks.get(), last);
+                assert!(is_older(), "after {last} looks");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        // Most of what makes up a GGUF file are single numbers.
+        last += 1 + last / 40;
+    }
+    assert!(!is_older());
+    assert!(looks.get() >= tensor_count, "{}", looks.get());
+}
+
+#[test]
+fn a_merge_that_is_stopped_leaves_what_was_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = TinyLlama::new().write(&folder.path().join("base"), Dtype::F32);
+    let weights = open(&base, Precision::F32);
+    let count = tensors(&weights).len();
+    let adapter = random_adapter(&weights.config, &Projection::ALL);
+    let (out, file) = (folder.path().join("merged"), folder.path().join("a.gguf"));
+    fs::create_dir(&out).expect("a folder");
+    for name in ["config.json", "older"] {
+        fs::write(out.join(name), "{}").expect("a file");
+    }
+    fs::write(&file, "older").expect("a file");
+    check_stops(
+        &|is_stopped| {
+            export::sharded_safetensors(&base, &weights, &adapter, &out, 100_000, is_stopped)
+        },
+        folder.path(),
+        count,
+        &|| out.join("older").is_file(),
+    );
+    check_stops(
+        &|is_stopped| export::merged_gguf(&base, &weights, &adapter, &file, is_stopped),
+        folder.path(),
+        count,
+        &|| fs::read(&file).is_ok_and(|bytes| bytes == b"older"),
+    );
+    let wanted = expected(&tensors(&weights), &adapter);
+    for place in [&out, &file] {
+        for (name, values) in tensors(&open(&base_of(place), Precision::F32)) {
+            let tolerance = largest(&wanted[&name]) / 2048.0;
+            assert_close(&values, &wanted[&name], tolerance, &name);
+        }
+    }
 }
 
 #[test]
@@ -857,7 +926,7 @@ fn an_adapter_that_changes_nothing_merges_into_the_base_itself() {
         let weights = open(&base, precision);
         let adapter = Adapter::new(adapter_config.clone(), &weights.config, 3);
         let out = folder.path().join("merged");
-        export::merged_safetensors(&base, &weights, &adapter, &out).expect("merged");
+        export::merged_safetensors(&base, &weights, &adapter, &out, &|| false).expect("merged");
         let merged = open(&base_of(&out), Precision::F32);
         assert_eq!(tensors(&merged), tensors(&weights));
         let bytes = fs::metadata(out.join("model.safetensors"))
@@ -878,11 +947,11 @@ fn an_adapter_of_another_model_does_not_merge() {
     let other = open(&other, Precision::F32).config;
     let adapter = random_adapter(&other, &[Projection::Q]);
     let out = folder.path().join("merged");
-    let error = export::merged_safetensors(&base, &weights, &adapter, &out);
+    let error = export::merged_safetensors(&base, &weights, &adapter, &out, &|| false);
     assert!(matches!(error, Err(LlamaError::Shape { .. })), "{error:?}");
     assert!(!out.exists());
     let file = folder.path().join("merged.gguf");
-    let error = export::merged_gguf(&base, &weights, &adapter, &file);
+    let error = export::merged_gguf(&base, &weights, &adapter, &file, &|| false);
     assert!(matches!(error, Err(LlamaError::Shape { .. })), "{error:?}");
     assert_eq!(names_in(folder.path()), ["base", "other"]);
 }
@@ -911,7 +980,7 @@ fn a_merged_gguf_file_is_read_back() {
     let adapter = random_adapter(&weights.config, &Projection::ATTENTION);
     let wanted = expected(&tensors(&weights), &adapter);
     let file = folder.path().join("out/merged.gguf");
-    export::merged_gguf(&base, &weights, &adapter, &file).expect("merged");
+    export::merged_gguf(&base, &weights, &adapter, &file, &|| false).expect("merged");
     assert_eq!(names_in(file.parent().expect("a folder")), ["merged.gguf"]);
     let gguf = base_of(&file);
     let merged = open(&gguf, Precision::F32);
@@ -927,7 +996,7 @@ fn a_merged_gguf_file_is_read_back() {
     // And from the GGUF file as a folder.
     let out = folder.path().join("again");
     let nothing = Adapter::new(adapter.config.clone(), &merged.config, 1);
-    export::merged_safetensors(&gguf, &merged, &nothing, &out).expect("merged");
+    export::merged_safetensors(&gguf, &merged, &nothing, &out, &|| false).expect("merged");
     let again = base_of(&out);
     let read = open(&again, Precision::F32);
     assert_eq!(read.config, weights.config);
@@ -946,7 +1015,7 @@ fn quantised_matrices_that_the_adapter_leaves_alone_stay_as_they_are() {
     let adapter = random_adapter(&weights.config, &[Projection::Q]);
     let wanted = expected(&tensors(&weights), &adapter);
     let file = folder.path().join("merged.gguf");
-    export::merged_gguf(&base, &weights, &adapter, &file).expect("merged");
+    export::merged_gguf(&base, &weights, &adapter, &file, &|| false).expect("merged");
     let merged = open(&base_of(&file), Precision::Quantised);
     for (before, after) in weights.layers.iter().zip(&merged.layers) {
         for projection in Projection::ALL {
@@ -978,7 +1047,7 @@ fn tokenizers_that_gguf_files_cannot_hold_are_named() {
         let mut tokenizer = whole.clone();
         change(&mut tokenizer);
         fs::write(&path, tokenizer.to_string()).expect("a file");
-        let error = export::merged_gguf(&base, &weights, &adapter, &file);
+        let error = export::merged_gguf(&base, &weights, &adapter, &file, &|| false);
         error.expect_err("not to be written").to_string()
     };
     let error = refusal(&|tokenizer| tokenizer["model"]["byte_fallback"] = true.into());
@@ -998,7 +1067,8 @@ fn tokenizers_that_gguf_files_cannot_hold_are_named() {
     fs::write(&path, whole.to_string()).expect("a file");
     let mut smaller = weights.clone();
     smaller.config.vocab_size = 258;
-    let error = export::merged_gguf(&base, &smaller, &adapter, &file).expect_err("too many");
+    let error =
+        export::merged_gguf(&base, &smaller, &adapter, &file, &|| false).expect_err("too many");
     assert!(error.to_string().contains("token 258 is beyond"), "{error}");
     assert!(!file.exists());
 }

@@ -100,12 +100,13 @@ fn write_and_compare(base: &Base, config: LoraConfig, folder: &Path) {
     adapter.save(&path("adapter"), &base.name).expect("saved");
     let read = Adapter::load(&path("adapter"), &weights.config).expect("an adapter");
     assert_eq!(read, adapter);
-    export::merged_safetensors(base, &weights, &adapter, &path("merged")).expect("merged");
+    export::merged_safetensors(base, &weights, &adapter, &path("merged"), &|| false)
+        .expect("merged");
     let merged = Weights::open(&base_of(&path("merged")), Precision::F32).expect("weights");
     let (merged, merged_nll) = compute(&Arc::new(merged), None, ids);
     assert_close(&merged, &adapted, 1e-3);
     assert!((merged_nll - adapted_nll).abs() < 1e-4);
-    export::merged_gguf(base, &weights, &adapter, &path("merged.gguf")).expect("merged");
+    export::merged_gguf(base, &weights, &adapter, &path("merged.gguf"), &|| false).expect("merged");
     let gguf = base_of(&path("merged.gguf"));
     let gguf = Arc::new(Weights::open(&gguf, Precision::F32).expect("weights"));
     let (in_gguf, gguf_nll) = compute(&gguf, None, ids);

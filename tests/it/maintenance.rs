@@ -578,6 +578,13 @@ fn a_lake_of_format_1_is_read_as_it_is_and_upgraded_by_whoever_writes() {
     let notes: Vec<&str> = report.findings.iter().map(|f| f.remedy.as_str()).collect();
     assert!(notes.contains(&"posedata lake upgrade"), "{notes:?}");
 
+    let ask = [
+        "ask", "How far?", "--video", "old.mp4", "--recipe", "nearest",
+    ];
+    let asked = posedata(folder.path(), &[&ask[..], &["--base", "nowhere"]].concat());
+    // The table of the lake comes first.
+    assert!(stderr(&asked).contains("nowhere"), "{}", stderr(&asked));
+
     // Reading has changed nothing; a new video does.
     assert_eq!(
         value::<i32>(&lake, "SELECT format_version FROM lake_format"),

@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use crate::dataset::{endless_recipes, folder_with_lake};
 use crate::fake_provider::{Behaviour, FakeProvider};
 use crate::lake::{clip, parquet_files};
-use crate::support::{command, installed, make_clip, posedata, stdout};
+use crate::support::{command, ends_within, installed, make_clip, posedata, stdout};
 use crate::synth::{folder_with_dataset, synth};
 
 /// A minute of video: more than a test waits for.
@@ -18,14 +19,17 @@ pub fn long_clip(path: &Path) {
     make_clip(path, &["-f", "lavfi", "-i", source, "-preset", "ultrafast"]);
 }
 
+/// Longer than any program here works on after a signal, unless it would do so for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The program at work, whose standard error is read.
-struct Running {
+pub struct Running {
     child: Child,
     told: BufReader<ChildStderr>,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -35,7 +39,7 @@ impl Running {
         Self { child, told }
     }
 
-    fn send(&self, signal: &str) {
+    pub fn send(&self, signal: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status();
         assert!(sent.expect("kill").success());
@@ -43,24 +47,43 @@ impl Running {
 
     /// Reads until a line that begins so.
     fn wait_for(&mut self, beginning: &str) {
+        self.wait_for_line(beginning, |line| line.starts_with(beginning));
+    }
+
+    /// Reads until a line that has it.
+    pub fn wait_for_part(&mut self, part: &str) {
+        self.wait_for_line(part, |line| line.contains(part));
+    }
+
+    fn wait_for_line(&mut self, wanted: &str, is_it: impl Fn(&str) -> bool) {
         let mut all = String::new();
         loop {
             let mut line = String::new();
             let read = self.told.read_line(&mut line).expect("a line");
             all.push_str(&line);
-            assert!(read > 0, "{beginning} was not told: {all}");
-            if line.starts_with(beginning) {
+            assert!(read > 0, "{wanted} was not told: {all}");
+            if is_it(&line) {
                 return;
             }
         }
     }
 
     /// The exit code, and what was told before the end.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.told.read_to_string(&mut rest).expect("the rest");
-        let status = self.child.wait().expect("an end");
-        (status.code(), rest)
+    pub fn end(self) -> (Option<i32>, String) {
+        let Self {
+            mut child,
+            mut told,
+        } = self;
+        let id = child.id().to_string();
+        let ended = move || {
+            let mut rest = String::new();
+            told.read_to_string(&mut rest).expect("the rest");
+            (child.wait().expect("an end").code(), rest)
+        };
+        ends_within(PATIENCE, ended, || {
+            // It is not to outlive the test.
+            let _ = Command::new("kill").args(["-s", "KILL", &id]).status();
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use posedata::image::BgrView;
 use posedata::media_time::MediaTime;
@@ -97,6 +99,22 @@ impl PoseBackend for ScriptedBackend {
     fn timings(&self) -> PoseTimings {
         PoseTimings::default()
     }
+}
+
+/// The result of work that a defect would let wait for ever: that fails the test, after
+/// `give_up` was called.
+#[track_caller]
+pub fn ends_within<R: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce() -> R + Send + 'static,
+    give_up: impl FnOnce(),
+) -> R {
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    is_done.recv_timeout(patience).unwrap_or_else(|_| {
+        give_up();
+        panic!("it panicked, or waits for ever");
+    })
 }
 
 /// Runs the program in `folder` with a lake there.

@@ -6,12 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use posedata::lake::LakePaths;
-use posedata::llama::{Adapter, Precision, Weights};
+use posedata::llama::{Adapter, Checkpointing, LoraConfig, Precision, Projection, Weights};
+use posedata::sync::Cancellation;
+use posedata::train::checkpoint::CheckpointKind;
+use posedata::train::{
+    AdamWConfig, Decay, Evaluation, Length, OnExisting, Order, Schedule, Step, TrainConfig,
+    TrainObserver, Warmup,
+};
+use posedata::training::{
+    DeviceKind, Export, Plan, Recorded, Trained, TrainingConfig, TrainingObserver,
+};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
 use crate::lake::open_lake;
-use crate::support::{command, posedata, stderr, stdout};
+use crate::support::{command, posedata, stderr, stdout, store};
 use crate::tiny_llama::{TinyLlama, base_of};
 
 /// Questions with answers that follow from them, and a model that knows nothing.
@@ -435,6 +444,121 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
     let silent = r#"{"id": "mute", "messages": [{"role": "user", "content": "a"}]}"#;
     fs::write(folder.join("data.jsonl"), silent).expect("a file");
     fails(&[], &["example mute cannot be learned", "no answer"]);
+}
+
+/// Calls the training off when it has evaluated after its last step.
+struct CallOff {
+    after_step: u64,
+    token: Cancellation,
+}
+
+impl TrainObserver for CallOff {
+    fn started(&self, _: u64, _: u64) {}
+
+    fn step_done(&self, _: &Step) {}
+
+    fn evaluated(&self, evaluation: &Evaluation, _: CheckpointKind) {
+        if evaluation.step == self.after_step {
+            self.token.cancel();
+        }
+    }
+
+    fn saved(&self, _: u64) {}
+}
+
+impl TrainingObserver for CallOff {
+    fn recorded(&self, _: &Recorded) {}
+}
+
+/// Two steps over the workspace, whose results are to be merged in both forms.
+fn two_steps(folder: &Path, on_existing: OnExisting) -> TrainingConfig {
+    let path = |name: &str| folder.join(name).to_str().expect("a path").to_owned();
+    TrainingConfig {
+        base: path("base"),
+        dataset: Some(path("data.jsonl")),
+        name: Some("tiny".into()),
+        llm_data: folder.join("data"),
+        llm_models: folder.join("llm_models"),
+        on_existing,
+        exports: vec![Export::Safetensors, Export::Gguf],
+        valid_share: 0.1,
+        max_tokens: None,
+        learning_rate: Some(0.01),
+        train: TrainConfig {
+            lora: LoraConfig {
+                rank: 2,
+                alpha: 4.0,
+                dropout: 0.0,
+                projections: vec![Projection::Q],
+                uses_rslora: false,
+            },
+            adamw: AdamWConfig::default(),
+            schedule: Schedule {
+                peak: 0.01,
+                warmup: Warmup::Steps(0),
+                decay: Decay::Cosine,
+            },
+            length: Length {
+                max_steps: Some(2),
+                ..Length::default()
+            },
+            batch_texts: 8,
+            accumulation: 1,
+            batch_tokens: 100,
+            max_gradient_norm: None,
+            order: Order::Shuffled,
+            seed: 1,
+            eval_every: None,
+            eval_texts: None,
+            save_every: None,
+            patience: None,
+        },
+        precision: Precision::F32,
+        device: DeviceKind::Cpu,
+        checkpointing: Checkpointing::Off,
+    }
+}
+
+#[test]
+fn a_training_that_is_called_off_before_its_models_are_merged_merges_them_when_it_is_resumed() {
+    let folder = workspace();
+    let folder = folder.path();
+    let run = |on_existing, after_step| -> Trained {
+        let token = Cancellation::new();
+        let observer = CallOff {
+            after_step,
+            token: token.clone(),
+        };
+        let plan = Plan::new(two_steps(folder, on_existing), &store()).expect("a plan");
+        let training = plan.open(4 << 30).expect("a training");
+        let trained = training.run(&store(), None, &token, &observer);
+        trained.expect("a training")
+    };
+    let names = |trained: &Trained| -> Vec<String> {
+        let names = trained.outputs.iter().filter_map(|path| path.file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    };
+    let called_off = run(OnExisting::Refuse, 2);
+    assert_eq!(called_off.report.steps, 2);
+    assert!(called_off.is_interrupted);
+    assert_eq!(names(&called_off), ["adapter_model.safetensors"]);
+    let left = fs::read_dir(run_folder(folder))
+        .expect("a folder")
+        .flatten();
+    for entry in left {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_of_merge = name.contains("merged") || name.contains("gguf");
+        assert!(!is_of_merge, "{name}");
+    }
+    let resumed = run(OnExisting::Resume, u64::MAX);
+    assert!(!resumed.is_interrupted);
+    assert_eq!(
+        names(&resumed),
+        ["adapter_model.safetensors", "merged", "tiny.gguf"]
+    );
+    Weights::open(&base_of(&resumed.outputs[1]), Precision::F32).expect("a merged model");
 }
 
 #[test]

@@ -17,8 +17,9 @@ use super::super::parts::Part;
 use super::super::{Adapter, LlamaConfig, LlamaError, Matrix, Weights};
 use super::gguf::{ROPE_FACTORS, rope_factors, row_of_halves, with_rows};
 use super::tensors::{Floats, write_tensors};
+use super::writer::ModelWriter;
 use super::{read_error, write_error};
-use crate::files::{persist, persist_folder, temporary_beside, temporary_folder_beside};
+use crate::files::{persist_folder, temporary_folder_beside};
 use crate::language::ChatTokenizer;
 use crate::language::bases::{Base, BaseFiles};
 use crate::language::files::{
@@ -77,18 +78,19 @@ fn copy_if_there(source: &Path, folder: &Path, name: &str) -> Result<(), LlamaEr
 /// Writes the merged model as a folder that transformers loads: `config.json`, the weights in
 /// safetensors files of at most 5 GB, tokenizer, chat template, settings of generation. Weights
 /// that are kept in 16 bits are written so, all others in 32 bits. The folder appears whole, in
-/// place of a model that is there.
+/// place of a model that is there. `is_stopped` is asked again and again, and ends the writing.
 ///
 /// # Errors
 /// When the folder holds something else than a model, when the disk takes no more, when the
-/// adapter belongs to another model.
+/// adapter belongs to another model; [`LlamaError::Cancelled`] when it is stopped.
 pub fn merged_safetensors(
     base: &Base,
     weights: &Weights,
     adapter: &Adapter,
     folder: &Path,
+    is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), LlamaError> {
-    sharded_safetensors(base, weights, adapter, folder, MAX_SHARD_BYTES)
+    sharded_safetensors(base, weights, adapter, folder, MAX_SHARD_BYTES, is_stopped)
 }
 
 /// As [`merged_safetensors`], with files of weights of at most `max_shard_bytes`; a tensor that is
@@ -102,6 +104,7 @@ pub fn sharded_safetensors(
     adapter: &Adapter,
     folder: &Path,
     max_shard_bytes: usize,
+    is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), LlamaError> {
     check_not_base(base, folder)?;
     let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
@@ -110,7 +113,7 @@ pub fn sharded_safetensors(
         return Err(write_error(folder, reason));
     }
     let new = temporary_folder_beside(folder).map_err(|e| write_error(folder, e))?;
-    write_weights(weights, adapter, new.path(), max_shard_bytes)?;
+    write_weights(weights, adapter, new.path(), max_shard_bytes, is_stopped)?;
     tokenizer_files(base, new.path())?;
     let floats = floats_of(weights);
     let (config, generation) = match &base.files {
@@ -147,6 +150,7 @@ fn write_weights(
     adapter: &Adapter,
     folder: &Path,
     max_shard_bytes: usize,
+    is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), LlamaError> {
     let floats = floats_of(weights);
     let mut shards: Vec<Vec<Part>> = vec![Vec::new()];
@@ -177,9 +181,8 @@ fn write_weights(
             (name, part.shape(&weights.config))
         });
         let tensors: Vec<_> = named.collect();
-        write_tensors(&folder.join(&file), floats, &tensors, |place| {
-            merged(weights, adapter, shard[place])
-        })?;
+        let values = |place: usize| merged(weights, adapter, shard[place]);
+        write_tensors(&folder.join(&file), floats, &tensors, values, is_stopped)?;
         let names = tensors.into_iter().map(|(name, _)| (name, file.clone()));
         index.weight_map.extend(names);
     }
@@ -337,21 +340,27 @@ fn configs_of_gguf(
 /// Writes the merged model as a GGUF file, with tokenizer and chat template. Where the weights are
 /// kept quantised, merged matrices have blocks of 8 bits (`Q8_0`) and the others stay as they are;
 /// else all matrices are written in 16 bits. The file appears whole or not at all; until then the
-/// merged model is in memory beside the base's weights.
+/// merged model is in memory beside the base's weights. `is_stopped` is asked again and again, and
+/// ends the work.
 ///
 /// # Errors
 /// When the tokenizer is of a kind that GGUF files of posedata do not hold (SentencePiece's), when
-/// the disk takes no more, when the adapter belongs to another model.
+/// the disk takes no more, when the adapter belongs to another model; [`LlamaError::Cancelled`] when
+/// it is stopped.
 pub fn merged_gguf(
     base: &Base,
     weights: &Weights,
     adapter: &Adapter,
     file: &Path,
+    is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), LlamaError> {
     check_not_base(base, file)?;
     let metadata = gguf_metadata(base, weights)?;
     let mut tensors = Vec::new();
     for part in Part::all(&weights.config) {
+        if is_stopped() {
+            return Err(LlamaError::Cancelled);
+        }
         tensors.push((part.gguf_name(), gguf_tensor(weights, adapter, part)?));
     }
     if weights.config.rope_scaling.is_some() {
@@ -366,12 +375,9 @@ pub fn merged_gguf(
         .iter()
         .map(|(name, tensor)| (name.as_str(), tensor))
         .collect();
-    let error = |e: std::io::Error| write_error(file, e);
-    let mut out = std::io::BufWriter::new(temporary_beside(file).map_err(error)?);
-    gguf_file::write(&mut out, &metadata, &tensors).map_err(|e| write_error(file, e))?;
-    let out = out.into_inner().map_err(|e| error(e.into_error()))?;
-    out.as_file().sync_all().map_err(error)?;
-    persist(out, file).map_err(error)
+    let mut out = ModelWriter::create(file, is_stopped)?;
+    gguf_file::write(&mut out, &metadata, &tensors).map_err(|e| out.error(e))?;
+    out.finish()
 }
 
 fn gguf_tensor(weights: &Weights, adapter: &Adapter, part: Part) -> Result<QTensor, LlamaError> {

@@ -5,6 +5,7 @@ mod folder;
 mod gguf;
 mod peft;
 mod tensors;
+mod writer;
 
 pub(super) use folder::{config_of_folder, weights_of_folder};
 pub(super) use gguf::{config_of_gguf, weights_of_gguf};

@@ -126,13 +126,15 @@ impl Adapter {
             ]
         });
         let tensors: Vec<_> = tensors.collect();
-        write_tensors(&folder.join(WEIGHTS_FILE), Floats::F32, &tensors, |place| {
+        let values = |place: usize| {
             let pair = &self.pairs[place / 2];
             Ok(match place % 2 {
                 0 => pair.a.clone(),
                 _ => pair.b.clone(),
             })
-        })?;
+        };
+        let path = folder.join(WEIGHTS_FILE);
+        write_tensors(&path, Floats::F32, &tensors, values, &|| false)?;
         let projections = self.config.projections.iter();
         let config = WrittenConfig {
             alpha_pattern: HashMap::new(),

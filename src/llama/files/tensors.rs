@@ -11,8 +11,8 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 
 use super::super::{LlamaError, Matrix};
+use super::writer::ModelWriter;
 use super::{read_error, write_error};
-use crate::files::AtomicFile;
 
 /// Bytes of the number at the beginning, which says how long the header is.
 const LENGTH_BYTES: usize = 8;
@@ -175,15 +175,16 @@ impl Floats {
 }
 
 /// Writes a safetensors file whole or not at all. `tensors`: names and shapes; `values` gives the
-/// elements of the tensor at a place among them.
+/// elements of the tensor at a place among them. Ends early when `is_stopped` says so.
 ///
 /// # Errors
-/// When the disk takes no more, or `values` fails.
+/// When the disk takes no more, when `values` fails, [`LlamaError::Cancelled`] when it is stopped.
 pub(super) fn write_tensors(
     path: &Path,
     floats: Floats,
     tensors: &[(String, Vec<usize>)],
     mut values: impl FnMut(usize) -> Result<Vec<f32>, LlamaError>,
+    is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), LlamaError> {
     let mut end = 0;
     let infos = tensors.iter().map(|(name, shape)| {
@@ -203,15 +204,15 @@ pub(super) fn write_tensors(
     let mut header = serde_json::to_vec(&header).map_err(|e| write_error(path, e))?;
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
 
-    let error = |e: std::io::Error| write_error(path, e);
-    let mut out = AtomicFile::create(path).map_err(error)?;
+    let mut out = ModelWriter::create(path, is_stopped)?;
     out.write_all(&(header.len() as u64).to_le_bytes())
         .and_then(|()| out.write_all(&header))
-        .map_err(error)?;
+        .map_err(|e| out.error(e))?;
     for place in 0..tensors.len() {
-        floats.write(&values(place)?, &mut out).map_err(error)?;
+        let written = floats.write(&values(place)?, &mut out);
+        written.map_err(|e| out.error(e))?;
     }
-    out.finish().map_err(error)
+    out.finish()
 }
 
 /// A tensor's name, shape and elements.

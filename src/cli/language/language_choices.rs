@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValue, TypedValueParser};
 
-use super::choices::one_of;
+use crate::cli::choices::one_of;
 use crate::dataset::{Format as DatasetFormat, Preset};
 use crate::synth::provider::{Effort, ProviderKind};
 use crate::train::Decay;

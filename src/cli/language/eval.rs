@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::{FolderArgs, split};
 use super::language_model::{ModelArgs, tell_other_base};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use anyhow::Context as _;
 
 use crate::asking::{CallEvaluation, evaluate_calls};

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 
+use super::analyze;
 use super::command_line::without_secrets;
+use super::consent::{Consent, provide_for_ingest};
 use super::events::{Both, EventArgs, Events};
-use super::models::{Consent, provide_for_ingest};
 use super::progress::Progress;
-use super::{ExitStatus, GlobalArgs, Verbosity, analyze, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::files::temporary_folder;
 use crate::ingest::{

@@ -8,8 +8,8 @@ use arrow::array::AsArray;
 use clap::Args;
 
 use super::annotate::FaceArgs;
-use super::target::Target;
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::target::Target;
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError};
 use crate::files::write_atomically;

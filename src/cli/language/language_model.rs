@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
-use super::{GlobalArgs, Verbosity, logs};
+use crate::cli::{GlobalArgs, Verbosity, logs};
 use crate::llama::{LoadedModel, Precision};
 
 /// A base model, and how its weights are kept.

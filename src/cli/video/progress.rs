@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use super::logs::{self, TOLD};
-use super::output::Verbosity;
+use crate::cli::logs::{self, TOLD};
+use crate::cli::output::Verbosity;
 use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 use crate::text::{one_line, shown};

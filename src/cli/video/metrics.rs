@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::events::{Committed, EventArgs, Events, Outcome};
 use super::filtering::{FailedVideo, FilteringArgs, ending};
 use super::movement_events::{self, MovementArgs};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::ingest::Failure as _;
 use crate::numbers::counted;
 use crate::recompute::{FilteredStretch, RecomputeReport, recompute_all};

@@ -9,8 +9,8 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 
 use super::language_model::{ModelArgs, tell_other_base};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::asking::{AskError, Asker, Reply, Turn, newest_adapter};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{ANSWER_MARK, AnswerStream, Scene, SceneTable, Span, Written, prompt};
 use crate::lake::Lake;
 use crate::llama::LoadedModel;

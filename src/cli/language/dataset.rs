@@ -9,8 +9,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 #[cfg(feature = "video")]
 use super::clip::ClipArgs;
-use super::output::print_styled;
-use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
+use super::language_choices;
+use crate::cli::output::print_styled;
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{
     BuildConfig, BuildReport, Chat, Dataset, DatasetError, Example, Format, Preset, RECIPE_ORIGIN,
     RecipeReport, Split, Trace, Work, Written, build_into, trace,

@@ -8,7 +8,8 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
+use super::language_choices;
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::Dataset;
 use crate::resources::DatabaseUse;
 use crate::synth::cost::Prices;

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{ExitStatus, choices, print_error};
+use crate::cli::{ExitStatus, choices, print_error};
 use crate::lake::VideoRecord;
 use crate::metrics::filter::FilterConfig;
 use crate::movement::DetectConfig;

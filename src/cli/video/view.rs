@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::files::temporary_folder;
 use crate::ingest::Source;
 use crate::lake::FORMAT_VERSION;

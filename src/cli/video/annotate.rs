@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
-use super::target::Target;
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::target::Target;
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
@@ -140,7 +140,7 @@ fn run_telling(
                 events.failed(done, path, error.kind(), &error.to_string());
                 done += 1;
                 failed += 1;
-                super::print_error(&error.into());
+                crate::cli::print_error(&error.into());
             }
         },
     );

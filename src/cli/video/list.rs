@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ExitStatus, GlobalArgs, print_error, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, print_error, print_result};
 use crate::ingest::{Found, find};
 use crate::numbers::human_bytes;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use super::{GlobalArgs, print_result};
+use crate::cli::{GlobalArgs, print_result};
 use crate::dataset::Trace;
 use crate::ingest::check_source;
 use crate::video::cut_clip;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::analysis::{AnalysisModel, AnalysisReport, analyze_all};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::ingest::Failure;
 use crate::lake::{Lake, VideoRecord};
 use crate::resources::{DatabaseUse, cores};
@@ -113,7 +113,7 @@ pub fn run_all(
                 events.failed(done, path, error.kind(), &error.to_string());
                 done += 1;
                 let told = format!("cannot analyse {}", video.file_name);
-                super::print_error(&anyhow::Error::from(error).context(told));
+                crate::cli::print_error(&anyhow::Error::from(error).context(told));
             }
         }
     });

@@ -7,9 +7,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::language_choices;
 use super::language_model::PrecisionArg;
-use super::{ExitStatus, GlobalArgs, Verbosity, language_choices, logs, print_result};
 use crate::asking::AskRecord;
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, DatasetKind};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
@@ -319,13 +320,13 @@ pub fn run(args: TrainArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let trained = training.run(&store, lake, &cancellation, &progress);
     progress.bar.finish_and_clear();
     let trained = trained?;
-    if let Some(record) = record.filter(|_| trained.report.end != End::Interrupted) {
+    if let Some(record) = record.filter(|_| !trained.is_interrupted) {
         record.save(&trained.folder)?;
     }
     print_report(&trained, global)?;
-    Ok(match trained.report.end {
-        End::Interrupted => ExitStatus::Interrupted,
-        End::Finished | End::StoppedEarly | End::OutOfTime => ExitStatus::Success,
+    Ok(match trained.is_interrupted {
+        true => ExitStatus::Interrupted,
+        false => ExitStatus::Success,
     })
 }
 
@@ -398,7 +399,7 @@ fn print_report(trained: &Trained, global: &GlobalArgs) -> anyhow::Result<()> {
 }
 
 fn tell_next(trained: &Trained) {
-    if trained.report.end == End::Interrupted {
+    if trained.is_interrupted {
         logs::note("hint: the same command with --resume goes on from here");
         return;
     }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::filtering::{FailedVideo, FilteringArgs, ending};
-use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::movement::{DetectConfig, FloorAngle, Gait, GaitMethod, repetitions};
 use crate::numbers::counted;
 use crate::recompute::{DetectReport, MovementCounts, detect_all};

@@ -14,8 +14,8 @@ use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{ExitStatus, GlobalArgs, exit_code, logs};
 use crate::analysis::AnalysisError;
+use crate::cli::{ExitStatus, GlobalArgs, exit_code, logs};
 use crate::ingest::{
     Failure, FailureKind, IngestError, IngestObserver, MemoryError, SourceError, VideoOutcome,
     VideoReport,

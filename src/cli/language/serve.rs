@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::language_model::{ModelArgs, tell_other_base};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::asking::{Asker, newest_adapter};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::resources::DatabaseUse;
 use crate::secret::Secret;
 use crate::serve::{ServeOptions, Served, ServedModel, serve};
