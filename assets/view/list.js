@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { byId, el, option } from './dom.js';
-import { count, duration, percent } from './text.js';
+import { count, duration, partOf, percent } from './text.js';
 
 const POLL_MILLIS = 5000;
 const QUALITIES = ['good', 'partial', 'poor', 'no_pose'];
@@ -14,6 +14,7 @@ export class VideoList extends EventTarget {
     this.videos = [];
     this.snapshot = null;
     this.current = null;
+    this.hasPictures = false;
     this.items = byId('videos');
     this.search = byId('search');
     this.filters = { sport: byId('filter-sport'), subject: byId('filter-subject') };
@@ -39,6 +40,13 @@ export class VideoList extends EventTarget {
     this.#fillFilter('subject', videos.flatMap(({ subjects }) => subjects));
     this.#show();
     this.dispatchEvent(new Event('loaded'));
+  }
+
+  /** Fetches the thumbnails, too; the video that is opened first has the server to itself before. */
+  showPictures() {
+    if (this.hasPictures) return;
+    this.hasPictures = true;
+    for (const picture of this.items.querySelectorAll('img')) picture.src = picture.dataset.src;
   }
 
   find(id) {
@@ -96,10 +104,12 @@ export class VideoList extends EventTarget {
   }
 
   #item(video) {
+    const thumbnail = api.thumbnailUrl(video.video_id);
     const picture = el('img', {
-      src: api.thumbnailUrl(video.video_id), alt: '', loading: 'lazy', decoding: 'async', width: 96, height: 64,
+      dataset: { src: thumbnail }, alt: '', loading: 'lazy', decoding: 'async', width: 96, height: 64,
       on: { error: (event) => event.target.classList.add('missing') },
     });
+    if (this.hasPictures) picture.src = thumbnail;
     const who = [video.sport, ...video.subjects, count(video.person_count, 'person', 'people')].filter(Boolean).join(' · ');
     const poses = `${duration(video.duration_secs)} · pose in ${percent(video.pose_share)}`;
     const button = el(
@@ -111,6 +121,7 @@ export class VideoList extends EventTarget {
         el('span', { class: 'dim', text: who }),
         el('span', { class: 'dim', text: poses }),
         qualityBar(video.quality),
+        video.is_part ? el('span', { class: 'tag', text: partOf(video), title: 'only this part of the video was ingested' }) : null,
         fileNote(video.file)),
     );
     return el('li', {}, button);
