@@ -87,10 +87,11 @@ export class Curves extends EventTarget {
   /** The frame changed: cursor and values go along. */
   follow() {
     this.#keepInside();
-    this.#follow();
+    if (this.chart !== null && this.pair.left.isOpen) this.#placeCursor(this.chart);
     const now = performance.now();
     if (this.pair.left.isPlaying && now - (this.told ?? 0) < LEGEND_MILLIS) return;
     this.told = now;
+    this.#follow();
     this.#tellValues();
   }
 
@@ -311,8 +312,8 @@ export class Curves extends EventTarget {
   /** The line at the shown frame; a chart has its scales only when it was drawn once. */
   #placeCursor(chart) {
     const x = chart.valToPos(this.#now(), 'x');
-    const isInside = x >= 0 && x <= chart.over.clientWidth;
-    this.cursor.hidden = !isInside;
+    const isInside = x >= 0 && x <= chart.bbox.width / devicePixelRatio;
+    if (this.cursor.hidden === isInside) this.cursor.hidden = !isInside;
     if (isInside) this.cursor.style.transform = `translateX(${x}px)`;
   }
 

@@ -19,6 +19,8 @@ const SPEEDS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
 const TABS = ['curves', 'sql', 'examples', 'take'];
 const BIG_STEP = 10;
 const ADDRESS_MILLIS = 250;
+/** While a video plays, numbers beside it change no faster than they are read. */
+const TELL_MILLIS = 60;
 
 class Page {
   constructor() {
@@ -268,14 +270,17 @@ class Page {
     const { left } = this;
     if (!left.isOpen || left.frame === null) return;
     this.state.frame = left.frame;
+    this.curves.follow();
+    this.remember();
+    const now = performance.now();
+    if (left.isPlaying && now - (this.told ?? 0) < TELL_MILLIS) return;
+    this.told = now;
     const secs = left.times.realSecs(left.frame);
     const timeline = byId('timeline');
     timeline.value = String(left.frame);
     timeline.setAttribute('aria-valuetext', `frame ${left.frame}, ${clock(secs)}`);
     byId('now').textContent = `${clock(secs)} / ${clock(left.times.realSecs(left.times.last))}`;
     if (document.activeElement !== byId('goto')) byId('goto').value = String(left.frame);
-    this.curves.follow();
-    this.remember();
   }
 
   #playingChanged() {

@@ -39,7 +39,13 @@ export class Player extends EventTarget {
     /** First and last frame of the stretch that is played again and again, or null. */
     this.loop = null;
     const repaint = debounce(() => this.#repaint(), RESIZE_MILLIS);
-    new ResizeObserver(() => { this.redraw(); repaint(); }).observe(this.stage);
+    /** The stage's size as it was told last: asking for it at each frame would lay the page out. */
+    this.size = [0, 0];
+    new ResizeObserver(([{ contentRect }]) => {
+      this.size = [contentRect.width, contentRect.height];
+      this.redraw();
+      repaint();
+    }).observe(this.stage);
   }
 
   /**
@@ -184,13 +190,14 @@ export class Player extends EventTarget {
   redraw() {
     const { canvas } = this.overlay;
     const ratio = window.devicePixelRatio || 1;
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    const [width, height] = this.size;
     if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
     if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
     this.overlay.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.overlay.clearRect(0, 0, width, height);
     if (this.frame === null || this.detail === null) return;
-    drawScene(this.overlay, this.#box(), unitOf(this.#box()), this.scene());
+    const box = this.#box();
+    drawScene(this.overlay, box, unitOf(box), this.scene());
   }
 
   /** Picture and overlay of the shown frame, in the picture's own size. */
@@ -584,7 +591,7 @@ export class Player extends EventTarget {
   // The stage
 
   #box() {
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    const [width, height] = this.size;
     const { width_px: w, height_px: h } = this.entry;
     const scale = Math.min(width / w, height / h);
     return { x: (width - w * scale) / 2, y: (height - h * scale) / 2, width: w * scale, height: h * scale };
