@@ -15,6 +15,8 @@ export class VideoList extends EventTarget {
     this.snapshot = null;
     this.current = null;
     this.hasPictures = false;
+    /** How many videos have a name. */
+    this.names = new Map();
     this.items = byId('videos');
     this.search = byId('search');
     this.filters = { sport: byId('filter-sport'), subject: byId('filter-subject') };
@@ -36,6 +38,8 @@ export class VideoList extends EventTarget {
     const { snapshot, videos } = await api.videos();
     this.snapshot = snapshot;
     this.videos = videos;
+    this.names.clear();
+    for (const { file_name: name } of videos) this.names.set(name, (this.names.get(name) ?? 0) + 1);
     this.#fillFilter('sport', videos.map(({ sport }) => sport));
     this.#fillFilter('subject', videos.flatMap(({ subjects }) => subjects));
     this.#show();
@@ -47,6 +51,15 @@ export class VideoList extends EventTarget {
     if (this.hasPictures) return;
     this.hasPictures = true;
     for (const picture of this.items.querySelectorAll('img')) picture.src = picture.dataset.src;
+  }
+
+  /** How a video is called: by its file's name, and by its folder where another has the same one. */
+  nameOf({ file_name: name, path }) {
+    return this.#isShared(name) ? `${name} (${folderOf(path)})` : name;
+  }
+
+  #isShared(name) {
+    return this.names.get(name) > 1;
   }
 
   find(id) {
@@ -86,7 +99,7 @@ export class VideoList extends EventTarget {
     const wanted = this.search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const { sport, subject } = this.filters;
     const isMatch = (video) => {
-      const text = [video.file_name, video.sport, ...video.subjects].join(' ').toLowerCase();
+      const text = [this.nameOf(video), video.sport, ...video.subjects].join(' ').toLowerCase();
       return wanted.every((word) => text.includes(word))
         && (sport.value === '' || video.sport === sport.value)
         && (subject.value === '' || video.subjects.includes(subject.value));
@@ -118,6 +131,7 @@ export class VideoList extends EventTarget {
       picture,
       el('span', { class: 'about' },
         el('span', { class: 'name', text: video.file_name, title: video.path }),
+        this.#isShared(video.file_name) ? el('span', { class: 'dim', text: `in ${folderOf(video.path)}`, title: video.path }) : null,
         el('span', { class: 'dim', text: who }),
         el('span', { class: 'dim', text: poses }),
         qualityBar(video.quality),
@@ -149,6 +163,11 @@ const ORDERS = {
   longest: (a, b) => b.duration_secs - a.duration_secs,
   pose: (a, b) => b.pose_share - a.pose_share,
 };
+
+/** The last folder of a path. */
+function folderOf(path) {
+  return path.split('/').at(-2) || '/';
+}
 
 /** Shares of frames by quality, as a bar with a text. */
 function qualityBar(quality) {

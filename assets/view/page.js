@@ -221,6 +221,7 @@ class Page {
     this.list.setCurrent(entry.video_id);
     document.title = `${entry.file_name} – posedata`;
     byId('title').textContent = entry.file_name;
+    byId('title').title = entry.path;
     byId('welcome').hidden = true;
     byId('work').hidden = false;
     this.examples.close();
@@ -486,7 +487,7 @@ class Page {
 
   #fillOthers() {
     const chosen = this.right.entry?.video_id;
-    byId('other').replaceChildren(...this.list.videos.map(({ video_id: id, file_name: name }) => option(id, name, id === chosen)));
+    byId('other').replaceChildren(...this.list.videos.map((video) => option(video.video_id, this.list.nameOf(video), video.video_id === chosen)));
   }
 
   async #toggleCompare() {

@@ -259,6 +259,11 @@ impl Listing {
         self.videos.get(id).cloned()
     }
 
+    /// The first by file name.
+    pub fn first(&self) -> Option<Arc<Video>> {
+        self.order.first().and_then(|id| self.get(id))
+    }
+
     /// All videos, ordered by file name.
     pub fn to_json(&self, files: &Files) -> Value {
         let videos = self.order.iter().filter_map(|id| self.videos.get(id));

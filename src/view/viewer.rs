@@ -254,6 +254,19 @@ impl Viewer {
         listing.get(id).ok_or_else(no_such_video)
     }
 
+    /// Reads the list of videos and the first one's times, which are kept.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn look_ahead(&self) -> Result<(), Problem> {
+        let cancellation = self.cancellation.child();
+        let listing = self.in_session(&cancellation, |session| self.videos.list(session))?;
+        match listing.first() {
+            Some(first) => self.file_times(&first, &cancellation).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The same with a session.
     pub fn video_in(&self, id: &str, session: &Session) -> Result<Arc<Video>, Problem> {
         self.known_video(id)?;
