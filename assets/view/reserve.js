@@ -69,6 +69,7 @@ export class Reserve {
 
   /** Fetches the pictures of a stretch; of several wishes the last one counts. */
   fill(from, to) {
+    if (this.isClosed) return Promise.resolve();
     const filling = { from, to };
     this.filling = filling;
     filling.arrived = this.#fill(filling).catch(() => {}).finally(() => {
