@@ -61,6 +61,9 @@ const later = (millis) => new Promise((done) => setTimeout(done, millis, null));
 
 /** A `video` element with the frames' true times. */
 export class VideoClock {
+  /** Whether this browser was seen not to tell which frame it shows. */
+  static isUntold = false;
+
   /**
    * Opens the file at `url`; fails where the browser cannot play it.
    *
@@ -68,7 +71,8 @@ export class VideoClock {
    * @param {string} url
    */
   static async open(element, url) {
-    if (typeof VideoFrame !== 'function' || !('requestVideoFrameCallback' in element)) throw new UntoldFrames();
+    const canTell = typeof VideoFrame === 'function' && 'requestVideoFrameCallback' in element;
+    if (!canTell || VideoClock.isUntold) throw new UntoldFrames();
     const clock = new VideoClock(element, url);
     const callback = clock.#nextCallback();
     await loaded(element, url);
@@ -136,6 +140,7 @@ export class VideoClock {
     if (picture.frame !== wanted) this.misses += 1;
     if (isEcho || this.misses > MAX_MISSES) {
       picture.close();
+      VideoClock.isUntold = isEcho;
       throw new UntoldFrames();
     }
     // The first picture's time is 0 whoever tells it.

@@ -75,7 +75,7 @@ export class Player extends EventTarget {
     }
     await this.#openPictures(opening, loading);
     if (this.opening !== opening) return;
-    await this.show(frame ?? this.times.first);
+    await this.show(this.target ?? frame ?? this.times.first);
     if (this.opening !== opening) return;
     this.stage.ariaLabel = `${this.title}: ${entry.file_name}`;
     this.dispatchEvent(new Event('opened'));
@@ -107,16 +107,20 @@ export class Player extends EventTarget {
     return this.run !== null;
   }
 
-  /** Shows a frame; of several wishes that come while one is fulfilled the last one counts. */
+  /**
+   * Shows a frame; of several wishes that come while one is fulfilled the last one counts. A video that
+   * is being opened is opened there.
+   */
   show(frame) {
-    if (!this.isOpen) return Promise.resolve();
-    this.target = this.times.clamp(frame);
+    this.target = this.isOpen ? this.times.clamp(frame) : frame;
+    if (this.pictures === null) return Promise.resolve();
     this.settling ??= this.#settle().finally(() => { this.settling = null; });
     return this.settling;
   }
 
   /** Steps from where it is going. */
   async step(frames) {
+    if (!this.isOpen || this.pictures === null) return;
     if (this.isPlaying) await this.pause();
     return this.show((this.target ?? this.frame) + frames);
   }
@@ -167,7 +171,7 @@ export class Player extends EventTarget {
 
   setPerson(person) {
     this.person = person;
-    this.#openAngles();
+    if (this.isOpen) this.#openAngles();
     this.redraw();
   }
 

@@ -164,14 +164,14 @@ def check_play(page, video):
 def check_part_beside(page, part, other):
     """A part beside a whole video: both begin with their first frames."""
     first = part["first_frame"]
-    browser.go(page, part, frame=first, other=other["video_id"])
+    browser.go_quietly(page, part, frame=first, other=other["video_id"])
+    page.wait_for_selector("#compare[aria-pressed=true]")
     page.evaluate(PAIR_EYES)
     secs, other_secs = real_secs(page, part), real_secs(page, other)
     for frame in (first, first + 1, first + 5):
         page.keyboard.press("g")
         page.keyboard.type(str(frame))
         page.keyboard.press("Enter")
-        browser.wait_for_frame(page, frame)
         moment = secs[frame - first] - secs[0] + other_secs[0]
         partner = max(i for i, time in enumerate(other_secs) if time <= moment + 1e-9)
         page.wait_for_function("(text) => window.pairSeen() === text", arg=str(partner), timeout=10_000)
