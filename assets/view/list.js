@@ -135,7 +135,7 @@ export class VideoList extends EventTarget {
         el('span', { class: 'dim', text: who }),
         el('span', { class: 'dim', text: poses }),
         qualityBar(video.quality),
-        video.is_part ? el('span', { class: 'tag', text: partOf(video), title: 'only this part of the video was ingested' }) : null,
+        video.is_part ? el('span', { class: 'tag', text: `part: ${partOf(video)}`, title: 'Only this part of the video was ingested' }) : null,
         fileNote(video.file)),
     );
     return el('li', {}, button);

@@ -288,7 +288,7 @@ function drawLabel({ context, unit, taken }, text, place, color) {
   context.font = font;
   context.textBaseline = 'middle';
   context.textAlign = 'left';
-  context.fillStyle = 'rgba(16, 18, 22, 0.72)';
+  context.fillStyle = 'rgba(16, 18, 22, 0.86)';
   context.beginPath();
   context.roundRect(left, top, width, height, 3 * unit);
   context.fill();

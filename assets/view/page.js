@@ -296,7 +296,7 @@ class Page {
       file: '', none: 'no picture', stills: 'pictures from the server, one by one',
       proxy: 'a copy that browsers play, every frame at its own time',
     };
-    const part = left.entry?.is_part ? partOf(left.entry) : '';
+    const part = left.entry?.is_part ? `${partOf(left.entry)} of the file` : '';
     byId('source').textContent = [part, texts[left.source] ?? ''].filter(Boolean).join(' · ');
   }
 

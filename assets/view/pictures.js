@@ -26,6 +26,8 @@ const ADVANCES_PER_SEC = 60;
 const MAX_ADVANCE_FAILURES = 3;
 /** A browser that was never seen to tell a picture's time may show so many others than were sought. */
 const MAX_MISSES = 5;
+/** A time that is none: no picture but the first has it. */
+const NO_TIME_SECS = 1e-3;
 /** Pictures that are fetched together for steps back, and with how many left there the next ones are. */
 const FIRST_BLOCK = 12;
 const BLOCK = 32;
@@ -140,7 +142,8 @@ export class VideoClock {
     if (picture.frame !== wanted) this.misses += 1;
     if (isEcho || this.misses > MAX_MISSES) {
       picture.close();
-      VideoClock.isUntold = isEcho;
+      // A file that is odd in itself says nothing of the browser.
+      VideoClock.isUntold = isEcho || Math.abs(picture.secs) < NO_TIME_SECS;
       throw new UntoldFrames();
     }
     // The first picture's time is 0 whoever tells it.

@@ -59,5 +59,5 @@ export function parseClock(text) {
 
 /** Which part of a file's frames was ingested. */
 export function partOf({ first_frame: first, frame_count: frames }) {
-  return `frames ${first}–${first + frames - 1} of the file`;
+  return `frames ${first}–${first + frames - 1}`;
 }
