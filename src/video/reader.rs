@@ -229,7 +229,9 @@ impl VideoReader {
         drop((picture, decoder));
         let start_secs = (facts.ticks.zip(times.start_ticks))
             .filter(|_| !has_no_clock && container != Some(Container::Avi))
-            .map_or(0.0, |(first, start)| (first - start) as f64 * times.tick_secs);
+            .map_or(0.0, |(first, start)| {
+                (first - start) as f64 * times.tick_secs
+            });
 
         let mut warnings: Vec<String> = track::note_on_others(&tracks, track).into_iter().collect();
         let first = stored_picture(&facts);

@@ -77,7 +77,10 @@ mod tests {
         for (name, bytes) in PAGE {
             // What is no module imports nothing, and is imported by none.
             let is_module = name.ends_with(".js") && *name != "uplot.js";
-            assert!(!is_module || text.contains(&format!("/assets/{name}\"")), "{name}");
+            assert!(
+                !is_module || text.contains(&format!("/assets/{name}\"")),
+                "{name}"
+            );
             let source = String::from_utf8_lossy(bytes);
             for import in source.split("from './").skip(1).filter(|_| is_module) {
                 let end = import.find('\'').expect("a quote");

@@ -263,7 +263,6 @@ impl Stretch {
     pub fn len(self) -> usize {
         usize::try_from(self.to - self.from + 1).unwrap_or(usize::MAX)
     }
-
 }
 
 /// Values of all frames of a video that have rows; NaN where there is none.
@@ -612,7 +611,10 @@ mod tests {
         ];
         let stretch = Stretch { from: 301, to: 302 };
         assert_eq!(columns[0].of(stretch), [2.0, 3.0]);
-        for outside in [Stretch { from: 299, to: 300 }, Stretch { from: 302, to: 303 }] {
+        for outside in [
+            Stretch { from: 299, to: 300 },
+            Stretch { from: 302, to: 303 },
+        ] {
             assert!(columns[0].of(outside).is_empty());
         }
         let bytes = interleaved(&columns, stretch);

@@ -83,7 +83,12 @@ impl Pictures {
 
     /// An open video: the one that has the least way to go.
     fn take(&self, wanted: &Wanted) -> Result<OpenVideo, Problem> {
-        let Wanted { video_id, path, frame, .. } = wanted;
+        let Wanted {
+            video_id,
+            path,
+            frame,
+            ..
+        } = wanted;
         let mut open = lock(&self.open);
         let fitting = open
             .iter()

@@ -28,9 +28,9 @@ use super::videos::{self, Video};
 use super::viewer::{Known, Times, Viewer, Work};
 use super::{detail, examples, pages};
 use crate::lake::FORMAT_VERSION;
+use crate::media_time::MediaTime;
 use crate::plot::Quantity;
 use crate::sync::Cancellation;
-use crate::media_time::MediaTime;
 use crate::video::{ImageFormat, VideoReader, proxy_times};
 
 /// Time for rows, once the lake is free.
@@ -649,11 +649,11 @@ async fn thumbnail(
                 format: ImageFormat::Jpeg,
                 known: Known::BySize,
             };
-            Ok((frame, still.of(&video, viewer, cancellation)?))
+            let picture = still.of(&video, viewer, cancellation)?;
+            Ok((format!("\"{id}-thumbnail-{frame}\""), picture))
         },
     );
-    let (frame, picture) = decoded.await?;
-    let etag = format!("\"{id}-thumbnail-{frame}\"");
+    let (etag, picture) = decoded.await?;
     Ok(tagged(&headers, "image/jpeg", &etag, picture))
 }
 
@@ -693,14 +693,7 @@ async fn clip(
         let video = viewer.video(&id, cancellation)?;
         let stretch = params.stretch(&video, MAX_CLIP_FRAMES)?;
         let footage = viewer.footage(&video, Known::ByContent, cancellation)?;
-        let made = make_clip(
-            &viewer.gate,
-            &video,
-            &footage,
-            stretch,
-            drawn,
-            cancellation,
-        );
+        let made = make_clip(&viewer.gate, &video, &footage, stretch, drawn, cancellation);
         Ok((made?, video, stretch))
     });
     let (made, video, stretch) = made.await?;

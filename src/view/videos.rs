@@ -297,7 +297,9 @@ impl Videos {
         }
         let videos: Vec<Video> = rows(session, VIDEOS, &[])?;
         let order = videos.iter().map(|video| video.video_id.clone()).collect();
-        let videos = videos.into_iter().map(|video| (video.video_id.clone(), Arc::new(video)));
+        let videos = videos
+            .into_iter()
+            .map(|video| (video.video_id.clone(), Arc::new(video)));
         let listing = Listing {
             snapshot,
             videos: Arc::new(videos.collect()),

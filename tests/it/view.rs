@@ -648,7 +648,12 @@ fn a_part_of_a_video_has_the_pictures_numbers_and_times_of_the_file() {
         ("late.mp4", &WITH_B_FRAMES[..], "95f", "171f"),
         ("timed.mkv", &WITH_B_FRAMES[..], "3.4", "5.5"),
         ("early.mp4", &WITH_B_FRAMES[..], "5f", "71f"),
-        ("counted.avi", &["-c:v", "mpeg4", "-q:v", "2"], "100f", "150f"),
+        (
+            "counted.avi",
+            &["-c:v", "mpeg4", "-q:v", "2"],
+            "100f",
+            "150f",
+        ),
     ] {
         let folder = folder.path().join(name.replace('.', "_"));
         fs::create_dir(&folder).expect("a folder");
@@ -687,7 +692,10 @@ fn a_part_of_a_video_has_the_pictures_numbers_and_times_of_the_file() {
             let answer = viewer.get(&format!("{video}/frames/{outside}.png"));
             assert_eq!(answer.status(), 404, "{name}: frame {outside}");
             let told = answer.text().expect("a text");
-            assert!(told.contains(&format!("frames {first} to {}", end - 1)), "{told}");
+            assert!(
+                told.contains(&format!("frames {first} to {}", end - 1)),
+                "{told}"
+            );
         }
         assert_eq!(viewer.get(&format!("{video}/thumbnail.jpg")).status(), 200);
 
@@ -697,11 +705,20 @@ fn a_part_of_a_video_has_the_pictures_numbers_and_times_of_the_file() {
         let path = format!("{video}/landmarks?from={}&to={}", first + 3, first + 4);
         let some = floats(&viewer.bytes(&path));
         let there = &all[3 * 33 * 3..5 * 33 * 3];
-        assert!(some.iter().zip(there).all(|(a, b)| a.to_bits() == b.to_bits()));
+        assert!(
+            some.iter()
+                .zip(there)
+                .all(|(a, b)| a.to_bits() == b.to_bits())
+        );
         let early = format!("{video}/landmarks?from={}", first - 1);
         assert_eq!(viewer.get(&early).status(), 404);
-        let curve = viewer.json(&format!("{video}/curve?table=metrics&columns=left_knee_deg"));
-        assert_eq!((&curve["from"], &curve["to"]), (&json!(first), &json!(end - 1)));
+        let curve = viewer.json(&format!(
+            "{video}/curve?table=metrics&columns=left_knee_deg"
+        ));
+        assert_eq!(
+            (&curve["from"], &curve["to"]),
+            (&json!(first), &json!(end - 1))
+        );
         assert_eq!(curve["series"][0]["frames"][0], first);
         let (_, rows) = viewer.query(&json!({
             "sql": "select count(*) from metrics join videos using (video_id)
@@ -727,15 +744,24 @@ fn a_part_of_a_video_has_the_pictures_numbers_and_times_of_the_file() {
         fs::write(&made, viewer.bytes(&format!("{video}/proxy.mp4"))).expect("room");
         let proxied = numbers_in_video(&made);
         let times = doubles(&viewer.bytes(&format!("{video}/times?of=proxy")));
-        assert_eq!((proxied.len() as u64, times.len() as u64), (count, 2 * count));
+        assert_eq!(
+            (proxied.len() as u64, times.len() as u64),
+            (count, 2 * count)
+        );
         for (frame, ((number, secs), pair)) in (first..).zip(proxied.iter().zip(times.chunks(2))) {
             let (painted_number, painted_secs) = painted[frame as usize];
             assert_eq!(*number, painted_number, "{name}: frame {frame}");
             assert!((secs - pair[0]).abs() < 1e-9, "{name}: frame {frame}");
-            assert!((pair[1] - painted_secs).abs() < 1e-6, "{name}: frame {frame}");
+            assert!(
+                (pair[1] - painted_secs).abs() < 1e-6,
+                "{name}: frame {frame}"
+            );
         }
         // The hash is that of the whole file.
-        assert_eq!(viewer.json(&format!("{video}/check"))["state"], entry["file"]["state"]);
+        assert_eq!(
+            viewer.json(&format!("{video}/check"))["state"],
+            entry["file"]["state"]
+        );
         let mut content = fs::read(&clip).expect("the clip");
         *content.last_mut().expect("a byte") ^= 1;
         fs::write(&clip, content).expect("room");
@@ -757,7 +783,10 @@ fn another_part_of_a_video_replaces_the_first_while_it_is_viewed() {
         let made = folder.path().join("made.mp4");
         fs::write(&made, viewer.bytes(&format!("{video}/proxy.mp4"))).expect("room");
         let numbers: Vec<u32> = numbers_in_video(&made).iter().map(|(n, _)| *n).collect();
-        let expected: Vec<u32> = painted[first..first + count].iter().map(|(n, _)| *n).collect();
+        let expected: Vec<u32> = painted[first..first + count]
+            .iter()
+            .map(|(n, _)| *n)
+            .collect();
         assert_eq!(numbers, expected);
     };
     proxy_numbers(20, 30);
@@ -767,7 +796,10 @@ fn another_part_of_a_video_replaces_the_first_while_it_is_viewed() {
     assert_eq!(viewer.json(&video)["first_frame"], 70);
     proxy_numbers(70, 30);
     assert_eq!(viewer.get(&format!("{video}/frames/30.png")).status(), 404);
-    assert_eq!(number_in_png(&viewer.bytes(&format!("{video}/frames/80.png"))), painted[80].0);
+    assert_eq!(
+        number_in_png(&viewer.bytes(&format!("{video}/frames/80.png"))),
+        painted[80].0
+    );
 }
 
 #[test]
@@ -778,13 +810,30 @@ fn a_file_that_took_anothers_place_has_its_own_pictures() {
     lake_of(folder.path(), &clip);
     let viewer = Viewer::enter(folder.path(), &[]);
     let first = viewer.video();
-    assert_eq!(number_in_png(&viewer.bytes(&format!("{first}/frames/5.png"))), 5);
+    assert_eq!(
+        number_in_png(&viewer.bytes(&format!("{first}/frames/5.png"))),
+        5
+    );
     // The same name; its pictures begin with 7.
     let other = folder.path().join("other.mp4");
     let all = folder.path().join("all.mp4");
-    painted_clip(&all, 60, &["-c:v", "libx264", "-g", "1", "-pix_fmt", "yuv420p"]);
+    painted_clip(
+        &all,
+        60,
+        &["-c:v", "libx264", "-g", "1", "-pix_fmt", "yuv420p"],
+    );
     let all = all.to_str().expect("a path");
-    make_clip(&other, &["-i", all, "-vf", "select='gte(n,7)',setpts=PTS-STARTPTS", "-c:v", "libx264"]);
+    make_clip(
+        &other,
+        &[
+            "-i",
+            all,
+            "-vf",
+            "select='gte(n,7)',setpts=PTS-STARTPTS",
+            "-c:v",
+            "libx264",
+        ],
+    );
     fs::rename(&other, &clip).expect("a file");
     assert_eq!(viewer.get(&format!("{first}/frames/6.png")).status(), 409);
     lake_of(folder.path(), &clip);
@@ -795,7 +844,10 @@ fn a_file_that_took_anothers_place_has_its_own_pictures() {
         .find(|id| !first.ends_with(id))
         .expect("another video");
     let second = format!("/api/videos/{second}");
-    assert_eq!(number_in_png(&viewer.bytes(&format!("{second}/frames/5.png"))), 12);
+    assert_eq!(
+        number_in_png(&viewer.bytes(&format!("{second}/frames/5.png"))),
+        12
+    );
     assert_eq!(viewer.get(&format!("{first}/frames/6.png")).status(), 409);
 }
 
