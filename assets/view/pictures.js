@@ -28,9 +28,11 @@ const MAX_ADVANCE_FAILURES = 3;
 const MAX_MISSES = 5;
 /** A time that is none: no picture but the first has it. */
 const NO_TIME_SECS = 1e-3;
-/** Pictures that are fetched together for steps back, and with how many left there the next ones are. */
-const FIRST_BLOCK = 12;
+/** Pictures that are fetched together for steps back: while the player rests, while steps are made, and while one waits. */
+const REST_BLOCK = 24;
 const BLOCK = 32;
+const WAITING_BLOCK = 12;
+/** With so few left the next ones are fetched. */
 const LOW_WATER = 24;
 /** Longer is not waited for the second player; the first one goes there itself. */
 const MAX_WAIT_MILLIS = 1500;
@@ -341,7 +343,7 @@ export class VideoPictures {
   async #steppedBack(before, frame) {
     const { reserve, times } = this;
     if (before === null || frame !== before - 1 || reserve.width === undefined || reserve.missed.has(frame)) return null;
-    if (!reserve.has(frame)) reserve.fill(Math.max(times.first, frame - FIRST_BLOCK + 1), frame);
+    if (!reserve.has(frame)) reserve.fill(Math.max(times.first, frame - WAITING_BLOCK + 1), frame);
     await Promise.race([reserve.filling?.arrived, later(MAX_WAIT_MILLIS)]);
     return this.#reserved(frame);
   }
@@ -359,7 +361,7 @@ export class VideoPictures {
     while (to >= times.first && (reserve.has(to) || reserve.missed.has(to))) to -= 1;
     const left = shown - 1 - to;
     if (to < times.first || left >= (this.isGoingBack ? LOW_WATER : 1)) return;
-    const size = left === 0 ? FIRST_BLOCK : BLOCK;
+    const size = this.isGoingBack ? BLOCK : REST_BLOCK;
     await reserve.fill(Math.max(times.first, to - size + 1), to);
     if (reserve.has(to)) this.#prepare(0);
   }

@@ -6,8 +6,11 @@
 /** What all kept pictures may take. */
 const MAX_BYTES = 192 * 2 ** 20;
 const BYTES_PER_PIXEL = 4;
-/** The second player shows about so many pictures in a second: more are not all seen. */
-const PICTURES_PER_SEC = 40;
+/** The second player shows so many pictures in a second at most; fewer where not all of them are seen. */
+const MAX_PICTURES_PER_SEC = 45;
+const MIN_PICTURES_PER_SEC = 10;
+const SLOWER = 0.6;
+const FASTER = 1.2;
 const MIN_RATE = 0.0625;
 const MAX_RATE = 4;
 const MAX_FILL_MILLIS = 4000;
@@ -22,6 +25,7 @@ export class Reserve {
     this.pictures = new Map();
     /** Frames that did not come when they were fetched; the first player has to go to them. */
     this.missed = new Set();
+    this.picturesPerSec = MAX_PICTURES_PER_SEC;
     /** The stretch that is being fetched: `{from, to, arrived}`. */
     this.filling = null;
     this.player = null;
@@ -88,7 +92,10 @@ export class Reserve {
     this.busy = this.#play(player, from, to, isWanted).catch(() => {});
     await this.busy;
     if (!isWanted()) return;
+    const before = this.missed.size;
     for (let frame = from; frame <= to; frame += 1) if (!this.pictures.has(frame)) this.missed.add(frame);
+    const pace = this.picturesPerSec * (this.missed.size > before ? SLOWER : FASTER);
+    this.picturesPerSec = Math.min(Math.max(pace, MIN_PICTURES_PER_SEC), MAX_PICTURES_PER_SEC);
   }
 
   /** Plays through a stretch and keeps what is shown. */
@@ -112,7 +119,7 @@ export class Reserve {
     keep(start);
     if (from >= to) return;
     const secs = (times.fileSecs(to) - times.fileSecs(from)) / (to - from);
-    element.playbackRate = Math.min(Math.max(secs * PICTURES_PER_SEC, MIN_RATE), MAX_RATE);
+    element.playbackRate = Math.min(Math.max(secs * this.picturesPerSec, MIN_RATE), MAX_RATE);
     const arrived = new Promise((done) => {
       const onCallback = () => {
         const picture = player.take();
