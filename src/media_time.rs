@@ -27,6 +27,15 @@ impl MediaTime {
     }
 }
 
+/// When the frames of a stretch of a video are shown: of all of it, or of a part.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FrameTimes {
+    /// Number of the stretch's first frame.
+    pub first_frame: u64,
+    /// A time for each frame.
+    pub times: Vec<MediaTime>,
+}
+
 /// A place in a video. As text: `12.5`, `1:02.5` or `1:02:03` (seconds, minutes, hours), or `300f`
 /// (a frame's number, from 0).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -87,12 +87,13 @@ export async function picture(id, frame, { width = null, kind = 'jpg', signal } 
   return (await request(frameUrl(id, frame, kind, width), { signal })).blob();
 }
 
-/** Times of all frames: `{file, real}` in seconds since the first frame. */
+/** Times of all frames that have rows: `{file, real}` in seconds since the file's first one; `first` is a number. */
 export async function times(id, isProxy) {
   const answer = await request(`${of(id)}/times${query({ of: isProxy ? 'proxy' : null })}`);
   const pairs = new Float64Array(await answer.arrayBuffer());
   const count = pairs.length / 2;
   return {
+    first: Number(answer.headers.get('X-Frame-From')),
     file: Float64Array.from({ length: count }, (_, frame) => pairs[2 * frame]),
     real: Float64Array.from({ length: count }, (_, frame) => pairs[2 * frame + 1]),
   };

@@ -5,14 +5,14 @@ const MAX_CHUNKS = 48;
 /** Chunks of frames, the least recently used of which are forgotten. */
 export class Chunks {
   /**
-   * @param {number} frameCount
+   * @param {{first: number, count: number}} frames
    * @param {number} size frames of a chunk
    * @param {(from: number, to: number, signal: AbortSignal) => Promise<any>} fetchChunk
    * @param {(from: number, to: number) => void} onArrival
    * @param {(error: Error) => void} onError
    */
-  constructor(frameCount, size, fetchChunk, onArrival, onError) {
-    Object.assign(this, { frameCount, size, fetchChunk, onArrival, onError });
+  constructor({ first, count }, size, fetchChunk, onArrival, onError) {
+    Object.assign(this, { first, end: first + count, size, fetchChunk, onArrival, onError });
     this.known = new Map();
     this.coming = new Map();
     this.failed = new Set();
@@ -21,7 +21,7 @@ export class Chunks {
 
   /** The frame's chunk and its place in it, or null while it is fetched. */
   at(frame) {
-    const key = Math.floor(frame / this.size);
+    const key = this.#keyOf(frame);
     const value = this.known.get(key);
     if (value === undefined) {
       this.#load(key);
@@ -29,24 +29,33 @@ export class Chunks {
     }
     this.known.delete(key);
     this.known.set(key, value);
-    return { value, index: frame - key * this.size };
+    return { value, index: frame - this.#startOf(key) };
   }
 
   /** Waits until the frame is known, or cannot be. */
   async ready(frame) {
-    const key = Math.floor(frame / this.size);
+    const key = this.#keyOf(frame);
     if (!this.known.has(key)) await this.#load(key);
   }
 
   /** Fetches ahead of a playing video. */
   prefetch(frame) {
-    const next = Math.floor(frame / this.size) + 1;
-    if (frame % this.size > this.size / 2 && next * this.size < this.frameCount) this.#load(next);
+    const key = this.#keyOf(frame);
+    const isLate = frame - this.#startOf(key) > this.size / 2;
+    if (isLate && this.#startOf(key + 1) < this.end) this.#load(key + 1);
   }
 
   /** Gives up what is on its way. */
   close() {
     this.stop.abort();
+  }
+
+  #keyOf(frame) {
+    return Math.floor((frame - this.first) / this.size);
+  }
+
+  #startOf(key) {
+    return this.first + key * this.size;
   }
 
   #load(key) {
@@ -56,8 +65,8 @@ export class Chunks {
   }
 
   async #fetch(key) {
-    const from = key * this.size;
-    const to = Math.min(from + this.size, this.frameCount) - 1;
+    const from = this.#startOf(key);
+    const to = Math.min(from + this.size, this.end) - 1;
     try {
       this.known.set(key, await this.fetchChunk(from, to, this.stop.signal));
       this.#forget();

@@ -87,10 +87,11 @@ export class Curves extends EventTarget {
   /** The frame changed: cursor and values go along. */
   follow() {
     this.#keepInside();
-    this.#follow();
+    if (this.chart !== null && this.pair.left.isOpen) this.#placeCursor(this.chart);
     const now = performance.now();
     if (this.pair.left.isPlaying && now - (this.told ?? 0) < LEGEND_MILLIS) return;
     this.told = now;
+    this.#follow();
     this.#tellValues();
   }
 
@@ -134,7 +135,7 @@ export class Curves extends EventTarget {
 
   #whole() {
     const sides = this.#sides();
-    const ends = sides.map(({ player, shift }) => [player.times.real[0] + shift, player.times.real[player.lastFrame] + shift]);
+    const ends = sides.map(({ player, shift }) => [player.times.first, player.times.last].map((frame) => player.times.realSecs(frame) + shift));
     const [min, max] = [Math.min(...ends.map(([a]) => a)), Math.max(...ends.map(([, b]) => b))];
     return max > min ? { min, max } : { min, max: min + 1 };
   }
@@ -145,7 +146,7 @@ export class Curves extends EventTarget {
 
   #now() {
     const { left } = this.pair;
-    return left.isOpen ? left.times.real[left.frame] : 0;
+    return left.isOpen && left.frame !== null ? left.times.realSecs(left.frame) : 0;
   }
 
   // Fetching
@@ -184,7 +185,7 @@ export class Curves extends EventTarget {
     const { min, max } = this.#range();
     const margin = (max - min) * 0.02;
     const from = player.times.atReal(min - shift - margin);
-    const to = Math.min(player.times.atReal(max - shift + margin) + 1, player.lastFrame);
+    const to = Math.min(player.times.atReal(max - shift + margin) + 1, player.times.last);
     const points = Math.min(Math.max(Math.round(this.chartBox.clientWidth), 200), 4000);
     const columns = group.map(({ column }) => column.column).join(',');
     const params = { table, columns, person: player.person, from, to, points, landmark };
@@ -212,7 +213,7 @@ export class Curves extends EventTarget {
 
   #table() {
     const tables = this.parts.map(({ frames, values, side }) => (
-      [frames.map((frame) => side.player.times.real[frame] + side.shift), values]));
+      [frames.map((frame) => side.player.times.realSecs(frame) + side.shift), values]));
     return tables.length > 0 ? uPlot.join(tables, tables.map(() => [2, 2])) : [[0], []];
   }
 
@@ -285,7 +286,7 @@ export class Curves extends EventTarget {
     MARKS.forEach(({ column, color }, row) => {
       ctx.fillStyle = color;
       for (const [from, to] of this.marks[column] ?? []) {
-        const [start, end] = [from, Math.min(to + 1, left.lastFrame)].map((frame) => chart.valToPos(left.times.real[frame], 'x', true));
+        const [start, end] = [from, Math.min(to + 1, left.times.last)].map((frame) => chart.valToPos(left.times.realSecs(frame), 'x', true));
         ctx.fillRect(start, bbox.top + row * height, Math.max(end - start, 2 * devicePixelRatio), height - 1);
       }
     });
@@ -302,7 +303,8 @@ export class Curves extends EventTarget {
     const { left } = this.pair;
     if (this.chart === null || !left.isOpen) return;
     this.#placeCursor(this.chart);
-    this.chartBox.setAttribute('aria-valuemax', String(left.lastFrame));
+    this.chartBox.setAttribute('aria-valuemin', String(left.times.first));
+    this.chartBox.setAttribute('aria-valuemax', String(left.times.last));
     this.chartBox.setAttribute('aria-valuenow', String(left.frame));
     this.chartBox.setAttribute('aria-valuetext', `frame ${left.frame}`);
   }
@@ -310,8 +312,8 @@ export class Curves extends EventTarget {
   /** The line at the shown frame; a chart has its scales only when it was drawn once. */
   #placeCursor(chart) {
     const x = chart.valToPos(this.#now(), 'x');
-    const isInside = x >= 0 && x <= chart.over.clientWidth;
-    this.cursor.hidden = !isInside;
+    const isInside = x >= 0 && x <= chart.bbox.width / devicePixelRatio;
+    if (this.cursor.hidden === isInside) this.cursor.hidden = !isInside;
     if (isInside) this.cursor.style.transform = `translateX(${x}px)`;
   }
 
@@ -375,7 +377,7 @@ export class Curves extends EventTarget {
       const fetchChunk = (from, to, signal) => (
         api.columns(id, { table, columns: column.column, landmark, person, from, to }, signal));
       const onArrival = () => this.#tellValues();
-      this.values.set(whole, new Chunks(player.times.count, CHUNK_FRAMES, fetchChunk, onArrival, () => {}));
+      this.values.set(whole, new Chunks(player.times, CHUNK_FRAMES, fetchChunk, onArrival, () => {}));
     }
     return this.values.get(whole);
   }

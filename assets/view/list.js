@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { byId, el, option } from './dom.js';
-import { count, duration, percent } from './text.js';
+import { count, duration, partOf, percent } from './text.js';
 
 const POLL_MILLIS = 5000;
 const QUALITIES = ['good', 'partial', 'poor', 'no_pose'];
@@ -14,6 +14,9 @@ export class VideoList extends EventTarget {
     this.videos = [];
     this.snapshot = null;
     this.current = null;
+    this.hasPictures = false;
+    /** How many videos have a name. */
+    this.names = new Map();
     this.items = byId('videos');
     this.search = byId('search');
     this.filters = { sport: byId('filter-sport'), subject: byId('filter-subject') };
@@ -35,10 +38,28 @@ export class VideoList extends EventTarget {
     const { snapshot, videos } = await api.videos();
     this.snapshot = snapshot;
     this.videos = videos;
+    this.names.clear();
+    for (const { file_name: name } of videos) this.names.set(name, (this.names.get(name) ?? 0) + 1);
     this.#fillFilter('sport', videos.map(({ sport }) => sport));
     this.#fillFilter('subject', videos.flatMap(({ subjects }) => subjects));
     this.#show();
     this.dispatchEvent(new Event('loaded'));
+  }
+
+  /** Fetches the thumbnails, too; the video that is opened first has the server to itself before. */
+  showPictures() {
+    if (this.hasPictures) return;
+    this.hasPictures = true;
+    for (const picture of this.items.querySelectorAll('img')) picture.src = picture.dataset.src;
+  }
+
+  /** How a video is called: by its file's name, and by its folder where another has the same one. */
+  nameOf({ file_name: name, path }) {
+    return this.#isShared(name) ? `${name} (${folderOf(path)})` : name;
+  }
+
+  #isShared(name) {
+    return this.names.get(name) > 1;
   }
 
   find(id) {
@@ -78,7 +99,7 @@ export class VideoList extends EventTarget {
     const wanted = this.search.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const { sport, subject } = this.filters;
     const isMatch = (video) => {
-      const text = [video.file_name, video.sport, ...video.subjects].join(' ').toLowerCase();
+      const text = [this.nameOf(video), video.sport, ...video.subjects].join(' ').toLowerCase();
       return wanted.every((word) => text.includes(word))
         && (sport.value === '' || video.sport === sport.value)
         && (subject.value === '' || video.subjects.includes(subject.value));
@@ -96,10 +117,12 @@ export class VideoList extends EventTarget {
   }
 
   #item(video) {
+    const thumbnail = api.thumbnailUrl(video.video_id);
     const picture = el('img', {
-      src: api.thumbnailUrl(video.video_id), alt: '', loading: 'lazy', decoding: 'async', width: 96, height: 64,
+      dataset: { src: thumbnail }, alt: '', loading: 'lazy', decoding: 'async', width: 96, height: 64,
       on: { error: (event) => event.target.classList.add('missing') },
     });
+    if (this.hasPictures) picture.src = thumbnail;
     const who = [video.sport, ...video.subjects, count(video.person_count, 'person', 'people')].filter(Boolean).join(' · ');
     const poses = `${duration(video.duration_secs)} · pose in ${percent(video.pose_share)}`;
     const button = el(
@@ -108,9 +131,11 @@ export class VideoList extends EventTarget {
       picture,
       el('span', { class: 'about' },
         el('span', { class: 'name', text: video.file_name, title: video.path }),
+        this.#isShared(video.file_name) ? el('span', { class: 'dim', text: `in ${folderOf(video.path)}`, title: video.path }) : null,
         el('span', { class: 'dim', text: who }),
         el('span', { class: 'dim', text: poses }),
         qualityBar(video.quality),
+        video.is_part ? el('span', { class: 'tag', text: `part: ${partOf(video)}`, title: 'Only this part of the video was ingested' }) : null,
         fileNote(video.file)),
     );
     return el('li', {}, button);
@@ -138,6 +163,11 @@ const ORDERS = {
   longest: (a, b) => b.duration_secs - a.duration_secs,
   pose: (a, b) => b.pose_share - a.pose_share,
 };
+
+/** The last folder of a path. */
+function folderOf(path) {
+  return path.split('/').at(-2) || '/';
+}
 
 /** Shares of frames by quality, as a bar with a text. */
 function qualityBar(quality) {

@@ -8,6 +8,9 @@ import { clock } from './text.js';
 /** Landmarks of the face but the nose; their names would cover the face. */
 const LAST_FACE_INDEX = 10;
 const FULL_TURN = 2 * Math.PI;
+const BODY_SIDES = ['left', 'right', 'middle'];
+/** Widths of texts that are remembered: numbers come again and again. */
+const MAX_WIDTHS = 2000;
 /** Where an angle's degrees may stand, seen from the middle of its arc; the first free place is taken. */
 const LABEL_TURNS = [0, Math.PI, Math.PI / 2, -Math.PI / 2];
 const LABEL_REACHES = [15, 33];
@@ -78,9 +81,17 @@ function drawPerson(pen, person, block) {
   const at = scene.index * BLOCK;
   if (!isSeen(block, at)) return;
   const isSelected = person === scene.selected;
+  const sides = sidesOf(scene.landmarks);
   const points = scene.landmarks.map((name, index) => {
-    const landmark = landmarkAt(block, at, index);
-    return { ...placeOf(box, landmark), name, ...visible(landmark) };
+    const { x, y, visibility } = landmarkAt(block, at, index);
+    return {
+      x: box.x + x * box.width,
+      y: box.y + y * box.height,
+      name,
+      side: sides[index],
+      isVisible: visibility >= MIN_VISIBILITY,
+      isInside: x >= 0 && x <= 1 && y >= 0 && y <= 1,
+    };
   });
   context.save();
   context.globalAlpha = isSelected ? 1 : 0.4;
@@ -95,52 +106,71 @@ function drawPerson(pen, person, block) {
   context.restore();
 }
 
-function visible({ x, y, visibility }) {
-  return { isVisible: visibility >= MIN_VISIBILITY, isInside: x >= 0 && x <= 1 && y >= 0 && y <= 1 };
+const knownSides = new WeakMap();
+
+/** The sides of landmarks by index; names are looked at once for all frames. */
+function sidesOf(landmarks) {
+  if (!knownSides.has(landmarks)) knownSides.set(landmarks, landmarks.map(sideOf));
+  return knownSides.get(landmarks);
 }
 
+/** What looks the same is drawn at one go: each stroke costs, however short it is. */
 function drawSkeleton({ context, scene, unit }, points) {
   const bones = scene.connections
     .map(([from, to]) => [points[from], points[to]])
     .filter(([a, b]) => (a.isVisible && b.isVisible ? a.isInside || b.isInside : a.isInside && b.isInside));
   const isSure = ([a, b]) => a.isVisible && b.isVisible;
+  const sure = bones.filter(isSure);
   context.lineCap = 'round';
-  for (const [a, b] of bones.filter(isSure)) line(context, a, b, SKELETON.outline, 4.5 * unit);
-  for (const bone of bones) {
-    const [a, b] = bone;
-    line(context, a, b, boneColor(a, b), isSure(bone) ? 2.5 * unit : 0.8 * unit);
+  lines(context, sure, SKELETON.outline, 4.5 * unit);
+  for (const side of BODY_SIDES) {
+    const isOfSide = ([a, b]) => (a.side === b.side ? a.side : 'middle') === side;
+    lines(context, sure.filter(isOfSide), SKELETON[side], 2.5 * unit);
+    lines(context, bones.filter((bone) => isOfSide(bone) && !isSure(bone)), SKELETON[side], 0.8 * unit);
   }
-  for (const point of points.filter(({ isInside }) => isInside)) {
-    const color = SKELETON[sideOf(point.name)];
-    context.beginPath();
-    context.arc(point.x, point.y, (point.isVisible ? 3.2 : 2) * unit, 0, FULL_TURN);
-    context.lineWidth = unit;
-    context.strokeStyle = point.isVisible ? SKELETON.outline : color;
-    context.fillStyle = color;
-    if (point.isVisible) context.fill();
+  context.lineWidth = unit;
+  for (const side of BODY_SIDES) {
+    const ofSide = points.filter((point) => point.isInside && point.side === side);
+    context.fillStyle = SKELETON[side];
+    discs(context, ofSide.filter(({ isVisible }) => isVisible), 3.2 * unit);
+    context.fill();
+    context.strokeStyle = SKELETON.outline;
+    context.stroke();
+    discs(context, ofSide.filter(({ isVisible }) => !isVisible), 2 * unit);
+    context.strokeStyle = SKELETON[side];
     context.stroke();
   }
 }
 
-function boneColor(a, b) {
-  const [first, second] = [sideOf(a.name), sideOf(b.name)];
-  return first === second ? SKELETON[first] : SKELETON.middle;
-}
-
-function line(context, a, b, color, width) {
+function lines(context, bones, color, width) {
+  if (bones.length === 0) return;
   context.beginPath();
-  context.moveTo(a.x, a.y);
-  context.lineTo(b.x, b.y);
+  for (const [a, b] of bones) {
+    context.moveTo(a.x, a.y);
+    context.lineTo(b.x, b.y);
+  }
   context.strokeStyle = color;
   context.lineWidth = width;
   context.stroke();
+}
+
+function discs(context, points, radius) {
+  context.beginPath();
+  for (const { x, y } of points) {
+    context.moveTo(x + radius, y);
+    context.arc(x, y, radius, 0, FULL_TURN);
+  }
+}
+
+function line(context, a, b, color, width) {
+  lines(context, [[a, b]], color, width);
 }
 
 function drawNames(pen, points) {
   points.forEach((point, index) => {
     const isFace = index > 0 && index <= LAST_FACE_INDEX;
     if (isFace || !point.isInside || !point.isVisible) return;
-    const side = sideOf(point.name);
+    const { side } = point;
     const text = point.name.replace(/^(left|right)_/, '').replaceAll('_', ' ');
     const align = side === 'left' ? 'left' : 'right';
     const place = placeLabel(pen, text, point.x + (side === 'left' ? 7 : -7) * pen.unit, point.y, align, 10);
@@ -154,7 +184,7 @@ function drawAngles(pen, points) {
     if (!Number.isFinite(degrees)) continue;
     const [from, joint, to] = angle.map((index) => points[index]);
     if (!joint.isInside) continue;
-    const color = SKELETON[sideOf(joint.name)];
+    const color = SKELETON[joint.side];
     const start = Math.atan2(from.y - joint.y, from.x - joint.x);
     const turn = shortTurn(Math.atan2(to.y - joint.y, to.x - joint.x) - start);
     const radius = arcRadius(joint, from, to, unit);
@@ -224,14 +254,27 @@ function labelFree(pen, text, places, color, size) {
 /** Where a text comes to lie inside the picture. */
 function placeLabel({ context, unit, box }, text, x, y, align, size) {
   const font = `600 ${size * unit}px system-ui, "DejaVu Sans", sans-serif`;
-  context.font = font;
   const pad = 3.5 * unit;
-  const width = context.measureText(text).width + 2 * pad;
+  const width = textWidth(context, font, text) + 2 * pad;
   const height = (size + 5) * unit;
   const shift = { left: pad, center: width / 2, right: width - pad }[align];
   const left = Math.min(Math.max(x - shift, box.x), Math.max(box.x + box.width - width, box.x));
   const top = Math.min(Math.max(y - height / 2, box.y), box.y + box.height - height);
   return { left, top, width, height, pad, font };
+}
+
+const widths = new Map();
+
+function textWidth(context, font, text) {
+  const key = `${font} ${text}`;
+  let width = widths.get(key);
+  if (width === undefined) {
+    if (widths.size >= MAX_WIDTHS) widths.clear();
+    context.font = font;
+    ({ width } = context.measureText(text));
+    widths.set(key, width);
+  }
+  return width;
 }
 
 function isFree({ taken }, a) {
@@ -245,7 +288,7 @@ function drawLabel({ context, unit, taken }, text, place, color) {
   context.font = font;
   context.textBaseline = 'middle';
   context.textAlign = 'left';
-  context.fillStyle = 'rgba(16, 18, 22, 0.72)';
+  context.fillStyle = 'rgba(16, 18, 22, 0.86)';
   context.beginPath();
   context.roundRect(left, top, width, height, 3 * unit);
   context.fill();

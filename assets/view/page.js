@@ -12,13 +12,15 @@ import { Player } from './player.js';
 import { SqlBox } from './sql.js';
 import { readState, writeState } from './state.js';
 import { TakeAway } from './takeaway.js';
-import { clock, count, parseClock, words } from './text.js';
+import { clock, count, parseClock, partOf, words } from './text.js';
 import { startTheme } from './theme.js';
 
 const SPEEDS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
 const TABS = ['curves', 'sql', 'examples', 'take'];
 const BIG_STEP = 10;
 const ADDRESS_MILLIS = 250;
+/** While a video plays, numbers beside it change no faster than they are read. */
+const TELL_MILLIS = 60;
 
 class Page {
   constructor() {
@@ -48,17 +50,15 @@ class Page {
     startTheme(byId('theme'), () => this.#recolor());
     this.#applyLook();
     this.#showTab(this.state.tab);
-    const lake = await api.lake();
-    this.left.limits = lake.limits;
-    this.right.limits = lake.limits;
-    this.#tellLake(lake);
-    await Promise.all([this.list.start(), this.sql.start()]);
-    if (this.list.videos.length === 0) {
-      this.#tellEmpty(lake);
-      return;
-    }
-    this.isReady = true;
-    await this.#openState();
+    await this.list.start();
+    this.isReady = this.list.videos.length > 0;
+    // The picture comes first; what can wait does.
+    const opened = this.isReady ? this.#openState() : Promise.resolve();
+    await opened.finally(() => {
+      this.list.showPictures();
+      this.sql.start().catch((error) => say(api.explain(error), true));
+      this.#tellLake();
+    });
   }
 
   // Parts and their events
@@ -88,6 +88,17 @@ class Page {
   #listLoaded() {
     if (this.list.videos.length > 0 && byId('welcome').hidden === false) location.reload();
     this.#fillOthers();
+    this.#followIngest();
+  }
+
+  /** A video that was ingested anew while it is shown has other rows, maybe of another part. */
+  async #followIngest() {
+    const { entry } = this.left;
+    const now = entry === null ? undefined : this.list.find(entry.video_id);
+    if (!this.isReady || now === undefined || now.ingested_at === entry.ingested_at) return;
+    if (this.pair.isPair) this.pair.close();
+    await this.#open(now, this.state);
+    say('This video was ingested anew; these are its new rows.');
   }
 
   #bindControls() {
@@ -138,8 +149,8 @@ class Page {
         [['ArrowRight', '.'], 'one frame on', () => this.left.step(1)],
         [['Shift+ArrowLeft', '<'], 'ten frames back', () => this.left.step(-BIG_STEP)],
         [['Shift+ArrowRight', '>'], 'ten frames on', () => this.left.step(BIG_STEP)],
-        [['Home'], 'first frame', () => this.left.show(0)],
-        [['End'], 'last frame', () => this.left.show(this.left.lastFrame)],
+        [['Home'], 'first frame', () => this.left.show(this.left.ends[0])],
+        [['End'], 'last frame', () => this.left.show(this.left.ends[1])],
         [['['], 'slower', () => this.#changeSpeed(-1)],
         [[']'], 'faster', () => this.#changeSpeed(1)],
         [['g'], 'go to a frame or time', () => byId('goto').select()],
@@ -201,7 +212,7 @@ class Page {
     if (isNarrow()) this.#toggleList(false);
     const { curves } = this.state;
     Object.assign(this.state, { markIn: null, markOut: null, zoom: null });
-    await this.#open(entry, { ...this.state, frame: 0, person: null, curves });
+    await this.#open(entry, { ...this.state, frame: null, person: null, curves });
   }
 
   async #open(entry, { frame, person, curves, zoom }) {
@@ -210,6 +221,7 @@ class Page {
     this.list.setCurrent(entry.video_id);
     document.title = `${entry.file_name} – posedata`;
     byId('title').textContent = entry.file_name;
+    byId('title').title = entry.path;
     byId('welcome').hidden = true;
     byId('work').hidden = false;
     this.examples.close();
@@ -224,7 +236,7 @@ class Page {
     }
     if (this.opening !== opening || !this.left.isOpen) return; // Another one was chosen meanwhile.
     this.state.video = entry.video_id;
-    byId('timeline').max = String(this.left.lastFrame);
+    [byId('timeline').min, byId('timeline').max] = this.left.ends.map(String);
     this.#fillPersons();
     this.#fillTrace();
     this.#marksChanged();
@@ -259,14 +271,17 @@ class Page {
     const { left } = this;
     if (!left.isOpen || left.frame === null) return;
     this.state.frame = left.frame;
-    const secs = left.times.real[left.frame];
+    this.curves.follow();
+    this.remember();
+    const now = performance.now();
+    if (left.isPlaying && now - (this.told ?? 0) < TELL_MILLIS) return;
+    this.told = now;
+    const secs = left.times.realSecs(left.frame);
     const timeline = byId('timeline');
     timeline.value = String(left.frame);
     timeline.setAttribute('aria-valuetext', `frame ${left.frame}, ${clock(secs)}`);
-    byId('now').textContent = `${clock(secs)} / ${clock(left.times.real[left.lastFrame])}`;
+    byId('now').textContent = `${clock(secs)} / ${clock(left.times.realSecs(left.times.last))}`;
     if (document.activeElement !== byId('goto')) byId('goto').value = String(left.frame);
-    this.curves.follow();
-    this.remember();
   }
 
   #playingChanged() {
@@ -276,11 +291,13 @@ class Page {
   }
 
   #tellSource() {
+    const { left } = this;
     const texts = {
       file: '', none: 'no picture', stills: 'pictures from the server, one by one',
       proxy: 'a copy that browsers play, every frame at its own time',
     };
-    byId('source').textContent = texts[this.left.source] ?? '';
+    const part = left.entry?.is_part ? `${partOf(left.entry)} of the file` : '';
+    byId('source').textContent = [part, texts[left.source] ?? ''].filter(Boolean).join(' · ');
   }
 
   async #goTo(text) {
@@ -330,7 +347,9 @@ class Page {
 
   #stretch() {
     const { markIn, markOut } = this.state;
-    return [Math.min(markIn ?? 0, this.left.lastFrame), Math.min(markOut ?? this.left.lastFrame, this.left.lastFrame)];
+    const [first, last] = this.left.ends;
+    const inside = (frame) => Math.min(Math.max(frame, first), last);
+    return [inside(markIn ?? first), inside(markOut ?? last)];
   }
 
   #loopOf() {
@@ -340,7 +359,8 @@ class Page {
   #marksChanged() {
     const { markIn, markOut } = this.state;
     const [first, last] = this.#stretch();
-    const share = (frame) => (this.left.lastFrame > 0 ? (100 * frame) / this.left.lastFrame : 0);
+    const [start, end] = this.left.ends;
+    const share = (frame) => (end > start ? (100 * (frame - start)) / (end - start) : 0);
     const band = byId('marked');
     band.hidden = markIn === null && markOut === null;
     band.style.left = `${share(first)}%`;
@@ -467,7 +487,7 @@ class Page {
 
   #fillOthers() {
     const chosen = this.right.entry?.video_id;
-    byId('other').replaceChildren(...this.list.videos.map(({ video_id: id, file_name: name }) => option(id, name, id === chosen)));
+    byId('other').replaceChildren(...this.list.videos.map((video) => option(video.video_id, this.list.nameOf(video), video.video_id === chosen)));
   }
 
   async #toggleCompare() {
@@ -480,12 +500,12 @@ class Page {
     const { entry, detail } = this.left;
     const next = detail.persons.length > 1 ? entry : videos[(videos.indexOf(this.list.find(entry.video_id)) + 1) % videos.length];
     const other = next === entry ? detail.persons.find(({ person }) => person !== this.left.person).person : null;
-    await this.#openPair(next, other, 0);
+    await this.#openPair(next, other, null);
   }
 
   #openOther(id) {
     const entry = this.list.find(id);
-    if (entry !== undefined) this.#openPair(entry, null, this.pair.offset);
+    if (entry !== undefined) this.#openPair(entry, null, null);
   }
 
   async #openPair(entry, person, offset) {
@@ -513,7 +533,7 @@ class Page {
     byId('compare').setAttribute('aria-pressed', String(isPair));
     byId('offset').value = String(offset);
     this.state.other = isPair ? this.right.entry?.video_id ?? null : null;
-    this.state.offset = offset;
+    this.state.offset = isPair && offset === this.right.entry?.first_frame ? null : offset;
     this.curves.set(this.state.curves);
     this.remember();
   }
@@ -565,14 +585,18 @@ class Page {
     this.sql.recolor();
   }
 
-  #tellLake({ lake, counts, posedata_version: version }) {
+  async #tellLake() {
+    const { lake, counts, limits, posedata_version: version } = await api.lake();
+    this.left.limits = limits;
+    this.right.limits = limits;
+    if (!this.isReady) this.#tellEmpty(lake);
     // The mark keeps a path's first slash in its place where the beginning is cut off.
     byId('lake').textContent = `\u200e${lake}`;
     byId('lake').title = `${lake}: ${count(counts.videos, 'video', 'videos')}, ${counts.frames} frames`;
     byId('version').textContent = `posedata ${version}`;
   }
 
-  #tellEmpty({ lake }) {
+  #tellEmpty(lake) {
     byId('welcome').hidden = false;
     byId('work').hidden = true;
     byId('welcome-command').textContent = `posedata ingest VIDEO… --lake ${lake}`;
@@ -599,7 +623,7 @@ class Page {
       this.#setSpeed(this.state.speed);
       this.#marksChanged();
       await this.curves.set(this.state.curves);
-      await this.left.show(this.state.frame);
+      await this.left.show(this.state.frame ?? this.left.ends[0]);
       return;
     }
     if (this.pair.isPair) this.pair.close();

@@ -1,7 +1,7 @@
 // Two videos or two people side by side, at the same moment or one moved against the other.
 //
 // The first one leads. The second shows the frame that lies at the same real time, after its
-// frame `offset` was laid on the first one's frame 0.
+// frame `offset` was laid on the first one's first frame.
 
 /** Further apart than this the second video is moved, not hurried. */
 const MAX_DRIFT_SECS = 0.25;
@@ -22,12 +22,12 @@ export class Pair extends EventTarget {
     right.addEventListener('opened', () => this.#lead());
   }
 
-  /** Opens the second video. */
-  async open(entry, person, offset = 0) {
+  /** Opens the second video; without an offset both begin with their first frames. */
+  async open(entry, person, offset = null) {
     this.isPair = true;
-    this.offset = offset;
+    this.offset = offset ?? entry.first_frame;
     this.dispatchEvent(new Event('changed'));
-    await this.right.open(entry, Math.max(offset, 0), person);
+    await this.right.open(entry, this.offset, person);
     this.dispatchEvent(new Event('changed'));
   }
 
@@ -37,7 +37,7 @@ export class Pair extends EventTarget {
     this.dispatchEvent(new Event('changed'));
   }
 
-  /** The second video's frame that belongs to the first one's frame 0; may be negative. */
+  /** The second video's frame that belongs to the first one's first frame; may be one that is not there. */
   setOffset(offset) {
     this.offset = Math.round(offset);
     this.#lead();
@@ -46,7 +46,8 @@ export class Pair extends EventTarget {
 
   /** Seconds to add to the second video's times to have them on the first one's axis. */
   get shiftSecs() {
-    return this.right.isOpen ? -this.right.times.realOf(this.offset) : 0;
+    const { left, right } = this;
+    return left.isOpen && right.isOpen ? left.times.realSecs(left.times.first) - right.times.realSecs(this.offset) : 0;
   }
 
   /** The second video's frame that belongs to the shown one of the first. */
@@ -55,7 +56,7 @@ export class Pair extends EventTarget {
   }
 
   get #secs() {
-    return this.left.times.real[this.left.frame] - this.shiftSecs;
+    return this.left.times.realSecs(this.left.frame) - this.shiftSecs;
   }
 
   #lead() {
@@ -69,7 +70,7 @@ export class Pair extends EventTarget {
       this.#start();
       return;
     }
-    const drift = (right.times.real[right.frame] ?? 0) - this.#secs;
+    const drift = right.times.realSecs(right.frame ?? right.times.first) - this.#secs;
     if (Math.abs(drift) > MAX_DRIFT_SECS) right.jump(this.wanted);
     else right.setPace(this.#pace * hurry(drift));
   }
@@ -80,8 +81,8 @@ export class Pair extends EventTarget {
   }
 
   #isOutside() {
-    const { times, lastFrame } = this.right;
-    return this.#secs < times.real[0] || this.#secs > times.real[lastFrame];
+    const { times } = this.right;
+    return this.#secs < times.realSecs(times.first) || this.#secs > times.realSecs(times.last);
   }
 
   async #hold() {

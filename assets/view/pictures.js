@@ -3,8 +3,12 @@
 // Each picture comes with the number of its frame, and both are taken at once: what a `video`
 // element shows and what its callbacks tell may be a frame apart, what a `VideoFrame` holds and its
 // time are not. Times are looked up in the frames' true times, never computed from a frame rate.
+// Some browsers give a `VideoFrame` the player's clock in place of the picture's own time; that is
+// noticed at the first frame that is sought, and the server decodes then.
 
 import * as api from './api.js';
+import { el } from './dom.js';
+import { Reserve } from './reserve.js';
 
 /** Chromium plays no slower; what is slower is stepped. */
 const MIN_PLAYBACK_RATE = 0.0625;
@@ -14,17 +18,29 @@ const SEEK_SHARES = [0.5, 0.08, 0.92];
 /** After this long without a callback the picture is the one that was there already. */
 const CALLBACK_MILLIS = 300;
 const LOAD_MILLIS = 15_000;
-/** Frames before the wanted one that a step back takes along for the steps that follow. */
-const RESERVE_FRAMES = 8;
-const MAX_RESERVED = 16;
-const RESERVE_RATE = 2;
-const RESERVE_MILLIS = 1500;
-/** The next frame is played to, not sought, where it is shown for a time between these: seeking decodes from the key frame on. */
-const MIN_ADVANCE_SECS = 1 / 65;
+/** The next frame is played to, not sought, where none is shown for longer: seeking decodes from the key frame on. */
 const MAX_ADVANCE_SECS = 0.06;
+/** At which the next frame is a screen's picture away. */
+const ADVANCES_PER_SEC = 60;
 /** After so many failures in a row nothing is tried any more. */
 const MAX_ADVANCE_FAILURES = 3;
+/** A browser that was never seen to tell a picture's time may show so many others than were sought. */
+const MAX_MISSES = 5;
+/** A time that is none: no picture but the first has it. */
+const NO_TIME_SECS = 1e-3;
+/** Pictures that are fetched together for steps back: while the player rests, while steps are made, and while one waits. */
+const REST_BLOCK = 24;
+const BLOCK = 32;
+const WAITING_BLOCK = 12;
+/** With so few left the next ones are fetched. */
+const LOW_WATER = 24;
+/** Longer is not waited for the second player; the first one goes there itself. */
+const MAX_WAIT_MILLIS = 1500;
+/** A player that rests this long may be stepped back. */
+const REST_MILLIS = 200;
 const STILL_WIDTH_PX = 1280;
+/** Pictures from the server that are asked for before they are wanted. */
+const STILLS_AHEAD = 2;
 
 /** A picture with its frame; whoever painted it closes it. */
 class Picture {
@@ -38,38 +54,137 @@ class Picture {
   }
 }
 
+/** The browser plays the file, but does not tell which frame it shows. */
+export class UntoldFrames extends Error {
+  constructor() {
+    super('this browser does not tell which frame it shows');
+  }
+}
+
 const later = (millis) => new Promise((done) => setTimeout(done, millis, null));
 
-/** The browser decodes: pictures out of a `video` element. */
-export class VideoPictures {
+/** A `video` element with the frames' true times. */
+export class VideoClock {
+  /** Whether this browser was seen not to tell which frame it shows. */
+  static isUntold = false;
+
   /**
    * Opens the file at `url`; fails where the browser cannot play it.
    *
    * @param {HTMLVideoElement} element
    * @param {string} url
-   * @param {import('./times.js').FrameTimes} times of this very file
    */
-  static async open(element, url, times) {
-    const pictures = new VideoPictures(element, times);
-    const callback = pictures.#nextCallback();
+  static async open(element, url) {
+    const canTell = typeof VideoFrame === 'function' && 'requestVideoFrameCallback' in element;
+    if (!canTell || VideoClock.isUntold) throw new UntoldFrames();
+    const clock = new VideoClock(element, url);
+    const callback = clock.#nextCallback();
     await loaded(element, url);
-    const first = pictures.#take(await Promise.race([callback, later(CALLBACK_MILLIS)]));
-    if (first === null) throw new Error('this browser does not tell which frame it shows');
+    let first = frameOf(element);
+    if (first === null) {
+      await Promise.race([callback, later(CALLBACK_MILLIS)]);
+      first = frameOf(element);
+    }
+    if (first === null) throw new UntoldFrames();
+    clock.offset = first.timestamp / 1e6;
     first.close();
-    pictures.offset = first.secs - times.file[0];
-    return pictures;
+    return clock;
   }
 
-  constructor(element, times) {
+  constructor(element, url) {
     this.element = element;
-    this.times = times;
-    /** Where the file's clock stands at the first frame. */
+    this.url = url;
+    /** Where the player's clock stands at the file's first picture. */
     this.offset = 0;
+    /** @type {import('./times.js').FrameTimes} of this very file */
+    this.times = null;
+    /** Whether a picture was seen to tell its own time. */
+    this.isProven = false;
+    this.misses = 0;
+  }
+
+  /** The picture that is shown now, or null. */
+  take() {
+    const image = frameOf(this.element);
+    if (image === null) return null;
+    const secs = image.timestamp / 1e6 - this.offset;
+    const picture = new Picture(this.times.pictureAt(secs), image);
+    picture.secs = secs;
+    return picture;
+  }
+
+  /** Goes to a time of the file's clock; the picture that is shown then, which may be another one. */
+  async seek(fileSecs, wanted) {
+    const callback = this.#nextCallback();
+    const seeked = new Promise((done) => {
+      this.element.addEventListener('seeked', done, { once: true });
+    });
+    this.element.currentTime = fileSecs + this.offset;
+    await Promise.race([seeked, later(LOAD_MILLIS)]);
+    let now = this.take();
+    if (now?.frame !== wanted) {
+      now?.close();
+      await Promise.race([callback, later(CALLBACK_MILLIS)]);
+      now = this.take();
+    }
+    this.#prove(now, fileSecs, wanted);
+    return now;
+  }
+
+  /**
+   * Whoever looks into the middle of a frame's time must see the time at which the frame begins: not
+   * the time that was sought, and not always the same one.
+   */
+  #prove(picture, soughtSecs, wanted) {
+    if (this.isProven || picture === null) return;
+    const { times } = this;
+    const length = times.length(wanted);
+    const isInside = soughtSecs - times.fileSecs(wanted) > length / 4;
+    const isEcho = isInside && Math.abs(picture.secs - soughtSecs) < length / 8;
+    if (picture.frame !== wanted) this.misses += 1;
+    if (isEcho || this.misses > MAX_MISSES) {
+      picture.close();
+      // A file that is odd in itself says nothing of the browser.
+      VideoClock.isUntold = isEcho || Math.abs(picture.secs) < NO_TIME_SECS;
+      throw new UntoldFrames();
+    }
+    // The first picture's time is 0 whoever tells it.
+    this.isProven = picture.frame === wanted && times.fileSecs(wanted) > length;
+  }
+
+  /** Resolves with the next picture's callback. */
+  #nextCallback() {
+    return new Promise((done) => { this.element.requestVideoFrameCallback(done); });
+  }
+
+  /** Takes the player off the page. */
+  discard() {
+    this.element.pause();
+    this.element.removeAttribute('src');
+    this.element.load();
+    this.element.remove();
+  }
+}
+
+/** The browser decodes: pictures out of a `video` element. */
+export class VideoPictures {
+  /**
+   * @param {VideoClock} clock of an open file
+   * @param {import('./times.js').FrameTimes} times of this very file
+   */
+  constructor(clock, times) {
+    clock.times = times;
+    this.clock = clock;
+    this.times = times;
     this.failures = 0;
-    /** The frame that was asked for last, and pictures of frames before it. */
+    /** The frame that was asked for last. */
     this.shown = null;
-    this.reserve = new Map();
     this.playing = null;
+    this.reserve = new Reserve(() => this.#secondPlayer());
+  }
+
+  get #element() {
+    return this.clock.element;
   }
 
   /** Whether the browser itself plays at this rate. */
@@ -79,159 +194,128 @@ export class VideoPictures {
 
   /** The picture of a frame, or null where the browser will not come to rest on it. */
   async show(frame) {
-    const isStepBack = frame === this.shown - 1;
+    const before = this.shown;
     this.shown = frame;
-    const near = this.#reserved(frame) ?? await this.#fromHere(frame);
-    if (near !== null) return near;
-    if (isStepBack && this.#isSteady(frame)) {
-      await this.#reserve(frame);
-      const reserved = this.#reserved(frame);
-      if (reserved !== null) return reserved;
-    }
-    const start = this.times.file[frame] + this.offset;
-    const length = this.times.length(frame);
-    for (const share of SEEK_SHARES) {
-      const picture = await this.#seek(start + share * length, frame);
-      if (picture?.frame === frame) return picture;
-      picture?.close();
-    }
-    return null;
+    this.isGoingBack = before !== null && frame < before;
+    const picture = this.#reserved(frame)
+      ?? await this.#fromHere(frame)
+      ?? await this.#steppedBack(before, frame)
+      ?? await this.#sought(frame);
+    this.#prepare(this.isGoingBack ? 0 : REST_MILLIS);
+    return picture;
   }
 
   /** Plays on, and hands over each picture that is shown. */
   async play(rate, onPicture, onEnd) {
     const run = { onEnd };
     this.playing = run;
+    clearTimeout(this.resting);
+    const element = this.#element;
     await this.#comeTo(this.shown);
     if (this.playing !== run) return;
     this.setRate(rate);
-    this.element.onended = () => { if (this.playing === run) onEnd(); };
-    const onCallback = (_, metadata) => {
+    element.onended = () => { if (this.playing === run) onEnd(); };
+    const onCallback = () => {
       if (this.playing !== run) return;
-      const picture = this.#take(metadata);
+      const picture = this.clock.take();
       if (picture !== null) onPicture(picture);
-      if (this.playing === run) this.element.requestVideoFrameCallback(onCallback);
+      if (this.playing === run) element.requestVideoFrameCallback(onCallback);
     };
-    this.element.requestVideoFrameCallback(onCallback);
-    await this.element.play();
+    element.requestVideoFrameCallback(onCallback);
+    await element.play();
   }
 
   /** Leads the player to the frame that is shown, where that came out of the reserve. */
   async #comeTo(frame) {
-    const now = this.#take(null);
+    if (frame === null) return;
+    await this.#proveClock(frame);
+    const now = this.clock.take();
     now?.close();
-    if (frame === null || now?.frame === frame) return;
-    const picture = await this.#seek(this.times.file[frame] + this.offset + this.times.length(frame) / 2, frame);
+    if (now?.frame === frame) return;
+    const picture = await this.clock.seek(this.times.middle(frame), frame);
     picture?.close();
+  }
+
+  /** Sees that pictures tell their times, before they are played. */
+  async #proveClock(frame) {
+    const { clock, times } = this;
+    if (clock.isProven || times.count < 3) return;
+    for (const other of [Math.max(frame, times.first + 2), times.last - 1, times.first + 1]) {
+      (await clock.seek(times.middle(other), other))?.close();
+      if (clock.isProven) return;
+    }
+    throw new UntoldFrames();
   }
 
   pause() {
     this.playing = null;
-    this.element.pause();
+    this.#element.pause();
   }
 
   setRate(rate) {
-    this.element.playbackRate = rate;
+    this.#element.playbackRate = rate;
   }
 
   /** Goes elsewhere without coming to rest. */
   jump(frame) {
-    this.element.currentTime = this.times.file[frame] + this.offset + this.times.length(frame) / 2;
+    this.#element.currentTime = this.times.middle(frame) + this.clock.offset;
+  }
+
+  /** A frame was painted; it is kept for a step back. */
+  painted(frame, canvas) {
+    this.reserve.resize(canvas.width, canvas.height);
+    this.reserve.keep(frame, canvas);
+  }
+
+  /** Pictures of another size than the painted ones are wanted. */
+  forget() {
+    this.reserve.resize();
   }
 
   close() {
     this.pause();
-    for (const image of this.reserve.values()) image.close();
-    this.reserve.clear();
-    this.element.onended = null;
-    this.element.removeAttribute('src');
-    this.element.load();
+    clearTimeout(this.resting);
+    this.reserve.close();
+    const element = this.#element;
+    element.onended = null;
+    element.removeAttribute('src');
+    element.load();
   }
 
   /** The picture where it is shown already, or is the next one; null where it has to be sought. */
   async #fromHere(wanted) {
-    const now = this.#take(null);
+    const now = this.clock.take();
     if (now === null) return null;
     if (now.frame === wanted) return now;
     now.close();
-    const isNext = now.frame + 1 === wanted && this.#isSteady(now.frame);
-    return isNext && this.failures < MAX_ADVANCE_FAILURES ? this.#advance(wanted) : null;
+    const isNext = now.frame + 1 === wanted && now.frame >= this.times.first;
+    const isSoon = isNext && this.times.length(now.frame) <= MAX_ADVANCE_SECS;
+    return isSoon && this.failures < MAX_ADVANCE_FAILURES ? this.#advance(wanted) : null;
   }
 
-  /** Whether the browser can be expected to show each frame from here on. */
-  #isSteady(frame) {
-    const secs = this.times.length(frame);
-    return secs >= MIN_ADVANCE_SECS && secs <= MAX_ADVANCE_SECS && typeof VideoFrame === 'function';
-  }
-
-  #reserved(frame) {
-    const image = this.reserve.get(frame);
-    if (image === undefined) return null;
-    const picture = new Picture(frame, image);
-    picture.close = () => {}; // It may be wanted again.
-    return picture;
-  }
-
-  /**
-   * Plays up to a frame, and keeps the pictures on the way: a step back makes the browser decode from
-   * the key frame on, which would be long for every single frame.
-   */
-  async #reserve(wanted) {
-    const first = Math.max(0, wanted - RESERVE_FRAMES + 1);
-    const { element } = this;
-    const wasMuted = element.muted;
-    const copies = [];
-    const keep = (picture) => {
-      const copy = createImageBitmap(picture.image).then((image) => this.#keep(picture.frame, image));
-      copies.push(copy.finally(() => picture.close()));
-    };
-    const start = await this.#seek(this.times.file[first] + this.offset + this.times.length(first) / 2, first);
-    if (start === null) return;
-    keep(start);
-    element.muted = true;
-    this.setRate(RESERVE_RATE);
-    const arrived = new Promise((done) => {
-      const onCallback = (_, metadata) => {
-        const picture = this.#take(metadata);
-        if (picture === null) return;
-        keep(picture);
-        if (picture.frame >= wanted) done();
-        else element.requestVideoFrameCallback(onCallback);
-      };
-      element.requestVideoFrameCallback(onCallback);
-    });
-    try {
-      await element.play();
-      await Promise.race([arrived, later(RESERVE_MILLIS)]);
-    } finally {
-      element.pause();
-      element.muted = wasMuted;
+  /** Looks into the frame's time. */
+  async #sought(frame) {
+    const { times, clock } = this;
+    for (const share of SEEK_SHARES) {
+      const picture = await clock.seek(times.fileSecs(frame) + share * times.length(frame), frame);
+      if (picture?.frame === frame) return picture;
+      picture?.close();
     }
-    await Promise.all(copies);
-  }
-
-  #keep(frame, image) {
-    this.reserve.get(frame)?.close();
-    this.reserve.delete(frame);
-    this.reserve.set(frame, image);
-    for (const [oldest, old] of this.reserve) {
-      if (this.reserve.size <= MAX_RESERVED) return;
-      old.close();
-      this.reserve.delete(oldest);
-    }
+    return null;
   }
 
   /** Plays until the next picture comes; null where that is another one. */
   async #advance(wanted) {
-    const { element } = this;
+    const element = this.#element;
     const wasMuted = element.muted;
-    const callback = this.#nextCallback();
+    const callback = new Promise((done) => { element.requestVideoFrameCallback(done); });
     element.muted = true;
-    this.setRate(1);
+    const rate = this.times.length(wanted - 1) * ADVANCES_PER_SEC;
+    this.setRate(Math.min(Math.max(rate, MIN_PLAYBACK_RATE), 1));
     try {
       await element.play();
-      const metadata = await Promise.race([callback, later(CALLBACK_MILLIS)]);
-      const picture = metadata === null ? null : this.#take(metadata);
+      await Promise.race([callback, later(CALLBACK_MILLIS)]);
+      const picture = this.clock.take();
       if (picture?.frame === wanted) {
         this.failures = 0;
         return picture;
@@ -245,43 +329,61 @@ export class VideoPictures {
     }
   }
 
-  async #seek(secs, wanted) {
-    const callback = this.#nextCallback();
-    const seeked = new Promise((done) => {
-      this.element.addEventListener('seeked', done, { once: true });
-    });
-    this.element.currentTime = secs;
-    await Promise.race([seeked, later(LOAD_MILLIS)]);
-    const now = this.#take(null);
-    if (now?.frame === wanted) return now;
-    now?.close();
-    return this.#take(await Promise.race([callback, later(CALLBACK_MILLIS)]));
-  }
+  // Steps back
 
-  #nextCallback() {
-    return new Promise((done) => {
-      this.element.requestVideoFrameCallback?.((_, metadata) => done(metadata));
-    });
-  }
-
-  /** Picture and time of what is shown, both at once. */
-  #take(metadata) {
-    const image = takeFrame(this.element);
-    if (image === null && metadata === null) return null;
-    const secs = image === null ? metadata.mediaTime : image.timestamp / 1e6;
-    const picture = new Picture(this.times.nearest(secs - this.offset), image ?? this.element);
-    picture.secs = secs;
-    if (image === null) picture.close = () => {};
+  #reserved(frame) {
+    const image = this.reserve.get(frame);
+    if (image === null) return null;
+    const picture = new Picture(frame, image);
+    picture.close = () => {}; // It may be wanted again.
     return picture;
+  }
+
+  /** The picture before the shown one, with those before it. */
+  async #steppedBack(before, frame) {
+    const { reserve, times } = this;
+    if (before === null || frame !== before - 1 || reserve.width === undefined || reserve.missed.has(frame)) return null;
+    if (!reserve.has(frame)) reserve.fill(Math.max(times.first, frame - WAITING_BLOCK + 1), frame);
+    await Promise.race([reserve.filling?.arrived, later(MAX_WAIT_MILLIS)]);
+    return this.#reserved(frame);
+  }
+
+  /** Fetches pictures for the next steps back, once the player rests. */
+  #prepare(millis) {
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.#fillBehind(), millis);
+  }
+
+  async #fillBehind() {
+    const { reserve, times, shown } = this;
+    if (this.playing !== null || shown === null || reserve.width === undefined || reserve.filling !== null) return;
+    let to = shown - 1;
+    while (to >= times.first && (reserve.has(to) || reserve.missed.has(to))) to -= 1;
+    const left = shown - 1 - to;
+    if (to < times.first || left >= (this.isGoingBack ? LOW_WATER : 1)) return;
+    const size = this.isGoingBack ? BLOCK : REST_BLOCK;
+    await reserve.fill(Math.max(times.first, to - size + 1), to);
+    if (reserve.has(to)) this.#prepare(0);
+  }
+
+  async #secondPlayer() {
+    const { url, element: { parentElement: stage } } = this.clock;
+    const element = el('video', { muted: true, playsinline: true, preload: 'auto', 'aria-hidden': 'true', tabindex: -1 });
+    element.muted = true;
+    stage.prepend(element);
+    const player = await VideoClock.open(element, url);
+    player.times = this.times;
+    player.isProven = this.clock.isProven;
+    return player;
   }
 }
 
-function takeFrame(element) {
-  if (typeof VideoFrame !== 'function') return null;
+/** What a player shows, with the time of that; null where nothing is decoded yet. */
+function frameOf(element) {
   try {
     return new VideoFrame(element);
   } catch {
-    return null; // Nothing is decoded yet.
+    return null;
   }
 }
 
@@ -298,8 +400,15 @@ function loaded(element, url) {
 
 /** The server decodes: one exact picture for each frame. */
 export class StillPictures {
-  constructor(id) {
+  /**
+   * @param {string} id
+   * @param {number} last the video's last frame
+   */
+  constructor(id, last) {
     this.id = id;
+    this.last = last;
+    this.shown = null;
+    this.ahead = new Map();
     this.stop = new AbortController();
   }
 
@@ -309,8 +418,28 @@ export class StillPictures {
   }
 
   async show(frame) {
-    const blob = await api.picture(this.id, frame, { width: STILL_WIDTH_PX, signal: this.stop.signal });
+    const isStep = this.shown !== null && frame > this.shown && frame <= this.shown + STILLS_AHEAD;
+    this.shown = frame;
+    const wanted = this.ahead.get(frame) ?? this.#fetch(frame);
+    this.ahead.delete(frame);
+    const blob = await wanted;
+    this.#lookAhead(isStep ? frame : null);
     return new Picture(frame, await createImageBitmap(blob));
+  }
+
+  #lookAhead(from) {
+    const before = this.ahead;
+    this.ahead = new Map();
+    if (from === null) return;
+    for (let frame = from + 1; frame <= Math.min(from + STILLS_AHEAD, this.last); frame += 1) {
+      const coming = before.get(frame) ?? this.#fetch(frame);
+      coming.catch(() => {}); // Told when it is wanted.
+      this.ahead.set(frame, coming);
+    }
+  }
+
+  #fetch(frame) {
+    return api.picture(this.id, frame, { width: STILL_WIDTH_PX, signal: this.stop.signal });
   }
 
   pause() {}

@@ -6,14 +6,16 @@
 import * as api from './api.js';
 import { BLOCK, isSeen, landmarkAt, sideOf } from './body.js';
 import { Chunks } from './chunks.js';
-import { el } from './dom.js';
+import { debounce, el } from './dom.js';
 import { drawScene, personAt } from './overlay.js';
-import { NoPictures, StillPictures, VideoPictures } from './pictures.js';
+import { NoPictures, StillPictures, UntoldFrames, VideoClock, VideoPictures } from './pictures.js';
 import { percent } from './text.js';
 import { FrameTimes } from './times.js';
 
 const CHUNK_FRAMES = 256;
 const MAX_PICTURE_PX = 1920;
+/** A picture is painted anew when the stage has kept its size for so long. */
+const RESIZE_MILLIS = 150;
 const PROXY_POLL_MILLIS = 1000;
 /** How far back the trace of a landmark goes. */
 const TRACE_SECS = 1.5;
@@ -36,32 +38,48 @@ export class Player extends EventTarget {
     this.speed = 1;
     /** First and last frame of the stretch that is played again and again, or null. */
     this.loop = null;
-    new ResizeObserver(() => this.redraw()).observe(this.stage);
+    const repaint = debounce(() => this.#repaint(), RESIZE_MILLIS);
+    /** The stage's size as it was told last: asking for it at each frame would lay the page out. */
+    this.size = [0, 0];
+    new ResizeObserver(([{ contentRect }]) => {
+      this.size = [contentRect.width, contentRect.height];
+      this.redraw();
+      repaint();
+    }).observe(this.stage);
   }
 
-  /** Opens a video; the entry of the list is enough. Returns when the first picture is there. */
-  async open(entry, frame = 0, person = null) {
+  /**
+   * Opens a video; the entry of the list is enough. Returns when the picture of the frame, or of the
+   * first one, is there.
+   */
+  async open(entry, frame = null, person = null) {
     this.close();
     const opening = Symbol(entry.video_id);
-    this.opening = opening;
-    this.entry = entry;
+    Object.assign(this, { opening, entry, person: person ?? entry.main_person ?? 0 });
     this.#message('Opening …');
-    const [detail, times] = await Promise.all([api.video(entry.video_id), api.times(entry.video_id, false)]);
+    // All at once: what is drawn, when, and over what.
+    const { video_id: id, first_frame: first, frame_count: count } = entry;
+    const loading = entry.file.state === 'source' ? this.#load(api.videoUrl(id)) : null;
+    const isRaw = this.look.rows === 'raw';
+    if (isRaw) this.#openPoses();
+    if (isRaw && count > 0) this.poses.ready(Math.min(Math.max(frame ?? first, first), first + count - 1));
+    const [detail, times] = await Promise.all([api.video(id), api.times(id, false)]);
     if (this.opening !== opening) return;
     this.detail = detail;
-    this.times = new FrameTimes(times);
-    this.person = person ?? detail.main_person ?? 0;
-    this.#sizePicture();
-    this.#openRows();
+    this.times = new FrameTimes(times, entry.is_part);
+    if (!isRaw) this.#openPoses();
+    this.#openAngles();
     if (this.times.count === 0) {
       this.#message('This video has no frames.');
       return;
     }
-    await this.#openPictures(opening);
+    await this.#openPictures(opening, loading);
     if (this.opening !== opening) return;
-    await this.show(frame);
+    await this.show(this.target ?? frame ?? this.times.first);
+    if (this.opening !== opening) return;
     this.stage.ariaLabel = `${this.title}: ${entry.file_name}`;
     this.dispatchEvent(new Event('opened'));
+    if (this.source === 'file') this.#verify(opening);
   }
 
   /** Forgets the video. */
@@ -80,24 +98,29 @@ export class Player extends EventTarget {
     return this.times !== null && this.times.count > 0;
   }
 
-  get lastFrame() {
-    return this.isOpen ? this.times.count - 1 : 0;
+  /** Numbers of the first and the last frame. */
+  get ends() {
+    return this.isOpen ? [this.times.first, this.times.last] : [0, 0];
   }
 
   get isPlaying() {
     return this.run !== null;
   }
 
-  /** Shows a frame; of several wishes that come while one is fulfilled the last one counts. */
+  /**
+   * Shows a frame; of several wishes that come while one is fulfilled the last one counts. A video that
+   * is being opened is opened there.
+   */
   show(frame) {
-    if (!this.isOpen) return Promise.resolve();
-    this.target = this.times.clamp(frame);
+    this.target = this.isOpen ? this.times.clamp(frame) : frame;
+    if (this.pictures === null) return Promise.resolve();
     this.settling ??= this.#settle().finally(() => { this.settling = null; });
     return this.settling;
   }
 
   /** Steps from where it is going. */
   async step(frames) {
+    if (!this.isOpen || this.pictures === null) return;
     if (this.isPlaying) await this.pause();
     return this.show((this.target ?? this.frame) + frames);
   }
@@ -148,14 +171,17 @@ export class Player extends EventTarget {
 
   setPerson(person) {
     this.person = person;
-    this.#openAngles();
+    if (this.isOpen) this.#openAngles();
     this.redraw();
   }
 
   /** Filtered or raw rows. */
   rowsChanged() {
     this.poses?.close();
-    if (this.isOpen) this.#openRows();
+    if (this.isOpen) {
+      this.#openPoses();
+      this.#openAngles();
+    }
     this.redraw();
   }
 
@@ -168,13 +194,14 @@ export class Player extends EventTarget {
   redraw() {
     const { canvas } = this.overlay;
     const ratio = window.devicePixelRatio || 1;
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    const [width, height] = this.size;
     if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
     if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
     this.overlay.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.overlay.clearRect(0, 0, width, height);
-    if (this.frame === null) return;
-    drawScene(this.overlay, this.#box(), unitOf(this.#box()), this.scene());
+    if (this.frame === null || this.detail === null) return;
+    const box = this.#box();
+    drawScene(this.overlay, box, unitOf(box), this.scene());
   }
 
   /** Picture and overlay of the shown frame, in the picture's own size. */
@@ -197,7 +224,7 @@ export class Player extends EventTarget {
     const hasTrace = this.look.show.has('trace');
     return {
       frame: this.frame,
-      secs: this.times.real[this.frame],
+      secs: this.times.realSecs(this.frame),
       people: chunk?.value ?? null,
       index: chunk?.index ?? 0,
       selected: this.person,
@@ -242,28 +269,45 @@ export class Player extends EventTarget {
     this.note.hidden = text === '';
   }
 
-  #sizePicture() {
+  /** Width and height of the picture: as it is seen; more would only be work. */
+  #pictureSize() {
     const { width_px: width, height_px: height } = this.entry;
-    const scale = Math.min(1, MAX_PICTURE_PX / Math.max(width, height));
-    this.picture.canvas.width = Math.round(width * scale);
-    this.picture.canvas.height = Math.round(height * scale);
+    const seen = Math.ceil(this.#box().width * (window.devicePixelRatio || 1));
+    const scale = Math.min(1, MAX_PICTURE_PX / Math.max(width, height), seen > 0 ? seen / width : 1);
+    return [width, height].map((side) => Math.max(Math.round(side * scale), 1));
+  }
+
+  /** Makes the picture as large as it is to be. That clears it: it is painted in the same task. */
+  #sizePicture() {
+    const { canvas } = this.picture;
+    const [width, height] = this.#pictureSize();
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  }
+
+  /** Paints the shown frame again, where the stage has another size now. */
+  #repaint() {
+    if (!this.isOpen || this.frame === null || this.isPlaying || this.pictures === null) return;
+    const [width, height] = this.#pictureSize();
+    const { canvas } = this.picture;
+    if (canvas.width === width && canvas.height === height) return;
+    this.pictures.forget?.();
+    this.show(this.target ?? this.frame);
   }
 
   // Rows
 
-  #openRows() {
-    const { frame_count: frames, person_count: people, video_id: id } = this.entry;
+  #openPoses() {
+    const { first_frame: first, frame_count: count, person_count: people, video_id: id } = this.entry;
     const most = Math.floor(this.limits.stretch_frames / Math.max(people, 1));
     const size = Math.max(1, Math.min(CHUNK_FRAMES, most));
     const { rows } = this;
     const fetchChunk = (from, to, signal) => api.landmarks(id, rows, from, to, signal);
-    this.poses = new Chunks(frames, size, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
-    this.#openAngles();
+    this.poses = new Chunks({ first, count }, size, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
   }
 
   #openAngles() {
     this.angles?.close();
-    const { frame_count: frames, video_id: id } = this.entry;
+    const { video_id: id } = this.entry;
     const table = this.rows === 'filtered' ? 'metrics_filtered' : 'metrics';
     const { landmarks } = this.detail;
     this.joints = this.detail.columns
@@ -272,7 +316,7 @@ export class Player extends EventTarget {
     const columns = this.joints.map(({ column }) => column).join(',');
     const { person } = this;
     const fetchChunk = (from, to, signal) => api.columns(id, { table, columns, person, from, to }, signal);
-    this.angles = new Chunks(frames, CHUNK_FRAMES, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
+    this.angles = new Chunks(this.times, CHUNK_FRAMES, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
   }
 
   #anglesNow() {
@@ -284,10 +328,10 @@ export class Player extends EventTarget {
 
   #trace() {
     const landmark = this.detail.landmarks.indexOf(this.look.trace);
-    const since = this.times.real[this.frame] - TRACE_SECS;
+    const since = this.times.realSecs(this.frame) - TRACE_SECS;
     const runs = [[]];
-    for (let frame = this.frame; frame >= 0 && this.frame - frame < MAX_TRACE_FRAMES; frame -= 1) {
-      if (this.times.real[frame] < since) break;
+    for (let frame = this.frame; frame >= this.times.first && this.frame - frame < MAX_TRACE_FRAMES; frame -= 1) {
+      if (this.times.realSecs(frame) < since) break;
       const chunk = this.poses.at(frame);
       const block = chunk?.value.get(this.person);
       const at = (chunk?.index ?? 0) * BLOCK;
@@ -300,17 +344,17 @@ export class Player extends EventTarget {
 
   // Pictures
 
-  async #openPictures(opening) {
-    const { file, video_id: id } = this.entry;
+  async #openPictures(opening, loading) {
+    const { file } = this.entry;
     if (file.state === 'missing' || file.state === 'changed') {
       this.#noPictures(file);
-    } else if (file.state === 'proxy' || !(await this.#tryVideo(api.videoUrl(id), opening, 'file'))) {
-      if (this.opening !== opening) return;
-      const why = file.state === 'proxy' ? file.message : null;
-      this.#setPictures(this.#stillPictures(), 'stills');
-      this.#makeProxy(opening, why ?? 'this browser cannot play the file');
+      return;
     }
-    if (this.opening === opening && this.source === 'file') this.#verify(opening);
+    const fault = loading === null ? null : await this.#useVideo(loading, opening, 'file');
+    if (this.opening !== opening || (loading !== null && fault === null)) return;
+    this.#setPictures(this.#stillPictures(), 'stills');
+    if (fault instanceof UntoldFrames) this.#tellUntold();
+    else this.#makeProxy(opening, fault === null ? file.message : 'this browser cannot play the file');
   }
 
   /** Has the server compare the file's content with the video's id; a drawing over another film is wrong. */
@@ -328,17 +372,32 @@ export class Player extends EventTarget {
     }
   }
 
-  async #tryVideo(url, opening, source, times = this.times) {
-    try {
-      const pictures = await VideoPictures.open(this.video, url, times);
-      if (this.opening !== opening) return false;
-      this.#setPictures(pictures, source);
-      this.#message('');
-      return true;
-    } catch (error) {
-      if (this.opening === opening) this.fault = error;
-      return false;
-    }
+  /** Begins to load a file; resolves with the open player or with why there is none. */
+  #load(url) {
+    return VideoClock.open(this.video, url).catch((error) => error);
+  }
+
+  /** Takes pictures from a file that is being loaded; resolves with why that cannot be, or null. */
+  async #useVideo(loading, opening, source, times = this.times) {
+    const clock = await loading;
+    if (this.opening !== opening || !(clock instanceof VideoClock)) return clock;
+    this.#setPictures(new VideoPictures(clock, times), source);
+    this.#message('');
+    return null;
+  }
+
+  /** Where a frame cannot be known, the server decodes it. */
+  #giveUpVideo() {
+    this.run = null;
+    this.pictures.close();
+    this.#setPictures(this.#stillPictures(), 'stills');
+    this.#tellUntold();
+    this.dispatchEvent(new Event('playing'));
+    this.dispatchEvent(new Event('opened'));
+  }
+
+  #tellUntold() {
+    this.#message('Pictures come one by one: this browser does not tell which frame it shows.');
   }
 
   #setPictures(pictures, source) {
@@ -352,7 +411,7 @@ export class Player extends EventTarget {
   }
 
   #stillPictures() {
-    this.stills ??= new StillPictures(this.entry.video_id);
+    this.stills ??= new StillPictures(this.entry.video_id, this.times.last);
     return this.stills;
   }
 
@@ -380,11 +439,12 @@ export class Player extends EventTarget {
     await this.pause();
     const times = new FrameTimes(await api.times(id, true));
     if (this.opening !== opening) return;
-    if (!(await this.#tryVideo(api.proxyUrl(id), opening, 'proxy', times))) {
-      this.#message('Pictures come one by one: this browser cannot play H.264.');
-    }
+    const fault = await this.#useVideo(this.#load(api.proxyUrl(id)), opening, 'proxy', times);
+    if (this.opening !== opening) return;
+    if (fault instanceof UntoldFrames) this.#tellUntold();
+    else if (fault !== null) this.#message('Pictures come one by one: this browser cannot play H.264.');
     this.dispatchEvent(new Event('opened'));
-    await this.show(this.target ?? this.frame ?? 0);
+    await this.show(this.target ?? this.frame ?? this.times.first);
   }
 
   async #settle() {
@@ -407,6 +467,10 @@ export class Player extends EventTarget {
       if (picture !== null) return picture;
       return await this.#stillPictures().show(frame);
     } catch (error) {
+      if (error instanceof UntoldFrames) {
+        this.#giveUpVideo();
+        return this.#pictureOf(frame);
+      }
       if (!api.isAbort(error)) this.#problem(error);
       return new NoPictures().show(frame);
     }
@@ -420,11 +484,14 @@ export class Player extends EventTarget {
   /** Picture and overlay at once. */
   #paint(picture) {
     const { canvas } = this.picture;
+    this.#sizePicture();
     if (picture.image === null) this.picture.clearRect(0, 0, canvas.width, canvas.height);
     else this.picture.drawImage(picture.image, 0, 0, canvas.width, canvas.height);
+    const isPicture = picture.image !== null;
     picture.close();
     this.frame = picture.frame;
     this.redraw();
+    if (isPicture) this.pictures.painted?.(picture.frame, canvas);
     this.poses.prefetch(this.frame);
     this.dispatchEvent(new Event('frame'));
   }
@@ -433,7 +500,7 @@ export class Player extends EventTarget {
 
   /** First and last frame to play. */
   get #stretch() {
-    return this.loop ?? [0, this.lastFrame];
+    return this.loop ?? this.ends;
   }
 
   get #rate() {
@@ -453,15 +520,23 @@ export class Player extends EventTarget {
       await this.pictures.play(this.#rate, onPicture, () => this.#ended());
     } catch (error) {
       // A pause that comes before the first picture is no problem.
-      if (this.run === run) {
-        await this.pause();
-        this.#problem(error);
+      if (this.run !== run) return;
+      if (error instanceof UntoldFrames) {
+        this.#giveUpVideo();
+        await this.play();
+        return;
       }
+      await this.pause();
+      this.#problem(error);
     }
   }
 
   #rolled(picture) {
     const [first, last] = this.#stretch;
+    if (picture.frame < this.times.first) {
+      picture.close(); // Before the part that has rows.
+      return;
+    }
     if (picture.frame > last) {
       picture.close();
       if (this.loop !== null) this.pictures.jump(first);
@@ -469,7 +544,7 @@ export class Player extends EventTarget {
       return;
     }
     this.#paint(picture);
-    if (this.loop !== null && picture.frame === last && last < this.lastFrame) this.pictures.jump(first);
+    if (this.loop !== null && picture.frame === last && last < this.times.last) this.pictures.jump(first);
   }
 
   /** The stretch was played: comes to rest on its last frame, or begins again. */
@@ -487,18 +562,18 @@ export class Player extends EventTarget {
   /** Plays by showing frame after frame when it is due: very slowly, or without a player. */
   async #rollStepped(run) {
     let began = performance.now();
-    let since = this.times.file[this.frame];
+    let since = this.times.fileSecs(this.frame);
     while (this.run === run) {
       await new Promise((done) => { requestAnimationFrame(done); });
       const [first, last] = this.#stretch;
       const secs = since + ((performance.now() - began) / 1000) * this.#rate;
-      if (secs >= this.times.file[last] + this.times.length(last)) {
+      if (secs >= this.times.fileSecs(last) + this.times.length(last)) {
         if (this.loop === null) {
           if (this.run === run) await this.#ended();
           return;
         }
         began = performance.now();
-        since = this.times.file[first];
+        since = this.times.fileSecs(first);
         await this.show(first);
         continue;
       }
@@ -521,7 +596,7 @@ export class Player extends EventTarget {
   // The stage
 
   #box() {
-    const [width, height] = [this.stage.clientWidth, this.stage.clientHeight];
+    const [width, height] = this.size;
     const { width_px: w, height_px: h } = this.entry;
     const scale = Math.min(width / w, height / h);
     return { x: (width - w * scale) / 2, y: (height - h * scale) / 2, width: w * scale, height: h * scale };

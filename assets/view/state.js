@@ -12,7 +12,7 @@ const isId = (text) => text !== null && /^[0-9a-f]{32}$/.test(text);
 /**
  * @typedef {object} State
  * @property {string|null} video
- * @property {number} frame
+ * @property {number|null} frame null for the first one
  * @property {number|null} person
  * @property {string} rows `raw` or `filtered`
  * @property {string[]} show
@@ -25,7 +25,7 @@ const isId = (text) => text !== null && /^[0-9a-f]{32}$/.test(text);
  * @property {number} speed
  * @property {string|null} other the second video
  * @property {number|null} otherPerson
- * @property {number} offset
+ * @property {number|null} offset null where both videos begin with their first frames
  * @property {string} tab
  */
 
@@ -33,24 +33,25 @@ const isId = (text) => text !== null && /^[0-9a-f]{32}$/.test(text);
 export function readState(fragment) {
   const params = new URLSearchParams(fragment.replace(/^#/, ''));
   const num = (name) => number(params.get(name));
+  const wholeNumber = (name) => (num(name) === null ? null : Math.max(Math.round(num(name)), 0));
   const id = (name) => (isId(params.get(name)) ? params.get(name) : null);
   const zoom = list(params.get('zoom')).map(number);
   return {
     video: id('video'),
-    frame: Math.max(num('frame') ?? 0, 0),
+    frame: wholeNumber('frame'),
     person: num('person'),
     rows: params.get('rows') === 'filtered' ? 'filtered' : 'raw',
     show: params.has('show') ? list(params.get('show')) : ['skeleton', 'number'],
     trace: params.get('trace') ?? 'left_wrist',
     curves: list(params.get('curves')),
     zoom: zoom.length === 2 && zoom.every((n) => n !== null) && zoom[0] < zoom[1] ? zoom : null,
-    markIn: num('in'),
-    markOut: num('out'),
+    markIn: wholeNumber('in'),
+    markOut: wholeNumber('out'),
     loop: params.has('loop'),
     speed: num('speed') ?? 1,
     other: id('other'),
     otherPerson: num('other_person'),
-    offset: Math.round(num('offset') ?? 0),
+    offset: num('offset') === null ? null : Math.round(num('offset')),
     tab: params.get('tab') ?? 'curves',
   };
 }
@@ -62,7 +63,7 @@ export function writeState(state) {
     if (value !== null && value !== undefined && String(value) !== String(usual)) params.set(name, value);
   };
   put('video', state.video);
-  put('frame', state.frame, 0);
+  put('frame', state.frame);
   put('person', state.person);
   put('rows', state.rows, 'raw');
   put('show', state.show.join(','), 'skeleton,number');
@@ -76,7 +77,7 @@ export function writeState(state) {
   put('other', state.other);
   if (state.other !== null) {
     put('other_person', state.otherPerson);
-    put('offset', state.offset, 0);
+    put('offset', state.offset);
   }
   put('tab', state.tab, 'curves');
   return `#${params.toString().replaceAll('%2C', ',')}`;

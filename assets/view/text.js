@@ -56,3 +56,8 @@ export function parseClock(text) {
   if (parts.length > 3 || !parts.every((part) => /^\d+(\.\d*)?$/.test(part))) return NaN;
   return parts.reduce((secs, part) => secs * 60 + Number(part), 0);
 }
+
+/** Which part of a file's frames was ingested. */
+export function partOf({ first_frame: first, frame_count: frames }) {
+  return `frames ${first}–${first + frames - 1}`;
+}

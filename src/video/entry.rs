@@ -32,6 +32,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The number of the key picture.
+    pub fn number(&self) -> u64 {
+        self.ticks.partition_point(|ticks| *ticks < self.key_ticks) as u64
+    }
+
     /// The number of the first frame that the decoder gives, which is displayed at this time; `None`
     /// where it ought to have given another one before.
     pub fn first_number(&self, ticks: i64) -> Option<u64> {
@@ -123,6 +128,7 @@ mod tests {
         for from in [MediaPosition::Frame(45), MediaPosition::Secs(4.5)] {
             let entry = entry_of(pictures(9), from).expect("an entry");
             assert_eq!(entry.decoding_ticks, 3000, "{from}");
+            assert_eq!(entry.number(), 30);
             assert_eq!(entry.first_number(3200), Some(30));
             assert_eq!(entry.first_number(3100), Some(29));
             assert_eq!(entry.first_number(3101), None);

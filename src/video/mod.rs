@@ -39,7 +39,7 @@ pub use still::{FramePart, ImageFormat};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use crate::media_time::{MediaPosition, MediaRange, MediaTime};
+pub use crate::media_time::{FrameTimes, MediaPosition, MediaRange, MediaTime};
 
 /// Keeps OpenCV from writing to the terminal; errors reach users through [`VideoError`]. FFmpeg is told
 /// where a video is opened.

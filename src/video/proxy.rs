@@ -9,7 +9,10 @@ use std::thread;
 use crossbeam_channel::bounded;
 
 use super::mp4::stored_times;
-use super::{EncodeError, Encoding, Frame, MediaTime, VideoEncoder, VideoError, VideoReader};
+use super::{
+    EncodeError, Encoding, Frame, FrameTimes, MediaRange, MediaTime, VideoEncoder, VideoError,
+    VideoReader,
+};
 use crate::sync::Cancellation;
 
 /// Decoded frames that wait to be encoded.
@@ -38,9 +41,9 @@ pub enum ProxyError {
     },
 }
 
-/// Writes the proxy of the video at `source`, which has `frame_count` frames: H.264 in MP4, smaller
-/// than its source where that is large, with a key picture every quarter of a second. `on_frame` is
-/// called for each frame.
+/// Writes the proxy of a range of the video at `source`, which has `frame_count` frames: H.264 in MP4,
+/// smaller than its source where that is large, with a key picture every quarter of a second.
+/// `on_frame` is called for each frame.
 ///
 /// # Errors
 /// When the source cannot be read, has other frames, the proxy cannot be written, or it is
@@ -48,11 +51,12 @@ pub enum ProxyError {
 pub fn make_proxy(
     source: &Path,
     proxy: &Path,
+    range: MediaRange,
     frame_count: u64,
     cancellation: &Cancellation,
     mut on_frame: impl FnMut(),
 ) -> Result<(), ProxyError> {
-    let reader = VideoReader::open_unless(source, cancellation)?;
+    let reader = VideoReader::open_unless(source, cancellation)?.with_range(range);
     let info = reader.info();
     let mut encoder = VideoEncoder::create_for(
         Encoding::STEPPING,
@@ -95,10 +99,14 @@ pub fn make_proxy(
     Ok(())
 }
 
-/// The times of a proxy's frames, whose source has its frames at `times`.
-pub fn proxy_times(times: &[MediaTime]) -> Vec<MediaTime> {
+/// The times of the frames of a proxy, which is made of the frames at `times`.
+pub fn proxy_times(times: &FrameTimes) -> FrameTimes {
+    let times = &times.times;
     let first = times.first().copied().unwrap_or_default();
-    stored_times(times.iter().map(|time| since(first, *time)))
+    FrameTimes {
+        first_frame: 0,
+        times: stored_times(times.iter().map(|time| since(first, *time))),
+    }
 }
 
 fn since(first: MediaTime, time: MediaTime) -> MediaTime {
@@ -111,11 +119,16 @@ mod tests {
 
     #[test]
     fn times_of_a_proxy_begin_at_0_and_never_meet() {
-        let times = [2.0, 2.5, 2.5, 2.4, 3.0].map(MediaTime::from_secs);
-        let ticks: Vec<i64> = (proxy_times(&times).iter())
+        let of_part = FrameTimes {
+            first_frame: 60,
+            times: [2.0, 2.5, 2.5, 2.4, 3.0].map(MediaTime::from_secs).into(),
+        };
+        let made = proxy_times(&of_part);
+        let ticks: Vec<i64> = (made.times.iter())
             .map(|time| (time.as_secs() * 90_000.0).round() as i64)
             .collect();
         assert_eq!(ticks, [0, 45_000, 45_001, 45_002, 90_000]);
-        assert!(proxy_times(&[]).is_empty());
+        assert_eq!(made.first_frame, 0);
+        assert_eq!(proxy_times(&FrameTimes::default()), FrameTimes::default());
     }
 }

@@ -18,7 +18,7 @@ use super::ffmpeg::{
 use super::orientation::Orientation;
 use super::placement::{Placement, StoredPicture};
 use super::timestamps::{FrameClock, FrameGrid, is_coarse};
-use super::{MediaPosition, MediaRange, MediaTime, VideoError, tone, track};
+use super::{FrameTimes, MediaPosition, MediaRange, MediaTime, VideoError, tone, track};
 use crate::image::BgrView;
 use crate::resources::cores;
 use crate::sync::Cancellation;
@@ -137,6 +137,7 @@ pub struct VideoReader {
     info: VideoInfo,
     /// The first picture as it is stored.
     first: StoredPicture,
+    start_time: MediaTime,
     has_no_clock: bool,
     grid: Option<FrameGrid>,
     /// Of the whole video.
@@ -226,6 +227,11 @@ impl VideoReader {
         let facts = decoder.facts(&picture);
         let stream_rate_hz = decoder.stream_rate_hz();
         drop((picture, decoder));
+        let start_secs = (facts.ticks.zip(times.start_ticks))
+            .filter(|_| !has_no_clock && container != Some(Container::Avi))
+            .map_or(0.0, |(first, start)| {
+                (first - start) as f64 * times.tick_secs
+            });
 
         let mut warnings: Vec<String> = track::note_on_others(&tracks, track).into_iter().collect();
         let first = stored_picture(&facts);
@@ -280,6 +286,7 @@ impl VideoReader {
             track,
             info,
             first,
+            start_time: MediaTime::from_secs(start_secs),
             has_no_clock,
             grid,
             frames_expected,
@@ -316,6 +323,12 @@ impl VideoReader {
     /// What the container and the first picture say; what reading finds out is in the summary.
     pub fn info(&self) -> &VideoInfo {
         &self.info
+    }
+
+    /// The time of the first picture that can be decoded: 0, or more where pictures before it
+    /// cannot.
+    pub fn start_time(&self) -> MediaTime {
+        self.start_time
     }
 
     /// The number of the frame that is read next.
@@ -396,7 +409,7 @@ impl VideoReader {
             return Ok(None);
         }
         if self.running.is_none() {
-            let entry = self.entry();
+            let entry = self.range.from.and_then(|from| self.entry(from));
             self.running = Some(self.start(entry)?);
         }
         let Some(running) = &mut self.running else {
@@ -439,27 +452,27 @@ impl VideoReader {
         Ok(Some(facts))
     }
 
-    /// Goes to a frame, so that it is read next. `times` are those of all frames, as reading the
-    /// video from its start gives them.
+    /// Goes to a frame, so that it is read next. `known` are the times of all frames, or of a part in
+    /// which the frame is, as reading the video gives them.
     ///
     /// Where the container can tell, decoding begins near the frame, and the frame is known by its
-    /// time; otherwise everything before it is decoded. `false` where the video ends before.
+    /// time, or, near the beginning of a part, by the container's count; otherwise everything before
+    /// it is decoded. `false` where the video ends before.
     ///
     /// # Errors
     /// When the video cannot be read as far as that, or it is cancelled.
-    pub fn go_to(&mut self, frame: u64, times: &[MediaTime]) -> Result<bool, VideoError> {
+    pub fn go_to(&mut self, frame: u64, known: &FrameTimes) -> Result<bool, VideoError> {
         let is_near = (self.frames_read..=self.frames_read + NEAR_FRAMES).contains(&frame);
         if !is_near || self.is_at_end {
-            let clearance_secs = self.clearance_secs(times);
+            let clearance_secs = self.clearance_secs(&known.times);
             let found = clearance_secs.is_some_and(|clearance_secs| {
                 SEEK_BACK_SECS.iter().any(|back_secs| {
-                    self.enter(frame, times, *back_secs, clearance_secs)
+                    self.enter(frame, known, *back_secs, clearance_secs)
                         .is_some()
                 })
             });
-            if !found && (self.is_at_end || frame < self.frames_read) {
-                self.running = Some(self.start(None)?);
-                self.begin_at(0, false);
+            if !found {
+                self.enter_by_count(frame, known)?;
             }
         }
         while self.frames_read < frame {
@@ -473,6 +486,21 @@ impl VideoReader {
             }
         }
         Ok(true)
+    }
+
+    /// Begins to decode before a frame, at a picture that the container has counted, or at the first
+    /// one; goes on where it is, if that is nearer.
+    fn enter_by_count(&mut self, frame: u64, known: &FrameTimes) -> Result<(), VideoError> {
+        let is_part = known.first_frame > 0;
+        let entry = is_part.then(|| self.entry(MediaPosition::Frame(frame)));
+        let entry = entry.flatten();
+        let is_behind = self.is_at_end || frame < self.frames_read;
+        let is_nearer = |entry: &Entry| entry.number() > self.frames_read;
+        if is_behind || entry.as_ref().is_some_and(is_nearer) {
+            self.running = Some(self.start(entry)?);
+            self.begin_at(0, false);
+        }
+        Ok(())
     }
 
     fn begin_at(&mut self, frame: u64, is_ahead: bool) {
@@ -508,11 +536,13 @@ impl VideoReader {
     fn enter(
         &mut self,
         frame: u64,
-        times: &[MediaTime],
+        known: &FrameTimes,
         back_secs: f64,
         clearance_secs: f64,
     ) -> Option<()> {
-        let wanted = times.get(usize::try_from(frame).ok()?)?;
+        let times = &known.times;
+        let place = frame.checked_sub(known.first_frame)?;
+        let wanted = times.get(usize::try_from(place).ok()?)?;
         let wanted_secs = (wanted.as_secs() - back_secs).max(0.0);
         let mut running = self.start(None).ok()?;
         let tick_secs = running.times.tick_secs;
@@ -528,12 +558,15 @@ impl VideoReader {
         let facts = running.decoder.facts(&running.picture);
         let secs = (facts.ticks? - start_ticks) as f64 * tick_secs;
         let first = times.partition_point(|time| time.as_secs() < secs - clearance_secs);
+        // How near the picture before a part is to the part's first one is not known.
+        let is_told = first > 0 || known.first_frame == 0;
         let is_that = (times.get(first)?.as_secs() - secs).abs() < clearance_secs;
-        if !is_that || first as u64 > frame || facts.is_damaged {
+        let first = known.first_frame + first as u64;
+        if !is_told || !is_that || first > frame || facts.is_damaged {
             return None;
         }
         self.running = Some(running);
-        self.begin_at(first as u64, true);
+        self.begin_at(first, true);
         Some(())
     }
 
@@ -555,8 +588,7 @@ impl VideoReader {
 
     /// Where decoding may begin, if not with the first picture. Only containers with an index and a
     /// time for every picture are entered.
-    fn entry(&self) -> Option<Entry> {
-        let from = self.range.from?;
+    fn entry(&self, from: MediaPosition) -> Option<Entry> {
         if !self.has_index() || self.has_no_clock {
             return None;
         }

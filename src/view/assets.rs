@@ -69,4 +69,23 @@ mod tests {
         }
         assert!(find("../Cargo.toml").is_none() && find("").is_none());
     }
+
+    #[test]
+    fn every_module_is_fetched_before_it_is_imported() {
+        let index = find(INDEX).expect("the page");
+        let text = std::str::from_utf8(index.bytes).expect("a text");
+        for (name, bytes) in PAGE {
+            // What is no module imports nothing, and is imported by none.
+            let is_module = name.ends_with(".js") && *name != "uplot.js";
+            assert!(
+                !is_module || text.contains(&format!("/assets/{name}\"")),
+                "{name}"
+            );
+            let source = String::from_utf8_lossy(bytes);
+            for import in source.split("from './").skip(1).filter(|_| is_module) {
+                let end = import.find('\'').expect("a quote");
+                assert!(find(&import[..end]).is_some(), "{name}: {}", &import[..end]);
+            }
+        }
+    }
 }

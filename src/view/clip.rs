@@ -1,12 +1,12 @@
 //! A stretch of a video as a video of its own, with or without what is known of its people.
 
 use std::fs::File;
-use std::path::Path;
 
 use super::columns::Stretch;
 use super::gate::Gate;
 use super::problem::{Kind, Problem};
 use super::videos::Video;
+use super::viewer::Footage;
 use crate::export::annotation::{Caption, draw};
 use crate::files::{temporary_folder, why_not_written};
 use crate::lake::VideoFrame;
@@ -26,16 +26,15 @@ pub enum Drawn {
     Nothing,
 }
 
-/// Makes a clip of the video at `path`, whose frames are at `times`, and opens it; it has no name
-/// any more.
+/// Makes a clip of a stretch of the video that `footage` shows, and opens it; it has no name any
+/// more.
 ///
 /// # Errors
 /// When the video or the lake cannot be read, the clip not be written, or it is cancelled.
 pub fn make_clip(
     gate: &Gate,
     video: &Video,
-    path: &Path,
-    times: &[MediaTime],
+    footage: &Footage,
     stretch: Stretch,
     drawn: Drawn,
     cancellation: &Cancellation,
@@ -52,7 +51,7 @@ pub fn make_clip(
     };
     let folder = temporary_folder().map_err(unwritable)?;
     let clip = folder.path().join("clip.mp4");
-    let mut reader = VideoReader::open_unless(path, cancellation)?;
+    let mut reader = VideoReader::open_unless(&footage.path, cancellation)?;
     let info = reader.info();
     let (width, height, fps) = (info.width, info.height, info.nominal_fps);
     let mut encoder = VideoEncoder::create(&clip, width, height, fps, info.frame_colors())?;
@@ -63,7 +62,8 @@ pub fn make_clip(
         )
         .with_remedy("ingest it again with --force")
     };
-    if !reader.go_to(stretch.from, times)? {
+    let first = footage.number(video, stretch.from);
+    if !reader.go_to(first, &footage.times)? {
         return Err(no_frame());
     }
     let caption = Caption::new(&video.sport, video.slow_motion_factor);

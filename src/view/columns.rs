@@ -263,15 +263,51 @@ impl Stretch {
     pub fn len(self) -> usize {
         usize::try_from(self.to - self.from + 1).unwrap_or(usize::MAX)
     }
-
-    fn indexes(self) -> std::ops::Range<usize> {
-        let from = usize::try_from(self.from).unwrap_or(usize::MAX);
-        from..from.saturating_add(self.len())
-    }
 }
 
-/// Values of a whole video, one per frame; NaN where there is none.
-pub type Values = Arc<Vec<f32>>;
+/// Values of all frames of a video that have rows; NaN where there is none.
+#[derive(Clone, Debug)]
+pub struct Values {
+    first_frame: u64,
+    values: Arc<Vec<f32>>,
+}
+
+impl Values {
+    /// A value for each frame from `first_frame` on.
+    pub fn new(first_frame: u64, values: Vec<f32>) -> Self {
+        Self {
+            first_frame,
+            values: Arc::new(values),
+        }
+    }
+
+    /// Those of a stretch of frames; none where the video has not all of it.
+    pub fn of(&self, stretch: Stretch) -> &[f32] {
+        let from = stretch.from.checked_sub(self.first_frame);
+        let from = from.and_then(|from| usize::try_from(from).ok());
+        let found = from.and_then(|from| self.values.get(from..)?.get(..stretch.len()));
+        found.unwrap_or_default()
+    }
+
+    /// Runs of frames in which a flag is set, both ends included.
+    pub fn runs(&self) -> Vec<[u64; 2]> {
+        let mut runs: Vec<[u64; 2]> = Vec::new();
+        for (frame, value) in (self.first_frame..).zip(self.values.iter()) {
+            if *value != 1.0 {
+                continue;
+            }
+            match runs.last_mut() {
+                Some([_, last]) if *last + 1 == frame => *last = frame,
+                _ => runs.push([frame, frame]),
+            }
+        }
+        runs
+    }
+
+    fn byte_size(&self) -> usize {
+        size_of_val(self.values.as_slice())
+    }
+}
 
 type Key = (String, Selection, String);
 
@@ -316,8 +352,8 @@ impl Columns {
             .into_iter()
             .zip(missing)
             .map(|(values, column)| {
-                let values = Arc::new(values);
-                self.keep(key(column), Arc::clone(&values));
+                let values = Values::new(video.frames().start, values);
+                self.keep(key(column), values.clone());
                 values
             });
         let values = known.into_iter().map(|known| known.or_else(|| read.next()));
@@ -328,7 +364,7 @@ impl Columns {
         let mut kept = lock(&self.kept);
         let place = kept.iter().position(|(known, _)| known == key)?;
         let entry = kept.remove(place)?;
-        let values = Arc::clone(&entry.1);
+        let values = entry.1.clone();
         kept.push_back(entry);
         Some(values)
     }
@@ -337,10 +373,9 @@ impl Columns {
         let mut kept = lock(&self.kept);
         kept.push_back((key, values));
         let bytes = |kept: &VecDeque<(Key, Values)>| {
-            let values = kept
-                .iter()
-                .map(|(_, values)| size_of_val(values.as_slice()));
-            values.sum::<usize>()
+            kept.iter()
+                .map(|(_, values)| values.byte_size())
+                .sum::<usize>()
         };
         while kept.len() > 1 && bytes(&kept) > self.max_bytes {
             kept.pop_front();
@@ -348,7 +383,7 @@ impl Columns {
     }
 }
 
-/// Reads whole columns: values of all frames of a video.
+/// Reads whole columns: values of all frames of a video that have rows.
 ///
 /// # Errors
 /// When the lake cannot be read, or has other frames.
@@ -358,15 +393,15 @@ pub fn read(
     selection: &Selection,
     columns: &[&'static Column],
 ) -> Result<Vec<Vec<f32>>, Problem> {
-    let frame_count = usize::try_from(video.frame_count).unwrap_or(usize::MAX);
-    let mut values = vec![vec![f32::NAN; frame_count]; columns.len()];
+    let mut values = vec![vec![f32::NAN; video.n_frames()]; columns.len()];
     session.read::<_, Problem>(&selection.query(video, columns), |_, batches| {
         for batch in batches {
             let frames = column(&batch, 0)?.as_primitive::<Int64Type>();
             for (index, values) in values.iter_mut().enumerate() {
                 let found = column(&batch, index + 1)?.as_primitive::<Float32Type>();
                 for (row, frame) in frames.values().iter().enumerate() {
-                    let place = usize::try_from(*frame).ok().and_then(|f| values.get_mut(f));
+                    let place = video.index_of(*frame);
+                    let place = place.and_then(|place| values.get_mut(place));
                     let place = place.ok_or_else(no_such_frame)?;
                     if found.is_valid(row) {
                         *place = found.value(row);
@@ -390,18 +425,14 @@ fn no_such_frame() -> Problem {
 /// Columns side by side, frame by frame, as bytes of 32-bit floats.
 pub fn interleaved(columns: &[Values], stretch: Stretch) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(stretch.len() * columns.len() * size_of::<f32>());
-    for frame in stretch.indexes() {
-        for column in columns {
-            let value = column.get(frame).copied().unwrap_or(f32::NAN);
+    let columns: Vec<&[f32]> = columns.iter().map(|values| values.of(stretch)).collect();
+    for place in 0..stretch.len() {
+        for column in &columns {
+            let value = column.get(place).copied().unwrap_or(f32::NAN);
             bytes.extend(value.to_le_bytes());
         }
     }
     bytes
-}
-
-/// The part of a whole column.
-pub fn part(values: &Values, stretch: Stretch) -> &[f32] {
-    values.get(stretch.indexes()).unwrap_or_default()
 }
 
 /// Landmarks of a person in a stretch of frames, as bytes of 32-bit floats: by frame, by landmark,
@@ -479,22 +510,7 @@ fn place_landmarks(
     Ok(())
 }
 
-/// Runs of frames in which a flag is set, both ends included.
-pub fn runs(values: &[f32]) -> Vec<[u64; 2]> {
-    let mut runs: Vec<[u64; 2]> = Vec::new();
-    for (frame, value) in (0..).zip(values) {
-        if *value != 1.0 {
-            continue;
-        }
-        match runs.last_mut() {
-            Some([_, last]) if *last + 1 == frame => *last = frame,
-            _ => runs.push([frame, frame]),
-        }
-    }
-    runs
-}
-
-/// The times of a video's frames, in real seconds.
+/// The times of a video's frames that have rows, in real seconds.
 ///
 /// # Errors
 /// When the lake cannot be read, or lacks frames.
@@ -505,14 +521,13 @@ pub fn times_secs(session: &Session, video: &Video) -> Result<Vec<f64>, Problem>
 SELECT CAST(frame AS BIGINT), any_value(time_secs) FROM metrics
 WHERE video_id = $id AND sport = $sport GROUP BY frame ORDER BY frame";
     let params = [("id", video.video_id.as_str()), ("sport", &video.sport)];
-    let first_frame = usize::try_from(video.first_frame()).unwrap_or(usize::MAX);
     let mut times: Vec<f64> = Vec::new();
     session.read::<_, Problem>(&query(SQL, &params), |_, batches| {
         for batch in batches {
             let frames = column(&batch, 0)?.as_primitive::<Int64Type>();
             let secs = column(&batch, 1)?.as_primitive::<Float64Type>();
             for (frame, secs) in frames.values().iter().zip(secs.values()) {
-                if usize::try_from(*frame) != Ok(first_frame.saturating_add(times.len())) {
+                if video.index_of(*frame) != Some(times.len()) {
                     return Err(no_such_frame());
                 }
                 times.push(*secs);
@@ -520,13 +535,10 @@ WHERE video_id = $id AND sport = $sport GROUP BY frame ORDER BY frame";
         }
         Ok(())
     })?;
-    if times.len() as u64 + video.first_frame() != video.frame_count {
-        return Err(no_such_frame());
+    match times.len() == video.n_frames() {
+        true => Ok(times),
+        false => Err(no_such_frame()),
     }
-    // Frames before a part have no rows; for the axis they are spread evenly.
-    let part_secs = times.first().copied().unwrap_or(0.0);
-    let before = (0..first_frame).map(|frame| part_secs * frame as f64 / first_frame as f64);
-    Ok(before.chain(times.iter().copied()).collect())
 }
 
 #[cfg(test)]
@@ -585,18 +597,27 @@ mod tests {
 
     #[test]
     fn flags_become_runs() {
-        let flags = [0.0, 1.0, 1.0, f32::NAN, 1.0, 0.0];
-        assert_eq!(runs(&flags), [[1, 2], [4, 4]]);
-        assert!(runs(&[]).is_empty());
+        let flags = vec![0.0, 1.0, 1.0, f32::NAN, 1.0, 0.0];
+        assert_eq!(Values::new(0, flags.clone()).runs(), [[1, 2], [4, 4]]);
+        assert_eq!(Values::new(300, flags).runs(), [[301, 302], [304, 304]]);
+        assert!(Values::new(0, Vec::new()).runs().is_empty());
     }
 
     #[test]
     fn columns_stand_side_by_side() {
         let columns = [
-            Arc::new(vec![1.0, 2.0, 3.0]),
-            Arc::new(vec![4.0, f32::NAN, 6.0]),
+            Values::new(300, vec![1.0, 2.0, 3.0]),
+            Values::new(300, vec![4.0, f32::NAN, 6.0]),
         ];
-        let bytes = interleaved(&columns, Stretch { from: 1, to: 2 });
+        let stretch = Stretch { from: 301, to: 302 };
+        assert_eq!(columns[0].of(stretch), [2.0, 3.0]);
+        for outside in [
+            Stretch { from: 299, to: 300 },
+            Stretch { from: 302, to: 303 },
+        ] {
+            assert!(columns[0].of(outside).is_empty());
+        }
+        let bytes = interleaved(&columns, stretch);
         let values: Vec<f32> = bytes
             .chunks_exact(4)
             .map(|four| f32::from_le_bytes(four.try_into().expect("four bytes")))

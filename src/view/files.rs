@@ -39,8 +39,6 @@ pub struct SourceFacts<'v> {
     pub is_mirrored: bool,
     /// Pictures have several sizes.
     pub changes_size: bool,
-    /// Only a part of the video has rows.
-    pub is_part: bool,
     /// Pictures are damaged.
     pub has_corrupt_frames: bool,
 }
@@ -67,8 +65,6 @@ pub enum FileState {
         /// Where it was.
         path: String,
     },
-    /// Only a part of the video has rows, which pictures of all of it would not fit.
-    Part,
     /// The file is another one now.
     Changed {
         /// Where it lies.
@@ -78,9 +74,6 @@ pub enum FileState {
 
 const FILE_IS_MISSING: &str = "put the file back, or start `posedata view` with --videos DIR, where DIR is the folder that has it now";
 const FILE_IS_CHANGED: &str = "put the old file back, or start `posedata view` with --videos DIR, or ingest the new file: `posedata ingest FILE`";
-
-const VIDEO_IS_PART: &str = "only a part of this video was ingested (--from, --to), and the page shows pictures of whole videos";
-const PART_REMEDY: &str = "ingest all of it: `posedata ingest FILE`; curves and SQL work as they are, and so does `posedata annotate`";
 
 impl FileState {
     /// As the page gets it.
@@ -94,9 +87,6 @@ impl FileState {
                 "state": "missing",
                 "message": format!("the video file is gone: {path}"),
                 "remedy": FILE_IS_MISSING,
-            }),
-            Self::Part => json!({
-                "state": "missing", "message": VIDEO_IS_PART, "remedy": PART_REMEDY,
             }),
             Self::Changed { path } => json!({
                 "state": "changed",
@@ -120,7 +110,6 @@ impl FileState {
                 let message = format!("the video file is gone: {path}");
                 refused(Kind::FileMissing, message, FILE_IS_MISSING)
             }
-            Self::Part => refused(Kind::FileMissing, VIDEO_IS_PART.into(), PART_REMEDY),
             Self::Changed { path } => {
                 let path = path.display();
                 let message = format!("the file has changed since it was ingested: {path}");
@@ -180,9 +169,6 @@ impl Files {
 
     /// What is known of a video's file without reading all of it.
     pub fn look(&self, video_id: &str, facts: &SourceFacts<'_>) -> FileState {
-        if facts.is_part {
-            return FileState::Part;
-        }
         match Address::of_path(Path::new(facts.path)) {
             Ok(None) => {}
             Ok(Some(_)) => {
@@ -333,7 +319,6 @@ mod tests {
         codec: "avc1",
         is_mirrored: false,
         changes_size: false,
-        is_part: false,
         has_corrupt_frames: false,
     };
 

@@ -108,6 +108,7 @@ impl Server {
         };
         let url = format!("http://{shown}/?token={}", access.token());
         let viewer = Viewer::new(config, access).map_err(ViewError::Thread)?;
+        look_ahead(&viewer).map_err(ViewError::Thread)?;
         let (stop, stopped) = oneshot::channel();
         let run = move || run(listener, viewer, stopped);
         let thread = thread::Builder::new().name(THREAD.into()).spawn(run);
@@ -147,6 +148,19 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Reads what the page will ask for first, while the browser starts.
+fn look_ahead(viewer: &Arc<Viewer>) -> io::Result<()> {
+    let viewer = Arc::clone(viewer);
+    let look = move || {
+        // Whatever fails here fails again when it is asked for, and is told then.
+        let _ = viewer.look_ahead();
+    };
+    thread::Builder::new()
+        .name("view-ahead".into())
+        .spawn(look)?;
+    Ok(())
 }
 
 fn listen(host: &str, port: u16) -> io::Result<TcpListener> {

@@ -86,29 +86,27 @@ impl Params {
         person.ok_or_else(|| Problem::missing("nobody was found in this video"))
     }
 
-    /// The stretch of frames that is meant: the whole video as far as `most_frames` allow where
+    /// The stretch of frames that is meant: all that have rows, as far as `most_frames` allow, where
     /// nothing is said.
     ///
     /// # Errors
     /// When the video has no such frames, or there are more than `most_frames`.
     pub fn stretch(&self, video: &Video, most_frames: usize) -> Result<Stretch, Problem> {
-        if video.frame_count == 0 {
+        let frames = video.frames();
+        if frames.is_empty() {
             return Err(Problem::missing("the video has no frames"));
         }
-        let from: u64 = self.number("from")?.unwrap_or(0);
+        let from: u64 = self.number("from")?.unwrap_or(frames.start);
         let most = most_frames as u64;
         let furthest = from
             .saturating_add(most.saturating_sub(1))
-            .min(video.last_frame());
+            .min(frames.end - 1);
         let to: u64 = self.number("to")?.unwrap_or(furthest);
         if from > to {
             return Err(Problem::bad("from is behind to, or behind the video's end"));
         }
-        if to > video.last_frame() {
-            let last = video.last_frame();
-            return Err(Problem::missing(format!(
-                "the video's last frame is {last}"
-            )));
+        if from < frames.start || to >= frames.end {
+            return Err(video.no_such_frame());
         }
         if to - from >= most {
             return Err(Problem::new(

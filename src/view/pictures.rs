@@ -4,13 +4,13 @@
 //! one frame per open video, and the encoded pictures that were asked for last.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use axum::body::Bytes;
 
 use super::problem::Problem;
-use crate::media_time::MediaTime;
+use crate::media_time::FrameTimes;
 use crate::sync::{Cancellation, lock};
 use crate::video::{Frame, ImageFormat, VideoReader};
 
@@ -26,7 +26,7 @@ pub struct Wanted {
     pub video_id: String,
     /// Where it is read.
     pub path: PathBuf,
-    /// Number of the frame.
+    /// Number of the frame in that file.
     pub frame: u64,
     /// Made smaller until it is at most so wide.
     pub max_width_px: Option<u32>,
@@ -35,6 +35,8 @@ pub struct Wanted {
 }
 
 struct OpenVideo {
+    /// A file that was replaced has the same path and another id.
+    video_id: String,
     path: PathBuf,
     reader: VideoReader,
     /// Ends the reader for good.
@@ -50,7 +52,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// A frame of a video whose frames are at `times`, as the bytes of a picture's file; `None` where
+    /// A frame of a video with these times, as the bytes of a picture's file; `None` where
     /// the video has no such frame.
     ///
     /// # Errors
@@ -58,13 +60,13 @@ impl Pictures {
     pub fn get(
         &self,
         wanted: &Wanted,
-        times: &[MediaTime],
+        times: &FrameTimes,
         cancellation: &Cancellation,
     ) -> Result<Option<Bytes>, Problem> {
         if let Some(picture) = self.find(wanted) {
             return Ok(Some(picture));
         }
-        let mut video = self.take(&wanted.path, wanted.frame)?;
+        let mut video = self.take(wanted)?;
         let token = video.cancellation.clone();
         let guard = cancellation.on_cancel(move || token.cancel());
         let mut frame = Frame::default();
@@ -80,13 +82,19 @@ impl Pictures {
     }
 
     /// An open video: the one that has the least way to go.
-    fn take(&self, path: &Path, frame: u64) -> Result<OpenVideo, Problem> {
+    fn take(&self, wanted: &Wanted) -> Result<OpenVideo, Problem> {
+        let Wanted {
+            video_id,
+            path,
+            frame,
+            ..
+        } = wanted;
         let mut open = lock(&self.open);
         let fitting = open
             .iter()
             .enumerate()
-            .filter(|(_, video)| video.path == path);
-        let nearest = fitting.min_by_key(|(_, video)| video.reader.next_frame().abs_diff(frame));
+            .filter(|(_, video)| video.path == *path && video.video_id == *video_id);
+        let nearest = fitting.min_by_key(|(_, video)| video.reader.next_frame().abs_diff(*frame));
         let place = nearest.map(|(place, _)| place);
         if let Some(video) = place.and_then(|place| open.remove(place)) {
             return Ok(video);
@@ -94,7 +102,8 @@ impl Pictures {
         drop(open);
         let cancellation = Cancellation::new();
         Ok(OpenVideo {
-            path: path.into(),
+            video_id: video_id.clone(),
+            path: path.clone(),
             reader: VideoReader::open_unless(path, &cancellation)?,
             cancellation,
         })

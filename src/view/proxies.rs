@@ -81,7 +81,8 @@ fn status(state: &str, done_frames: u64, frame_count: u64, problem: Option<&Prob
 pub struct Proxies {
     folder: PathBuf,
     max_bytes: u64,
-    jobs: Mutex<HashMap<String, Arc<Job>>>,
+    /// By where the proxy will be: rows of another part need another one.
+    jobs: Mutex<HashMap<PathBuf, Arc<Job>>>,
     /// Held by the one that makes a proxy.
     turn: Mutex<()>,
     cancellation: Cancellation,
@@ -100,9 +101,15 @@ impl Proxies {
     }
 
     fn path(&self, video: &Video) -> PathBuf {
-        let (id, frames) = (&video.video_id, video.frame_count);
+        let (id, frames) = (&video.video_id, video.frames());
+        let count = frames.end - frames.start;
+        // That of the whole video has the name that it always had.
+        let part = match video.is_part() {
+            true => format!("from{}-", frames.start),
+            false => String::new(),
+        };
         self.folder
-            .join(format!("{id}-{frames}-v{VERSION}.{ENDING}"))
+            .join(format!("{id}-{part}{count}-v{VERSION}.{ENDING}"))
     }
 
     /// The proxy, if it is made.
@@ -128,15 +135,16 @@ impl Proxies {
 
     /// How far the proxy is.
     pub fn status(&self, video: &Video) -> Value {
+        let frame_count = video.n_frames() as u64;
         if self.ready(video).is_some() {
-            return status("ready", video.frame_count, video.frame_count, None);
+            return status("ready", frame_count, frame_count, None);
         }
-        match lock(&self.jobs).get(&video.video_id) {
+        match lock(&self.jobs).get(&self.path(video)) {
             Some(job) => {
                 *lock(&job.last_asked) = Instant::now();
                 job.status()
             }
-            None => status("none", 0, video.frame_count, None),
+            None => status("none", 0, frame_count, None),
         }
     }
 
@@ -150,42 +158,40 @@ impl Proxies {
         video: &Arc<Video>,
         locate: impl FnOnce(&Cancellation) -> Result<F, Problem> + Send + 'static,
     ) -> Result<Value, Problem> {
+        let path = self.path(video);
         let mut jobs = lock(&self.jobs);
-        let is_going_on = jobs
-            .get(&video.video_id)
-            .is_some_and(|job| !job.has_failed());
+        let is_going_on = jobs.get(&path).is_some_and(|job| !job.has_failed());
         if is_going_on || self.ready(video).is_some() {
             drop(jobs);
             return Ok(self.status(video));
         }
         let job = Arc::new(Job {
-            frame_count: video.frame_count,
+            frame_count: video.n_frames() as u64,
             done_frames: AtomicU64::new(0),
             last_asked: Mutex::new(Instant::now()),
             phase: Mutex::new(Phase::Waiting),
             cancellation: self.cancellation.child(),
         });
-        jobs.insert(video.video_id.clone(), Arc::clone(&job));
+        jobs.insert(path.clone(), Arc::clone(&job));
         drop(jobs);
         let told = job.status();
         let (proxies, video) = (Arc::clone(self), Arc::clone(video));
-        let id = video.video_id.clone();
-        let own_id = id.clone();
+        let own_path = path.clone();
         let work = move || {
             let made = proxies.make(&job, &video, locate);
             let mut jobs = lock(&proxies.jobs);
             match made {
                 // Nobody asked any more.
-                Err(problem) if problem.kind == Kind::Cancelled => drop(jobs.remove(&id)),
+                Err(problem) if problem.kind == Kind::Cancelled => drop(jobs.remove(&own_path)),
                 Err(problem) => *lock(&job.phase) = Phase::Failed(problem),
-                Ok(()) => drop(jobs.remove(&id)),
+                Ok(()) => drop(jobs.remove(&own_path)),
             }
         };
         let started = thread::Builder::new().name("view-proxy".into()).spawn(work);
         match started {
             Ok(_) => Ok(told),
             Err(e) => {
-                lock(&self.jobs).remove(&own_id);
+                lock(&self.jobs).remove(&path);
                 Err(Problem::new(
                     Kind::Failed,
                     format!("no thread can be started ({e})"),
@@ -224,7 +230,8 @@ impl Proxies {
         make_proxy(
             source.as_ref(),
             &path,
-            video.frame_count,
+            video.range(),
+            job.frame_count,
             &job.cancellation,
             || {
                 job.done_frames.fetch_add(1, Ordering::Relaxed);

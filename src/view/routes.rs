@@ -25,12 +25,13 @@ use super::problem::{Kind, Problem};
 use super::rows::query;
 use super::sql::{self, Question};
 use super::videos::{self, Video};
-use super::viewer::{Known, Viewer, Work};
+use super::viewer::{Known, Times, Viewer, Work};
 use super::{detail, examples, pages};
 use crate::lake::FORMAT_VERSION;
+use crate::media_time::MediaTime;
 use crate::plot::Quantity;
 use crate::sync::Cancellation;
-use crate::video::{ImageFormat, proxy_times};
+use crate::video::{ImageFormat, VideoReader, proxy_times};
 
 /// Time for rows, once the lake is free.
 const ROWS_WITHIN: Duration = Duration::from_secs(60);
@@ -182,25 +183,47 @@ async fn times(
     let read = viewer.work(Work::Rows, ROWS_WITHIN, move |viewer, cancellation| {
         let video = viewer.video(&id, cancellation)?;
         let times = viewer.file_times(&video, cancellation)?;
-        Ok((video, times))
+        let start = match is_of_proxy {
+            true => MediaTime::default(),
+            false => start_of_file(viewer, &video, &times, cancellation),
+        };
+        Ok((video, times, start))
     });
-    let (video, times) = read.await?;
-    let first_secs = times.first().map_or(0.0, |time| time.as_secs());
+    let (video, times, start) = read.await?;
     let factor = video.file_secs_per_real_sec();
     let in_file = match is_of_proxy {
-        true => proxy_times(&times),
-        false => times.to_vec(),
+        true => Arc::new(proxy_times(&times)),
+        false => Arc::clone(&times),
     };
-    let offset_secs = if is_of_proxy { 0.0 } else { first_secs };
-    let content = in_file.iter().zip(times.iter()).flat_map(|(file, time)| {
-        let file_secs = file.as_secs() - offset_secs;
+    let pairs = in_file.times.iter().zip(&times.times);
+    let content = pairs.flat_map(|(file, time)| {
+        let file_secs = file.as_secs() - start.as_secs();
         let real_secs = time.as_secs() / factor;
         [file_secs.to_le_bytes(), real_secs.to_le_bytes()]
     });
     let content: Vec<u8> = content.flatten().collect();
     let mut response = kept(&headers, content);
-    set(&mut response, FRAME_COUNT, &times.len().to_string());
+    set(&mut response, FRAME_COUNT, &times.times.len().to_string());
+    set(&mut response, FRAME_FROM, &times.first_frame.to_string());
     Ok(response)
+}
+
+/// When the file's first picture is shown. Only the file tells it where that has no rows.
+fn start_of_file(
+    viewer: &Viewer,
+    video: &Video,
+    times: &Times,
+    cancellation: &Cancellation,
+) -> MediaTime {
+    let first = times.times.first().copied().unwrap_or_default();
+    if times.first_frame == 0 {
+        return first;
+    }
+    // Of a file that is not there, or cannot be opened, nothing is shown.
+    let state = viewer.file_state(video);
+    let path = state.local().ok().flatten();
+    let reader = path.and_then(|path| VideoReader::open_unless(path, cancellation).ok());
+    reader.map_or_else(MediaTime::default, |reader| reader.start_time())
 }
 
 /// Bytes of numbers that the browser keeps as long as they do not change.
@@ -350,7 +373,7 @@ async fn curve(
         let values = asking.values(viewer, cancellation)?;
         let series = asking.columns.iter().zip(&values);
         let series = series.map(|(column, values)| {
-            let part = columns::part(values, stretch);
+            let part = values.of(stretch);
             Series::new(column, &asking.selection, stretch, part, points)
         });
         Ok(Curves {
@@ -438,7 +461,7 @@ async fn marks(
         let values = viewer.whole_columns(&video, &selection, &flags, cancellation)?;
         let mut told = json!({ "person": selection.person });
         for (name, values) in FLAGS.iter().zip(&values) {
-            told[*name] = json!(columns::runs(values));
+            told[*name] = json!(values.runs());
         }
         Ok(told)
     });
@@ -581,23 +604,19 @@ impl Still {
         viewer: &Viewer,
         cancellation: &Cancellation,
     ) -> Result<Bytes, Problem> {
-        let no_frame = || {
-            let last = video.last_frame();
-            Problem::missing(format!("the video's last frame is {last}"))
-        };
-        if self.frame >= video.frame_count {
-            return Err(no_frame());
+        if !video.frames().contains(&self.frame) {
+            return Err(video.no_such_frame());
         }
         let footage = viewer.footage(video, self.known, cancellation)?;
         let wanted = Wanted {
             video_id: video.video_id.clone(),
-            path: footage.path,
-            frame: self.frame,
+            path: footage.path.clone(),
+            frame: footage.number(video, self.frame),
             max_width_px: self.max_width_px,
             format: self.format,
         };
         let picture = viewer.pictures.get(&wanted, &footage.times, cancellation)?;
-        picture.ok_or_else(no_frame)
+        picture.ok_or_else(|| video.no_such_frame())
     }
 }
 
@@ -608,7 +627,6 @@ async fn thumbnail(
     uri: Uri,
 ) -> Answer {
     Params::parse(uri.query(), &[])?;
-    let etag = format!("\"{id}-thumbnail\"");
     let decoded = viewer.work(
         Work::Picture,
         PICTURE_WITHIN,
@@ -621,7 +639,7 @@ async fn thumbnail(
                 .iter()
                 .find(|person| Some(person.person) == video.main_person);
             // A third into what is seen of the person, who has come into the picture by then.
-            let frame = main.map_or(0, |main| {
+            let frame = main.map_or(video.frames().start, |main| {
                 let seen = main.last_frame.saturating_sub(main.first_frame);
                 main.first_frame + (seen / 3).min(THUMBNAIL_WITHIN_FRAMES)
             });
@@ -631,10 +649,12 @@ async fn thumbnail(
                 format: ImageFormat::Jpeg,
                 known: Known::BySize,
             };
-            still.of(&video, viewer, cancellation)
+            let picture = still.of(&video, viewer, cancellation)?;
+            Ok((format!("\"{id}-thumbnail-{frame}\""), picture))
         },
     );
-    Ok(tagged(&headers, "image/jpeg", &etag, decoded.await?))
+    let (etag, picture) = decoded.await?;
+    Ok(tagged(&headers, "image/jpeg", &etag, picture))
 }
 
 async fn list_examples(
@@ -673,15 +693,7 @@ async fn clip(
         let video = viewer.video(&id, cancellation)?;
         let stretch = params.stretch(&video, MAX_CLIP_FRAMES)?;
         let footage = viewer.footage(&video, Known::ByContent, cancellation)?;
-        let made = make_clip(
-            &viewer.gate,
-            &video,
-            &footage.path,
-            &footage.times,
-            stretch,
-            drawn,
-            cancellation,
-        );
+        let made = make_clip(&viewer.gate, &video, &footage, stretch, drawn, cancellation);
         Ok((made?, video, stretch))
     });
     let (made, video, stretch) = made.await?;

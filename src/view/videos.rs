@@ -1,6 +1,7 @@
 //! The videos of the lake, as the page lists them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::files::{FileState, Files, SourceFacts};
 use super::problem::Problem;
 use super::rows::rows;
+use crate::media_time::MediaRange;
 use crate::query::Session;
 use crate::sync::lock;
 
@@ -82,8 +84,8 @@ pub struct Video {
     /// FOURCC or the codec's name.
     pub codec: String,
     fps: Option<f64>,
-    /// Frames from the file's first one to the last one with rows.
-    pub frame_count: u64,
+    /// Frames with rows.
+    frame_count: u64,
     first_frame: Option<u64>,
     range_from: Option<String>,
     range_to: Option<String>,
@@ -116,20 +118,48 @@ impl Video {
         self.slow_motion_factor.unwrap_or(1.0)
     }
 
-    /// The first frame with rows: other than 0 where only a part of the video was ingested.
-    pub fn first_frame(&self) -> u64 {
-        self.first_frame.unwrap_or(0)
+    /// Numbers in the file of the frames with rows: of all, or of a part.
+    pub fn frames(&self) -> Range<u64> {
+        let first = self.first_frame.unwrap_or(0);
+        first..first + self.frame_count
     }
 
-    /// What the lake tells of a video: its frames are those with rows.
-    fn counted_from_the_first(mut self) -> Self {
-        self.frame_count += self.first_frame();
-        self
+    /// How many frames have rows.
+    pub fn n_frames(&self) -> usize {
+        usize::try_from(self.frame_count).unwrap_or(usize::MAX)
     }
 
-    /// The last frame's number; 0 where there is none.
-    pub fn last_frame(&self) -> u64 {
-        self.frame_count.saturating_sub(1)
+    /// The place of a frame among those with rows.
+    pub fn index_of(&self, frame: i64) -> Option<usize> {
+        let frame = u64::try_from(frame).ok()?;
+        let is_there = self.frames().contains(&frame);
+        usize::try_from(frame.checked_sub(self.frames().start)?)
+            .ok()
+            .filter(|_| is_there)
+    }
+
+    /// Whether only a part of the video has rows.
+    pub fn is_part(&self) -> bool {
+        self.range_from.is_some() || self.range_to.is_some()
+    }
+
+    /// What has rows, as it is read out of the file again.
+    pub fn range(&self) -> MediaRange {
+        match self.is_part() {
+            true => MediaRange::of_frames(self.frames()),
+            // More frames than are known are to be noticed.
+            false => MediaRange::WHOLE,
+        }
+    }
+
+    /// What is said of frames that have no rows.
+    pub fn no_such_frame(&self) -> Problem {
+        let Range { start, end } = self.frames();
+        let last = end.saturating_sub(1);
+        Problem::missing(match self.is_part() {
+            true => format!("the lake has frames {start} to {last} of this video"),
+            false => format!("the video's last frame is {last}"),
+        })
     }
 
     /// Names this state of the video's rows.
@@ -148,7 +178,6 @@ impl Video {
             codec: &self.codec,
             is_mirrored: self.mirrored == Some(true),
             changes_size: self.changes_size,
-            is_part: self.range_from.is_some() || self.range_to.is_some(),
             has_corrupt_frames: self.corrupt_frame_count.is_some_and(|count| count > 0),
         }
     }
@@ -160,7 +189,7 @@ impl Video {
 
     /// As the page's list has it.
     pub fn entry(&self, files: &Files) -> Value {
-        let share = match self.frame_count - self.first_frame() {
+        let share = match self.frame_count {
             0 => None,
             frames => Some(self.pose_frame_count as f64 / frames as f64),
         };
@@ -174,7 +203,8 @@ impl Video {
             "main_person": self.main_person,
             "duration_secs": self.duration_secs,
             "frame_count": self.frame_count,
-            "first_frame": self.first_frame(),
+            "first_frame": self.frames().start,
+            "is_part": self.is_part(),
             "pose_frame_count": self.pose_frame_count,
             "fps": self.fps,
             "capture_fps": self.capture_fps,
@@ -229,6 +259,11 @@ impl Listing {
         self.videos.get(id).cloned()
     }
 
+    /// The first by file name.
+    pub fn first(&self) -> Option<Arc<Video>> {
+        self.order.first().and_then(|id| self.get(id))
+    }
+
     /// All videos, ordered by file name.
     pub fn to_json(&self, files: &Files) -> Value {
         let videos = self.order.iter().filter_map(|id| self.videos.get(id));
@@ -262,8 +297,9 @@ impl Videos {
         }
         let videos: Vec<Video> = rows(session, VIDEOS, &[])?;
         let order = videos.iter().map(|video| video.video_id.clone()).collect();
-        let videos = videos.into_iter().map(Video::counted_from_the_first);
-        let videos = videos.map(|video| (video.video_id.clone(), Arc::new(video)));
+        let videos = videos
+            .into_iter()
+            .map(|video| (video.video_id.clone(), Arc::new(video)));
         let listing = Listing {
             snapshot,
             videos: Arc::new(videos.collect()),

@@ -19,7 +19,7 @@ use super::proxies::{MAX_PROXY_BYTES, Proxies};
 use super::videos::{Video, Videos};
 use crate::ingest::{LocalFile, Source};
 use crate::lake::{Lake, LakeError};
-use crate::media_time::MediaTime;
+use crate::media_time::{FrameTimes, MediaTime};
 use crate::query::Session;
 use crate::sync::{Cancellation, lock};
 use crate::video::proxy_times;
@@ -89,8 +89,8 @@ pub struct Viewer {
     cancellation: Cancellation,
 }
 
-/// Times of all frames.
-pub type Times = Arc<Vec<MediaTime>>;
+/// Times of all frames that have rows.
+pub type Times = Arc<FrameTimes>;
 
 /// What a request needs beside a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,15 @@ impl Drop for CancelOnDrop {
 pub struct Footage {
     /// The file.
     pub path: PathBuf,
-    /// Of all frames, in that file.
+    /// Of all frames that have rows, in that file.
     pub times: Times,
+}
+
+impl Footage {
+    /// The number in this file of a frame of the video: a proxy of a part has the part alone.
+    pub fn number(&self, video: &Video, frame: u64) -> u64 {
+        frame - video.frames().start + self.times.first_frame
+    }
 }
 
 impl Viewer {
@@ -247,6 +254,19 @@ impl Viewer {
         listing.get(id).ok_or_else(no_such_video)
     }
 
+    /// Reads the list of videos and the first one's times, which are kept.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn look_ahead(&self) -> Result<(), Problem> {
+        let cancellation = self.cancellation.child();
+        let listing = self.in_session(&cancellation, |session| self.videos.list(session))?;
+        match listing.first() {
+            Some(first) => self.file_times(&first, &cancellation).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The same with a session.
     pub fn video_in(&self, id: &str, session: &Session) -> Result<Arc<Video>, Problem> {
         self.known_video(id)?;
@@ -265,7 +285,7 @@ impl Viewer {
         self.cancellation.cancel();
     }
 
-    /// Times of a video's frames in the file's own seconds.
+    /// Times of a video's frames in the file's own seconds, from the file's first frame on.
     pub fn file_times(&self, video: &Video, cancellation: &Cancellation) -> Result<Times, Problem> {
         let key = video.rows_key();
         let known = lock(&self.times)
@@ -281,7 +301,10 @@ impl Viewer {
         let times = times
             .into_iter()
             .map(|secs| MediaTime::from_secs(secs * factor));
-        let times: Times = Arc::new(times.collect());
+        let times: Times = Arc::new(FrameTimes {
+            first_frame: video.frames().start,
+            times: times.collect(),
+        });
         let mut kept = lock(&self.times);
         kept.push_back((key, Arc::clone(&times)));
         if kept.len() > KEPT_TIMES {

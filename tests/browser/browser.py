@@ -104,7 +104,7 @@ def go(page, video, **state):
     """Leads the page to a state by its address, and waits for the picture."""
     page.evaluate("seen.drawn.length = 0; seen.last = null")
     go_quietly(page, video, **state)
-    wait_for_frame(page, int(state.get("frame", 0)))
+    wait_for_frame(page, int(state.get("frame", video["first_frame"])))
 
 
 def go_quietly(page, video, **state):

@@ -15,6 +15,7 @@ import urllib.parse
 import browser
 
 VARIABLE, NTSC, FAST, COPIED = "variable.mp4", "ntsc.mp4", "fast.mp4", "copied.avi"
+PART, COPIED_PART = "part.mp4", "copied_part.avi"
 PERSON = "person.mp4"
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">.mp4"
 
@@ -30,10 +31,14 @@ def main():
 def check_frames(page, videos):
     """The overlay belongs to the picture that is shown, always."""
     check_video_is_played(page)
-    for name in (VARIABLE, NTSC, FAST):
+    for name in (VARIABLE, NTSC, FAST, PART):
         check_steps(page, videos[name])
         check_play(page, videos[name])
+        check_jumps(page, videos[name])
+    check_part(page, videos[PART])
+    check_part_beside(page, videos[PART], videos[NTSC])
     check_proxy(page, videos[COPIED])
+    check_proxy(page, videos[COPIED_PART])
     check_slowest_speed(page, videos[VARIABLE])
 
 
@@ -65,19 +70,71 @@ def check_video_is_played(page):
 
 def check_steps(page, video):
     """Every frame forward and backward: picture and number are the frame's."""
-    frames = video["frame_count"]
+    first, last = ends(video)
     browser.go(page, video)
     page.wait_for_function("() => !document.querySelector('.stage .note') || document.querySelector('.stage .note').hidden")
-    way = [("ArrowRight", frame) for frame in range(1, frames)]
-    way += [("ArrowLeft", frame) for frame in range(frames - 2, -1, -1)]
-    assert browser.last(page) == (0, 0), browser.last(page)
+    way = [("ArrowRight", frame) for frame in range(first + 1, last + 1)]
+    way += [("ArrowLeft", frame) for frame in range(last - 1, first - 1, -1)]
+    assert browser.last(page) == (first, first), browser.last(page)
     for key, frame in way:
         page.keyboard.press(key)
         browser.wait_for_frame(page, frame)
         number, bars = browser.last(page)
         assert (number, bars) == (frame, frame), f"frame {frame} shows {number} over picture {bars}"
     check_all_drawn(page)
-    told(video["file_name"], f"{len(way)} steps over {frames} frames, pictures and numbers equal")
+    # At the ends there is nothing more, also where the file goes on.
+    for key, end in [("ArrowLeft", first), ("End", last), ("ArrowRight", last)]:
+        page.keyboard.press(key)
+        page.wait_for_timeout(150)
+        browser.wait_for_frame(page, end)
+    check_all_drawn(page)
+    told(video["file_name"], f"{len(way)} steps over {last - first + 1} frames, pictures and numbers equal")
+
+
+def ends(video):
+    """Numbers of the first and the last frame."""
+    return video["first_frame"], video["first_frame"] + video["frame_count"] - 1
+
+
+def check_jumps(page, video):
+    """Somewhere, and back from there: over frames that were never shown before."""
+    first, last = ends(video)
+    page.reload()
+    for place in (0.9, 0.4, 0.65):
+        frame = first + int(place * (last - first))
+        browser.go(page, video, frame=frame)
+        assert browser.last(page) == (frame, frame), browser.last(page)
+        for back in range(1, 16):
+            page.keyboard.press("ArrowLeft")
+            browser.wait_for_frame(page, frame - back)
+            assert browser.last(page) == (frame - back, frame - back), browser.last(page)
+        page.keyboard.press("Shift+ArrowRight")
+        browser.wait_for_frame(page, frame - 5)
+        page.keyboard.press("Shift+ArrowLeft")
+        browser.wait_for_frame(page, frame - 15)
+    check_all_drawn(page)
+    told(video["file_name"], "jumps and steps back from there, pictures and numbers equal")
+
+
+def check_part(page, video):
+    """A part of a file: its numbers and times are the file's, and nothing else of the file is shown."""
+    first, last = ends(video)
+    assert first > 0 and video["is_part"], video
+    browser.go(page, video)
+    assert page.text_content("#source").startswith(f"frames {first}–{last} of the file")
+    assert page.locator("#videos .tag", has_text=f"part: frames {first}–{last}").count() == 1
+    assert page.get_attribute("#timeline", "min") == str(first)
+    for wanted, shown in [(first - 20, first), (last + 20, last), (first + 7, first + 7)]:
+        page.keyboard.press("g")
+        page.keyboard.type(str(wanted))
+        page.keyboard.press("Enter")
+        browser.wait_for_frame(page, shown)
+        assert browser.last(page) == (shown, shown), browser.last(page)
+    page.wait_for_function("(hash) => location.hash.includes(hash)", arg=f"frame={first + 7}")
+    page.reload()
+    browser.wait_for_frame(page, first + 7)
+    check_all_drawn(page)
+    told(video["file_name"], f"frames {first} to {last} of the file, and no others")
 
 
 def check_all_drawn(page):
@@ -90,12 +147,13 @@ def check_all_drawn(page):
 
 def check_play(page, video):
     """Played through at speed 1; all that is painted is looked at."""
-    browser.go(page, video, frame=1)
+    first, last = ends(video)
+    browser.go(page, video, frame=first + 1)
     page.keyboard.press("Home")
-    browser.wait_for_frame(page, 0)
+    browser.wait_for_frame(page, first)
     page.evaluate("seen.drawn.length = 0")
     page.keyboard.press(" ")
-    browser.wait_for_frame(page, video["frame_count"] - 1)
+    browser.wait_for_frame(page, last)
     page.wait_for_selector("#play[aria-label=play]")
     seen = check_all_drawn(page)
     least = min(video["frame_count"], 30 * video["duration_secs"]) / 3
@@ -103,11 +161,38 @@ def check_play(page, video):
     told(video["file_name"], f"played at speed 1, {seen} frames shown, pictures and numbers equal")
 
 
+def check_part_beside(page, part, other):
+    """A part beside a whole video: both begin with their first frames."""
+    first = part["first_frame"]
+    browser.go_quietly(page, part, frame=first, other=other["video_id"])
+    page.wait_for_selector("#compare[aria-pressed=true]")
+    page.evaluate(PAIR_EYES)
+    secs, other_secs = real_secs(page, part), real_secs(page, other)
+    for frame in (first, first + 1, first + 5):
+        page.keyboard.press("g")
+        page.keyboard.type(str(frame))
+        page.keyboard.press("Enter")
+        moment = secs[frame - first] - secs[0] + other_secs[0]
+        partner = max(i for i, time in enumerate(other_secs) if time <= moment + 1e-9)
+        page.wait_for_function("(text) => window.pairSeen() === text", arg=str(partner), timeout=10_000)
+    page.keyboard.press("b")
+    told(part["file_name"], "beside a whole video both begin with their first frames")
+
+
+def real_secs(page, video):
+    """Real times of the frames that have rows."""
+    return page.evaluate(
+        "(id) => fetch(`/api/videos/${id}/times`).then((a) => a.arrayBuffer()).then((b) => [...new Float64Array(b)].filter((_, i) => i % 2 === 1))",
+        video["video_id"],
+    )
+
+
 def check_proxy(page, video):
     """What browsers do not play is shown frame by frame at once, and as a copy soon."""
     assert video["file"]["state"] == "proxy", video["file"]
-    browser.go(page, video, frame=7)
-    assert browser.last(page) == (7, 7), browser.last(page)
+    frame = video["first_frame"] + 7
+    browser.go(page, video, frame=frame)
+    assert browser.last(page) == (frame, frame), browser.last(page)
     page.wait_for_function(
         "() => document.getElementById('source').textContent.startsWith('a copy')", timeout=60_000
     )
@@ -259,9 +344,7 @@ def check_curves(page, video):
 def check_compare(page, video, other):
     """The second video shows the frame of the same moment, moved by the offset."""
     browser.go(page, video, frame=20, other=other["video_id"], offset=5)
-    times = [page.evaluate(
-        "(id) => fetch(`/api/videos/${id}/times`).then((a) => a.arrayBuffer()).then((b) => [...new Float64Array(b)].filter((_, i) => i % 2 === 1))",
-        one["video_id"]) for one in (video, other)]
+    times = [real_secs(page, one) for one in (video, other)]
 
     def partner(frame, offset):
         moment = times[0][frame] + times[1][offset] - times[0][0]
@@ -414,7 +497,6 @@ CONTRAST = """() => {
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     if (walker.currentNode.data.trim() === '' || !element.checkVisibility({ visibilityProperty: true })) continue;
-    if (element.closest(':disabled')) continue;
     const [text, ground] = [light(parse(getComputedStyle(element).color).rgb), light(groundOf(element))];
     const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
     count += 1;

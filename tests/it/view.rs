@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use posedata::ingest::VideoOutcome;
 use posedata::lake::LakePaths;
+use posedata::media_time::{MediaPosition, MediaRange};
 use posedata::video::{Frame, VideoReader};
 use reqwest::Method;
 use reqwest::blocking::{Client, Response};
@@ -562,6 +563,23 @@ fn every_frame_is_the_one_that_was_asked_for() {
     }
 }
 
+/// Has a video's proxy made.
+fn await_proxy(viewer: &Viewer, video: &str) {
+    let status = format!("{video}/proxy");
+    let started = viewer.send(Method::POST, &status, &[], None);
+    assert_eq!(started.status(), 200);
+    let began = Instant::now();
+    loop {
+        let told = viewer.json(&status);
+        match told["state"].as_str() {
+            Some("ready") => break,
+            Some("waiting" | "making") => assert!(began.elapsed() < PATIENCE, "{told}"),
+            _ => panic!("{told}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_proxy_has_every_frame_at_its_time() {
     const FRAMES: u32 = 60;
@@ -587,18 +605,7 @@ fn a_proxy_has_every_frame_at_its_time() {
     );
     let status = format!("{video}/proxy");
     assert_eq!(viewer.json(&status)["state"], "none");
-    let started = viewer.send(Method::POST, &status, &[], None);
-    assert_eq!(started.status(), 200);
-    let began = Instant::now();
-    loop {
-        let told = viewer.json(&status);
-        match told["state"].as_str() {
-            Some("ready") => break,
-            Some("waiting" | "making") => assert!(began.elapsed() < PATIENCE, "{told}"),
-            _ => panic!("{told}"),
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+    await_proxy(&viewer, &video);
     let proxy = folder.path().join("proxy.mp4");
     fs::write(&proxy, viewer.bytes(&format!("{video}/proxy.mp4"))).expect("room");
     let (source, proxied) = (numbers_in_video(&clip), numbers_in_video(&proxy));
@@ -617,6 +624,231 @@ fn a_proxy_has_every_frame_at_its_time() {
     drop(viewer);
     let next = Viewer::enter(folder.path(), &[]);
     assert_eq!(next.json(&status)["state"], "ready");
+}
+
+/// A lake of a part of a video.
+fn lake_of_part(folder: &Path, video: &Path, from: &str, to: &str) {
+    let lake = LakePaths::new(folder.join("lake"));
+    let mut config = config(vec![video.into()], &lake);
+    let place = |text: &str| Some(text.parse::<MediaPosition>().expect("a place"));
+    config.rows = config.rows.with_range(MediaRange {
+        from: place(from),
+        to: place(to),
+    });
+    let summary = ingest(&config).expect("an ingest");
+    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Ingested)), 1);
+}
+
+#[test]
+fn a_part_of_a_video_has_the_pictures_numbers_and_times_of_the_file() {
+    const FRAMES: u32 = 200;
+    let folder = tempfile::tempdir().expect("a folder");
+    // Key pictures are before, at the beginning of and inside the part.
+    for (name, codec, from, to) in [
+        ("late.mp4", &WITH_B_FRAMES[..], "95f", "171f"),
+        ("timed.mkv", &WITH_B_FRAMES[..], "3.4", "5.5"),
+        ("early.mp4", &WITH_B_FRAMES[..], "5f", "71f"),
+        (
+            "counted.avi",
+            &["-c:v", "mpeg4", "-q:v", "2"],
+            "100f",
+            "150f",
+        ),
+    ] {
+        let folder = folder.path().join(name.replace('.', "_"));
+        fs::create_dir(&folder).expect("a folder");
+        let clip = folder.join(name);
+        painted_clip(&clip, FRAMES, codec);
+        let painted = numbers_in_video(&clip);
+        lake_of_part(&folder, &clip, from, to);
+        let viewer = Viewer::enter(&folder, &[]);
+        let video = viewer.video();
+        let entry = viewer.json(&video);
+        assert_eq!(entry["is_part"], true, "{name}");
+        let first = entry["first_frame"].as_u64().expect("a number");
+        let count = entry["frame_count"].as_u64().expect("a number");
+        let end = first + count;
+        assert!(first > 0 && count >= 45, "{name}: {first}, {count}");
+
+        let times = viewer.get(&format!("{video}/times"));
+        assert_eq!(times.headers()["x-frame-from"], first.to_string());
+        let times = doubles(&times.bytes().expect("bytes"));
+        assert_eq!(times.len() as u64, 2 * count, "{name}");
+        for (frame, pair) in (first..).zip(times.chunks(2)) {
+            let secs = painted[frame as usize].1;
+            assert!((pair[0] - secs).abs() < 1e-6, "{name}: frame {frame}");
+            assert!((pair[1] - secs).abs() < 1e-6, "{name}: frame {frame}");
+        }
+
+        // The first request is for a frame in the middle; then to and fro.
+        let jumps = (0..30).map(|i| first + (i * 37 + 30) % count);
+        let steps = (first..end).chain((first..end).rev()).step_by(5);
+        for frame in jumps.chain(steps) {
+            let picture = viewer.bytes(&format!("{video}/frames/{frame}.png"));
+            let number = painted[frame as usize].0;
+            assert_eq!(number_in_png(&picture), number, "{name}: frame {frame}");
+        }
+        for outside in [0, first - 1, end] {
+            let answer = viewer.get(&format!("{video}/frames/{outside}.png"));
+            assert_eq!(answer.status(), 404, "{name}: frame {outside}");
+            let told = answer.text().expect("a text");
+            assert!(
+                told.contains(&format!("frames {first} to {}", end - 1)),
+                "{told}"
+            );
+        }
+        assert_eq!(viewer.get(&format!("{video}/thumbnail.jpg")).status(), 200);
+
+        // Rows by the file's numbers.
+        let all = floats(&viewer.bytes(&format!("{video}/landmarks")));
+        assert_eq!(all.len() as u64, count * 33 * 3);
+        let path = format!("{video}/landmarks?from={}&to={}", first + 3, first + 4);
+        let some = floats(&viewer.bytes(&path));
+        let there = &all[3 * 33 * 3..5 * 33 * 3];
+        assert!(
+            some.iter()
+                .zip(there)
+                .all(|(a, b)| a.to_bits() == b.to_bits())
+        );
+        let early = format!("{video}/landmarks?from={}", first - 1);
+        assert_eq!(viewer.get(&early).status(), 404);
+        let curve = viewer.json(&format!(
+            "{video}/curve?table=metrics&columns=left_knee_deg"
+        ));
+        assert_eq!(
+            (&curve["from"], &curve["to"]),
+            (&json!(first), &json!(end - 1))
+        );
+        assert_eq!(curve["series"][0]["frames"][0], first);
+        let (_, rows) = viewer.query(&json!({
+            "sql": "select count(*) from metrics join videos using (video_id)
+                    where frame between first_frame and first_frame + frame_count - 1"
+        }));
+        assert_eq!(rows["rows"], json!([[count]]));
+
+        // A stretch as a clip, and the part as a proxy.
+        let (from, to) = (first + 10, first + 26);
+        let made = folder.join("made.mp4");
+        for skeleton in ["no", "yes"] {
+            let path = format!("{video}/clip.mp4?from={from}&to={to}&skeleton={skeleton}");
+            fs::write(&made, viewer.bytes(&path)).expect("room");
+            let numbers = numbers_in_video(&made);
+            assert_eq!(numbers.len() as u64, to - from + 1, "{name}");
+            if skeleton == "no" {
+                for (frame, (number, _)) in (from..).zip(&numbers) {
+                    assert_eq!(*number, painted[frame as usize].0, "{name}: frame {frame}");
+                }
+            }
+        }
+        await_proxy(&viewer, &video);
+        fs::write(&made, viewer.bytes(&format!("{video}/proxy.mp4"))).expect("room");
+        let proxied = numbers_in_video(&made);
+        let times = doubles(&viewer.bytes(&format!("{video}/times?of=proxy")));
+        assert_eq!(
+            (proxied.len() as u64, times.len() as u64),
+            (count, 2 * count)
+        );
+        for (frame, ((number, secs), pair)) in (first..).zip(proxied.iter().zip(times.chunks(2))) {
+            let (painted_number, painted_secs) = painted[frame as usize];
+            assert_eq!(*number, painted_number, "{name}: frame {frame}");
+            assert!((secs - pair[0]).abs() < 1e-9, "{name}: frame {frame}");
+            assert!(
+                (pair[1] - painted_secs).abs() < 1e-6,
+                "{name}: frame {frame}"
+            );
+        }
+        // The hash is that of the whole file.
+        assert_eq!(
+            viewer.json(&format!("{video}/check"))["state"],
+            entry["file"]["state"]
+        );
+        let mut content = fs::read(&clip).expect("the clip");
+        *content.last_mut().expect("a byte") ^= 1;
+        fs::write(&clip, content).expect("room");
+        assert_eq!(viewer.json(&format!("{video}/check"))["state"], "changed");
+    }
+}
+
+#[test]
+fn another_part_of_a_video_replaces_the_first_while_it_is_viewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clip = folder.path().join("painted.mkv");
+    painted_clip(&clip, 120, &WITH_B_FRAMES);
+    lake_of_part(folder.path(), &clip, "20f", "50f");
+    let viewer = Viewer::enter(folder.path(), &[]);
+    let video = viewer.video();
+    let painted = numbers_in_video(&clip);
+    let proxy_numbers = |first: usize, count: usize| {
+        await_proxy(&viewer, &video);
+        let made = folder.path().join("made.mp4");
+        fs::write(&made, viewer.bytes(&format!("{video}/proxy.mp4"))).expect("room");
+        let numbers: Vec<u32> = numbers_in_video(&made).iter().map(|(n, _)| *n).collect();
+        let expected: Vec<u32> = painted[first..first + count]
+            .iter()
+            .map(|(n, _)| *n)
+            .collect();
+        assert_eq!(numbers, expected);
+    };
+    proxy_numbers(20, 30);
+    // As many frames, elsewhere.
+    lake_of_part(folder.path(), &clip, "70f", "100f");
+    assert_eq!(viewer.video(), video);
+    assert_eq!(viewer.json(&video)["first_frame"], 70);
+    proxy_numbers(70, 30);
+    assert_eq!(viewer.get(&format!("{video}/frames/30.png")).status(), 404);
+    assert_eq!(
+        number_in_png(&viewer.bytes(&format!("{video}/frames/80.png"))),
+        painted[80].0
+    );
+}
+
+#[test]
+fn a_file_that_took_anothers_place_has_its_own_pictures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clip = folder.path().join("painted.mp4");
+    painted_clip(&clip, 60, &WITH_B_FRAMES);
+    lake_of(folder.path(), &clip);
+    let viewer = Viewer::enter(folder.path(), &[]);
+    let first = viewer.video();
+    assert_eq!(
+        number_in_png(&viewer.bytes(&format!("{first}/frames/5.png"))),
+        5
+    );
+    // The same name; its pictures begin with 7.
+    let other = folder.path().join("other.mp4");
+    let all = folder.path().join("all.mp4");
+    painted_clip(
+        &all,
+        60,
+        &["-c:v", "libx264", "-g", "1", "-pix_fmt", "yuv420p"],
+    );
+    let all = all.to_str().expect("a path");
+    make_clip(
+        &other,
+        &[
+            "-i",
+            all,
+            "-vf",
+            "select='gte(n,7)',setpts=PTS-STARTPTS",
+            "-c:v",
+            "libx264",
+        ],
+    );
+    fs::rename(&other, &clip).expect("a file");
+    assert_eq!(viewer.get(&format!("{first}/frames/6.png")).status(), 409);
+    lake_of(folder.path(), &clip);
+    let videos = viewer.json("/api/videos");
+    let ids = videos["videos"].as_array().expect("a list").iter();
+    let second = ids
+        .filter_map(|video| video["video_id"].as_str())
+        .find(|id| !first.ends_with(id))
+        .expect("another video");
+    let second = format!("/api/videos/{second}");
+    assert_eq!(
+        number_in_png(&viewer.bytes(&format!("{second}/frames/5.png"))),
+        12
+    );
+    assert_eq!(viewer.get(&format!("{first}/frames/6.png")).status(), 409);
 }
 
 #[test]

@@ -27,6 +27,22 @@ fn the_overlay_belongs_to_the_picture_that_is_shown() {
     );
     ingest(folder.path(), &["variable.mp4", "ntsc.mp4", "copied.avi"]);
     ingest(folder.path(), &["fast.mp4", "--slow-motion", "8"]);
+    // The part begins and ends between key pictures, and a pause is in it.
+    make_variable_clip(&folder.path().join("part.mp4"), 170);
+    ingest(
+        folder.path(),
+        &["part.mp4", "--from", "63f", "--to", "131f"],
+    );
+    make_bars(
+        &folder.path().join("copied_part.avi"),
+        "30",
+        150,
+        &["-c:v", "mjpeg", "-q:v", "3"],
+    );
+    ingest(
+        folder.path(),
+        &["copied_part.avi", "--from", "2", "--to", "4"],
+    );
     drive(folder.path(), "frames");
 }
 

@@ -38,7 +38,8 @@ most. An ingest may run at the same time; its videos appear when they are commit
 
 With --host the page is served to others too, as with 0.0.0.0 to everybody who can reach this
 machine. Nothing is encrypted then: use it in networks that you trust, or a tunnel
-(ssh -L 8765:localhost:8765 HOST) instead.")]
+(ssh -L 8765:localhost:8765 HOST) instead. No browser is opened here then: the one that opens the
+address first is let in.")]
 pub struct ViewArgs {
     /// Video that is shown first: a file, or a name, beginning of a name, or id of a video in the lake
     #[arg(value_name = "VIDEO")]
@@ -108,7 +109,9 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         print_result(&url)?;
     }
     tell(&args.host, &server, global);
-    if !args.no_open && !open_browser(&url) {
+    // The address lets one browser in, which is to be the other machine's.
+    let is_for_here = server.address().ip().is_loopback();
+    if !args.no_open && is_for_here && !open_browser(&url) {
         logs::note("no browser could be opened; open the address above yourself");
     }
     global.cancellation(None).wait();
@@ -127,8 +130,12 @@ fn tell(host: &str, server: &Server, global: &GlobalArgs) {
     let is_of_this_machine = server.address().ip().is_loopback();
     if !is_of_this_machine {
         // Also where nothing else is told: it is about who gets in.
+        let place = match server.address().ip().is_unspecified() {
+            true => "; there it has this machine's number (IP address) in place of 127.0.0.1",
+            false => "",
+        };
         logs::tell_people(format_args!(
-            "note: listening at {host} for other machines; whoever gets this address from you sees the lake and its videos, and nothing is encrypted"
+            "note: listening at {host} for other machines{place}; whoever gets this address from you sees the lake and its videos, and nothing is encrypted"
         ));
     }
     if global.verbosity() > Verbosity::Quiet {
