@@ -3,6 +3,8 @@
 -- From the first frame to the end of the last, in seconds; with its frames.
 --
 -- param video video : which video
+-- words : how long, how many frames|seconds, number of frames, frame rate|count, frames per second, the video|clip
+-- words : duration|length|framerate|fps|frames|take|last|lasts
 SELECT duration_secs, frame_count, fps AS rate_fps
 FROM videos
 WHERE video_id = $video;

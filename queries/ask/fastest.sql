@@ -7,6 +7,7 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : which|what .. fastest|quickest, fastest|quickest landmark|part|point|body, which|what .. highest|top speed
 SELECT
     arg_max(peak_landmark, (peak_landmark_speed_px_per_sec, -frame)) AS landmark,
     max(peak_landmark_speed_px_per_sec)::DOUBLE AS speed_px_per_sec,

@@ -7,6 +7,7 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : mean|average*|avg|typical*|usual*|normally, on average, how far|much
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

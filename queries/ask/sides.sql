@@ -8,6 +8,10 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : symmetr*|asymmetr*|both|compar*|alike|same|equal*|difference*|differ*|imbalance*|sides|vs|versus|two
+-- words : left|right and|or|vs|versus right|left, left|right and|or the right|left, each side
+-- words : which knee|hip|ankle|elbow|shoulder|wrist
+-- words : mov*|average, on average
 WITH measured AS (
     SELECT
         frame,

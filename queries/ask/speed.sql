@@ -9,6 +9,9 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : fast|faster|speed*|velocit*|quick|quicker|quickly|rapid*|mov*
+-- words statistic=peak : peak|max*|top|highest|fastest|quickest|greatest|biggest|largest|when, at most, at its fastest|quickest
+-- words statistic=mean : mean|average*|avg|typical*|usual*|normally, on average
 WITH speeds AS (
     SELECT
         s.frame,

@@ -44,6 +44,8 @@ const NAMED_VIDEOS: u64 = 50;
 /// Of a hundred names of videos in training examples, those that nobody has.
 const MADE_UP: u64 = 60;
 const NAMED_PEOPLE: u64 = 8;
+/// Of a hundred examples, those that give a value of a list that may be left out.
+const OPTIONAL_VALUES: u64 = 40;
 const SLIPS: u64 = 12;
 const STEMS: [&str; 16] = [
     "IMG",
@@ -370,7 +372,7 @@ impl Maker<'_> {
         if self.split == Split::Train {
             add_made_up(&mut inventory, dice);
         }
-        let Some(call) = self.draw_call(&inventory, &video, dice) else {
+        let Some(call) = draw_call(self.question, &inventory, &video, dice) else {
             return Ok(None);
         };
         let is_follow_up = self.question.name != CANNOT_TELL && dice.is_lucky(FOLLOW_UPS);
@@ -385,67 +387,11 @@ impl Maker<'_> {
             },
         };
         let text = noise::typed(&text, dice);
-        // What the grammar does not give for these words cannot be chosen, and is not learned.
+        // What no call can say is not asked; what the phrases wrongly rule out is, and counts as wrong.
         let mentions = Mentions::of(&text, previous.as_ref(), &inventory);
-        let grammar = Grammar::new(self.files, &mentions);
+        let grammar = Grammar::without_phrases(self.files, &mentions);
         let is_known = mentions.unknown_videos.is_empty() && gives(&grammar, &call.to_string());
         Ok(is_known.then(|| (asked(previous.as_ref(), &text), call, video)))
-    }
-
-    fn draw_call(
-        &self,
-        inventory: &Inventory,
-        video: &KnownVideo,
-        dice: &mut Dice,
-    ) -> Option<Call> {
-        let mut slots: Vec<(String, String)> = Vec::new();
-        let has_window = self.question.has("from_secs") && self.question.has("to_secs");
-        let mut ends = [dice.number(0.0, video.duration_secs, 2), 0.0];
-        ends[1] = dice.number(ends[0], video.duration_secs, 2);
-        let window = dice.below(20);
-        for parameter in &self.question.parameters {
-            let name = parameter.name.as_str();
-            let is_necessary = parameter.default.is_none();
-            let value = match &parameter.kind {
-                ParameterType::Time if has_window && ["from_secs", "to_secs"].contains(&name) => {
-                    let place = usize::from(name == "to_secs");
-                    let is_given = is_necessary
-                        || match window {
-                            0..=11 => false,
-                            12..=16 => true,
-                            17 => place == 0,
-                            _ => place == 1,
-                        };
-                    is_given.then(|| ends[place].to_string())
-                }
-                ParameterType::Time => Some(dice.number(0.0, video.duration_secs, 2).to_string()),
-                ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
-                ParameterType::Integer => Some(dice.below(10).to_string()),
-                ParameterType::Video => {
-                    let is_named = name != "video"
-                        || self.question.has("other_video")
-                        || dice.is_lucky(NAMED_VIDEOS);
-                    is_named.then(|| dice.pick(&inventory.videos).label.clone())
-                }
-                ParameterType::Person => dice
-                    .is_lucky(NAMED_PEOPLE)
-                    .then(|| dice.below(4).to_string()),
-                ParameterType::Subject => {
-                    let subjects = &inventory.subjects;
-                    let subject = subjects.get(dice.below(subjects.len().max(1)))?;
-                    Some(Inventory::subject_label(subject))
-                }
-                kind => {
-                    let choices = kind.choices();
-                    Some((*dice.pick(&choices)).to_owned())
-                }
-            };
-            slots.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        Some(Call {
-            question: self.question.name.clone(),
-            slots,
-        })
     }
 
     /// One of the split's paraphrases, with the call's values in it.
@@ -482,6 +428,64 @@ impl Maker<'_> {
         };
         of == self.split
     }
+}
+
+/// A call of a question with values of the inventory, and times of a video.
+fn draw_call(
+    question: &Question,
+    inventory: &Inventory,
+    video: &KnownVideo,
+    dice: &mut Dice,
+) -> Option<Call> {
+    let mut slots: Vec<(String, String)> = Vec::new();
+    let has_window = question.has("from_secs") && question.has("to_secs");
+    let mut ends = [dice.number(0.0, video.duration_secs, 2), 0.0];
+    ends[1] = dice.number(ends[0], video.duration_secs, 2);
+    let window = dice.below(20);
+    for parameter in &question.parameters {
+        let name = parameter.name.as_str();
+        let is_necessary = parameter.default.is_none();
+        let value = match &parameter.kind {
+            ParameterType::Time if has_window && ["from_secs", "to_secs"].contains(&name) => {
+                let place = usize::from(name == "to_secs");
+                let is_given = is_necessary
+                    || match window {
+                        0..=11 => false,
+                        12..=16 => true,
+                        17 => place == 0,
+                        _ => place == 1,
+                    };
+                is_given.then(|| ends[place].to_string())
+            }
+            ParameterType::Time => Some(dice.number(0.0, video.duration_secs, 2).to_string()),
+            ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
+            ParameterType::Integer => Some(dice.below(10).to_string()),
+            ParameterType::Video => {
+                let is_named = name != "video"
+                    || question.has("other_video")
+                    || dice.is_lucky(NAMED_VIDEOS);
+                is_named.then(|| dice.pick(&inventory.videos).label.clone())
+            }
+            ParameterType::Person => dice
+                .is_lucky(NAMED_PEOPLE)
+                .then(|| dice.below(4).to_string()),
+            ParameterType::Subject => {
+                let subjects = &inventory.subjects;
+                let subject = subjects.get(dice.below(subjects.len().max(1)))?;
+                Some(Inventory::subject_label(subject))
+            }
+            kind => {
+                let choices = kind.choices();
+                let is_given = is_necessary || dice.is_lucky(OPTIONAL_VALUES);
+                is_given.then(|| (*dice.pick(&choices)).to_owned())
+            }
+        };
+        slots.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Some(Call {
+        question: question.name.clone(),
+        slots,
+    })
 }
 
 /// Videos and subjects that nobody has.
@@ -699,4 +703,62 @@ fn gives(grammar: &Grammar, text: &str) -> bool {
         fitting.any(|(rest, place)| goes_on(grammar, &place, rest))
     }
     goes_on(grammar, &grammar.start(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls that are drawn for each paraphrase.
+    const DRAWS: u64 = 12;
+
+    fn inventory() -> Inventory {
+        let videos = [("demo.mp4", "Ben"), ("run2.mp4", "Kim")];
+        let videos = videos.map(|(name, subject)| KnownVideo {
+            video_id: name.into(),
+            label: name.into(),
+            sport: String::new(),
+            subject: Some(subject.into()),
+            duration_secs: 10.0,
+            main_person: Some(0),
+            pose_frames: 1,
+        });
+        Inventory::new(videos.into())
+    }
+
+    #[test]
+    fn no_words_of_a_header_rule_out_what_a_paraphrase_means() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let inventory = inventory();
+        let mut ruled_out = Vec::new();
+        let mut asked = 0;
+        for question in &files.questions {
+            for seed in 0..DRAWS * 40 {
+                let mut dice = Dice::new(scramble(seed));
+                let call = draw_call(question, &inventory, &inventory.videos[0], &mut dice);
+                let Some(call) = call else { continue };
+                let lines = files.words.paraphrases(question, &call).expect("paraphrases");
+                let fitting = lines.iter().filter(|line| {
+                    !line.is_empty() && fits(question, &call, line)
+                });
+                let fitting: Vec<&String> = fitting.collect();
+                if fitting.is_empty() {
+                    continue;
+                }
+                let line = *dice.pick(&fitting);
+                let text = filled(question, &call, line, &mut dice);
+                let mentions = Mentions::of(&text, None, &inventory);
+                let call = call.to_string();
+                if !gives(&Grammar::without_phrases(&files, &mentions), &call) {
+                    continue;
+                }
+                asked += 1;
+                if !gives(&Grammar::new(&files, &mentions), &call) {
+                    ruled_out.push(format!("{text}\n    {call}"));
+                }
+            }
+        }
+        assert!(asked > 5000, "{asked}");
+        assert!(ruled_out.is_empty(), "{} of {asked}:\n{}", ruled_out.len(), ruled_out.join("\n"));
+    }
 }

@@ -77,15 +77,22 @@ impl QuestionFiles {
         let Some(question) = self.find(name) else {
             return Err(wrong(format!("there is no question '{name}'")));
         };
-        let mut slots = Vec::new();
+        let mut slots: Vec<(String, String)> = Vec::new();
         for word in words {
-            let (name, value) = word
-                .split_once('=')
-                .ok_or_else(|| wrong(format!("'{word}' is not NAME=VALUE")))?;
-            if !question.parameters.iter().any(|p| p.name == name) {
+            let Some((name, value)) = word.split_once('=') else {
+                // Names of files have white space; calls have _ there.
+                let open = slots.last_mut().filter(|(name, _)| question.is_name(name));
+                let (_, value) = open.ok_or_else(|| wrong(format!("'{word}' is not NAME=VALUE")))?;
+                *value = format!("{value}_{word}");
+                continue;
+            };
+            if !question.has(name) {
                 return Err(wrong(format!("{} has no parameter {name}", question.name)));
             }
             slots.push((name.to_owned(), value.to_owned()));
+        }
+        for (_, value) in slots.iter_mut().filter(|(name, _)| question.is_name(name)) {
+            *value = value.trim_matches(['"', '\'']).to_owned();
         }
         Ok(Call {
             question: question.name.clone(),

@@ -3,11 +3,13 @@
 //! The SQL's leading comment says what the question is; beside parameters (`-- param`, as all queries
 //! have them) it may hold settings, a line each: `-- question weight = 2` (share of the training
 //! examples, relative to other questions), `-- question train = no` (no example is made of it but for
-//! tests), `-- question nothing = REASON` (what to say where it finds nothing).
+//! tests), `-- question nothing = REASON` (what to say where it finds nothing). `-- words` says which
+//! phrases mean the question, or a value of a parameter (see [`Meaning`]).
 
 use std::path::{Path, PathBuf};
 
 use super::QuestionError;
+use super::phrases::Meaning;
 use crate::query::{Parameter, ParameterType, declaration};
 
 /// The question that stands for everything that no other fits.
@@ -37,12 +39,23 @@ pub struct Question {
     pub is_trained: bool,
     /// What to say where it finds nothing.
     pub nothing: Option<String>,
+    /// Phrases that say that it is asked, or with which values.
+    pub(super) meanings: Vec<Meaning>,
 }
 
 impl Question {
     /// Whether the header declares a parameter of that name.
     pub fn has(&self, name: &str) -> bool {
         self.parameters.iter().any(|p| p.name == name)
+    }
+
+    /// Whether a parameter's values are names that people gave: of videos, or of subjects.
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        let is_name = |kind: &ParameterType| {
+            matches!(kind, ParameterType::Video | ParameterType::Subject)
+        };
+        let mut parameters = self.parameters.iter();
+        parameters.any(|p| p.name == name && is_name(&p.kind))
     }
 
     pub(super) fn sql_error(&self, message: &str) -> QuestionError {
@@ -85,13 +98,19 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         weight: DEFAULT_WEIGHT,
         is_trained: true,
         nothing: None,
+        meanings: Vec::new(),
     };
     if question.about.is_empty() {
         let reason = "the first line is a comment that says what the question is";
         return Err(broken(0, reason.into()));
     }
+    let mut worded_lines = Vec::new();
     for (index, line) in sql.lines().enumerate() {
-        if let Some(declared) = declaration(line) {
+        if let Some(meaning) = Meaning::of_line(line) {
+            let meaning = meaning.map_err(|reason| broken(index, reason))?;
+            worded_lines.push(index);
+            question.meanings.push(meaning);
+        } else if let Some(declared) = declaration(line) {
             let parameter = declared.and_then(|parameter| checked(parameter, sql));
             let parameter = parameter.map_err(|reason| broken(index, reason))?;
             if question.has(&parameter.name) {
@@ -104,6 +123,9 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         } else if let Some(setting) = line.trim().strip_prefix(SETTING) {
             set(&mut question, setting).map_err(|reason| broken(index, reason))?;
         }
+    }
+    for (index, meaning) in worded_lines.into_iter().zip(&question.meanings) {
+        check_value(&question, meaning).map_err(|reason| broken(index, reason))?;
     }
     if question.has("person") && !question.has("video") {
         return Err(broken(
@@ -147,6 +169,28 @@ fn checked(parameter: Parameter, sql: &str) -> Result<Parameter, String> {
         return Err("the parameter of type person is called person".into());
     }
     Ok(parameter)
+}
+
+/// Whether the value that words stand for is one of a parameter.
+fn check_value(question: &Question, meaning: &Meaning) -> Result<(), String> {
+    let Some((name, value)) = &meaning.value else {
+        return Ok(());
+    };
+    let parameter = question.parameters.iter().find(|p| p.name == *name);
+    let Some(parameter) = parameter else {
+        return Err(format!("words for {name}, which is no parameter"));
+    };
+    let choices = parameter.kind.choices();
+    match choices.contains(&value.as_str()) {
+        true => Ok(()),
+        false if choices.is_empty() => Err(format!(
+            "words for {name}, whose type has no list of values"
+        )),
+        false => Err(format!(
+            "words for {name}={value}; {name} is one of {}",
+            choices.join(", ")
+        )),
+    }
 }
 
 fn set(question: &mut Question, setting: &str) -> Result<(), String> {
