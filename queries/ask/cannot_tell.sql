@@ -9,7 +9,7 @@
 -- words topic=health : injur*|pain*|hurt*|healthy|unhealthy|pulse|arthritis|tired|fatigue*|exhausted|sick|disease*|diagnos*
 -- words topic=health : heart rate, fit enough
 -- words topic=advice : should|advice|advise|recommend*|improve|improving, training plan, good form|squat, form correct
--- words topic=advice : how can|do i, get better|faster, my technique, exercises for|help
+-- words topic=advice : how can|could i|he|she|they|we|you, how do i|we, get better|faster, my technique, exercises for|help
 -- words topic=identity : who is|s that|this|he|she, who is|s in, who is|s the person|man|woman|guy, who are, how old
 -- words topic=identity : his|her|their name, man|male or woman|female, man or a woman, gender|professional
 -- words topic=future : tomorrow|predict*|forecast*, next year|week|month, will he|she|they|the|it, happens|happen next

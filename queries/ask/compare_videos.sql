@@ -9,11 +9,11 @@
 -- words : compar*|difference*|differ*|vs|versus|than|against
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally
 -- words statistic=range : range*|rom|mov*|motion|excursion|mobil*|var*|travel*|amplitude|swing*
--- words statistic=smallest : minimum|min|minimal
--- words statistic=largest : maximum|max|maximal|peak
+-- words statistic=smallest : minimum|min|minimal|smallest|lowest
+-- words statistic=largest : maximum|max|maximal|peak|largest|highest|biggest|greatest
 -- words statistic=smallest for knee, hip, ankle, elbow, wrist : bent|bend*|deep*|flex*, max*|peak .. flex*|bend*
 -- words statistic=largest for knee, hip, ankle, elbow, wrist : straight*|exten*, max*|peak .. exten*
--- words statistic=mean for trunk, forward : upright|leans|leaning, lean .. more|most|less|least, more|less|most|least .. lean
+-- words statistic=mean for trunk, forward : upright|leans|leaning, lean|leans forward .. more|most|less|least|than, lean more|most|less|least, more|less|most|least .. lean
 WITH angle AS (
     SELECT video_id, deg::DOUBLE AS deg
     FROM (

@@ -12,8 +12,8 @@
 -- param person person = null : number of the person; the main person unless it is given
 -- words : how often, how many times, number of times, first time, first|times|ever|cross*|frequen*|pass*|reach*|count*|when
 -- words : what|which time|moment|instant|point, first #, threshold|limit
--- words direction=below : below|under|beneath|<, less|lower|smaller|fewer than, drop*|fall*|downward*|down|sink*|dip*
--- words direction=above : above|beyond|exceed*|>, over|past #, more|larger|greater|higher|bigger than, goes|go|get*|went over, rise*|rising|upward*|up
+-- words direction=below : below|under|beneath|<, less|lower|smaller|fewer than, drop*|fall*|downward*|sink*|dip*
+-- words direction=above : above|beyond|exceed*|>, over|past #, more|larger|greater|higher|bigger than, goes|go|get*|went over, rise*|rising|upward*, go|goes|went up
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -2,6 +2,7 @@
 --
 -- The mean over all frames in which it was measured.
 --
+-- question words = needed
 -- param joint angle : which angle
 -- param from_secs time = null : from when on
 -- param to_secs time = null : until when

@@ -2,9 +2,10 @@
 --
 -- People who were tracked; somebody who was lost and found again may count twice.
 --
+-- question words = needed
 -- question train = no
 -- param video video : which video
--- words : how many|number of people|persons|athletes|runners|players|humans|subjects
+-- words : how many people|persons|athletes|runners|players|humans
 -- words : how many different people|persons, number of people|persons|athletes|runners, count .. people|persons
 -- words : more than one person|runner|athlete, several people, anyone|anybody|someone|somebody else, alone
 -- words : only|just one person|runner|athlete

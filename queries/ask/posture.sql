@@ -2,6 +2,7 @@
 --
 -- All angles in the frame nearest to the time.
 --
+-- question words = needed
 -- param at_secs time : when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given

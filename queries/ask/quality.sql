@@ -3,6 +3,7 @@
 -- Shares of the frames by quality (see the table metrics), the mean visibility, and the landmarks whose mean
 -- visibility is below 0.5, the least visible first. Of a landmark that is named, its mean visibility as well.
 --
+-- question words = needed
 -- param landmark landmark = null : of which landmark the visibility is asked for
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given

@@ -2,15 +2,18 @@
 --
 -- The difference between the largest and the smallest angle of single frames.
 --
+-- question words = needed
 -- param joint angle : which angle
 -- param from_secs time = null : from when on
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
 -- words : range*|rom|mov*|motion|excursion*|mobil*|vary|varies|varied|variation|travel*|amplitude|swing*|sweep*
--- words : spread|span|flexib*, how far|much, largest|highest|maximum|max and|minus|to|less smallest|lowest|minimum|min
--- words : smallest|lowest|minimum|min and|to largest|highest|maximum|max
--- words : largest|highest|maximum and the smallest|lowest|minimum, smallest|lowest|minimum and the largest|highest|maximum
+-- words : spread|span|flexib*, how far|much
+-- words : largest|highest|biggest|maximum|max .. and|to|minus|less .. smallest|lowest|minimum|min .. lean*|inclin*
+-- words : smallest|lowest|minimum|min .. and|to .. largest|highest|biggest|maximum|max .. lean*|inclin*
+-- words : largest|highest|biggest|maximum|max .. and|to|minus|less .. smallest|lowest|minimum|min
+-- words : smallest|lowest|minimum|min .. and|to .. largest|highest|biggest|maximum|max
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

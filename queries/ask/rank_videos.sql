@@ -2,6 +2,7 @@
 --
 -- The main person of each video.
 --
+-- question words = needed
 -- question nothing = the angle was measured in no video
 -- param joint angle : which angle
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
@@ -15,9 +16,9 @@
 -- words statistic=largest : maximum|max|maximal|peak
 -- words statistic=smallest for knee, hip, ankle, elbow, wrist : bent|bend*|deep*|flex*, max*|peak .. flex*|bend*
 -- words statistic=largest for knee, hip, ankle, elbow, wrist : straight*|exten*, max*|peak .. exten*
--- words statistic=mean for trunk, forward : upright|leans|leaning, lean .. more|most|less|least, more|less|most|least .. lean
--- words which=most : most|largest|highest|biggest|greatest|maximum|max|maximal|widest|descending, largest|highest first
--- words which=least : least|smallest|lowest|fewest|minimum|min|minimal|narrowest|ascending, smallest|lowest first
+-- words statistic=mean for trunk, forward : upright|leans|leaning, lean|leans forward .. more|most|less|least|than, lean more|most|less|least, more|less|most|least .. lean
+-- words which=most : most|largest|highest|biggest|greatest|widest|descending, largest|highest first
+-- words which=least : least|smallest|lowest|fewest|narrowest|ascending, smallest|lowest first
 -- words which=least for knee, hip, ankle, elbow, wrist : bend*|bent|flex* .. most|furthest|farthest|deepest|further, deepest
 -- words which=least for knee, hip, ankle, elbow, wrist : most|maximally|greatest|biggest|strongest|max*|peak .. bent|bend*|flex*
 -- words which=least for knee, hip, ankle, elbow, wrist : least|min* .. straight*|exten*, straighten*|exten* .. least

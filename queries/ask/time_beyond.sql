@@ -10,8 +10,8 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
--- words : how long, how much time, how much of, how many seconds, seconds with|that|where
--- words : time|share|percent*|%|proportion|fraction|duration|spend*|spent|stay*|remain*, first #, threshold|limit
+-- words : how long, how much|total time, how much of, how many seconds, seconds with|that|where
+-- words : time|share|percent*|%|proportion|portion|fraction|duration|spend*|spent|stay*|remain*, first #, threshold|limit
 -- words direction=below : below|under|beneath|<, less|lower|smaller|fewer than
 -- words direction=above : above|beyond|exceed*|>, over|past #, more|larger|greater|higher|bigger than
 WITH angle AS (

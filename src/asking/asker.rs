@@ -191,7 +191,9 @@ impl Asker {
             });
         }
         let grammar = Grammar::new(&self.files, &mentions);
-        let grammar = self.paraphrases.with_unseen(grammar, &question, &self.record.questions);
+        let grammar = self
+            .paraphrases
+            .with_unseen(grammar, &question, &self.record.questions);
         choose(
             &self.model,
             &self.adapter,

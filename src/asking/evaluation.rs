@@ -269,7 +269,9 @@ impl Judge<'_> {
         };
         let mentions = Mentions::of(question, previous.as_ref(), &self.known);
         let grammar = Grammar::new(&self.files, &mentions);
-        let grammar = self.paraphrases.with_unseen(grammar, question, &self.questions);
+        let grammar = self
+            .paraphrases
+            .with_unseen(grammar, question, &self.questions);
         let readings = choose(
             self.model,
             &self.adapter,

@@ -28,8 +28,9 @@ const BENDING: [&str; 3] = ["bend", "bent", "trunk"];
 const FORWARDS: [&str; 2] = ["forward", "forwards"];
 const LEFT: [&str; 5] = ["left", "lt", "l", "lft", "lhs"];
 const RIGHT: [&str; 6] = ["right", "rt", "r", "rgt", "rght", "rhs"];
-/// Words before which "right" is no side.
+/// Words before which "right" is no side, unless one of `BEFORE_SIDE` stands before it.
 const AFTER_RIGHT: [&str; 6] = ["after", "before", "at", "now", "away", "then"];
+const BEFORE_SIDE: [&str; 8] = ["the", "or", "and", "vs", "versus", "against", "from", "to"];
 /// Words that differ from a side in one letter.
 const NOT_SIDES: [&str; 12] = [
     "eight", "light", "night", "might", "sight", "tight", "fight", "bright", "lift", "loft",
@@ -37,8 +38,8 @@ const NOT_SIDES: [&str; 12] = [
 ];
 /// Words that differ from a part of the body in one letter.
 const NOT_PARTS: [&str; 17] = [
-    "angle", "waist", "truck", "month", "none", "note", "knew", "indeed", "food", "root", "boot", "hook",
-    "year", "hear", "heal", "feel", "ankh",
+    "angle", "waist", "truck", "month", "none", "note", "knew", "indeed", "food", "root", "boot",
+    "hook", "year", "hear", "heal", "feel", "ankh",
 ];
 /// Shortest word of a part or side that may be mistyped.
 const MIN_TYPO_CHARS: usize = 4;
@@ -64,15 +65,19 @@ impl Body {
         for (place, word) in words.iter().enumerate() {
             let next = words.get(place + 1).map_or("", String::as_str);
             body.is_left |= is_side(word, &LEFT);
-            body.is_right |= is_side(word, &RIGHT) && !AFTER_RIGHT.contains(&next);
+            let before = place
+                .checked_sub(1)
+                .map_or("", |place| words[place].as_str());
+            let is_meant = !AFTER_RIGHT.contains(&next) || BEFORE_SIDE.contains(&before);
+            body.is_right |= is_side(word, &RIGHT) && is_meant;
             body.parts.extend(part_of_word(word));
             if !LIMBS.contains(&word.as_str()) {
                 body.parts.extend(synonyms(word));
             }
         }
         let begins = |beginnings: &[&str]| {
-            let mut begun = words.iter().filter(|word| beginnings.iter().any(|b| word.starts_with(b)));
-            begun.next().is_some()
+            let begins = |word: &String| beginnings.iter().any(|b| word.starts_with(b));
+            words.iter().any(begins)
         };
         let is_forward = FORWARDS.iter().any(|word| tokens.has(word));
         // "Forward" alone is a direction of anything.
@@ -128,7 +133,12 @@ impl Body {
     pub fn allowed<'a>(&self, values: &[&'a str]) -> Vec<&'a str> {
         let fitting: Vec<&str> = values.iter().copied().filter(|v| self.allows(v)).collect();
         // The left eye rather than its inner corner.
-        let strange = |value: &str| value.split('_').filter(|word| self.is_strange(word)).count();
+        let strange = |value: &str| {
+            value
+                .split('_')
+                .filter(|word| self.is_strange(word))
+                .count()
+        };
         let least = fitting.iter().map(|value| strange(value)).min();
         let mut fitting = fitting;
         fitting.retain(|value| Some(strange(value)) == least);
@@ -145,7 +155,8 @@ impl Body {
         let is_other_side = other_side.is_some_and(|side| words.any(|word| word == side));
         let is_foot = value.split('_').any(|word| word == "foot");
         !is_other_side
-            && parts_of(value).any(|part| self.parts.contains(part) && (part != "index" || !is_foot))
+            && parts_of(value)
+                .any(|part| self.parts.contains(part) && (part != "index" || !is_foot))
     }
 
     /// Whether a word of a value's name is neither a side, a part that is named, nor in the question.
@@ -161,7 +172,9 @@ pub fn is_body_part(value: &str) -> bool {
 
 /// Whether values of this kind have a side.
 pub fn has_side(value: &str) -> bool {
-    value.split('_').any(|word| word == LEFT[0] || word == RIGHT[0])
+    value
+        .split('_')
+        .any(|word| word == LEFT[0] || word == RIGHT[0])
 }
 
 fn parts_of(value: &str) -> impl Iterator<Item = &'static str> {
@@ -171,7 +184,9 @@ fn parts_of(value: &str) -> impl Iterator<Item = &'static str> {
 }
 
 fn synonyms(word: &str) -> impl Iterator<Item = &'static str> {
-    let known = SYNONYMS.iter().filter(move |(words, _)| words.contains(&word));
+    let known = SYNONYMS
+        .iter()
+        .filter(move |(words, _)| words.contains(&word));
     known.flat_map(|(_, parts)| parts.iter().copied())
 }
 
@@ -220,13 +235,17 @@ mod tests {
             ("the angle of the hip", &["left_hip", "right_hip"]),
             ("left or right knee", &["left_knee", "right_knee"]),
             ("right after 2 s the left knee", &["left_knee"]),
+            ("the knee on the right after 2 s", &["right_knee"]),
             ("eight light nights", &[]),
             ("how fast is light?", &[]),
             ("when does he lean most", &["trunk_lean"]),
             ("most upright", &["trunk_lean"]),
             ("who leans forward most", &["forward_lean"]),
             ("trunk forward lean", &["forward_lean"]),
-            ("how bent is the left leg", &["left_knee", "left_hip", "left_ankle"]),
+            (
+                "how bent is the left leg",
+                &["left_knee", "left_hip", "left_ankle"],
+            ),
             ("is the arm straight at the right elbow", &["right_elbow"]),
         ] {
             let mut found = allowed(question, &ANGLES);

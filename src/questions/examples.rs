@@ -381,7 +381,7 @@ impl Maker<'_> {
                 Some((next, text)) => (Some(call), next, text),
                 None => return Ok(None),
             },
-            false => match self.words(&call, dice)? {
+            false => match self.words(&call, &inventory, dice)? {
                 Some(text) => (None, call, text),
                 None => return Ok(None),
             },
@@ -395,7 +395,12 @@ impl Maker<'_> {
     }
 
     /// One of the split's paraphrases, with the call's values in it.
-    fn words(&self, call: &Call, dice: &mut Dice) -> Result<Option<String>, QuestionError> {
+    fn words(
+        &self,
+        call: &Call,
+        inventory: &Inventory,
+        dice: &mut Dice,
+    ) -> Result<Option<String>, QuestionError> {
         let lines = self.files.words.paraphrases(self.question, call)?;
         let own = lines.iter().enumerate().filter(|(index, line)| {
             !line.is_empty() && self.is_own(*index) && fits(self.question, call, line)
@@ -409,7 +414,17 @@ impl Maker<'_> {
             true => noise::slip_in(line, (OPEN, CLOSE), dice),
             false => (*line).clone(),
         };
-        Ok(Some(filled(self.question, call, &line, dice)))
+        let text = filled(self.question, call, &line, dice);
+        // A video that is named makes no answer.
+        let names_video = self.question.name == CANNOT_TELL && dice.is_lucky(NAMED_VIDEOS);
+        Ok(Some(match names_video {
+            true => {
+                let video = &dice.pick(&inventory.videos).label;
+                let video = noise::video(video, dice);
+                format!("{} in {video}", text.trim_end_matches(['?', '.']))
+            }
+            false => text,
+        }))
     }
 
     /// Whether a paraphrase belongs to the split; that of a question which is never trained always.
@@ -461,9 +476,8 @@ fn draw_call(
             ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
             ParameterType::Integer => Some(dice.below(10).to_string()),
             ParameterType::Video => {
-                let is_named = name != "video"
-                    || question.has("other_video")
-                    || dice.is_lucky(NAMED_VIDEOS);
+                let is_named =
+                    name != "video" || question.has("other_video") || dice.is_lucky(NAMED_VIDEOS);
                 is_named.then(|| dice.pick(&inventory.videos).label.clone())
             }
             ParameterType::Person => dice
@@ -737,10 +751,13 @@ mod tests {
                 let mut dice = Dice::new(scramble(seed));
                 let call = draw_call(question, &inventory, &inventory.videos[0], &mut dice);
                 let Some(call) = call else { continue };
-                let lines = files.words.paraphrases(question, &call).expect("paraphrases");
-                let fitting = lines.iter().filter(|line| {
-                    !line.is_empty() && fits(question, &call, line)
-                });
+                let lines = files
+                    .words
+                    .paraphrases(question, &call)
+                    .expect("paraphrases");
+                let fitting = lines
+                    .iter()
+                    .filter(|line| !line.is_empty() && fits(question, &call, line));
                 let fitting: Vec<&String> = fitting.collect();
                 if fitting.is_empty() {
                     continue;
@@ -759,6 +776,11 @@ mod tests {
             }
         }
         assert!(asked > 5000, "{asked}");
-        assert!(ruled_out.is_empty(), "{} of {asked}:\n{}", ruled_out.len(), ruled_out.join("\n"));
+        assert!(
+            ruled_out.is_empty(),
+            "{} of {asked}:\n{}",
+            ruled_out.len(),
+            ruled_out.join("\n")
+        );
     }
 }

@@ -82,7 +82,8 @@ impl QuestionFiles {
             let Some((name, value)) = word.split_once('=') else {
                 // Names of files have white space; calls have _ there.
                 let open = slots.last_mut().filter(|(name, _)| question.is_name(name));
-                let (_, value) = open.ok_or_else(|| wrong(format!("'{word}' is not NAME=VALUE")))?;
+                let (_, value) =
+                    open.ok_or_else(|| wrong(format!("'{word}' is not NAME=VALUE")))?;
                 *value = format!("{value}_{word}");
                 continue;
             };
@@ -104,5 +105,30 @@ impl QuestionFiles {
     pub fn abouts(&self) -> impl Iterator<Item = &str> {
         let answering = self.questions.iter().filter(|q| q.name != CANNOT_TELL);
         answering.map(|q| q.about.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_calls_may_have_spaces() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        for text in [
+            "duration video=my long_run.mp4",
+            "duration video=my_long_run.mp4",
+            "duration video=\"my long run.mp4\"",
+        ] {
+            let call = files.call(text).expect("a call");
+            assert_eq!(call.value("video"), Some("my_long_run.mp4"), "{text}");
+        }
+        for text in [
+            "duration my_run.mp4",
+            "extreme which=smallest knee",
+            "run video=a.mp4",
+        ] {
+            assert!(files.call(text).is_err(), "{text}");
+        }
     }
 }

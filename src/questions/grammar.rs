@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use super::body::{has_side, is_body_part};
 use super::mentions::{Mention, MentionKind, Mentions};
 use super::phrases;
-use super::question::CANNOT_TELL;
+use super::question::{CANNOT_TELL, NeededWords};
 use super::{Question, QuestionFiles};
 use crate::numbers::{Quantity, unit_of_column};
 use crate::query::{Parameter, ParameterType};
@@ -53,8 +53,9 @@ struct Shape {
     slots: Vec<Slot>,
     /// Mentions that it has to use.
     needed: u64,
-    /// Whether the parts of the body that are named can be what it is about.
-    fits_body: bool,
+    /// Whether the parts of the body that are named can be what it is about, and its words stand
+    /// there where it needs them.
+    is_meant: bool,
 }
 
 /// The calls that are possible for one question.
@@ -98,7 +99,7 @@ impl Grammar {
             question: Some(place),
             ..Place::default()
         };
-        self.shapes[place].fits_body && self.can_end(&begun)
+        self.shapes[place].is_meant && self.can_end(&begun)
     }
 
     /// The only question that phrases leave, beside that nothing can be told.
@@ -260,11 +261,17 @@ fn questions_left(
     }
     let cannot_tell = questions.iter().position(|q| q.name == CANNOT_TELL);
     let mut claims = phrases::found(&mentions.tokens, &meanings);
-    claims.iter_mut().for_each(|claim| claim.retain(|place| possible.contains(place)));
+    claims
+        .iter_mut()
+        .for_each(|claim| claim.retain(|place| possible.contains(place)));
     claims.retain(|claim| !claim.is_empty());
     if let Some(previous) = mentions.continued.as_ref().filter(|_| claims.is_empty()) {
         let place = questions.iter().position(|q| q.name == previous.question);
-        claims.extend(place.filter(|place| possible.contains(place)).map(|place| vec![place]));
+        claims.extend(
+            place
+                .filter(|place| possible.contains(place))
+                .map(|place| vec![place]),
+        );
     }
     let mut left = possible.clone();
     for claim in &claims {
@@ -290,14 +297,30 @@ fn shape(question: &Question, mentions: &Mentions, obey: Obey) -> Shape {
         name: question.name.clone(),
         slots,
         needed: needed.fold(0, |needed, (index, _)| needed | 1 << index),
-        fits_body: obey == Obey::MentionsAlone || fits_body(question, mentions),
+        is_meant: obey == Obey::MentionsAlone
+            || fits_body(question, mentions) && (is_again || has_words(question, mentions)),
     }
+}
+
+/// Whether one of the phrases that a question needs stands there, if it needs any.
+fn has_words(question: &Question, mentions: &Mentions) -> bool {
+    let needed = question
+        .meanings
+        .iter()
+        .filter(|meaning| question.needed_words.has(meaning) && meaning.counts_for(&mentions.body));
+    let needed: Vec<((), &phrases::Meaning)> = needed.map(|meaning| ((), meaning)).collect();
+    question.needed_words == NeededWords::Nothing
+        || !phrases::found(&mentions.tokens, &needed).is_empty()
 }
 
 /// Whether a question can be about the parts and sides that are named: one that compares the sides is
 /// not about one of them, and one about a joint is not about both.
 fn fits_body(question: &Question, mentions: &Mentions) -> bool {
-    let choices: Vec<Vec<&str>> = question.parameters.iter().map(|p| p.kind.choices()).collect();
+    let choices: Vec<Vec<&str>> = question
+        .parameters
+        .iter()
+        .map(|p| p.kind.choices())
+        .collect();
     let bodies: Vec<&Vec<&str>> = choices
         .iter()
         .filter(|choices| choices.iter().any(|choice| is_body_part(choice)))
@@ -308,19 +331,16 @@ fn fits_body(question: &Question, mentions: &Mentions) -> bool {
     if bodies.is_empty() {
         return false;
     }
-    let is_sided = bodies.iter().any(|choices| choices.iter().any(|choice| has_side(choice)));
+    let is_sided = bodies
+        .iter()
+        .any(|choices| choices.iter().any(|choice| has_side(choice)));
     match is_sided {
         true => bodies.len() > 1 || !mentions.body.is_two_sided(),
         false => !mentions.body.is_one_sided(),
     }
 }
 
-fn slot(
-    question: &Question,
-    parameter: &Parameter,
-    mentions: &Mentions,
-    obey: Obey,
-) -> Slot {
+fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: Obey) -> Slot {
     let named = |is_meant: &dyn Fn(&Mention) -> bool| -> Vec<Value> {
         let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
         let meant = bits.filter(|(_, mention)| is_meant(mention));

@@ -30,10 +30,19 @@ const OPENERS: [&[&str]; 8] = [
     &["now"],
 ];
 /// Most words of a question that goes on from the one before without such a word.
-const MAX_SHORT_WORDS: usize = 4;
+const MAX_SHORT_WORDS: usize = 5;
 /// Words before a number that make it a moment.
 const AT: [&str; 10] = [
-    "at", "@", "=", "second", "time", "around", "about", "near", "approximately", "moment",
+    "at",
+    "@",
+    "=",
+    "second",
+    "time",
+    "around",
+    "about",
+    "near",
+    "approximately",
+    "moment",
 ];
 /// Words before a number from which on something is looked at.
 const FROM: [&str; 3] = ["from", "since", "between"];
@@ -156,7 +165,10 @@ impl Mentions {
             let own = label.to_ascii_lowercase();
             let spaced = own.replace('_', " ");
             let is_one_word = WORDS.find(&own).is_some_and(|word| word.len() == own.len());
-            let names = [Some(spaced).filter(|s| *s != own), Some(own).filter(|_| !is_one_word)];
+            let names = [
+                Some(spaced).filter(|s| *s != own),
+                Some(own).filter(|_| !is_one_word),
+            ];
             for name in names.into_iter().flatten() {
                 let spans: Vec<Range<usize>> = whole_words(&lower, &name)
                     .filter(|span| is_free(span, &taken))
@@ -220,8 +232,12 @@ impl Mentions {
         let mut taken = Vec::new();
         let named: Vec<(&String, Vec<Range<usize>>)> = (inventory.subjects.iter())
             .map(|subject| {
-                let spans = whole_words(&lower, &subject.to_ascii_lowercase());
-                (subject, spans.filter(|span| is_free(span, videos)).collect())
+                let name = subject.to_ascii_lowercase();
+                let spans = whole_words(&lower, &name);
+                (
+                    subject,
+                    spans.filter(|span| is_free(span, videos)).collect(),
+                )
             })
             .filter(|(_, spans): &(_, Vec<_>)| !spans.is_empty())
             .collect();
@@ -342,9 +358,8 @@ impl Mentions {
         // Twelve digits, so that 0.1 * 60 is 6 again.
         let rounded = format!("{value:.9}").parse::<f64>().unwrap_or(value);
         let text = rounded.to_string();
-        let is_same = |m: &Mention| {
-            m.kind == MentionKind::Number(quantity) && m.texts.first() == Some(&text)
-        };
+        let is_same =
+            |m: &Mention| m.kind == MentionKind::Number(quantity) && m.texts.first() == Some(&text);
         if let Some(known) = self.all.iter().position(is_same) {
             self.all[known].is_needed |= is_needed;
             return known;
@@ -378,8 +393,8 @@ impl Mentions {
                 } else {
                     let unit = crate::numbers::unit_of_column(name);
                     let quantity = unit.map(|(unit, _)| unit.quantity);
-                    let is_new = !names(MentionKind::Number(quantity))
-                        && !names(MentionKind::Number(None));
+                    let is_new =
+                        !names(MentionKind::Number(quantity)) && !names(MentionKind::Number(None));
                     let place = self.add_number(quantity, value, false, TimeRole::Any);
                     self.all[place].is_carried |= goes_on && is_new;
                 }
@@ -419,7 +434,10 @@ impl TimeRole {
         if ["s", "sec", "secs", "second", "seconds"].contains(&next) {
             next = following.find(|word| !word.is_empty()).unwrap_or_default();
         }
-        let is_from_first = before.trim_end().to_ascii_lowercase().ends_with("after the first");
+        let is_from_first = before
+            .trim_end()
+            .to_ascii_lowercase()
+            .ends_with("after the first");
         if is_from_first || is_after(before, &FROM) || ONWARDS.contains(&next) {
             Self::From
         } else if is_after(before, &["after"]) {

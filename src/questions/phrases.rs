@@ -4,7 +4,7 @@
 //! A header line `-- words : range of motion, rom` belongs to the question; `-- words
 //! which=smallest for knee, hip : most bent, max* flex*` to a value, and counts only where one of
 //! these parts of the body is named. In a phrase `bend*` stands for every word that begins so,
-//! `most|fully` for either, `#` for a number, and `..` for up to four words of any kind.
+//! `most|fully` for either, `#` for a number, and `..` for up to six words of any kind.
 
 use super::body::{Body, PARTS};
 use super::tokens::{NUMBER, Tokens};
@@ -12,9 +12,9 @@ use super::tokens::{NUMBER, Tokens};
 const DECLARATION: &str = "-- words";
 const FORM: &str = "words are written `-- words : PHRASE, PHRASE` or `-- words PARAMETER=VALUE for PART, PART : PHRASE, PHRASE`";
 /// Most words that a gap stands for.
-const MAX_GAP: usize = 4;
+const MAX_GAP: usize = 6;
 /// Shortest word of a phrase that may be mistyped.
-const MIN_TYPO_CHARS: usize = 6;
+const MIN_TYPO_CHARS: usize = 5;
 
 /// A line of a header that says what phrases mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +67,8 @@ impl Meaning {
 
     fn parse(text: &str) -> Result<Self, String> {
         let (head, phrases) = text.split_once(':').ok_or(FORM)?;
-        let (target, parts) = match head.trim().split_once(" for ") {
+        let head = format!(" {} ", head.trim());
+        let (target, parts) = match head.split_once(" for ") {
             Some((target, parts)) => (target.trim(), parts.split(',').map(part).collect()),
             None => (head.trim(), Ok(Vec::new())),
         };
@@ -119,9 +120,16 @@ fn phrase(text: &str) -> Result<Vec<Piece>, String> {
     };
     let piece = |word: &str| match word {
         ".." => Ok(Piece::Gap),
-        word => word.split('|').map(pattern).collect::<Result<_, _>>().map(Piece::Word),
+        word => word
+            .split('|')
+            .map(pattern)
+            .collect::<Result<_, _>>()
+            .map(Piece::Word),
     };
-    let pieces: Vec<Piece> = text.split_whitespace().map(piece).collect::<Result<_, _>>()?;
+    let pieces: Vec<Piece> = text
+        .split_whitespace()
+        .map(piece)
+        .collect::<Result<_, _>>()?;
     let is_gap = |piece: Option<&Piece>| piece.is_none_or(|piece| *piece == Piece::Gap);
     if is_gap(pieces.first()) || is_gap(pieces.last()) {
         return Err(format!(
@@ -133,7 +141,7 @@ fn phrase(text: &str) -> Result<Vec<Piece>, String> {
 
 /// What the phrases in a text stand for: for each phrase that is found, the longest of those that
 /// begin at its word, all that have it. `meanings` are what may be found, each with what it stands for.
-pub fn found<'a, T: Clone>(tokens: &Tokens, meanings: &[(T, &'a Meaning)]) -> Vec<Vec<T>> {
+pub fn found<T: Clone>(tokens: &Tokens, meanings: &[(T, &Meaning)]) -> Vec<Vec<T>> {
     let mut all = Vec::new();
     let mut from = 0;
     while from < tokens.words.len() {
@@ -175,11 +183,26 @@ fn matched(phrase: &[Piece], words: &[String]) -> Option<usize> {
     fits.then(|| matched(rest, more)).flatten().map(|n| n + 1)
 }
 
-/// Whether a word is another with one slip of the fingers; the first letter is seldom wrong.
+/// Whether a word is another with one slip of the fingers: a letter more or less, or two exchanged. The
+/// first letter is seldom wrong, a plural is no slip, and another letter makes another word (shows,
+/// shoes).
 fn is_mistyped(word: &str, own: &str) -> bool {
-    own.chars().count() >= MIN_TYPO_CHARS
+    let is_long = |word: &str| word.chars().count() >= MIN_TYPO_CHARS;
+    is_long(word)
+        && is_long(own)
         && word.chars().next() == own.chars().next()
+        && word.trim_end_matches('s') != own.trim_end_matches('s')
         && strsim::osa_distance(word, own) == 1
+        && (word.chars().count() != own.chars().count() || has_same_letters(word, own))
+}
+
+fn has_same_letters(a: &str, b: &str) -> bool {
+    let sorted = |word: &str| {
+        let mut letters: Vec<char> = word.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    sorted(a) == sorted(b)
 }
 
 #[cfg(test)]
@@ -222,10 +245,7 @@ mod tests {
 
     #[test]
     fn a_phrase_may_be_mistyped_and_stand_for_several() {
-        let lines = [
-            "-- words a=x : average, spread",
-            "-- words a=y : average",
-        ];
+        let lines = ["-- words a=x : average, spread", "-- words a=y : average"];
         assert_eq!(values("the avreage", &lines), [["x", "y"]]);
         assert_eq!(values("bread", &lines), Vec::<Vec<String>>::new());
     }
@@ -250,7 +270,10 @@ mod tests {
         for (line, reason) in [
             ("-- words", "words are written"),
             ("-- words which : bent", "'which' is not PARAMETER=VALUE"),
-            ("-- words which=a for nail : bent", "no part of the body 'nail'"),
+            (
+                "-- words which=a for nail : bent",
+                "no part of the body 'nail'",
+            ),
             ("-- words : bent,", "is empty"),
             ("-- words : how ..", "begins or ends with .."),
             ("-- words : left/right", "no single word"),

@@ -3,7 +3,9 @@
 //! The SQL's leading comment says what the question is; beside parameters (`-- param`, as all queries
 //! have them) it may hold settings, a line each: `-- question weight = 2` (share of the training
 //! examples, relative to other questions), `-- question train = no` (no example is made of it but for
-//! tests), `-- question nothing = REASON` (what to say where it finds nothing). `-- words` says which
+//! tests), `-- question nothing = REASON` (what to say where it finds nothing), `-- question words =
+//! needed` (it is asked only where one of its phrases stands, or with `needed, PARAMETER` one of that
+//! parameter's values). `-- words` says which
 //! phrases mean the question, or a value of a parameter (see [`Meaning`]).
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,29 @@ pub const CANNOT_TELL: &str = "cannot_tell";
 const SETTING: &str = "-- question ";
 /// Share of the examples, relative to other questions, unless the file says otherwise.
 const DEFAULT_WEIGHT: f64 = 1.0;
+
+/// Which phrases a question needs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum NeededWords {
+    #[default]
+    Nothing,
+    /// One of its own.
+    Own,
+    /// One of its own, or of the values of this parameter.
+    OwnOr(String),
+}
+
+impl NeededWords {
+    /// Whether these words are among those that are needed.
+    pub fn has(&self, meaning: &Meaning) -> bool {
+        match (self, &meaning.value) {
+            (Self::Nothing, _) => false,
+            (_, None) => true,
+            (Self::Own, Some(_)) => false,
+            (Self::OwnOr(parameter), Some((name, _))) => name == parameter,
+        }
+    }
+}
 
 /// A question, read and checked as far as that is possible without a lake.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +64,8 @@ pub struct Question {
     pub is_trained: bool,
     /// What to say where it finds nothing.
     pub nothing: Option<String>,
+    /// Whether it is asked only where one of its phrases stands.
+    pub(super) needed_words: NeededWords,
     /// Phrases that say that it is asked, or with which values.
     pub(super) meanings: Vec<Meaning>,
 }
@@ -51,9 +78,8 @@ impl Question {
 
     /// Whether a parameter's values are names that people gave: of videos, or of subjects.
     pub(super) fn is_name(&self, name: &str) -> bool {
-        let is_name = |kind: &ParameterType| {
-            matches!(kind, ParameterType::Video | ParameterType::Subject)
-        };
+        let is_name =
+            |kind: &ParameterType| matches!(kind, ParameterType::Video | ParameterType::Subject);
         let mut parameters = self.parameters.iter();
         parameters.any(|p| p.name == name && is_name(&p.kind))
     }
@@ -98,6 +124,7 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         weight: DEFAULT_WEIGHT,
         is_trained: true,
         nothing: None,
+        needed_words: NeededWords::Nothing,
         meanings: Vec::new(),
     };
     if question.about.is_empty() {
@@ -126,6 +153,11 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
     }
     for (index, meaning) in worded_lines.into_iter().zip(&question.meanings) {
         check_value(&question, meaning).map_err(|reason| broken(index, reason))?;
+    }
+    let is_needed = |meaning: &Meaning| question.needed_words.has(meaning);
+    if question.needed_words != NeededWords::Nothing && !question.meanings.iter().any(is_needed) {
+        let reason = "words are needed, and the header has none: `-- words : PHRASE, PHRASE`";
+        return Err(broken(0, reason.into()));
     }
     if question.has("person") && !question.has("video") {
         return Err(broken(
@@ -212,9 +244,22 @@ fn set(question: &mut Question, setting: &str) -> Result<(), String> {
             };
         }
         "nothing" => question.nothing = Some(value.into()),
+        "words" => {
+            let (needed, parameter) = match value.split_once(',') {
+                Some((needed, parameter)) => (needed.trim(), Some(parameter.trim())),
+                None => (value, None),
+            };
+            if needed != "needed" {
+                return Err(format!(
+                    "words is `needed` or `needed, PARAMETER`, not '{value}'"
+                ));
+            }
+            let parameter = parameter.map(|name| NeededWords::OwnOr(name.into()));
+            question.needed_words = parameter.unwrap_or(NeededWords::Own);
+        }
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, train, nothing"
+                "unknown setting '{key}'; known are weight, train, nothing, words"
             ));
         }
     }

@@ -11,7 +11,8 @@ pub const NUMBER: &str = "#";
 const NAME: &str = "\u{1}";
 
 static WORDS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"[0-9]+(?:[.,:][0-9]+)*|[\p{L}\p{M}]+|[<>%/@=\x01]").expect("the pattern is a constant")
+    Regex::new(r"[0-9]+(?:[.,:][0-9]+)*|[\p{L}\p{M}]+|[<>%/@=\x01]")
+        .expect("the pattern is a constant")
 });
 
 /// Words in lower case, with a sign in place of each number and of what is no word of the language.
