@@ -657,7 +657,13 @@ fn follow_up(
         }
         ParameterType::Choice(choices) => {
             let other = dice.pick(choices).clone();
-            words = format!("the {}", other.replace('_', " "));
+            // "Largest" may be the one with the most of it as well.
+            let word = match other.as_str() {
+                "smallest" => "minimum".into(),
+                "largest" => "maximum".into(),
+                other => other.replace('_', " "),
+            };
+            words = format!("the {word}");
             other
         }
         ParameterType::Video if parameter.name == "video" && !question.has("other_video") => {

@@ -265,20 +265,18 @@ fn questions_left(
         .iter_mut()
         .for_each(|claim| claim.retain(|place| possible.contains(place)));
     claims.retain(|claim| !claim.is_empty());
-    if let Some(previous) = mentions.continued.as_ref().filter(|_| claims.is_empty()) {
-        let place = questions.iter().position(|q| q.name == previous.question);
-        claims.extend(
-            place
-                .filter(|place| possible.contains(place))
-                .map(|place| vec![place]),
-        );
-    }
     let mut left = possible.clone();
     for claim in &claims {
         left.retain(|place| claim.contains(place));
     }
     if left.is_empty() {
         return possible.clone();
+    }
+    // The question before is asked again wherever it can be.
+    let previous = mentions.continued.as_ref();
+    let again = previous.and_then(|call| questions.iter().position(|q| q.name == call.question));
+    if let Some(place) = again.filter(|place| left.contains(place)) {
+        left = BTreeSet::from([place]);
     }
     left.extend(cannot_tell);
     left
