@@ -8,7 +8,8 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
--- words : which|what landmark|landmarks|part|parts|point|joint|body .. fastest|quickest, fastest|quickest landmark|part|point|body
+-- words : which|what landmark|landmarks|part|parts|point|joint|body .. fastest|quickest
+-- words : fastest|quickest landmark|part|point|body
 -- words : what moves .. fastest|quickest, which|what landmark|part|point|joint|body .. highest|top speed
 SELECT
     arg_max(peak_landmark, (peak_landmark_speed_px_per_sec, -frame)) AS landmark,

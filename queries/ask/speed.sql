@@ -12,7 +12,8 @@
 -- param person person = null : number of the person; the main person unless it is given
 -- words : fast|faster|fastest|speed*|velocit*|quick|quicker|quickest|quickly|rapid*
 -- words : fast*|quick*|rapid*|speed|velocity .. mov*, mov* .. fast*|quick*|rapid*
--- words statistic=peak : peak|max*|top|highest|fastest|quickest|greatest|biggest|largest|when, at most, at its fastest|quickest
+-- words statistic=peak : peak|max*|top|highest|fastest|quickest|greatest|biggest|largest|when, at most
+-- words statistic=peak : at its fastest|quickest
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally, on average
 WITH speeds AS (
     SELECT

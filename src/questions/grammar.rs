@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use super::body::{has_side, is_body_part};
 use super::mentions::{Mention, MentionKind, Mentions};
-use super::phrases;
+use super::phrases::{self, Meaning, Target};
 use super::question::{CANNOT_TELL, NeededWords};
 use super::{Question, QuestionFiles};
 use crate::numbers::{Quantity, unit_of_column};
@@ -250,7 +250,7 @@ fn questions_left(
             // What stands for one of its values stands for it.
             if question.name == CANNOT_TELL {
                 refusing.push((place, meaning));
-            } else if meaning.counts_for(&mentions.body) {
+            } else if meaning.target != Target::NotQuestion && meaning.counts_for(&mentions.body) {
                 meanings.push((place, meaning));
             }
         }
@@ -300,15 +300,18 @@ fn shape(question: &Question, mentions: &Mentions, obey: Obey) -> Shape {
     }
 }
 
-/// Whether one of the phrases that a question needs stands there, if it needs any.
+/// Whether one of the phrases that a question needs stands there, if it needs any, and none that says
+/// that it is not asked.
 fn has_words(question: &Question, mentions: &Mentions) -> bool {
-    let needed = question
-        .meanings
-        .iter()
-        .filter(|meaning| question.needed_words.has(meaning) && meaning.counts_for(&mentions.body));
-    let needed: Vec<((), &phrases::Meaning)> = needed.map(|meaning| ((), meaning)).collect();
-    question.needed_words == NeededWords::Nothing
-        || !phrases::found(&mentions.tokens, &needed).is_empty()
+    let stands = |is_meant: &dyn Fn(&Meaning) -> bool| {
+        let meant = question.meanings.iter();
+        let meant = meant.filter(|m| is_meant(m) && m.counts_for(&mentions.body));
+        let meant: Vec<((), &Meaning)> = meant.map(|meaning| ((), meaning)).collect();
+        !phrases::found(&mentions.tokens, &meant).is_empty()
+    };
+    let needed = &question.needed_words;
+    (*needed == NeededWords::Nothing || stands(&|meaning| needed.has(meaning)))
+        && !stands(&|meaning| meaning.target == Target::NotQuestion)
 }
 
 /// Whether a question can be about the parts and sides that are named: one that compares the sides is
@@ -404,7 +407,9 @@ fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: O
 /// question goes on from it.
 fn said(question: &Question, parameter: &Parameter, mentions: &Mentions) -> Option<String> {
     let meanings = question.meanings.iter().filter_map(|meaning| {
-        let (name, value) = meaning.value.as_ref()?;
+        let Target::Value(name, value) = &meaning.target else {
+            return None;
+        };
         let counts = *name == parameter.name && meaning.counts_for(&mentions.body);
         counts.then_some((value, meaning))
     });

@@ -1,7 +1,8 @@
 //! Phrases of a question's header: words that say which question is asked, or which value of a
 //! parameter is meant.
 //!
-//! A header line `-- words : range of motion, rom` belongs to the question; `-- words
+//! A header line `-- words : range of motion, rom` belongs to the question, `-- words not : fast*` says
+//! that it is not asked; `-- words
 //! which=smallest for knee, hip : most bent, max* flex*` to a value, and counts only where one of
 //! these parts of the body is named. In a phrase `bend*` stands for every word that begins so,
 //! `most|fully` for either, `#` for a number, and `..` for up to six words of any kind.
@@ -19,11 +20,22 @@ const MIN_TYPO_CHARS: usize = 5;
 /// A line of a header that says what phrases mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meaning {
-    /// Parameter and value that the phrases stand for; `None` where they stand for the question.
-    pub value: Option<(String, String)>,
+    /// What the phrases stand for.
+    pub target: Target,
     /// Parts of the body of which one has to be named; none are needed where it is empty.
     parts: Vec<&'static str>,
     phrases: Vec<Vec<Piece>>,
+}
+
+/// What phrases stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// That the question is asked.
+    Question,
+    /// That it is not.
+    NotQuestion,
+    /// A parameter and its value.
+    Value(String, String),
 }
 
 /// A word of a phrase.
@@ -72,14 +84,15 @@ impl Meaning {
             Some((target, parts)) => (target.trim(), parts.split(',').map(part).collect()),
             None => (head.trim(), Ok(Vec::new())),
         };
-        let value = match (target, target.split_once('=')) {
-            ("", _) => None,
-            (_, Some((name, value))) => Some((name.trim().to_owned(), value.trim().to_owned())),
+        let target = match (target, target.split_once('=')) {
+            ("", _) => Target::Question,
+            ("not", _) => Target::NotQuestion,
+            (_, Some((name, value))) => Target::Value(name.trim().into(), value.trim().into()),
             (_, None) => return Err(format!("'{target}' is not PARAMETER=VALUE; {FORM}")),
         };
         let phrases: Result<Vec<_>, String> = phrases.split(',').map(phrase).collect();
         Ok(Self {
-            value,
+            target,
             parts: parts?,
             phrases: phrases?,
         })
@@ -217,8 +230,10 @@ mod tests {
     fn values(question: &str, lines: &[&str]) -> Vec<Vec<String>> {
         let meanings = meanings(lines);
         let named = meanings.iter().map(|meaning| {
-            let value = meaning.value.clone().expect("a value");
-            (value.1, meaning)
+            let Target::Value(_, value) = meaning.target.clone() else {
+                panic!("no value");
+            };
+            (value, meaning)
         });
         found(&Tokens::of(question), &named.collect::<Vec<_>>())
     }

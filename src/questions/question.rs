@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use super::QuestionError;
-use super::phrases::Meaning;
+use super::phrases::{Meaning, Target};
 use crate::query::{Parameter, ParameterType, declaration};
 
 /// The question that stands for everything that no other fits.
@@ -34,11 +34,11 @@ pub(super) enum NeededWords {
 impl NeededWords {
     /// Whether these words are among those that are needed.
     pub fn has(&self, meaning: &Meaning) -> bool {
-        match (self, &meaning.value) {
-            (Self::Nothing, _) => false,
-            (_, None) => true,
-            (Self::Own, Some(_)) => false,
-            (Self::OwnOr(parameter), Some((name, _))) => name == parameter,
+        match (self, &meaning.target) {
+            (Self::Nothing, _) | (_, Target::NotQuestion) => false,
+            (_, Target::Question) => true,
+            (Self::Own, Target::Value(..)) => false,
+            (Self::OwnOr(parameter), Target::Value(name, _)) => name == parameter,
         }
     }
 }
@@ -205,7 +205,7 @@ fn checked(parameter: Parameter, sql: &str) -> Result<Parameter, String> {
 
 /// Whether the value that words stand for is one of a parameter.
 fn check_value(question: &Question, meaning: &Meaning) -> Result<(), String> {
-    let Some((name, value)) = &meaning.value else {
+    let Target::Value(name, value) = &meaning.target else {
         return Ok(());
     };
     let parameter = question.parameters.iter().find(|p| p.name == *name);
