@@ -13,7 +13,7 @@
 -- words : one .. other, each other
 -- words : left|right and|or|vs|versus right|left, left|right and|or the right|left, each side
 -- words : which knee|hip|ankle|elbow|shoulder|wrist
--- words : mov*|average, on average
+-- words : both .. mov*|average, which knee|hip|ankle|elbow|shoulder|wrist .. average
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
 -- words not : max|maximum|min|minimum|largest|smallest|highest|lowest|range*|rom|peak
 WITH measured AS (
