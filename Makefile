@@ -53,11 +53,11 @@ demo-ask: $(ASK)/lake/.ready ## Train the adapter that chooses queries (10 minut
 	$(POSEDATA) models add smollm2
 	$(POSEDATA) dataset build --name ask --recipes queries/ask --examples 6000 --valid 0.3 --seed 7 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
-	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 4 \
-	    --eval-examples 32 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
+	$(POSEDATA) train --dataset ask --name ask --overwrite --time-limit 8 --batch-size 8 \
+	    --eval-examples 24 --llm-data $(ASK)/data --llm-models llm_models --lake $(ASK)/lake
 	$(POSEDATA) eval --dataset ask --adapter llm_models/ask --split valid --per-task 6 \
 	    --llm-data $(ASK)/data --lake $(ASK)/lake
-	$(POSEDATA) ask "What is the left knee angle at 2 s in demo.mp4?" --lake $(ASK)/lake
+	$(POSEDATA) ask "When is the right knee most bent in demo.mp4?" --lake $(ASK)/lake
 
 bench-ask: $(ASK)/lake/.ready ## Ask 120 questions that people typed, and count right, refused and wrong answers
 	python3 benches/ask.py --posedata $(abspath $(POSEDATA)) --lake $(ASK)/lake --adapter llm_models/ask

@@ -7,6 +7,10 @@
 -- param to_secs time : the second time
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : chang*|grow*|grew|shrink*|shrank|increas*|decreas*|gain*|lose*|lost|difference*|differ*|more|less
+-- words : up or down, down or up, go|goes|went up|down
+-- words : open or close, opens or closes, rise or fall, compared to, by how much, how far|much
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -6,6 +6,18 @@
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param subject subject : the first subject
 -- param other_subject subject : the second subject
+-- words : compar*|difference*|differ*|vs|versus|than|against
+-- words statistic=mean : mean|average*|avg|typical*|usual*|normally
+-- words statistic=range : largest|biggest|greatest|smallest|max*|total|full|whole range*|rom
+-- words statistic=range : range*|rom|mov*|motion|excursion|mobil*|var*|travel*|amplitude|swing*
+-- words statistic=smallest : minimum|min|minimal|smallest|lowest
+-- words statistic=largest : maximum|max|maximal|peak|largest|highest|biggest|greatest
+-- words statistic=smallest for knee, hip, ankle, elbow, wrist : bent|bend*|deep*|flex*, max*|peak .. flex*|bend*
+-- words statistic=largest for knee, hip, ankle, elbow, wrist : straight*|exten*, max*|peak .. exten*
+-- words statistic=mean for trunk, forward : upright|leans|leaning, lean more|most|less|least
+-- words statistic=mean for trunk, forward : lean forward more|most|less|least|than, more|less|most|least lean*
+-- words statistic=mean for trunk, forward : more|less|most|least forward|trunk lean*
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
 WITH angle AS (
     SELECT subject, deg::DOUBLE AS deg
     FROM (

@@ -10,6 +10,18 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : how often, how many times, number of times, first time
+-- words : first|times|ever|cross*|frequen*|pass*|reach*|count*|when
+-- words : what|which time|moment|instant|point, first #, threshold|limit
+-- words direction=below : below|under|beneath|<, less|lower|smaller|fewer than, drop*|fall*|downward*|sink*|dip*
+-- words direction=above : above|beyond|exceed*|>, over|past #, more|larger|greater|higher|bigger than
+-- words direction=above : goes|go|get*|went over, rise*|rising|upward*, go|goes|went up
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
+-- words direction=below for knee, hip, ankle, elbow, wrist : bend*|bent|flex* .. more|further|deeper than
+-- words direction=below for knee, hip, ankle, elbow, wrist : more|further bent|flexed than
+-- words direction=below for knee, hip, ankle, elbow, wrist : bend*|bent|flex* past|beyond|over
+-- words direction=above for knee, hip, ankle, elbow, wrist : straighter than, bend*|bent|flex* .. less than
+-- words direction=above for knee, hip, ankle, elbow, wrist : less bent|flexed than, open* .. more|further than
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -2,7 +2,11 @@
 --
 -- From the first frame to the end of the last, in seconds; with its frames.
 --
+-- question words = needed
 -- param video video : which video
+-- words : how long, how many frames|seconds, number of frames, frame rate|count, frames per second
+-- words : how long .. video|clip|recording
+-- words : duration|length|framerate|fps|frames|take|last|lasts
 SELECT duration_secs, frame_count, fps AS rate_fps
 FROM videos
 WHERE video_id = $video;

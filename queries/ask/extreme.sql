@@ -2,12 +2,45 @@
 --
 -- The first of the frames with that angle. A joint is bent most where its angle is smallest.
 --
+-- question words = needed, which
 -- param joint angle : which angle
 -- param which choice(smallest, largest)
 -- param from_secs time = null : from when on
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : when, what|which time|moment|instant|point, where in, extreme*|most|furthest|farthest, at most
+-- words : how far|much
+-- words which=smallest : smallest|lowest|minimum|min|minimal|least|narrowest|tightest|bottom, how small|low
+-- words which=smallest : at its least
+-- words which=largest : largest|highest|biggest|maximum|max|maximal|greatest|widest|peak|top, how high .. angle
+-- words which=largest : how large|big does|do|did, how large|big .. get*|become*
+-- words which=smallest for knee, hip, ankle, elbow, wrist : bent|bend*|flex* .. most|furthest|farthest|deepest
+-- words which=smallest for knee, hip, ankle, elbow, wrist : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. bent|bend*|flex*
+-- words which=smallest for knee, hip, ankle, elbow, wrist : deepest|sharpest|flexion|tightest, how deep*
+-- words which=smallest for knee, hip, ankle, elbow, wrist : most closed|folded|acute
+-- words which=smallest for knee, hip, ankle, elbow, wrist : how far|much .. bend|bends|flex|flexes
+-- words which=smallest for knee, hip, ankle, elbow, wrist : least .. straight|exten*
+-- words which=largest for knee, hip, ankle, elbow, wrist : straightest|extension, least .. bent|bend*|flex*
+-- words which=largest for knee, hip, ankle, elbow, wrist : bent|bend*|flex* .. least
+-- words which=largest for knee, hip, ankle, elbow, wrist : straight*|exten*|stretch*|open* .. most|furthest|farthest
+-- words which=largest for knee, hip, ankle, elbow, wrist : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. straight*|exten*|stretch*|open*
+-- words which=largest for knee, hip, ankle, elbow, wrist : how far|much .. straighten*|extend*
+-- words which=largest for knee, hip, ankle, elbow, wrist : how straight .. get|gets|become*
+-- words which=largest for shoulder : raise*|lift*|elevat* .. most|highest
+-- words which=largest for shoulder : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. raise*|lift*|elevat*|flex*|abduct*
+-- words which=largest for shoulder : overhead|flexion|abduction|elevation, furthest|farthest from
+-- words which=largest for shoulder : how high|far .. raise*|lift*|arm
+-- words which=smallest for shoulder : raise*|lift*|elevat* .. least|lowest, least .. raise*|lift*|elevat*
+-- words which=smallest for shoulder : closest to
+-- words which=smallest for shoulder : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. lower*|adduct*
+-- words which=smallest for trunk, forward : upright|straightest, most|fully upright|vertical
+-- words which=smallest for trunk, forward : lean*|inclin*|tilt* .. least
+-- words which=smallest for trunk, forward : least .. lean*|inclin*|tilt*
+-- words which=largest for trunk, forward : lean*|inclin*|tilt* .. most|furthest|farthest
+-- words which=largest for trunk, forward : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. lean*|inclin*|tilt*
+-- words which=largest for trunk, forward : furthest forward, least upright
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*, mean|average*|avg
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -2,11 +2,14 @@
 --
 -- The mean over all frames in which it was measured.
 --
+-- question words = needed
 -- param joint angle : which angle
 -- param from_secs time = null : from when on
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : mean|average*|avg|typical*|usual*|normally, on average, how far|much
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*, chang*|symmetr*|asymmetr*
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -1,16 +1,26 @@
 -- How far can the numbers be trusted, and which landmarks are unreliable?
 --
 -- Shares of the frames by quality (see the table metrics), the mean visibility, and the landmarks whose mean
--- visibility is below 0.5, the least visible first.
+-- visibility is below 0.5, the least visible first. Of a landmark that is named, its mean visibility as well.
 --
+-- question words = needed
+-- param landmark landmark = null : of which landmark the visibility is asked for
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : reliab*|unreliab*|trust*|quality|visib*|invisib*|hidden|occlu*|tracking|tracked|confidence|accura*|noisy
+-- words : without a pose, pose|person .. lost, lose* the pose|person, nobody .. found|seen|detected
+-- words : how good is|are the
+-- words : quality of the poses
 SELECT
     100.0 * count(*) FILTER (quality = 'good') / count(*) AS good_percent,
     100.0 * count(*) FILTER (quality = 'partial') / count(*) AS partial_percent,
     100.0 * count(*) FILTER (quality = 'poor') / count(*) AS poor_percent,
     100.0 * count(*) FILTER (quality = 'no_pose') / count(*) AS no_pose_percent,
     avg(mean_visibility)::DOUBLE AS mean_visibility,
+    (
+        SELECT avg(visibility)::DOUBLE FROM landmarks
+        WHERE video_id = $video AND person = $person AND landmark = $landmark
+    ) AS landmark_visibility,
     (
         SELECT coalesce(string_agg(replace(landmark, '_', ' '), ', ' ORDER BY mean_visibility, landmark), 'none')
         FROM (

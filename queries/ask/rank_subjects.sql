@@ -2,10 +2,39 @@
 --
 -- Over all videos of each subject, their main persons; frames weigh alike.
 --
+-- question words = needed
 -- question nothing = no video says whom it shows (`posedata tag VIDEO --subject NAME`), or the angle was measured in none of those that do
 -- param joint angle : which angle
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param which choice(most, least) : the largest value or the smallest
+-- words : who|whose, which|what subject*|athlete*|runner*|person|player*|people, which of them
+-- words : which of my|the|all|these subjects|athletes|runners|players|people
+-- words : rank*|sort*|order* .. subject*|athlete*|runner*|player*|people
+-- words : subject|athlete|runner|player|person with|that, subjects|athletes|runners|players by
+-- words : of my|all|the subjects|athletes|runners|players|people
+-- words statistic=mean : mean|average*|avg|typical*|usual*|normally
+-- words statistic=range : largest|biggest|greatest|smallest|max*|total|full|whole range*|rom
+-- words statistic=range : range*|rom|mov*|motion|excursion|mobil*|var*|travel*|amplitude|swing*
+-- words statistic=smallest : minimum|min|minimal
+-- words statistic=largest : maximum|max|maximal|peak
+-- words statistic=smallest for knee, hip, ankle, elbow, wrist : bent|bend*|deep*|flex*, max*|peak .. flex*|bend*
+-- words statistic=largest for knee, hip, ankle, elbow, wrist : straight*|exten*, max*|peak .. exten*
+-- words statistic=mean for trunk, forward : upright|leans|leaning, lean more|most|less|least
+-- words statistic=mean for trunk, forward : lean forward more|most|less|least|than, more|less|most|least lean*
+-- words statistic=mean for trunk, forward : more|less|most|least forward|trunk lean*
+-- words which=most : most|largest|highest|biggest|greatest|widest|descending, largest|highest first
+-- words which=least : least|smallest|lowest|fewest|narrowest|ascending, smallest|lowest first
+-- words which=least for knee, hip, ankle, elbow, wrist : bend*|bent|flex* .. most|furthest|farthest|deepest|further
+-- words which=least for knee, hip, ankle, elbow, wrist : deepest
+-- words which=least for knee, hip, ankle, elbow, wrist : most|maximally|greatest|biggest|strongest|max*|peak .. bent|bend*|flex*
+-- words which=least for knee, hip, ankle, elbow, wrist : least|min* .. straight*|exten*, straighten*|exten* .. least
+-- words which=most for knee, hip, ankle, elbow, wrist : straightest, most|greatest|max*|peak .. straight*|exten*
+-- words which=most for knee, hip, ankle, elbow, wrist : straighten*|exten* .. most|furthest|farthest|further
+-- words which=most for knee, hip, ankle, elbow, wrist : least .. bent|bend*|flex*
+-- words which=most for knee, hip, ankle, elbow, wrist : bend*|bent|flex* .. least
+-- words which=most for trunk, forward : lean* .. most|furthest|farthest|further, least upright
+-- words which=least for trunk, forward : most upright, straightest, lean* .. least, least .. lean*
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
 WITH angle AS (
     SELECT subject, deg::DOUBLE AS deg
     FROM (

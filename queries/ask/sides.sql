@@ -3,11 +3,19 @@
 -- The mean angle of each side over the frames in which both were measured, and the left minus the
 -- right.
 --
+-- question words = needed
 -- param part choice(knee, hip, ankle, elbow, shoulder, wrist) : which joint
 -- param from_secs time = null : from when on
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : symmetr*|asymmetr*|both|compar*|alike|same|equal*|difference*|differ*|imbalance*|sides|vs|versus|against|two|than|level|even|uneven|match*|unequal
+-- words : one .. other, each other
+-- words : left|right and|or|vs|versus right|left, left|right and|or the right|left, each side
+-- words : which knee|hip|ankle|elbow|shoulder|wrist
+-- words : both .. mov*|average, which knee|hip|ankle|elbow|shoulder|wrist .. average
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
+-- words not : max|maximum|min|minimum|largest|smallest|highest|lowest|range*|rom|peak
 WITH measured AS (
     SELECT
         frame,

@@ -2,10 +2,17 @@
 --
 -- The angles of both sides in the frame nearest to the time, and the left minus the right.
 --
+-- question words = needed
 -- param part choice(knee, hip, ankle, elbow, shoulder, wrist) : which joint
 -- param at_secs time : when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : symmetr*|asymmetr*|both|compar*|alike|same|equal*|difference*|differ*|imbalance*|sides|vs|versus|against|two|than|level|even|uneven|match*|unequal
+-- words : one .. other, each other
+-- words : left|right and|or|vs|versus right|left, left|right and|or the right|left, each side
+-- words : which knee|hip|ankle|elbow|shoulder|wrist
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
+-- words not : max|maximum|min|minimum|largest|smallest|highest|lowest|range*|rom|peak
 WITH measured AS (
     SELECT
         frame,

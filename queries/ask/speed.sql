@@ -3,12 +3,18 @@
 -- Speeds in the picture from frame to frame, over the frames in which the landmark is visible
 -- (0.5 and above); in pixels and in torso lengths (middle of the shoulders to middle of the hips) per second.
 --
+-- question words = needed
 -- param landmark landmark : which landmark
 -- param statistic choice(peak, mean)
 -- param from_secs time = null : from when on
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : fast|faster|fastest|speed*|velocit*|quick|quicker|quickest|quickly|rapid*
+-- words : fast*|quick*|rapid*|speed|velocity .. mov*, mov* .. fast*|quick*|rapid*
+-- words statistic=peak : peak|max*|top|highest|fastest|quickest|greatest|biggest|largest|when, at most
+-- words statistic=peak : at its fastest|quickest
+-- words statistic=mean : mean|average*|avg|typical*|usual*|normally, on average
 WITH speeds AS (
     SELECT
         s.frame,

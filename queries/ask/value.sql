@@ -7,6 +7,8 @@
 -- param at_secs time : when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
+-- words : how far|much
+-- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
 WITH nearest AS (
     SELECT * FROM metrics
     WHERE video_id = $video AND person = $person AND frame = (

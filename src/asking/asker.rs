@@ -190,10 +190,10 @@ impl Asker {
                 name: name.clone(),
             });
         }
-        let mut grammar = Grammar::new(&self.files, &mentions);
-        if let Some(unseen) = self.paraphrases.unseen(&question, &self.record.questions) {
-            grammar = grammar.of_question(unseen);
-        }
+        let grammar = Grammar::new(&self.files, &mentions);
+        let grammar = self
+            .paraphrases
+            .with_unseen(grammar, &question, &self.record.questions);
         choose(
             &self.model,
             &self.adapter,

@@ -268,10 +268,10 @@ impl Judge<'_> {
             None => (None, example.question.as_str()),
         };
         let mentions = Mentions::of(question, previous.as_ref(), &self.known);
-        let mut grammar = Grammar::new(&self.files, &mentions);
-        if let Some(unseen) = self.paraphrases.unseen(question, &self.questions) {
-            grammar = grammar.of_question(unseen);
-        }
+        let grammar = Grammar::new(&self.files, &mentions);
+        let grammar = self
+            .paraphrases
+            .with_unseen(grammar, question, &self.questions);
         let readings = choose(
             self.model,
             &self.adapter,

@@ -44,6 +44,8 @@ const NAMED_VIDEOS: u64 = 50;
 /// Of a hundred names of videos in training examples, those that nobody has.
 const MADE_UP: u64 = 60;
 const NAMED_PEOPLE: u64 = 8;
+/// Of a hundred examples, those that give a value of a list that may be left out.
+const OPTIONAL_VALUES: u64 = 40;
 const SLIPS: u64 = 12;
 const STEMS: [&str; 16] = [
     "IMG",
@@ -375,7 +377,7 @@ impl Maker<'_> {
         if self.split == Split::Train {
             add_made_up(&mut inventory, dice);
         }
-        let Some(call) = self.draw_call(&inventory, &video, dice) else {
+        let Some(call) = draw_call(self.question, &inventory, &video, dice) else {
             return Ok(None);
         };
         let is_follow_up = self.question.name != CANNOT_TELL && dice.is_lucky(FOLLOW_UPS);
@@ -384,77 +386,26 @@ impl Maker<'_> {
                 Some((next, text)) => (Some(call), next, text),
                 None => return Ok(None),
             },
-            false => match self.words(&call, dice)? {
+            false => match self.words(&call, &inventory, dice)? {
                 Some(text) => (None, call, text),
                 None => return Ok(None),
             },
         };
         let text = noise::typed(&text, dice);
-        // What the grammar does not give for these words cannot be chosen, and is not learned.
+        // What no call can say is not asked; what the phrases wrongly rule out is, and counts as wrong.
         let mentions = Mentions::of(&text, previous.as_ref(), &inventory);
-        let grammar = Grammar::new(self.files, &mentions);
+        let grammar = Grammar::without_phrases(self.files, &mentions);
         let is_known = mentions.unknown_videos.is_empty() && gives(&grammar, &call.to_string());
         Ok(is_known.then(|| (asked(previous.as_ref(), &text), call, video)))
     }
 
-    fn draw_call(
-        &self,
-        inventory: &Inventory,
-        video: &KnownVideo,
-        dice: &mut Dice,
-    ) -> Option<Call> {
-        let mut slots: Vec<(String, String)> = Vec::new();
-        let has_window = self.question.has("from_secs") && self.question.has("to_secs");
-        let mut ends = [dice.number(0.0, video.duration_secs, 2), 0.0];
-        ends[1] = dice.number(ends[0], video.duration_secs, 2);
-        let window = dice.below(20);
-        for parameter in &self.question.parameters {
-            let name = parameter.name.as_str();
-            let is_necessary = parameter.default.is_none();
-            let value = match &parameter.kind {
-                ParameterType::Time if has_window && ["from_secs", "to_secs"].contains(&name) => {
-                    let place = usize::from(name == "to_secs");
-                    let is_given = is_necessary
-                        || match window {
-                            0..=11 => false,
-                            12..=16 => true,
-                            17 => place == 0,
-                            _ => place == 1,
-                        };
-                    is_given.then(|| ends[place].to_string())
-                }
-                ParameterType::Time => Some(dice.number(0.0, video.duration_secs, 2).to_string()),
-                ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
-                ParameterType::Integer => Some(dice.below(10).to_string()),
-                ParameterType::Video => {
-                    let is_named = name != "video"
-                        || self.question.has("other_video")
-                        || dice.is_lucky(NAMED_VIDEOS);
-                    is_named.then(|| dice.pick(&inventory.videos).label.clone())
-                }
-                ParameterType::Person => dice
-                    .is_lucky(NAMED_PEOPLE)
-                    .then(|| dice.below(4).to_string()),
-                ParameterType::Subject => {
-                    let subjects = &inventory.subjects;
-                    let subject = subjects.get(dice.below(subjects.len().max(1)))?;
-                    Some(Inventory::subject_label(subject))
-                }
-                kind => {
-                    let choices = kind.choices();
-                    Some((*dice.pick(&choices)).to_owned())
-                }
-            };
-            slots.extend(value.map(|value| (name.to_owned(), value)));
-        }
-        Some(Call {
-            question: self.question.name.clone(),
-            slots,
-        })
-    }
-
     /// One of the split's paraphrases, with the call's values in it.
-    fn words(&self, call: &Call, dice: &mut Dice) -> Result<Option<String>, QuestionError> {
+    fn words(
+        &self,
+        call: &Call,
+        inventory: &Inventory,
+        dice: &mut Dice,
+    ) -> Result<Option<String>, QuestionError> {
         let lines = self.files.words.paraphrases(self.question, call)?;
         let own = lines.iter().enumerate().filter(|(index, line)| {
             !line.is_empty() && self.is_own(*index) && fits(self.question, call, line)
@@ -468,7 +419,17 @@ impl Maker<'_> {
             true => noise::slip_in(line, (OPEN, CLOSE), dice),
             false => (*line).clone(),
         };
-        Ok(Some(filled(self.question, call, &line, dice)))
+        let text = filled(self.question, call, &line, dice);
+        // A video that is named makes no answer.
+        let names_video = self.question.name == CANNOT_TELL && dice.is_lucky(NAMED_VIDEOS);
+        Ok(Some(match names_video {
+            true => {
+                let video = &dice.pick(&inventory.videos).label;
+                let video = noise::video(video, dice);
+                format!("{} in {video}", text.trim_end_matches(['?', '.']))
+            }
+            false => text,
+        }))
     }
 
     /// Whether a paraphrase belongs to the split; that of a question which is never trained always.
@@ -487,6 +448,63 @@ impl Maker<'_> {
         };
         of == self.split
     }
+}
+
+/// A call of a question with values of the inventory, and times of a video.
+fn draw_call(
+    question: &Question,
+    inventory: &Inventory,
+    video: &KnownVideo,
+    dice: &mut Dice,
+) -> Option<Call> {
+    let mut slots: Vec<(String, String)> = Vec::new();
+    let has_window = question.has("from_secs") && question.has("to_secs");
+    let mut ends = [dice.number(0.0, video.duration_secs, 2), 0.0];
+    ends[1] = dice.number(ends[0], video.duration_secs, 2);
+    let window = dice.below(20);
+    for parameter in &question.parameters {
+        let name = parameter.name.as_str();
+        let is_necessary = parameter.default.is_none();
+        let value = match &parameter.kind {
+            ParameterType::Time if has_window && ["from_secs", "to_secs"].contains(&name) => {
+                let place = usize::from(name == "to_secs");
+                let is_given = is_necessary
+                    || match window {
+                        0..=11 => false,
+                        12..=16 => true,
+                        17 => place == 0,
+                        _ => place == 1,
+                    };
+                is_given.then(|| ends[place].to_string())
+            }
+            ParameterType::Time => Some(dice.number(0.0, video.duration_secs, 2).to_string()),
+            ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
+            ParameterType::Integer => Some(dice.below(10).to_string()),
+            ParameterType::Video => {
+                let is_named =
+                    name != "video" || question.has("other_video") || dice.is_lucky(NAMED_VIDEOS);
+                is_named.then(|| dice.pick(&inventory.videos).label.clone())
+            }
+            ParameterType::Person => dice
+                .is_lucky(NAMED_PEOPLE)
+                .then(|| dice.below(4).to_string()),
+            ParameterType::Subject => {
+                let subjects = &inventory.subjects;
+                let subject = subjects.get(dice.below(subjects.len().max(1)))?;
+                Some(Inventory::subject_label(subject))
+            }
+            kind => {
+                let choices = kind.choices();
+                let is_given = is_necessary || dice.is_lucky(OPTIONAL_VALUES);
+                is_given.then(|| (*dice.pick(&choices)).to_owned())
+            }
+        };
+        slots.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Some(Call {
+        question: question.name.clone(),
+        slots,
+    })
 }
 
 /// Videos and subjects that nobody has.
@@ -644,7 +662,13 @@ fn follow_up(
         }
         ParameterType::Choice(choices) => {
             let other = dice.pick(choices).clone();
-            words = format!("the {}", other.replace('_', " "));
+            // "Largest" may be the one with the most of it as well.
+            let word = match other.as_str() {
+                "smallest" => "minimum".into(),
+                "largest" => "maximum".into(),
+                other => other.replace('_', " "),
+            };
+            words = format!("the {word}");
             other
         }
         ParameterType::Video if parameter.name == "video" && !question.has("other_video") => {
@@ -704,4 +728,70 @@ fn gives(grammar: &Grammar, text: &str) -> bool {
         fitting.any(|(rest, place)| goes_on(grammar, &place, rest))
     }
     goes_on(grammar, &grammar.start(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls that are drawn for each paraphrase.
+    const DRAWS: u64 = 12;
+
+    fn inventory() -> Inventory {
+        let videos = [("demo.mp4", "Ben"), ("run2.mp4", "Kim")];
+        let videos = videos.map(|(name, subject)| KnownVideo {
+            video_id: name.into(),
+            label: name.into(),
+            sport: String::new(),
+            subject: Some(subject.into()),
+            duration_secs: 10.0,
+            main_person: Some(0),
+            pose_frames: 1,
+        });
+        Inventory::new(videos.into())
+    }
+
+    #[test]
+    fn no_words_of_a_header_rule_out_what_a_paraphrase_means() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let inventory = inventory();
+        let mut ruled_out = Vec::new();
+        let mut asked = 0;
+        for question in &files.questions {
+            for seed in 0..DRAWS * 40 {
+                let mut dice = Dice::new(scramble(seed));
+                let call = draw_call(question, &inventory, &inventory.videos[0], &mut dice);
+                let Some(call) = call else { continue };
+                let lines = files
+                    .words
+                    .paraphrases(question, &call)
+                    .expect("paraphrases");
+                let fitting = lines
+                    .iter()
+                    .filter(|line| !line.is_empty() && fits(question, &call, line));
+                let fitting: Vec<&String> = fitting.collect();
+                if fitting.is_empty() {
+                    continue;
+                }
+                let line = *dice.pick(&fitting);
+                let text = filled(question, &call, line, &mut dice);
+                let mentions = Mentions::of(&text, None, &inventory);
+                let call = call.to_string();
+                if !gives(&Grammar::without_phrases(&files, &mentions), &call) {
+                    continue;
+                }
+                asked += 1;
+                if !gives(&Grammar::new(&files, &mentions), &call) {
+                    ruled_out.push(format!("{text}\n    {call}"));
+                }
+            }
+        }
+        assert!(asked > 5000, "{asked}");
+        assert!(
+            ruled_out.is_empty(),
+            "{} of {asked}:\n{}",
+            ruled_out.len(),
+            ruled_out.join("\n")
+        );
+    }
 }

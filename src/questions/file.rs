@@ -77,15 +77,23 @@ impl QuestionFiles {
         let Some(question) = self.find(name) else {
             return Err(wrong(format!("there is no question '{name}'")));
         };
-        let mut slots = Vec::new();
+        let mut slots: Vec<(String, String)> = Vec::new();
         for word in words {
-            let (name, value) = word
-                .split_once('=')
-                .ok_or_else(|| wrong(format!("'{word}' is not NAME=VALUE")))?;
-            if !question.parameters.iter().any(|p| p.name == name) {
+            let Some((name, value)) = word.split_once('=') else {
+                // Names of files have white space; calls have _ there.
+                let open = slots.last_mut().filter(|(name, _)| question.is_name(name));
+                let (_, value) =
+                    open.ok_or_else(|| wrong(format!("'{word}' is not NAME=VALUE")))?;
+                *value = format!("{value}_{word}");
+                continue;
+            };
+            if !question.has(name) {
                 return Err(wrong(format!("{} has no parameter {name}", question.name)));
             }
             slots.push((name.to_owned(), value.to_owned()));
+        }
+        for (_, value) in slots.iter_mut().filter(|(name, _)| question.is_name(name)) {
+            *value = value.trim_matches(['"', '\'']).to_owned();
         }
         Ok(Call {
             question: question.name.clone(),
@@ -97,5 +105,30 @@ impl QuestionFiles {
     pub fn abouts(&self) -> impl Iterator<Item = &str> {
         let answering = self.questions.iter().filter(|q| q.name != CANNOT_TELL);
         answering.map(|q| q.about.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_calls_may_have_spaces() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        for text in [
+            "duration video=my long_run.mp4",
+            "duration video=my_long_run.mp4",
+            "duration video=\"my long run.mp4\"",
+        ] {
+            let call = files.call(text).expect("a call");
+            assert_eq!(call.value("video"), Some("my_long_run.mp4"), "{text}");
+        }
+        for text in [
+            "duration my_run.mp4",
+            "extreme which=smallest knee",
+            "run video=a.mp4",
+        ] {
+            assert!(files.call(text).is_err(), "{text}");
+        }
     }
 }

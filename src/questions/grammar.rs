@@ -3,9 +3,17 @@
 //! A call begins with the name of a question; the values of its parameters follow in the header's
 //! order. Values come from the header's lists, from the lake, and from what the question names;
 //! whatever it names must be used. So every call that the grammar gives can run.
+//!
+//! Phrases of the headers leave fewer of them: where the words of the question stand for some of the
+//! questions, or for one value of a parameter, others are not possible. Words that contradict one
+//! another decide nothing.
 
-use super::mentions::{Mention, MentionKind, Mentions, is_body_part};
-use super::question::CANNOT_TELL;
+use std::collections::BTreeSet;
+
+use super::body::{has_side, is_body_part};
+use super::mentions::{Mention, MentionKind, Mentions};
+use super::phrases::{self, Meaning, Target};
+use super::question::{CANNOT_TELL, NeededWords};
 use super::{Question, QuestionFiles};
 use crate::numbers::{Quantity, unit_of_column};
 use crate::query::{Parameter, ParameterType};
@@ -45,38 +53,72 @@ struct Shape {
     slots: Vec<Slot>,
     /// Mentions that it has to use.
     needed: u64,
+    /// Whether the parts of the body that are named can be what it is about, and its words stand
+    /// there where it needs them.
+    is_meant: bool,
 }
 
 /// The calls that are possible for one question.
 pub struct Grammar {
     shapes: Vec<Shape>,
+    /// Places of the questions that the phrases leave.
+    left: BTreeSet<usize>,
+    /// Whether phrases left fewer than there would be without them.
+    is_said: bool,
 }
 
 impl Grammar {
-    /// The calls of `files` that fit `mentions`.
+    /// The calls of `files` that fit `mentions`, and the words around them.
     pub fn new(files: &QuestionFiles, mentions: &Mentions) -> Self {
-        let shapes = files
-            .questions
-            .iter()
-            .map(|question| shape(question, mentions));
+        let mut grammar = Self::of_mentions(files, mentions, Obey::Phrases);
+        let possible: BTreeSet<usize> = (0..grammar.shapes.len())
+            .filter(|place| grammar.is_possible(*place))
+            .collect();
+        grammar.left = questions_left(&files.questions, mentions, &possible);
+        grammar.is_said = grammar.left != possible;
+        grammar
+    }
+
+    /// The calls of `files` that fit `mentions`, whatever the words around them say.
+    pub fn without_phrases(files: &QuestionFiles, mentions: &Mentions) -> Self {
+        Self::of_mentions(files, mentions, Obey::MentionsAlone)
+    }
+
+    fn of_mentions(files: &QuestionFiles, mentions: &Mentions, obey: Obey) -> Self {
+        let questions = files.questions.iter();
+        let shapes = questions.map(|question| shape(question, mentions, obey));
         Self {
             shapes: shapes.collect(),
+            left: (0..files.questions.len()).collect(),
+            is_said: false,
         }
+    }
+
+    fn is_possible(&self, place: usize) -> bool {
+        let begun = Place {
+            question: Some(place),
+            ..Place::default()
+        };
+        self.shapes[place].is_meant && self.can_end(&begun)
+    }
+
+    /// The only question that phrases leave, beside that nothing can be told.
+    pub fn only_question(&self) -> Option<&str> {
+        if !self.is_said {
+            return None;
+        }
+        let left = self.left.iter().filter(|place| self.is_possible(**place));
+        let mut names = left.map(|place| self.shapes[*place].name.as_str());
+        let first = names.by_ref().find(|name| *name != CANNOT_TELL)?;
+        names.all(|name| name == CANNOT_TELL).then_some(first)
     }
 
     /// The calls of one question alone, where there is any; otherwise all as they are.
     #[must_use]
     pub fn of_question(mut self, name: &str) -> Self {
-        let is_possible = |place: usize| {
-            let begun = Place {
-                question: Some(place),
-                ..Place::default()
-            };
-            self.can_end(&begun)
-        };
         let named = self.shapes.iter().position(|shape| shape.name == name);
-        if let Some(place) = named.filter(|place| is_possible(*place)) {
-            self.shapes = vec![self.shapes.swap_remove(place)];
+        if let Some(place) = named.filter(|place| self.is_possible(*place)) {
+            self.left = BTreeSet::from([place]);
         }
         self
     }
@@ -89,14 +131,15 @@ impl Grammar {
     /// What may follow: texts, each with the place behind it.
     pub fn next(&self, place: &Place) -> Vec<(String, Place)> {
         let Some(question) = place.question else {
-            let begun = (0..self.shapes.len()).map(|question| Place {
-                question: Some(question),
-                ..Place::default()
+            let possible = self.left.iter().filter(|place| self.is_possible(**place));
+            let begun = possible.map(|place| {
+                let after = Place {
+                    question: Some(*place),
+                    ..Place::default()
+                };
+                (self.shapes[*place].name.clone(), after)
             });
-            let begun = begun.filter(|place| self.can_end(place));
-            return begun
-                .filter_map(|place| Some((self.shapes[place.question?].name.clone(), place)))
-                .collect();
+            return begun.collect();
         };
         let mut next = Vec::new();
         for (index, slot) in self.shapes[question]
@@ -184,20 +227,121 @@ fn filled(place: &Place, index: usize, slot: &Slot, value: &Value) -> Option<Pla
     Some(after)
 }
 
-fn shape(question: &Question, mentions: &Mentions) -> Shape {
+/// What of a question's words decides.
+#[derive(Clone, Copy, PartialEq)]
+enum Obey {
+    /// All of them.
+    Phrases,
+    /// What it names, and nothing around that.
+    MentionsAlone,
+}
+
+/// The questions that the words leave of those that are possible: the ones that all phrases stand
+/// for. Where no question is what all of them stand for, all are left.
+fn questions_left(
+    questions: &[Question],
+    mentions: &Mentions,
+    possible: &BTreeSet<usize>,
+) -> BTreeSet<usize> {
+    let mut meanings = Vec::new();
+    let mut refusing = Vec::new();
+    for (place, question) in questions.iter().enumerate() {
+        for meaning in &question.meanings {
+            // What stands for one of its values stands for it.
+            if question.name == CANNOT_TELL {
+                refusing.push((place, meaning));
+            } else if meaning.target != Target::NotQuestion && meaning.counts_for(&mentions.body) {
+                meanings.push((place, meaning));
+            }
+        }
+    }
+    let refused = phrases::found(&mentions.tokens, &refusing);
+    if let Some(place) = refused.concat().first() {
+        return BTreeSet::from([*place]);
+    }
+    let cannot_tell = questions.iter().position(|q| q.name == CANNOT_TELL);
+    let mut claims = phrases::found(&mentions.tokens, &meanings);
+    claims
+        .iter_mut()
+        .for_each(|claim| claim.retain(|place| possible.contains(place)));
+    claims.retain(|claim| !claim.is_empty());
+    let mut left = possible.clone();
+    for claim in &claims {
+        left.retain(|place| claim.contains(place));
+    }
+    if left.is_empty() {
+        return possible.clone();
+    }
+    // The question before is asked again wherever it can be.
+    let previous = mentions.continued.as_ref();
+    let again = previous.and_then(|call| questions.iter().position(|q| q.name == call.question));
+    if let Some(place) = again.filter(|place| left.contains(place)) {
+        left = BTreeSet::from([place]);
+    }
+    left.extend(cannot_tell);
+    left
+}
+
+fn shape(question: &Question, mentions: &Mentions, obey: Obey) -> Shape {
     let slots = question.parameters.iter();
-    let slots: Vec<Slot> = slots.map(|p| slot(p, mentions)).collect();
+    let slots: Vec<Slot> = slots.map(|p| slot(question, p, mentions, obey)).collect();
     // Bits are enough for any question that a person writes; what is beyond cannot be used.
     let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
-    let needed = bits.filter(|(_, mention)| mention.is_needed && question.name != CANNOT_TELL);
+    let previous = mentions.continued.as_ref();
+    let is_again = previous.is_some_and(|previous| previous.question == question.name);
+    let is_needed = |mention: &Mention| mention.is_needed || mention.is_carried && is_again;
+    let needed = bits.filter(|(_, mention)| is_needed(mention) && question.name != CANNOT_TELL);
     Shape {
         name: question.name.clone(),
         slots,
         needed: needed.fold(0, |needed, (index, _)| needed | 1 << index),
+        is_meant: obey == Obey::MentionsAlone
+            || fits_body(question, mentions) && (is_again || has_words(question, mentions)),
     }
 }
 
-fn slot(parameter: &Parameter, mentions: &Mentions) -> Slot {
+/// Whether one of the phrases that a question needs stands there, if it needs any, and none that says
+/// that it is not asked.
+fn has_words(question: &Question, mentions: &Mentions) -> bool {
+    let stands = |is_meant: &dyn Fn(&Meaning) -> bool| {
+        let meant = question.meanings.iter();
+        let meant = meant.filter(|m| is_meant(m) && m.counts_for(&mentions.body));
+        let meant: Vec<((), &Meaning)> = meant.map(|meaning| ((), meaning)).collect();
+        !phrases::found(&mentions.tokens, &meant).is_empty()
+    };
+    let needed = &question.needed_words;
+    (*needed == NeededWords::Nothing || stands(&|meaning| needed.has(meaning)))
+        && !stands(&|meaning| meaning.target == Target::NotQuestion)
+}
+
+/// Whether a question can be about the parts and sides that are named: one that compares the sides is
+/// not about one of them, and one about a joint is not about both.
+fn fits_body(question: &Question, mentions: &Mentions) -> bool {
+    let choices: Vec<Vec<&str>> = question
+        .parameters
+        .iter()
+        .map(|p| p.kind.choices())
+        .collect();
+    let bodies: Vec<&Vec<&str>> = choices
+        .iter()
+        .filter(|choices| choices.iter().any(|choice| is_body_part(choice)))
+        .collect();
+    if question.name == CANNOT_TELL || !mentions.names_part {
+        return true;
+    }
+    if bodies.is_empty() {
+        return false;
+    }
+    let is_sided = bodies
+        .iter()
+        .any(|choices| choices.iter().any(|choice| has_side(choice)));
+    match is_sided {
+        true => bodies.len() > 1 || !mentions.body.is_two_sided(),
+        false => !mentions.body.is_one_sided(),
+    }
+}
+
+fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: Obey) -> Slot {
     let named = |is_meant: &dyn Fn(&Mention) -> bool| -> Vec<Value> {
         let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
         let meant = bits.filter(|(_, mention)| is_meant(mention));
@@ -218,7 +362,13 @@ fn slot(parameter: &Parameter, mentions: &Mentions) -> Slot {
         }
     };
     let values = match &parameter.kind {
-        ParameterType::Time => named(&is_number(Some(Quantity::Time))),
+        ParameterType::Time => {
+            let is_time = is_number(Some(Quantity::Time));
+            let fits = |mention: &Mention| {
+                obey == Obey::MentionsAlone || mention.role.fits(&parameter.name)
+            };
+            named(&|mention| is_time(mention) && fits(mention))
+        }
         ParameterType::Number => {
             let unit = unit_of_column(&parameter.name);
             named(&is_number(unit.map(|(unit, _)| unit.quantity)))
@@ -229,37 +379,81 @@ fn slot(parameter: &Parameter, mentions: &Mentions) -> Slot {
         ParameterType::Video => named(&|mention| mention.kind == MentionKind::Video),
         ParameterType::Subject => named(&|mention| mention.kind == MentionKind::Subject),
         ParameterType::Person => named(&|mention| mention.kind == MentionKind::Person),
-        kind => listed(&kind.choices(), mentions),
+        kind => {
+            let choices = kind.choices();
+            let chosen = match obey {
+                Obey::Phrases => said(question, parameter, mentions),
+                Obey::MentionsAlone => None,
+            };
+            listed(&choices, chosen.as_deref(), mentions)
+        }
     };
     let is_name = matches!(
         parameter.kind,
         ParameterType::Video | ParameterType::Subject
     );
+    // A part that is named is what it is about.
+    let is_named = mentions.names_part && is_body(parameter) && !values.is_empty();
     Slot {
         name: parameter.name.clone(),
         // Which video, where the question names none, is known from elsewhere.
-        is_optional: parameter.default.is_some() || parameter.name == "video",
+        is_optional: parameter.default.is_some() && !is_named || parameter.name == "video",
         values,
         is_name,
     }
 }
 
-/// Those of a list of values that do not contradict the question.
-fn listed(choices: &[&str], mentions: &Mentions) -> Vec<Value> {
+/// The value that the words stand for; where they stand for none, that of the call before, if the
+/// question goes on from it.
+fn said(question: &Question, parameter: &Parameter, mentions: &Mentions) -> Option<String> {
+    let meanings = question.meanings.iter().filter_map(|meaning| {
+        let Target::Value(name, value) = &meaning.target else {
+            return None;
+        };
+        let counts = *name == parameter.name && meaning.counts_for(&mentions.body);
+        counts.then_some((value, meaning))
+    });
+    let found = phrases::found(&mentions.tokens, &meanings.collect::<Vec<_>>());
+    let found: BTreeSet<&String> = found.into_iter().flatten().collect();
+    let previous = mentions.continued.as_ref();
+    let previous = previous.filter(|previous| previous.question == question.name);
+    match (found.len(), found.first()) {
+        (1, Some(value)) => Some((*value).clone()),
+        (0, _) if !is_body(parameter) && !names_choice(parameter, mentions) => {
+            previous?.value(&parameter.name).map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a value of a parameter stands in the question as it is called.
+fn names_choice(parameter: &Parameter, mentions: &Mentions) -> bool {
+    let choices = parameter.kind.choices();
+    choices.iter().any(|choice| mentions.tokens.has(choice))
+}
+
+fn is_body(parameter: &Parameter) -> bool {
+    let choices = parameter.kind.choices();
+    choices.iter().any(|choice| is_body_part(choice))
+}
+
+/// Those of a list of values that the question can mean: of parts of the body, those that it names,
+/// and nothing else.
+fn listed(choices: &[&str], said: Option<&str>, mentions: &Mentions) -> Vec<Value> {
     let value = |text: &&str| Value {
         text: (*text).to_owned(),
         mention: None,
         number: 0.0,
     };
-    if !choices.iter().any(|choice| is_body_part(choice)) {
-        return choices.iter().map(value).collect();
-    }
-    let allowed: Vec<&str> = (choices.iter().copied())
-        .filter(|choice| mentions.body.allows(choice))
-        .collect();
-    match allowed.is_empty() {
-        true => choices.iter().map(value).collect(),
-        false => allowed.iter().map(value).collect(),
+    let is_body = choices.iter().any(|choice| is_body_part(choice));
+    let meant = match is_body {
+        true => mentions.body.allowed(choices),
+        false => choices.to_vec(),
+    };
+    let is_said = |choice: &&&str| said.is_none_or(|said| said == **choice);
+    match meant.iter().any(|choice| is_said(&choice)) {
+        true => meant.iter().filter(is_said).map(value).collect(),
+        false => meant.iter().map(value).collect(),
     }
 }
 
@@ -367,6 +561,54 @@ mod tests {
         let expected = "extreme joint=left_knee which=smallest from_secs=1.5";
         assert!(calls.iter().any(|call| call == expected));
         assert!(calls.iter().all(|call| !call.contains("right_")));
+        // What is not said again stays as it was.
+        assert!(calls.iter().all(|call| !call.contains("largest")));
+    }
+
+    #[test]
+    fn words_decide_where_they_do_not_contradict_one_another() {
+        for (question, expected) in [
+            (
+                "When is the right knee most bent in demo.mp4?",
+                &["extreme joint=right_knee which=smallest video=demo.mp4"][..],
+            ),
+            (
+                "total range of the right elbow in demo.mp4",
+                &["range joint=right_elbow video=demo.mp4"],
+            ),
+            ("how many videos are there", &["videos"]),
+            (
+                "least bent left knee, demo.mp4",
+                &["extreme joint=left_knee which=largest video=demo.mp4"],
+            ),
+            (
+                "is the left knee range or its mean larger?",
+                &["range joint=left_knee", "mean joint=left_knee"],
+            ),
+        ] {
+            let calls = calls(question, None);
+            for call in expected {
+                assert!(calls.iter().any(|c| c == call), "{question}: {calls:?}");
+            }
+            let others = calls.iter().filter(|call| !call.starts_with("cannot_tell"));
+            let is_free = expected.len() > 1;
+            assert!(is_free || others.eq(expected), "{question}: {calls:?}");
+        }
+        let refused = calls("How fast is the left wrist in km/h?", None);
+        assert!(refused.iter().all(|call| call.starts_with("cannot_tell")));
+    }
+
+    #[test]
+    fn no_part_of_the_body_is_guessed() {
+        for question in [
+            "what is the speed of light",
+            "largest angle in demo.mp4",
+            "angle at 2 s",
+        ] {
+            let calls = calls(question, None);
+            let has_part = |call: &String| call.contains("joint=") || call.contains("landmark=");
+            assert!(!calls.iter().any(has_part), "{question}: {calls:?}");
+        }
     }
 
     #[test]

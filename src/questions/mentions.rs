@@ -2,12 +2,13 @@
 //!
 //! Calls take their numbers and names from here, and from nowhere else.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::body::{Body, is_body_part};
+use super::tokens::Tokens;
 use super::{Call, Inventory};
 use crate::numbers::{Form, Quantity, numbers};
 
@@ -15,24 +16,46 @@ use crate::numbers::{Form, Quantity, numbers};
 const VIDEO_SUFFIXES: [&str; 12] = [
     "mp4", "mov", "mkv", "avi", "webm", "m4v", "mpg", "mpeg", "wmv", "mts", "m2ts", "ts",
 ];
-/// Parts of the body as they stand in the names of angles and landmarks.
-const PARTS: [&str; 14] = [
-    "knee", "hip", "ankle", "elbow", "shoulder", "wrist", "heel", "nose", "eye", "ear", "mouth",
-    "thumb", "pinky", "index",
-];
-const LEFT: [&str; 5] = ["left", "lt", "l", "lft", "lhs"];
-const RIGHT: [&str; 6] = ["right", "rt", "r", "rgt", "rght", "rhs"];
-/// Words that differ from a side in one letter.
-const NOT_SIDES: [&str; 12] = [
-    "eight", "light", "night", "might", "sight", "tight", "fight", "bright", "lift", "loft",
-    "felt", "weft",
-];
-/// Words that differ from a part of the body in one letter.
-const NOT_PARTS: [&str; 7] = ["angle", "waist", "month", "none", "note", "knew", "indeed"];
 /// Shortest name of a video, without its suffix, that may be mistyped.
 const MIN_STEM_CHARS: usize = 6;
-/// Shortest word of a part that may be mistyped.
-const MIN_TYPO_CHARS: usize = 4;
+/// Words that open a question which goes on from the one before.
+const OPENERS: [&[&str]; 8] = [
+    &["and"],
+    &["what", "about"],
+    &["how", "about"],
+    &["same"],
+    &["the", "same"],
+    &["also"],
+    &["or"],
+    &["now"],
+];
+/// Most words of a question that goes on from the one before without such a word.
+const MAX_SHORT_WORDS: usize = 5;
+/// Words before a number that make it a moment.
+const AT: [&str; 10] = [
+    "at",
+    "@",
+    "=",
+    "second",
+    "time",
+    "around",
+    "about",
+    "near",
+    "approximately",
+    "moment",
+];
+/// Words before a number from which on something is looked at.
+const FROM: [&str; 3] = ["from", "since", "between"];
+/// Words before a number up to which something is looked at.
+const TO: [&str; 8] = [
+    "until", "till", "to", "before", "first", "within", "initial", "opening",
+];
+/// Words before a number of seconds that say what no parameter can.
+const UNUSABLE: [&str; 6] = ["last", "final", "every", "each", "per", "than"];
+/// Words behind a number from which on something is looked at.
+const ONWARDS: [&str; 3] = ["on", "onwards", "onward"];
+/// Words behind a number that make it a moment.
+const INTO: [&str; 1] = ["into"];
 
 static PERSON: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -69,21 +92,40 @@ pub(super) struct Mention {
     pub value: f64,
     /// Whether a call that leaves it out is not what was asked.
     pub is_needed: bool,
+    /// Whether it is of the call before, and is needed where that call's question is asked again.
+    pub is_carried: bool,
+    /// Of a time, what the words around it make of it.
+    pub role: TimeRole,
 }
 
-/// Sides and parts of the body.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Body {
-    is_left: bool,
-    is_right: bool,
-    parts: BTreeSet<&'static str>,
+/// Which parameters a time can be for, by the words around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum TimeRole {
+    /// "2 s"
+    #[default]
+    Any,
+    /// "at 2 s"
+    Moment,
+    /// "after 2 s", which may be either
+    MomentOrFrom,
+    /// "from 2 s on"
+    From,
+    /// "until 2 s"
+    To,
 }
 
 /// All that a question names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mentions {
     pub(super) all: Vec<Mention>,
+    /// Sides and parts, also those of the call before that the question leaves out.
     pub(super) body: Body,
+    /// Whether the question itself names a part of the body.
+    pub(super) names_part: bool,
+    /// Its words, without names of videos and subjects.
+    pub(super) tokens: Tokens,
+    /// The call before, where the question goes on from it.
+    pub(super) continued: Option<Call>,
     /// Words that look like the file of a video, and are none of the lake.
     pub unknown_videos: Vec<String>,
 }
@@ -91,24 +133,70 @@ pub struct Mentions {
 impl Mentions {
     /// Looks through a question, and takes from the call before it what it does not name itself.
     pub fn of(question: &str, previous: Option<&Call>, inventory: &Inventory) -> Self {
-        let mut found = Self {
-            body: Body::of(question),
-            ..Self::default()
-        };
-        let mut taken = found.add_videos(question, inventory);
-        found.add_subjects(question, inventory);
+        let mut found = Self::default();
+        let mut taken = found.add_spaced_videos(question, inventory);
+        taken.extend(found.add_videos(question, inventory, &taken));
+        let mut names = taken.clone();
+        names.extend(found.add_subjects(question, inventory, &taken));
         taken.extend(found.add_people(question));
-        found.add_numbers(question, &taken);
+        let numbers = found.add_numbers(question, &taken);
+        names.sort_by_key(|span| span.start);
+        found.tokens = Tokens::without(question, &names, &numbers);
+        found.body = Body::of(&found.tokens);
+        found.names_part = found.body.names_any();
         if let Some(previous) = previous {
+            if goes_on(&found.tokens) {
+                found.continued = Some(previous.clone());
+            }
             found.add_previous(previous);
         }
         found
     }
 
+    /// Videos whose names have white space or signs in them, as they stand in calls and in the
+    /// files' names; gives where they stand.
+    fn add_spaced_videos(&mut self, question: &str, inventory: &Inventory) -> Vec<Range<usize>> {
+        // The same length, whatever the letters.
+        let lower = question.to_ascii_lowercase();
+        let mut taken: Vec<Range<usize>> = Vec::new();
+        let mut videos: Vec<&str> = inventory.videos.iter().map(|v| v.label.as_str()).collect();
+        videos.sort_by_key(|label| std::cmp::Reverse(label.len()));
+        for label in videos {
+            let own = label.to_ascii_lowercase();
+            let spaced = own.replace('_', " ");
+            let is_one_word = WORDS.find(&own).is_some_and(|word| word.len() == own.len());
+            let names = [
+                Some(spaced).filter(|s| *s != own),
+                Some(own).filter(|_| !is_one_word),
+            ];
+            for name in names.into_iter().flatten() {
+                let spans: Vec<Range<usize>> = whole_words(&lower, &name)
+                    .filter(|span| is_free(span, &taken))
+                    .collect();
+                if !spans.is_empty() {
+                    self.all.push(Mention {
+                        is_needed: true,
+                        ..Mention::name(MentionKind::Video, vec![label.to_owned()])
+                    });
+                    taken.extend(spans);
+                }
+            }
+        }
+        taken
+    }
+
     /// Videos by file name, by its stem, by a part of it with a digit; gives where they stand.
-    fn add_videos(&mut self, question: &str, inventory: &Inventory) -> Vec<Range<usize>> {
+    fn add_videos(
+        &mut self,
+        question: &str,
+        inventory: &Inventory,
+        before: &[Range<usize>],
+    ) -> Vec<Range<usize>> {
         let mut taken = Vec::new();
         for word in WORDS.find_iter(question) {
+            if !is_free(&word.range(), before) {
+                continue;
+            }
             let text = word.as_str().trim_end_matches(['.', '-']).to_lowercase();
             let labels = videos_of_word(&text, inventory);
             let is_file = text
@@ -124,56 +212,65 @@ impl Mentions {
             }
             let is_plain_word = text.chars().all(char::is_alphabetic);
             self.all.push(Mention {
-                kind: MentionKind::Video,
-                texts: labels,
-                value: 0.0,
                 is_needed: !is_plain_word,
+                ..Mention::name(MentionKind::Video, labels)
             });
             taken.push(word.range());
         }
         taken
     }
 
-    /// Subjects by their tags; each of them also stands for the videos that show it.
-    fn add_subjects(&mut self, question: &str, inventory: &Inventory) {
-        let lower = format!(" {} ", question.to_lowercase());
-        let names_video = self.all.iter().any(|m| m.kind == MentionKind::Video);
-        for subject in &inventory.subjects {
-            if !holds_word(&lower, &subject.to_lowercase()) {
-                continue;
-            }
-            let videos = inventory.videos.iter();
-            let videos = videos.filter(|video| video.subject.as_ref() == Some(subject));
-            let videos: Vec<String> = videos.map(|video| video.label.clone()).collect();
+    /// Subjects by their tags; each of them also stands for the videos that show it. Gives where
+    /// they stand.
+    fn add_subjects(
+        &mut self,
+        question: &str,
+        inventory: &Inventory,
+        videos: &[Range<usize>],
+    ) -> Vec<Range<usize>> {
+        let lower = question.to_ascii_lowercase();
+        let mut taken = Vec::new();
+        let named: Vec<(&String, Vec<Range<usize>>)> = (inventory.subjects.iter())
+            .map(|subject| {
+                let name = subject.to_ascii_lowercase();
+                let spans = whole_words(&lower, &name);
+                (
+                    subject,
+                    spans.filter(|span| is_free(span, videos)).collect(),
+                )
+            })
+            .filter(|(_, spans): &(_, Vec<_>)| !spans.is_empty())
+            .collect();
+        // Several are to be compared; one may stand for its video.
+        let is_needed = named.len() > 1 && videos.is_empty();
+        for (subject, spans) in named {
             self.all.push(Mention {
-                kind: MentionKind::Subject,
-                texts: vec![Inventory::subject_label(subject)],
-                value: 0.0,
-                is_needed: false,
+                is_needed,
+                ..Mention::name(
+                    MentionKind::Subject,
+                    vec![Inventory::subject_label(subject)],
+                )
             });
-            if !names_video {
-                self.all.push(Mention {
-                    kind: MentionKind::Video,
-                    texts: videos,
-                    value: 0.0,
-                    is_needed: false,
-                });
+            if videos.is_empty() && !is_needed {
+                let of_subject = inventory.videos.iter();
+                let of_subject = of_subject.filter(|v| v.subject.as_ref() == Some(subject));
+                let labels = of_subject.map(|video| video.label.clone()).collect();
+                self.all.push(Mention::name(MentionKind::Video, labels));
             }
+            taken.extend(spans);
         }
+        taken
     }
 
     fn add_people(&mut self, question: &str) -> Vec<Range<usize>> {
         let mut taken = Vec::new();
         for captures in PERSON.captures_iter(question) {
             if let (Some(whole), Some(number)) = (captures.get(0), captures.get(1)) {
+                let digits = number.as_str().trim_start_matches('0');
+                let digits = if digits.is_empty() { "0" } else { digits };
                 self.all.push(Mention {
-                    kind: MentionKind::Person,
-                    texts: vec![number.as_str().trim_start_matches('0').to_owned()]
-                        .into_iter()
-                        .map(|text| if text.is_empty() { "0".into() } else { text })
-                        .collect(),
-                    value: 0.0,
                     is_needed: true,
+                    ..Mention::name(MentionKind::Person, vec![digits.to_owned()])
                 });
                 taken.push(whole.range());
             }
@@ -181,22 +278,21 @@ impl Mentions {
         taken
     }
 
-    fn add_numbers(&mut self, question: &str, taken: &[Range<usize>]) {
+    /// Gives where numbers stand.
+    fn add_numbers(&mut self, question: &str, taken: &[Range<usize>]) -> Vec<Range<usize>> {
         let text = DECIMAL_COMMA.replace_all(question, "$1.$2$3");
         let mut taken = taken.to_vec();
-        let is_free = |span: &Range<usize>, taken: &[Range<usize>]| {
-            taken
-                .iter()
-                .all(|t| t.end <= span.start || span.end <= t.start)
-        };
+        let mut spans = Vec::new();
         for captures in TIMECODE.captures_iter(&text) {
             let parsed = |index: usize| captures.get(index)?.as_str().parse::<f64>().ok();
             if let (Some(whole), Some(minutes), Some(secs)) =
                 (captures.get(0), parsed(1), parsed(2))
                 && is_free(&whole.range(), &taken)
             {
-                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, true);
+                let role = TimeRole::of(&text, &whole.range());
+                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, true, role);
                 taken.push(whole.range());
+                spans.push(whole.range());
             }
         }
         for number in numbers(&text) {
@@ -211,137 +307,193 @@ impl Mentions {
             });
             let value = if is_negative { -value } else { value };
             match (number.form, quantity) {
-                (Form::Name | Form::Ordinal, _) | (_, Some(Quantity::Count)) => {}
-                (Form::Word, None) => {}
+                (Form::Name | Form::Ordinal, _) | (_, Some(Quantity::Count)) => continue,
+                (Form::Word, None) => continue,
                 // Half a second, twice as far: no call says such a thing.
-                (Form::Multiple, _) => self.add_number(Some(Quantity::Count), value, true),
-                (Form::Digits | Form::Word, quantity) => self.add_number(quantity, value, true),
+                (Form::Multiple, _) => {
+                    self.add_number(Some(Quantity::Count), value, true, TimeRole::Any);
+                }
+                // Nor the last two seconds.
+                (_, Some(Quantity::Time)) if is_after(before, &UNUSABLE) => {
+                    self.add_number(Some(Quantity::Count), value, true, TimeRole::Any);
+                }
+                (Form::Digits | Form::Word, quantity) => {
+                    let role = TimeRole::of(&text, &number.span);
+                    let is_moment = role == TimeRole::Moment && quantity.is_none();
+                    let quantity = quantity.or(is_moment.then_some(Quantity::Time));
+                    self.add_number(quantity, value, true, role);
+                }
+            }
+            spans.push(number.span.clone());
+        }
+        self.forget_roles_of_several();
+        // Where a comma became a point nothing moved.
+        spans.sort_by_key(|span| span.start);
+        spans
+    }
+
+    /// The words around two times say what each is for only together.
+    fn forget_roles_of_several(&mut self) {
+        let is_time = |mention: &Mention| match mention.kind {
+            MentionKind::Number(Some(Quantity::Time)) => true,
+            // The first of "from 1 to 2 s".
+            MentionKind::Number(None) => mention.role != TimeRole::Any,
+            _ => false,
+        };
+        if self.all.iter().filter(|mention| is_time(mention)).count() > 1 {
+            for mention in &mut self.all {
+                mention.role = TimeRole::Any;
             }
         }
     }
 
-    fn add_number(&mut self, quantity: Option<Quantity>, value: f64, is_needed: bool) {
+    /// Gives its place among all.
+    fn add_number(
+        &mut self,
+        quantity: Option<Quantity>,
+        value: f64,
+        is_needed: bool,
+        role: TimeRole,
+    ) -> usize {
         // Twelve digits, so that 0.1 * 60 is 6 again.
         let rounded = format!("{value:.9}").parse::<f64>().unwrap_or(value);
         let text = rounded.to_string();
-        let is_same = |m: &&mut Mention| {
-            m.kind == MentionKind::Number(quantity) && m.texts.first() == Some(&text)
-        };
-        if let Some(known) = self.all.iter_mut().find(is_same) {
-            known.is_needed |= is_needed;
-            return;
+        let is_same =
+            |m: &Mention| m.kind == MentionKind::Number(quantity) && m.texts.first() == Some(&text);
+        if let Some(known) = self.all.iter().position(is_same) {
+            self.all[known].is_needed |= is_needed;
+            return known;
         }
         self.all.push(Mention {
-            kind: MentionKind::Number(quantity),
-            texts: vec![text],
             value: rounded,
             is_needed,
+            role,
+            ..Mention::name(MentionKind::Number(quantity), vec![text])
         });
+        self.all.len() - 1
     }
 
     /// Numbers, people and subjects of the call before, and its parts of the body where the
-    /// question names none.
+    /// question names none. A question that goes on from it has its times, but for those that it
+    /// names itself.
     fn add_previous(&mut self, previous: &Call) {
+        let own = self.all.clone();
+        let names = |kind: MentionKind| own.iter().any(|mention| mention.kind == kind);
+        let goes_on = self.continued.is_some();
         for (name, text) in &previous.slots {
             if let Ok(value) = text.parse::<f64>() {
                 if name == "person" {
-                    self.all.push(Mention {
-                        kind: MentionKind::Person,
-                        texts: vec![text.clone()],
-                        value: 0.0,
-                        is_needed: false,
-                    });
+                    if !names(MentionKind::Person) {
+                        let person = Mention::name(MentionKind::Person, vec![text.clone()]);
+                        self.all.push(Mention {
+                            is_carried: goes_on,
+                            ..person
+                        });
+                    }
                 } else {
                     let unit = crate::numbers::unit_of_column(name);
-                    self.add_number(unit.map(|(unit, _)| unit.quantity), value, false);
+                    let quantity = unit.map(|(unit, _)| unit.quantity);
+                    let is_new =
+                        !names(MentionKind::Number(quantity)) && !names(MentionKind::Number(None));
+                    let place = self.add_number(quantity, value, false, TimeRole::Any);
+                    self.all[place].is_carried |= goes_on && is_new;
                 }
             } else if name.ends_with("subject") {
-                self.all.push(Mention {
-                    kind: MentionKind::Subject,
-                    texts: vec![text.clone()],
-                    value: 0.0,
-                    is_needed: false,
-                });
+                self.all
+                    .push(Mention::name(MentionKind::Subject, vec![text.clone()]));
             }
-            if self.body.parts.is_empty() {
-                self.body.parts.extend(parts_of(text));
+            if is_body_part(text) && (self.continued.is_some() || !self.body.names_any()) {
+                self.body.add(text);
             }
         }
     }
 }
 
-impl Body {
-    fn of(question: &str) -> Self {
-        let lower = question.to_lowercase();
-        let mut body = Self::default();
-        for word in lower.split(|c: char| !c.is_alphanumeric()) {
-            body.is_left |= is_side(word, &LEFT);
-            body.is_right |= is_side(word, &RIGHT);
-            body.parts.extend(part_of_word(word));
+impl Mention {
+    fn name(kind: MentionKind, texts: Vec<String>) -> Self {
+        Self {
+            kind,
+            texts,
+            value: 0.0,
+            is_needed: false,
+            is_carried: false,
+            role: TimeRole::Any,
         }
-        body
-    }
-
-    /// Whether a value can be meant: it has no side that was not named where one was, and no part of
-    /// the body where others were.
-    pub fn allows(&self, value: &str) -> bool {
-        let other_side = match (self.is_left, self.is_right) {
-            (true, false) => Some("right"),
-            (false, true) => Some("left"),
-            _ => None,
-        };
-        let mut words = value.split('_');
-        if other_side.is_some_and(|side| words.any(|word| word == side)) {
-            return false;
-        }
-        self.parts.is_empty() || parts_of(value).any(|part| self.parts.contains(part))
     }
 }
 
-/// Whether values of this kind are parts of the body.
-pub(super) fn is_body_part(value: &str) -> bool {
-    parts_of(value).next().is_some()
+impl TimeRole {
+    /// What the words around a number make of it.
+    fn of(text: &str, span: &Range<usize>) -> Self {
+        let before = &text[..span.start];
+        let after = text[span.end..].to_ascii_lowercase();
+        let after = after.trim_start_matches(|c: char| !c.is_alphabetic());
+        let mut following = after.split(|c: char| !c.is_alphanumeric());
+        let mut next = following.next().unwrap_or_default();
+        // The number's unit may stand behind it.
+        if ["s", "sec", "secs", "second", "seconds"].contains(&next) {
+            next = following.find(|word| !word.is_empty()).unwrap_or_default();
+        }
+        let is_from_first = before
+            .trim_end()
+            .to_ascii_lowercase()
+            .ends_with("after the first");
+        if is_from_first || is_after(before, &FROM) || ONWARDS.contains(&next) {
+            Self::From
+        } else if is_after(before, &["after"]) {
+            Self::MomentOrFrom
+        } else if is_after(before, &AT) || INTO.contains(&next) {
+            Self::Moment
+        } else if is_after(before, &TO) {
+            Self::To
+        } else {
+            Self::Any
+        }
+    }
+
+    /// Whether a time can be the value of a parameter.
+    pub fn fits(self, parameter: &str) -> bool {
+        match parameter {
+            "from_secs" => !matches!(self, Self::Moment | Self::To),
+            "to_secs" => matches!(self, Self::Any | Self::To),
+            _ => matches!(self, Self::Any | Self::Moment | Self::MomentOrFrom),
+        }
+    }
 }
 
-fn parts_of(value: &str) -> impl Iterator<Item = &'static str> {
-    PARTS
-        .into_iter()
-        .filter(move |part| value.split('_').any(|word| word == *part))
+/// Whether the last word of a text is one of these.
+fn is_after(text: &str, words: &[&str]) -> bool {
+    let lower = text.trim_end().to_ascii_lowercase();
+    words.iter().any(|word| {
+        let before = lower.strip_suffix(word);
+        let is_sign = !word.starts_with(|c: char| c.is_alphanumeric());
+        before.is_some_and(|rest| is_sign || !rest.ends_with(|c: char| c.is_alphanumeric()))
+    })
 }
 
-fn is_side(word: &str, side: &[&str]) -> bool {
-    let is_mistyped = || {
-        word.len() >= MIN_TYPO_CHARS
-            && !NOT_SIDES.contains(&word)
-            && word.chars().next() == side[0].chars().next()
-            && strsim::osa_distance(word, side[0]) == 1
+/// Whether a question goes on from the one before.
+fn goes_on(tokens: &Tokens) -> bool {
+    let begins = |opener: &&[&str]| {
+        let words = tokens.words.iter().map(String::as_str);
+        words.take(opener.len()).eq(opener.iter().copied())
     };
-    side.contains(&word) || is_mistyped()
+    OPENERS.iter().any(begins) || tokens.words.len() <= MAX_SHORT_WORDS
 }
 
-fn part_of_word(word: &str) -> Option<&'static str> {
-    let is_meant = |part: &&&str| {
-        let singular = word.strip_suffix('s').unwrap_or(word);
-        let is_mistyped = || {
-            part.len() >= MIN_TYPO_CHARS
-                && !NOT_PARTS.contains(&singular)
-                && word.len() >= MIN_TYPO_CHARS - 1
-                && word.chars().next() == part.chars().next()
-                && strsim::osa_distance(singular, part) <= 1
-        };
-        word == **part || singular == **part || is_mistyped()
-    };
-    PARTS.iter().find(is_meant).copied()
+fn is_free(span: &Range<usize>, taken: &[Range<usize>]) -> bool {
+    let mut taken = taken.iter();
+    taken.all(|t| t.end <= span.start || span.end <= t.start)
 }
 
-/// Whether a text holds a word, or several, with nothing of a word around; `'s` may follow.
-fn holds_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let before = text[..at].chars().next_back();
+/// Where a word, or several, stand with nothing of a word around; `'s` may follow.
+fn whole_words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let found = text.match_indices(word).filter(move |(at, _)| {
+        let before = text[..*at].chars().next_back();
         let after = text[at + word.len()..].chars().next();
         !before.is_some_and(is_part) && !after.is_some_and(is_part)
-    })
+    });
+    found.map(move |(at, _)| at..at + word.len())
 }
 
 /// The videos that a word in lower case may name: by the whole name, by its stem, nearly so, or by a
@@ -490,22 +642,51 @@ mod tests {
     }
 
     #[test]
-    fn sides_and_parts_rule_others_out() {
-        for (question, allowed, ruled_out) in [
-            ("rt knee", "right_knee", "left_knee"),
-            ("l. elbow", "left_elbow", "left_knee"),
-            ("rigth shoulder", "right_shoulder", "left_shoulder"),
-            ("the kne angle on the left", "left_knee", "left_ankle"),
-            ("when does he lean most", "trunk_lean", "-"),
-            ("the angle of the hip", "right_hip", "right_ankle"),
+    fn words_around_a_time_say_what_it_is_for() {
+        for (question, fits) in [
+            ("at 2 s", [true, false, false]),
+            ("@2s", [true, false, false]),
+            ("at t=2", [true, false, false]),
+            ("2 seconds into it", [true, false, false]),
+            ("after 2 s", [true, true, false]),
+            ("after the first 2 s", [false, true, false]),
+            ("from 2 s on", [false, true, false]),
+            ("since 2 s", [false, true, false]),
+            ("2 s onwards", [false, true, false]),
+            ("in the first 2 s", [false, false, true]),
+            ("until 2 s", [false, false, true]),
+            ("knee 2 s", [true, true, true]),
         ] {
-            let body = Body::of(question);
-            assert!(body.allows(allowed), "{question}");
-            assert!(ruled_out == "-" || !body.allows(ruled_out), "{question}");
+            let mentions = of(question);
+            let role = mentions.all[0].role;
+            let found = ["at_secs", "from_secs", "to_secs"].map(|name| role.fits(name));
+            assert_eq!(found, fits, "{question}");
         }
-        let both = Body::of("left or right knee");
-        assert!(both.allows("left_knee") && both.allows("right_knee"));
-        // No side was named.
-        assert!(!Body::of("eight light nights").is_right);
+        // No parameter says it.
+        let kind = of("in the last 2 s").all[0].kind;
+        assert_eq!(kind, MentionKind::Number(Some(Quantity::Count)));
+    }
+
+    #[test]
+    fn names_with_spaces_are_found_and_name_no_side() {
+        let mut inventory = inventory();
+        for label in ["my_left_knee.mp4", "clip_(1).mp4"] {
+            let video = KnownVideo {
+                label: label.into(),
+                ..inventory.videos[0].clone()
+            };
+            inventory.videos.push(video);
+        }
+        for (question, label) in [
+            ("the right hip in my left knee.mp4", "my_left_knee.mp4"),
+            ("the right hip in my_left_knee.mp4", "my_left_knee.mp4"),
+            ("the right hip in Clip (1).mp4?", "clip_(1).mp4"),
+        ] {
+            let mentions = Mentions::of(question, None, &inventory);
+            assert!(mentions.unknown_videos.is_empty(), "{question}");
+            assert_eq!(mentions.all.len(), 1, "{question}");
+            assert_eq!(mentions.all[0].texts, [label], "{question}");
+            assert!(mentions.body.is_one_sided() && !mentions.body.names("knee"));
+        }
     }
 }

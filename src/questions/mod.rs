@@ -7,6 +7,7 @@
 //! of the question.
 
 mod answer;
+mod body;
 mod call;
 mod error;
 mod examples;
@@ -16,7 +17,9 @@ mod inventory;
 mod mentions;
 mod nearest;
 mod noise;
+mod phrases;
 mod question;
+mod tokens;
 mod words;
 
 pub use answer::{Answer, Context, NamedValue, answer, refusal};

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::call::Call;
 use super::error::QuestionError;
 use super::file::QuestionFiles;
+use super::grammar::Grammar;
 use super::question::Question;
 use super::words::{CLOSE, OPEN};
 
@@ -50,9 +51,23 @@ impl Paraphrases {
         })
     }
 
+    /// A grammar with the calls of a question that the adapter has never seen alone, where that is
+    /// what is asked: by its own phrases, or because a paraphrase of it is the nearest.
+    #[must_use]
+    pub fn with_unseen(&self, grammar: Grammar, asked: &str, trained: &[String]) -> Grammar {
+        let only = grammar.only_question().map(str::to_owned);
+        match only.filter(|name| !trained.contains(name)) {
+            Some(name) => grammar.of_question(&name),
+            None => match self.unseen(asked, trained) {
+                Some(name) => grammar.of_question(name),
+                None => grammar,
+            },
+        }
+    }
+
     /// The question that is meant, where a paraphrase of one that is not in `trained` is near, and
     /// nearer than those of all others.
-    pub fn unseen(&self, asked: &str, trained: &[String]) -> Option<&str> {
+    fn unseen(&self, asked: &str, trained: &[String]) -> Option<&str> {
         let asked = words(asked);
         let weight = |word: &String| self.weights.get(word).copied().unwrap_or(1.0);
         let likeness = |line: &BTreeSet<String>| {

@@ -3,11 +3,15 @@
 //! The SQL's leading comment says what the question is; beside parameters (`-- param`, as all queries
 //! have them) it may hold settings, a line each: `-- question weight = 2` (share of the training
 //! examples, relative to other questions), `-- question train = no` (no example is made of it but for
-//! tests), `-- question nothing = REASON` (what to say where it finds nothing).
+//! tests), `-- question nothing = REASON` (what to say where it finds nothing), `-- question words =
+//! needed` (it is asked only where one of its phrases stands, or with `needed, PARAMETER` one of that
+//! parameter's values). `-- words` says which
+//! phrases mean the question, or a value of a parameter (see [`Meaning`]).
 
 use std::path::{Path, PathBuf};
 
 use super::QuestionError;
+use super::phrases::{Meaning, Target};
 use crate::query::{Parameter, ParameterType, declaration};
 
 /// The question that stands for everything that no other fits.
@@ -15,6 +19,29 @@ pub const CANNOT_TELL: &str = "cannot_tell";
 const SETTING: &str = "-- question ";
 /// Share of the examples, relative to other questions, unless the file says otherwise.
 const DEFAULT_WEIGHT: f64 = 1.0;
+
+/// Which phrases a question needs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum NeededWords {
+    #[default]
+    Nothing,
+    /// One of its own.
+    Own,
+    /// One of its own, or of the values of this parameter.
+    OwnOr(String),
+}
+
+impl NeededWords {
+    /// Whether these words are among those that are needed.
+    pub fn has(&self, meaning: &Meaning) -> bool {
+        match (self, &meaning.target) {
+            (Self::Nothing, _) | (_, Target::NotQuestion) => false,
+            (_, Target::Question) => true,
+            (Self::Own, Target::Value(..)) => false,
+            (Self::OwnOr(parameter), Target::Value(name, _)) => name == parameter,
+        }
+    }
+}
 
 /// A question, read and checked as far as that is possible without a lake.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +64,24 @@ pub struct Question {
     pub is_trained: bool,
     /// What to say where it finds nothing.
     pub nothing: Option<String>,
+    /// Whether it is asked only where one of its phrases stands.
+    pub(super) needed_words: NeededWords,
+    /// Phrases that say that it is asked, or with which values.
+    pub(super) meanings: Vec<Meaning>,
 }
 
 impl Question {
     /// Whether the header declares a parameter of that name.
     pub fn has(&self, name: &str) -> bool {
         self.parameters.iter().any(|p| p.name == name)
+    }
+
+    /// Whether a parameter's values are names that people gave: of videos, or of subjects.
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        let is_name =
+            |kind: &ParameterType| matches!(kind, ParameterType::Video | ParameterType::Subject);
+        let mut parameters = self.parameters.iter();
+        parameters.any(|p| p.name == name && is_name(&p.kind))
     }
 
     pub(super) fn sql_error(&self, message: &str) -> QuestionError {
@@ -85,13 +124,20 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         weight: DEFAULT_WEIGHT,
         is_trained: true,
         nothing: None,
+        needed_words: NeededWords::Nothing,
+        meanings: Vec::new(),
     };
     if question.about.is_empty() {
         let reason = "the first line is a comment that says what the question is";
         return Err(broken(0, reason.into()));
     }
+    let mut worded_lines = Vec::new();
     for (index, line) in sql.lines().enumerate() {
-        if let Some(declared) = declaration(line) {
+        if let Some(meaning) = Meaning::of_line(line) {
+            let meaning = meaning.map_err(|reason| broken(index, reason))?;
+            worded_lines.push(index);
+            question.meanings.push(meaning);
+        } else if let Some(declared) = declaration(line) {
             let parameter = declared.and_then(|parameter| checked(parameter, sql));
             let parameter = parameter.map_err(|reason| broken(index, reason))?;
             if question.has(&parameter.name) {
@@ -104,6 +150,14 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         } else if let Some(setting) = line.trim().strip_prefix(SETTING) {
             set(&mut question, setting).map_err(|reason| broken(index, reason))?;
         }
+    }
+    for (index, meaning) in worded_lines.into_iter().zip(&question.meanings) {
+        check_value(&question, meaning).map_err(|reason| broken(index, reason))?;
+    }
+    let is_needed = |meaning: &Meaning| question.needed_words.has(meaning);
+    if question.needed_words != NeededWords::Nothing && !question.meanings.iter().any(is_needed) {
+        let reason = "words are needed, and the header has none: `-- words : PHRASE, PHRASE`";
+        return Err(broken(0, reason.into()));
     }
     if question.has("person") && !question.has("video") {
         return Err(broken(
@@ -149,6 +203,28 @@ fn checked(parameter: Parameter, sql: &str) -> Result<Parameter, String> {
     Ok(parameter)
 }
 
+/// Whether the value that words stand for is one of a parameter.
+fn check_value(question: &Question, meaning: &Meaning) -> Result<(), String> {
+    let Target::Value(name, value) = &meaning.target else {
+        return Ok(());
+    };
+    let parameter = question.parameters.iter().find(|p| p.name == *name);
+    let Some(parameter) = parameter else {
+        return Err(format!("words for {name}, which is no parameter"));
+    };
+    let choices = parameter.kind.choices();
+    match choices.contains(&value.as_str()) {
+        true => Ok(()),
+        false if choices.is_empty() => Err(format!(
+            "words for {name}, whose type has no list of values"
+        )),
+        false => Err(format!(
+            "words for {name}={value}; {name} is one of {}",
+            choices.join(", ")
+        )),
+    }
+}
+
 fn set(question: &mut Question, setting: &str) -> Result<(), String> {
     let (key, value) = setting
         .split_once('=')
@@ -168,9 +244,22 @@ fn set(question: &mut Question, setting: &str) -> Result<(), String> {
             };
         }
         "nothing" => question.nothing = Some(value.into()),
+        "words" => {
+            let (needed, parameter) = match value.split_once(',') {
+                Some((needed, parameter)) => (needed.trim(), Some(parameter.trim())),
+                None => (value, None),
+            };
+            if needed != "needed" {
+                return Err(format!(
+                    "words is `needed` or `needed, PARAMETER`, not '{value}'"
+                ));
+            }
+            let parameter = parameter.map(|name| NeededWords::OwnOr(name.into()));
+            question.needed_words = parameter.unwrap_or(NeededWords::Own);
+        }
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, train, nothing"
+                "unknown setting '{key}'; known are weight, train, nothing, words"
             ));
         }
     }

@@ -216,6 +216,41 @@ fn broken_question_files_are_named_with_their_line() {
             template,
             "train is `yes` or `no`",
         ),
+        (
+            "-- a\n-- words x=near : close\nSELECT 1",
+            template,
+            "line 2: words for x, which is no parameter",
+        ),
+        (
+            "-- a\n-- param x choice(near, far)\n-- words x=here : close\nSELECT $x",
+            template,
+            "line 3: words for x=here; x is one of near, far",
+        ),
+        (
+            "-- a\n-- param x time\n-- words x=1 : close\nSELECT $x",
+            template,
+            "whose type has no list of values",
+        ),
+        (
+            "-- a\n-- words : close,\nSELECT 1",
+            template,
+            "line 2: the phrase '' is empty",
+        ),
+        (
+            "-- a\n-- words for nail : close\nSELECT 1",
+            template,
+            "no part of the body 'nail'",
+        ),
+        (
+            "-- a\n-- question words = needed\nSELECT 1",
+            template,
+            "words are needed, and the header has none",
+        ),
+        (
+            "-- a\n-- question words = many\nSELECT 1",
+            template,
+            "words is `needed` or `needed, PARAMETER`",
+        ),
         ("SELECT 1", template, "the first line is a comment"),
         (
             "-- a\nSELECT 1",
@@ -286,6 +321,34 @@ fn two_files_add_a_question_and_no_other_statement_is_run() {
     );
     let shown = posedata(folder.path(), &[&arguments[..], &["--show-sql"]].concat());
     assert!(stdout(&shown).contains("SELECT sport FROM videos"));
+    // Its words alone make up for what no adapter has learned of it.
+    write_models(folder.path(), |_| 0.0);
+    let record = r#"{"dataset": "ask", "dataset_blake3": "", "threshold": 0.0, "is_threshold_chosen": false}"#;
+    fs::write(folder.path().join("adapter/ask.json"), record).expect("room");
+    fs::write(
+        questions.join("sport.sql"),
+        "-- Which sport is it?\n-- question words = needed\n-- param video video\n-- words : discipline|sport*\nSELECT sport FROM videos WHERE video_id = $video",
+    )
+    .expect("room");
+    let model = [
+        "--base",
+        "./base",
+        "--adapter",
+        "adapter",
+        "--questions",
+        "mine",
+    ];
+    for (question, told) in [
+        ("demo.mp4: the discipline, please", "It is running."),
+        ("demo.mp4: the weather, please", "That cannot be told"),
+    ] {
+        let output = posedata(folder.path(), &[&["ask", question][..], &model].concat());
+        assert!(
+            stdout(&output).contains(told),
+            "{question}: {}",
+            stderr(&output)
+        );
+    }
     fs::write(
         questions.join("sport.sql"),
         "-- Which sport is it?\n-- param video video\nDELETE FROM videos WHERE video_id = $video",
