@@ -483,8 +483,7 @@ impl Run<'_> {
         }
         let opened = caught(|| -> Result<SharedLake, IngestError> {
             let lake = open()?;
-            lake.create_or_check()?;
-            let known = KnownVideos::of(lake.ingested()?);
+            let known = KnownVideos::of(lake.create_or_list()?);
             Ok(SharedLake {
                 commits: Commits::of(lake),
                 known,

@@ -8,7 +8,7 @@ use super::catalog::Access;
 use super::error::LakeError;
 use super::inventory::{CatalogFile, FileKind, catalog_files, recorded_paths};
 use super::session::Lake;
-use super::sql::{insert_all, owned, parquet, row};
+use super::sql::{insert_all, owned, parquet, quoted_text, row};
 use super::time::UtcTime;
 
 /// A row of the table `files`.
@@ -41,6 +41,9 @@ pub(super) fn record_files(
     });
     insert_all(connection, "files", &rows.collect::<Result<Vec<_>, _>>()?)
 }
+
+/// Paths that are named in one statement.
+const PATHS_OF_STATEMENT: usize = 1000;
 
 impl Lake {
     /// Records checksums of current files that have none, and drops those of files that are gone;
@@ -84,8 +87,13 @@ impl Lake {
                     .map(|file| file.path)
                     .collect();
             let recorded = recorded_paths(connection)?;
-            for path in recorded.difference(&current) {
-                connection.execute("DELETE FROM files WHERE path = ?", [path])?;
+            // Each statement reads the whole table.
+            let gone: Vec<String> = (recorded.difference(&current))
+                .map(|path| quoted_text(path))
+                .collect();
+            for paths in gone.chunks(PATHS_OF_STATEMENT) {
+                let delete = format!("DELETE FROM files WHERE path IN ({})", paths.join(", "));
+                connection.execute_batch(&delete)?;
             }
             let still_missing = hashed.iter().filter(|(file, ..)| {
                 current.contains(&file.path) && !recorded.contains(&file.path)

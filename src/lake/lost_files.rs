@@ -1,11 +1,16 @@
 //! Takes files that are lost out of the catalog.
 
+use std::collections::BTreeMap;
+
 use duckdb::Connection;
 
 use super::error::LakeError;
 use super::inventory::CatalogFile;
 use super::session::Lake;
 use super::sql::{in_transaction, parquet};
+
+/// Files that are named in one statement.
+const FILES_OF_STATEMENT: usize = 1000;
 
 impl Lake {
     /// Takes files out of the catalog's tables as if they had never been there, in all snapshots,
@@ -36,22 +41,33 @@ pub(super) fn remove_from_catalog(
         "ducklake_data_file",
     ];
     let (database_name, schema) = database.split_once('.').unwrap_or((database, "main"));
+    let mut ids_of_tables: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for file in files {
+        let ids = ids_of_tables.entry(file.table_id).or_default();
+        ids.push(file.data_file_id.to_string());
+    }
     in_transaction(connection, || {
-        for file in files {
-            for table in TABLES {
-                let sql = format!("DELETE FROM {database}.{table} WHERE data_file_id = ?");
-                connection.execute(&sql, [file.data_file_id])?;
-            }
-            let inlined = format!("ducklake_inlined_delete_{}", file.table_id);
-            let exists: bool = connection.query_row(
+        for (table_id, ids) in &ids_of_tables {
+            let inlined = format!("ducklake_inlined_delete_{table_id}");
+            let has_inlined: bool = connection.query_row(
                 "SELECT count(*) > 0 FROM duckdb_tables()
                  WHERE database_name = ? AND schema_name = ? AND table_name = ?",
                 [database_name, schema, &inlined],
                 |row| row.get(0),
             )?;
-            if exists {
-                let sql = format!("DELETE FROM {database}.{inlined} WHERE file_id = ?");
-                connection.execute(&sql, [file.data_file_id])?;
+            // Each statement reads a whole table.
+            for ids in ids.chunks(FILES_OF_STATEMENT) {
+                let ids = ids.join(", ");
+                for table in TABLES {
+                    connection.execute_batch(&format!(
+                        "DELETE FROM {database}.{table} WHERE data_file_id IN ({ids})"
+                    ))?;
+                }
+                if has_inlined {
+                    connection.execute_batch(&format!(
+                        "DELETE FROM {database}.{inlined} WHERE file_id IN ({ids})"
+                    ))?;
+                }
             }
         }
         Ok(())

@@ -158,25 +158,21 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read.
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
-        self.again_while_passing(|| {
-            self.attached(Access::ReadOnly, |connection| {
-                // Those that are there, because a lake of an older format has fewer; not all, because
-                // a catalog in a database sends them for every video whenever an ingest begins.
-                let mut statement = connection.prepare(
-                    "SELECT COLUMNS('^(video_id|file_name|config_hash|path|source_etag)$') FROM videos",
-                )?;
-                let rows = statement.query_map([], |row| {
-                    let video = IngestedVideo {
-                        file_name: row.get("file_name")?,
-                        config_hash: row.get("config_hash")?,
-                        path: row.get("path")?,
-                        source_etag: newer_column(row, "source_etag")?,
-                    };
-                    Ok((row.get("video_id")?, video))
-                })?;
-                Ok(rows.collect::<Result<_, _>>()?)
-            })
-        })
+        self.again_while_passing(|| self.attached(Access::ReadOnly, ingested_videos))
+    }
+
+    /// As [`Lake::create_or_check`], and then [`Lake::ingested`]; a catalog in a file is attached once
+    /// for both, which takes longer than the look.
+    ///
+    /// # Errors
+    /// As those two.
+    pub fn create_or_list(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
+        if !self.is_remote() {
+            return self.attached(Access::ReadWrite, ingested_videos);
+        }
+        // Nobody else is to wait while many rows come over the network.
+        self.create_or_check()?;
+        self.ingested()
     }
 
     /// The numbers of all persons that were found in a video, ascending.
@@ -278,6 +274,24 @@ pub(super) fn video_records(
         })
     })?;
     Ok(records.collect::<Result<_, _>>()?)
+}
+
+fn ingested_videos(connection: &Connection) -> Result<HashMap<String, IngestedVideo>, LakeError> {
+    // Those that are there, because a lake of an older format has fewer; not all, because a catalog in a
+    // database sends them for every video whenever an ingest begins.
+    let mut statement = connection.prepare(
+        "SELECT COLUMNS('^(video_id|file_name|config_hash|path|source_etag)$') FROM videos",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let video = IngestedVideo {
+            file_name: row.get("file_name")?,
+            config_hash: row.get("config_hash")?,
+            path: row.get("path")?,
+            source_etag: newer_column(row, "source_etag")?,
+        };
+        Ok((row.get("video_id")?, video))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// A video's row of the table `videos`.
