@@ -1,17 +1,17 @@
 //! Phrases of a question's header: words that say which question is asked, or which value of a
 //! parameter is meant.
 //!
-//! A header line `-- words : range of motion, rom` belongs to the question, `-- words not : fast*` says
-//! that it is not asked; `-- words
-//! which=smallest for knee, hip : most bent, max* flex*` to a value, and counts only where one of
-//! these parts of the body is named. In a phrase `bend*` stands for every word that begins so,
-//! `most|fully` for either, `#` for a number, and `..` for up to six words of any kind.
+//! A header line `-- words : range of motion, rom` belongs to the question, `-- words not : fast*`
+//! says that it is not asked, and `-- words which=smallest for knee, hip : most bent, max* flex*`
+//! belongs to a value, and counts only where one of these parts of the body is named. In a phrase
+//! `bend*` stands for every word that begins so, `most|fully` for either, `#` for a number, and `..`
+//! for up to six words of any kind.
 
 use super::body::{Body, PARTS};
 use super::tokens::{NUMBER, Tokens};
 
 const DECLARATION: &str = "-- words";
-const FORM: &str = "words are written `-- words : PHRASE, PHRASE` or `-- words PARAMETER=VALUE for PART, PART : PHRASE, PHRASE`";
+const FORM: &str = "words are written `-- words : PHRASE, PHRASE`, `-- words not : PHRASE` or `-- words PARAMETER=VALUE for PART, PART : PHRASE, PHRASE`";
 /// Most words that a gap stands for.
 const MAX_GAP: usize = 6;
 /// Shortest word of a phrase that may be mistyped.
