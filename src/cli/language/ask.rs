@@ -218,13 +218,13 @@ fn read_table(args: &AskArgs, question: &str, global: &GlobalArgs) -> anyhow::Re
     // Without the mark nobody knows whether there is an answer among the steps.
     let lacks_mark = has_work && written.work.is_none();
     if lacks_mark && generated.end != End::Interrupted {
-        tracing::warn!(
-            "the model wrote no line that begins with `{ANSWER_MARK}`, so steps and answer cannot be told apart: this is all that it wrote, and no answer to rely on{}",
+        logs::note(format_args!(
+            "no answer: the model wrote no line that begins with `{ANSWER_MARK}`, so steps and answer cannot be told apart; this is all that it wrote{}",
             match args.adapter {
                 Some(_) => "",
-                None => "; a base without an --adapter knows no steps",
+                None => " (a base without an --adapter knows no steps)",
             }
-        );
+        ));
     }
     if global.json {
         let result = serde_json::json!({
