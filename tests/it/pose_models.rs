@@ -738,8 +738,9 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
     let keypoints = annotation["keypoints"].as_array().expect("keypoints");
     assert_eq!(keypoints[3..6], [0, 0, 0].map(Value::from));
     assert_eq!(keypoints[2], 2);
+    // The person looks at the camera.
     let left = annotation["bbox"][0].as_f64().expect("a number");
-    assert!((left - middle("left_shoulder")[0]).abs() < 1.5, "{left}");
+    assert!((left - middle("right_shoulder")[0]).abs() < 1.5, "{left}");
 
     let frame = "out/clip_json/clip_000000000000_keypoints.json";
     let openpose: Value = serde_json::from_str(&read(frame)).expect("JSON");
