@@ -819,7 +819,10 @@ impl PersonPath {
         is_seen: &[bool],
         counts: &mut PathCounts,
     ) {
-        let is_measured = |frame: &PathFrame| frame.measured.is_some();
+        let is_measured = |frame: &PathFrame| {
+            // What the pose model does not give is not hidden.
+            frame.measured.is_some() && frame.pose.landmarks[landmark].is_known()
+        };
         let measured = self
             .frames
             .iter()

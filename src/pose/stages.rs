@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::crop::{Border, InputScale, crop_to_tensor};
 use super::detector::{DETECTOR_INPUT_SIDE, Detection, anchors, detections};
 use super::landmarker::{LANDMARK_INPUT_SIDE, RawPose};
-use super::roi::{Region, Roi};
+use super::roi::{ImageSize, Region, Roi};
 use super::session::{DetectorModel, LandmarkModel, Landmarker};
 use super::top_down::TopDownStage;
 use super::{PoseError, PoseTimings};
@@ -137,14 +137,15 @@ impl LandmarkStage {
         }
     }
 
-    /// Where to look for someone who was just read as `raw`, which smoothing has made `pose`.
-    pub fn followed(&self, raw: &RawPose, pose: &RawPose) -> Region {
+    /// Where to look for someone who was just read as `raw`, which smoothing has made `pose`, in pictures
+    /// of that size.
+    pub fn followed(&self, raw: &RawPose, pose: &RawPose, size: ImageSize) -> Region {
         match self {
             Self::BlazePose(_) => {
                 let [center, scale] = pose.alignment.map(|point| [point.x_px, point.y_px]);
                 Roi::from_alignment_points(center, scale).into()
             }
-            Self::TopDown(stage) => stage.followed(raw),
+            Self::TopDown(stage) => stage.followed(raw, size),
         }
     }
 
@@ -169,7 +170,9 @@ impl LandmarkStage {
         let region = match self {
             Self::BlazePose(_) => return Ok(first),
             // Its first box was rough.
-            Self::TopDown(stage) => stage.followed(raw),
+            Self::TopDown(stage) => {
+                stage.followed(raw, ImageSize::new(frame.width(), frame.height()))
+            }
         };
         match region.is_usable() {
             true => self.run(frame, &region, timings),

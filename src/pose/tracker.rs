@@ -171,9 +171,9 @@ impl PoseTracker {
         let started = Instant::now();
         let time_secs = self.config.filter_clock.secs(self.frame_count, time);
         let pose = self.smoother.apply(&raw, time_secs);
-        let next = self.landmarker.followed(&raw, &pose);
-        self.next_region = Some(next).filter(Region::is_usable);
         let size = ImageSize::new(frame.width(), frame.height());
+        let next = self.landmarker.followed(&raw, &pose, size);
+        self.next_region = Some(next).filter(Region::is_usable);
         let person = person_pose(0, &pose, probability, size);
         self.timings.tracking += started.elapsed();
         Ok(Some(person))

@@ -68,10 +68,10 @@ const JOINTS: [Joint; 7] = [
 ];
 
 // Where shoulders, hips, nose and ankle are in the clip; the person is left of its middle.
-const SHOULDERS: [[u32; 2]; 2] = [[343, 51], [284, 54]];
-const HIPS: [[u32; 2]; 2] = [[325, 116], [299, 117]];
-const NOSE: [u32; 2] = [308, 34];
-const ANKLE: [u32; 2] = [345, 204];
+const SHOULDERS: [[u32; 2]; 2] = [[183, 51], [124, 54]];
+const HIPS: [[u32; 2]; 2] = [[165, 116], [139, 117]];
+const NOSE: [u32; 2] = [148, 34];
+const ANKLE: [u32; 2] = [185, 204];
 
 const fn joint(
     name: &'static str,
@@ -244,7 +244,9 @@ fn squares(enable: &str) -> String {
 fn square_clip(path: &Path, frames: u32, enable: &str, after: &str) {
     let demo = installed("demo");
     let demo = demo.to_str().expect("a path");
-    let filter = format!("scale=884:498,format=gbrp,{}{after}", squares(enable));
+    // The part around the person, who is to be large enough to be detected in every frame.
+    let part = "scale=884:498,crop=500:360:160:0,format=gbrp";
+    let filter = format!("{part},{}{after}", squares(enable));
     let frames = frames.to_string();
     let arguments = [
         "-ss",
@@ -736,8 +738,9 @@ fn everything_that_reads_the_lake_knows_what_is_missing() {
     let keypoints = annotation["keypoints"].as_array().expect("keypoints");
     assert_eq!(keypoints[3..6], [0, 0, 0].map(Value::from));
     assert_eq!(keypoints[2], 2);
+    // The person looks at the camera.
     let left = annotation["bbox"][0].as_f64().expect("a number");
-    assert!((left - middle("left_shoulder")[0]).abs() < 1.5, "{left}");
+    assert!((left - middle("right_shoulder")[0]).abs() < 1.5, "{left}");
 
     let frame = "out/clip_json/clip_000000000000_keypoints.json";
     let openpose: Value = serde_json::from_str(&read(frame)).expect("JSON");

@@ -1,7 +1,7 @@
 //! Landmark runs of several people in one picture, side by side.
 
 use super::super::landmarker::RawPose;
-use super::super::roi::{Region, Roi};
+use super::super::roi::{ImageSize, Region, Roi};
 use super::super::stages::{Certainty, LandmarkStage, Reading};
 use super::super::{Landmarker, ModelFiles, PoseError, PoseTimings};
 use crate::image::BgrView;
@@ -52,9 +52,10 @@ impl Landmarkers {
         self.lone.read_detected(frame, roi, timings)
     }
 
-    /// Where to look for someone who was just read as `raw`, which smoothing has made `pose`.
-    pub fn followed(&self, raw: &RawPose, pose: &RawPose) -> Region {
-        self.lone.followed(raw, pose)
+    /// Where to look for someone who was just read as `raw`, which smoothing has made `pose`, in pictures
+    /// of that size.
+    pub fn followed(&self, raw: &RawPose, pose: &RawPose, size: ImageSize) -> Region {
+        self.lone.followed(raw, pose, size)
     }
 
     /// Reads one region.

@@ -146,10 +146,11 @@ impl Track {
         frame: u64,
         time_secs: f64,
         landmarkers: &Landmarkers,
+        size: ImageSize,
     ) -> Trace {
         let pose = self.smoother.apply(&raw, time_secs);
         let body = Body::new(&pose);
-        self.region = landmarkers.followed(&raw, &pose);
+        self.region = landmarkers.followed(&raw, &pose, size);
         if !body.roi.is_usable() || !self.region.is_usable() {
             return Trace::Lost;
         }
@@ -350,6 +351,7 @@ impl MultiPersonTracker {
 
     /// Reads everybody who is followed in the new frame.
     fn follow(&mut self, frame: BgrView<'_>) -> Result<(), PoseError> {
+        let size = ImageSize::new(frame.width(), frame.height());
         let regions: Vec<Region> = self.tracks.iter().map(|track| track.region).collect();
         let readings = self
             .landmarkers
@@ -357,7 +359,13 @@ impl MultiPersonTracker {
         let started = Instant::now();
         for (mut track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
             let trace = reading.map_or(Trace::Lost, |reading| {
-                track.go_on(reading, self.frame, self.filter_secs, &self.landmarkers)
+                track.go_on(
+                    reading,
+                    self.frame,
+                    self.filter_secs,
+                    &self.landmarkers,
+                    size,
+                )
             });
             match trace {
                 Trace::Found => self.tracks.push(track),
@@ -452,13 +460,13 @@ impl MultiPersonTracker {
             }
         }
         let started = Instant::now();
+        let size = ImageSize::new(frame.width(), frame.height());
         if self.max_persons() == 1 {
-            let size = ImageSize::new(frame.width(), frame.height());
             newcomers = picked(newcomers, self.config.pick, size)
                 .into_iter()
                 .collect();
         }
-        self.admit(newcomers);
+        self.admit(newcomers, size);
         self.timings.tracking += started.elapsed();
         Ok(())
     }
@@ -510,6 +518,7 @@ impl MultiPersonTracker {
         known: &[Body],
     ) -> Result<Option<Newcomer>, PoseError> {
         let Certainty { clear, .. } = self.landmarkers.certainty();
+        let size = ImageSize::new(frame.width(), frame.height());
         let mut region: Option<Region> = None;
         let mut newcomer: Option<Newcomer> = None;
         let mut clear_readings = 0;
@@ -527,7 +536,7 @@ impl MultiPersonTracker {
             if !body.roi.is_usable() || known.iter().any(|known| is_same_body(&body, known)) {
                 return Ok(None);
             }
-            region = Some(self.landmarkers.followed(&raw, &raw));
+            region = Some(self.landmarkers.followed(&raw, &raw, size));
             let is_clear = probability >= clear;
             clear_readings = if is_clear { clear_readings + 1 } else { 0 };
             // A clear reading counts, however it goes on: with somebody who is followed alone it is
@@ -555,7 +564,7 @@ impl MultiPersonTracker {
     }
 
     /// Follows newcomers from now on.
-    fn admit(&mut self, newcomers: Vec<Newcomer>) {
+    fn admit(&mut self, newcomers: Vec<Newcomer>, size: ImageSize) {
         let seen: Vec<(Roi, Appearance)> = newcomers
             .iter()
             .map(|newcomer| (newcomer.body.roi, newcomer.appearance.clone()))
@@ -568,7 +577,7 @@ impl MultiPersonTracker {
             };
             let pose = smoother.apply(&newcomer.raw, self.filter_secs);
             let body = Body::new(&pose);
-            let region = self.landmarkers.followed(&newcomer.raw, &pose);
+            let region = self.landmarkers.followed(&newcomer.raw, &pose, size);
             if !body.roi.is_usable() || !region.is_usable() {
                 continue;
             }

@@ -212,7 +212,8 @@ fn unfit(path: &Path, reason: String) -> PoseError {
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_end_matches('.').to_owned()
 }
 
 /// The input's name, and the width and height of the pictures that it takes.

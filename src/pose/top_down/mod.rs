@@ -4,9 +4,11 @@
 //! The person is found by BlazePose's detector. Its region, a circle around the body, becomes the
 //! first box; that is rough, so that the model reads twice in the frame of a detection. In later
 //! frames the box is the one around the joints that the model saw in the frame before, larger by
-//! [`BOX_PER_JOINTS`], as rtmlib 0.0.13 follows people (`PoseTracker`). What the model sees is the box
-//! brought to its own proportions, larger by the skeleton's padding, and never turned, as MMPose cuts
-//! it (`GetBBoxCenterScale`, `TopdownAffine`).
+//! [`BOX_PER_JOINTS`], as rtmlib 0.0.13 follows people (`PoseTracker`). The places where the head's top
+//! and the soles are expected, by the trunk, belong to the box as far as they lie in the picture:
+//! legs that were hidden for a while would not be found again outside of it. What the model sees is
+//! the box brought to its own proportions, larger by the skeleton's padding, and never turned, as
+//! MMPose cuts it (`GetBBoxCenterScale`, `TopdownAffine`).
 //!
 //! Such a model gives no depth and no metres, and not all of BlazePose's landmarks: those values are
 //! NaN here and NULL in the lake. Its scores are neither probabilities nor the same from model to
@@ -24,7 +26,7 @@ use super::backend::{PoseError, PoseTimings};
 use super::crop::region_to_tensor;
 use super::landmark::{LANDMARK_COUNT, Landmark};
 use super::landmarker::{ImagePoint, RawPose};
-use super::roi::{Region, Roi};
+use super::roi::{ImageSize, Region, Roi};
 use super::session::TopDownModel;
 use super::skeleton::Skeleton;
 use crate::image::BgrView;
@@ -32,6 +34,10 @@ use crate::image::BgrView;
 /// The person's box in boxes around its joints: the head goes on above the eyes, the foot below the
 /// ankle, and people move (`pose_to_bbox` of rtmlib: `expansion`).
 const BOX_PER_JOINTS: f64 = 1.25;
+/// From the shoulders to the top of the head and from the hips to the soles, in trunk lengths: 0.182 and
+/// 0.530 of a height in which the trunk is 0.288 (Drillis and Contini, "Body segment parameters", 1966).
+const HEAD_PER_TRUNK: f64 = 0.63;
+const LEGS_PER_TRUNK: f64 = 1.84;
 /// The alignment points' circle goes around the body, not around its joints.
 const CIRCLE_PER_JOINTS: f64 = 1.15;
 /// A body across its length, in parts of it: for the first box around someone who lies.
@@ -66,12 +72,11 @@ impl TopDownStage {
         self.region(center, [width, height])
     }
 
-    /// The region around someone who was read so.
-    pub fn followed(&self, pose: &RawPose) -> Region {
-        let [left, top, right, bottom] = seen_edges(pose);
+    /// The region around someone who was read so in a picture of that size.
+    pub fn followed(&self, pose: &RawPose, size: ImageSize) -> Region {
+        let [left, top, right, bottom] = followed_box(pose, size);
         let center = [(left + right) / 2.0, (top + bottom) / 2.0];
-        let sides = [right - left, bottom - top].map(|side| BOX_PER_JOINTS * side);
-        self.region(center, sides)
+        self.region(center, [right - left, bottom - top])
     }
 
     /// What the model sees of a box.
@@ -172,15 +177,7 @@ fn body(landmarks: &[ImagePoint; LANDMARK_COUNT]) -> impl Iterator<Item = [f64; 
 /// BlazePose's alignment points: the middle of the hips, and a point of the circle around the body in
 /// the direction of the shoulders. Smoothing and the comparison of people go by them.
 fn alignment(landmarks: &[ImagePoint; LANDMARK_COUNT]) -> [ImagePoint; 2] {
-    use Landmark::*;
-    let middle = |a: Landmark, b: Landmark| {
-        let (a, b) = (&landmarks[a.index()], &landmarks[b.index()]);
-        [(a.x_px + b.x_px) / 2.0, (a.y_px + b.y_px) / 2.0]
-    };
-    let (hips, shoulders) = (
-        middle(LeftHip, RightHip),
-        middle(LeftShoulder, RightShoulder),
-    );
+    let [hips, shoulders] = trunk_ends(landmarks);
     let from_hips = |[x, y]: [f64; 2]| (x - hips[0]).hypot(y - hips[1]);
     let reach = body(landmarks).map(from_hips).fold(0.0, f64::max);
     let trunk = from_hips(shoulders);
@@ -204,11 +201,34 @@ fn alignment(landmarks: &[ImagePoint; LANDMARK_COUNT]) -> [ImagePoint; 2] {
     ]
 }
 
-/// Left, top, right and bottom of the body that is seen.
-fn seen_edges(pose: &RawPose) -> [f64; 4] {
+/// Left, top, right and bottom of where someone is expected who was read so.
+fn followed_box(pose: &RawPose, size: ImageSize) -> [f64; 4] {
     let start = [f64::MAX, f64::MAX, f64::MIN, f64::MIN];
-    body(&pose.landmarks).fold(start, |[left, top, right, bottom], [x, y]| {
+    let around = |[left, top, right, bottom]: [f64; 4], [x, y]: [f64; 2]| {
         [left.min(x), top.min(y), right.max(x), bottom.max(y)]
+    };
+    let [left, top, right, bottom] = body(&pose.landmarks).fold(start, around);
+    let [more_x, more_y] =
+        [right - left, bottom - top].map(|side| (BOX_PER_JOINTS - 1.0) / 2.0 * side);
+    let seen = [left - more_x, top - more_y, right + more_x, bottom + more_y];
+    let [hips, shoulders] = trunk_ends(&pose.landmarks);
+    let beyond = |from: [f64; 2], to: [f64; 2], trunks: f64| {
+        [0, 1].map(|axis| to[axis] + trunks * (to[axis] - from[axis]))
+    };
+    let ends = [
+        beyond(hips, shoulders, HEAD_PER_TRUNK),
+        beyond(shoulders, hips, LEGS_PER_TRUNK),
+    ];
+    let in_picture = ends.map(|[x, y]| [x.clamp(0.0, size.width), y.clamp(0.0, size.height)]);
+    in_picture.into_iter().fold(seen, around)
+}
+
+/// The middles of hips and shoulders.
+fn trunk_ends(landmarks: &[ImagePoint; LANDMARK_COUNT]) -> [[f64; 2]; 2] {
+    use Landmark::*;
+    [[LeftHip, RightHip], [LeftShoulder, RightShoulder]].map(|pair| {
+        let [a, b] = pair.map(|landmark| &landmarks[landmark.index()]);
+        [(a.x_px + b.x_px) / 2.0, (a.y_px + b.y_px) / 2.0]
     })
 }
 
@@ -277,6 +297,27 @@ mod tests {
         assert!((whole.side_px - 2.0 * 1.25 * 1.15 * 80.0).abs() < 1e-9);
         let shoulder_px = 15.0f64.hypot(40.0);
         assert!((roi(0.0).side_px - 2.0 * 1.25 * 1.15 * shoulder_px).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_box_is_larger_than_what_is_seen_and_reaches_to_feet_that_are_hidden() {
+        let skeleton = trunk_skeleton(&[("nose", Some("nose"))]);
+        let (pose, _) = pose_of(&joints(0.9, 0.9), &skeleton, &REGION);
+        // The nose at 120, the shoulders from 285 to 315 at 160, the hips at 200 px.
+        let soles = 200.0 + LEGS_PER_TRUNK * 40.0;
+        let of = |height| {
+            let size = ImageSize {
+                width: 600.0,
+                height,
+            };
+            followed_box(&pose, size)
+        };
+        for (found, expected) in of(400.0).into_iter().zip([281.25, 110.0, 318.75, soles]) {
+            assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+        }
+        // As far as the picture goes, and not less than what is seen.
+        assert!((of(230.0)[3] - 230.0).abs() < 1e-9);
+        assert!((of(190.0)[3] - 210.0).abs() < 1e-9);
     }
 
     #[test]
