@@ -491,8 +491,8 @@ fn a_signal_ends_the_wait_for_a_catalog_that_another_process_holds() {
     let lake = crate::lake::fixture(folder.path());
     clip(folder.path(), "blue.mp4", "blue");
     let held = hold_catalog(&lake);
-    // Who does not ask the token waits for a minute, and says so.
-    let waits = ["--lock-timeout", "60", "--log-format", "json"];
+    // Who does not ask the token waits for half a minute, and says so.
+    let waits = ["--lock-timeout", "30", "--log-format", "json"];
     for arguments in [
         &["ingest", "blue.mp4", "--no-video", "--no-pose-json"][..],
         &["report", "red.mp4", "--output", "r.html", "--no-pictures"],
