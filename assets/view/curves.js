@@ -56,7 +56,19 @@ export class Curves extends EventTarget {
     for (const values of this.values.values()) values.close();
     this.values.clear();
     this.#legend();
+    if (this.parts.length === 0) this.#hint();
     await this.#fetch();
+  }
+
+  /** Takes all curves off the page, while another video is opened. */
+  clear() {
+    this.fetching.abort();
+    for (const values of this.values.values()) values.close();
+    this.values.clear();
+    this.parts = [];
+    this.#build();
+    this.legend.replaceChildren();
+    this.entries = [];
   }
 
   /** Adds a curve, or takes it away. */
@@ -176,7 +188,9 @@ export class Curves extends EventTarget {
       this.#follow();
       this.#tellValues();
     } catch (error) {
-      if (!api.isAbort(error)) say(api.explain(error), true);
+      if (api.isAbort(error)) return;
+      byId('chart-hint').textContent = '';
+      say(api.explain(error), true);
     }
   }
 
@@ -269,8 +283,10 @@ export class Curves extends EventTarget {
 
   #hint() {
     const { left } = this.pair;
-    const text = left.isOpen ? 'No curves yet: choose one with “Curves …”, or take “Knees”.' : '';
-    byId('chart-hint').textContent = this.parts.length === 0 ? text : '';
+    const none = 'No curves yet: choose one with “Curves …”, or take “Knees”.';
+    const wanted = this.entries?.length > 0 ? 'Reading …' : 'This video has no such columns: choose others with “Curves …”.';
+    const text = this.names.length > 0 ? wanted : none;
+    byId('chart-hint').textContent = left.isOpen && this.parts.length === 0 ? text : '';
   }
 
   /** Bands at the top where a flag is true. */

@@ -225,6 +225,7 @@ class Page {
     byId('welcome').hidden = true;
     byId('work').hidden = false;
     this.examples.close();
+    this.curves.clear();
     this.left.speed = this.state.speed;
     this.left.loop = this.#loopOf();
     this.curves.window = zoom === null ? null : { min: zoom[0], max: zoom[1] };

@@ -520,7 +520,8 @@ export class Player extends EventTarget {
       await this.pictures.play(this.#rate, onPicture, () => this.#ended());
     } catch (error) {
       // A pause that comes before the first picture is no problem.
-      if (this.run !== run) return;
+      // Nor is the end of a video that has hardly begun.
+      if (this.run !== run || api.isAbort(error)) return;
       if (error instanceof UntoldFrames) {
         this.#giveUpVideo();
         await this.play();
