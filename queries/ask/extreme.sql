@@ -41,6 +41,9 @@
 -- words which=largest for trunk, forward : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. lean*|inclin*|tilt*
 -- words which=largest for trunk, forward : furthest forward, least upright
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*, mean|average*|avg
+-- words which=smallest for ankle : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. dorsiflex*, dorsiflexion
+-- words which=largest for ankle : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. plantarflex*, plantarflexion
+-- words which=smallest for knee, hip, ankle, elbow, wrist : how bent|flexed .. get|gets|become*
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (
