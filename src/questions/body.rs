@@ -113,6 +113,11 @@ impl Body {
         self.is_left != self.is_right
     }
 
+    /// Whether a side is named.
+    pub fn names_side(&self) -> bool {
+        self.is_left || self.is_right
+    }
+
     /// Whether both sides are named.
     pub fn is_two_sided(&self) -> bool {
         self.is_left && self.is_right
@@ -175,6 +180,17 @@ pub fn has_side(value: &str) -> bool {
     value
         .split('_')
         .any(|word| word == LEFT[0] || word == RIGHT[0])
+}
+
+/// The same part on the other side; `None` where a value has no side.
+pub fn other_side(value: &str) -> Option<String> {
+    let word = |word: &str| match word {
+        side if side == LEFT[0] => RIGHT[0].to_owned(),
+        side if side == RIGHT[0] => LEFT[0].to_owned(),
+        other => other.to_owned(),
+    };
+    let words: Vec<String> = value.split('_').map(word).collect();
+    has_side(value).then(|| words.join("_"))
 }
 
 fn parts_of(value: &str) -> impl Iterator<Item = &'static str> {
@@ -253,6 +269,17 @@ mod tests {
             found.sort_unstable();
             expected.sort_unstable();
             assert_eq!(found, expected, "{question}");
+        }
+    }
+
+    #[test]
+    fn values_have_another_side_or_none() {
+        for (value, expected) in [
+            ("left_knee", Some("right_knee")),
+            ("mouth_right", Some("mouth_left")),
+            ("nose", None),
+        ] {
+            assert_eq!(other_side(value).as_deref(), expected);
         }
     }
 

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::body::{Body, is_body_part};
+use super::body::{Body, is_body_part, other_side};
 use super::tokens::Tokens;
-use super::{Call, Inventory};
+use super::{Call, Inventory, Question};
 use crate::numbers::{Form, Quantity, numbers};
 
 /// Suffixes by which a word is the name of a video's file.
@@ -151,6 +151,29 @@ impl Mentions {
             found.add_previous(previous);
         }
         found
+    }
+
+    /// The call on the other side, where a call has a side that nobody named: one is as good as the
+    /// other.
+    pub fn other_side(&self, question: &Question, call: &Call) -> Option<Call> {
+        if self.body.names_side() {
+            return None;
+        }
+        let other = |(name, value): &(String, String)| {
+            let parameter = question.parameters.iter().find(|p| p.name == *name)?;
+            let other = other_side(value)?;
+            let is_known = parameter.kind.choices().contains(&other.as_str());
+            is_known.then_some(other)
+        };
+        let slots = call.slots.iter().map(|slot| {
+            let value = other(slot).unwrap_or_else(|| slot.1.clone());
+            (slot.0.clone(), value)
+        });
+        let changed = Call {
+            question: call.question.clone(),
+            slots: slots.collect(),
+        };
+        (changed != *call).then_some(changed)
     }
 
     /// Videos whose names have white space or signs in them, as they stand in calls and in the
@@ -548,8 +571,10 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::questions::KnownVideo;
+    use crate::questions::{KnownVideo, QuestionFiles};
 
     fn inventory() -> Inventory {
         let names = [
@@ -665,6 +690,20 @@ mod tests {
         // No parameter says it.
         let kind = of("in the last 2 s").all[0].kind;
         assert_eq!(kind, MentionKind::Number(Some(Quantity::Count)));
+    }
+
+    #[test]
+    fn a_side_that_nobody_named_may_be_the_other() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let question = files.find("value").expect("a question");
+        let call = files.call("value joint=left_knee at_secs=2 video=left_run.mp4");
+        let call = call.expect("a call");
+        let other = of("knee at 2 s").other_side(question, &call);
+        assert_eq!(
+            other.expect("another").to_string(),
+            "value joint=right_knee at_secs=2 video=left_run.mp4"
+        );
+        assert_eq!(of("left knee at 2 s").other_side(question, &call), None);
     }
 
     #[test]
