@@ -158,6 +158,21 @@ impl Asker {
         mentions.other_side(self.files.find(&call.question)?, call)
     }
 
+    /// The call that a question means; `None` where that is not sure enough.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn call(&self, question: &str, previous: Option<&Call>) -> Result<Option<Call>, AskError> {
+        let readings = self.readings(question, previous)?;
+        let best = readings.first();
+        let Some(best) = best.filter(|best| best.probability >= self.record.threshold) else {
+            return Ok(None);
+        };
+        let call = self.files.call(&best.text)?;
+        let is_sure = self.other_side(question, previous, &call).is_none();
+        Ok(is_sure.then_some(call))
+    }
+
     /// Runs a call that somebody wrote.
     ///
     /// # Errors
