@@ -113,6 +113,11 @@ impl Body {
         self.is_left != self.is_right
     }
 
+    /// Whether any part or side is named.
+    pub fn names_anything(&self) -> bool {
+        self.names_any() || self.names_side()
+    }
+
     /// Whether a side is named.
     pub fn names_side(&self) -> bool {
         self.is_left || self.is_right

@@ -396,8 +396,9 @@ fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: O
     let is_named = mentions.names_part && is_body(parameter) && !values.is_empty();
     Slot {
         name: parameter.name.clone(),
-        // Which video, where the question names none, is known from elsewhere.
-        is_optional: parameter.default.is_some() && !is_named || parameter.name == "video",
+        // Which video, where the question names none, is known from elsewhere; not which of two.
+        is_optional: parameter.default.is_some() && !is_named
+            || parameter.name == "video" && !question.has("other_video"),
         values,
         is_name,
     }
@@ -543,6 +544,8 @@ mod tests {
             calls.len() > 9 && calls.iter().all(is_compared),
             "{calls:?}"
         );
+        let calls = self::calls("maximum of the left knee, demo.mp4", None);
+        assert!(!calls.iter().any(|call| call.starts_with("compare")));
     }
 
     #[test]

@@ -52,6 +52,18 @@ const TO: [&str; 8] = [
 ];
 /// Words before a number of seconds that say what no parameter can.
 const UNUSABLE: [&str; 6] = ["last", "final", "every", "each", "per", "than"];
+/// Words before the name of a video.
+const BEFORE_VIDEO: [&str; 9] = [
+    "in",
+    "of",
+    "from",
+    "for",
+    "on",
+    "video",
+    "clip",
+    "recording",
+    "to",
+];
 /// Words behind a number from which on something is looked at.
 const ONWARDS: [&str; 3] = ["on", "onwards", "onward"];
 /// Words behind a number that make it a moment.
@@ -233,9 +245,14 @@ impl Mentions {
                 }
                 continue;
             }
+            // "demo" may be any word; "in demo" is the video.
             let is_plain_word = text.chars().all(char::is_alphabetic);
+            if is_plain_word && Body::of(&Tokens::of(&text)).names_anything() {
+                continue;
+            }
+            let before = &question[..word.start()];
             self.all.push(Mention {
-                is_needed: !is_plain_word,
+                is_needed: !is_plain_word || is_after(before, &BEFORE_VIDEO),
                 ..Mention::name(MentionKind::Video, labels)
             });
             taken.push(word.range());
@@ -620,10 +637,13 @@ mod tests {
             ),
             ("in singel_cam01.mp4", vec![vec!["single_cam01.mp4"]]),
             ("Does Ben's knee bend", vec![vec!["demo.mp4"]]),
+            ("the left knee of demo", vec![vec!["demo.mp4"]]),
             ("the knee at 20 s", vec![]),
         ] {
             assert_eq!(videos(question), expected, "{question}");
         }
+        assert!(of("the left knee of demo").all[0].is_needed);
+        assert!(!of("a demo of the left knee").all[0].is_needed);
         // Another digit is another video.
         let other = of("in single_cam02.mp4");
         assert_eq!(other.unknown_videos, ["single_cam02.mp4"]);
@@ -709,7 +729,7 @@ mod tests {
     #[test]
     fn names_with_spaces_are_found_and_name_no_side() {
         let mut inventory = inventory();
-        for label in ["my_left_knee.mp4", "clip_(1).mp4"] {
+        for label in ["my_left_knee.mp4", "clip_(1).mp4", "knee.mp4"] {
             let video = KnownVideo {
                 label: label.into(),
                 ..inventory.videos[0].clone()
@@ -720,6 +740,7 @@ mod tests {
             ("the right hip in my left knee.mp4", "my_left_knee.mp4"),
             ("the right hip in my_left_knee.mp4", "my_left_knee.mp4"),
             ("the right hip in Clip (1).mp4?", "clip_(1).mp4"),
+            ("the right hip in knee.mp4", "knee.mp4"),
         ] {
             let mentions = Mentions::of(question, None, &inventory);
             assert!(mentions.unknown_videos.is_empty(), "{question}");
@@ -727,5 +748,7 @@ mod tests {
             assert_eq!(mentions.all[0].texts, [label], "{question}");
             assert!(mentions.body.is_one_sided() && !mentions.body.names("knee"));
         }
+        let mentions = Mentions::of("the left knee", None, &inventory);
+        assert!(mentions.all.is_empty() && mentions.body.names("knee"));
     }
 }
