@@ -34,7 +34,7 @@
 -- words which=smallest for shoulder : raise*|lift*|elevat* .. least|lowest, least .. raise*|lift*|elevat*
 -- words which=smallest for shoulder : closest to
 -- words which=smallest for shoulder : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. lower*|adduct*
--- words which=smallest for trunk, forward : upright|straightest, most|fully upright|vertical
+-- words which=smallest for trunk, forward : straightest, most|fully upright|vertical
 -- words which=smallest for trunk, forward : lean*|inclin*|tilt* .. least
 -- words which=smallest for trunk, forward : least .. lean*|inclin*|tilt*
 -- words which=largest for trunk, forward : lean*|inclin*|tilt* .. most|furthest|farthest

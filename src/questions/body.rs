@@ -142,16 +142,20 @@ impl Body {
     /// The values that can be meant: of the sides and parts that are named; none where no part is.
     pub fn allowed<'a>(&self, values: &[&'a str]) -> Vec<&'a str> {
         let fitting: Vec<&str> = values.iter().copied().filter(|v| self.allows(v)).collect();
-        // The left eye rather than its inner corner.
+        // The left eye rather than its inner corner, unless that is named.
         let strange = |value: &str| {
             value
                 .split('_')
                 .filter(|word| self.is_strange(word))
                 .count()
         };
-        let least = fitting.iter().map(|value| strange(value)).min();
+        let likeness = |value: &&str| {
+            let words = value.split('_').count();
+            (std::cmp::Reverse(strange(value)), words - strange(value))
+        };
+        let best = fitting.iter().map(likeness).max();
         let mut fitting = fitting;
-        fitting.retain(|value| Some(strange(value)) == least);
+        fitting.retain(|value| Some(likeness(value)) == best);
         fitting
     }
 
@@ -173,6 +177,11 @@ impl Body {
     fn is_strange(&self, word: &str) -> bool {
         word != LEFT[0] && word != RIGHT[0] && !self.parts.contains(word) && !self.tokens.has(word)
     }
+}
+
+/// Whether a word is a part of the body, be it mistyped.
+pub fn is_part(word: &str) -> bool {
+    part_of_word(word).is_some()
 }
 
 /// Whether values of this kind are parts of the body.

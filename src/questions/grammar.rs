@@ -504,7 +504,7 @@ mod tests {
         let calls = calls("left knee below 90 deg from 1 to 2 s in demo.mp4", None);
         for expected in [
             "crossings joint=left_knee direction=below limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
-            "time_beyond joint=left_knee direction=above limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
+            "time_beyond joint=left_knee direction=below limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
             "cannot_tell topic=other",
         ] {
             assert!(calls.iter().any(|call| call == expected), "{expected}");
