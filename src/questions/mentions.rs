@@ -29,6 +29,8 @@ const OPENERS: [&[&str]; 8] = [
     &["or"],
     &["now"],
 ];
+/// Words for what was asked about before.
+const PRONOUNS: [&str; 6] = ["it", "its", "that", "this", "one", "there"];
 /// Most words of a question that goes on from the one before without such a word.
 const MAX_SHORT_WORDS: usize = 5;
 /// Words before a number that make it a moment.
@@ -104,8 +106,11 @@ pub(super) struct Mention {
     pub value: f64,
     /// Whether a call that leaves it out is not what was asked.
     pub is_needed: bool,
-    /// Whether it is of the call before, and is needed where that call's question is asked again.
+    /// Whether it is of the call before: needed where that call's question is asked again, and of no
+    /// use elsewhere.
     pub is_carried: bool,
+    /// Of a name, where it stands.
+    pub at: usize,
     /// Of a time, what the words around it make of it.
     pub role: TimeRole,
 }
@@ -136,8 +141,10 @@ pub struct Mentions {
     pub(super) names_part: bool,
     /// Its words, without names of videos and subjects.
     pub(super) tokens: Tokens,
-    /// The call before, where the question goes on from it.
+    /// The call before, where the question can go on from it.
     pub(super) continued: Option<Call>,
+    /// Whether it begins with "and" or the like.
+    pub(super) is_opened: bool,
     /// Words that look like the file of a video, and are none of the lake.
     pub unknown_videos: Vec<String>,
 }
@@ -157,10 +164,15 @@ impl Mentions {
         found.body = Body::of(&found.tokens);
         found.names_part = found.body.names_any();
         if let Some(previous) = previous {
-            if goes_on(&found.tokens) {
+            let names_video = found.all.iter().any(|m| m.kind == MentionKind::Video);
+            let is_short = found.tokens.words.len() <= MAX_SHORT_WORDS;
+            found.is_opened = is_opened(&found.tokens);
+            if found.is_opened || is_short && !(found.names_part && names_video) {
                 found.continued = Some(previous.clone());
+                found.add_previous(previous);
+            } else if !found.names_part && PRONOUNS.iter().any(|word| found.tokens.has(word)) {
+                found.add_previous_body(previous);
             }
-            found.add_previous(previous);
         }
         found
     }
@@ -208,9 +220,10 @@ impl Mentions {
                 let spans: Vec<Range<usize>> = whole_words(&lower, &name)
                     .filter(|span| is_free(span, &taken))
                     .collect();
-                if !spans.is_empty() {
+                if let Some(first) = spans.first() {
                     self.all.push(Mention {
                         is_needed: true,
+                        at: first.start,
                         ..Mention::name(MentionKind::Video, vec![label.to_owned()])
                     });
                     taken.extend(spans);
@@ -250,12 +263,17 @@ impl Mentions {
             if is_plain_word && Body::of(&Tokens::of(&text)).names_anything() {
                 continue;
             }
+            taken.push(word.range());
+            let is_known = |m: &Mention| m.kind == MentionKind::Video && m.texts == labels;
+            if self.all.iter().any(is_known) {
+                continue;
+            }
             let before = &question[..word.start()];
             self.all.push(Mention {
                 is_needed: !is_plain_word || is_after(before, &BEFORE_VIDEO),
+                at: word.start(),
                 ..Mention::name(MentionKind::Video, labels)
             });
-            taken.push(word.range());
         }
         taken
     }
@@ -286,6 +304,7 @@ impl Mentions {
         for (subject, spans) in named {
             self.all.push(Mention {
                 is_needed,
+                at: spans.first().map_or(0, |span| span.start),
                 ..Mention::name(
                     MentionKind::Subject,
                     vec![Inventory::subject_label(subject)],
@@ -330,7 +349,7 @@ impl Mentions {
                 && is_free(&whole.range(), &taken)
             {
                 let role = TimeRole::of(&text, &whole.range());
-                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, true, role);
+                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, role);
                 taken.push(whole.range());
                 spans.push(whole.range());
             }
@@ -351,17 +370,17 @@ impl Mentions {
                 (Form::Word, None) => continue,
                 // Half a second, twice as far: no call says such a thing.
                 (Form::Multiple, _) => {
-                    self.add_number(Some(Quantity::Count), value, true, TimeRole::Any);
+                    self.add_number(Some(Quantity::Count), value, TimeRole::Any);
                 }
                 // Nor the last two seconds.
                 (_, Some(Quantity::Time)) if is_after(before, &UNUSABLE) => {
-                    self.add_number(Some(Quantity::Count), value, true, TimeRole::Any);
+                    self.add_number(Some(Quantity::Count), value, TimeRole::Any);
                 }
                 (Form::Digits | Form::Word, quantity) => {
                     let role = TimeRole::of(&text, &number.span);
                     let is_moment = role == TimeRole::Moment && quantity.is_none();
                     let quantity = quantity.or(is_moment.then_some(Quantity::Time));
-                    self.add_number(quantity, value, true, role);
+                    self.add_number(quantity, value, role);
                 }
             }
             spans.push(number.span.clone());
@@ -387,63 +406,61 @@ impl Mentions {
         }
     }
 
-    /// Gives its place among all.
-    fn add_number(
-        &mut self,
-        quantity: Option<Quantity>,
-        value: f64,
-        is_needed: bool,
-        role: TimeRole,
-    ) -> usize {
+    fn add_number(&mut self, quantity: Option<Quantity>, value: f64, role: TimeRole) {
         // Twelve digits, so that 0.1 * 60 is 6 again.
         let rounded = format!("{value:.9}").parse::<f64>().unwrap_or(value);
         let text = rounded.to_string();
         let is_same =
             |m: &Mention| m.kind == MentionKind::Number(quantity) && m.texts.first() == Some(&text);
-        if let Some(known) = self.all.iter().position(is_same) {
-            self.all[known].is_needed |= is_needed;
-            return known;
+        if self.all.iter().any(is_same) {
+            return;
         }
         self.all.push(Mention {
             value: rounded,
-            is_needed,
+            is_needed: true,
             role,
             ..Mention::name(MentionKind::Number(quantity), vec![text])
         });
-        self.all.len() - 1
     }
 
-    /// Numbers, people and subjects of the call before, and its parts of the body where the
-    /// question names none. A question that goes on from it has its times, but for those that it
-    /// names itself.
+    /// Numbers, people and subjects of the call that the question goes on from, but for kinds that
+    /// it names itself, and its part or side where the question leaves that out.
     fn add_previous(&mut self, previous: &Call) {
         let own = self.all.clone();
         let names = |kind: MentionKind| own.iter().any(|mention| mention.kind == kind);
-        let goes_on = self.continued.is_some();
         for (name, text) in &previous.slots {
             if let Ok(value) = text.parse::<f64>() {
-                if name == "person" {
-                    if !names(MentionKind::Person) {
-                        let person = Mention::name(MentionKind::Person, vec![text.clone()]);
-                        self.all.push(Mention {
-                            is_carried: goes_on,
-                            ..person
-                        });
+                let kind = match name.as_str() {
+                    "person" => MentionKind::Person,
+                    name => {
+                        let unit = crate::numbers::unit_of_column(name);
+                        MentionKind::Number(unit.map(|(unit, _)| unit.quantity))
                     }
-                } else {
-                    let unit = crate::numbers::unit_of_column(name);
-                    let quantity = unit.map(|(unit, _)| unit.quantity);
-                    let is_new =
-                        !names(MentionKind::Number(quantity)) && !names(MentionKind::Number(None));
-                    let place = self.add_number(quantity, value, false, TimeRole::Any);
-                    self.all[place].is_carried |= goes_on && is_new;
+                };
+                let is_number = matches!(kind, MentionKind::Number(_));
+                if !names(kind) && !(is_number && names(MentionKind::Number(None))) {
+                    self.all.push(Mention {
+                        value,
+                        is_carried: true,
+                        ..Mention::name(kind, vec![text.clone()])
+                    });
                 }
-            } else if name.ends_with("subject") {
-                self.all
-                    .push(Mention::name(MentionKind::Subject, vec![text.clone()]));
+            } else if name.ends_with("subject") && !names(MentionKind::Subject) {
+                self.all.push(Mention {
+                    is_carried: true,
+                    ..Mention::name(MentionKind::Subject, vec![text.clone()])
+                });
             }
-            if is_body_part(text) && (self.continued.is_some() || !self.body.names_any()) {
-                self.body.add(text);
+        }
+        self.add_previous_body(previous);
+    }
+
+    /// The part and side of the call before, where the question leaves them out.
+    fn add_previous_body(&mut self, previous: &Call) {
+        for (name, value) in &previous.slots {
+            let is_name = name.ends_with("video") || name.ends_with("subject");
+            if !is_name && is_body_part(value) {
+                self.body.add(value);
             }
         }
     }
@@ -457,6 +474,7 @@ impl Mention {
             value: 0.0,
             is_needed: false,
             is_carried: false,
+            at: 0,
             role: TimeRole::Any,
         }
     }
@@ -511,13 +529,13 @@ fn is_after(text: &str, words: &[&str]) -> bool {
     })
 }
 
-/// Whether a question goes on from the one before.
-fn goes_on(tokens: &Tokens) -> bool {
+/// Whether a question begins as one that goes on from the one before.
+fn is_opened(tokens: &Tokens) -> bool {
     let begins = |opener: &&[&str]| {
         let words = tokens.words.iter().map(String::as_str);
         words.take(opener.len()).eq(opener.iter().copied())
     };
-    OPENERS.iter().any(begins) || tokens.words.len() <= MAX_SHORT_WORDS
+    OPENERS.iter().any(begins)
 }
 
 fn is_free(span: &Range<usize>, taken: &[Range<usize>]) -> bool {
@@ -638,6 +656,7 @@ mod tests {
             ("in singel_cam01.mp4", vec![vec!["single_cam01.mp4"]]),
             ("Does Ben's knee bend", vec![vec!["demo.mp4"]]),
             ("the left knee of demo", vec![vec!["demo.mp4"]]),
+            ("demo.mp4: the knee in demo.mp4", vec![vec!["demo.mp4"]]),
             ("the knee at 20 s", vec![]),
         ] {
             assert_eq!(videos(question), expected, "{question}");
