@@ -67,7 +67,7 @@ pub struct Grammar {
     shapes: Vec<Shape>,
     /// Places of the questions that the phrases leave.
     left: BTreeSet<usize>,
-    /// Whether phrases left fewer than there would be without them.
+    /// Whether phrases decided which are left.
     is_said: bool,
 }
 
@@ -83,8 +83,9 @@ impl Grammar {
         let possible: BTreeSet<usize> = (0..grammar.shapes.len())
             .filter(|place| grammar.is_possible(*place))
             .collect();
-        grammar.left = questions_left(&files.questions, &asked, &possible);
-        grammar.is_said = grammar.left != possible;
+        let left = questions_left(&files.questions, &asked, &possible);
+        grammar.is_said = left.is_some();
+        grammar.left = left.unwrap_or(possible);
         grammar
     }
 
@@ -281,12 +282,12 @@ fn continued<'a>(questions: &[Question], mentions: &'a Mentions) -> Option<&'a C
 }
 
 /// The questions that the words leave of those that are possible: the ones that all phrases stand
-/// for. Where no question is what all of them stand for, all are left.
+/// for. `None` where they decide nothing: there are none, or no question is what all of them stand for.
 fn questions_left(
     questions: &[Question],
     asked: &Asked<'_>,
     possible: &BTreeSet<usize>,
-) -> BTreeSet<usize> {
+) -> Option<BTreeSet<usize>> {
     let mentions = asked.mentions;
     let mut meanings = Vec::new();
     let mut refusing = Vec::new();
@@ -302,7 +303,7 @@ fn questions_left(
     }
     let refused = phrases::found(&mentions.tokens, &refusing);
     if let Some(place) = refused.concat().first() {
-        return BTreeSet::from([*place]);
+        return Some(BTreeSet::from([*place]));
     }
     let cannot_tell = questions.iter().position(|q| q.name == CANNOT_TELL);
     let mut claims = phrases::found(&mentions.tokens, &meanings);
@@ -314,18 +315,17 @@ fn questions_left(
     for claim in &claims {
         left.retain(|place| claim.contains(place));
     }
-    if left.is_empty() {
-        return possible.clone();
-    }
     // The question before is asked again wherever it can be.
     let again = questions
         .iter()
-        .position(|question| asked.is_again(question));
-    if let Some(place) = again.filter(|place| left.contains(place)) {
+        .position(|question| asked.is_again(question))
+        .filter(|place| left.contains(place));
+    if let Some(place) = again {
         left = BTreeSet::from([place]);
     }
+    let decides = !left.is_empty() && (!claims.is_empty() || again.is_some());
     left.extend(cannot_tell);
-    left
+    decides.then_some(left)
 }
 
 fn shape(question: &Question, asked: &Asked<'_>) -> Shape {
