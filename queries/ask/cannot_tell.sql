@@ -32,6 +32,7 @@
 -- words topic=other : joke|poem|weather|translat*|python|delete|install, capital of, select .. from, drop table
 -- words topic=other : insert into
 -- words topic=other : ignore all|previous|your, world cup
+-- words topic=unmeasured : rate of change, how fast|quickly|quick .. angle|bend|bends|extend|extends|flex|flexes|straighten*|open|opens
 SELECT reason
 FROM (
     VALUES

@@ -11,6 +11,8 @@
 -- words : up or down, down or up, go|goes|went up|down
 -- words : open or close, opens or closes, rise or fall, compared to, by how much, how far|much
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
+-- words : how far|much .. bend|bends|bent|flex|flexes|flexed|straighten*|extend*
+-- words : how much|many .. more|less|smaller|larger|bigger|higher|lower .. than
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -18,6 +18,8 @@
 -- words statistic=mean for trunk, forward : lean forward more|most|less|least|than, more|less|most|least lean*
 -- words statistic=mean for trunk, forward : more|less|most|least forward|trunk lean*
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
+-- words statistic=largest for knee, hip, ankle, elbow, wrist : least .. bent|bend*|flex*
+-- words statistic=smallest for knee, hip, ankle, elbow, wrist : least .. straight*|exten*
 WITH angle AS (
     SELECT video_id, deg::DOUBLE AS deg
     FROM (

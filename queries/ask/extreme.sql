@@ -34,13 +34,16 @@
 -- words which=smallest for shoulder : raise*|lift*|elevat* .. least|lowest, least .. raise*|lift*|elevat*
 -- words which=smallest for shoulder : closest to
 -- words which=smallest for shoulder : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. lower*|adduct*
--- words which=smallest for trunk, forward : upright|straightest, most|fully upright|vertical
+-- words which=smallest for trunk, forward : straightest, most|fully upright|vertical
 -- words which=smallest for trunk, forward : lean*|inclin*|tilt* .. least
 -- words which=smallest for trunk, forward : least .. lean*|inclin*|tilt*
 -- words which=largest for trunk, forward : lean*|inclin*|tilt* .. most|furthest|farthest
 -- words which=largest for trunk, forward : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. lean*|inclin*|tilt*
 -- words which=largest for trunk, forward : furthest forward, least upright
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*, mean|average*|avg
+-- words which=smallest for ankle : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. dorsiflex*, dorsiflexion
+-- words which=largest for ankle : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. plantarflex*, plantarflexion
+-- words which=smallest for knee, hip, ankle, elbow, wrist : how bent|flexed .. get|gets|become*
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (

@@ -11,6 +11,7 @@
 -- words : which|what landmark|landmarks|part|parts|point|joint|body .. fastest|quickest
 -- words : fastest|quickest landmark|part|point|body
 -- words : what moves .. fastest|quickest, which|what landmark|part|point|joint|body .. highest|top speed
+-- words : what is|s mov* .. fastest|quickest
 SELECT
     arg_max(peak_landmark, (peak_landmark_speed_px_per_sec, -frame)) AS landmark,
     max(peak_landmark_speed_px_per_sec)::DOUBLE AS speed_px_per_sec,

@@ -8,7 +8,7 @@
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
 -- words : reliab*|unreliab*|trust*|quality|visib*|invisib*|hidden|occlu*|tracking|tracked|confidence|accura*|noisy
--- words : without a pose, pose|person .. lost, lose* the pose|person, nobody .. found|seen|detected
+-- words : no pose, without a pose, pose|person .. lost, lose* the pose|person, nobody .. found|seen|detected
 -- words : how good is|are the
 -- words : quality of the poses
 SELECT

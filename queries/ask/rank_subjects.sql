@@ -35,6 +35,8 @@
 -- words which=most for trunk, forward : lean* .. most|furthest|farthest|further, least upright
 -- words which=least for trunk, forward : most upright, straightest, lean* .. least, least .. lean*
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
+-- words statistic=largest for knee, hip, ankle, elbow, wrist : least .. bent|bend*|flex*
+-- words statistic=smallest for knee, hip, ankle, elbow, wrist : least .. straight*|exten*
 WITH angle AS (
     SELECT subject, deg::DOUBLE AS deg
     FROM (

@@ -10,7 +10,7 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
--- words : how long, how much|total time, how much of, how many seconds, seconds with|that|where
+-- words : how long, how much|total time, total seconds, how much of, how many seconds, seconds with|that|where
 -- words : time|share|percent*|%|proportion|portion|fraction|duration|spend*|spent|stay*|remain*, first #
 -- words : threshold|limit
 -- words direction=below : below|under|beneath|<, less|lower|smaller|fewer than

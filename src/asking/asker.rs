@@ -124,9 +124,12 @@ impl Asker {
             });
         };
         let call = self.files.call(&best.text)?;
-        let mut found = match best.probability < self.record.threshold {
-            true => asks_back(&readings),
-            false => answer(
+        let other_side = self.other_side(question, turn.previous.as_ref(), &call);
+        let other_side_is_open = other_side.is_some();
+        let mut found = match other_side {
+            Some(other) => asks_for_side(&call, &other),
+            None if best.probability < self.record.threshold => asks_back(&readings),
+            None => answer(
                 &self.files,
                 &self.session,
                 &self.inventory,
@@ -138,14 +141,36 @@ impl Asker {
         if found.video.is_some() {
             turn.context.video.clone_from(&found.video);
         }
-        // What only lacks a video is asked again with its name alone.
-        if found.call.is_some() && call.question != CANNOT_TELL {
+        // What only lacks a video or a side is asked again with its name alone.
+        let is_understood = found.call.is_some() || other_side_is_open;
+        if is_understood && call.question != CANNOT_TELL {
             turn.previous = Some(call);
         }
         Ok(Reply {
             answer: found,
             readings,
         })
+    }
+
+    /// The call on the other side, where nobody said which is meant.
+    fn other_side(&self, question: &str, previous: Option<&Call>, call: &Call) -> Option<Call> {
+        let mentions = Mentions::of(question, previous, &self.inventory);
+        mentions.other_side(self.files.find(&call.question)?, call)
+    }
+
+    /// The call that a question means; `None` where that is not sure enough.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn call(&self, question: &str, previous: Option<&Call>) -> Result<Option<Call>, AskError> {
+        let readings = self.readings(question, previous)?;
+        let best = readings.first();
+        let Some(best) = best.filter(|best| best.probability >= self.record.threshold) else {
+            return Ok(None);
+        };
+        let call = self.files.call(&best.text)?;
+        let is_sure = self.other_side(question, previous, &call).is_none();
+        Ok(is_sure.then_some(call))
     }
 
     /// Runs a call that somebody wrote.
@@ -235,6 +260,13 @@ pub(super) fn choose(
         &model.end_ids,
         grammar,
     )?)
+}
+
+/// One side is as good as the other: both, to choose from.
+fn asks_for_side(call: &Call, other: &Call) -> Answer {
+    refusal(format!(
+        "Which side is meant, the left or the right? Is it one of these?\n  {call}\n  {other}\nSay the side, or give the line itself with --call."
+    ))
 }
 
 /// Not sure enough: the two likeliest readings, to choose from.

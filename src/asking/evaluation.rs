@@ -23,6 +23,8 @@ use crate::sync::Cancellation;
 
 /// The share of confident wrong answers that a threshold may leave on the valid split.
 const MOST_CONFIDENT_WRONG: f64 = 0.02;
+/// Lowest threshold: below, another reading is nearly as likely, however few of the examples are so.
+const LOWEST_THRESHOLD: f64 = 0.6;
 /// Highest threshold: above, hardly anything is answered.
 const HIGHEST_THRESHOLD: f64 = 0.95;
 /// Wilson's interval of 95 %: quantile of the normal distribution.
@@ -219,7 +221,7 @@ fn threshold(valid: &[CallAnswer]) -> f64 {
     let allowed = (MOST_CONFIDENT_WRONG * valid.len() as f64) as usize;
     // The first that must not be answered; a little above it is enough.
     let bound = wrong.get(allowed).copied().unwrap_or(0.0);
-    (bound + 0.01).clamp(0.3, HIGHEST_THRESHOLD)
+    (bound + 0.01).clamp(LOWEST_THRESHOLD, HIGHEST_THRESHOLD)
 }
 
 /// The first examples of each task; they are in no order.
@@ -354,7 +356,7 @@ mod tests {
         let mut answers: Vec<CallAnswer> = (0..98).map(|_| answer(0.9, true)).collect();
         answers.extend([answer(0.8, false), answer(0.7, false)]);
         // Two of a hundred are allowed.
-        assert!((threshold(&answers) - 0.3).abs() < 1e-9);
+        assert!((threshold(&answers) - LOWEST_THRESHOLD).abs() < 1e-9);
         answers.push(answer(0.6, false));
         assert!((threshold(&answers) - 0.61).abs() < 1e-9);
     }

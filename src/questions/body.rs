@@ -113,6 +113,16 @@ impl Body {
         self.is_left != self.is_right
     }
 
+    /// Whether any part or side is named.
+    pub fn names_anything(&self) -> bool {
+        self.names_any() || self.names_side()
+    }
+
+    /// Whether a side is named.
+    pub fn names_side(&self) -> bool {
+        self.is_left || self.is_right
+    }
+
     /// Whether both sides are named.
     pub fn is_two_sided(&self) -> bool {
         self.is_left && self.is_right
@@ -132,16 +142,20 @@ impl Body {
     /// The values that can be meant: of the sides and parts that are named; none where no part is.
     pub fn allowed<'a>(&self, values: &[&'a str]) -> Vec<&'a str> {
         let fitting: Vec<&str> = values.iter().copied().filter(|v| self.allows(v)).collect();
-        // The left eye rather than its inner corner.
+        // The left eye rather than its inner corner, unless that is named.
         let strange = |value: &str| {
             value
                 .split('_')
                 .filter(|word| self.is_strange(word))
                 .count()
         };
-        let least = fitting.iter().map(|value| strange(value)).min();
+        let likeness = |value: &&str| {
+            let words = value.split('_').count();
+            (std::cmp::Reverse(strange(value)), words - strange(value))
+        };
+        let best = fitting.iter().map(likeness).max();
         let mut fitting = fitting;
-        fitting.retain(|value| Some(strange(value)) == least);
+        fitting.retain(|value| Some(likeness(value)) == best);
         fitting
     }
 
@@ -165,6 +179,11 @@ impl Body {
     }
 }
 
+/// Whether a word is a part of the body, be it mistyped.
+pub fn is_part(word: &str) -> bool {
+    part_of_word(word).is_some()
+}
+
 /// Whether values of this kind are parts of the body.
 pub fn is_body_part(value: &str) -> bool {
     parts_of(value).next().is_some()
@@ -175,6 +194,17 @@ pub fn has_side(value: &str) -> bool {
     value
         .split('_')
         .any(|word| word == LEFT[0] || word == RIGHT[0])
+}
+
+/// The same part on the other side; `None` where a value has no side.
+pub fn other_side(value: &str) -> Option<String> {
+    let word = |word: &str| match word {
+        side if side == LEFT[0] => RIGHT[0].to_owned(),
+        side if side == RIGHT[0] => LEFT[0].to_owned(),
+        other => other.to_owned(),
+    };
+    let words: Vec<String> = value.split('_').map(word).collect();
+    has_side(value).then(|| words.join("_"))
 }
 
 fn parts_of(value: &str) -> impl Iterator<Item = &'static str> {
@@ -253,6 +283,17 @@ mod tests {
             found.sort_unstable();
             expected.sort_unstable();
             assert_eq!(found, expected, "{question}");
+        }
+    }
+
+    #[test]
+    fn values_have_another_side_or_none() {
+        for (value, expected) in [
+            ("left_knee", Some("right_knee")),
+            ("mouth_right", Some("mouth_left")),
+            ("nose", None),
+        ] {
+            assert_eq!(other_side(value).as_deref(), expected);
         }
     }
 

@@ -14,7 +14,7 @@ use super::body::{has_side, is_body_part};
 use super::mentions::{Mention, MentionKind, Mentions};
 use super::phrases::{self, Meaning, Target};
 use super::question::{CANNOT_TELL, NeededWords};
-use super::{Question, QuestionFiles};
+use super::{Call, Question, QuestionFiles};
 use crate::numbers::{Quantity, unit_of_column};
 use crate::query::{Parameter, ParameterType};
 
@@ -32,6 +32,8 @@ pub struct Place {
     from_secs: Option<f64>,
     /// Names that are used, of which none comes twice.
     names: Vec<String>,
+    /// Where the last name of the question stands that is used.
+    at: usize,
 }
 
 struct Value {
@@ -39,6 +41,8 @@ struct Value {
     /// Which mention it is, where it is one.
     mention: Option<usize>,
     number: f64,
+    /// Where a name stands in the question; they are used in this order.
+    at: usize,
 }
 
 struct Slot {
@@ -63,30 +67,41 @@ pub struct Grammar {
     shapes: Vec<Shape>,
     /// Places of the questions that the phrases leave.
     left: BTreeSet<usize>,
-    /// Whether phrases left fewer than there would be without them.
+    /// Whether phrases decided which are left.
     is_said: bool,
 }
 
 impl Grammar {
     /// The calls of `files` that fit `mentions`, and the words around them.
     pub fn new(files: &QuestionFiles, mentions: &Mentions) -> Self {
-        let mut grammar = Self::of_mentions(files, mentions, Obey::Phrases);
+        let asked = Asked {
+            mentions,
+            continued: continued(&files.questions, mentions),
+            obey: Obey::Phrases,
+        };
+        let mut grammar = Self::of_asked(files, &asked);
         let possible: BTreeSet<usize> = (0..grammar.shapes.len())
             .filter(|place| grammar.is_possible(*place))
             .collect();
-        grammar.left = questions_left(&files.questions, mentions, &possible);
-        grammar.is_said = grammar.left != possible;
+        let left = questions_left(&files.questions, &asked, &possible);
+        grammar.is_said = left.is_some();
+        grammar.left = left.unwrap_or(possible);
         grammar
     }
 
     /// The calls of `files` that fit `mentions`, whatever the words around them say.
     pub fn without_phrases(files: &QuestionFiles, mentions: &Mentions) -> Self {
-        Self::of_mentions(files, mentions, Obey::MentionsAlone)
+        let asked = Asked {
+            mentions,
+            continued: mentions.continued.as_ref(),
+            obey: Obey::MentionsAlone,
+        };
+        Self::of_asked(files, &asked)
     }
 
-    fn of_mentions(files: &QuestionFiles, mentions: &Mentions, obey: Obey) -> Self {
+    fn of_asked(files: &QuestionFiles, asked: &Asked<'_>) -> Self {
         let questions = files.questions.iter();
-        let shapes = questions.map(|question| shape(question, mentions, obey));
+        let shapes = questions.map(|question| shape(question, asked));
         Self {
             shapes: shapes.collect(),
             left: (0..files.questions.len()).collect(),
@@ -214,9 +229,10 @@ fn filled(place: &Place, index: usize, slot: &Slot, value: &Value) -> Option<Pla
         after.used |= bit;
     }
     if slot.is_name {
-        if place.names.contains(&value.text) {
+        if place.names.contains(&value.text) || value.at < place.at {
             return None;
         }
+        after.at = value.at;
         after.names.push(value.text.clone());
     }
     match slot.name.as_str() {
@@ -236,13 +252,43 @@ enum Obey {
     MentionsAlone,
 }
 
+/// A question as it was asked.
+struct Asked<'a> {
+    mentions: &'a Mentions,
+    /// The call before, where the question goes on from it.
+    continued: Option<&'a Call>,
+    obey: Obey,
+}
+
+impl Asked<'_> {
+    /// Whether a question may be the one before, asked again.
+    fn is_again(&self, question: &Question) -> bool {
+        self.continued
+            .is_some_and(|previous| previous.question == question.name)
+    }
+}
+
+/// The call that a question goes on from: not where it is a whole one, with a part of the body and
+/// words of its own.
+fn continued<'a>(questions: &[Question], mentions: &'a Mentions) -> Option<&'a Call> {
+    let has_words = || {
+        let meanings = questions.iter().flat_map(|question| &question.meanings);
+        let meanings = meanings.filter(|m| m.target != Target::NotQuestion);
+        let meanings: Vec<((), &Meaning)> = meanings.map(|meaning| ((), meaning)).collect();
+        !phrases::found(&mentions.tokens, &meanings).is_empty()
+    };
+    let previous = mentions.continued.as_ref();
+    previous.filter(|_| mentions.is_opened || !mentions.names_part || !has_words())
+}
+
 /// The questions that the words leave of those that are possible: the ones that all phrases stand
-/// for. Where no question is what all of them stand for, all are left.
+/// for. `None` where they decide nothing: there are none, or no question is what all of them stand for.
 fn questions_left(
     questions: &[Question],
-    mentions: &Mentions,
+    asked: &Asked<'_>,
     possible: &BTreeSet<usize>,
-) -> BTreeSet<usize> {
+) -> Option<BTreeSet<usize>> {
+    let mentions = asked.mentions;
     let mut meanings = Vec::new();
     let mut refusing = Vec::new();
     for (place, question) in questions.iter().enumerate() {
@@ -257,7 +303,7 @@ fn questions_left(
     }
     let refused = phrases::found(&mentions.tokens, &refusing);
     if let Some(place) = refused.concat().first() {
-        return BTreeSet::from([*place]);
+        return Some(BTreeSet::from([*place]));
     }
     let cannot_tell = questions.iter().position(|q| q.name == CANNOT_TELL);
     let mut claims = phrases::found(&mentions.tokens, &meanings);
@@ -269,33 +315,33 @@ fn questions_left(
     for claim in &claims {
         left.retain(|place| claim.contains(place));
     }
-    if left.is_empty() {
-        return possible.clone();
-    }
     // The question before is asked again wherever it can be.
-    let previous = mentions.continued.as_ref();
-    let again = previous.and_then(|call| questions.iter().position(|q| q.name == call.question));
-    if let Some(place) = again.filter(|place| left.contains(place)) {
+    let again = questions
+        .iter()
+        .position(|question| asked.is_again(question))
+        .filter(|place| left.contains(place));
+    if let Some(place) = again {
         left = BTreeSet::from([place]);
     }
+    let decides = !left.is_empty() && (!claims.is_empty() || again.is_some());
     left.extend(cannot_tell);
-    left
+    decides.then_some(left)
 }
 
-fn shape(question: &Question, mentions: &Mentions, obey: Obey) -> Shape {
+fn shape(question: &Question, asked: &Asked<'_>) -> Shape {
+    let mentions = asked.mentions;
     let slots = question.parameters.iter();
-    let slots: Vec<Slot> = slots.map(|p| slot(question, p, mentions, obey)).collect();
+    let slots: Vec<Slot> = slots.map(|p| slot(question, p, asked)).collect();
     // Bits are enough for any question that a person writes; what is beyond cannot be used.
     let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
-    let previous = mentions.continued.as_ref();
-    let is_again = previous.is_some_and(|previous| previous.question == question.name);
+    let is_again = asked.is_again(question);
     let is_needed = |mention: &Mention| mention.is_needed || mention.is_carried && is_again;
     let needed = bits.filter(|(_, mention)| is_needed(mention) && question.name != CANNOT_TELL);
     Shape {
         name: question.name.clone(),
         slots,
         needed: needed.fold(0, |needed, (index, _)| needed | 1 << index),
-        is_meant: obey == Obey::MentionsAlone
+        is_meant: asked.obey == Obey::MentionsAlone
             || fits_body(question, mentions) && (is_again || has_words(question, mentions)),
     }
 }
@@ -341,15 +387,19 @@ fn fits_body(question: &Question, mentions: &Mentions) -> bool {
     }
 }
 
-fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: Obey) -> Slot {
+fn slot(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Slot {
+    let mentions = asked.mentions;
+    let is_again = asked.is_again(question);
     let named = |is_meant: &dyn Fn(&Mention) -> bool| -> Vec<Value> {
         let bits = mentions.all.iter().enumerate().take(u64::BITS as usize);
-        let meant = bits.filter(|(_, mention)| is_meant(mention));
+        let usable = bits.filter(|(_, mention)| is_again || !mention.is_carried);
+        let meant = usable.filter(|(_, mention)| is_meant(mention));
         let values = meant.flat_map(|(index, mention)| {
             mention.texts.iter().map(move |text| Value {
                 text: text.clone(),
                 mention: Some(index),
                 number: mention.value,
+                at: mention.at,
             })
         });
         values.collect()
@@ -365,7 +415,7 @@ fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: O
         ParameterType::Time => {
             let is_time = is_number(Some(Quantity::Time));
             let fits = |mention: &Mention| {
-                obey == Obey::MentionsAlone || mention.role.fits(&parameter.name)
+                asked.obey == Obey::MentionsAlone || mention.role.fits(&parameter.name)
             };
             named(&|mention| is_time(mention) && fits(mention))
         }
@@ -381,8 +431,8 @@ fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: O
         ParameterType::Person => named(&|mention| mention.kind == MentionKind::Person),
         kind => {
             let choices = kind.choices();
-            let chosen = match obey {
-                Obey::Phrases => said(question, parameter, mentions),
+            let chosen = match asked.obey {
+                Obey::Phrases => said(question, parameter, asked),
                 Obey::MentionsAlone => None,
             };
             listed(&choices, chosen.as_deref(), mentions)
@@ -396,8 +446,9 @@ fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: O
     let is_named = mentions.names_part && is_body(parameter) && !values.is_empty();
     Slot {
         name: parameter.name.clone(),
-        // Which video, where the question names none, is known from elsewhere.
-        is_optional: parameter.default.is_some() && !is_named || parameter.name == "video",
+        // Which video, where the question names none, is known from elsewhere; not which of two.
+        is_optional: parameter.default.is_some() && !is_named
+            || parameter.name == "video" && !question.has("other_video"),
         values,
         is_name,
     }
@@ -405,7 +456,8 @@ fn slot(question: &Question, parameter: &Parameter, mentions: &Mentions, obey: O
 
 /// The value that the words stand for; where they stand for none, that of the call before, if the
 /// question goes on from it.
-fn said(question: &Question, parameter: &Parameter, mentions: &Mentions) -> Option<String> {
+fn said(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Option<String> {
+    let mentions = asked.mentions;
     let meanings = question.meanings.iter().filter_map(|meaning| {
         let Target::Value(name, value) = &meaning.target else {
             return None;
@@ -415,8 +467,7 @@ fn said(question: &Question, parameter: &Parameter, mentions: &Mentions) -> Opti
     });
     let found = phrases::found(&mentions.tokens, &meanings.collect::<Vec<_>>());
     let found: BTreeSet<&String> = found.into_iter().flatten().collect();
-    let previous = mentions.continued.as_ref();
-    let previous = previous.filter(|previous| previous.question == question.name);
+    let previous = asked.continued.filter(|_| asked.is_again(question));
     match (found.len(), found.first()) {
         (1, Some(value)) => Some((*value).clone()),
         (0, _) if !is_body(parameter) && !names_choice(parameter, mentions) => {
@@ -444,6 +495,7 @@ fn listed(choices: &[&str], said: Option<&str>, mentions: &Mentions) -> Vec<Valu
         text: (*text).to_owned(),
         mention: None,
         number: 0.0,
+        at: 0,
     };
     let is_body = choices.iter().any(|choice| is_body_part(choice));
     let meant = match is_body {
@@ -462,7 +514,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::questions::{Call, Inventory, KnownVideo};
+    use crate::questions::{Inventory, KnownVideo};
 
     fn inventory() -> Inventory {
         let videos = ["demo.mp4", "run2.mp4"].map(|name| KnownVideo {
@@ -503,7 +555,7 @@ mod tests {
         let calls = calls("left knee below 90 deg from 1 to 2 s in demo.mp4", None);
         for expected in [
             "crossings joint=left_knee direction=below limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
-            "time_beyond joint=left_knee direction=above limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
+            "time_beyond joint=left_knee direction=below limit_deg=90 from_secs=1 to_secs=2 video=demo.mp4",
             "cannot_tell topic=other",
         ] {
             assert!(calls.iter().any(|call| call == expected), "{expected}");
@@ -543,6 +595,8 @@ mod tests {
             calls.len() > 9 && calls.iter().all(is_compared),
             "{calls:?}"
         );
+        let calls = self::calls("maximum of the left knee, demo.mp4", None);
+        assert!(!calls.iter().any(|call| call.starts_with("compare")));
     }
 
     #[test]
@@ -561,6 +615,18 @@ mod tests {
         let expected = "extreme joint=left_knee which=smallest from_secs=1.5";
         assert!(calls.iter().any(|call| call == expected));
         assert!(calls.iter().all(|call| !call.contains("right_")));
+        // A whole question has nothing of the one before.
+        for question in [
+            "rom right knee demo.mp4",
+            "total range of the right knee, please, in demo.mp4",
+        ] {
+            let calls = self::calls(question, Some(&previous));
+            assert!(calls.contains(&"range joint=right_knee video=demo.mp4".to_owned()));
+            assert!(
+                calls.iter().all(|call| !call.contains("from_secs")),
+                "{calls:?}"
+            );
+        }
         // What is not said again stays as it was.
         assert!(calls.iter().all(|call| !call.contains("largest")));
     }

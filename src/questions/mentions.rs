@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::body::{Body, is_body_part};
+use super::body::{Body, is_body_part, other_side};
 use super::tokens::Tokens;
-use super::{Call, Inventory};
+use super::{Call, Inventory, Question};
 use crate::numbers::{Form, Quantity, numbers};
 
 /// Suffixes by which a word is the name of a video's file.
@@ -29,6 +29,8 @@ const OPENERS: [&[&str]; 8] = [
     &["or"],
     &["now"],
 ];
+/// Words for what was asked about before.
+const PRONOUNS: [&str; 6] = ["it", "its", "that", "this", "one", "there"];
 /// Most words of a question that goes on from the one before without such a word.
 const MAX_SHORT_WORDS: usize = 5;
 /// Words before a number that make it a moment.
@@ -52,6 +54,18 @@ const TO: [&str; 8] = [
 ];
 /// Words before a number of seconds that say what no parameter can.
 const UNUSABLE: [&str; 6] = ["last", "final", "every", "each", "per", "than"];
+/// Words before the name of a video.
+const BEFORE_VIDEO: [&str; 9] = [
+    "in",
+    "of",
+    "from",
+    "for",
+    "on",
+    "video",
+    "clip",
+    "recording",
+    "to",
+];
 /// Words behind a number from which on something is looked at.
 const ONWARDS: [&str; 3] = ["on", "onwards", "onward"];
 /// Words behind a number that make it a moment.
@@ -92,8 +106,11 @@ pub(super) struct Mention {
     pub value: f64,
     /// Whether a call that leaves it out is not what was asked.
     pub is_needed: bool,
-    /// Whether it is of the call before, and is needed where that call's question is asked again.
+    /// Whether it is of the call before: needed where that call's question is asked again, and of no
+    /// use elsewhere.
     pub is_carried: bool,
+    /// Of a name, where it stands.
+    pub at: usize,
     /// Of a time, what the words around it make of it.
     pub role: TimeRole,
 }
@@ -124,8 +141,10 @@ pub struct Mentions {
     pub(super) names_part: bool,
     /// Its words, without names of videos and subjects.
     pub(super) tokens: Tokens,
-    /// The call before, where the question goes on from it.
+    /// The call before, where the question can go on from it.
     pub(super) continued: Option<Call>,
+    /// Whether it begins with "and" or the like.
+    pub(super) is_opened: bool,
     /// Words that look like the file of a video, and are none of the lake.
     pub unknown_videos: Vec<String>,
 }
@@ -145,12 +164,40 @@ impl Mentions {
         found.body = Body::of(&found.tokens);
         found.names_part = found.body.names_any();
         if let Some(previous) = previous {
-            if goes_on(&found.tokens) {
+            let names_video = found.all.iter().any(|m| m.kind == MentionKind::Video);
+            let is_short = found.tokens.words.len() <= MAX_SHORT_WORDS;
+            found.is_opened = is_opened(&found.tokens);
+            if found.is_opened || is_short && !(found.names_part && names_video) {
                 found.continued = Some(previous.clone());
+                found.add_previous(previous);
+            } else if !found.names_part && PRONOUNS.iter().any(|word| found.tokens.has(word)) {
+                found.add_previous_body(previous);
             }
-            found.add_previous(previous);
         }
         found
+    }
+
+    /// The call on the other side, where a call has a side that nobody named: one is as good as the
+    /// other.
+    pub fn other_side(&self, question: &Question, call: &Call) -> Option<Call> {
+        if self.body.names_side() {
+            return None;
+        }
+        let other = |(name, value): &(String, String)| {
+            let parameter = question.parameters.iter().find(|p| p.name == *name)?;
+            let other = other_side(value)?;
+            let is_known = parameter.kind.choices().contains(&other.as_str());
+            is_known.then_some(other)
+        };
+        let slots = call.slots.iter().map(|slot| {
+            let value = other(slot).unwrap_or_else(|| slot.1.clone());
+            (slot.0.clone(), value)
+        });
+        let changed = Call {
+            question: call.question.clone(),
+            slots: slots.collect(),
+        };
+        (changed != *call).then_some(changed)
     }
 
     /// Videos whose names have white space or signs in them, as they stand in calls and in the
@@ -173,9 +220,10 @@ impl Mentions {
                 let spans: Vec<Range<usize>> = whole_words(&lower, &name)
                     .filter(|span| is_free(span, &taken))
                     .collect();
-                if !spans.is_empty() {
+                if let Some(first) = spans.first() {
                     self.all.push(Mention {
                         is_needed: true,
+                        at: first.start,
                         ..Mention::name(MentionKind::Video, vec![label.to_owned()])
                     });
                     taken.extend(spans);
@@ -210,12 +258,22 @@ impl Mentions {
                 }
                 continue;
             }
+            // "demo" may be any word; "in demo" is the video.
             let is_plain_word = text.chars().all(char::is_alphabetic);
+            if is_plain_word && Body::of(&Tokens::of(&text)).names_anything() {
+                continue;
+            }
+            taken.push(word.range());
+            let is_known = |m: &Mention| m.kind == MentionKind::Video && m.texts == labels;
+            if self.all.iter().any(is_known) {
+                continue;
+            }
+            let before = &question[..word.start()];
             self.all.push(Mention {
-                is_needed: !is_plain_word,
+                is_needed: !is_plain_word || is_after(before, &BEFORE_VIDEO),
+                at: word.start(),
                 ..Mention::name(MentionKind::Video, labels)
             });
-            taken.push(word.range());
         }
         taken
     }
@@ -246,6 +304,7 @@ impl Mentions {
         for (subject, spans) in named {
             self.all.push(Mention {
                 is_needed,
+                at: spans.first().map_or(0, |span| span.start),
                 ..Mention::name(
                     MentionKind::Subject,
                     vec![Inventory::subject_label(subject)],
@@ -290,7 +349,7 @@ impl Mentions {
                 && is_free(&whole.range(), &taken)
             {
                 let role = TimeRole::of(&text, &whole.range());
-                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, true, role);
+                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, role);
                 taken.push(whole.range());
                 spans.push(whole.range());
             }
@@ -311,17 +370,17 @@ impl Mentions {
                 (Form::Word, None) => continue,
                 // Half a second, twice as far: no call says such a thing.
                 (Form::Multiple, _) => {
-                    self.add_number(Some(Quantity::Count), value, true, TimeRole::Any);
+                    self.add_number(Some(Quantity::Count), value, TimeRole::Any);
                 }
                 // Nor the last two seconds.
                 (_, Some(Quantity::Time)) if is_after(before, &UNUSABLE) => {
-                    self.add_number(Some(Quantity::Count), value, true, TimeRole::Any);
+                    self.add_number(Some(Quantity::Count), value, TimeRole::Any);
                 }
                 (Form::Digits | Form::Word, quantity) => {
                     let role = TimeRole::of(&text, &number.span);
                     let is_moment = role == TimeRole::Moment && quantity.is_none();
                     let quantity = quantity.or(is_moment.then_some(Quantity::Time));
-                    self.add_number(quantity, value, true, role);
+                    self.add_number(quantity, value, role);
                 }
             }
             spans.push(number.span.clone());
@@ -347,63 +406,61 @@ impl Mentions {
         }
     }
 
-    /// Gives its place among all.
-    fn add_number(
-        &mut self,
-        quantity: Option<Quantity>,
-        value: f64,
-        is_needed: bool,
-        role: TimeRole,
-    ) -> usize {
+    fn add_number(&mut self, quantity: Option<Quantity>, value: f64, role: TimeRole) {
         // Twelve digits, so that 0.1 * 60 is 6 again.
         let rounded = format!("{value:.9}").parse::<f64>().unwrap_or(value);
         let text = rounded.to_string();
         let is_same =
             |m: &Mention| m.kind == MentionKind::Number(quantity) && m.texts.first() == Some(&text);
-        if let Some(known) = self.all.iter().position(is_same) {
-            self.all[known].is_needed |= is_needed;
-            return known;
+        if self.all.iter().any(is_same) {
+            return;
         }
         self.all.push(Mention {
             value: rounded,
-            is_needed,
+            is_needed: true,
             role,
             ..Mention::name(MentionKind::Number(quantity), vec![text])
         });
-        self.all.len() - 1
     }
 
-    /// Numbers, people and subjects of the call before, and its parts of the body where the
-    /// question names none. A question that goes on from it has its times, but for those that it
-    /// names itself.
+    /// Numbers, people and subjects of the call that the question goes on from, but for kinds that
+    /// it names itself, and its part or side where the question leaves that out.
     fn add_previous(&mut self, previous: &Call) {
         let own = self.all.clone();
         let names = |kind: MentionKind| own.iter().any(|mention| mention.kind == kind);
-        let goes_on = self.continued.is_some();
         for (name, text) in &previous.slots {
             if let Ok(value) = text.parse::<f64>() {
-                if name == "person" {
-                    if !names(MentionKind::Person) {
-                        let person = Mention::name(MentionKind::Person, vec![text.clone()]);
-                        self.all.push(Mention {
-                            is_carried: goes_on,
-                            ..person
-                        });
+                let kind = match name.as_str() {
+                    "person" => MentionKind::Person,
+                    name => {
+                        let unit = crate::numbers::unit_of_column(name);
+                        MentionKind::Number(unit.map(|(unit, _)| unit.quantity))
                     }
-                } else {
-                    let unit = crate::numbers::unit_of_column(name);
-                    let quantity = unit.map(|(unit, _)| unit.quantity);
-                    let is_new =
-                        !names(MentionKind::Number(quantity)) && !names(MentionKind::Number(None));
-                    let place = self.add_number(quantity, value, false, TimeRole::Any);
-                    self.all[place].is_carried |= goes_on && is_new;
+                };
+                let is_number = matches!(kind, MentionKind::Number(_));
+                if !names(kind) && !(is_number && names(MentionKind::Number(None))) {
+                    self.all.push(Mention {
+                        value,
+                        is_carried: true,
+                        ..Mention::name(kind, vec![text.clone()])
+                    });
                 }
-            } else if name.ends_with("subject") {
-                self.all
-                    .push(Mention::name(MentionKind::Subject, vec![text.clone()]));
+            } else if name.ends_with("subject") && !names(MentionKind::Subject) {
+                self.all.push(Mention {
+                    is_carried: true,
+                    ..Mention::name(MentionKind::Subject, vec![text.clone()])
+                });
             }
-            if is_body_part(text) && (self.continued.is_some() || !self.body.names_any()) {
-                self.body.add(text);
+        }
+        self.add_previous_body(previous);
+    }
+
+    /// The part and side of the call before, where the question leaves them out.
+    fn add_previous_body(&mut self, previous: &Call) {
+        for (name, value) in &previous.slots {
+            let is_name = name.ends_with("video") || name.ends_with("subject");
+            if !is_name && is_body_part(value) {
+                self.body.add(value);
             }
         }
     }
@@ -417,6 +474,7 @@ impl Mention {
             value: 0.0,
             is_needed: false,
             is_carried: false,
+            at: 0,
             role: TimeRole::Any,
         }
     }
@@ -471,13 +529,13 @@ fn is_after(text: &str, words: &[&str]) -> bool {
     })
 }
 
-/// Whether a question goes on from the one before.
-fn goes_on(tokens: &Tokens) -> bool {
+/// Whether a question begins as one that goes on from the one before.
+fn is_opened(tokens: &Tokens) -> bool {
     let begins = |opener: &&[&str]| {
         let words = tokens.words.iter().map(String::as_str);
         words.take(opener.len()).eq(opener.iter().copied())
     };
-    OPENERS.iter().any(begins) || tokens.words.len() <= MAX_SHORT_WORDS
+    OPENERS.iter().any(begins)
 }
 
 fn is_free(span: &Range<usize>, taken: &[Range<usize>]) -> bool {
@@ -548,8 +606,10 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::questions::KnownVideo;
+    use crate::questions::{KnownVideo, QuestionFiles};
 
     fn inventory() -> Inventory {
         let names = [
@@ -595,10 +655,14 @@ mod tests {
             ),
             ("in singel_cam01.mp4", vec![vec!["single_cam01.mp4"]]),
             ("Does Ben's knee bend", vec![vec!["demo.mp4"]]),
+            ("the left knee of demo", vec![vec!["demo.mp4"]]),
+            ("demo.mp4: the knee in demo.mp4", vec![vec!["demo.mp4"]]),
             ("the knee at 20 s", vec![]),
         ] {
             assert_eq!(videos(question), expected, "{question}");
         }
+        assert!(of("the left knee of demo").all[0].is_needed);
+        assert!(!of("a demo of the left knee").all[0].is_needed);
         // Another digit is another video.
         let other = of("in single_cam02.mp4");
         assert_eq!(other.unknown_videos, ["single_cam02.mp4"]);
@@ -668,9 +732,23 @@ mod tests {
     }
 
     #[test]
+    fn a_side_that_nobody_named_may_be_the_other() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let question = files.find("value").expect("a question");
+        let call = files.call("value joint=left_knee at_secs=2 video=left_run.mp4");
+        let call = call.expect("a call");
+        let other = of("knee at 2 s").other_side(question, &call);
+        assert_eq!(
+            other.expect("another").to_string(),
+            "value joint=right_knee at_secs=2 video=left_run.mp4"
+        );
+        assert_eq!(of("left knee at 2 s").other_side(question, &call), None);
+    }
+
+    #[test]
     fn names_with_spaces_are_found_and_name_no_side() {
         let mut inventory = inventory();
-        for label in ["my_left_knee.mp4", "clip_(1).mp4"] {
+        for label in ["my_left_knee.mp4", "clip_(1).mp4", "knee.mp4"] {
             let video = KnownVideo {
                 label: label.into(),
                 ..inventory.videos[0].clone()
@@ -681,6 +759,7 @@ mod tests {
             ("the right hip in my left knee.mp4", "my_left_knee.mp4"),
             ("the right hip in my_left_knee.mp4", "my_left_knee.mp4"),
             ("the right hip in Clip (1).mp4?", "clip_(1).mp4"),
+            ("the right hip in knee.mp4", "knee.mp4"),
         ] {
             let mentions = Mentions::of(question, None, &inventory);
             assert!(mentions.unknown_videos.is_empty(), "{question}");
@@ -688,5 +767,7 @@ mod tests {
             assert_eq!(mentions.all[0].texts, [label], "{question}");
             assert!(mentions.body.is_one_sided() && !mentions.body.names("knee"));
         }
+        let mentions = Mentions::of("the left knee", None, &inventory);
+        assert!(mentions.all.is_empty() && mentions.body.names("knee"));
     }
 }

@@ -7,7 +7,7 @@
 //! `bend*` stands for every word that begins so, `most|fully` for either, `#` for a number, and `..`
 //! for up to six words of any kind.
 
-use super::body::{Body, PARTS};
+use super::body::{Body, PARTS, is_part};
 use super::tokens::{NUMBER, Tokens};
 
 const DECLARATION: &str = "-- words";
@@ -197,8 +197,8 @@ fn matched(phrase: &[Piece], words: &[String]) -> Option<usize> {
 }
 
 /// Whether a word is another with one slip of the fingers: a letter more or less, or two exchanged. The
-/// first letter is seldom wrong, a plural is no slip, and another letter makes another word (shows,
-/// shoes).
+/// first letter is seldom wrong, a plural is no slip, another letter makes another word (shows, shoes),
+/// and a part of the body is one (shouldr, should).
 fn is_mistyped(word: &str, own: &str) -> bool {
     let is_long = |word: &str| word.chars().count() >= MIN_TYPO_CHARS;
     is_long(word)
@@ -206,6 +206,7 @@ fn is_mistyped(word: &str, own: &str) -> bool {
         && word.chars().next() == own.chars().next()
         && word.trim_end_matches('s') != own.trim_end_matches('s')
         && strsim::osa_distance(word, own) == 1
+        && !is_part(word)
         && (word.chars().count() != own.chars().count() || has_same_letters(word, own))
 }
 
@@ -262,7 +263,9 @@ mod tests {
     fn a_phrase_may_be_mistyped_and_stand_for_several() {
         let lines = ["-- words a=x : average, spread", "-- words a=y : average"];
         assert_eq!(values("the avreage", &lines), [["x", "y"]]);
-        assert_eq!(values("bread", &lines), Vec::<Vec<String>>::new());
+        for question in ["bread", "the shouldr"] {
+            assert_eq!(values(question, &lines), Vec::<Vec<String>>::new());
+        }
     }
 
     #[test]

@@ -142,11 +142,9 @@ fn ask(
         let _ = asker.ask(earlier, &mut turn);
     }
     if let Some(names) = request.tool_names() {
-        let readings = asker
-            .readings(question, turn.previous.as_ref())
+        let call = asker
+            .call(question, turn.previous.as_ref())
             .map_err(|error| of_question(&error))?;
-        let best = readings.first().map(|r| asker.files().call(&r.text));
-        let call = best.transpose().map_err(|error| server_error(&error))?;
         let known = call
             .as_ref()
             .and_then(|call| asker.files().find(&call.question));
