@@ -67,7 +67,7 @@ const BEFORE_VIDEO: [&str; 9] = [
     "to",
 ];
 /// Words behind a number from which on something is looked at.
-const ONWARDS: [&str; 3] = ["on", "onwards", "onward"];
+const ONWARDS: [&str; 2] = ["onwards", "onward"];
 /// Words behind a number that make it a moment.
 const INTO: [&str; 1] = ["into"];
 
@@ -717,6 +717,7 @@ mod tests {
             ("from 2 s on", [false, true, false]),
             ("since 2 s", [false, true, false]),
             ("2 s onwards", [false, true, false]),
+            ("at 2 s on the left", [true, false, false]),
             ("in the first 2 s", [false, false, true]),
             ("until 2 s", [false, false, true]),
             ("knee 2 s", [true, true, true]),
