@@ -438,7 +438,7 @@ impl Mentions {
                     }
                 };
                 let is_number = matches!(kind, MentionKind::Number(_));
-                if !names(kind) && !(is_number && names(MentionKind::Number(None))) {
+                if !(names(kind) || is_number && names(MentionKind::Number(None))) {
                     self.all.push(Mention {
                         value,
                         is_carried: true,
