@@ -13,6 +13,7 @@
 -- words not : fast*|speed*|velocit*|quick*|rapid*|slow*
 -- words : how far|much .. bend|bends|bent|flex|flexes|flexed|straighten*|extend*
 -- words : how much|many .. more|less|smaller|larger|bigger|higher|lower .. than
+-- words not : how much|total time, how many seconds
 WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (
