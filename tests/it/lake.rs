@@ -257,6 +257,8 @@ fn an_extension_that_is_not_as_its_makers_signed_it_is_refused_at_every_start() 
     let installed = store().ducklake_extension().expect("a path");
     let whole = fs::read(&installed).expect("the extension; run `make test`");
     let start = |bytes: &[u8]| {
+        // Another file each time: the one before is a part of this process.
+        let _ = fs::remove_file(&path);
         fs::write(&path, bytes).expect("room");
         Lake::new(lake.clone(), &path, 256 << 20, 1).map(drop)
     };
