@@ -236,7 +236,16 @@ fn the_architecture_names_files_that_exist_and_all_folders() {
     let text = document("ARCHITECTURE.md");
     let source = Path::new(ROOT).join("src");
     let folders = [
-        "src", "tests", "queries", "schemas", "models", "benches", "scripts", "python", "assets",
+        "src",
+        "tests",
+        "queries",
+        "schemas",
+        "models",
+        "benches",
+        "scripts",
+        "python",
+        "assets",
+        "skeletons",
     ];
     let mut paths = vec![Path::new(ROOT).join("build.rs")];
     for folder in folders {
