@@ -109,6 +109,8 @@ export class Curves extends EventTarget {
 
   /** Light became dark, or the other way round. */
   recolor() {
+    const colors = new Map(this.#series().map(({ key, color }) => [key, color]));
+    this.parts = this.parts.map((part) => ({ ...part, color: colors.get(part.key) ?? part.color }));
     this.#legend();
     this.#build();
   }
