@@ -173,7 +173,7 @@ fn the_schema_refuses_what_is_no_pose_model() {
         &|list| list[0]["points"] = Value::Array(Vec::new())
     ));
     assert!(!is_valid(&|list| list[0]["valid"] = false.into()));
-    assert!(!is_valid(&|list| list[0]["points"][3]["x"] = Value::Null));
+    assert!(!is_valid(&|list| list[0]["points"][3]["x"] = "0.5".into()));
     assert!(!is_valid(
         &|list| list[0]["metrics"]["quality"] = Value::Null
     ));
