@@ -253,25 +253,23 @@ fn nobody_waits_for_a_lake_whose_opening_panics() {
 fn an_extension_that_is_not_as_its_makers_signed_it_is_refused_at_every_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = fixture(folder.path());
-    let path = folder.path().join("ducklake.duckdb_extension");
     let installed = store().ducklake_extension().expect("a path");
     let whole = fs::read(&installed).expect("the extension; run `make test`");
-    let start = |bytes: &[u8]| {
-        // Another file each time: the one before is a part of this process.
-        let _ = fs::remove_file(&path);
-        fs::write(&path, bytes).expect("room");
-        Lake::new(lake.clone(), &path, 256 << 20, 1).map(drop)
-    };
-    start(&whole).expect("a session");
     // The last bytes are the signature, all before them is what is signed.
-    for place in [whole.len() - 1, whole.len() / 2] {
+    for (name, place) in [("signature", whole.len() - 1), ("signed", whole.len() / 2)] {
         let mut other = whole.clone();
         other[place] ^= 1;
-        let error = start(&other).expect_err("an error");
+        // In a file of its own, in case one is loaded: that must not change any more.
+        let beside = folder.path().join(name);
+        fs::create_dir(&beside).expect("a folder");
+        let path = beside.join("ducklake.duckdb_extension");
+        fs::write(&path, &other).expect("room");
+        let started = Lake::new(lake.clone(), &path, 256 << 20, 1);
+        let error = started.map(drop).expect_err("an error");
         assert!(matches!(error, LakeError::Extension { .. }), "{error}");
         assert!(error.to_string().contains("signature"), "{error}");
     }
-    start(&whole).expect("a session");
+    open_lake(&lake).expect("a session with the file as it is");
 }
 
 #[test]
