@@ -276,6 +276,8 @@ impl Listing {
 #[derive(Default)]
 pub struct Videos {
     newest: Mutex<Option<Listing>>,
+    /// Held by the one that reads the list: whoever else wants it waits for that.
+    reading: Mutex<()>,
 }
 
 impl Videos {
@@ -290,10 +292,12 @@ impl Videos {
         }
         let found: Vec<Snapshot> = rows(session, SNAPSHOT, &[])?;
         let snapshot = found.first().map_or(0, |row| row.snapshot);
-        if let Some(known) = lock(&self.newest).as_ref()
-            && known.snapshot == snapshot
-        {
-            return Ok(known.clone());
+        if let Some(known) = self.at(snapshot) {
+            return Ok(known);
+        }
+        let _reading = lock(&self.reading);
+        if let Some(known) = self.at(snapshot) {
+            return Ok(known);
         }
         let videos: Vec<Video> = rows(session, VIDEOS, &[])?;
         let order = videos.iter().map(|video| video.video_id.clone()).collect();
@@ -307,6 +311,14 @@ impl Videos {
         };
         *lock(&self.newest) = Some(listing.clone());
         Ok(listing)
+    }
+
+    fn at(&self, snapshot: u64) -> Option<Listing> {
+        let newest = lock(&self.newest);
+        newest
+            .as_ref()
+            .filter(|known| known.snapshot == snapshot)
+            .cloned()
     }
 
     /// A video of the newest snapshot that was seen, without a look at the lake.

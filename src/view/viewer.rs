@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::columns::{self, Column, Columns, Selection};
+use super::detail::detail;
 use super::files::{FileState, Files};
 use super::gate::Gate;
 use super::params::is_id;
@@ -254,14 +255,21 @@ impl Viewer {
         listing.get(id).ok_or_else(no_such_video)
     }
 
-    /// Reads the list of videos and the first one's times, which are kept.
+    /// Reads the list of videos and what is kept of the first one: its times, the columns that there
+    /// are, the kind of its file.
     ///
     /// # Errors
     /// When the lake cannot be read.
     pub fn look_ahead(&self) -> Result<(), Problem> {
         let cancellation = self.cancellation.child();
-        let listing = self.in_session(&cancellation, |session| self.videos.list(session))?;
-        match listing.first() {
+        let first = self.in_session(&cancellation, |session| {
+            let first = self.videos.list(session)?.first();
+            if let Some(first) = &first {
+                detail(session, &self.files, first)?;
+            }
+            Ok(first)
+        })?;
+        match first {
             Some(first) => self.file_times(&first, &cancellation).map(drop),
             None => Ok(()),
         }
