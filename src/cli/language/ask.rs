@@ -319,7 +319,10 @@ impl AskArgs {
         }
         print_result(&answer.answer)?;
         if let Some(sql) = answer.sql.as_ref().filter(|_| self.show_sql) {
-            print_result(format_args!("\n{}", sql.trim_end()))?;
+            // The phrases of a question say nothing of what was computed.
+            let lines = sql.lines().filter(|line| !line.starts_with("-- words"));
+            let shown: Vec<&str> = lines.collect();
+            print_result(format_args!("\n{}", shown.join("\n")))?;
         }
         Ok(())
     }
