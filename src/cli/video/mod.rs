@@ -17,6 +17,8 @@ mod view;
 
 use clap::Subcommand;
 
+// For the command that joins both halves.
+#[cfg(feature = "language")]
 pub use ingest::{RangeArgs, SlowMotionArgs};
 pub use tune::TuneCommand;
 
