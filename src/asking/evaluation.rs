@@ -15,6 +15,7 @@ use super::asker::choose;
 use super::record::AskRecord;
 use crate::dataset::{Dataset, Example, Split};
 use crate::llama::LoadedModel;
+use crate::numbers::wilson_interval;
 use crate::query::Session;
 use crate::questions::{
     Answer, Context, Grammar, Inventory, KnownVideo, Mentions, Paraphrases, QuestionFiles, answer,
@@ -27,8 +28,6 @@ const MOST_CONFIDENT_WRONG: f64 = 0.02;
 const LOWEST_THRESHOLD: f64 = 0.6;
 /// Highest threshold: above, hardly anything is answered.
 const HIGHEST_THRESHOLD: f64 = 0.95;
-/// Wilson's interval of 95 %: quantile of the normal distribution.
-const Z: f64 = 1.959_964;
 
 /// A question with what the model made of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -109,21 +108,10 @@ impl CallScores {
             scores.refused += usize::from(asks_back || is_wrong && answer.is_refused);
             scores.confidently_wrong += usize::from(!asks_back && is_wrong && !answer.is_refused);
         }
-        scores.calls_interval = wilson(scores.calls_right, scores.asked);
-        scores.numbers_interval = wilson(scores.numbers_right, scores.asked);
+        scores.calls_interval = wilson_interval(scores.calls_right, scores.asked);
+        scores.numbers_interval = wilson_interval(scores.numbers_right, scores.asked);
         scores
     }
-}
-
-/// Wilson's score interval of 95 % of a share.
-fn wilson(right: usize, asked: usize) -> [f64; 2] {
-    if asked == 0 {
-        return [0.0, 1.0];
-    }
-    let (n, p) = (asked as f64, right as f64 / asked as f64);
-    let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    [(middle - half).max(0.0), (middle + half).min(1.0)]
 }
 
 /// Asks an adapter the examples of a split of a dataset of calls, at most `per_task` of each question.
@@ -324,21 +312,6 @@ impl Judge<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn intervals_are_wilsons() {
-        // Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I:
-        // 81 of 263, 15 of 148, 0 of 20.
-        for (right, asked, low, high) in [
-            (81, 263, 0.2553, 0.3662),
-            (15, 148, 0.0624, 0.1605),
-            (0, 20, 0.0, 0.1611),
-        ] {
-            let [found_low, found_high] = wilson(right, asked);
-            assert!((found_low - low).abs() < 1e-4, "{found_low}");
-            assert!((found_high - high).abs() < 1e-4, "{found_high}");
-        }
-    }
 
     #[test]
     fn the_threshold_leaves_few_confident_wrong_answers() {

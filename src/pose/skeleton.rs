@@ -228,7 +228,7 @@ impl Skeleton {
             path: path.into(),
             reason,
         };
-        let file: File = toml::from_str(text).map_err(|e| wrong(e.to_string().trim().into()))?;
+        let file: File = toml::from_str(text).map_err(|e| wrong(on_its_line(text, &e)))?;
         let stem = path.file_stem().unwrap_or(path.as_os_str());
         let digest = Sha256::digest(text);
         Ok(Self {
@@ -251,6 +251,19 @@ impl Skeleton {
     /// The position of a landmark among the joints; `None` where the model does not give it.
     pub fn joint_of(&self, landmark: Landmark) -> Option<usize> {
         (self.joints.iter()).position(|joint| *joint == Some(landmark))
+    }
+}
+
+/// What TOML's reader says, and of which line, without the picture of it that takes several lines.
+fn on_its_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!(
+            "line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        ),
+        None => error.message().to_owned(),
     }
 }
 
@@ -521,7 +534,16 @@ pub(super) mod tests {
             let error = refusal(&joints, &rest);
             assert!(error.contains(reason), "{error}");
             assert!(error.contains("mine.toml"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
         }
+        let misspelt = refusal(TRUNK_JOINTS, &format!("{SIMCC}\nrefinment = \"none\""));
+        let lines =
+            TRUNK_JOINTS.lines().count()..=TRUNK_JOINTS.lines().count() + SIMCC.lines().count() + 2;
+        let told = lines.map(|line| format!("line {line}: unknown field `refinment`"));
+        assert!(
+            told.into_iter().any(|told| misspelt.contains(&told)),
+            "{misspelt}"
+        );
     }
 
     #[test]
