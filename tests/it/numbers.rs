@@ -230,23 +230,17 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                 format!("{},{}", to.0, to.1),
                 difference_line(from.1, to.1),
             ];
-            let angle = cut(reply, "The ", " is ").to_owned();
-            let angle = match from.1 == to.1 {
-                true => angle,
-                false => reply["The ".len()..]
-                    .split(" from ")
-                    .next()
-                    .expect("words")
-                    .to_owned(),
-            };
             let answer = match from.1.cmp(&to.1) {
-                std::cmp::Ordering::Equal => format!(
-                    "The {angle} is {} deg at {} s and at {} s: a change of 0 deg.",
-                    from.1, from.0, to.0
-                ),
+                std::cmp::Ordering::Equal => {
+                    let angle = cut(reply, "The ", " is ");
+                    format!(
+                        "The {angle} is {} deg at {} s and at {} s: a change of 0 deg.",
+                        from.1, from.0, to.0
+                    )
+                }
                 order => {
                     let word = if order.is_lt() { "grows" } else { "shrinks" };
-                    let angle = angle.replace(" grows", "").replace(" shrinks", "");
+                    let angle = cut(reply, "The ", &format!(" {word} from "));
                     format!(
                         "The {angle} {word} from {} deg at {} s to {} deg at {} s: by {} deg.",
                         from.1,
