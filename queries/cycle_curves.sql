@@ -6,7 +6,7 @@
 -- used where there are any (`posedata metrics recompute`), else measured ones; a point is left out
 -- in a cycle that has no value within 0.1 s before and behind it.
 --
--- param joint text = knee : ankle, knee, hip, shoulder, elbow or wrist
+-- param joint choice(ankle, knee, hip, shoulder, elbow, wrist) = knee : whose angle
 -- param video text = % : file name of the video, with SQL wildcards
 WITH angles AS (
     UNPIVOT (

@@ -334,8 +334,9 @@ fn find_movements(
             events: Vec::new(),
             cycles: Vec::new(),
         };
-        for frames in path.stretches(filter) {
-            let part = movement::detect(&path.track(poses, frames), &config);
+        let stretches = path.stretches(filter).into_iter();
+        let tracks: Vec<Track> = stretches.map(|frames| path.track(poses, frames)).collect();
+        for part in movement::detect(&tracks, &config) {
             movement.events.extend(part.events);
             let cycles = part.cycles.into_iter();
             (movement.cycles).extend(cycles.map(|cycle| (cycle, part.floor_angle_deg)));

@@ -27,7 +27,7 @@ demo.trc, demo.mot, demo.parquet, demo.c3d, demo_coco.json, and the folder demo_
 Older files of these names are replaced.
 
 --travel carries the markers of trc along by the hips' way in the picture, with one scale for the
-whole video: right for movement across the picture. C3D knows one rate and no times: videos whose
+whole video, that of the main person (or --person): right for movement across the picture. C3D knows one rate and no times: videos whose
 frames are not evenly spaced are refused.")]
 pub struct ExportArgs {
     /// What to write
@@ -45,7 +45,8 @@ pub struct ExportArgs {
     /// Markers of trc move through the room, as the person moves across the picture
     #[arg(long)]
     travel: bool,
-    /// Height of the person in metres, for the scale of --travel [default: that of the world landmarks]
+    /// Height in metres of the main person (or --person), for the scale of --travel [default: that of the
+    /// world landmarks]
     #[arg(long, value_name = "METRES", value_parser = super::choices::height, requires = "travel")]
     height_m: Option<f64>,
     /// Print the JSON Schema of pose-json files and end

@@ -42,7 +42,7 @@ use c3d::C3dWriter;
 use coco::CocoWriter;
 use mot::MotWriter;
 use sink::FrameSink;
-use travel::TravelScale;
+use travel::TravelScales;
 use trc::TrcWriter;
 use wide::{CsvWriter, ParquetWriter};
 
@@ -264,6 +264,16 @@ pub fn export_video(
         | ExportFormat::Parquet
         | ExportFormat::OpenPose => Vec::new(),
     };
+    let scales = match config.travel.filter(|_| format == ExportFormat::Trc) {
+        Some(travel) => {
+            let person = match person {
+                Some(person) => person,
+                None => lake.main_person(video)?.unwrap_or(0),
+            };
+            Some(TravelScales::measure(lake, video, person, travel)?)
+        }
+        None => None,
+    };
     let mut sinks = Vec::new();
     for person in file_persons {
         let name = match person {
@@ -273,10 +283,7 @@ pub fn export_video(
         let path = folder.join(format!("{name}{}", format.suffix()));
         // The number that frames without this person, or without anybody, are written for.
         let absent_person = person.unwrap_or(0);
-        let travel = match config.travel.filter(|_| format == ExportFormat::Trc) {
-            Some(travel) => Some(TravelScale::measure(lake, video, absent_person, travel)?),
-            None => None,
-        };
+        let travel = scales.as_ref().map(|scales| scales.of(absent_person));
         let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
         let sink: Box<dyn FrameSink> = match format {
             ExportFormat::PoseJson => {

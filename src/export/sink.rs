@@ -42,7 +42,7 @@ pub enum ExportError {
     },
     /// There is nothing to scale a way by.
     #[error(
-        "person {person} is never seen from head to heel, so the scale of its way is unknown; leave --travel out: {video}"
+        "person {person} is never seen from head to heel, so the scale of its way is unknown; give another --person, or leave --travel out: {video}"
     )]
     UnknownHeight {
         /// The number of the person.

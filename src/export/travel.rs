@@ -3,11 +3,14 @@
 //! World landmarks stay around the hips; where the hips go is seen in the picture only, in pixels. One
 //! scale for the whole video turns those into metres: the person's height over its height in pixels
 //! (see [`crate::metrics::calibration`]). The height is given, or that of the world landmarks
-//! themselves, which are those of a body of usual size. A given height scales the world landmarks, too,
+//! themselves, which are those of a body of usual size. All people of a video share the scale of one of
+//! them, so that they are in one room; each one's world landmarks are scaled to its height in the picture,
 //! so that body and way fit each other.
 //!
 //! The way is right across the picture at the person's usual distance. Who comes nearer grows in the
 //! picture, and the way to the camera is not in it: the depth of the hips stays 0.
+
+use std::collections::BTreeMap;
 
 use super::sink::ExportError;
 use crate::lake::{Lake, VideoRecord};
@@ -20,11 +23,22 @@ use crate::pose::landmark::Landmark;
 /// Markers that move through the room.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Travel {
-    /// The person's, in metres; `None` takes that of the world landmarks.
+    /// Of the person who is the scale, in metres; `None` takes that of the world landmarks.
     pub height_m: Option<f64>,
 }
 
-/// How far a picture's pixels and a body's metres reach in the room.
+/// How far a picture's pixels and bodies' metres reach in the room of a video.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TravelScales {
+    image_size_px: [f64; 2],
+    meters_per_px: f64,
+    /// Metres of the room by metres of the world landmarks, by person.
+    bodies: BTreeMap<u16, f64>,
+    /// The same of who is the scale.
+    usual_body: f64,
+}
+
+/// How far a picture's pixels and one body's metres reach in the room.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TravelScale {
     image_size_px: [f64; 2],
@@ -33,8 +47,22 @@ pub(super) struct TravelScale {
     body: f64,
 }
 
-impl TravelScale {
-    /// Measured over all frames of a person.
+/// What is known of how tall somebody is.
+#[derive(Default)]
+struct Heights {
+    in_picture: HeightEstimate,
+    in_world: HeightEstimate,
+}
+
+impl Heights {
+    /// Pixels, and metres of the world landmarks.
+    fn known(&self) -> Option<[f64; 2]> {
+        Some([self.in_picture.height_px()?, self.in_world.height_px()?])
+    }
+}
+
+impl TravelScales {
+    /// Measured over all frames of everybody; `person` is the scale, whose height `travel` may say.
     pub(super) fn measure(
         lake: &Lake,
         video: &VideoRecord,
@@ -42,35 +70,50 @@ impl TravelScale {
         travel: Travel,
     ) -> Result<Self, ExportError> {
         let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
-        let (mut in_picture, mut in_world) = (HeightEstimate::default(), HeightEstimate::default());
+        let mut heights: BTreeMap<u16, Heights> = BTreeMap::new();
         for frame in lake.frames(video)? {
-            let frame = frame?;
-            let Some(row) = frame.persons.iter().find(|row| row.pose.person == person) else {
-                continue;
-            };
-            let pose = &row.pose;
-            in_picture.add(|landmark| {
-                visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
-            });
-            in_world.add(|landmark| {
-                let [x, y, _] = visible(pose, landmark)?;
-                Some([f64::from(x), f64::from(y)])
-            });
+            for row in frame?.persons {
+                let pose = &row.pose;
+                let heights = heights.entry(pose.person).or_default();
+                heights.in_picture.add(|landmark| {
+                    visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
+                });
+                heights.in_world.add(|landmark| {
+                    let [x, y, _] = visible(pose, landmark)?;
+                    Some([f64::from(x), f64::from(y)])
+                });
+            }
         }
-        let unknown = || ExportError::UnknownHeight {
+        let known = |person| heights.get(&person).and_then(Heights::known);
+        let [height_px, world_m] = known(person).ok_or_else(|| ExportError::UnknownHeight {
             person,
             video: video.file_name.clone(),
-        };
-        let height_px = in_picture.height_px().ok_or_else(unknown)?;
-        let world_m = in_world.height_px().ok_or_else(unknown)?;
+        })?;
         let height_m = travel.height_m.unwrap_or(world_m);
+        let meters_per_px = height_m / height_px;
+        let body = |[height_px, world_m]: [f64; 2]| meters_per_px * height_px / world_m;
+        let bodies = heights.iter();
+        let bodies = bodies.filter_map(|(person, heights)| Some((*person, body(heights.known()?))));
         Ok(Self {
             image_size_px,
-            meters_per_px: height_m / height_px,
-            body: height_m / world_m,
+            meters_per_px,
+            bodies: bodies.collect(),
+            usual_body: body([height_px, world_m]),
         })
     }
 
+    /// The scale of a person's body; who is never seen from head to heel is taken to be like the one who
+    /// is the scale.
+    pub(super) fn of(&self, person: u16) -> TravelScale {
+        TravelScale {
+            image_size_px: self.image_size_px,
+            meters_per_px: self.meters_per_px,
+            body: self.bodies.get(&person).copied().unwrap_or(self.usual_body),
+        }
+    }
+}
+
+impl TravelScale {
     /// A landmark's place in the room: metres right of the picture's left edge, above its lower edge,
     /// and towards the camera from the middle of the hips.
     pub(super) fn place(&self, pose: &PersonPose, landmark: usize) -> [f32; 3] {

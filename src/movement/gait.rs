@@ -16,12 +16,15 @@
 //!
 //! Which is chosen: running gets the last, walking the first. They are told apart as by Cavagna,
 //! Thys and Zamboni (1976): who walks is lowest while the feet are apart, as on a pendulum upside
-//! down; who runs is highest then, as on a spring. Where the feet do not point across the picture
+//! down; who runs is highest then, as on a spring. Who does both in turn gets both methods, where each
+//! lasts for seconds. Where the feet do not point across the picture
 //! (front and back views), or are not seen, nothing is told.
 //!
 //! An event's confidence is the product of: the part of the frames within 0.1 s in which the
 //! landmarks were measured, not interpolated; 1 where O'Connor's method has the same event within
 //! 0.1 s, 0.7 where not (1 where that is the method itself, or for running).
+
+use std::ops::{Range, RangeInclusive};
 
 use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
@@ -45,8 +48,13 @@ const VELOCITY_SWING_PART: f64 = 0.15;
 const CONTACT_HEIGHT_PART: f64 = 0.35;
 /// A foot is on the ground below this part of its greatest forward velocity.
 const STANCE_VELOCITY_PART: f64 = 0.2;
-/// Strides last so long, in seconds.
-const STRIDE_SECS: std::ops::RangeInclusive<f64> = 0.35..=2.5;
+/// Strides of walking last so long, in seconds: race walkers take 220 steps a minute, who can hardly walk
+/// 40.
+const WALKING_STRIDE_SECS: RangeInclusive<f64> = 0.5..=3.0;
+/// Strides of running: sprinters take 280 steps a minute.
+const RUNNING_STRIDE_SECS: RangeInclusive<f64> = 0.4..=1.5;
+/// A foot is hidden at a time where it is unseen for most of so many seconds before and behind.
+const HIDDEN_SECS: f64 = 0.625;
 /// A stride that is longer than the median by this factor has a contact that was missed.
 const MISSED_FACTOR: f64 = 1.6;
 /// Events of two methods are the same within this time.
@@ -62,6 +70,15 @@ const MIN_KNEE_SWING_DEG: f64 = 5.0;
 const MAX_RUNNING_STANCE_SECS: f64 = 0.5;
 /// How long the pelvis's height is averaged to tell its waves from the way up or down the picture.
 const DETREND_SECS: f64 = 0.5;
+/// Over which walking and running are told apart within a track, before and behind a frame.
+const GAIT_REACH_SECS: f64 = 2.0;
+/// Correlation of the hips' height and the feet's distance by which somebody runs (walks, where negative)
+/// without doubt.
+const SURE_CORRELATION: f64 = 0.5;
+/// Who walks, and then runs, does each for so long at least.
+const MIN_PART_SECS: f64 = 3.0;
+/// A foot stands or swings for so long at least.
+const MIN_PHASE_SECS: f64 = 0.1;
 /// Feet that move less than this in the picture during stance stand on the ground, in leg lengths.
 const MAX_STANCE_SLIP: f64 = 0.25;
 
@@ -82,6 +99,14 @@ struct Signals {
     legs: [LegSignals; 2],
 }
 
+/// What the hips' height and the feet's distance, each less its mean, say together: products of both, and
+/// their squares.
+struct Bounce {
+    both: f64,
+    up: f64,
+    apart: f64,
+}
+
 struct LegSignals {
     heel_ahead: Vec<Option<f64>>,
     toes_ahead: Vec<Option<f64>>,
@@ -91,11 +116,30 @@ struct LegSignals {
     knee_deg: Vec<Option<f64>>,
 }
 
-/// Finds contacts, toe-offs and strides.
+/// Finds contacts, toe-offs and strides; walking and running of one track each by itself.
 pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
     let Some(leg_px) = track.leg_length_px().filter(|length| *length > 0.0) else {
         return Movement::default();
     };
+    let is_told = config.gait.is_some() || config.gait_method == Some(GaitMethod::Running);
+    let parts = match is_told {
+        true => Vec::new(),
+        false => Signals::new(track, leg_px).parts(),
+    };
+    if parts.len() < 2 {
+        return detect_part(track, leg_px, config);
+    }
+    let mut movement = Movement::default();
+    for part in parts {
+        let frames = track.frames[part].to_vec();
+        let found = detect_part(&Track { frames }, leg_px, config);
+        movement.events.extend(found.events);
+        movement.cycles.extend(found.cycles);
+    }
+    movement
+}
+
+fn detect_part(track: &Track, leg_px: f64, config: &DetectConfig) -> Movement {
     let signals = Signals::new(track, leg_px);
     let gait = match (config.gait, config.gait_method) {
         (Some(gait), _) => gait,
@@ -107,7 +151,10 @@ pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
         Gait::Running => GaitMethod::Running,
     });
     let is_hidden = |side, time_secs| signals.is_hidden(side, time_secs);
-    let moments = in_steps(signals.moments(method), is_hidden);
+    let moments = signals
+        .moments(method)
+        .map(|moments| without_doubt(moments, gait));
+    let moments = in_steps(moments, gait, is_hidden);
     let others = match method {
         GaitMethod::Zeni | GaitMethod::ForwardVelocity => {
             Some(signals.moments(GaitMethod::OConnor))
@@ -198,27 +245,83 @@ impl Signals {
         }
     }
 
-    /// See the module's comment; who does not bob at all walks.
-    fn gait(&self) -> Gait {
-        let mean_up = moving_mean(&self.times_secs, &self.hips_up, DETREND_SECS);
-        let mut products = (0.0, 0.0);
+    /// How the height of the hips goes with the distance of the feet, frame by frame.
+    fn bounces(&self) -> Vec<Option<Bounce>> {
         let apart: Vec<Option<f64>> = (self.legs[0].heel_ahead.iter())
             .zip(&self.legs[1].heel_ahead)
             .map(|(left, right)| Some(((*left)? - (*right)?).abs()))
             .collect();
-        let mean_apart = moving_mean(&self.times_secs, &apart, DETREND_SECS);
+        let off = |values: &[Option<f64>]| -> Vec<Option<f64>> {
+            let means = moving_mean(&self.times_secs, values, DETREND_SECS);
+            let pairs = values.iter().zip(means);
+            pairs.map(|(value, mean)| Some((*value)? - mean?)).collect()
+        };
+        let (up, apart) = (off(&self.hips_up), off(&apart));
+        let pairs = up.into_iter().zip(apart);
+        pairs
+            .map(|(up, apart)| {
+                let (up, apart) = (up?, apart?);
+                Some(Bounce {
+                    both: up * apart,
+                    up: up * up,
+                    apart: apart * apart,
+                })
+            })
+            .collect()
+    }
+
+    /// See the module's comment; who does not bob at all walks.
+    fn gait(&self) -> Gait {
+        let known = self.bounces().into_iter().flatten();
+        let [both, apart] = known.fold([0.0; 2], |[both, apart], bounce| {
+            [both + bounce.both, apart + bounce.apart]
+        });
+        match both > 0.0 && apart > 0.0 {
+            true => Gait::Running,
+            false => Gait::Walking,
+        }
+    }
+
+    /// Frames that belong together: one part, unless walking and running follow each other, each for long
+    /// enough and without doubt.
+    fn parts(&self) -> Vec<Range<usize>> {
+        let bounces = self.bounces();
+        let mean = |of: fn(&Bounce) -> f64| {
+            let values: Vec<Option<f64>> = (bounces.iter())
+                .map(|bounce| bounce.as_ref().map(of))
+                .collect();
+            moving_mean(&self.times_secs, &values, GAIT_REACH_SECS)
+        };
+        let (both, up, apart) = (mean(|b| b.both), mean(|b| b.up), mean(|b| b.apart));
+        // Gait, first and last frame.
+        let mut spans: Vec<(Gait, usize, usize)> = Vec::new();
         for i in 0..self.times_secs.len() {
-            let all = (self.hips_up[i], mean_up[i], apart[i], mean_apart[i]);
-            if let (Some(up), Some(mean_up), Some(apart), Some(mean_apart)) = all {
-                products.0 += (up - mean_up) * (apart - mean_apart);
-                products.1 += (apart - mean_apart).powi(2);
+            let (Some(both), Some(up), Some(apart)) = (both[i], up[i], apart[i]) else {
+                continue;
+            };
+            let correlation = both / (up * apart).sqrt();
+            let gait = match correlation {
+                sure if sure >= SURE_CORRELATION => Gait::Running,
+                sure if sure <= -SURE_CORRELATION => Gait::Walking,
+                _ => continue,
+            };
+            match spans.last_mut() {
+                Some(span) if span.0 == gait => span.2 = i,
+                _ => spans.push((gait, i, i)),
             }
         }
-        if products.0 > 0.0 && products.1 > 0.0 {
-            Gait::Running
-        } else {
-            Gait::Walking
+        spans.retain(|(_, first, last)| {
+            self.times_secs[*last] - self.times_secs[*first] >= MIN_PART_SECS
+        });
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for pair in spans.windows(2).filter(|pair| pair[0].0 != pair[1].0) {
+            let end = usize::midpoint(pair[0].2, pair[1].1);
+            parts.push(start..end);
+            start = end;
         }
+        parts.push(start..self.times_secs.len());
+        parts
     }
 
     /// Contacts and toe-offs of both feet, each in the order of their times.
@@ -300,7 +403,7 @@ impl Signals {
                 });
             }
         }
-        found
+        without_tremble(found)
     }
 
     fn running(&self) -> [Vec<Moment>; 2] {
@@ -350,9 +453,8 @@ impl Signals {
 
     /// Whether a foot is unseen for most of a step before and behind a time.
     fn is_hidden(&self, side: usize, time_secs: f64) -> bool {
-        let reach_secs = STRIDE_SECS.end() / 4.0;
-        let start = (self.times_secs).partition_point(|time| *time < time_secs - reach_secs);
-        let end = (self.times_secs).partition_point(|time| *time <= time_secs + reach_secs);
+        let start = (self.times_secs).partition_point(|time| *time < time_secs - HIDDEN_SECS);
+        let end = (self.times_secs).partition_point(|time| *time <= time_secs + HIDDEN_SECS);
         let around = &self.legs[side].heel_ahead[start..end];
         2 * around.iter().flatten().count() < around.len()
     }
@@ -441,10 +543,52 @@ fn sorted(moments: impl Iterator<Item = Moment>) -> Vec<Moment> {
     moments
 }
 
+/// Leaves out pairs of moments between which hardly any time passes: a value trembles around its limit.
+fn without_tremble(moments: Vec<Moment>) -> Vec<Moment> {
+    let mut kept: Vec<Moment> = Vec::new();
+    for moment in moments {
+        match kept.last() {
+            Some(before) if moment.time_secs - before.time_secs < MIN_PHASE_SECS => {
+                kept.pop();
+            }
+            _ => kept.push(moment),
+        }
+    }
+    kept
+}
+
+fn stride_secs(gait: Gait) -> RangeInclusive<f64> {
+    match gait {
+        Gait::Walking => WALKING_STRIDE_SECS,
+        Gait::Running => RUNNING_STRIDE_SECS,
+    }
+}
+
+/// Leaves out contacts of a foot that lie nearer than the shortest stride to another one of it: both cannot
+/// be, and which of them was is not known.
+fn without_doubt(moments: Vec<Moment>, gait: Gait) -> Vec<Moment> {
+    let shortest_secs = *stride_secs(gait).start();
+    let contacts = moments.iter().filter(|moment| moment.is_contact);
+    let contacts: Vec<f64> = contacts.map(|moment| moment.time_secs).collect();
+    let is_doubted = |moment: &Moment| {
+        let near = contacts.iter().map(|time| (time - moment.time_secs).abs());
+        moment.is_contact && near.filter(|secs| *secs < shortest_secs).count() > 1
+    };
+    moments
+        .into_iter()
+        .filter(|moment| !is_doubted(moment))
+        .collect()
+}
+
 /// Leaves out what belongs to no row of steps: a contact with no other one of the same foot at a
 /// stride's distance or of the other foot at a step's; a toe-off without such a contact before or
 /// behind. A single kick is no gait.
-fn in_steps(moments: [Vec<Moment>; 2], is_hidden: impl Fn(usize, f64) -> bool) -> [Vec<Moment>; 2] {
+fn in_steps(
+    moments: [Vec<Moment>; 2],
+    gait: Gait,
+    is_hidden: impl Fn(usize, f64) -> bool,
+) -> [Vec<Moment>; 2] {
+    let (shortest, longest) = stride_secs(gait).into_inner();
     let contacts = moments.each_ref().map(|moments| -> Vec<f64> {
         let contacts = moments.iter().filter(|moment| moment.is_contact);
         contacts.map(|moment| moment.time_secs).collect()
@@ -456,11 +600,10 @@ fn in_steps(moments: [Vec<Moment>; 2], is_hidden: impl Fn(usize, f64) -> bool) -
                     .iter()
                     .any(|t| (from..=to).contains(&(t - *time).abs()))
             };
-            let (shortest, longest) = (STRIDE_SECS.start(), STRIDE_SECS.end());
             let has_other = near(&contacts[1 - side], shortest / 4.0, longest / 2.0);
             // Steps of one foot alone are told only where the other one is not seen.
             let is_alone = || is_hidden(1 - side, **time);
-            has_other || (near(&contacts[side], *shortest, *longest) && is_alone())
+            has_other || (near(&contacts[side], shortest, longest) && is_alone())
         };
         contacts[side].iter().filter(is_step).copied().collect()
     });
@@ -470,8 +613,9 @@ fn in_steps(moments: [Vec<Moment>; 2], is_hidden: impl Fn(usize, f64) -> bool) -
         side += 1;
         let is_kept = |moment: &Moment| match moment.is_contact {
             true => contacts.contains(&moment.time_secs),
-            false => (contacts.iter())
-                .any(|contact| (contact - moment.time_secs).abs() <= *STRIDE_SECS.end() / 2.0),
+            false => {
+                (contacts.iter()).any(|contact| (contact - moment.time_secs).abs() <= longest / 2.0)
+            }
         };
         moments.into_iter().filter(is_kept).collect()
     })
@@ -495,7 +639,7 @@ impl Strides<'_> {
             let contacts = self.contacts(side);
             let pairs = contacts.windows(2).map(|pair| (side, [pair[0], pair[1]]));
             pairs
-                .filter(|(_, [start, end])| STRIDE_SECS.contains(&(end - start)))
+                .filter(|(_, [start, end])| stride_secs(self.gait).contains(&(end - start)))
                 .collect()
         };
         let strides = [of_side(Side::Left), of_side(Side::Right)].concat();

@@ -10,7 +10,9 @@
 //! What rises like a ball is no jump if the scale is wrong: the flight's time and its way in the
 //! picture together give pixels per metre, and thereby the person's size. Flights of people
 //! below 0.5 m or above 4 m (of a leg length that is not between 0.25 and 2 m) are none: a camera
-//! was moved, or a foot lifted slowly.
+//! was moved, or a foot lifted slowly. Flights one after the other, each from one foot to the other
+//! one, are running, also where the view does not tell its steps.
+//!
 //! Confidence: the part of the frames around take-off and landing in which feet were measured,
 //! times 1 where the leg is between 0.5 and 1.2 m long by that, and 0.5 elsewhere.
 
@@ -38,6 +40,10 @@ const USUAL_LEG_M: std::ops::RangeInclusive<f64> = 0.5..=1.2;
 const MIN_STANDING_SECS: f64 = 0.05;
 /// Beyond the lowest point they may stand on.
 const GROUND_REACH_SECS: f64 = 0.1;
+/// A foot that is higher than the other one by this does not stand beside it, in leg lengths.
+const MIN_ONE_FOOTED: f64 = 0.12;
+/// From one flight of a run to the next one.
+const MAX_STANCE_SECS: f64 = 0.5;
 /// Samples that a parabola is fitted to at least.
 const MIN_SAMPLES: usize = 4;
 
@@ -53,48 +59,30 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
         return movement;
     };
     let times = track.times_secs();
-    let up: Vec<Option<f64>> = (track.frames.iter())
-        .map(|f| Some(-lowest(f)? / leg_px))
+    let flights = flights(track, &times, leg_px);
+    let heights_px = Side::ALL.map(|side| -> Vec<Option<f64>> {
+        (track.frames.iter().map(|frame| lowest_of(frame, side))).collect()
+    });
+    let left_lower = |time_secs: f64| {
+        let [left, right] = &heights_px;
+        let at = |values| series::value_at(&times, values, time_secs);
+        Some((at(left)? - at(right)?) / leg_px)
+    };
+    let feet: Vec<_> = (flights.iter())
+        .map(|flight| {
+            Some([
+                foot(left_lower(flight.start)?)?,
+                foot(left_lower(flight.end)?)?,
+            ])
+        })
         .collect();
     let hips: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-f.hips()?[1])).collect();
-    let turns = series::turns(&times, &up, MIN_RISE);
-    let runs = series::runs(&up);
-    for (i, top) in turns.iter().enumerate().filter(|(_, turn)| turn.is_max) {
-        let Some(run) = runs.iter().find(|run| run.contains(&top.index)) else {
-            continue;
-        };
-        // Between the lowest points around, or the ends of what is seen.
-        let (before, after) = series::beside(&turns, i, run);
-        let flight = flight(
-            &times[run.clone()],
-            &up[run.clone()],
-            Around {
-                before: before - run.start,
-                top: top.index - run.start,
-                after: after - run.start,
-            },
-        );
-        let Some(flight) = flight.filter(|flight| FLIGHT_SECS.contains(&flight.secs())) else {
-            continue;
-        };
-        let leg_m = GRAVITY_M_PER_SEC2 / (2.0 * flight.fall);
-        let is_step = |(from, to): &(f64, f64)| flight.start < *to && flight.end > *from;
-        if !POSSIBLE_LEG_M.contains(&leg_m) || running.iter().any(is_step) {
+    for (i, flight) in flights.iter().enumerate() {
+        let is_in = |(from, to): &(f64, f64)| flight.start < *to && flight.end > *from;
+        if running.iter().any(is_in) || is_step(&flights, &feet, i) {
             continue;
         }
-        let feet = [
-            Side::Left.heel(),
-            Side::Right.heel(),
-            Side::Left.toes(),
-            Side::Right.toes(),
-        ];
-        let measured = [flight.start, flight.end].map(|time| track.measured_part(time, &feet));
-        let plausible = if USUAL_LEG_M.contains(&leg_m) {
-            1.0
-        } else {
-            0.5
-        };
-        let confidence = Some(measured[0].min(measured[1]) * plausible);
+        let confidence = Some(confidence(track, flight));
         let event = |kind, time_secs, value, unit| Event {
             kind,
             side: None,
@@ -132,15 +120,84 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
     movement
 }
 
+/// All flights that people can make, in the order of their times.
+fn flights(track: &Track, times: &[f64], leg_px: f64) -> Vec<Flight> {
+    let up: Vec<Option<f64>> = (track.frames.iter())
+        .map(|f| Some(-lowest(f)? / leg_px))
+        .collect();
+    let turns = series::turns(times, &up, MIN_RISE);
+    let runs = series::runs(&up);
+    let tops = turns.iter().enumerate().filter(|(_, turn)| turn.is_max);
+    let flights = tops.filter_map(|(i, top)| {
+        let run = runs.iter().find(|run| run.contains(&top.index))?;
+        // Between the lowest points around, or the ends of what is seen.
+        let (before, after) = series::beside(&turns, i, run);
+        flight(
+            &times[run.clone()],
+            &up[run.clone()],
+            Around {
+                before: before - run.start,
+                top: top.index - run.start,
+                after: after - run.start,
+            },
+        )
+    });
+    flights
+        .filter(|flight| FLIGHT_SECS.contains(&flight.secs()))
+        .filter(|flight| POSSIBLE_LEG_M.contains(&flight.leg_m()))
+        .collect()
+}
+
+fn confidence(track: &Track, flight: &Flight) -> f64 {
+    let feet = [
+        Side::Left.heel(),
+        Side::Right.heel(),
+        Side::Left.toes(),
+        Side::Right.toes(),
+    ];
+    let measured = [flight.start, flight.end].map(|time| track.measured_part(time, &feet));
+    let plausible = if USUAL_LEG_M.contains(&flight.leg_m()) {
+        1.0
+    } else {
+        0.5
+    };
+    measured[0].min(measured[1]) * plausible
+}
+
+/// The one foot that carries, if the left one is so much lower than the other, in leg lengths.
+fn foot(left_lower: f64) -> Option<Side> {
+    let side = match left_lower > 0.0 {
+        true => Side::Left,
+        false => Side::Right,
+    };
+    (left_lower.abs() >= MIN_ONE_FOOTED).then_some(side)
+}
+
+/// Whether a flight is one of several from foot to foot: running, seen from where its steps are not told.
+fn is_step(flights: &[Flight], feet: &[Option<[Side; 2]>], place: usize) -> bool {
+    let goes_on = |first: usize, next: usize| {
+        let (Some([from, to]), Some([then_from, then_to])) = (feet[first], feet[next]) else {
+            return false;
+        };
+        let stands_secs = flights[next].start - flights[first].end;
+        to != from && then_from == to && then_to != then_from && stands_secs <= MAX_STANCE_SECS
+    };
+    (place > 0 && goes_on(place - 1, place))
+        || (place + 1 < flights.len() && goes_on(place, place + 1))
+}
+
 /// The lowest of heels and toes in the picture, pixels from its top; `None` unless a point of each
 /// foot is seen.
 fn lowest(frame: &TrackFrame) -> Option<f64> {
-    let feet = Side::ALL.map(|side| {
-        let points = [frame.at(side.heel()), frame.at(side.toes())];
-        let heights = points.into_iter().flatten().map(|[_, y]| y);
-        heights.max_by(f64::total_cmp)
-    });
-    Some(feet[0]?.max(feet[1]?))
+    let [left, right] = Side::ALL.map(|side| lowest_of(frame, side));
+    Some(left?.max(right?))
+}
+
+/// The same of one foot.
+fn lowest_of(frame: &TrackFrame, side: Side) -> Option<f64> {
+    let points = [frame.at(side.heel()), frame.at(side.toes())];
+    let heights = points.into_iter().flatten().map(|[_, y]| y);
+    heights.max_by(f64::total_cmp)
 }
 
 struct Flight {
@@ -153,6 +210,11 @@ struct Flight {
 impl Flight {
     fn secs(&self) -> f64 {
         self.end - self.start
+    }
+
+    /// How long the leg is that falls as fast as all things do.
+    fn leg_m(&self) -> f64 {
+        GRAVITY_M_PER_SEC2 / (2.0 * self.fall)
     }
 }
 

@@ -27,27 +27,42 @@ pub use events::{Event, EventKind, Side};
 pub use search::{DetectConfig, Gait, GaitMethod, Movement};
 pub use track::{Track, TrackFrame};
 
-/// Finds everything in a track.
-pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
-    let (level, floor_angle_deg) = calibration::level(track, config.floor);
-    let mut movement = gait::detect(&level, config);
-    // The steps before and behind belong to it, too.
+/// Finds everything in the tracks of one person, in their order.
+pub fn detect(tracks: &[Track], config: &DetectConfig) -> Vec<Movement> {
+    let level = tracks
+        .iter()
+        .map(|track| calibration::level(track, config.floor));
+    let (level, floor_angles): (Vec<Track>, Vec<_>) = level.unzip();
+    let mut movements: Vec<Movement> = (level.iter())
+        .map(|track| gait::detect(track, config))
+        .collect();
+    let repetitions = {
+        let steps = movements
+            .iter()
+            .map(|movement| around_steps(movement, |_| true));
+        let walking: Vec<_> = steps.collect();
+        repetitions::detect(&level, config, &walking)
+    };
+    let parts = level.iter().zip(floor_angles).zip(repetitions);
+    for (movement, ((track, floor_angle_deg), repetitions)) in movements.iter_mut().zip(parts) {
+        let running = around_steps(movement, |kind| kind == CycleKind::Run);
+        for part in [jumps::detect(track, config, &running), repetitions] {
+            movement.events.extend(part.events);
+            movement.cycles.extend(part.cycles);
+        }
+        (movement.events).sort_by(|a, b| a.time_secs.total_cmp(&b.time_secs));
+        (movement.cycles).sort_by(|a, b| a.start_secs.total_cmp(&b.start_secs));
+        movement.floor_angle_deg = floor_angle_deg;
+    }
+    movements
+}
+
+/// Seconds in which somebody goes; the steps before and behind strides belong to it, too.
+fn around_steps(movement: &Movement, is_wanted: impl Fn(CycleKind) -> bool) -> Vec<(f64, f64)> {
+    let strides = movement.cycles.iter().filter(|cycle| is_wanted(cycle.kind));
     let around = |cycle: &Cycle| {
         let secs = cycle.duration_secs();
         (cycle.start_secs - secs, cycle.end_secs + secs)
     };
-    let is_run = |cycle: &&Cycle| cycle.kind == CycleKind::Run;
-    let running: Vec<_> = movement.cycles.iter().filter(is_run).map(around).collect();
-    let walking: Vec<_> = movement.cycles.iter().map(around).collect();
-    for part in [
-        jumps::detect(&level, config, &running),
-        repetitions::detect(&level, config, &walking),
-    ] {
-        movement.events.extend(part.events);
-        movement.cycles.extend(part.cycles);
-    }
-    (movement.events).sort_by(|a, b| a.time_secs.total_cmp(&b.time_secs));
-    (movement.cycles).sort_by(|a, b| a.start_secs.total_cmp(&b.start_secs));
-    movement.floor_angle_deg = floor_angle_deg;
-    movement
+    strides.map(around).collect()
 }

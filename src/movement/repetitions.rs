@@ -43,29 +43,40 @@ pub fn angles() -> impl Iterator<Item = &'static str> {
     JOINT_ANGLES.iter().map(|joint| joint.column)
 }
 
-/// Finds repetitions of the angle that is asked for, or of the one that moves most; legs that walk
-/// (stretches of seconds in `walking`) repeat nothing.
-pub fn detect(track: &Track, config: &DetectConfig, walking: &[(f64, f64)]) -> Movement {
-    let found = |column: &str| {
-        let index = JOINT_ANGLES
-            .iter()
-            .position(|joint| joint.column == column)?;
-        Some(of_angle(track, index, walking))
+/// Finds repetitions in the tracks of one person, of the angle that is asked for, or of the one that moves
+/// most in all of them together; legs that walk (stretches of seconds of each track in `walking`) repeat
+/// nothing.
+pub fn detect(
+    tracks: &[Track],
+    config: &DetectConfig,
+    walking: &[Vec<(f64, f64)>],
+) -> Vec<Movement> {
+    let found = |column: &str| -> Vec<Movement> {
+        let index = (JOINT_ANGLES.iter()).position(|joint| joint.column == column);
+        let of_track = |(track, walking): (&Track, &Vec<(f64, f64)>)| {
+            index.map_or_else(Movement::default, |index| of_angle(track, index, walking))
+        };
+        tracks.iter().zip(walking).map(of_track).collect()
     };
     if let Some(column) = &config.angle {
-        return found(column).unwrap_or_default();
+        return found(column);
     }
-    let way = |movement: &Movement| -> f64 {
-        let depths = movement.cycles.iter().map(|cycle| {
-            cycle.highest_deg.unwrap_or_default() - cycle.lowest_deg.unwrap_or_default()
-        });
-        depths.sum()
+    let cycles = |movements: &[Movement]| -> Vec<[f64; 2]> {
+        let ends =
+            |cycle: &Cycle| [cycle.lowest_deg, cycle.highest_deg].map(Option::unwrap_or_default);
+        let cycles = movements.iter().flat_map(|movement| &movement.cycles);
+        cycles.map(ends).collect()
     };
-    let exercises = CANDIDATES.into_iter().filter_map(found);
-    let exercises = exercises.filter(|movement| movement.cycles.len() >= MIN_COUNT);
+    let way = |movements: &[Movement]| -> f64 {
+        (cycles(movements).iter())
+            .map(|[lowest, highest]| highest - lowest)
+            .sum()
+    };
+    let exercises = CANDIDATES.into_iter().map(found);
+    let exercises = exercises.filter(|movements| cycles(movements).len() >= MIN_COUNT);
     exercises
         .max_by(|a, b| way(a).total_cmp(&way(b)))
-        .unwrap_or_default()
+        .unwrap_or_else(|| vec![Movement::default(); tracks.len()])
 }
 
 fn of_angle(track: &Track, index: usize, walking: &[(f64, f64)]) -> Movement {

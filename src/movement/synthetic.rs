@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 use super::events::{Event, EventKind, Side};
 use super::swaps;
 use super::track::{Track, TrackFrame};
-use super::{CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, detect};
+use super::{CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, Movement};
 use crate::metrics::JOINT_ANGLE_COUNT;
 use crate::metrics::filter::{FilterConfig, PathFilter};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
@@ -193,6 +193,11 @@ fn smooth_step(part: f64) -> f64 {
 
 /// Somebody who runs: bounces between constant forces.
 fn runner(rate_hz: f64, secs: f64) -> (Track, Vec<(EventKind, Side, f64)>) {
+    runner_across(rate_hz, secs, 1.0)
+}
+
+/// The same in a view that shows so much of what lies across the picture.
+fn runner_across(rate_hz: f64, secs: f64, across: f64) -> (Track, Vec<(EventKind, Side, f64)>) {
     const STRIDE_SECS: f64 = 0.7;
     const STANCE_SECS: f64 = 0.2;
     const FLIGHT_SECS: f64 = STRIDE_SECS / 2.0 - STANCE_SECS;
@@ -244,7 +249,7 @@ fn runner(rate_hz: f64, secs: f64) -> (Track, Vec<(EventKind, Side, f64)>) {
             hips_right: 500.0,
             hips_up: LEG_PX + up,
             legs,
-            across: 1.0,
+            across,
         }
     };
     let mut truth = Vec::new();
@@ -428,6 +433,12 @@ fn with_method(method: GaitMethod) -> DetectConfig {
         gait_method: Some(method),
         ..DetectConfig::default()
     }
+}
+
+/// What is found in a single track.
+fn detect(track: &Track, config: &DetectConfig) -> Movement {
+    let found = super::detect(std::slice::from_ref(track), config);
+    found.into_iter().next().expect("as many as tracks")
 }
 
 #[test]
@@ -817,4 +828,130 @@ fn walking_can_be_said_to_be_running() {
             .iter()
             .all(|event| event.method == "milner_fellin")
     );
+}
+
+#[test]
+fn a_runner_from_the_front_does_not_jump() {
+    let (track, _) = runner_across(60.0, 20.0, 0.1);
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    assert_eq!(movement.events, []);
+    // Both feet at once are jumps, however soon they follow each other.
+    let hops = track_of_hops();
+    let movement = detect(&filtered(hops), &DetectConfig::default());
+    assert!(movement.cycles.len() > 20, "{}", movement.cycles.len());
+    assert!(
+        movement
+            .cycles
+            .iter()
+            .all(|cycle| cycle.kind == CycleKind::Jump)
+    );
+}
+
+/// Hops on both feet for 0.3 s, each 0.2 s after the other, seen from the front.
+fn track_of_hops() -> Track {
+    let gravity_px = 9.80665 * LEG_PX / LEG_M;
+    track(60.0, 20.0, |time| {
+        let air = time.rem_euclid(0.5);
+        let up = gravity_px / 2.0 * (air * (0.3 - air)).max(0.0);
+        let leg = || Leg {
+            heel_ahead: 0.0,
+            up,
+            toes_up: up,
+            knee_deg: 170.0,
+        };
+        Body {
+            hips_right: 500.0,
+            hips_up: LEG_PX + up,
+            legs: [leg(), leg()],
+            across: 0.1,
+        }
+    })
+}
+
+#[test]
+fn who_walks_and_then_runs_does_both() {
+    const CHANGE_SECS: f64 = 12.0;
+    let mut both = WALKER.track(60.0, CHANGE_SECS);
+    let (run, run_truth) = runner(60.0, 12.0);
+    let count = both.frames.len() as u32;
+    both.frames
+        .extend(run.frames.into_iter().map(|frame| TrackFrame {
+            frame: frame.frame + count,
+            time_secs: frame.time_secs + CHANGE_SECS,
+            ..frame
+        }));
+    let movement = detect(&filtered(both), &DetectConfig::default());
+    let (walk, run): (Vec<Event>, Vec<Event>) =
+        (movement.events.into_iter()).partition(|event| event.method == "zeni");
+    let walk = score(&walk, &WALKER.truth(CHANGE_SECS), 1.0, CHANGE_SECS - 2.0);
+    assert_right(&walk, "walking");
+    let run_truth: Vec<_> = (run_truth.into_iter())
+        .map(|(kind, side, secs)| (kind, side, secs + CHANGE_SECS))
+        .collect();
+    let run = score(&run, &run_truth, CHANGE_SECS + 2.0, 2.0 * CHANGE_SECS - 1.5);
+    assert_right(&run, "running");
+    for cycle in &movement.cycles {
+        let is_before = cycle.end_secs < CHANGE_SECS + 1.0;
+        let kind = if is_before {
+            CycleKind::Walk
+        } else {
+            CycleKind::Run
+        };
+        assert_eq!(cycle.kind, kind, "{cycle:?}");
+    }
+}
+
+#[test]
+fn nobody_walks_as_fast_as_a_sprinter_and_slow_walkers_are_met() {
+    let walk = |stride_secs: f64| {
+        let walker = Walker {
+            stride_secs,
+            ..WALKER
+        };
+        let config = DetectConfig {
+            gait: Some(Gait::Walking),
+            ..DetectConfig::default()
+        };
+        let movement = detect(&filtered(walker.track(60.0, 40.0)), &config);
+        (movement, walker.truth(40.0))
+    };
+    let (movement, _) = walk(0.44);
+    assert_eq!((movement.events, movement.cycles), (vec![], vec![]));
+    let (movement, truth) = walk(2.8);
+    let score = score(&movement.events, &truth, 1.0, 39.0);
+    assert_eq!((score.missed, score.invented), (0, 0), "{score:?}");
+    assert!(movement.cycles.len() > 20, "{}", movement.cycles.len());
+}
+
+#[test]
+fn a_velocity_that_trembles_around_its_limit_is_one_contact() {
+    let walker = Walker {
+        is_over_ground: true,
+        ..WALKER
+    };
+    let noisy = with_noise(walker.track(60.0, 100.0), LEG_PX / 60.0, 2.0);
+    let movement = detect(&filtered(noisy), &with_method(GaitMethod::ForwardVelocity));
+    let score = score(&movement.events, &walker.truth(100.0), 1.0, 99.0);
+    assert_eq!((score.missed, score.invented), (0, 0), "{score:?}");
+}
+
+#[test]
+fn one_angle_is_counted_in_all_of_a_persons_path() {
+    let mut second = squatter(60.0, 1, 0.9, 0.6);
+    // In it the right knee bends a little more: less than the left one does in all.
+    for frame in &mut second.frames {
+        let right = &mut frame.joint_angles_deg[Side::Right as usize];
+        *right = right.map(|deg| 175.0 - 1.1 * (175.0 - deg));
+    }
+    let mut first = squatter(60.0, 4, 0.9, 0.6);
+    for frame in &mut first.frames {
+        let right = &mut frame.joint_angles_deg[Side::Right as usize];
+        *right = right.map(|deg| 175.0 - 0.8 * (175.0 - deg));
+    }
+    let tracks = [filtered(first), filtered(second)];
+    let found = super::detect(&tracks, &DetectConfig::default());
+    let counts: Vec<usize> = found.iter().map(|movement| movement.cycles.len()).collect();
+    assert_eq!(counts, [4, 1]);
+    let mut cycles = found.iter().flat_map(|movement| &movement.cycles);
+    assert!(cycles.all(|cycle| cycle.method == "left_knee_deg"));
 }

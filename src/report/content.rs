@@ -74,9 +74,38 @@ pub(super) const KEY_FRAMES: Statement = Statement {
     sql: include_str!("sql/key_frames.sql"),
 };
 
-/// Whom a report is about unless it is said.
-const MAIN_PERSONS: &str =
-    "SELECT video_id, coalesce(main_person, 0) AS person FROM videos ORDER BY video_id";
+/// Whom a report is about unless it is said, and who else there is.
+const PERSONS: &str = "
+    SELECT
+        v.video_id,
+        v.file_name,
+        coalesce(v.main_person, 0) AS main_person,
+        (
+            SELECT string_agg(p.person::VARCHAR, ', ' ORDER BY p.person) FROM persons AS p
+            WHERE p.video_id = v.video_id
+        ) AS persons
+    FROM videos AS v
+    ORDER BY v.video_id";
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The lake cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The person whom the report was to be about is not in one of the videos.
+    #[error(
+        "the video has no person {person} (it has {known}); give another --person, or leave it out: {video}"
+    )]
+    NoSuchPerson {
+        /// The number that was asked for.
+        person: u16,
+        /// The numbers that there are, in words.
+        known: String,
+        /// Its name in the lake.
+        video: String,
+    },
+}
 
 /// A value of a result.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,20 +141,15 @@ impl Report {
     /// video's main person.
     ///
     /// # Errors
-    /// When the lake cannot be read, or lacks tables because its format is older.
+    /// When a video has not that person, or the lake cannot be read, or lacks tables because its format
+    /// is older.
     pub fn read(
         session: &Session,
         title: String,
         groups: Vec<Group>,
         person: Option<u16>,
-    ) -> Result<Self, QueryError> {
-        let mut persons = BTreeMap::new();
-        let main_persons = read_table(session, MAIN_PERSONS)?;
-        for row in 0..main_persons.rows.len() {
-            let main_person = main_persons.number(row, "person").unwrap_or_default() as u16;
-            let video_id = main_persons.text(row, "video_id");
-            persons.insert(video_id, person.unwrap_or(main_person));
-        }
+    ) -> Result<Self, ReportError> {
+        let persons = persons_of(session, &groups, person)?;
         let rows = (1..).zip(&groups).flat_map(|(number, group)| {
             let persons = &persons;
             let of_video = move |id: &String| {
@@ -197,10 +221,50 @@ impl Table {
     pub(super) fn text(&self, row: usize, name: &str) -> String {
         match self.cell(row, name) {
             Cell::Null => String::new(),
-            Cell::Number(value) => value.to_string(),
+            Cell::Number(value) => number_text(*value),
             Cell::Text(text) => text.clone(),
         }
     }
+}
+
+/// A number as people read it: what was rounded to 0 from below has no sign.
+pub(super) fn number_text(value: f64) -> String {
+    (value + 0.0).to_string()
+}
+
+/// Whom the report is about in each video of the groups: `person`, or else the main one.
+fn persons_of(
+    session: &Session,
+    groups: &[Group],
+    person: Option<u16>,
+) -> Result<BTreeMap<String, u16>, ReportError> {
+    let table = read_table(session, PERSONS)?;
+    let mut persons = BTreeMap::new();
+    for row in 0..table.rows.len() {
+        let video_id = table.text(row, "video_id");
+        if !groups
+            .iter()
+            .any(|group| group.video_ids.contains(&video_id))
+        {
+            continue;
+        }
+        let main_person = table.number(row, "main_person").unwrap_or_default() as u16;
+        let known = table.text(row, "persons");
+        let is_there = |person: &u16| known.split(", ").any(|one| one == person.to_string());
+        if let Some(person) = person.filter(|person| !is_there(person)) {
+            return Err(ReportError::NoSuchPerson {
+                person,
+                known: if known.is_empty() {
+                    "nobody".into()
+                } else {
+                    known
+                },
+                video: table.text(row, "file_name"),
+            });
+        }
+        persons.insert(video_id, person.unwrap_or(main_person));
+    }
+    Ok(persons)
 }
 
 fn read_table(session: &Session, sql: &str) -> Result<Table, QueryError> {

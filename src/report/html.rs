@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::content::{
     CURVES, Cell, KEY_FRAMES, NUMBERS, Picture, QUALITY, RECORDINGS, Report, SYMMETRY, Table,
+    number_text,
 };
 use super::curves::panels;
 
@@ -108,7 +109,9 @@ fn named(table: &Table, left_out: &[&str], renamed: &[(&str, &str)]) -> String {
 fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Null => "<td class=\"none\">&ndash;</td>".into(),
-        Cell::Number(value) => format!("<td class=\"number\">{value}</td>"),
+        Cell::Number(value) => {
+            format!("<td class=\"number\">{}</td>", number_text(*value))
+        }
         Cell::Text(text) if is_short(text) => {
             format!("<td class=\"short\">{}</td>", escaped(text))
         }
@@ -308,16 +311,9 @@ fn picture_rows(pictures: &[(String, Vec<Picture>)]) -> String {
 
 fn sources(report: &Report) -> String {
     let mut html = String::from(
-        "<p>Every number above is a result of one of these SQL statements over the lake (posedata query). The table report_videos has a row for each video:</p><pre>",
+        "<p>Every number above is a result of one of these SQL statements over the lake; each runs as it stands in posedata query.</p>",
     );
-    for (number, group) in (1..).zip(&report.groups) {
-        for id in &group.video_ids {
-            let person = report.person_of(id);
-            let name = escaped(&group.name);
-            let _ = writeln!(html, "{id}  person {person}  group {number}  {name}");
-        }
-    }
-    html += "</pre>";
+    let videos = videos_as_sql(report);
     for statement in [
         &RECORDINGS,
         &KEY_FRAMES,
@@ -330,10 +326,35 @@ fn sources(report: &Report) -> String {
             html,
             "<details><summary>{}</summary><pre>{}</pre></details>",
             statement.title,
-            escaped(statement.sql)
+            escaped(&with_videos(&videos, statement.sql))
         );
     }
     html
+}
+
+/// The table `report_videos` as the beginning of a statement.
+fn videos_as_sql(report: &Report) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let rows = (1..).zip(&report.groups).flat_map(|(number, group)| {
+        let name = quoted(&group.name);
+        group.video_ids.iter().map(move |id| {
+            let person = report.person_of(id);
+            format!("    ({}, {person}, {number}, {name})", quoted(id))
+        })
+    });
+    let rows: Vec<String> = rows.collect();
+    format!(
+        "WITH report_videos (video_id, person, group_number, group_name) AS (\n    VALUES\n{}\n)",
+        rows.join(",\n")
+    )
+}
+
+/// A statement behind the table that it asks; one that begins with tables of its own lists them there.
+fn with_videos(videos: &str, sql: &str) -> String {
+    match sql.strip_prefix("WITH ") {
+        Some(rest) => format!("{videos},\n{rest}"),
+        None => format!("{videos}\n{sql}"),
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -9,5 +9,5 @@ mod content;
 mod curves;
 mod html;
 
-pub use content::{Group, KeyFrame, MAX_GROUPS, Picture, Report};
+pub use content::{Group, KeyFrame, MAX_GROUPS, Picture, Report, ReportError};
 pub use html::page;

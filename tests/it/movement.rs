@@ -104,6 +104,16 @@ fn jumper(time: f64) -> PersonPose {
 }
 
 fn commit(folder: &Path, name: &str, id: char, secs: f64, person: fn(f64) -> PersonPose) {
+    commit_people(folder, name, id, secs, |time| vec![person(time)]);
+}
+
+fn commit_people(
+    folder: &Path,
+    name: &str,
+    id: char,
+    secs: f64,
+    people: fn(f64) -> Vec<PersonPose>,
+) {
     let frame_count = (secs * RATE_HZ) as u64;
     let record = VideoRecord {
         width_px: SIZE_PX[0] as u32,
@@ -115,13 +125,15 @@ fn commit(folder: &Path, name: &str, id: char, secs: f64, person: fn(f64) -> Per
     let mut measurer = Measurer::new();
     let frames = (0..frame_count).map(move |frame| {
         let time_secs = frame as f64 / RATE_HZ;
-        let pose = person(time_secs);
-        let metrics = measurer.measure(std::slice::from_ref(&pose), time_secs, SIZE_PX);
-        let metrics = metrics.into_iter().next().expect("metrics");
+        let poses = people(time_secs);
+        let metrics = measurer.measure(&poses, time_secs, SIZE_PX);
+        let persons = poses.into_iter().zip(metrics);
         VideoFrame {
             frame,
             time: MediaTime::from_secs(time_secs),
-            persons: vec![PersonRow { pose, metrics }],
+            persons: persons
+                .map(|(pose, metrics)| PersonRow { pose, metrics })
+                .collect(),
         }
     });
     commit_frames(&LakePaths::new(folder.join("lake")), &record, frames);
@@ -277,7 +289,36 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
         "{stride}"
     );
     assert!(number(&json(folder, &["query", "-e", sql])[0]["cadence"]) > 100.0);
-    assert!(page.contains("FROM report_videos AS r"));
+    // Each statement runs as it stands there, and gives what the page shows.
+    let statements: Vec<String> = (page.split("<summary>").skip(1))
+        .map(|part| {
+            let text = part.split("<pre>").nth(1).expect("a statement");
+            let text = text.split("</pre>").next().expect("its end");
+            let text = text.replace("&lt;", "<").replace("&gt;", ">");
+            text.replace("&quot;", "\"").replace("&amp;", "&")
+        })
+        .collect();
+    assert_eq!(statements.len(), 6);
+    let results: Vec<Vec<Value>> = (statements.iter())
+        .map(|sql| json(folder, &["query", "-e", sql]))
+        .collect();
+    assert_eq!(results[0].len(), 2, "recordings");
+    let numbers = &results[2];
+    assert!(numbers.len() > 8, "{numbers:?}");
+    let cadence = (numbers.iter()).find(|row| row["quantity"] == "Cadence (steps/min)");
+    let cadence = &cadence.expect("a cadence")["mean1"];
+    let gait = &json(folder, &["query", "gait"])[0];
+    assert_eq!(cadence, &gait["cadence_steps_per_min"], "{gait}");
+    for row in numbers.iter().filter(|row| row["sd1"].is_number()) {
+        let shown = format!(
+            "<td class=\"number\">{} &plusmn; {}</td>",
+            row["mean1"], row["sd1"]
+        );
+        assert!(
+            page.contains(&shown.replace(".0<", "<").replace(".0 ", " ")),
+            "{shown}"
+        );
+    }
     assert!(
         page.matches("<svg ").count() >= 6,
         "curves of hip, knee and ankle of two movements"
@@ -301,6 +342,30 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
     );
     let page = fs::read_to_string(folder.join("anna.html")).expect("a page");
     assert!(page.contains("<h1>anna</h1>") && page.contains("Height by flight time (cm)"));
+    let nobody = ["report", "after.mp4", "--person", "7", "--output", "n.html"];
+    let nobody = posedata(folder, &nobody);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        stderr(&nobody).contains("has no person 7 (it has 0)"),
+        "{}",
+        stderr(&nobody)
+    );
+    assert!(!folder.join("n.html").exists());
+
+    // Two recordings of one name are told apart.
+    commit(folder, "after.mp4", 'c', 1.0, jumper);
+    let same = [
+        "report",
+        &"b".repeat(32),
+        &"c".repeat(32),
+        "--output",
+        "s.html",
+        "--no-pictures",
+    ];
+    run(folder, &same);
+    let page = fs::read_to_string(folder.join("s.html")).expect("a page");
+    assert!(page.contains("<b>after.mp4 (bbbbbbbb)</b> and <b>after.mp4 (cccccccc)</b>"));
+
     let unknown = posedata(
         folder,
         &["report", "--subject", "ben", "--output", "b.html"],
@@ -389,6 +454,71 @@ fn other_programs_get_the_points_that_the_lake_has() {
     ));
 }
 
+/// Frame, time and coordinates of each row of a TRC file.
+fn trc_rows(text: &str) -> Vec<Vec<f64>> {
+    (text.lines().skip(5).filter(|line| !line.is_empty()))
+        .map(|line| {
+            line.split('\t')
+                .map(|cell| cell.parse().expect("a number"))
+                .collect()
+        })
+        .collect()
+}
+
+/// A grown-up, and a child half as tall 400 px to the right, whose world landmarks are those of a grown-up,
+/// as a model gives them.
+fn grown_up_and_child(time: f64) -> Vec<PersonPose> {
+    let grown_up = body([300.0 + 20.0 * time, 400.0], [[0.0, 240.0]; 2]);
+    let mut child = grown_up.clone();
+    child.person = 1;
+    for point in &mut child.landmarks {
+        let px = [
+            f64::from(point.x) * SIZE_PX[0],
+            f64::from(point.y) * SIZE_PX[1],
+        ];
+        let [x, y] = [700.0 + px[0] / 2.0, 320.0 + px[1] / 2.0];
+        (point.x, point.y) = ((x / SIZE_PX[0]) as f32, (y / SIZE_PX[1]) as f32);
+    }
+    vec![grown_up, child]
+}
+
+#[test]
+fn people_who_travel_share_one_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    commit_people(folder, "two.mp4", 'a', 1.0, grown_up_and_child);
+    let tall_m = |arguments: &[&str], person: usize| {
+        let arguments = [&["export", "trc", "--travel"], arguments].concat();
+        run(folder, &arguments);
+        let file = folder.join(format!("output/two_person{person}.trc"));
+        let rows = trc_rows(&fs::read_to_string(file).expect("a file"));
+        let up = |landmark: Landmark| rows[10][2 + 3 * landmark.index() + 1];
+        let right = rows[10][2 + 3 * Landmark::LeftHip.index()];
+        (
+            up(Landmark::Nose) - up(Landmark::LeftHeel),
+            right,
+            up(Landmark::LeftHeel),
+        )
+    };
+    let main = [["--height-m", "1.8"].as_slice(), &[]];
+    for arguments in main {
+        let (grown_up, left, floor) = tall_m(arguments, 0);
+        let (child, right, child_floor) = tall_m(arguments, 1);
+        assert!((child / grown_up - 0.5).abs() < 0.01, "{child} {grown_up}");
+        // 1/1280 of the picture's width is as far for both; both stand on one floor.
+        let px = (right - left) / (700.0 + 150.0 - 300.0);
+        assert!(
+            (px * 430.0 / grown_up - 1.0).abs() < 0.02,
+            "{px} {grown_up}"
+        );
+        assert!((floor - child_floor).abs() < 0.01, "{floor} {child_floor}");
+    }
+    // Whose height is said is the scale.
+    let (child, ..) = tall_m(&["--height-m", "0.9", "--person", "1"], 1);
+    let (again, ..) = tall_m(&["--height-m", "1.8"], 1);
+    assert!((child - again).abs() < 0.01, "{child} {again}");
+}
+
 #[test]
 fn markers_that_travel_stand_still_where_the_foot_does() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -397,13 +527,7 @@ fn markers_that_travel_stand_still_where_the_foot_does() {
     run(folder, &["export", "trc", "--travel", "--height-m", "1.7"]);
     let text = fs::read_to_string(folder.join("output/walk.trc")).expect("a file");
     let heel = 2 + 3 * Landmark::LeftHeel.index();
-    let rows: Vec<Vec<f64>> = (text.lines().skip(5).filter(|line| !line.is_empty()))
-        .map(|line| {
-            line.split('\t')
-                .map(|cell| cell.parse().expect("a number"))
-                .collect()
-        })
-        .collect();
+    let rows = trc_rows(&text);
     let at = |time: f64| rows.iter().find(|row| row[1] >= time).expect("a row")[heel];
     let (early, late) = (at(FIRST_CONTACT_SECS + 0.1), at(FIRST_CONTACT_SECS + 0.5));
     assert!((early - late).abs() < 0.02, "{early} {late}");

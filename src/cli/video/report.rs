@@ -21,6 +21,8 @@ use crate::resources::DatabaseUse;
 use crate::sync::Cancellation;
 use crate::text::shown;
 
+/// Digits of a video's id that tell it from others; the report's list of recordings has as many.
+const ID_DIGITS: usize = 8;
 /// Width and height of a picture in the report.
 const PICTURE_SIZE_PX: [u32; 2] = [360, 480];
 
@@ -122,11 +124,31 @@ fn groups_of_videos(videos: Vec<VideoRecord>) -> Vec<Group> {
             video_ids: videos.into_iter().map(|video| video.video_id).collect(),
         }];
     }
-    let group = |video: VideoRecord| Group {
-        name: video.file_name,
+    let names = told_apart(&videos);
+    let group = |(video, name): (VideoRecord, String)| Group {
+        name,
         video_ids: vec![video.video_id],
     };
-    videos.into_iter().map(group).collect()
+    videos.into_iter().zip(names).map(group).collect()
+}
+
+/// Names of videos; those of the same name have digits of their id behind it.
+fn told_apart(videos: &[VideoRecord]) -> Vec<String> {
+    let is_shared = |name: &str| {
+        videos
+            .iter()
+            .filter(|video| video.file_name == name)
+            .count()
+            > 1
+    };
+    let name = |video: &VideoRecord| match is_shared(&video.file_name) {
+        true => {
+            let id: String = video.video_id.chars().take(ID_DIGITS).collect();
+            format!("{} ({id})", video.file_name)
+        }
+        false => video.file_name.clone(),
+    };
+    videos.iter().map(name).collect()
 }
 
 fn groups_of_subjects(args: &ReportArgs, session: &Session) -> anyhow::Result<Vec<Group>> {
@@ -201,13 +223,22 @@ fn pictures(
         );
         let jpegs = match jpegs {
             Err(ReplayError::Stopped) => return Ok(None),
-            jpegs => jpegs?,
+            Err(error @ ReplayError::Lake(_)) => return Err(error.into()),
+            Err(error) => {
+                let name = &source.video.file_name;
+                logs::note(format_args!("no pictures of {name}: {error}"));
+                continue;
+            }
+            Ok(jpegs) => jpegs,
         };
         let captions = key_frames.into_iter().map(|key_frame| key_frame.caption);
         let pictures = (captions.zip(jpegs))
             .map(|(caption, jpeg)| Picture { caption, jpeg })
             .collect();
-        found.push((source.video.file_name.clone(), pictures));
+        found.push((source.video, pictures));
     }
-    Ok(Some(found))
+    let (videos, pictures): (Vec<VideoRecord>, Vec<_>) = found.into_iter().unzip();
+    Ok(Some(
+        told_apart(&videos).into_iter().zip(pictures).collect(),
+    ))
 }

@@ -1,10 +1,10 @@
 WITH angles AS (
     UNPIVOT (
-        SELECT m.video_id, m.person, m.time_secs, COLUMNS('^(left|right)_(ankle|knee|hip|shoulder|elbow)_deg$')
+        SELECT m.video_id, m.person, m.time_secs, COLUMNS('^(left|right)_(ankle|knee|hip|shoulder|elbow|wrist)_deg$')
         FROM metrics_filtered AS m
         WHERE m.video_id IN (SELECT video_id FROM report_videos)
         UNION ALL BY NAME
-        SELECT m.video_id, m.person, m.time_secs, COLUMNS('^(left|right)_(ankle|knee|hip|shoulder|elbow)_deg$')
+        SELECT m.video_id, m.person, m.time_secs, COLUMNS('^(left|right)_(ankle|knee|hip|shoulder|elbow|wrist)_deg$')
         FROM metrics AS m
         WHERE m.video_id IN (SELECT video_id FROM report_videos)
             AND m.video_id NOT IN (SELECT video_id FROM metrics_filtered)
@@ -23,10 +23,10 @@ points AS (
     FROM report_videos AS r
     JOIN cycles AS c ON c.video_id = r.video_id AND c.person = r.person
     CROSS JOIN (SELECT unnest(['left', 'right']) AS side) AS s
-    CROSS JOIN (SELECT unnest(['hip', 'knee', 'ankle', 'shoulder', 'elbow']) AS joint) AS j
+    CROSS JOIN (SELECT unnest(['hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist']) AS joint) AS j
     CROSS JOIN (SELECT unnest(range(101)) AS percent) AS p
     WHERE (c.side = s.side OR c.kind IN ('jump', 'repetition'))
-        AND (j.joint IN ('hip', 'knee', 'ankle') OR c.method = s.side || '_' || j.joint || '_deg')
+        AND (j.joint IN ('hip', 'knee', 'ankle') OR split_part(c.method, '_', 2) = j.joint)
 ),
 before AS (
     SELECT p.*, s.time_secs AS before_secs, s.angle_deg AS before_deg

@@ -1,6 +1,6 @@
 WITH quantities (place, kinds, quantity, label, unit, decimals, meaning) AS (
     VALUES
-    (1, ['walk', 'run'], 'cadence', 'Cadence', 'steps/min', 1, 'Steps of both feet in a minute: 120 by the stride''s time.'),
+    (1, ['walk', 'run'], 'cadence', 'Cadence', 'steps/min', 1, 'Steps of both feet in a minute: 120 by the mean stride time.'),
     (2, ['walk', 'run'], 'stride_secs', 'Stride time', 's', 2, 'From a foot''s contact to its next one.'),
     (3, ['walk', 'run'], 'step_secs', 'Step time', 's', 2, 'From the other foot''s contact to this foot''s.'),
     (4, ['walk', 'run'], 'stance_percent', 'Stance', '% of stride', 1, 'The foot is on the ground. About 60 % in walking, below 50 % in running.'),
@@ -52,12 +52,20 @@ numbers AS (
 ),
 by_group AS (
     SELECT
-        q.place, n.kind, n.angle, q.label, q.unit, q.decimals, q.meaning, n.side,
+        q.place, q.quantity, n.kind, n.angle, q.label, q.unit, q.decimals, q.meaning, n.side,
         count(*) FILTER (n.group_number = 1) AS n1,
-        avg(n.value) FILTER (n.group_number = 1) AS mean1,
+        if(
+            q.quantity = 'cadence',
+            1 / avg(1 / n.value) FILTER (n.group_number = 1),
+            avg(n.value) FILTER (n.group_number = 1)
+        ) AS mean1,
         stddev_samp(n.value) FILTER (n.group_number = 1) AS sd1,
         count(*) FILTER (n.group_number = 2) AS n2,
-        avg(n.value) FILTER (n.group_number = 2) AS mean2,
+        if(
+            q.quantity = 'cadence',
+            1 / avg(1 / n.value) FILTER (n.group_number = 2),
+            avg(n.value) FILTER (n.group_number = 2)
+        ) AS mean2,
         stddev_samp(n.value) FILTER (n.group_number = 2) AS sd2
     FROM numbers AS n
     JOIN quantities AS q ON q.quantity = n.quantity AND list_contains(q.kinds, n.kind)

@@ -2,6 +2,7 @@ SELECT
     r.group_number,
     r.group_name,
     v.file_name,
+    left(v.video_id, 8) AS id,
     s.subject,
     r.person,
     v.sport,
