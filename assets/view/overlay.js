@@ -99,7 +99,8 @@ function drawPerson(pen, person, block) {
   if (isSelected && scene.show.has('angles')) drawAngles(pen, points);
   if (isSelected && scene.show.has('names')) drawNames(pen, points);
   if (scene.show.has('skeleton') && scene.people.size > 1) {
-    const top = points.reduce((a, b) => (b.y < a.y ? b : a));
+    // Not every model gives every landmark.
+    const top = points.filter(({ y }) => Number.isFinite(y)).reduce((a, b) => (b.y < a.y ? b : a));
     context.globalAlpha = 1;
     label(pen, `person ${person}`, top.x, top.y - 14 * unit, isSelected ? '#ffffff' : '#d0d0d0', 'center');
   }
