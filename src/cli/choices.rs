@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::export::ExportFormat;
-use crate::movement::{Gait, GaitMethod};
+use crate::movement::{FloorAngle, Gait, GaitMethod};
 use crate::query::Format as QueryFormat;
 
 /// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
@@ -21,6 +21,15 @@ pub fn height(text: &str) -> Result<f64, String> {
             HEIGHT_RANGE_M.start(),
             HEIGHT_RANGE_M.end()
         )),
+    }
+}
+
+/// How the floor slopes.
+pub fn floor_angle(text: &str) -> Result<FloorAngle, String> {
+    match text.parse::<f64>() {
+        _ if text == "auto" => Ok(FloorAngle::Auto),
+        Ok(degrees) if degrees.abs() <= 45.0 => Ok(FloorAngle::Degrees(degrees)),
+        _ => Err("expected auto, or degrees between -45 and 45".into()),
     }
 }
 

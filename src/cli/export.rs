@@ -9,6 +9,7 @@ use super::target::Target;
 use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::export::{ExportConfig, ExportFormat, POSE_MODEL_SCHEMA, Travel, export_videos};
 
+use crate::movement::FloorAngle;
 use crate::resources::DatabaseUse;
 
 /// Write videos' landmarks and metrics as files for other programs
@@ -27,7 +28,8 @@ demo.trc, demo.mot, demo.parquet, demo.c3d, demo_coco.json, and the folder demo_
 Older files of these names are replaced.
 
 --travel carries the markers of trc along by the hips' way in the picture, with one scale for the
-whole video, that of the main person (or --person): right for movement across the picture. C3D knows one rate and no times: videos whose
+whole video, that of the main person (or --person): right for movement across the picture. The floor, where
+feet stand, is at height 0. C3D knows one rate and no times: videos whose
 frames are not evenly spaced are refused.")]
 pub struct ExportArgs {
     /// What to write
@@ -49,6 +51,10 @@ pub struct ExportArgs {
     /// world landmarks]
     #[arg(long, value_name = "METRES", value_parser = super::choices::height, requires = "travel")]
     height_m: Option<f64>,
+    /// Slope of the floor in the picture for --travel, degrees anticlockwise; auto takes it from where feet
+    /// stand
+    #[arg(long, value_name = "auto|DEG", default_value = "auto", value_parser = super::choices::floor_angle, allow_negative_numbers = true, requires = "travel")]
+    floor_angle: FloorAngle,
     /// Print the JSON Schema of pose-json files and end
     #[arg(long, conflicts_with_all = ["videos", "person"])]
     schema: bool,
@@ -91,6 +97,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             person: args.person,
             travel: args.travel.then_some(Travel {
                 height_m: args.height_m,
+                floor: args.floor_angle,
             }),
         },
         target.path(),

@@ -7,6 +7,9 @@
 //! them, so that they are in one room; each one's world landmarks are scaled to its height in the picture,
 //! so that body and way fit each other.
 //!
+//! The floor is where feet stand ([`crate::movement::calibration`]): it is level and at height 0 in the
+//! room, however it slopes in the picture. Where no foot stands still, the picture's lower edge is 0.
+//!
 //! The way is right across the picture at the person's usual distance. Who comes nearer grows in the
 //! picture, and the way to the camera is not in it: the depth of the hips stays 0.
 
@@ -14,9 +17,11 @@ use std::collections::BTreeMap;
 
 use super::sink::ExportError;
 use crate::lake::{Lake, VideoRecord};
-use crate::metrics::MIN_VISIBILITY;
 use crate::metrics::calibration::HeightEstimate;
 use crate::metrics::geometry::midpoint;
+use crate::metrics::{JOINT_ANGLE_COUNT, MIN_VISIBILITY};
+use crate::movement::calibration::{FloorLine, floor_line};
+use crate::movement::{FloorAngle, Track, TrackFrame};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
 
@@ -25,6 +30,8 @@ use crate::pose::landmark::Landmark;
 pub struct Travel {
     /// Of the person who is the scale, in metres; `None` takes that of the world landmarks.
     pub height_m: Option<f64>,
+    /// How the floor slopes in the picture.
+    pub floor: FloorAngle,
 }
 
 /// How far a picture's pixels and bodies' metres reach in the room of a video.
@@ -32,6 +39,7 @@ pub struct Travel {
 pub(super) struct TravelScales {
     image_size_px: [f64; 2],
     meters_per_px: f64,
+    floor: Floor,
     /// Metres of the room by metres of the world landmarks, by person.
     bodies: BTreeMap<u16, f64>,
     /// The same of who is the scale.
@@ -43,8 +51,26 @@ pub(super) struct TravelScales {
 pub(super) struct TravelScale {
     image_size_px: [f64; 2],
     meters_per_px: f64,
+    floor: Floor,
     /// Metres of the room by metres of the world landmarks.
     body: f64,
+}
+
+/// How the floor lies before the camera.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Floor {
+    /// Sine and cosine of its slope, anticlockwise as seen.
+    slope: [f64; 2],
+    /// Metres above the picture's lower left corner, at its left edge.
+    height_m: f64,
+}
+
+impl Floor {
+    /// A place right of and above the picture's lower left corner, in metres along and above the floor.
+    fn level(self, [right, up]: [f64; 2]) -> [f64; 2] {
+        let ([sin, cos], up) = (self.slope, up - self.height_m);
+        [cos * right + sin * up, cos * up - sin * right]
+    }
 }
 
 /// What is known of how tall somebody is.
@@ -71,9 +97,24 @@ impl TravelScales {
     ) -> Result<Self, ExportError> {
         let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
         let mut heights: BTreeMap<u16, Heights> = BTreeMap::new();
+        let mut track = Track { frames: Vec::new() };
         for frame in lake.frames(video)? {
-            for row in frame?.persons {
+            let frame = frame?;
+            let time_secs = frame.time.as_secs();
+            let is_later = (track.frames.last()).is_none_or(|last| time_secs > last.time_secs);
+            for row in &frame.persons {
                 let pose = &row.pose;
+                if pose.person == person && is_later {
+                    track.frames.push(TrackFrame {
+                        frame: frame.frame as u32,
+                        time_secs,
+                        points_px: Landmark::ALL.map(|landmark| {
+                            visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
+                        }),
+                        interpolated: 0,
+                        joint_angles_deg: [None; JOINT_ANGLE_COUNT],
+                    });
+                }
                 let heights = heights.entry(pose.person).or_default();
                 heights.in_picture.add(|landmark| {
                     visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
@@ -92,11 +133,25 @@ impl TravelScales {
         let height_m = travel.height_m.unwrap_or(world_m);
         let meters_per_px = height_m / height_px;
         let body = |[height_px, world_m]: [f64; 2]| meters_per_px * height_px / world_m;
+        let given_deg = match travel.floor {
+            FloorAngle::Auto => 0.0,
+            FloorAngle::Degrees(degrees) => degrees,
+        };
+        let line = floor_line(&track, travel.floor);
+        let line = line.unwrap_or(FloorLine {
+            angle_deg: given_deg,
+            y_at_left_px: image_size_px[1],
+        });
+        let floor = Floor {
+            slope: line.angle_deg.to_radians().sin_cos().into(),
+            height_m: (image_size_px[1] - line.y_at_left_px) * meters_per_px,
+        };
         let bodies = heights.iter();
         let bodies = bodies.filter_map(|(person, heights)| Some((*person, body(heights.known()?))));
         Ok(Self {
             image_size_px,
             meters_per_px,
+            floor,
             bodies: bodies.collect(),
             usual_body: body([height_px, world_m]),
         })
@@ -108,13 +163,14 @@ impl TravelScales {
         TravelScale {
             image_size_px: self.image_size_px,
             meters_per_px: self.meters_per_px,
+            floor: self.floor,
             body: self.bodies.get(&person).copied().unwrap_or(self.usual_body),
         }
     }
 }
 
 impl TravelScale {
-    /// A landmark's place in the room: metres right of the picture's left edge, above its lower edge,
+    /// A landmark's place in the room: metres along the floor from the picture's left edge, above the floor,
     /// and towards the camera from the middle of the hips.
     pub(super) fn place(&self, pose: &PersonPose, landmark: usize) -> [f32; 3] {
         let [hips_x, hips_y] = midpoint(
@@ -124,6 +180,7 @@ impl TravelScale {
         let [x, y, z] = pose.world_m[landmark].map(|value| f64::from(value) * self.body);
         let right = hips_x * self.meters_per_px + x;
         let up = (self.image_size_px[1] - hips_y) * self.meters_per_px - y;
+        let [right, up] = self.floor.level([right, up]);
         [right as f32, up as f32, 0.0 - z as f32]
     }
 }

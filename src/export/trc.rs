@@ -7,8 +7,8 @@
 //! the middle of the hips in each frame. A missing marker is `nan`: OpenSim 4 refuses rows with
 //! empty cells, and times that do not ascend, so that pictures that repeat a time are left out.
 //!
-//! With a [`TravelScale`] the markers move through the room: the origin is the picture's lower left
-//! corner, in the plane of the hips.
+//! With a [`TravelScale`] the markers move through the room: the origin lies on the floor at the picture's
+//! left edge, in the plane of the hips.
 //!
 //! `DataRate` is the mean rate while pictures were taken, without the pauses of the recording.
 

@@ -39,10 +39,30 @@ pub struct FloorLine {
     pub y_at_left_px: f64,
 }
 
-/// The line through the places where feet stand; `None` where they do not tell it. A median of
-/// slopes between places (Theil and Sen), which single wrong places do not turn.
-pub fn floor_line(track: &Track) -> Option<FloorLine> {
+/// How the floor lies, as far as `floor` and the places where feet stand tell it: the line through them, or
+/// the slope that is given; a floor whose slope they do not tell is taken for level. `None` where no foot
+/// stands.
+pub fn floor_line(track: &Track, floor: FloorAngle) -> Option<FloorLine> {
     let leg_px = track.leg_length_px()?;
+    let places = standing_places(track, leg_px);
+    if places.len() < MIN_PLACES {
+        return None;
+    }
+    let angle_deg = match floor {
+        FloorAngle::Degrees(degrees) => degrees,
+        FloorAngle::Auto => slope_deg(&places, leg_px).unwrap_or(0.0),
+    };
+    // y points down.
+    let slope = -angle_deg.to_radians().tan();
+    let heights = places.iter().map(|[x, y]| y - slope * x);
+    Some(FloorLine {
+        angle_deg,
+        y_at_left_px: series::median(heights.collect())?,
+    })
+}
+
+/// Where toes are while they hardly move, pixels.
+fn standing_places(track: &Track, leg_px: f64) -> Vec<[f64; 2]> {
     let times = track.times_secs();
     let mut places: Vec<[f64; 2]> = Vec::new();
     for side in Side::ALL {
@@ -64,6 +84,12 @@ pub fn floor_line(track: &Track) -> Option<FloorLine> {
             }
         }
     }
+    places
+}
+
+/// How the line through places slopes, degrees anticlockwise; `None` where they do not tell it. A median of
+/// slopes between places (Theil and Sen), which single wrong places do not turn.
+fn slope_deg(places: &[[f64; 2]], leg_px: f64) -> Option<f64> {
     let extent = |part: f64| series::quantile(places.iter().map(|[x, _]| *x).collect(), part);
     let width = extent(0.95)? - extent(0.05)?;
     if places.len() < MIN_PLACES || width < MIN_EXTENT * leg_px {
@@ -71,7 +97,7 @@ pub fn floor_line(track: &Track) -> Option<FloorLine> {
     }
     // Of a long video, evenly spaced places suffice.
     let step = places.len().div_ceil(400);
-    let places: Vec<[f64; 2]> = places.into_iter().step_by(step).collect();
+    let places: Vec<[f64; 2]> = places.iter().copied().step_by(step).collect();
     let mut slopes = Vec::new();
     for (i, [x0, y0]) in places.iter().enumerate() {
         for [x1, y1] in &places[i + 1..] {
@@ -80,21 +106,16 @@ pub fn floor_line(track: &Track) -> Option<FloorLine> {
             }
         }
     }
-    let slope = series::median(slopes)?;
-    let y_at_left_px = series::median(places.iter().map(|[x, y]| y - slope * x).collect())?;
-    Some(FloorLine {
-        angle_deg: (-slope).atan().to_degrees(),
-        y_at_left_px,
-    })
+    let angle_deg = (-series::median(slopes)?).atan().to_degrees();
+    (angle_deg.abs() <= MAX_AUTO_DEG).then_some(angle_deg)
 }
 
 /// The track with a level floor, and the floor's angle in the picture where it is known.
 pub fn level(track: &Track, floor: FloorAngle) -> (Track, Option<f64>) {
     let angle_deg = match floor {
         FloorAngle::Degrees(degrees) => Some(degrees),
-        FloorAngle::Auto => floor_line(track)
-            .map(|line| line.angle_deg)
-            .filter(|degrees| degrees.abs() <= MAX_AUTO_DEG),
+        FloorAngle::Auto => (track.leg_length_px())
+            .and_then(|leg_px| slope_deg(&standing_places(track, leg_px), leg_px)),
     };
     let mut level = track.clone();
     if let Some(degrees) = angle_deg.filter(|degrees| *degrees != 0.0) {

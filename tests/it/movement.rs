@@ -93,6 +93,25 @@ fn walker(time: f64) -> PersonPose {
     body([100.0 + speed * time, 400.0], heels)
 }
 
+/// The walker before a camera that lies on its right side by 5 degrees: the floor goes up to the right.
+fn tilted_walker(time: f64) -> PersonPose {
+    let (sin, cos) = 5.0_f64.to_radians().sin_cos();
+    let mut pose = walker(time);
+    for point in &mut pose.landmarks {
+        let [x, y] = [
+            f64::from(point.x) * SIZE_PX[0],
+            f64::from(point.y) * SIZE_PX[1],
+        ];
+        point.x = ((cos * x + sin * y) / SIZE_PX[0]) as f32;
+        point.y = ((cos * y - sin * x) / SIZE_PX[1]) as f32;
+    }
+    for place in &mut pose.world_m {
+        let [x, y] = [f64::from(place[0]), f64::from(place[1])];
+        (place[0], place[1]) = ((cos * x + sin * y) as f32, (cos * y - sin * x) as f32);
+    }
+    pose
+}
+
 /// Jumps from the first second on, every 1.5 s.
 fn jumper(time: f64) -> PersonPose {
     let air = (time - 1.0).rem_euclid(1.5);
@@ -511,7 +530,10 @@ fn people_who_travel_share_one_room() {
             (px * 430.0 / grown_up - 1.0).abs() < 0.02,
             "{px} {grown_up}"
         );
-        assert!((floor - child_floor).abs() < 0.01, "{floor} {child_floor}");
+        assert!(
+            floor.abs() < 0.01 && child_floor.abs() < 0.01,
+            "{floor} {child_floor}"
+        );
     }
     // Whose height is said is the scale.
     let (child, ..) = tall_m(&["--height-m", "0.9", "--person", "1"], 1);
@@ -533,6 +555,27 @@ fn markers_that_travel_stand_still_where_the_foot_does() {
     assert!((early - late).abs() < 0.02, "{early} {late}");
     let next = at(FIRST_CONTACT_SECS + STRIDE_SECS + 0.1);
     assert!(next - late > 0.5, "{next} {late}");
+    // In the room the floor is level and at 0, also before a camera that is not.
+    commit(folder, "tilted.mp4", 'b', 2.0, tilted_walker);
+    for (arguments, is_level) in [
+        (&[][..], true),
+        (&["--floor-angle", "5"], true),
+        (&["--floor-angle", "0"], false),
+    ] {
+        let arguments = [&["export", "trc", "tilted.mp4", "--travel"], arguments].concat();
+        run(folder, &arguments);
+        let text = fs::read_to_string(folder.join("output/tilted.trc")).expect("a file");
+        let rows = trc_rows(&text);
+        let stands = [0.1, 0.5, STRIDE_SECS + 0.1, STRIDE_SECS + 0.5];
+        let highest = (stands.iter())
+            .map(|secs| {
+                let mut rows = rows.iter();
+                let row = rows.find(|row| row[1] >= FIRST_CONTACT_SECS + secs);
+                row.expect("a row")[heel + 1].abs()
+            })
+            .fold(0.0, f64::max);
+        assert_eq!(highest < 0.02, is_level, "{arguments:?}: {highest}");
+    }
     let refused = posedata(folder, &["export", "csv", "--travel"]);
     assert_eq!(refused.status.code(), Some(1));
 }

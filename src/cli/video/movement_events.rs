@@ -71,7 +71,7 @@ pub struct MovementArgs {
     #[arg(long, value_name = "COLUMN", value_parser = angle)]
     angle: Option<String>,
     /// Slope of the floor in the picture, degrees anticlockwise; auto takes it from where feet stand
-    #[arg(long, value_name = "auto|DEG", default_value = "auto", value_parser = floor_angle, allow_negative_numbers = true)]
+    #[arg(long, value_name = "auto|DEG", default_value = "auto", value_parser = choices::floor_angle, allow_negative_numbers = true)]
     floor_angle: FloorAngle,
 }
 
@@ -93,14 +93,6 @@ fn angle(text: &str) -> Result<String, String> {
     match known.contains(&text) {
         true => Ok(text.into()),
         false => Err(format!("expected one of {}", known.join(", "))),
-    }
-}
-
-fn floor_angle(text: &str) -> Result<FloorAngle, String> {
-    match text.parse::<f64>() {
-        _ if text == "auto" => Ok(FloorAngle::Auto),
-        Ok(degrees) if degrees.abs() <= 45.0 => Ok(FloorAngle::Degrees(degrees)),
-        _ => Err("expected auto, or degrees between -45 and 45".into()),
     }
 }
 
