@@ -3,7 +3,8 @@
 //! A repetition goes from a large angle to a small one and back. Its depth is the way between the
 //! smaller one of both large angles and the small one; it begins and ends where the angle is a tenth
 //! of the depth below its large value, so that pauses between repetitions do not count; it is held
-//! while the angle is within a tenth of the depth of the smallest value. Whoever counts curls from
+//! from the first to the last time that the angle is within a tenth of the depth of the smallest value.
+//! Whoever counts curls from
 //! below sees the same.
 //!
 //! Confidence: the part of the frames around the smallest angle in which the joint's three landmarks
@@ -161,20 +162,16 @@ fn repetition(
         };
         times[i] + part.clamp(0.0, 1.0) * (times[i + 1] - times[i])
     };
-    let falls_to = |level: f64| {
-        let i = (bounds.before..low.index)
-            .rev()
-            .find(|i| value(*i) >= level)?;
-        Some(crossing(i, level))
-    };
-    let rises_to = |level: f64| {
-        let i = (low.index + 1..=bounds.after).find(|i| value(*i) >= level)?;
-        Some(crossing(i - 1, level))
-    };
     let up = highest_deg - EDGE_PART * depth;
     let down = low.value + EDGE_PART * depth;
-    let (start, end) = (falls_to(up)?, rises_to(up)?);
-    let (held_from, held_to) = (falls_to(down)?, rises_to(down)?);
+    let first = (bounds.before..low.index).rev().find(|i| value(*i) >= up)?;
+    let last = (low.index + 1..=bounds.after).find(|i| value(*i) >= up)?;
+    let (start, end) = (crossing(first, up), crossing(last - 1, up));
+    // A tremble in between does not end what is held.
+    let falls = |i: &usize| value(*i) >= down && value(i + 1) < down;
+    let rises = |i: &usize| value(*i) < down && value(i + 1) >= down;
+    let held_from = crossing((first..low.index).find(falls)?, down);
+    let held_to = crossing((low.index..last).rev().find(rises)?, down);
     let frames = [track.frame_at(start), track.frame_at(end)];
     Some(Cycle {
         confidence: Some(track.measured_part(low.time_secs, &joint.points)),

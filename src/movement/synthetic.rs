@@ -955,3 +955,26 @@ fn one_angle_is_counted_in_all_of_a_persons_path() {
     let mut cycles = found.iter().flat_map(|movement| &movement.cycles);
     assert!(cycles.all(|cycle| cycle.method == "left_knee_deg"));
 }
+
+#[test]
+fn a_tremble_at_the_bottom_does_not_end_what_is_held() {
+    // 2 s at the bottom, of which 12 degrees up and down again in the middle.
+    let mut track = squatter(60.0, 2, 0.9, 2.0);
+    for frame in &mut track.frames {
+        let held = (frame.time_secs - 1.0).rem_euclid(4.8) - 0.9;
+        if frame.time_secs > 1.0 && (0.5..1.5).contains(&held) {
+            let more = 6.0 * (1.0 - (TAU * held).cos());
+            for angle in frame.joint_angles_deg.iter_mut().flatten() {
+                *angle += more;
+            }
+        }
+    }
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    assert_eq!(movement.cycles.len(), 2);
+    for cycle in &movement.cycles {
+        let hold = cycle.hold_secs.expect("a time");
+        assert!((2.0..2.6).contains(&hold), "{hold}");
+        let raising = cycle.raising_secs.expect("a time");
+        assert!(raising < 0.9, "{raising}");
+    }
+}

@@ -556,7 +556,7 @@ fn markers_that_travel_stand_still_where_the_foot_does() {
     let next = at(FIRST_CONTACT_SECS + STRIDE_SECS + 0.1);
     assert!(next - late > 0.5, "{next} {late}");
     // In the room the floor is level and at 0, also before a camera that is not.
-    commit(folder, "tilted.mp4", 'b', 2.0, tilted_walker);
+    commit(folder, "tilted.mp4", 'b', 4.0, tilted_walker);
     for (arguments, is_level) in [
         (&[][..], true),
         (&["--floor-angle", "5"], true),
