@@ -963,7 +963,7 @@ fn a_tremble_at_the_bottom_does_not_end_what_is_held() {
     for frame in &mut track.frames {
         let held = (frame.time_secs - 1.0).rem_euclid(4.8) - 0.9;
         if frame.time_secs > 1.0 && (0.5..1.5).contains(&held) {
-            let more = 6.0 * (1.0 - (TAU * held).cos());
+            let more = 6.0 * (1.0 - (TAU * (held - 0.5)).cos());
             for angle in frame.joint_angles_deg.iter_mut().flatten() {
                 *angle += more;
             }
