@@ -230,9 +230,11 @@ function numeric(value) {
 function jumpOf(columns) {
   const at = (name) => columns.findIndex((column) => column.name === name);
   const [video, person] = [at('video_id'), at('person')];
-  const frame = at('frame') >= 0 ? at('frame') : at('frame_start');
+  const first = (names) => names.map(at).find((place) => place >= 0) ?? -1;
+  // The table cycles names its frames the other way round.
+  const frame = first(['frame', 'frame_start', 'start_frame']);
   if (video < 0 || frame < 0) return null;
-  const end = at('frame_end');
+  const end = first(['frame_end', 'end_frame']);
   return (row) => {
     if (row[video] === null || !Number.isInteger(row[frame])) return null;
     return { video_id: row[video], frame: row[frame], end: end >= 0 ? row[end] : null, person: person >= 0 ? row[person] : null };

@@ -405,6 +405,13 @@ def check_sql(page, video):
     assert rows[0] == ["video_id", "person", "frame", "left_knee_deg"], rows[0]
     assert rows[1][2] == "17", rows[1]
     page.click("#sql-as-table")
+    cycle = f"SELECT '{video['video_id']}' AS video_id, 0 AS person, 21 AS start_frame, 30 AS end_frame"
+    page.fill("#sql-text", cycle)
+    page.click("#sql-run")
+    page.wait_for_function("() => document.querySelectorAll('#sql-result tbody tr').length === 1")
+    page.locator("#sql-result tbody tr button").click()
+    browser.wait_for_frame(page, 21)
+    assert "frame 30" in page.get_attribute("#mark-out", "title")
     page.fill("#sql-text", "SELECT * FROM read_csv('/etc/passwd')")
     page.click("#sql-run")
     page.wait_for_selector("#sql-note.error")
