@@ -1,47 +1,57 @@
--- How does an angle run through the cycle?
+-- How does an angle, or any other metric, run through the cycle?
 --
--- Per video, person, kind and side: mean and standard deviation of a joint on 0 to 100 % of its
+-- Per video, person, kind and side: mean and standard deviation of a metric on 0 to 100 % of its
 -- cycle, in 101 points; each cycle is read at its own times, on straight lines between frames. A
--- stride takes the angle of its own side, a jump or repetition both sides'. Filtered metrics are
--- used where there are any (`posedata metrics recompute`), else measured ones; a point is left out
--- in a cycle that has no value within 0.1 s before and behind it.
+-- stride takes the metric of its own side, a jump or repetition both sides'; what has no side is
+-- there for each side's cycles. Filtered metrics are used where there are any (`posedata metrics
+-- recompute`), else measured ones; a point is left out in a cycle that has no value within 0.1 s
+-- before and behind it.
 --
--- param joint choice(ankle, knee, hip, shoulder, elbow, wrist) = knee : whose angle
+-- param metric text = knee_deg : column of metrics or metrics_filtered; left_, right_ and _deg may be left out
 -- param video text = % : file name of the video, with SQL wildcards
-WITH angles AS (
+WITH frames AS (
+    SELECT * FROM metrics_filtered
+    UNION ALL BY NAME
+    SELECT * FROM metrics
+    WHERE video_id NOT IN (SELECT video_id FROM metrics_filtered)
+),
+chosen AS (
     UNPIVOT (
-        SELECT video_id, person, time_secs, COLUMNS('^(left|right)_(ankle|knee|hip|shoulder|elbow|wrist)_deg$')
-        FROM metrics_filtered
-        UNION ALL BY NAME
-        SELECT video_id, person, time_secs, COLUMNS('^(left|right)_(ankle|knee|hip|shoulder|elbow|wrist)_deg$')
-        FROM metrics
-        WHERE video_id NOT IN (SELECT video_id FROM metrics_filtered)
+        SELECT
+            video_id, person, time_secs,
+            COLUMNS(name -> name IN (
+                $metric, 'left_' || $metric, 'right_' || $metric,
+                $metric || '_deg', 'left_' || $metric || '_deg', 'right_' || $metric || '_deg'
+            ))::DOUBLE
+        FROM frames
     )
-    ON COLUMNS('_deg$')
-    INTO NAME name VALUE angle_deg
+    ON COLUMNS(* EXCLUDE (video_id, person, time_secs))
+    INTO NAME name VALUE value
 ),
 sides AS (
-    SELECT video_id, person, time_secs, split_part(name, '_', 1) AS side, angle_deg
-    FROM angles
-    WHERE split_part(name, '_', 2) = $joint
+    SELECT
+        video_id, person, time_secs, value,
+        CASE WHEN name LIKE 'left\_%' ESCAPE '\' THEN 'left' WHEN name LIKE 'right\_%' ESCAPE '\' THEN 'right' ELSE 'both' END
+            AS side
+    FROM chosen
 ),
 points AS (
     SELECT
-        c.video_id, c.person, c.kind, c.cycle, s.side, p.percent,
+        c.video_id, c.person, c.kind, c.cycle, s.side, coalesce(c.side, s.side) AS cycle_side, p.percent,
         c.start_secs + (c.end_secs - c.start_secs) * p.percent / 100 AS time_secs
     FROM cycles AS c
-    CROSS JOIN (SELECT unnest(['left', 'right']) AS side) AS s
+    CROSS JOIN (SELECT DISTINCT side FROM sides) AS s
     CROSS JOIN (SELECT unnest(range(101)) AS percent) AS p
-    WHERE c.side = s.side OR c.kind IN ('jump', 'repetition')
+    WHERE s.side IN (c.side, 'both') OR c.kind IN ('jump', 'repetition')
 ),
 before AS (
-    SELECT p.*, s.time_secs AS before_secs, s.angle_deg AS before_deg
+    SELECT p.*, s.time_secs AS before_secs, s.value AS before_value
     FROM points AS p
     ASOF JOIN sides AS s
         ON p.video_id = s.video_id AND p.person = s.person AND p.side = s.side AND p.time_secs >= s.time_secs
 ),
 around AS (
-    SELECT b.*, s.time_secs AS after_secs, s.angle_deg AS after_deg
+    SELECT b.*, s.time_secs AS after_secs, s.value AS after_value
     FROM before AS b
     ASOF JOIN sides AS s
         ON b.video_id = s.video_id AND b.person = s.person AND b.side = s.side AND b.time_secs <= s.time_secs
@@ -51,9 +61,9 @@ curves AS (
         *,
         CASE
             WHEN after_secs > before_secs
-            THEN before_deg + (after_deg - before_deg) * (time_secs - before_secs) / (after_secs - before_secs)
-            ELSE before_deg
-        END AS angle_deg
+            THEN before_value + (after_value - before_value) * (time_secs - before_secs) / (after_secs - before_secs)
+            ELSE before_value
+        END AS value
     FROM around
     WHERE time_secs - before_secs <= 0.1 AND after_secs - time_secs <= 0.1
 )
@@ -61,13 +71,13 @@ SELECT
     v.file_name,
     c.person,
     c.kind,
-    c.side,
+    if(c.side = 'both', c.cycle_side, c.side) AS side,
     c.percent,
     count(*) AS cycles,
-    round(avg(c.angle_deg), 2) AS mean_deg,
-    round(stddev_samp(c.angle_deg), 2) AS sd_deg
+    round(avg(c.value), 3) AS mean,
+    round(stddev_samp(c.value), 3) AS sd
 FROM curves AS c
 JOIN videos AS v ON v.video_id = c.video_id
 WHERE v.file_name LIKE $video
-GROUP BY v.file_name, c.video_id, c.person, c.kind, c.side, c.percent
-ORDER BY v.file_name, c.video_id, c.person, c.kind, c.side, c.percent;
+GROUP BY v.file_name, c.video_id, c.person, c.kind, if(c.side = 'both', c.cycle_side, c.side), c.percent
+ORDER BY v.file_name, c.video_id, c.person, c.kind, side, c.percent;

@@ -230,8 +230,26 @@ fn a_walkers_steps_are_in_the_lake_and_their_numbers_in_the_queries() {
     for row in symmetry {
         assert!(number(&row["symmetry_index_percent"]).abs() < 5.0, "{row}");
     }
-    let curves = json(folder, &["query", "cycle_curves", "--param", "joint=knee"]);
-    assert_eq!(curves.len(), 2 * 101);
+    let curves = |metric: &str| {
+        let metric = format!("metric={metric}");
+        json(folder, &["query", "cycle_curves", "--param", &metric])
+    };
+    assert_eq!(curves("knee").len(), 2 * 101);
+    // What has no side is there for the strides of both feet.
+    let trunk = curves("trunk_segment_deg");
+    assert_eq!(trunk.len(), 2 * 101);
+    for row in &trunk {
+        assert!((number(&row["mean"]) - 90.0).abs() < 0.5, "{row}");
+        assert!(
+            ["left", "right"].map(Value::from).contains(&row["side"]),
+            "{row}"
+        );
+    }
+    let unknown = posedata(
+        folder,
+        &["query", "cycle_curves", "--param", "metric=knees"],
+    );
+    assert_eq!(unknown.status.code(), Some(1));
 
     // Nothing is there twice, and what metrics recompute finds is the same.
     let all = "select * exclude (confidence) from events order by time_secs, side, event";
