@@ -131,7 +131,7 @@ fn commit_people(
     name: &str,
     id: char,
     secs: f64,
-    people: fn(f64) -> Vec<PersonPose>,
+    people: impl Fn(f64) -> Vec<PersonPose>,
 ) {
     let frame_count = (secs * RATE_HZ) as u64;
     let record = VideoRecord {
