@@ -52,17 +52,17 @@ numbers AS (
 ),
 by_group AS (
     SELECT
-        q.place, q.quantity, n.kind, n.angle, q.label, q.unit, q.decimals, q.meaning, n.side,
+        q.place, n.kind, n.angle, q.label, q.unit, q.decimals, q.meaning, n.side,
         count(*) FILTER (n.group_number = 1) AS n1,
         if(
-            q.quantity = 'cadence',
+            any_value(q.quantity) = 'cadence',
             1 / avg(1 / n.value) FILTER (n.group_number = 1),
             avg(n.value) FILTER (n.group_number = 1)
         ) AS mean1,
         stddev_samp(n.value) FILTER (n.group_number = 1) AS sd1,
         count(*) FILTER (n.group_number = 2) AS n2,
         if(
-            q.quantity = 'cadence',
+            any_value(q.quantity) = 'cadence',
             1 / avg(1 / n.value) FILTER (n.group_number = 2),
             avg(n.value) FILTER (n.group_number = 2)
         ) AS mean2,
