@@ -74,18 +74,20 @@ pub(super) const KEY_FRAMES: Statement = Statement {
     sql: include_str!("sql/key_frames.sql"),
 };
 
-/// Whom a report is about unless it is said, and who else there is.
+/// Whom a report is about unless it is said.
+const MAIN_PERSONS: &str =
+    "SELECT video_id, coalesce(main_person, 0) AS person FROM videos ORDER BY video_id";
+
+/// Who is in the videos of a report.
 const PERSONS: &str = "
     SELECT
-        v.video_id,
         v.file_name,
-        coalesce(v.main_person, 0) AS main_person,
-        (
-            SELECT string_agg(p.person::VARCHAR, ', ' ORDER BY p.person) FROM persons AS p
-            WHERE p.video_id = v.video_id
-        ) AS persons
-    FROM videos AS v
-    ORDER BY v.video_id";
+        string_agg(DISTINCT m.person::VARCHAR, ', ' ORDER BY m.person::VARCHAR) AS persons
+    FROM report_videos AS r
+    JOIN videos AS v ON v.video_id = r.video_id
+    LEFT JOIN metrics AS m ON m.video_id = r.video_id AND m.quality <> 'no_pose'
+    GROUP BY v.video_id, v.file_name
+    ORDER BY v.file_name, v.video_id";
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +151,13 @@ impl Report {
         groups: Vec<Group>,
         person: Option<u16>,
     ) -> Result<Self, ReportError> {
-        let persons = persons_of(session, &groups, person)?;
+        let mut persons = BTreeMap::new();
+        let main_persons = read_table(session, MAIN_PERSONS)?;
+        for row in 0..main_persons.rows.len() {
+            let main_person = main_persons.number(row, "person").unwrap_or_default() as u16;
+            let video_id = main_persons.text(row, "video_id");
+            persons.insert(video_id, person.unwrap_or(main_person));
+        }
         let rows = (1..).zip(&groups).flat_map(|(number, group)| {
             let persons = &persons;
             let of_video = move |id: &String| {
@@ -162,6 +170,9 @@ impl Report {
         });
         let columns = "video_id VARCHAR, person INTEGER, group_number INTEGER, group_name VARCHAR";
         session.set_temporary_table("report_videos", columns, rows)?;
+        if let Some(person) = person {
+            check_person(session, person)?;
+        }
         let read = |statement: Statement| read_table(session, statement.sql);
         Ok(Self {
             title,
@@ -232,39 +243,23 @@ pub(super) fn number_text(value: f64) -> String {
     (value + 0.0).to_string()
 }
 
-/// Whom the report is about in each video of the groups: `person`, or else the main one.
-fn persons_of(
-    session: &Session,
-    groups: &[Group],
-    person: Option<u16>,
-) -> Result<BTreeMap<String, u16>, ReportError> {
+/// Fails where a video of the report has not that person.
+fn check_person(session: &Session, person: u16) -> Result<(), ReportError> {
     let table = read_table(session, PERSONS)?;
-    let mut persons = BTreeMap::new();
     for row in 0..table.rows.len() {
-        let video_id = table.text(row, "video_id");
-        if !groups
-            .iter()
-            .any(|group| group.video_ids.contains(&video_id))
-        {
-            continue;
-        }
-        let main_person = table.number(row, "main_person").unwrap_or_default() as u16;
         let known = table.text(row, "persons");
-        let is_there = |person: &u16| known.split(", ").any(|one| one == person.to_string());
-        if let Some(person) = person.filter(|person| !is_there(person)) {
+        if !known.split(", ").any(|one| one == person.to_string()) {
             return Err(ReportError::NoSuchPerson {
                 person,
-                known: if known.is_empty() {
-                    "nobody".into()
-                } else {
-                    known
+                known: match known.is_empty() {
+                    true => "nobody".into(),
+                    false => known,
                 },
                 video: table.text(row, "file_name"),
             });
         }
-        persons.insert(video_id, person.unwrap_or(main_person));
     }
-    Ok(persons)
+    Ok(())
 }
 
 fn read_table(session: &Session, sql: &str) -> Result<Table, QueryError> {
