@@ -1,5 +1,6 @@
 //! Where results go: to a path, or first to a folder for temporary files and from there to a bucket.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use crate::files::temporary_folder;
-use crate::store::{Address, Bucket, S3Address, S3Settings};
+use crate::store::{Address, Bucket, S3Address, S3Settings, StoreError};
 
 /// What `--output` names.
 pub struct Target {
@@ -84,6 +85,21 @@ impl Target {
             Some(remote) => remote.bucket.address(&self.key(remote, path)).into(),
             None => path.into(),
         }
+    }
+
+    /// Sends a file that was written to where it was meant to go, at once, so that files neither wait
+    /// for each other nor pile up here.
+    ///
+    /// # Errors
+    /// When the bucket's server cannot be reached or refuses; then it is as if it had not been written.
+    pub fn send(&self, path: &Path) -> Result<(), StoreError> {
+        let Some(remote) = &self.remote else {
+            return Ok(());
+        };
+        let sent = remote.bucket.replace(&self.key(remote, path), path);
+        // What stays goes with its folder, but must not be sent later either.
+        let _ = fs::remove_file(path);
+        sent
     }
 
     /// Sends what was written to where it was meant to go.

@@ -425,15 +425,20 @@ impl Lake {
     }
 }
 
-/// Whether any snapshot has one of the files: all came in one transaction. Another process may have
-/// replaced their rows since.
+/// Whether any snapshot has, or had, one of the files: all came in one transaction. Another process may
+/// have replaced their rows since, or merged the files.
 fn is_named(
     connection: &Connection,
     metadata: &str,
     files: &[&StagedFile],
 ) -> Result<bool, LakeError> {
-    let sql =
-        format!("SELECT count(*) > 0 FROM {metadata}.ducklake_data_file WHERE ends_with(path, ?)");
+    let sql = format!(
+        "SELECT count(*) > 0 FROM (
+             SELECT path FROM {metadata}.ducklake_data_file
+             UNION ALL
+             SELECT path FROM {metadata}.ducklake_files_scheduled_for_deletion
+         ) WHERE ends_with(path, ?)"
+    );
     for file in files {
         let file_name = file.path().file_name().unwrap_or_default();
         let file_name = file_name.to_string_lossy().into_owned();

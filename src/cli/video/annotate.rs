@@ -110,7 +110,7 @@ fn run_telling(
     let lake = global.open_lake(DatabaseUse::Replay)?;
     let sources = Source::find(&lake, &args.videos)?;
     let target = Target::folder(&args.output)?;
-    let cancellation = global.cancellation("interrupted: leaving the video in work");
+    let cancellation = global.cancellation_with_grace("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
     let mut done = 0;
     annotate_all(
@@ -119,7 +119,10 @@ fn run_telling(
         target.path(),
         args.faces.faces(),
         &cancellation,
-        |Source { video, path, .. }, step| match step {
+        |Source { video, path, .. }, step| match step.and_then(|output| {
+            target.send(&output)?;
+            Ok(output)
+        }) {
             Step::Begun => events.started(done, path, video.file_bytes, Some(video.frame_count)),
             Step::Frame => events.frame_done(done),
             Step::Done(Ok(output)) => {
@@ -148,7 +151,6 @@ fn run_telling(
     if cancellation.is_cancelled() {
         return Ok(ExitStatus::Interrupted);
     }
-    target.finish()?;
     if global.json {
         print_result(serde_json::to_string_pretty(&serde_json::json!({
             "written": written,

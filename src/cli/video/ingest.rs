@@ -520,8 +520,8 @@ fn run_telling(
         Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
     let progress = Progress::new(global.verbosity());
-    let cancellation =
-        global.cancellation("interrupted: leaving the videos in work; again to end at once");
+    let cancellation = global
+        .cancellation_with_grace("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);
     let ingested = ingest::run_recorded(
         &config,
