@@ -80,7 +80,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             args.output.display()
         )
     })?;
-    let cancellation = global.cancellation("interrupted: leaving the file in work");
+    let cancellation = global.cancellation_with_grace("interrupted: leaving the file in work");
     let mut failed = false;
     let mut files = export_videos(
         &lake,

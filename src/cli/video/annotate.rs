@@ -185,7 +185,7 @@ pub fn run_contact_sheet(
             shown(&out)
         ),
     };
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let local = source.local(&cancellation)?;
     let layout = SheetLayout {
         columns: args.columns,

@@ -62,7 +62,7 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let Some(report) = read(&args, &cancellation, global)? else {
         return Ok(ExitStatus::Interrupted);
     };
