@@ -153,6 +153,7 @@ pub enum VideoOutcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct VideoReport {
     /// The file as it was found, or its address.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
     /// [`VideoOutcome::Skipped`] for a copy of a video that this run has ingested, too.
     pub outcome: VideoOutcome,
@@ -169,8 +170,10 @@ pub struct VideoReport {
     /// Size of the Parquet files that the video has added.
     pub lake_bytes: u64,
     /// Files beside the lake that were written.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub outputs: Vec<PathBuf>,
     /// Files beside the lake that an earlier ingest did not write, or that are gone.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub missing_outputs: Vec<PathBuf>,
     /// Seconds in which each stage was busy; stages overlap.
     pub stages: StageTimes,
@@ -212,6 +215,7 @@ impl VideoReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct IngestSummary {
     /// The lake's folder, or the address of its database.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub lake: PathBuf,
     /// One for each file of the plan, in its order and not in that of their ends.
     pub videos: Vec<VideoReport>,
@@ -364,6 +368,7 @@ enum Claimed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// A path, or an address.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
     /// `None` where a server does not say.
     pub bytes: Option<u64>,

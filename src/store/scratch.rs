@@ -59,10 +59,11 @@ fn tidy(place: &Path) {
     for entry in entries {
         let is_scratch = (entry.file_name().as_encoded_bytes()).starts_with(PREFIX.as_bytes());
         // A folder without the file is one that is just being made.
-        if is_scratch && let Ok(lock) = File::open(entry.path().join(LOCK_FILE)) {
-            if lock.try_lock().is_ok() {
-                let _ = fs::remove_dir_all(entry.path());
-            }
+        if is_scratch
+            && let Ok(lock) = File::open(entry.path().join(LOCK_FILE))
+            && lock.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
 use crate::ingest::{Failure, Source, annotate_all};
+use crate::paths::PathTexts;
 use crate::resources::DatabaseUse;
 use crate::steps::Step;
 use crate::text::shown;
@@ -153,7 +154,7 @@ fn run_telling(
     }
     if global.json {
         print_result(serde_json::to_string_pretty(&serde_json::json!({
-            "written": written,
+            "written": written.texts(),
             "failed": failed,
         }))?)?;
     }
@@ -201,7 +202,7 @@ pub fn run_contact_sheet(
     write_atomically(&out, &bytes)
         .with_context(|| format!("cannot write the picture: {}", shown(&out)))?;
     if global.json {
-        print_result(serde_json::json!({ "written": [out] }))?;
+        print_result(serde_json::json!({ "written": [out.texts()] }))?;
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&out));
     }
