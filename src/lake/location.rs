@@ -181,10 +181,25 @@ impl LakePaths {
     }
 
     /// The same of a lake that is to be made, whose files could not be added either below a folder that is
-    /// called so after anything else.
+    /// called so after anything else, or where its path has characters that mean something to DuckDB.
     pub(super) fn must_be_plain(&self) -> Result<(), LakeError> {
-        let folder = self.partition_above(|_| true);
-        folder.map_or(Ok(()), |folder| Err(self.misread_in(&folder)))
+        if let Some(folder) = self.partition_above(|_| true) {
+            return Err(self.misread_in(&folder));
+        }
+        // Settings begin at a question mark; in buckets, patterns are never names.
+        let telling = match self.data {
+            DataPlace::Folder(_) => "?",
+            DataPlace::Bucket(_) => "?*[",
+        };
+        let location = self.data_location();
+        match location.chars().find(|c| telling.contains(*c)) {
+            None => Ok(()),
+            Some(c) => Err(LakeError::WrongAddress {
+                reason: format!(
+                    "{c} means something to DuckDB in the path of a file; give the lake's files a place without it: {location}"
+                ),
+            }),
+        }
     }
 
     fn misread_in(&self, folder: &str) -> LakeError {
@@ -298,7 +313,8 @@ mod tests {
             .must_be_unmistakable()
             .expect("no column is called so");
         assert!(moved.must_be_plain().is_err());
-        place("/a/sports mov/it's")
+        assert!(place("/a/b?/lake").must_be_plain().is_err());
+        place("/a/sports mov/it's [1] 100%")
             .must_be_plain()
             .expect("a plain place");
         let folder = tempfile::tempdir().expect("a folder");
