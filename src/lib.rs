@@ -23,6 +23,7 @@ pub mod text;
 
 pub mod files;
 pub mod resources;
+pub mod scratch;
 pub mod similarity;
 pub mod store;
 

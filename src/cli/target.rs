@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use tempfile::TempDir;
 use walkdir::WalkDir;
 
-use crate::files::temporary_folder;
+use crate::scratch::Scratch;
 use crate::store::{Address, Bucket, S3Address, S3Settings, StoreError};
 
 /// What `--output` names.
@@ -20,7 +19,7 @@ struct Remote {
     bucket: Bucket,
     address: S3Address,
     /// Holds the path.
-    folder: TempDir,
+    folder: Scratch,
 }
 
 impl Target {
@@ -63,7 +62,7 @@ impl Target {
                 "nothing can be written to a web address; give --output a path or s3://BUCKET/KEY"
             ),
         };
-        let folder = temporary_folder()?;
+        let folder = Scratch::make()?;
         Ok(Self {
             path: folder.path().into(),
             remote: Some(Remote {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duckdb::{Config, Connection};
-use tempfile::TempDir;
 
 use super::address::{LakeAddress, PostgresAddress};
 use super::connection::SessionConnection;
@@ -19,6 +18,7 @@ use super::location::{DataPlace, LakePaths};
 use super::remote::{RemoteCatalog, is_given_up, reach_bucket};
 use super::sql::quoted;
 use crate::files::why_not_written;
+use crate::scratch::Scratch;
 use crate::store::S3Settings;
 
 /// Enough for a session that only asks where a lake's files lie.
@@ -39,7 +39,7 @@ pub(super) struct Database {
     /// `None` where the lake's catalog is a file.
     pub remote: Option<RemoteCatalog>,
     // Goes after who spills into it.
-    pub scratch: Arc<TempDir>,
+    pub scratch: Arc<Scratch>,
 }
 
 impl Database {
@@ -54,8 +54,8 @@ impl Database {
         } else {
             "LOAD ducklake".into()
         };
-        let scratch = tempfile::tempdir().map_err(|e| LakeError::Write {
-            path: std::env::temp_dir(),
+        let scratch = Scratch::make().map_err(|e| LakeError::Write {
+            path: Scratch::place(),
             reason: why_not_written(&e),
         })?;
         let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));

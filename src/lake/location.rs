@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use tempfile::TempDir;
-
 use super::address::{LakeAddress, PostgresAddress};
 use super::error::LakeError;
-use crate::files::{temporary_folder, why_not_written};
+use crate::files::why_not_written;
+use crate::scratch::Scratch;
 use crate::store::{Address, Bucket, S3Address, S3Settings};
 
 /// Name of the catalog's file; its write-ahead log adds a suffix.
@@ -45,7 +44,7 @@ pub(super) enum DataPlace {
 pub(super) struct DataBucket {
     pub bucket: Bucket,
     pub address: S3Address,
-    staging: TempDir,
+    staging: Scratch,
 }
 
 impl DataBucket {
@@ -75,8 +74,8 @@ impl LakePaths {
             Some(Address::S3(address)) => DataPlace::Bucket(Arc::new(DataBucket {
                 bucket: Bucket::open(&address.bucket, &S3Settings::detect()?)?,
                 address,
-                staging: temporary_folder().map_err(|e| LakeError::Write {
-                    path: std::env::temp_dir(),
+                staging: Scratch::make().map_err(|e| LakeError::Write {
+                    path: Scratch::place(),
                     reason: why_not_written(&e),
                 })?,
             })),

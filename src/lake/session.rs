@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use duckdb::Connection;
-use tempfile::TempDir;
 
 use super::address::LakeAddress;
 use super::catalog::{
@@ -22,6 +21,7 @@ use super::remote::{LakeLock, RemoteCatalog};
 use super::schema::{self, FORMAT_VERSION};
 use super::sql::OpenTransaction;
 use crate::files::{sync_folder, why_not_written, with_remedy};
+use crate::scratch::Scratch;
 use crate::sync::Cancellation;
 
 /// How long to wait for another process to let go of the catalog, unless told otherwise. A commit
@@ -57,7 +57,7 @@ pub struct LakeReader {
     pub connection: SessionConnection,
     /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
     pub format_version: i32,
-    _scratch: Arc<TempDir>,
+    _scratch: Arc<Scratch>,
 }
 
 impl LakeReader {

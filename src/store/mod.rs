@@ -9,7 +9,6 @@ mod bucket;
 mod error;
 mod file;
 mod ini;
-mod scratch;
 mod settings;
 #[cfg(test)]
 mod test_server;
@@ -23,9 +22,9 @@ pub use bucket::{Bucket, ObjectInfo};
 pub use error::StoreError;
 pub use file::RemoteFile;
 use file::Sink;
-use scratch::Scratch;
 pub use settings::{S3Keys, S3Settings};
 
+use crate::scratch::Scratch;
 use crate::sync::Cancellation;
 
 /// What an address stands for: a file at its own address, or all files below an `s3://` prefix,
@@ -82,7 +81,7 @@ impl Fetched {
     /// # Errors
     /// As [`fetch`], or when the settings cannot be read.
     pub fn get(file: &RemoteFile, cancellation: &Cancellation) -> Result<Self, StoreError> {
-        let folder = Scratch::make()?;
+        let folder = Scratch::make().map_err(|e| StoreError::local(&Scratch::place(), &e))?;
         let name = file.address.file_name();
         let name = match &*name {
             "" | "." | ".." => "file",
