@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use posedata::export::{ExportFormat, export_video};
-use posedata::lake::{Lake, LakePaths, VideoFrame, VideoRecord};
+use posedata::lake::{Lake, LakePaths, VideoFrame};
 use posedata::media_time::MediaTime;
 use posedata::pose::PersonPose;
 use posedata::pose::landmark::Landmark;
