@@ -199,14 +199,6 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     opened.sync_all().map_err(explained)
 }
 
-/// A folder for temporary files, where the system has those (TMPDIR); it goes with the value.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn temporary_folder() -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix("posedata-").tempdir()
-}
-
 /// A hidden folder that is to take the place of `path`, beside it. Dropped before it is persisted,
 /// it is deleted with all that is in it.
 ///

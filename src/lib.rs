@@ -13,6 +13,7 @@ pub mod image;
 pub mod media_time;
 pub mod names;
 pub mod numbers;
+pub mod paths;
 pub mod random;
 pub mod secret;
 pub mod shipped;
@@ -22,6 +23,7 @@ pub mod text;
 
 pub mod files;
 pub mod resources;
+pub mod scratch;
 pub mod similarity;
 pub mod store;
 

@@ -46,7 +46,17 @@ COMMANDS: dict[str, tuple[tuple[str, ...], bool]] = {
 # Options of the program that take no value: what follows them is an input. All others that are not the
 # driver's take one.
 PROGRAM_FLAGS = frozenset(
-    {"--no-smoothing", "--no-video", "--no-pose-json", "--force", "-y", "--yes", "-v", "--verbose"}
+    {
+        "--blur-faces",
+        "--force",
+        "--no-pose-json",
+        "--no-smoothing",
+        "--no-video",
+        "--verbose",
+        "--yes",
+        "-v",
+        "-y",
+    }
 )
 # What the driver tells the program, and the option of the driver that decides it.
 DECIDED_HERE = {
@@ -358,7 +368,7 @@ def run(
         "command": arguments.command,
         "engine": engine_name,
         "lake": lake,
-        "inputs": list(arguments.inputs),
+        "inputs": [_core.without_secrets(each) for each in arguments.inputs],
         "input_errors": input_errors,
         "program_options": list(arguments.program_options),
         "started_at": started.isoformat(timespec="seconds"),
@@ -405,11 +415,11 @@ def _read_names(inputs: Sequence[str]) -> list[str]:
 
 def _videos_of_inputs(inputs: Sequence[str], output: str) -> tuple[list[Video], list[str]]:
     """The videos, and what could not be looked into."""
-    listed, errors = _core.list_videos(inputs, output) if inputs else ({}, [])
+    listed, errors = _core.list_videos(inputs, output) if inputs else ([], [])
     if not listed:
-        nothing = f"there are no videos in {', '.join(inputs) or 'the list of names'}"
-        raise PosedataError("\n".join([nothing, *errors]))
-    return [Video(path, path, n_bytes) for path, n_bytes in listed.items()], errors
+        shown = ", ".join(map(_core.without_secrets, inputs)) or "the list of names"
+        raise PosedataError("\n".join([f"there are no videos in {shown}", *errors]))
+    return [Video(each.name, each.path, each.n_bytes) for each in listed], errors
 
 
 def _videos_of_lake(lake: str, names: Sequence[str]) -> list[Video]:

@@ -376,24 +376,54 @@ def _program() -> str:
         raise PosedataError(str(error)) from error
 
 
-def list_videos(inputs: Sequence[str], output: str) -> tuple[dict[str, int | None], list[str]]:
+@dataclass(frozen=True)
+class Listed:
+    """A video that `ingest` would take.
+
+    Attributes:
+        name: What the program is given: an absolute path, or an address.
+        path: What the program calls it: of a web address without what may be a key in it.
+        n_bytes: Its size; None where nobody knows.
+    """
+
+    name: str
+    path: str
+    n_bytes: int | None
+
+
+def list_videos(inputs: Sequence[str], output: str) -> tuple[list[Listed], list[str]]:
     """The videos that `ingest` would take of files, folders, prefixes and addresses.
 
     Args:
         output: The folder of annotated videos, which is not searched unless it is an input.
 
     Returns:
-        Their sizes in bytes by their paths, which are absolute where they are of a file system; and
-        what could not be looked into.
+        The videos, each once; and what could not be looked into.
     """
-    videos: dict[str, int | None] = {}
+    videos: dict[str, Listed] = {}
     errors: list[str] = []
     for part in _parts(inputs):
         listed, error = call_for_json(["list", "--json", "--output", output, "--", *part])
         for video in listed:
-            videos.setdefault(absolute(str(video["path"])), video.get("bytes"))
+            path = absolute(str(video["path"]))
+            given = part[video["input"]]
+            name = given if is_web_address(given) else path
+            videos.setdefault(name, Listed(name, path, video.get("bytes")))
         errors += filter(None, [error])
-    return videos, errors
+    return list(videos.values()), errors
+
+
+def is_web_address(text: str) -> bool:
+    return text.startswith(("https://", "http://"))
+
+
+def without_secrets(text: str) -> str:
+    """A path or an address as far as everybody may see it, as the program shows it."""
+    if not is_web_address(text):
+        return text
+    scheme, rest = re.split(r"[?#]", text, maxsplit=1)[0].split("://", 1)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _parts(names: Sequence[str]) -> Iterator[list[str]]:

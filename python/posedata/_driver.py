@@ -260,16 +260,18 @@ class _Run:
 
     def _name_of(self, event: Event, task: _Task | None) -> str | None:
         """The video that is meant; of a lake's videos the program tells their paths."""
+        in_task = [] if task is None else task.share.videos
+        if event.video is not None and len(in_task) == 1:
+            # A call of one video can only mean that one.
+            return in_task[0].name
         for told in (event.video, event.video_id):
             if told in self._results:
                 return told
         if event.video is None:
             return None
-        in_task = [] if task is None else task.share.videos
         of_path = [video.name for video in in_task if event.video == video.path]
-        if len(of_path) == 1 or len(in_task) == 1:
-            # A call of one video can only mean that one.
-            return of_path[0] if of_path else in_task[0].name
+        if len(of_path) == 1:
+            return of_path[0]
         return self._aliases.get(event.video)
 
     def _finish(self, name: str) -> None:

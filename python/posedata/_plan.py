@@ -88,7 +88,8 @@ class _OpenShare:
 def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
     """Shares of the videos, in the order in which they are to be begun: the largest videos first.
 
-    Videos of `batch_bytes` or more, and those whose size nobody knows, have a call of their own;
+    Videos of `batch_bytes` or more, those whose size nobody knows, and those that are shown by one
+    address, have a call of their own;
     shorter ones share one, up to that size or to a part of the work that is left for `slots` places.
     """
     subfolders = output_subfolders([video.path for video in videos])
@@ -96,6 +97,8 @@ def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
     total = sum(weights.values(), Fraction(0))
     left = total
     slots = max(slots, 1)
+    n_of_path = Counter(video.path for video in videos)
+    same_path: Counter[str] = Counter()
     shares: list[Share] = []
     open_shares: dict[str, _OpenShare] = {}
 
@@ -104,6 +107,14 @@ def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
 
     for video in sorted(videos, key=_by_size):
         subfolder = subfolders[video.path]
+        if n_of_path[video.path] > 1:
+            # Addresses that differ in what is not shown: the program tells of them by one name, and
+            # calls what it makes of them alike.
+            same_path[video.path] += 1
+            own = posixpath.join(subfolder, str(same_path[video.path]))
+            shares.append(Share((video,), own))
+            left -= weights.get(video.name, Fraction(0))
+            continue
         if video.n_bytes is None:
             shares.append(Share((video,), subfolder))
             continue

@@ -66,13 +66,20 @@ class Standin:
         found: list[dict[str, Any]] = []
         output = Path(self.option("--output") or "output").resolve()
         exit_code = 0
-        for name in self.operands():
+        for number, name in enumerate(self.operands()):
             if name.startswith("s3://gone"):
                 exit_code = 2
                 print(f"error: the store does not answer: {name}", file=sys.stderr)
                 continue
+            if name.startswith("https://"):
+                found.append({"path": shown_address(name), "bytes": None, "input": number})
+                continue
             if "://" in name:
-                found += [{"path": f"{name}{i}{SUFFIX}", "bytes": SIZE_OF_ADDRESS} for i in (1, 2)]
+                paths_there = [f"{name}{i}{SUFFIX}" for i in (1, 2)]
+                found += [
+                    {"path": each, "bytes": SIZE_OF_ADDRESS, "input": number}
+                    for each in paths_there
+                ]
                 continue
             path = Path(name)
             if not path.exists():
@@ -80,7 +87,9 @@ class Standin:
             paths = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
             if path.resolve() != output:
                 paths = [each for each in paths if output not in each.resolve().parents]
-            found += [{"path": str(each), "bytes": each.stat().st_size} for each in paths]
+            found += [
+                {"path": str(each), "bytes": each.stat().st_size, "input": number} for each in paths
+            ]
         if not found and exit_code == 0:
             return fail("there are no videos")
         print(json.dumps(found))
@@ -162,7 +171,7 @@ class Standin:
         self.is_stubborn = do == "stubborn"
         if do == "mute":
             return
-        tell("started", video=name, file_bytes=1, frame_count=n_frames)
+        tell("started", video=shown_address(name), file_bytes=1, frame_count=n_frames)
         self.note("video", video=name)
         began = time.monotonic()
         for frame in range(n_frames):
@@ -171,7 +180,7 @@ class Standin:
                 if self.is_stopped:
                     self.cancel(name)
                     return
-            tell("progress", video=name, frames=frame + 1, frame_count=n_frames)
+            tell("progress", video=shown_address(name), frames=frame + 1, frame_count=n_frames)
         if do == "die":
             time.sleep(behaviour.get("linger", 0))
             os.kill(os.getpid(), signal.SIGKILL)
@@ -225,7 +234,7 @@ class Standin:
             self.counts[outcome] += 1
         tell(
             "committed",
-            video=name,
+            video=shown_address(name),
             video_id=video_id or identity(name),
             outcome=outcome,
             frames=n_frames,
@@ -233,6 +242,10 @@ class Standin:
             secs=0.1,
             notes=["a note"] if outcome == "ingested" else [],
         )
+
+
+def shown_address(name: str) -> str:
+    return name.split("?", maxsplit=1)[0]
 
 
 def identity(name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from posedata import PosedataError, _progress
 from posedata._command import EngineOptions, main, parse, split
+from posedata._core import without_secrets
 from posedata._driver import EngineLostError
 from posedata._events import VideoResult
 from posedata._progress import Progress, State
@@ -36,6 +37,40 @@ def test_unknown_options_are_the_programs_wherever_they_stand() -> None:
     )
     assert mine == ["ingest", "a", "b", "--lake", "l"]
     assert passed_on == ["--pose-model", "lite", "--no-video", "--pick=largest"]
+
+
+def test_what_covers_faces_takes_no_video_for_its_value() -> None:
+    mine, passed_on = split(["annotate", "--blur-faces", "a.mp4", "-v", "b.mp4"])
+    assert mine == ["annotate", "a.mp4", "b.mp4"]
+    assert passed_on == ["--blur-faces", "-v"]
+
+
+def test_signed_addresses_reach_the_program_and_are_not_shown(
+    standin: Standin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed = [f"https://example.org/get?id={i}&sig=secret" for i in (1, 2)]
+    path = tmp_path / "report.json"
+    told = report(capsys, "ingest", *signed, "https://example.org/get", "--report", str(path))
+    assert [video["outcome"] for video in told["videos"]] == ["ingested"] * 3
+    assert {video["video"] for video in told["videos"]} == {"https://example.org/get"}
+    assert told["tasks"] == 3
+    given = [note["argv"][-1] for note in standin.notes() if note["what"] == "started"]
+    assert sorted(given) == sorted([*signed, "https://example.org/get"])
+    outputs = {
+        note["argv"][note["argv"].index("--output") + 1]
+        for note in standin.notes()
+        if note["what"] == "started"
+    }
+    assert len(outputs) == 3
+    assert "secret" not in path.read_text() + json.dumps(told) + capsys.readouterr().err
+
+
+def test_addresses_are_shown_without_keys_in_them() -> None:
+    shown = without_secrets("https://ada:secret@example.org/a@b.mp4?sig=secret#secret")
+    assert shown == "https://example.org/a@b.mp4"
+    assert without_secrets("https://example.org?sig=secret") == "https://example.org"
+    for path in ("a?b.mp4", "s3://clips/a?b.mp4", "http"):
+        assert without_secrets(path) == path
 
 
 def test_all_after_two_dashes_is_the_programs() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import posedata
 from posedata import Event, PosedataError
+from posedata._command import COMMANDS, DECIDED_HERE, OWN_OPTIONS, PROGRAM_FLAGS
 from posedata.ray import LOCAL_VARIABLES
 from tests.cases import Cluster
 from tests.conftest import Driver, StartDriver, wait_until
@@ -45,6 +47,17 @@ def run(program: str, *arguments: str) -> str:
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
     return done.stdout
+
+
+def test_the_driver_knows_which_options_of_the_program_take_no_value(program: str) -> None:
+    """Otherwise what follows one would be its value, and a run over one video one over all."""
+    flags = set()
+    for command, _ in COMMANDS.values():
+        text = run(program, *command, "--help")
+        for short, long, value in re.findall(r"^ +(?:(-\w), )?(--[\w-]+)( <)?", text, re.M):
+            if not value:
+                flags |= {short, long} - {""}
+    assert flags - set(OWN_OPTIONS) - set(DECIDED_HERE) == PROGRAM_FLAGS
 
 
 def cut(program: str, name: str, n_frames: int, folder: Path) -> None:
@@ -119,7 +132,8 @@ def test_listing_says_what_ingest_takes(program: str, clips: Path) -> None:
 
     listed, errors = list_videos([str(clips)], "output")
     assert not errors
-    assert listed == {str(path): path.stat().st_size for path in clips.iterdir()}
+    found = {(each.name, each.path, each.n_bytes) for each in listed}
+    assert found == {(str(path), str(path), path.stat().st_size) for path in clips.iterdir()}
 
 
 def test_ingest_tells_of_each_video(lake: Path, clips: Path, told: list[Event]) -> None:

@@ -87,7 +87,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             args.output.display()
         )
     })?;
-    let cancellation = global.cancellation("interrupted: leaving the file in work");
+    let cancellation = global.cancellation_with_grace("interrupted: leaving the file in work");
     let mut failed = false;
     let mut files = export_videos(
         &lake,
@@ -103,14 +103,21 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         target.path(),
         &cancellation,
         |exported| match exported {
-            Ok(_) if global.verbosity() == Verbosity::Quiet => {}
             Ok(files) => {
                 for file in files {
-                    logs::note(format_args!(
-                        "{} frames: {}",
-                        file.frame_count,
-                        target.shown(&file.path).display()
-                    ));
+                    let shown = target.shown(&file.path);
+                    match target.send(&file.path) {
+                        Err(error) => {
+                            failed = true;
+                            super::print_error(&error.into());
+                        }
+                        Ok(()) if global.verbosity() == Verbosity::Quiet => {}
+                        Ok(()) => logs::note(format_args!(
+                            "{} frames: {}",
+                            file.frame_count,
+                            shown.display()
+                        )),
+                    }
                 }
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::logs;
 use super::output::Verbosity;
-use super::signals::Signals;
+use super::signals::{Patience, Signals};
 use crate::lake::{LOCK_TIMEOUT, Lake, LakeAddress, LakeError, LakePaths};
 use crate::models::ModelStore;
 use crate::resources::{DatabaseUse, MemoryLimit, Resources, limit_cores};
@@ -128,7 +128,13 @@ impl GlobalArgs {
     /// The token that the first Ctrl-C or SIGTERM cancels from now on, in place of ending the
     /// program; `note` is told then.
     pub fn cancellation(&self, note: impl Into<Option<&'static str>>) -> Cancellation {
-        self.signals.cancel(note.into())
+        self.signals.cancel(note.into(), Patience::Endless)
+    }
+
+    /// The same for work that has nothing to save: after a SIGTERM the program ends within 2 s, however
+    /// long a server takes to answer.
+    pub fn cancellation_with_grace(&self, note: impl Into<Option<&'static str>>) -> Cancellation {
+        self.signals.cancel(note.into(), Patience::Grace)
     }
 
     pub fn store(&self) -> anyhow::Result<ModelStore> {

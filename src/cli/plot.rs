@@ -83,7 +83,7 @@ pub fn run(args: PlotArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         height_px: args.height,
     };
     let started = Instant::now();
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let session = args.source.open(&cancellation, global)?;
     let result = plot::plot(&session, &query, &options, &output);
     if cancellation.is_cancelled() {

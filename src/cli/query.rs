@@ -130,7 +130,7 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         args.format.or(by_suffix).unwrap_or(Format::Table)
     };
     let started = Instant::now();
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let session = args.source.open(&cancellation, global)?;
     let target = args.output.as_deref().map(Target::file).transpose()?;
     let destination = match &target {

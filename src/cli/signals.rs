@@ -2,7 +2,9 @@
 //! program had it ignored, as `nohup` does.
 //!
 //! The first one cancels the work of a command that leaves nothing half-done then; where no work
-//! has begun it ends the program. The second one ends it in any case.
+//! has begun it ends the program. The second one ends it in any case. Where a command has nothing to
+//! save, time takes the second one's place after a SIGTERM: whoever sends that wants the end soon, and
+//! a server that does not answer is in nobody's hands.
 //!
 //! The end of standard input can count as a SIGTERM too, for programs that start this one: what they
 //! hold the other end of closes however they end. As nobody is there then to send a second signal,
@@ -25,7 +27,7 @@ use crate::sync::{Cancellation, lock};
 
 /// A shell tells of a process that a signal ended by this and the signal's number.
 const EXIT_CODE_BASE: i32 = 128;
-/// How long work may take to end once standard input has.
+/// How long work may take to end once standard input has, or after a SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often standard input is looked at where reading it does not wait.
 const STDIN_POLL: Duration = Duration::from_millis(100);
@@ -59,7 +61,16 @@ enum Reaction {
     #[default]
     Exit,
     /// People are told, if there is something to tell.
-    Cancel(Option<&'static str>),
+    Cancel(Option<&'static str>, Patience),
+}
+
+/// How long cancelled work may take to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until it has: it saves something.
+    Endless,
+    /// After a SIGTERM as long as [`GRACE`]: what is not done by then is left, whole or not at all.
+    Grace,
 }
 
 impl Signals {
@@ -109,8 +120,8 @@ impl Signals {
     }
 
     /// From now on the first signal cancels, and people are told `note`.
-    pub fn cancel(&self, note: Option<&'static str>) -> Cancellation {
-        *lock(&self.0.reaction) = Reaction::Cancel(note);
+    pub fn cancel(&self, note: Option<&'static str>, patience: Patience) -> Cancellation {
+        *lock(&self.0.reaction) = Reaction::Cancel(note, patience);
         self.0.cancellation.clone()
     }
 
@@ -134,8 +145,13 @@ impl Signals {
     fn react(&self, signal: i32) {
         let reaction = lock(&self.0.reaction);
         match *reaction {
-            Reaction::Cancel(note) if self.is_first(signal) => self.cancel_work(note),
-            Reaction::Cancel(_) => self.end(signal),
+            Reaction::Cancel(note, patience) if self.is_first(signal) => {
+                self.cancel_work(note);
+                if signal == SIGTERM && patience == Patience::Grace {
+                    self.end_after_grace(signal);
+                }
+            }
+            Reaction::Cancel(..) => self.end(signal),
             Reaction::Exit => {
                 self.is_first(signal);
                 self.end(signal);
@@ -149,9 +165,9 @@ impl Signals {
             let reaction = lock(&self.0.reaction);
             let is_first = self.is_first(SIGTERM);
             match *reaction {
-                Reaction::Cancel(note) if is_first => self.cancel_work(note),
+                Reaction::Cancel(note, _) if is_first => self.cancel_work(note),
                 // Whoever ends may have sent a signal first.
-                Reaction::Cancel(_) => {}
+                Reaction::Cancel(..) => {}
                 Reaction::Exit => self.end(SIGTERM),
             }
         }
@@ -171,6 +187,23 @@ impl Signals {
         self.0.cancellation.cancel();
         if let Some(note) = note {
             logs::note(note);
+        }
+    }
+
+    /// Ends the program unless its work has ended by then.
+    fn end_after_grace(&self, signal: i32) {
+        let signals = self.clone();
+        let end = move || {
+            std::thread::sleep(GRACE);
+            signals.end(signal);
+        };
+        // Without a thread there is no grace, as after a second signal.
+        if std::thread::Builder::new()
+            .name("grace".into())
+            .spawn(end)
+            .is_err()
+        {
+            self.end(signal);
         }
     }
 

@@ -1,13 +1,13 @@
 //! Where results go: to a path, or first to a folder for temporary files and from there to a bucket.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use tempfile::TempDir;
 use walkdir::WalkDir;
 
-use crate::files::temporary_folder;
-use crate::store::{Address, Bucket, S3Address, S3Settings};
+use crate::scratch::Scratch;
+use crate::store::{Address, Bucket, S3Address, S3Settings, StoreError};
 
 /// What `--output` names.
 pub struct Target {
@@ -19,7 +19,7 @@ struct Remote {
     bucket: Bucket,
     address: S3Address,
     /// Holds the path.
-    folder: TempDir,
+    folder: Scratch,
 }
 
 impl Target {
@@ -62,7 +62,7 @@ impl Target {
                 "nothing can be written to a web address; give --output a path or s3://BUCKET/KEY"
             ),
         };
-        let folder = temporary_folder()?;
+        let folder = Scratch::make()?;
         Ok(Self {
             path: folder.path().into(),
             remote: Some(Remote {
@@ -84,6 +84,21 @@ impl Target {
             Some(remote) => remote.bucket.address(&self.key(remote, path)).into(),
             None => path.into(),
         }
+    }
+
+    /// Sends a file that was written to where it was meant to go, at once, so that files neither wait
+    /// for each other nor pile up here.
+    ///
+    /// # Errors
+    /// When the bucket's server cannot be reached or refuses; then it is as if it had not been written.
+    pub fn send(&self, path: &Path) -> Result<(), StoreError> {
+        let Some(remote) = &self.remote else {
+            return Ok(());
+        };
+        let sent = remote.bucket.replace(&self.key(remote, path), path);
+        // What stays goes with its folder, but must not be sent later either.
+        let _ = fs::remove_file(path);
+        sent
     }
 
     /// Sends what was written to where it was meant to go.

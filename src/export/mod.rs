@@ -172,6 +172,7 @@ enum PersonsPerFile {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ExportedFile {
     /// Where it lies now, under its final name.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
     /// Of the video whose rows it has.
     pub video_id: String,

@@ -11,6 +11,7 @@ use super::{
     VideoOutcome, VideoReport, run,
 };
 use crate::lake::{LakeError, Replace, RunError, RunOutcome, RunRecord};
+use crate::paths::PathTexts;
 use crate::sync::{Cancellation, lock};
 
 /// How long a run that was called off waits for the lake, to be in its history.
@@ -21,6 +22,7 @@ const LAST_PATIENCE: Duration = Duration::from_millis(500);
 struct ReportFile<'a> {
     #[serde(flatten)]
     run: &'a RunRecord,
+    #[serde(serialize_with = "crate::paths::as_text")]
     lake: &'a Path,
     videos: &'a [VideoReport],
 }
@@ -92,7 +94,7 @@ fn start(config: &IngestConfig, command_line: String) -> RunRecord {
     };
     let settings = serde_json::json!({
         "inputs": config.shown_inputs(),
-        "output": config.outputs.folder,
+        "output": config.outputs.folder.texts(),
         "workers": config.memory.workers,
         "batch_size": config.batch_size,
         "replace": replace,

@@ -1,5 +1,6 @@
 //! A video where it can be read, and what it is called.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,12 +66,17 @@ impl Located {
         }
     }
 
+    /// Bytes of the file.
+    pub fn byte_size(&self) -> u64 {
+        fs::metadata(&self.file).map_or(0, |metadata| metadata.len())
+    }
+
     /// Writes down where the video is from.
     pub fn name(&self, record: &mut VideoRecord) {
         if let Some(remote) = &self.remote {
             record.path = remote.address.to_string();
             record.file_name = remote.address.file_name().into_owned();
-            record.source_etag = remote.etag.clone();
+            record.source_etag = remote.content_mark();
         }
     }
 

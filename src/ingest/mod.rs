@@ -54,7 +54,7 @@ pub use panics::PanicError;
 use panics::caught;
 use pipeline::{Interruption, VideoJob};
 pub use pipeline::{StageTimes, video_id, video_id_unless};
-use plan::plan;
+use plan::{plan, plan_by_input};
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
 pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
@@ -115,7 +115,13 @@ pub trait IngestObserver: Sync {
     fn planned(&self, bytes: u64);
     /// The first frame of a video is about to be decoded. `video` is its number in the plan, from
     /// 0; `frame_count_hint` is what the container says, which may be wrong, or nothing.
-    fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>);
+    fn video_started(
+        &self,
+        video: usize,
+        path: &Path,
+        file_bytes: u64,
+        frame_count_hint: Option<u64>,
+    );
     /// A frame has gone through the pose models; it is not in the lake before the video is.
     fn frame_done(&self, video: usize);
     /// The last that is told of a video. Those that are skipped, or fail early, were never started.
@@ -147,6 +153,7 @@ pub enum VideoOutcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct VideoReport {
     /// The file as it was found, or its address.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
     /// [`VideoOutcome::Skipped`] for a copy of a video that this run has ingested, too.
     pub outcome: VideoOutcome,
@@ -163,8 +170,10 @@ pub struct VideoReport {
     /// Size of the Parquet files that the video has added.
     pub lake_bytes: u64,
     /// Files beside the lake that were written.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub outputs: Vec<PathBuf>,
     /// Files beside the lake that an earlier ingest did not write, or that are gone.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub missing_outputs: Vec<PathBuf>,
     /// Seconds in which each stage was busy; stages overlap.
     pub stages: StageTimes,
@@ -206,6 +215,7 @@ impl VideoReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct IngestSummary {
     /// The lake's folder, or the address of its database.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub lake: PathBuf,
     /// One for each file of the plan, in its order and not in that of their ends.
     pub videos: Vec<VideoReport>,
@@ -358,9 +368,12 @@ enum Claimed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// A path, or an address.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
     /// `None` where a server does not say.
     pub bytes: Option<u64>,
+    /// The number of the input by which it was found, from 0.
+    pub input: usize,
 }
 
 /// The videos that an ingest of `inputs` would take, in its order, without reading them; and why
@@ -373,7 +386,7 @@ pub fn find(
     outputs: &Path,
 ) -> Result<(Vec<Found>, Vec<StoreError>), IngestError> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for candidate in plan(inputs, outputs, &Cancellation::new()) {
+    for (input, candidate) in plan_by_input(inputs, outputs, &Cancellation::new()) {
         let path = candidate.path().to_path_buf();
         let bytes = match &candidate {
             plan::Candidate::Remote(_, file) => file.byte_size,
@@ -381,7 +394,7 @@ pub fn find(
         };
         match candidate {
             plan::Candidate::Unreachable(_, error) => errors.push(error),
-            _ => found.push(Found { path, bytes }),
+            _ => found.push(Found { path, bytes, input }),
         }
     }
     match found.is_empty() && errors.is_empty() {
@@ -426,7 +439,7 @@ pub fn run(
         is_partly_on_cpu: AtomicBool::new(false),
         shared_stems: shared_stems(videos.iter().map(plan::Candidate::path)),
         output_store: (config.send_outputs_to.clone())
-            .map(OutputStore::open)
+            .map(|address| OutputStore::open(address, cancellation))
             .transpose()?,
         claims: Mutex::new(HashMap::new()),
         reports: Mutex::new(Vec::new()),
@@ -528,9 +541,9 @@ impl Run<'_> {
         if self.config.replace == Replace::Always || self.lake_is_new {
             return None;
         }
-        let etag = file.etag.as_ref()?;
+        let mark = file.content_mark()?;
         let lake = self.shared_lake()?;
-        let (video_id, video) = lake.known.fetched_from(path, etag)?;
+        let (video_id, video) = lake.known.fetched_from(path, &mark)?;
         let has_settings = match self.config.rows.slow_motion {
             // Only the file itself says what becomes of it, and the lake what became of it.
             SlowMotion::Auto => {
@@ -723,7 +736,10 @@ impl Run<'_> {
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,
             cancellation: &self.cancellation,
-            on_start: &|hint| self.observer.video_started(index, path, hint),
+            on_start: &|hint| {
+                let file_bytes = source.byte_size();
+                self.observer.video_started(index, path, file_bytes, hint);
+            },
             on_frame: &|| self.observer.frame_done(index),
         };
         let backend = || match backend {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::store::{Bucket, S3Address, S3Settings, StoreError};
+use crate::sync::Cancellation;
 
 /// The part of a bucket where they go.
 pub(super) struct OutputStore {
@@ -12,9 +13,12 @@ pub(super) struct OutputStore {
 }
 
 impl OutputStore {
-    pub fn open(address: S3Address) -> Result<Self, StoreError> {
+    pub fn open(address: S3Address, cancellation: &Cancellation) -> Result<Self, StoreError> {
         let bucket = Bucket::open(&address.bucket, &S3Settings::detect()?)?;
-        Ok(Self { bucket, address })
+        Ok(Self {
+            bucket: bucket.cancelled_by(cancellation),
+            address,
+        })
     }
 
     /// Sends files, in place of those of their names; gives their addresses. They are not needed here

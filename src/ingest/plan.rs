@@ -2,7 +2,7 @@
 //! below them.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,25 @@ pub enum Candidate {
 }
 
 impl Candidate {
+    /// What there is one of: a file, however it was named. Addresses may differ in what is not shown.
+    fn identity(&self) -> OsString {
+        match self {
+            Self::Remote(
+                _,
+                RemoteFile {
+                    address: Address::Web(url),
+                    ..
+                },
+            ) => url.as_str().into(),
+            other => {
+                let path = other.path();
+                fs::canonicalize(path)
+                    .unwrap_or_else(|_| path.into())
+                    .into()
+            }
+        }
+    }
+
     pub fn path(&self) -> &Path {
         match self {
             Self::Video(path)
@@ -69,55 +88,72 @@ impl Candidate {
 /// folder `outputs`, where annotated videos are, is only searched when it was named. Once it is
 /// cancelled, no more are looked for.
 pub fn plan(inputs: &[PathBuf], outputs: &Path, cancellation: &Cancellation) -> Vec<Candidate> {
+    let candidates = plan_by_input(inputs, outputs, cancellation).into_iter();
+    candidates.map(|(_, candidate)| candidate).collect()
+}
+
+/// The same, each with the number of the input by which it was found.
+pub fn plan_by_input(
+    inputs: &[PathBuf],
+    outputs: &Path,
+    cancellation: &Cancellation,
+) -> Vec<(usize, Candidate)> {
     let outputs = fs::canonicalize(outputs).ok();
     let mut seen = HashSet::new();
     let mut candidates = Vec::new();
-    for input in inputs {
-        match Address::of_path(input) {
-            Ok(None) => {}
-            Ok(Some(address)) => {
-                search_store(&address, &mut candidates);
-                continue;
-            }
-            Err(error) => {
-                // What is wrong with the address may be a password in it.
-                let shown = store::without_secrets(&input.to_string_lossy());
-                candidates.push(Candidate::Unreachable(shown.into(), error));
-                continue;
-            }
-        }
-        match fs::metadata(input) {
-            Ok(metadata) if metadata.is_dir() => {
-                search(input, outputs.as_deref(), cancellation, &mut candidates);
-            }
-            Ok(_) => candidates.push(Candidate::Video(input.clone())),
-            Err(error) => candidates.push(unreadable(input.clone(), &error)),
-        }
+    for (number, input) in inputs.iter().enumerate() {
+        let found = candidates_of(input, outputs.as_deref(), cancellation).into_iter();
+        let new = found.filter(|candidate| seen.insert(candidate.identity()));
+        candidates.extend(new.map(|candidate| (number, candidate)));
     }
-    candidates.retain(|candidate| {
-        let path = candidate.path();
-        seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.into()))
-    });
     candidates
 }
 
-fn search_store(address: &Address, candidates: &mut Vec<Candidate>) {
-    let found = S3Settings::detect().and_then(|settings| store::find(address, &settings));
+fn candidates_of(
+    input: &Path,
+    outputs: Option<&Path>,
+    cancellation: &Cancellation,
+) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    match Address::of_path(input) {
+        Ok(None) => {}
+        Ok(Some(address)) => return search_store(&address, cancellation),
+        Err(error) => {
+            // What is wrong with the address may be a password in it.
+            let shown = store::without_secrets(&input.to_string_lossy());
+            return vec![Candidate::Unreachable(shown.into(), error)];
+        }
+    }
+    match fs::metadata(input) {
+        Ok(metadata) if metadata.is_dir() => {
+            search(input, outputs, cancellation, &mut candidates);
+        }
+        Ok(_) => candidates.push(Candidate::Video(input.into())),
+        Err(error) => candidates.push(unreadable(input.into(), &error)),
+    }
+    candidates
+}
+
+fn search_store(address: &Address, cancellation: &Cancellation) -> Vec<Candidate> {
+    let found = S3Settings::detect();
+    let found = found.and_then(|settings| store::find(address, &settings, cancellation));
     let files = match found {
         Ok(files) => files,
+        // No more are looked for.
+        Err(StoreError::Cancelled) => return Vec::new(),
         Err(error) => {
             let path = address.to_string().into();
-            return candidates.push(Candidate::Unreachable(path, error));
+            return vec![Candidate::Unreachable(path, error)];
         }
     };
-    for file in files {
+    let candidates = files.into_iter().filter_map(|file| {
         let path = PathBuf::from(file.address.to_string());
         let is_hidden = file.address.file_name().starts_with('.');
         let is_named = file.address == *address;
-        if is_named || !is_hidden && has_suffix(&path, &VIDEO_SUFFIXES) {
-            candidates.push(Candidate::Remote(path, file));
-        }
-    }
+        (is_named || !is_hidden && has_suffix(&path, &VIDEO_SUFFIXES))
+            .then_some(Candidate::Remote(path, file))
+    });
+    candidates.collect()
 }
 
 fn unreadable(path: PathBuf, error: &std::io::Error) -> Candidate {
@@ -240,6 +276,29 @@ mod tests {
         assert_eq!(names(&plan(&all, &outputs)), ["a.mp4"]);
         let named = [outputs.clone()];
         assert_eq!(names(&plan(&named, &outputs)), ["annotated_a.mp4"]);
+    }
+
+    #[test]
+    fn addresses_that_look_alike_are_files_of_their_own() {
+        let web = |address: &str| {
+            let found = Address::parse(address).expect("an address");
+            let file = RemoteFile {
+                address: found.expect("none of a path"),
+                byte_size: None,
+                etag: None,
+            };
+            Candidate::Remote(file.address.to_string().into(), file)
+        };
+        let (one, two) = (
+            web("https://example.org/get?id=1"),
+            web("https://example.org/get?id=2"),
+        );
+        assert_eq!(one.path(), two.path());
+        assert_ne!(one.identity(), two.identity());
+        assert_eq!(
+            one.identity(),
+            web("https://example.org/get?id=1").identity()
+        );
     }
 
     #[test]

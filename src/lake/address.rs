@@ -60,11 +60,16 @@ impl LakeAddress {
     /// As [`Self::parse`] of an option's value.
     ///
     /// # Errors
-    /// As [`Self::parse`].
+    /// As [`Self::parse`], or when it is no UTF-8.
     pub fn of_path(path: &Path) -> Result<Self, LakeError> {
         match path.to_str() {
             Some(text) => Self::parse(text),
-            None => Ok(Self::Folder(path.into())),
+            None => Err(LakeError::WrongAddress {
+                reason: format!(
+                    "the lake's folder needs a name in UTF-8, as its catalog holds no other: {}",
+                    path.display()
+                ),
+            }),
         }
     }
 }

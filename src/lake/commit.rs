@@ -162,6 +162,18 @@ impl Lake {
                 failed.collect()
             }
             Err(failed) if videos.len() == 1 => vec![Err(failed.error)],
+            // Who has waited in vain for all of them does not wait again for each.
+            Err(failed) if for_another(&failed.error).is_some() => {
+                let errors = videos
+                    .iter()
+                    .skip(1)
+                    .filter_map(|_| for_another(&failed.error));
+                let errors: Vec<_> = errors.collect();
+                std::iter::once(failed.error)
+                    .chain(errors)
+                    .map(Err)
+                    .collect()
+            }
             Err(failed) => {
                 let (videos, error) = (videos.into_iter(), failed.error);
                 tracing::info!(target: "posedata::lake", %error, "the videos are committed one by one");
@@ -425,15 +437,20 @@ impl Lake {
     }
 }
 
-/// Whether any snapshot has one of the files: all came in one transaction. Another process may have
-/// replaced their rows since.
+/// Whether any snapshot has, or had, one of the files: all came in one transaction. Another process may
+/// have replaced their rows since, or merged the files.
 fn is_named(
     connection: &Connection,
     metadata: &str,
     files: &[&StagedFile],
 ) -> Result<bool, LakeError> {
-    let sql =
-        format!("SELECT count(*) > 0 FROM {metadata}.ducklake_data_file WHERE ends_with(path, ?)");
+    let sql = format!(
+        "SELECT count(*) > 0 FROM (
+             SELECT path FROM {metadata}.ducklake_data_file
+             UNION ALL
+             SELECT path FROM {metadata}.ducklake_files_scheduled_for_deletion
+         ) WHERE ends_with(path, ?)"
+    );
     for file in files {
         let file_name = file.path().file_name().unwrap_or_default();
         let file_name = file_name.to_string_lossy().into_owned();
@@ -453,6 +470,28 @@ enum Outlook {
     /// there are many words.
     Unknown,
     Lasting,
+}
+
+/// The same error for another video, where it says nothing of a single one.
+fn for_another(error: &LakeError) -> Option<LakeError> {
+    match error {
+        LakeError::Cancelled => Some(LakeError::Cancelled),
+        LakeError::Locked { path, waited_secs } => Some(LakeError::Locked {
+            path: path.clone(),
+            waited_secs: *waited_secs,
+        }),
+        LakeError::Unreachable { address, reason } => Some(LakeError::Unreachable {
+            address: address.clone(),
+            reason: reason.clone(),
+        }),
+        LakeError::FilesElsewhere { missing } => Some(LakeError::FilesElsewhere {
+            missing: missing.clone(),
+        }),
+        LakeError::Database(message) if is_passing(message) => {
+            Some(LakeError::Database(message.clone()))
+        }
+        _ => None,
+    }
 }
 
 fn outlook(error: &LakeError) -> Outlook {
@@ -571,4 +610,25 @@ fn known_hashes(
         known.entry(video_id).or_default().push(config_hash);
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_lake_is_told_of_each_video_and_what_is_wrong_with_one_is_not() {
+        let locked = LakeError::Locked {
+            path: "lake".into(),
+            waited_secs: 120,
+        };
+        let told = for_another(&locked).map(|error| error.to_string());
+        assert_eq!(told, Some(locked.to_string()));
+        let gone = LakeError::Database("server closed the connection unexpectedly".into());
+        assert!(for_another(&gone).is_some());
+        let wrong = LakeError::Database("contains an invalid partition value".into());
+        assert!(for_another(&wrong).is_none());
+        let rows = LakeError::TooLong { path: "a".into() };
+        assert!(for_another(&rows).is_none());
+    }
 }

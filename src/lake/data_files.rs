@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use walkdir::WalkDir;
 
 use super::error::LakeError;
-use super::location::{DataBucket, DataPlace, LakePaths, table_folder};
+use super::location::{CATALOG_NAME, DataBucket, DataPlace, LakePaths, table_folder};
 use crate::files::{sync_folder, why_not_written};
 use crate::hashing::hash_file;
 use crate::store::StoreError;
@@ -154,10 +154,49 @@ impl<'l> DataFiles<'l> {
         }
     }
 
-    /// Takes the place for one lake, which `owner` names: no other can be made there.
+    /// Makes sure that this is the place which the lake's maker took, and not an empty one that only
+    /// has its name: a folder that is not mounted on this machine, a bucket of another store.
     ///
     /// # Errors
-    /// When files lie there that are not this lake's.
+    /// When it is not, or cannot be looked into.
+    pub fn must_be_there(&self) -> Result<(), LakeError> {
+        let is_there = match self.bucket() {
+            None => self.folder().join(OWNER_FILE).exists(),
+            Some(bucket) => bucket.bucket.look(&bucket.key(OWNER_FILE))?.is_some(),
+        };
+        match is_there {
+            true => Ok(()),
+            false => Err(LakeError::FilesElsewhere {
+                missing: self.shown(OWNER_FILE),
+            }),
+        }
+    }
+
+    /// The place around this one that a lake has already, if one has: it would take what lies here for
+    /// files that nobody needs.
+    fn place_around(&self) -> Result<Option<String>, LakeError> {
+        let Some(bucket) = self.bucket() else {
+            let around = self.folder().ancestors().skip(1);
+            let mut taken = around.filter(|folder| {
+                folder.join(OWNER_FILE).exists() || folder.join(CATALOG_NAME).exists()
+            });
+            return Ok(taken.next().map(|folder| folder.display().to_string()));
+        };
+        let prefix = bucket.key("");
+        let ends = prefix.trim_end_matches('/').match_indices('/');
+        let around = std::iter::once("").chain(ends.map(|(end, _)| &prefix[..=end]));
+        for outer in around.filter(|outer| *outer != prefix) {
+            if (bucket.bucket.look(&format!("{outer}{OWNER_FILE}"))?).is_some() {
+                return Ok(Some(bucket.bucket.address(outer)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the place for one lake, which `owner` names: no other can be made there, or below it.
+    ///
+    /// # Errors
+    /// When files lie there that are not this lake's, or it is inside another lake's place.
     pub fn claim(&self, owner: &str) -> Result<(), LakeError> {
         let taken = |reason: &str| LakeError::NotCreated {
             place: self.location.clone(),
@@ -167,6 +206,11 @@ impl<'l> DataFiles<'l> {
             path: self.shown(OWNER_FILE),
             reason: why_not_written(&e),
         };
+        if let Some(around) = self.place_around()? {
+            return Err(taken(&format!(
+                "it is inside the place of another lake, {around}; give a place of its own"
+            )));
+        }
         if self.bucket().is_none() {
             fs::create_dir_all(self.folder()).map_err(write_error)?;
         }
@@ -268,5 +312,48 @@ impl<'l> DataFiles<'l> {
         folders
             .filter(|entry| fs::remove_dir(entry.path()).is_ok())
             .count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::PostgresAddress;
+
+    fn paths(folder: &Path) -> LakePaths {
+        let address = PostgresAddress::parse("postgres://db/lake").expect("an address");
+        LakePaths::of_database(address, &folder.display().to_string()).expect("paths")
+    }
+
+    #[test]
+    fn a_place_has_one_lake_and_none_inside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outer = paths(&folder.path().join("data"));
+        let outer = DataFiles::of(&outer);
+        outer.claim("one").expect("it is free");
+        outer.claim("one").expect("it is this lake's own");
+        let inner = paths(&folder.path().join("data/more/inner"));
+        let refused = DataFiles::of(&inner).claim("two").expect_err("it is taken");
+        assert!(refused.to_string().contains("inside"), "{refused}");
+        let beside = paths(&folder.path().join("data2"));
+        DataFiles::of(&beside).claim("two").expect("it is free");
+        let embedded = folder.path().join("embedded");
+        fs::create_dir(&embedded).expect("a folder");
+        fs::write(embedded.join(CATALOG_NAME), "").expect("a file");
+        let inner = paths(&embedded.join("data/inner"));
+        assert!(DataFiles::of(&inner).claim("three").is_err());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_mounted_is_not_the_lake_s_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths = paths(&folder.path().join("data"));
+        let files = DataFiles::of(&paths);
+        assert!(files.must_be_there().is_err());
+        files.claim("one").expect("it is free");
+        files.must_be_there().expect("it is there");
+        fs::remove_dir_all(folder.path().join("data")).expect("a folder");
+        let error = files.must_be_there().expect_err("it is gone").to_string();
+        assert!(error.contains("mounted"), "{error}");
     }
 }

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duckdb::{Config, Connection};
-use tempfile::TempDir;
 
 use super::address::{LakeAddress, PostgresAddress};
+use super::connection::SessionConnection;
 use super::error::{LakeError, first_line};
 use super::location::{DataPlace, LakePaths};
 use super::remote::{RemoteCatalog, is_given_up, reach_bucket};
 use super::sql::quoted;
 use crate::files::why_not_written;
+use crate::scratch::Scratch;
 use crate::store::S3Settings;
 
 /// Enough for a session that only asks where a lake's files lie.
@@ -34,11 +35,11 @@ pub(super) struct DatabaseSettings {
 
 /// An open database that can reach one lake.
 pub(super) struct Database {
-    pub connection: Connection,
+    pub connection: SessionConnection,
     /// `None` where the lake's catalog is a file.
     pub remote: Option<RemoteCatalog>,
     // Goes after who spills into it.
-    pub scratch: Arc<TempDir>,
+    pub scratch: Arc<Scratch>,
 }
 
 impl Database {
@@ -47,14 +48,14 @@ impl Database {
     pub fn open(paths: &LakePaths, settings: &DatabaseSettings) -> Result<Self, LakeError> {
         let extension = &settings.extension;
         let config = config(settings.memory_limit_bytes, settings.threads)?;
-        let connection = Connection::open_in_memory_with_flags(config)?;
+        let connection = SessionConnection::from(Connection::open_in_memory_with_flags(config)?);
         let load = if extension.is_file() {
             format!("LOAD {}", quoted(extension))
         } else {
             "LOAD ducklake".into()
         };
-        let scratch = tempfile::tempdir().map_err(|e| LakeError::Write {
-            path: std::env::temp_dir(),
+        let scratch = Scratch::make().map_err(|e| LakeError::Write {
+            path: Scratch::place(),
             reason: why_not_written(&e),
         })?;
         let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));
@@ -95,7 +96,7 @@ impl Database {
     /// When the database gives none.
     pub fn try_clone(&self) -> Result<Self, LakeError> {
         Ok(Self {
-            connection: self.connection.try_clone()?,
+            connection: self.connection.try_clone()?.into(),
             remote: self.remote.clone(),
             scratch: Arc::clone(&self.scratch),
         })
@@ -109,8 +110,7 @@ impl Database {
 }
 
 /// A session's database, and those that took its place. Earlier ones stay as they are, for whoever
-/// may still refer to them, and until the process ends: to close one that was given up in the middle
-/// of a transaction would end the process.
+/// may still refer to them, and until the process ends.
 pub(super) struct Databases {
     /// `None` once it was taken out.
     first: Option<Database>,
@@ -171,6 +171,7 @@ pub(super) fn data_path_of(
     extension: &Path,
 ) -> Result<Option<String>, LakeError> {
     let connection = Connection::open_in_memory_with_flags(config(SMALL_MEMORY_BYTES, 1)?)?;
+    let connection = SessionConnection::from(connection);
     load_remote_extension(&connection, "postgres_scanner", extension)?;
     RemoteCatalog::connect(&connection, address)?.data_path()
 }

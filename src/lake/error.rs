@@ -75,6 +75,14 @@ pub enum LakeError {
         /// What is there.
         reason: String,
     },
+    /// The catalog says where the files lie, but no lake has ever taken that place.
+    #[error(
+        "the lake's files are not to be seen from here; is the shared folder mounted on this machine, or is this another store? there is no {missing}"
+    )]
+    FilesElsewhere {
+        /// What the lake's maker has left there.
+        missing: PathBuf,
+    },
     /// The bucket with the lake's files cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

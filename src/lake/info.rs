@@ -48,6 +48,7 @@ pub struct PoseModelInfo {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LakeInfo {
     /// The lake's folder, or the address of its database.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
     /// Of this lake; an older one may lack tables and columns.
     pub format_version: i32,

@@ -7,21 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use tempfile::TempDir;
-
 use super::address::{LakeAddress, PostgresAddress};
 use super::error::LakeError;
-use crate::files::{temporary_folder, why_not_written};
+use crate::files::why_not_written;
+use crate::scratch::Scratch;
 use crate::store::{Address, Bucket, S3Address, S3Settings};
 
 /// Name of the catalog's file; its write-ahead log adds a suffix.
-const CATALOG_NAME: &str = "catalog.ducklake";
+pub(super) const CATALOG_NAME: &str = "catalog.ducklake";
 
 /// Folder for files that are no use any more.
 const DAMAGED_FOLDER: &str = "damaged";
 
 /// Hex digits of a model's hash that its files' names hold: 64 bits.
 const MODEL_DIGITS_IN_NAMES: usize = 16;
+
+/// Columns by whose values the lake's files lie in folders of their own: `sport=running`.
+const PARTITION_COLUMNS: [&str; 2] = ["sport", "dataset"];
 
 /// Where the parts of a lake lie.
 #[derive(Clone, Debug)]
@@ -42,7 +44,7 @@ pub(super) enum DataPlace {
 pub(super) struct DataBucket {
     pub bucket: Bucket,
     pub address: S3Address,
-    staging: TempDir,
+    staging: Scratch,
 }
 
 impl DataBucket {
@@ -72,8 +74,8 @@ impl LakePaths {
             Some(Address::S3(address)) => DataPlace::Bucket(Arc::new(DataBucket {
                 bucket: Bucket::open(&address.bucket, &S3Settings::detect()?)?,
                 address,
-                staging: temporary_folder().map_err(|e| LakeError::Write {
-                    path: std::env::temp_dir(),
+                staging: Scratch::make().map_err(|e| LakeError::Write {
+                    path: Scratch::place(),
                     reason: why_not_written(&e),
                 })?,
             })),
@@ -98,6 +100,14 @@ impl LakePaths {
     /// What `--lake` named.
     pub fn address(&self) -> &LakeAddress {
         &self.address
+    }
+
+    /// The schema of the database that has the catalog; `None` where the catalog is a file.
+    pub fn catalog_schema(&self) -> Option<&str> {
+        match &self.address {
+            LakeAddress::Folder(_) => None,
+            LakeAddress::Postgres(address) => Some(&address.schema),
+        }
     }
 
     /// The lake's folder, or its address: what messages and reports call it.
@@ -151,6 +161,55 @@ impl LakePaths {
         }
     }
 
+    /// The first folder above the files that is called `NAME=VALUE`, with a name that counts.
+    fn partition_above(&self, counts: impl Fn(&str) -> bool) -> Option<String> {
+        let location = self.data_location();
+        let mut folders = location.split('/');
+        let is_meant = |folder: &&str| folder.split_once('=').is_some_and(|(name, _)| counts(name));
+        folders.find(is_meant).map(str::to_owned)
+    }
+
+    /// Makes sure that no folder above the files gives their rows another value than they have: DuckDB
+    /// takes values of columns from all folders of a path.
+    ///
+    /// # Errors
+    /// When one does.
+    pub(super) fn must_be_unmistakable(&self) -> Result<(), LakeError> {
+        let folder = self.partition_above(|name| PARTITION_COLUMNS.contains(&name));
+        folder.map_or(Ok(()), |folder| Err(self.misread_in(&folder)))
+    }
+
+    /// The same of a lake that is to be made, whose files could not be added either below a folder that is
+    /// called so after anything else, or where its path has characters that mean something to DuckDB.
+    pub(super) fn must_be_plain(&self) -> Result<(), LakeError> {
+        if let Some(folder) = self.partition_above(|_| true) {
+            return Err(self.misread_in(&folder));
+        }
+        // Settings begin at a question mark; in buckets, patterns are never names.
+        let telling = match self.data {
+            DataPlace::Folder(_) => "?",
+            DataPlace::Bucket(_) => "?*[",
+        };
+        let location = self.data_location();
+        match location.chars().find(|c| telling.contains(*c)) {
+            None => Ok(()),
+            Some(c) => Err(LakeError::WrongAddress {
+                reason: format!(
+                    "{c} means something to DuckDB in the path of a file; give the lake's files a place without it: {location}"
+                ),
+            }),
+        }
+    }
+
+    fn misread_in(&self, folder: &str) -> LakeError {
+        LakeError::WrongAddress {
+            reason: format!(
+                "DuckDB takes a folder called {folder} for a value of all rows below it; give the lake's files a place without such a folder above: {}",
+                self.data_location()
+            ),
+        }
+    }
+
     /// Whether there is a catalog. That of a database is there, for it was asked where the files lie.
     pub fn exists(&self) -> bool {
         match &self.address {
@@ -170,6 +229,7 @@ impl LakePaths {
         if self.exists() {
             return Ok(());
         }
+        self.must_be_plain()?;
         let not_a_lake = |reason: &str| LakeError::NotALake {
             path: root.clone(),
             reason: reason.into(),
@@ -231,4 +291,34 @@ pub(super) fn table_folder(table: &str) -> String {
 pub(super) fn model_file_prefix(video_id: &str, model_sha256: &str) -> String {
     let digits: String = model_sha256.chars().take(MODEL_DIGITS_IN_NAMES).collect();
     format!("{video_id}-{digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_would_be_read_as_values_are_refused() {
+        let place = |folder: &str| LakePaths::new(folder);
+        for folder in ["/a/sport=mov/lake", "/dataset=x"] {
+            let refused = place(folder).must_be_unmistakable();
+            let told = refused.expect_err("it is misread").to_string();
+            assert!(told.contains(folder), "{told}");
+            assert!(place(folder).must_be_plain().is_err());
+        }
+        // It can be read; what is there has been added somewhere else.
+        let moved = place("/a/year=2026/lake");
+        moved
+            .must_be_unmistakable()
+            .expect("no column is called so");
+        assert!(moved.must_be_plain().is_err());
+        assert!(place("/a/b?/lake").must_be_plain().is_err());
+        place("/a/sports mov/it's [1] 100%")
+            .must_be_plain()
+            .expect("a plain place");
+        let folder = tempfile::tempdir().expect("a folder");
+        let new = place(&folder.path().join("year=2026/lake").display().to_string());
+        assert!(new.prepare().is_err());
+        assert!(!folder.path().join("year=2026").exists());
+    }
 }

@@ -14,6 +14,7 @@ use duckdb::Connection;
 
 use super::address::PostgresAddress;
 use super::catalog::{Access, CATALOG_SECRET, Catalog, LAKE_NAME};
+use super::connection::SessionConnection;
 use super::error::{LakeError, database_message};
 use super::sql::quoted_text;
 use crate::store::S3Settings;
@@ -49,7 +50,7 @@ pub(super) struct RemoteCatalog {
     address: PostgresAddress,
     attached: Arc<Mutex<Option<Attached>>>,
     /// Never used together with the session's own connection, which is in DuckLake's transactions.
-    connection: Arc<Mutex<Connection>>,
+    connection: Arc<Mutex<SessionConnection>>,
 }
 
 impl RemoteCatalog {
@@ -101,7 +102,7 @@ impl RemoteCatalog {
                     return Ok(Self {
                         address: address.clone(),
                         attached: Arc::default(),
-                        connection: Arc::new(Mutex::new(connection.try_clone()?)),
+                        connection: Arc::new(Mutex::new(connection.try_clone()?.into())),
                     });
                 }
                 // A server that goes away just now may be back; one that refuses stays so.
@@ -262,8 +263,6 @@ impl RemoteCatalog {
                 Ok(_) => return Ok(LakeLock::new(Arc::clone(&self.connection))),
                 Err(error) => database_message(error),
             };
-            // Always before anything else: a connection that is gone with its transaction open must
-            // not be dropped.
             roll_back(&lock(&self.connection));
             if cancellation.is_cancelled() {
                 return Err(LakeError::Cancelled);
@@ -285,20 +284,20 @@ impl RemoteCatalog {
         let mut connection = lock(&self.connection);
         roll_back(&connection);
         if let Ok(new) = session.try_clone() {
-            *connection = new;
+            *connection = new.into();
         }
     }
 }
 
 /// Held by the one committer.
 pub(super) struct LakeLock {
-    connection: Arc<Mutex<Connection>>,
+    connection: Arc<Mutex<SessionConnection>>,
     is_done: Cancellation,
     signs_of_life: Option<JoinHandle<()>>,
 }
 
 impl LakeLock {
-    fn new(connection: Arc<Mutex<Connection>>) -> Self {
+    fn new(connection: Arc<Mutex<SessionConnection>>) -> Self {
         let is_done = Cancellation::new();
         let signs_of_life = std::thread::Builder::new()
             .name("lake lock".into())
@@ -354,11 +353,14 @@ pub(super) fn reach_bucket(
     bucket: &str,
     settings: &S3Settings,
 ) -> Result<(), LakeError> {
+    // Otherwise DuckDB takes what stands behind a question mark for settings, other servers among
+    // them, whatever folders a sealed session may read.
+    connection.execute_batch("SET s3_url_compatibility_mode = true")?;
     if settings.is_anonymous {
         return Ok(());
     }
     let mut secret = format!(
-        "CREATE OR REPLACE SECRET posedata_files (TYPE s3, SCOPE {}, REGION {}",
+        "CREATE OR REPLACE SECRET posedata_files (TYPE s3, SCOPE {}, REGION {}, URL_COMPATIBILITY_MODE true",
         quoted_text(&format!("s3://{bucket}")),
         quoted_text(&settings.region)
     );

@@ -51,6 +51,7 @@ impl RunOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunError {
     /// The video; `None` for what ended the run as a whole.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: Option<PathBuf>,
     /// What was wrong and what to do about it, as the command shows it.
     pub message: String,

@@ -7,20 +7,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use duckdb::Connection;
-use tempfile::TempDir;
 
 use super::address::LakeAddress;
 use super::catalog::{
     Access, Catalog, CatalogLock, LAKE_NAME, NEW_CATALOG_LOCK, NEW_CATALOG_PREFIX, is_lock_conflict,
 };
+use super::connection::SessionConnection;
 use super::data_files::DataFiles;
 use super::database::{Database, DatabaseSettings, Databases, data_path_of};
 use super::error::{LakeError, WRITE_REFUSALS, database_message, first_line};
-use super::location::LakePaths;
+use super::location::{DataPlace, LakePaths};
 use super::remote::{LakeLock, RemoteCatalog};
 use super::schema::{self, FORMAT_VERSION};
 use super::sql::OpenTransaction;
 use crate::files::{sync_folder, why_not_written, with_remedy};
+use crate::scratch::Scratch;
 use crate::sync::Cancellation;
 
 /// How long to wait for another process to let go of the catalog, unless told otherwise. A commit
@@ -53,10 +54,10 @@ impl Drop for Attachment<'_> {
 pub struct LakeReader {
     // Fields are dropped in this order: what is spilled goes after who spills it.
     /// Has the lake attached as [`LAKE_NAME`], and may still do anything.
-    pub connection: Connection,
+    pub connection: SessionConnection,
     /// The lake's format, at most [`FORMAT_VERSION`]; an older one may lack tables and columns.
     pub format_version: i32,
-    _scratch: Arc<TempDir>,
+    _scratch: Arc<Scratch>,
 }
 
 impl LakeReader {
@@ -65,7 +66,7 @@ impl LakeReader {
     /// # Errors
     /// When the database gives no further connection.
     pub fn try_clone(&self) -> Result<Self, LakeError> {
-        let connection = self.connection.try_clone()?;
+        let connection = SessionConnection::from(self.connection.try_clone()?);
         connection.execute_batch(&format!("USE {LAKE_NAME}"))?;
         Ok(Self {
             connection,
@@ -87,7 +88,14 @@ impl LakePaths {
             LakeAddress::Postgres(address) => address,
         };
         match data_path_of(address, extension)? {
-            Some(data_path) => Self::of_database(address.clone(), &data_path),
+            Some(data_path) => {
+                let paths = Self::of_database(address.clone(), &data_path)?;
+                // In a bucket, whoever writes looks.
+                if let DataPlace::Folder(_) = paths.data_place() {
+                    DataFiles::of(&paths).must_be_there()?;
+                }
+                Ok(paths)
+            }
             None => Err(LakeError::MissingInDatabase {
                 address: address.to_string(),
             }),
@@ -101,13 +109,15 @@ impl Lake {
     /// lake's database is reached.
     ///
     /// # Errors
-    /// When an extension cannot be loaded, or the database cannot be reached.
+    /// When an extension cannot be loaded, the database cannot be reached, or the lake's place is one
+    /// whose rows would be misread.
     pub fn new(
         paths: LakePaths,
         extension: &Path,
         memory_limit_bytes: u64,
         threads: usize,
     ) -> Result<Self, LakeError> {
+        paths.must_be_unmistakable()?;
         let settings = DatabaseSettings {
             extension: extension.into(),
             memory_limit_bytes,
@@ -292,7 +302,28 @@ impl Lake {
             Access::Exclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
         };
         let is_new = self.attach_remote(remote, access, version)?;
-        let done = (|| match access {
+        let done = self.work_on_remote(remote, access, is_new, work);
+        // A connection that failed is not used again; an old snapshot is in nobody's way.
+        if done.is_err() || version.is_some() {
+            remote.detach(self.connection());
+        } else {
+            remote.rest(self.connection());
+        }
+        done
+    }
+
+    /// Does the work where the catalog is attached; what is seen to first when `is_new` is seen to once.
+    fn work_on_remote<R>(
+        &self,
+        remote: &RemoteCatalog,
+        access: Access,
+        is_new: bool,
+        work: impl FnOnce(&Connection) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
+        if is_new && access != Access::ReadOnly {
+            self.data_files().must_be_there()?;
+        }
+        match access {
             Access::ReadWrite => {
                 if is_new {
                     self.bring_up_to_date()?;
@@ -309,14 +340,7 @@ impl Lake {
                 self.check_format()?;
                 work(self.connection())
             }
-        })();
-        // A connection that failed is not used again; an old snapshot is in nobody's way.
-        if done.is_err() || version.is_some() {
-            remote.detach(self.connection());
-        } else {
-            remote.rest(self.connection());
         }
-        done
     }
 
     fn lock_remote(&self, remote: &RemoteCatalog) -> Result<LakeLock, LakeError> {
@@ -349,6 +373,7 @@ impl Lake {
         let catalog = Catalog::of(&self.paths);
         let _held = match self.remote() {
             Some(remote) => {
+                self.data_files().must_be_there()?;
                 let held = self.lock_remote(remote)?;
                 remote.detach(self.connection());
                 Some(held)
@@ -414,7 +439,10 @@ impl Lake {
                     reason: format!("a lake is there already, with its files at {found}"),
                 });
             }
-            None => self.data_files().claim(&self.paths.address().to_string())?,
+            None => {
+                self.paths.must_be_plain()?;
+                self.data_files().claim(&self.paths.address().to_string())?;
+            }
         }
         let create = Catalog::of(&self.paths).create(LAKE_NAME);
         let created = self.connection().execute_batch(&create);

@@ -235,6 +235,7 @@ pub struct AssetStatus {
     /// Found by hashing the file just now.
     pub state: AssetState,
     /// Where it is, or would be, installed.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
 }
 

@@ -77,7 +77,8 @@ const TELLING_FUNCTIONS: [&str; 4] = [
     "duckdb_log_contexts",
     "duckdb_secrets",
 ];
-/// The catalog's own tables, in a database that may hold other tables beside them.
+/// The catalog's own tables, in a database that may hold other tables beside them, and other lakes in
+/// other schemas.
 const METADATA_PREFIX: &str = "__ducklake_metadata";
 const METADATA_TABLE_PREFIX: &str = "ducklake_";
 
@@ -94,8 +95,9 @@ pub fn seal(connection: &Connection, data: &str) -> Result<(), QueryError> {
         .map_err(sql_error)
 }
 
-/// Refuses SQL that is not one reading statement.
-pub fn check(connection: &Connection, sql: &str) -> Result<(), QueryError> {
+/// Refuses SQL that is not one reading statement. `schema` is the one of the database that has the
+/// lake's catalog, if one has.
+pub fn check(connection: &Connection, sql: &str, schema: Option<&str>) -> Result<(), QueryError> {
     let statement = without_explain(sql);
     // The parser's function takes a literal only; doubled quotes are all that one needs.
     let literal = statement.replace('\'', "''");
@@ -131,7 +133,7 @@ pub fn check(connection: &Connection, sql: &str) -> Result<(), QueryError> {
             return Err(QueryError::Forbidden(message.into()));
         }
     }
-    match forbidden(&tree, &TableMacros::of_lakes()) {
+    match forbidden(&tree, &TableMacros::of_lakes(), schema) {
         Some(what) => {
             let message = format!("{what} is not allowed in a sealed session");
             Err(QueryError::Forbidden(message))
@@ -154,7 +156,11 @@ impl TableMacros {
 }
 
 /// What of a parsed statement is not allowed, in words.
-fn forbidden(tree: &serde_json::Value, macros: &TableMacros) -> Option<String> {
+fn forbidden(
+    tree: &serde_json::Value,
+    macros: &TableMacros,
+    schema: Option<&str>,
+) -> Option<String> {
     let children: Box<dyn Iterator<Item = &serde_json::Value>> = match tree {
         serde_json::Value::Object(fields) => {
             let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
@@ -173,14 +179,9 @@ fn forbidden(tree: &serde_json::Value, macros: &TableMacros) -> Option<String> {
             if let Some(name) = refused {
                 return Some(format!("the function {name}"));
             }
+            let place = [text("catalog_name"), text("schema_name")].map(Option::unwrap_or_default);
             if let Some(table) = text("table_name")
-                && [text("catalog_name"), text("schema_name")]
-                    .into_iter()
-                    .flatten()
-                    .any(|name| name.to_ascii_lowercase().starts_with(METADATA_PREFIX))
-                && !table
-                    .to_ascii_lowercase()
-                    .starts_with(METADATA_TABLE_PREFIX)
+                && !is_of_catalog(place, table, schema)
             {
                 return Some(format!("the table {table} beside the catalog's own"));
             }
@@ -191,7 +192,26 @@ fn forbidden(tree: &serde_json::Value, macros: &TableMacros) -> Option<String> {
     };
     children
         .into_iter()
-        .find_map(|child| forbidden(child, macros))
+        .find_map(|child| forbidden(child, macros, schema))
+}
+
+/// Whether a table is none of the database with the catalog, or one of the catalog's own. `place` is
+/// what is named before the table: catalog and schema, of which the first may be left out.
+fn is_of_catalog(place: [&str; 2], table: &str, schema: Option<&str>) -> bool {
+    let [catalog, named] = place.map(str::to_ascii_lowercase);
+    let is_own = table
+        .to_ascii_lowercase()
+        .starts_with(METADATA_TABLE_PREFIX);
+    let (is_whole, is_short) = (
+        catalog.starts_with(METADATA_PREFIX),
+        named.starts_with(METADATA_PREFIX),
+    );
+    match schema {
+        _ if !is_whole && !is_short => true,
+        None => is_own,
+        // Without a schema, it is the database that chooses one.
+        Some(schema) => is_own && is_whole && named == schema,
+    }
 }
 
 fn is_allowed_table_function(name: &str, macros: &TableMacros) -> bool {
@@ -248,6 +268,22 @@ fn skip_comments(sql: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_catalog_s_database_only_the_lake_s_own_tables_are_seen() {
+        let is_of = |place, table| is_of_catalog(place, table, Some("gym"));
+        let database = "__ducklake_metadata_lake";
+        assert!(is_of(["", ""], "videos") && is_of(["lake", "main"], "private"));
+        assert!(is_of([database, "gym"], "ducklake_snapshot"));
+        assert!(!is_of([database, "gym"], "private"));
+        assert!(!is_of([database, "other"], "ducklake_snapshot"));
+        assert!(!is_of([database, "information_schema"], "ducklake_tables"));
+        assert!(!is_of(["", database], "ducklake_snapshot"));
+        assert!(!is_of(["", "__DUCKLAKE_METADATA_lake"], "private"));
+        let of_file = |place, table| is_of_catalog(place, table, None);
+        assert!(of_file(["", database], "ducklake_snapshot"));
+        assert!(!of_file([database, "main"], "private"));
+    }
 
     #[test]
     fn explain_is_looked_through() {

@@ -108,6 +108,8 @@ impl Query {
 /// A session over a lake.
 pub struct Session {
     reader: LakeReader,
+    /// The one of the database that has the lake's catalog, if one has.
+    catalog_schema: Option<String>,
     access: ExternalAccess,
     interrupt: Option<OnCancel>,
 }
@@ -123,12 +125,14 @@ impl Session {
         access: ExternalAccess,
     ) -> Result<Self, QueryError> {
         let data = lake.paths().data_location();
+        let catalog_schema = lake.paths().catalog_schema().map(str::to_owned);
         let reader = lake.into_reader(version)?;
         if access == ExternalAccess::Denied {
             guard::seal(&reader.connection, &data)?;
         }
         Ok(Self {
             reader,
+            catalog_schema,
             access,
             interrupt: None,
         })
@@ -152,6 +156,7 @@ impl Session {
     pub fn try_clone(&self) -> Result<Self, QueryError> {
         Ok(Self {
             reader: self.reader.try_clone()?,
+            catalog_schema: self.catalog_schema.clone(),
             access: self.access,
             interrupt: None,
         })
@@ -211,8 +216,7 @@ impl Session {
     /// way. What cannot be cut (EXPLAIN) stays whole.
     pub fn cut(&self, query: Query, most_rows: u64) -> Query {
         let connection = &self.reader.connection;
-        let is_allowed =
-            self.access == ExternalAccess::Allowed || guard::check(connection, &query.sql).is_ok();
+        let is_allowed = self.check(&query.sql).is_ok();
         // What is no statement by itself is not made one by what is put around it.
         let is_statement = |sql: &str| connection.prepare(sql).is_ok();
         // Parameters are declared in the header, which goes along.
@@ -314,12 +318,20 @@ impl Session {
         }
     }
 
+    /// Refuses what is not allowed in this session.
+    fn check(&self, sql: &str) -> Result<(), QueryError> {
+        match self.access {
+            ExternalAccess::Allowed => Ok(()),
+            ExternalAccess::Denied => {
+                guard::check(&self.reader.connection, sql, self.catalog_schema.as_deref())
+            }
+        }
+    }
+
     /// A statement with its parameters, whose result is there.
     fn executed(&self, sql: &str, query: &Query) -> Result<Statement<'_>, QueryError> {
         let connection = &self.reader.connection;
-        if self.access == ExternalAccess::Denied {
-            guard::check(connection, sql)?;
-        }
+        self.check(sql)?;
         let mut statement = connection
             .prepare(sql)
             .map_err(|error| self.not_understood(error))?;

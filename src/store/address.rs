@@ -47,7 +47,7 @@ impl Address {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(StoreError::SecretInAddress { host });
         }
-        if url.scheme() == "http" && !is_loopback(&url) {
+        if !is_confidential(&url) {
             return Err(StoreError::PlainHttp { address: shown() });
         }
         Ok(Some(Self::Web(url)))
@@ -121,13 +121,15 @@ impl fmt::Display for S3Address {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
+/// Whether nobody on the way can read what is asked and answered.
+pub(super) fn is_confidential(url: &Url) -> bool {
+    let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    }
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
 /// A path or an address as far as everybody may see it: of a web address without user and password,

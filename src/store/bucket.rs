@@ -9,19 +9,25 @@ use futures_util::StreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
-    Attribute, AttributeValue, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, RetryConfig, WriteMultipart,
+    Attribute, AttributeValue, Attributes, ClientOptions, GetOptions, GetRange, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, RetryConfig,
+    WriteMultipart,
 };
 use tokio::runtime::Runtime;
 
 use super::error::{StoreError, chain};
 use super::file::RemoteFile;
 use super::settings::S3Settings;
+use super::waiting::{STALLED, runtime, unless_cancelled};
+use crate::sync::Cancellation;
 
 /// How long a request is tried again while the server cannot be reached.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests are tried again this often at most.
 const MAX_RETRIES: usize = 6;
+/// A transfer that broke off goes on where it was; as often as this without a single byte.
+const MAX_RESUMPTIONS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Larger files are sent in parts of this size, which are in memory one after the other.
 const PART_BYTES: usize = 16 << 20;
 /// The name under which an object's BLAKE3 hash is kept with it.
@@ -57,6 +63,7 @@ pub struct Bucket {
     store: AmazonS3,
     runtime: Runtime,
     settings: S3Settings,
+    cancellation: Cancellation,
 }
 
 impl std::fmt::Debug for Bucket {
@@ -90,6 +97,7 @@ impl Bucket {
         };
         builder = builder
             .with_bucket_name(name)
+            .with_client_options(client_options())
             .with_region(&settings.region)
             .with_skip_signature(settings.is_anonymous)
             .with_retry(RetryConfig {
@@ -106,12 +114,25 @@ impl Bucket {
         Ok(Self {
             name: name.into(),
             store: builder.build().map_err(|e| failed(chain(&e)))?,
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| failed(e.to_string()))?,
+            runtime: runtime().map_err(|e| failed(e.to_string()))?,
             settings: settings.clone(),
+            cancellation: Cancellation::new(),
         })
+    }
+
+    /// The same bucket, whose calls end early when `cancellation` says so; but for deletions, by which
+    /// whoever is called off tidies up.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancellation: &Cancellation) -> Self {
+        self.cancellation = cancellation.clone();
+        self
+    }
+
+    fn block_on<R>(
+        &self,
+        work: impl Future<Output = Result<R, StoreError>>,
+    ) -> Result<R, StoreError> {
+        (self.runtime).block_on(unless_cancelled(&self.cancellation, work))
     }
 
     /// The address of an object.
@@ -125,11 +146,13 @@ impl Bucket {
     /// When the server cannot be reached or refuses.
     pub fn look(&self, key: &str) -> Result<Option<ObjectInfo>, StoreError> {
         let path = self.path(key)?;
-        match self.runtime.block_on(self.store.head(&path)) {
-            Ok(object) => Ok(Some(object.into())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.error(key, &error)),
-        }
+        self.block_on(async {
+            match self.store.head(&path).await {
+                Ok(object) => Ok(Some(object.into())),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(self.error(key, &error)),
+            }
+        })
     }
 
     /// The objects whose keys begin with a prefix that is empty or ends with `/`, ordered by key.
@@ -138,7 +161,7 @@ impl Bucket {
     /// When the server cannot be reached or refuses.
     pub fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
         let path = self.path(prefix)?;
-        let mut objects = self.runtime.block_on(async {
+        let mut objects = self.block_on(async {
             let mut stream = self.store.list(Some(&path));
             let mut objects = Vec::new();
             while let Some(object) = stream.next().await {
@@ -151,7 +174,8 @@ impl Bucket {
         Ok(objects)
     }
 
-    /// Reads an object, piece by piece; it must be the one that `file` tells of.
+    /// Reads an object, piece by piece; it must be the one that `file` tells of. Where the connection
+    /// breaks off, reading goes on behind the last piece.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses, the object is gone or another one, or `take`
@@ -162,11 +186,31 @@ impl Bucket {
         file: &RemoteFile,
         take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let options = GetOptions {
-            if_match: file.etag.clone(),
-            ..GetOptions::default()
-        };
-        self.read(key, options, take)
+        let mut offset = 0;
+        let mut in_vain = 0;
+        loop {
+            let options = GetOptions {
+                if_match: file.etag.clone(),
+                range: (offset > 0).then_some(GetRange::Offset(offset)),
+                ..GetOptions::default()
+            };
+            let began_at = offset;
+            let read = self.read(key, options, &mut |bytes| {
+                offset += bytes.len() as u64;
+                take(bytes)
+            });
+            in_vain = if offset > began_at { 0 } else { in_vain + 1 };
+            match read {
+                // Without a mark, what comes then may be of another object.
+                Err(StoreError::Failed { .. })
+                    if offset > 0
+                        && in_vain <= MAX_RESUMPTIONS
+                        && file.etag.is_some()
+                        && file.byte_size != Some(offset)
+                        && self.cancellation.sleep(FIRST_PAUSE * 2_u32.pow(in_vain)) => {}
+                done => return done,
+            }
+        }
     }
 
     /// An object's BLAKE3 hash in hex, and its bytes; reads it.
@@ -189,7 +233,7 @@ impl Bucket {
         take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let path = self.path(key)?;
-        self.runtime.block_on(async {
+        self.block_on(async {
             let found = self.store.get_opts(&path, options).await;
             let mut stream = found.map_err(|e| self.error(key, &e))?.into_stream();
             while let Some(bytes) = stream.next().await {
@@ -247,7 +291,7 @@ impl Bucket {
                 .map_err(local)
         };
         read_part(&mut part)?;
-        self.runtime.block_on(async {
+        self.block_on(async {
             if part.len() < PART_BYTES {
                 let options = PutOptions {
                     mode,
@@ -282,8 +326,10 @@ impl Bucket {
             head: true,
             ..GetOptions::default()
         };
-        let found = self.runtime.block_on(self.store.get_opts(&path, options));
-        let found = found.map_err(|e| self.error(key, &e))?;
+        let found = self.block_on(async {
+            let found = self.store.get_opts(&path, options).await;
+            found.map_err(|e| self.error(key, &e))
+        })?;
         let hash = found.attributes.get(&Attribute::Metadata(HASH_NAME.into()));
         Ok(hash
             .map(|hash| hash.as_ref().to_owned())
@@ -296,10 +342,16 @@ impl Bucket {
     /// When the server cannot be reached or refuses. An object that is not there is no error.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let (source, target) = (self.path(from)?, self.path(to)?);
-        match self.runtime.block_on(self.store.copy(&source, &target)) {
-            Ok(()) => self.delete(from),
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.error(from, &error)),
+        let is_there = self.block_on(async {
+            match self.store.copy(&source, &target).await {
+                Ok(()) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(self.error(from, &error)),
+            }
+        })?;
+        match is_there {
+            true => self.delete(from),
+            false => Ok(()),
         }
     }
 
@@ -316,6 +368,14 @@ impl Bucket {
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {
+        // A slash in front would be left out, which names another object.
+        if key.starts_with('/') {
+            return Err(StoreError::Failed {
+                address: self.address(key),
+                reason: "a key that begins with / cannot be used here; give the object another one"
+                    .into(),
+            });
+        }
         Path::parse(key).map_err(|e| StoreError::Failed {
             address: self.address(key),
             reason: e.to_string(),
@@ -337,8 +397,140 @@ impl Bucket {
             _ if reason.contains("403 Forbidden") || reason.contains("401 Unauthorized") => {
                 StoreError::Refused { address, reason }
             }
+            _ if reason.contains("invalid path") => StoreError::Failed {
+                address,
+                reason: format!(
+                    "{reason}; give the object another key, or name objects one by one"
+                ),
+            },
             _ if reason.contains("NoSuchBucket") => StoreError::Missing { address },
             _ => StoreError::Failed { address, reason },
         }
+    }
+}
+
+/// Large objects take their time, however fast the network is; one that stalls has broken down.
+fn client_options() -> ClientOptions {
+    ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(STALLED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::{Arc, Mutex};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::store::test_server::{Request, serve};
+    use crate::store::{Address, S3Address, S3Keys};
+    use crate::sync::lock;
+
+    const CONTENT: &[u8] = b"frames of a video";
+
+    /// Gives five bytes of the object, and hangs up.
+    fn answer(request: &Request, mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
+        let range = request.header("range");
+        let (offset, end) = range
+            .trim_start_matches("bytes=")
+            .split_once('-')
+            .unwrap_or_default();
+        let offset: usize = offset.parse().unwrap_or(0);
+        // The client's own second try, which names the end, finds another object.
+        let etag = if end.is_empty() { "e1" } else { "e2" };
+        lock(asked).push(format!("{range} {}", request.header("if-match")));
+        let rest = &CONTENT[offset..];
+        let last = CONTENT.len() - 1;
+        let (status, content_range) = match offset {
+            0 => ("200 OK", String::new()),
+            _ => (
+                "206 Partial Content",
+                format!("Content-Range: bytes {offset}-{last}/{}\r\n", CONTENT.len()),
+            ),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nETag: \"{etag}\"\r\nLast-Modified: Thu, 26 Nov 2026 10:00:00 GMT\r\n{content_range}Content-Length: {}\r\nConnection: close\r\n\r\n",
+            rest.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&rest[..rest.len().min(5)]);
+    }
+
+    fn bucket(endpoint: String) -> Bucket {
+        let keys = S3Keys {
+            id: Secret::new("id".into()),
+            secret: Secret::new("secret".into()),
+            token: None,
+        };
+        let settings = S3Settings {
+            keys: Some(keys),
+            region: "us-east-1".into(),
+            endpoint: Some(endpoint),
+            is_anonymous: false,
+        };
+        Bucket::open("clips", &settings).expect("settings that can be used")
+    }
+
+    fn video() -> RemoteFile {
+        RemoteFile {
+            address: Address::S3(S3Address {
+                bucket: "clips".into(),
+                key: "a.mp4".into(),
+            }),
+            byte_size: Some(CONTENT.len() as u64),
+            etag: Some("\"e1\"".into()),
+        }
+    }
+
+    #[test]
+    fn a_transfer_that_breaks_off_goes_on_where_it_was_and_is_of_one_object() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&asked);
+        let bucket = bucket(serve(move |request, stream| answer(request, stream, &seen)));
+        let mut taken = Vec::new();
+        let read = bucket.fetch("a.mp4", &video(), &mut |bytes| {
+            taken.extend_from_slice(bytes);
+            Ok(())
+        });
+        read.expect("all of it comes in the end");
+        assert_eq!(taken, CONTENT);
+        let asked = lock(&asked);
+        let resumed = asked.iter().filter(|asked| asked.contains("- "));
+        assert_eq!(resumed.count(), 3, "{asked:?}");
+        let is_of_one = |asked: &String| asked.ends_with("\"e1\"");
+        assert!(asked.iter().all(is_of_one), "{asked:?}");
+    }
+
+    #[test]
+    fn a_store_that_says_nothing_is_left_when_the_work_is_called_off() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let endpoint = serve(move |_, stream| {
+            let _ = tell.send(stream);
+        });
+        let cancellation = Cancellation::new();
+        let bucket = bucket(endpoint).cancelled_by(&cancellation);
+        std::thread::spawn(move || {
+            // It is kept, and nothing is said on it.
+            let _silent = told.recv();
+            cancellation.cancel();
+            told.recv()
+        });
+        let began = Instant::now();
+        let left = bucket.fetch("a.mp4", &video(), &mut |_| Ok(()));
+        assert!(matches!(left, Err(StoreError::Cancelled)), "{left:?}");
+        assert!(began.elapsed() < STALLED / 2);
+    }
+
+    #[test]
+    fn a_key_is_never_taken_for_another_one() {
+        let bucket = bucket("http://127.0.0.1:9".into());
+        for key in ["/a.mp4", "a//b.mp4", "../a.mp4"] {
+            assert!(bucket.path(key).is_err(), "{key}");
+        }
+        let name = "clips/it's 100 % #1?.mp4";
+        assert_eq!(bucket.path(name).expect("a key").as_ref(), name);
     }
 }

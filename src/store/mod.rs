@@ -10,12 +10,12 @@ mod error;
 mod file;
 mod ini;
 mod settings;
+#[cfg(test)]
+mod test_server;
+mod waiting;
 mod web;
 
-use std::env::temp_dir;
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
 
 pub use address::{Address, S3Address, without_secrets};
 pub use bucket::{Bucket, ObjectInfo};
@@ -24,19 +24,23 @@ pub use file::RemoteFile;
 use file::Sink;
 pub use settings::{S3Keys, S3Settings};
 
-use crate::files::temporary_folder;
+use crate::scratch::Scratch;
 use crate::sync::Cancellation;
 
 /// What an address stands for: a file at its own address, or all files below an `s3://` prefix,
 /// ordered by their keys.
 ///
 /// # Errors
-/// When the server cannot be reached, refuses, or has nothing there.
-pub fn find(address: &Address, settings: &S3Settings) -> Result<Vec<RemoteFile>, StoreError> {
+/// When the server cannot be reached, refuses, or has nothing there; when it is cancelled.
+pub fn find(
+    address: &Address,
+    settings: &S3Settings,
+    cancellation: &Cancellation,
+) -> Result<Vec<RemoteFile>, StoreError> {
     match address {
-        Address::Web(url) => Ok(vec![web::look(url)?]),
+        Address::Web(url) => Ok(vec![web::look(url, cancellation)?]),
         Address::S3(s3) => {
-            let bucket = Bucket::open(&s3.bucket, settings)?;
+            let bucket = Bucket::open(&s3.bucket, settings)?.cancelled_by(cancellation);
             let file = |object: ObjectInfo| RemoteFile {
                 address: Address::S3(S3Address {
                     bucket: s3.bucket.clone(),
@@ -68,7 +72,7 @@ pub struct Fetched {
     pub path: PathBuf,
     /// BLAKE3 of its bytes.
     pub hash: blake3::Hash,
-    _folder: TempDir,
+    _folder: Scratch,
 }
 
 impl Fetched {
@@ -77,7 +81,7 @@ impl Fetched {
     /// # Errors
     /// As [`fetch`], or when the settings cannot be read.
     pub fn get(file: &RemoteFile, cancellation: &Cancellation) -> Result<Self, StoreError> {
-        let folder = temporary_folder().map_err(|e| StoreError::local(&temp_dir(), &e))?;
+        let folder = Scratch::make().map_err(|e| StoreError::local(&Scratch::place(), &e))?;
         let name = file.address.file_name();
         let name = match &*name {
             "" | "." | ".." => "file",
@@ -105,12 +109,15 @@ fn fetch(
     settings: &S3Settings,
     cancellation: &Cancellation,
 ) -> Result<blake3::Hash, StoreError> {
-    let mut sink = Sink::create(path, file, cancellation)?;
+    let mut sink = Sink::create(path, file)?;
     match &file.address {
-        Address::Web(url) => web::fetch(url, file, &mut sink)?,
+        Address::Web(url) => web::fetch(url, file, &mut sink, cancellation)?,
         Address::S3(s3) => {
-            Bucket::open(&s3.bucket, settings)?
-                .fetch(&s3.key, file, &mut |bytes| sink.take(bytes))?;
+            (Bucket::open(&s3.bucket, settings)?.cancelled_by(cancellation)).fetch(
+                &s3.key,
+                file,
+                &mut |bytes| sink.take(bytes),
+            )?;
         }
     }
     sink.finish()

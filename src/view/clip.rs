@@ -8,9 +8,10 @@ use super::problem::{Kind, Problem};
 use super::videos::Video;
 use super::viewer::Footage;
 use crate::export::annotation::{Caption, draw};
-use crate::files::{temporary_folder, why_not_written};
+use crate::files::why_not_written;
 use crate::lake::VideoFrame;
 use crate::media_time::MediaTime;
+use crate::scratch::Scratch;
 use crate::sync::Cancellation;
 use crate::video::{Frame, VideoEncoder, VideoReader};
 
@@ -49,7 +50,7 @@ pub fn make_clip(
             format!("a clip cannot be made ({})", why_not_written(&e)),
         )
     };
-    let folder = temporary_folder().map_err(unwritable)?;
+    let folder = Scratch::make().map_err(unwritable)?;
     let clip = folder.path().join("clip.mp4");
     let mut reader = VideoReader::open_unless(&footage.path, cancellation)?;
     let info = reader.info();

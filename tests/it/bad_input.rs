@@ -1,6 +1,8 @@
 //! Bad input: an error that names the file, the others go on, nothing is half-written.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -61,6 +63,36 @@ fn programs_with_the_suffix_of_videos_are_passed_over_unless_they_are_named() {
         told.contains("not a video") && told.contains("app.ts"),
         "{told}"
     );
+}
+
+#[test]
+fn names_that_are_no_utf_8_are_told_in_every_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let videos = folder.join("videos");
+    fs::create_dir(&videos).expect("a folder");
+    let name = OsStr::from_bytes(b"caf\xe9.mp4");
+    fs::write(videos.join(name), "no video").expect("a file");
+    let output = posedata(folder, &["list", "videos", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("caf\u{fffd}.mp4"),
+        "{}",
+        stdout(&output)
+    );
+    let report = ["ingest", "videos", "--json", "--report", "report.json"];
+    let output = (command(folder).args(report))
+        .arg("--output")
+        .arg(OsStr::from_bytes(b"out\xff"))
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let written = fs::read_to_string(folder.join("report.json")).expect("a report");
+    for text in [stdout(&output), written] {
+        assert!(text.contains("videos/caf\u{fffd}.mp4"), "{text}");
+    }
+    let errors = posedata(folder, &["query", "-e", "SELECT errors FROM runs"]);
+    assert!(stdout(&errors).contains("caf"), "{}", stdout(&errors));
 }
 
 #[test]

@@ -26,7 +26,7 @@ struct Silent;
 
 impl IngestObserver for Silent {
     fn planned(&self, _bytes: u64) {}
-    fn video_started(&self, _video: usize, _path: &Path, _hint: Option<u64>) {}
+    fn video_started(&self, _video: usize, _path: &Path, _bytes: u64, _hint: Option<u64>) {}
     fn frame_done(&self, _video: usize) {}
     fn video_finished(&self, _video: usize, _report: &VideoReport) {}
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::dataset::{endless_recipes, folder_with_lake};
 use crate::fake_provider::{Behaviour, FakeProvider};
@@ -111,6 +112,26 @@ fn processes_in(folder: &Path) -> usize {
     let processes = fs::read_dir("/proc").expect("processes").flatten();
     let folders = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
     folders.filter(|own| own == folder).count()
+}
+
+#[test]
+fn a_server_that_does_not_answer_keeps_nobody_after_sigterm() {
+    let folder = folder_with_lake();
+    let store = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = store.local_addr().expect("an address");
+    let mut export = command(folder.path());
+    export
+        .args(["export", "csv", "--output", "s3://clips/"])
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]);
+    let export = Running::start(&mut export);
+    // It is asked for something, and says nothing.
+    let _asked = store.accept().expect("a request");
+    let sent = Instant::now();
+    export.send("TERM");
+    let (code, told) = export.end();
+    assert_eq!(code, Some(143), "{told}");
+    assert!(sent.elapsed() < Duration::from_secs(10), "{told}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::dataset::{
     RecipeReport, Split, Trace, Work, Written, build_into, trace,
 };
 use crate::language::{ChatTokenizer, Needs, bases};
+use crate::paths::PathTexts;
 use crate::questions::{CallsConfig, build_calls, is_question_folder};
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 
@@ -274,7 +275,7 @@ fn run_build(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus>
     };
     if global.json {
         let result = serde_json::json!({
-            "folder": folder,
+            "folder": folder.texts(),
             "report": report,
             "peak_memory_bytes": peak_resident_bytes(),
         });
@@ -323,7 +324,7 @@ fn run_build_calls(args: BuildArgs, global: &GlobalArgs) -> anyhow::Result<ExitS
     let counts = Split::ALL.map(count);
     if global.json {
         let result = serde_json::json!({
-            "folder": folder,
+            "folder": folder.texts(),
             "report": {
                 "lake_snapshot": dataset.manifest.lake_snapshot,
                 "recipes": dataset.manifest.recipes,

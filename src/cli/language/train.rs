@@ -13,6 +13,7 @@ use crate::asking::AskRecord;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::dataset::{Dataset, DatasetKind};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
+use crate::paths::PathTexts;
 use crate::resources::{DatabaseUse, peak_resident_bytes};
 use crate::train::checkpoint::CheckpointKind;
 use crate::train::{
@@ -352,8 +353,8 @@ fn print_report(trained: &Trained, global: &GlobalArgs) -> anyhow::Result<()> {
     if global.json {
         let mut result = json!({
             "name": trained.name,
-            "folder": trained.folder,
-            "outputs": trained.outputs,
+            "folder": trained.folder.texts(),
+            "outputs": trained.outputs.texts(),
             "left_out": trained.left_out,
             "peak_memory_bytes": peak_resident_bytes(),
         });

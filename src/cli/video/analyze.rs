@@ -62,7 +62,7 @@ fn run_telling(
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    let cancellation = global.cancellation("interrupted: leaving the video in work");
+    let cancellation = global.cancellation_with_grace("interrupted: leaving the video in work");
     let (status, reports) = run_all(&lake, &videos, &mut model, &cancellation, events, global);
     if global.json {
         print_result(serde_json::to_string_pretty(&reports)?)?;

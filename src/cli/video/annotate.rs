@@ -12,6 +12,7 @@ use crate::export::annotation::Faces;
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
 use crate::ingest::{Failure, Source, annotate_all};
+use crate::paths::PathTexts;
 use crate::resources::DatabaseUse;
 use crate::steps::Step;
 use crate::text::shown;
@@ -110,7 +111,7 @@ fn run_telling(
     let lake = global.open_lake(DatabaseUse::Replay)?;
     let sources = Source::find(&lake, &args.videos)?;
     let target = Target::folder(&args.output)?;
-    let cancellation = global.cancellation("interrupted: leaving the video in work");
+    let cancellation = global.cancellation_with_grace("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
     let mut done = 0;
     annotate_all(
@@ -119,7 +120,10 @@ fn run_telling(
         target.path(),
         args.faces.faces(),
         &cancellation,
-        |Source { video, path, .. }, step| match step {
+        |Source { video, path, .. }, step| match step.and_then(|output| {
+            target.send(&output)?;
+            Ok(output)
+        }) {
             Step::Begun => events.started(done, path, video.file_bytes, Some(video.frame_count)),
             Step::Frame => events.frame_done(done),
             Step::Done(Ok(output)) => {
@@ -148,10 +152,9 @@ fn run_telling(
     if cancellation.is_cancelled() {
         return Ok(ExitStatus::Interrupted);
     }
-    target.finish()?;
     if global.json {
         print_result(serde_json::to_string_pretty(&serde_json::json!({
-            "written": written,
+            "written": written.texts(),
             "failed": failed,
         }))?)?;
     }
@@ -183,7 +186,7 @@ pub fn run_contact_sheet(
             shown(&out)
         ),
     };
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let local = source.local(&cancellation)?;
     let layout = SheetLayout {
         columns: args.columns,
@@ -199,7 +202,7 @@ pub fn run_contact_sheet(
     write_atomically(&out, &bytes)
         .with_context(|| format!("cannot write the picture: {}", shown(&out)))?;
     if global.json {
-        print_result(serde_json::json!({ "written": [out] }))?;
+        print_result(serde_json::json!({ "written": [out.texts()] }))?;
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&out));
     }

@@ -426,11 +426,14 @@ impl Failure for RecomputeError {
 impl IngestObserver for Events {
     fn planned(&self, _bytes: u64) {}
 
-    fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>) {
-        if self.state.is_some() {
-            let file_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-            self.started(video, path, file_bytes, frame_count_hint);
-        }
+    fn video_started(
+        &self,
+        video: usize,
+        path: &Path,
+        file_bytes: u64,
+        frame_count_hint: Option<u64>,
+    ) {
+        self.started(video, path, file_bytes, frame_count_hint);
     }
 
     fn frame_done(&self, video: usize) {
@@ -467,9 +470,15 @@ impl IngestObserver for Both<'_> {
         self.1.planned(bytes);
     }
 
-    fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>) {
-        self.0.video_started(video, path, frame_count_hint);
-        self.1.video_started(video, path, frame_count_hint);
+    fn video_started(
+        &self,
+        video: usize,
+        path: &Path,
+        file_bytes: u64,
+        frame_count_hint: Option<u64>,
+    ) {
+        (self.0).video_started(video, path, file_bytes, frame_count_hint);
+        (self.1).video_started(video, path, file_bytes, frame_count_hint);
     }
 
     fn frame_done(&self, video: usize) {

@@ -15,7 +15,6 @@ use super::events::{Both, EventArgs, Events};
 use super::progress::Progress;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::{AnnotatedVideo, Outputs, PoseJson};
-use crate::files::temporary_folder;
 use crate::ingest::{
     self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
     VideoOutcome,
@@ -29,6 +28,7 @@ use crate::pose::{
     TopDownModel, TrackerConfig, Tracking, load_provider,
 };
 use crate::resources::{DatabaseUse, Resources};
+use crate::scratch::Scratch;
 use crate::shipped::{self, ShippedFile};
 use crate::store::Address;
 
@@ -462,7 +462,7 @@ fn run_telling(
         args.max_persons.get(),
     );
     // What goes to a bucket is written in a folder for temporary files first, which goes with it.
-    let scratch = temporary_folder()?;
+    let scratch = Scratch::make()?;
     let (output_folder, send_outputs_to) = match Address::of_path(&args.output)? {
         None => (args.output, None),
         Some(Address::S3(address)) => (scratch.path().into(), Some(address)),
@@ -520,8 +520,8 @@ fn run_telling(
         Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
     let progress = Progress::new(global.verbosity());
-    let cancellation =
-        global.cancellation("interrupted: leaving the videos in work; again to end at once");
+    let cancellation = global
+        .cancellation_with_grace("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);
     let ingested = ingest::run_recorded(
         &config,

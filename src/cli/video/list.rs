@@ -14,8 +14,9 @@ use crate::numbers::human_bytes;
   posedata list ~/clips
   posedata list s3://clips/2026/ --json
 
-For programs that hand videos out to several machines. With --json an array of objects with path and
-bytes (null where a server does not say). A file that is no video, though it is called one, is
+For programs that hand videos out to several machines. With --json an array of objects with path,
+bytes (null where a server does not say) and input: the number, from 0, of the argument by which it was
+found. Of a web address path leaves out what stands behind its question mark. A file that is no video, though it is called one, is
 listed: ingest reports it.")]
 pub struct ListArgs {
     /// Video files, folders, s3:// prefixes, https:// addresses
@@ -31,7 +32,7 @@ pub fn run(args: ListArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     if global.json {
         print_result(serde_json::to_string_pretty(&found)?)?;
     } else {
-        for Found { path, bytes } in &found {
+        for Found { path, bytes, .. } in &found {
             let size = bytes.map_or("?".into(), human_bytes);
             print_result(format_args!("{size:>9}  {}", path.display()))?;
         }

@@ -94,7 +94,7 @@ fn run_recompute(
     let config = args.filtering.config(args.movement.config());
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let mut summary = Summary {
         cutoff_hz: args.filtering.cutoff,
         max_gap_frames: args.filtering.max_gap,

@@ -108,7 +108,7 @@ pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<Exit
     let config = args.filtering.config(args.movement.config());
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let mut summary = Summary {
         videos: Vec::new(),
         failed: Vec::new(),

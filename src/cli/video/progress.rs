@@ -88,7 +88,13 @@ impl IngestObserver for Progress {
         self.total.enable_steady_tick(Duration::from_millis(200));
     }
 
-    fn video_started(&self, video: usize, path: &Path, frame_count_hint: Option<u64>) {
+    fn video_started(
+        &self,
+        video: usize,
+        path: &Path,
+        _file_bytes: u64,
+        frame_count_hint: Option<u64>,
+    ) {
         tracing::info!(
             target: "posedata::ingest",
             video,

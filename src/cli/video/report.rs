@@ -15,6 +15,7 @@ use crate::export::replay::{self, ReplayError};
 use crate::files::write_atomically;
 use crate::ingest::Source;
 use crate::lake::{Lake, VideoRecord};
+use crate::paths::PathTexts;
 use crate::query::{ExternalAccess, Query, QueryError, Session};
 use crate::report::{self, Group, KeyFrame, MAX_GROUPS, Picture, Report};
 use crate::resources::DatabaseUse;
@@ -64,7 +65,7 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
-    let cancellation = global.cancellation(None);
+    let cancellation = global.cancellation_with_grace(None);
     let Some(report) = read(&args, &cancellation, global)? else {
         return Ok(ExitStatus::Interrupted);
     };
@@ -83,7 +84,7 @@ pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         .with_context(|| format!("cannot write the report: {}", shown(&args.output)))?;
     target.finish()?;
     if global.json {
-        print_result(serde_json::json!({ "written": [args.output] }))?;
+        print_result(serde_json::json!({ "written": [args.output.texts()] }))?;
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&args.output));
     }

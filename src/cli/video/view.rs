@@ -8,11 +8,11 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::files::temporary_folder;
 use crate::ingest::Source;
 use crate::lake::FORMAT_VERSION;
 use crate::query::{ExternalAccess, Session};
 use crate::resources::DatabaseUse;
+use crate::scratch::Scratch;
 use crate::text::shown;
 use crate::view::{Server, ViewConfig};
 
@@ -85,7 +85,7 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     // Kept as long as the command runs.
     let temporary = match cache_folder() {
         Some(_) => None,
-        None => Some(temporary_folder().context("proxies cannot be kept anywhere")?),
+        None => Some(Scratch::make().context("proxies cannot be kept anywhere")?),
     };
     let in_temporary = || temporary.as_ref().map(|folder| folder.path().into());
     let server = Server::start(ViewConfig {

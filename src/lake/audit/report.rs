@@ -33,6 +33,7 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// The lake's folder, or the address of its database.
+    #[serde(serialize_with = "crate::paths::as_text")]
     pub lake: PathBuf,
     /// Of this lake; it may be older than what this version of posedata makes.
     pub format_version: i32,
