@@ -124,11 +124,19 @@ impl ParameterType {
         }
     }
 
+    /// Whether a text is a value of the type.
+    pub fn has_value(&self, text: &str) -> bool {
+        self.value(text).is_some()
+    }
+
     fn value(&self, text: &str) -> Option<Value> {
         match self {
             Self::Text | Self::Video | Self::Subject => Some(Value::Text(text.into())),
             Self::Integer | Self::Person => text.parse().ok().map(Value::BigInt),
-            Self::Number | Self::Time => text.parse().ok().map(Value::Double),
+            Self::Number | Self::Time => {
+                let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+                number.map(Value::Double)
+            }
             Self::Boolean => text.parse().ok().map(Value::Boolean),
             Self::Angle | Self::Landmark | Self::Choice(_) => self
                 .choices()

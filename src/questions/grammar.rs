@@ -128,6 +128,12 @@ impl Grammar {
         names.all(|name| name == CANNOT_TELL).then_some(first)
     }
 
+    /// Whether phrases say that nothing can be told.
+    pub fn is_refused(&self) -> bool {
+        let mut left = self.left.iter().map(|place| &self.shapes[*place].name);
+        self.is_said && left.all(|name| name == CANNOT_TELL)
+    }
+
     /// The calls of one question alone, where there is any; otherwise all as they are.
     #[must_use]
     pub fn of_question(mut self, name: &str) -> Self {
@@ -397,7 +403,7 @@ fn slot(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Slot {
         let values = meant.flat_map(|(index, mention)| {
             mention.texts.iter().map(move |text| Value {
                 text: text.clone(),
-                mention: Some(index),
+                mention: Some(mention.in_place_of.unwrap_or(index)),
                 number: mention.value,
                 at: mention.at,
             })
@@ -520,11 +526,11 @@ mod tests {
         let videos = ["demo.mp4", "run2.mp4"].map(|name| KnownVideo {
             video_id: name.into(),
             label: name.into(),
-            sport: String::new(),
-            subject: None,
+            name: name.into(),
             duration_secs: 10.0,
             main_person: Some(0),
             pose_frames: 1,
+            ..KnownVideo::default()
         });
         Inventory::new(videos.into())
     }
