@@ -71,6 +71,10 @@ impl ParameterType {
             let is_word = |c: &String| {
                 !c.is_empty() && c.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))
             };
+            let twice = |(at, choice): &(usize, &String)| choices[..*at].contains(*choice);
+            if let Some((_, choice)) = choices.iter().enumerate().find(twice) {
+                return Err(format!("{choice} stands twice in choice(A, B)"));
+            }
             return match choices.iter().all(is_word) {
                 true => Ok((Self::Choice(choices), rest)),
                 false => Err(
@@ -182,6 +186,12 @@ fn declared(head: &str, meaning: &str) -> Result<Parameter, String> {
     let (name, rest) = head
         .split_once(char::is_whitespace)
         .ok_or("a parameter is declared as `-- param NAME TYPE = DEFAULT : MEANING`")?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.chars().all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!(
+            "a parameter's name has letters, digits and _, and begins with no digit, not '{name}'"
+        ));
+    }
     let (kind, rest) = ParameterType::parse(rest)?;
     let default = match rest.trim().strip_prefix('=') {
         Some(default) => Some(default.trim().to_owned()),

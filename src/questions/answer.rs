@@ -331,6 +331,9 @@ fn run(
     });
     read.map_err(|error| match error {
         QuestionError::Query(QueryError::Sql(message)) => question.sql_error(&message),
+        QuestionError::Query(QueryError::MissingParameter { name, .. }) => {
+            question.sql_error(&format!("the header declares no parameter {name}"))
+        }
         QuestionError::Query(error @ QueryError::Forbidden(_)) => {
             question.sql_error(&error.to_string())
         }

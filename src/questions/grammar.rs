@@ -650,6 +650,18 @@ mod tests {
             ),
             ("how many videos are there", &["videos"]),
             (
+                "total range of the right elbow from the start to 2 s in demo.mp4",
+                &["range joint=right_elbow to_secs=2 video=demo.mp4"],
+            ),
+            (
+                "total range of the right elbow from 2 s to the end of demo.mp4",
+                &["range joint=right_elbow from_secs=2 video=demo.mp4"],
+            ),
+            (
+                "total range of the right elbow until 1 min 5 s in demo.mp4",
+                &["range joint=right_elbow to_secs=65 video=demo.mp4"],
+            ),
+            (
                 "least bent left knee, demo.mp4",
                 &["extreme joint=left_knee which=largest video=demo.mp4"],
             ),
@@ -689,6 +701,21 @@ mod tests {
             "the left knee in frame 30",
             "left knee twice as fast",
             "12 % of demo.mp4",
+            "mean left knee in the first 1/2 s of demo.mp4",
+            "left knee at 1:75 in demo.mp4",
+            "left knee of person 0 and person 1 in demo.mp4",
+            // Parts of a clip and people that nobody has numbered.
+            "mean left knee near the start of demo.mp4",
+            "largest left knee angle in the second half of demo.mp4",
+            "left knee angle at the end of demo.mp4",
+            "left knee 2 s before the end of demo.mp4",
+            "left knee 2 s later in demo.mp4",
+            "left knee at 2 s of the second person in demo.mp4",
+            "mean left knee of the other runner in demo.mp4",
+            "mean left knee of the person on the right in demo.mp4",
+            "mean left knee of both people in demo.mp4",
+            "how long is the left knee below 1.5 rad in demo.mp4",
+            "mean left knee angle in radians in demo.mp4",
         ] {
             let calls = calls(question, None);
             assert!(!calls.is_empty(), "{question}");

@@ -897,6 +897,8 @@ mod tests {
     fn numbers_have_their_units_however_they_are_typed() {
         let time = |text: &str| (text.to_owned(), Some(Quantity::Time), true);
         let angle = |text: &str| (text.to_owned(), Some(Quantity::Angle), true);
+        // Such as no question takes.
+        let strange = |text: &str| (text.to_owned(), Some(Quantity::Count), true);
         for (question, expected) in [
             ("at 1.5s in single_cam01.mp4", vec![time("1.5")]),
             ("at 1,5 s", vec![time("1.5")]),
@@ -904,6 +906,22 @@ mod tests {
             ("from 1-2 seconds", vec![time("1"), time("2")]),
             ("after 1500 ms", vec![time("1.5")]),
             ("at 1:02.5", vec![time("62.5")]),
+            ("at 1:02:03", vec![time("3723")]),
+            ("until 1 min 5 s", vec![time("65")]),
+            ("until 1 minute and 5.5 seconds", vec![time("65.5")]),
+            ("at 1m05s", vec![time("65")]),
+            ("at 1 min", vec![time("60")]),
+            ("between 1 and 2 min", vec![time("60"), time("120")]),
+            ("between 1 and 2 minutes", vec![time("60"), time("120")]),
+            ("from 1:00 to 1:30", vec![time("60"), time("90")]),
+            ("after 1 h", vec![time("3600")]),
+            ("at 0,125 s", vec![time("0.125")]),
+            ("until two", vec![("2".to_owned(), None, true)]),
+            ("at 1:75", vec![strange("135")]),
+            ("in the last 1:05", vec![strange("65")]),
+            ("in the first 1/2 s", vec![strange("NaN")]),
+            ("until ½ s", vec![strange("NaN")]),
+            ("min 90 deg", vec![angle("90")]),
             ("below 90°", vec![angle("90")]),
             (
                 "at two seconds over ninety degrees",
@@ -983,5 +1001,135 @@ mod tests {
         }
         let mentions = Mentions::of("the left knee", None, &inventory);
         assert!(mentions.all.is_empty() && mentions.body.names("knee"));
+    }
+
+    /// What a question names of an inventory with these files and subjects.
+    fn named(question: &str, files: &[(&str, Option<&str>)]) -> Vec<(MentionKind, Vec<String>, bool)> {
+        let videos = files.iter().map(|(file, subject)| KnownVideo {
+            video_id: (*file).into(),
+            label: file.replace(' ', "_"),
+            name: (*file).into(),
+            subject: subject.map(str::to_owned),
+            ..KnownVideo::default()
+        });
+        let mentions = Mentions::of(question, None, &Inventory::new(videos.collect()));
+        assert!(mentions.unknown_videos.is_empty(), "{question}");
+        let all = mentions.all.into_iter();
+        all.map(|m| (m.kind, m.texts, m.is_needed)).collect()
+    }
+
+    #[test]
+    fn numbers_in_names_are_no_people_and_no_times() {
+        let files = [
+            ("runner2.mp4", Some("athlete 1")),
+            ("player 10.mp4", Some("S01")),
+            ("1.mp4", None),
+        ];
+        for (question, expected) in [
+            ("mean left knee in runner2.mp4", &["runner2.mp4"][..]),
+            ("mean left knee in runner2", &["runner2.mp4"]),
+            ("mean left knee in player 10.mp4", &["player_10.mp4"]),
+            ("mean left knee of athlete 1", &["athlete_1", "runner2.mp4"]),
+            ("mean left knee in 1.mp4", &["1.mp4"]),
+            ("mean left knee in 1", &["1.mp4"]),
+        ] {
+            let found = named(question, &files).into_iter();
+            let is_name = |kind| matches!(kind, MentionKind::Video | MentionKind::Subject);
+            let texts = found.map(|(kind, texts, _)| {
+                assert!(is_name(kind), "{question}: {texts:?}");
+                texts.concat()
+            });
+            assert_eq!(texts.collect::<Vec<_>>(), expected, "{question}");
+        }
+        for question in ["left knee at 1 s", "left knee from 1 to 1.5 s", "left knee in 1 s"] {
+            let found = named(question, &files);
+            let is_number = |kind| matches!(kind, MentionKind::Number(_));
+            assert!(found.iter().all(|(kind, ..)| is_number(*kind)), "{found:?}");
+        }
+        let found = named("left knee of person 2 in runner2.mp4", &files);
+        let person = (MentionKind::Person, vec!["2".to_owned()], true);
+        assert!(found.contains(&person) && found.len() == 2, "{found:?}");
+    }
+
+    #[test]
+    fn usual_words_are_names_only_where_they_stand_as_names() {
+        let files = [
+            ("a.mp4", Some("Max")),
+            ("b.mp4", Some("Anna")),
+            ("run.mp4", Some("Jörg Öz")),
+        ];
+        for (question, expected) in [
+            ("mean left knee of a person in b.mp4", &["b.mp4"][..]),
+            ("mean left knee in a", &["a.mp4"]),
+            ("compare the left knee in a and b", &["a.mp4", "b.mp4"]),
+            ("max left knee of Anna", &["Anna", "b.mp4"]),
+            ("Max left knee in b.mp4", &["b.mp4"]),
+            ("the max left knee in b.mp4", &["b.mp4"]),
+            ("mean left knee of max", &["Max", "a.mp4"]),
+            ("does Max bend the left knee", &["Max", "a.mp4"]),
+            ("max's left knee", &["Max", "a.mp4"]),
+            ("compare max and anna", &["Anna", "Max"]),
+            ("mean left knee of JÖRG ÖZ", &["Jörg_Öz", "run.mp4"]),
+            ("mean left knee of jörg_öz", &["Jörg_Öz", "run.mp4"]),
+            ("how far does he run in b.mp4", &["b.mp4"]),
+            ("mean left knee in run", &["run.mp4"]),
+        ] {
+            let found = named(question, &files).into_iter();
+            let texts: Vec<String> = found.map(|(_, texts, _)| texts.concat()).collect();
+            assert_eq!(texts, expected, "{question}");
+        }
+        let found = named("mean left knee in JÖRG LÄUFT.MP4", &[("Jörg Läuft.mp4", None)]);
+        let video = (MentionKind::Video, vec!["Jörg_Läuft.mp4".to_owned()], true);
+        assert_eq!(found, [video]);
+    }
+
+    #[test]
+    fn what_looks_like_a_name_is_one_that_the_lake_lacks() {
+        for (question, unknown) in [
+            ("mean left knee in clip7", Some("clip7")),
+            ("mean left knee of my_run", Some("my_run")),
+            ("mean left knee of single_cam09, please", Some("single_cam09")),
+            ("mean left knee of left_knee_deg", None),
+            ("mean left knee of person_1", None),
+            ("mean left knee in 2s", None),
+            ("mean of knee2", None),
+            ("is the left knee of h7 bent", Some("h7")),
+        ] {
+            let found = of(question).unknown_videos;
+            assert_eq!(found.first().map(String::as_str), unknown, "{question}");
+        }
+    }
+
+    #[test]
+    fn a_subject_stands_for_its_videos_and_for_no_others() {
+        let files = [
+            ("one.mp4", Some("anna")),
+            ("two.mp4", Some("anna")),
+            ("three.mp4", Some("ben")),
+        ];
+        let videos = files.map(|(file, subject)| KnownVideo {
+            label: file.into(),
+            name: file.into(),
+            subject: subject.map(str::to_owned),
+            ..KnownVideo::default()
+        });
+        let inventory = Inventory::new(videos.into());
+        let questions = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let of = |question: &str| Mentions::of(question, None, &inventory);
+        let call = |text: &str| questions.call(text).expect("a call");
+        let labels = ["one.mp4".to_owned(), "two.mp4".to_owned()];
+        let mentions = of("mean left knee of anna");
+        let ambiguous = call("mean joint=left_knee video=one.mp4");
+        assert_eq!(mentions.namesakes(&ambiguous), Some(&labels[..]));
+        assert_eq!(of("mean left knee of ben").namesakes(&ambiguous), None);
+        let named = of("mean left knee of anna in one.mp4");
+        assert_eq!(named.namesakes(&ambiguous), None);
+        let compared = call("compare_videos joint=left_knee statistic=mean video=one.mp4 other_video=two.mp4");
+        assert_eq!(mentions.namesakes(&compared), None);
+        // Ben is not in the video that is named.
+        let wrong = of("mean left knee of ben in one.mp4");
+        assert!(wrong.all.iter().any(|m| m.kind == MentionKind::Subject && m.is_needed));
+        let right = of("mean left knee of ben in three.mp4");
+        assert!(!right.all.iter().any(|m| m.kind == MentionKind::Subject && m.is_needed));
     }
 }
