@@ -42,6 +42,9 @@
 -- words topic=unclear : both persons|people|men|women|guys|girls|boys|runners|athletes|players, everyone|everybody
 -- words topic=unclear : person|man|woman|guy|girl|boy|runner|athlete|player on|at|to the left|right, in front|behind
 -- words topic=unclear : left|right person|man|woman|guy|girl|boy|runner|athlete|player, each|every person
+-- words topic=unclear : not below|under|above|over|beyond|less|more|smaller|larger|greater, not exceed*, except, excluding
+-- words topic=unclear : last go|goes|went|get|gets|drop*|fall*|rise*|cross*|exceed*|reach*|below|above|time
+-- words topic=unclear : how far|much below|under|above|over|beyond|past #
 SELECT reason
 FROM (
     VALUES

@@ -15,6 +15,7 @@
 -- words statistic=peak : peak|max*|top|highest|fastest|quickest|greatest|biggest|largest|when, at most
 -- words statistic=peak : at its fastest|quickest
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally, on average
+-- words not : minimum|min|minimal|lowest|slowest|smallest|least
 -- words not : who|whose, which|what video*|clip*|recording*|athlete*|runner*|subject*|person
 WITH speeds AS (
     SELECT

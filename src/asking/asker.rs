@@ -20,6 +20,8 @@ use crate::sync::Cancellation;
 const MAX_CHARS: usize = 500;
 /// Most tokens of a call.
 const MAX_CALL_TOKENS: usize = 512;
+/// Why nothing can be told where no reading is sure enough.
+const NOTHING_FITS: &str = "none of the questions fits what is asked";
 /// Why nothing can be told where something is named that no question takes.
 const LEFT_OVER: &str = "no question takes all that is named; frames, shares, parts of a clip and several people at once are not among what can be asked";
 
@@ -64,6 +66,24 @@ struct Understood {
     readings: Vec<Reading>,
     /// Whether it names something that no question takes, and no words of it say why.
     is_left_over: bool,
+}
+
+impl Understood {
+    /// Whether nothing can be told, whatever is meant.
+    fn is_refusal(&self) -> bool {
+        let is_refusal = |reading: &Reading| {
+            reading.text.split_whitespace().next() == Some(CANNOT_TELL)
+        };
+        self.readings.iter().all(is_refusal)
+    }
+
+    /// Why nothing can be told, where no reading says it surely enough.
+    fn why_refused(&self) -> &'static str {
+        match self.is_left_over {
+            true => LEFT_OVER,
+            false => NOTHING_FITS,
+        }
+    }
 }
 
 /// A model that chooses calls, and a lake to run them in.
@@ -139,6 +159,9 @@ impl Asker {
         let is_open = open.is_some();
         let mut found = match open {
             Some(asked_back) => asked_back,
+            None if best.probability < self.record.threshold && understood.is_refusal() => {
+                refusal(cannot_tell(&self.files, understood.why_refused()))
+            }
             None if best.probability < self.record.threshold => asks_back(&understood.readings),
             None => answer(
                 &self.files,
@@ -148,8 +171,8 @@ impl Asker {
                 &turn.context,
             )?,
         };
-        if found.call.is_some() && call.question == CANNOT_TELL && understood.is_left_over {
-            found.answer = cannot_tell(&self.files, LEFT_OVER);
+        if call.question == CANNOT_TELL && understood.is_left_over {
+            found.answer = cannot_tell(&self.files, understood.why_refused());
         }
         found.probability = Some(best.probability);
         if found.video.is_some() {

@@ -367,7 +367,7 @@ fn has_words(question: &Question, mentions: &Mentions) -> bool {
 }
 
 /// Whether a question can be about the parts and sides that are named: one that compares the sides is
-/// not about one of them, and one about a joint is not about both.
+/// not about one of them, and one about a joint is not about both, nor about two joints.
 fn fits_body(question: &Question, mentions: &Mentions) -> bool {
     let choices: Vec<Vec<&str>> = question
         .parameters
@@ -387,6 +387,11 @@ fn fits_body(question: &Question, mentions: &Mentions) -> bool {
     let is_sided = bodies
         .iter()
         .any(|choices| choices.iter().any(|choice| has_side(choice)));
+    if let [only] = bodies[..]
+        && mentions.body.names_several(only)
+    {
+        return false;
+    }
     match is_sided {
         true => bodies.len() > 1 || !mentions.body.is_two_sided(),
         false => !mentions.body.is_one_sided(),
@@ -650,6 +655,14 @@ mod tests {
             ),
             ("how many videos are there", &["videos"]),
             (
+                "left knee flexion angle at peak in demo.mp4",
+                &["extreme joint=left_knee which=smallest video=demo.mp4"],
+            ),
+            (
+                "how long until the left knee goes below 120 deg in demo.mp4",
+                &["crossings joint=left_knee direction=below limit_deg=120 video=demo.mp4"],
+            ),
+            (
                 "total range of the right elbow from the start to 2 s in demo.mp4",
                 &["range joint=right_elbow to_secs=2 video=demo.mp4"],
             ),
@@ -716,6 +729,12 @@ mod tests {
             "mean left knee of both people in demo.mp4",
             "how long is the left knee below 1.5 rad in demo.mp4",
             "mean left knee angle in radians in demo.mp4",
+            "mean of left knee and left hip in demo.mp4",
+            "which of left knee and left hip moves more in demo.mp4",
+            "minimum speed of the left wrist in demo.mp4",
+            "time the left knee is not below 120 in demo.mp4",
+            "when does the left knee last go below 120 deg in demo.mp4",
+            "how far below 90 deg does the left knee go in demo.mp4",
         ] {
             let calls = calls(question, None);
             assert!(!calls.is_empty(), "{question}");
