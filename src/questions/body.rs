@@ -133,8 +133,8 @@ impl Body {
 
     /// Whether several parts are named that are among these values, such as knee and hip.
     pub fn names_several(&self, values: &[&str]) -> bool {
-        let allowed = self.allowed(values);
-        let parts = allowed.iter().flat_map(|value| parts_of(value));
+        let allowed = values.iter().filter(|value| self.allows(value));
+        let parts = allowed.flat_map(|value| parts_of(value));
         let named: BTreeSet<&str> = parts.filter(|part| self.parts.contains(part)).collect();
         !self.is_limb && named.len() > 1
     }
