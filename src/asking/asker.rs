@@ -71,9 +71,8 @@ struct Understood {
 impl Understood {
     /// Whether nothing can be told, whatever is meant.
     fn is_refusal(&self) -> bool {
-        let is_refusal = |reading: &Reading| {
-            reading.text.split_whitespace().next() == Some(CANNOT_TELL)
-        };
+        let is_refusal =
+            |reading: &Reading| reading.text.split_whitespace().next() == Some(CANNOT_TELL);
         self.readings.iter().all(is_refusal)
     }
 

@@ -237,7 +237,9 @@ fn unknown_name(question: &Question, inventory: &Inventory, call: &Call) -> Opti
             }
             ParameterType::Subject if inventory.subject(name).is_none() => {
                 let known = match inventory.subjects.is_empty() {
-                    true => "none; `posedata tag VIDEO --subject NAME` tells whom a video shows".into(),
+                    true => {
+                        "none; `posedata tag VIDEO --subject NAME` tells whom a video shows".into()
+                    }
                     false => listed(inventory.subjects.iter().map(String::as_str)),
                 };
                 Some(format!("The lake has no subject {name}; it has {known}."))

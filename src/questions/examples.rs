@@ -477,9 +477,10 @@ fn draw_call(
                     };
                 is_given.then(|| ends[place].to_string())
             }
-            ParameterType::Time => {
-                Some(dice.number(video.first_secs, video.end_secs(), 2).to_string())
-            }
+            ParameterType::Time => Some(
+                dice.number(video.first_secs, video.end_secs(), 2)
+                    .to_string(),
+            ),
             ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
             ParameterType::Integer => Some(dice.below(10).to_string()),
             ParameterType::Video => {
@@ -683,7 +684,9 @@ fn follow_up(
             other
         }
         ParameterType::Time if parameter.name == "at_secs" => {
-            let other = dice.number(video.first_secs, video.end_secs(), 2).to_string();
+            let other = dice
+                .number(video.first_secs, video.end_secs(), 2)
+                .to_string();
             words = noise::at(&other, dice);
             other
         }

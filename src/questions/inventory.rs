@@ -127,10 +127,7 @@ impl Inventory {
     /// The names of the videos that are nearest to one that is not there, in words.
     pub fn names_near(&self, name: &str) -> String {
         let likeness = |video: &KnownVideo| {
-            strsim::normalized_damerau_levenshtein(
-                &video.name.to_lowercase(),
-                &name.to_lowercase(),
-            )
+            strsim::normalized_damerau_levenshtein(&video.name.to_lowercase(), &name.to_lowercase())
         };
         let mut near: Vec<(f64, &str)> = self
             .videos

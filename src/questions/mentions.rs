@@ -70,8 +70,25 @@ const BEFORE_VIDEO: [&str; 9] = [
 const BEFORE_NUMBERED: [&str; 6] = ["in", "of", "video", "clip", "recording", "file"];
 /// Words before a name that may be a word of any other question.
 const BEFORE_NAME: [&str; 19] = [
-    "in", "of", "from", "for", "on", "to", "video", "clip", "recording", "and", "or", "vs",
-    "versus", "than", "with", "between", "compare", "by", "against",
+    "in",
+    "of",
+    "from",
+    "for",
+    "on",
+    "to",
+    "video",
+    "clip",
+    "recording",
+    "and",
+    "or",
+    "vs",
+    "versus",
+    "than",
+    "with",
+    "between",
+    "compare",
+    "by",
+    "against",
 ];
 /// Words behind such a name.
 const AFTER_NAME: [&str; 21] = [
@@ -397,8 +414,11 @@ impl Mentions {
         let videos: Vec<&Mention> = (self.all.iter())
             .filter(|mention| mention.kind == MentionKind::Video)
             .collect();
-        let is_certain =
-            |label: &String| videos.iter().any(|m| m.texts.len() == 1 && m.texts[0] == *label);
+        let is_certain = |label: &String| {
+            videos
+                .iter()
+                .any(|m| m.texts.len() == 1 && m.texts[0] == *label)
+        };
         let used = |mention: &Mention| {
             let slots = call.slots.iter();
             let used = slots.filter(|(name, label)| {
@@ -485,7 +505,10 @@ impl Mentions {
                 taken.push(fraction.range());
             }
         }
-        for captures in CLOCK_TIMES.iter().flat_map(|times| times.captures_iter(text)) {
+        for captures in CLOCK_TIMES
+            .iter()
+            .flat_map(|times| times.captures_iter(text))
+        {
             let Some(whole) = captures.get(0).map(|whole| whole.range()) else {
                 continue;
             };
@@ -509,8 +532,11 @@ impl Mentions {
             let value = 3600.0 * hours + 60.0 * minutes + secs;
             // "Between 1 and 2 min".
             let is_minutes = captures.name("s").is_none() && captures.name("h").is_none();
-            let sharing = SHARING.captures(&text[..whole.start]).and_then(|c| c.get(1));
-            if let Some(first) = sharing.filter(|first| is_minutes && is_free(&first.range(), taken))
+            let sharing = SHARING
+                .captures(&text[..whole.start])
+                .and_then(|c| c.get(1));
+            if let Some(first) =
+                sharing.filter(|first| is_minutes && is_free(&first.range(), taken))
                 && let Ok(number) = first.as_str().parse::<f64>()
             {
                 let role = TimeRole::of(text, &first.range());
@@ -789,9 +815,7 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
     if !without_id.is_empty() {
         return without_id;
     }
-    let by_stem = named(&|name| {
-        stem(name) == word || !is_number && stem(name) == stem(word)
-    });
+    let by_stem = named(&|name| stem(name) == word || !is_number && stem(name) == stem(word));
     if !by_stem.is_empty() || is_number {
         return by_stem;
     }
@@ -1004,7 +1028,10 @@ mod tests {
     }
 
     /// What a question names of an inventory with these files and subjects.
-    fn named(question: &str, files: &[(&str, Option<&str>)]) -> Vec<(MentionKind, Vec<String>, bool)> {
+    fn named(
+        question: &str,
+        files: &[(&str, Option<&str>)],
+    ) -> Vec<(MentionKind, Vec<String>, bool)> {
         let videos = files.iter().map(|(file, subject)| KnownVideo {
             video_id: (*file).into(),
             label: file.replace(' ', "_"),
@@ -1041,7 +1068,11 @@ mod tests {
             });
             assert_eq!(texts.collect::<Vec<_>>(), expected, "{question}");
         }
-        for question in ["left knee at 1 s", "left knee from 1 to 1.5 s", "left knee in 1 s"] {
+        for question in [
+            "left knee at 1 s",
+            "left knee from 1 to 1.5 s",
+            "left knee in 1 s",
+        ] {
             let found = named(question, &files);
             let is_number = |kind| matches!(kind, MentionKind::Number(_));
             assert!(found.iter().all(|(kind, ..)| is_number(*kind)), "{found:?}");
@@ -1078,7 +1109,10 @@ mod tests {
             let texts: Vec<String> = found.map(|(_, texts, _)| texts.concat()).collect();
             assert_eq!(texts, expected, "{question}");
         }
-        let found = named("mean left knee in JÖRG LÄUFT.MP4", &[("Jörg Läuft.mp4", None)]);
+        let found = named(
+            "mean left knee in JÖRG LÄUFT.MP4",
+            &[("Jörg Läuft.mp4", None)],
+        );
         let video = (MentionKind::Video, vec!["Jörg_Läuft.mp4".to_owned()], true);
         assert_eq!(found, [video]);
     }
@@ -1088,7 +1122,10 @@ mod tests {
         for (question, unknown) in [
             ("mean left knee in clip7", Some("clip7")),
             ("mean left knee of my_run", Some("my_run")),
-            ("mean left knee of single_cam09, please", Some("single_cam09")),
+            (
+                "mean left knee of single_cam09, please",
+                Some("single_cam09"),
+            ),
             ("mean left knee of left_knee_deg", None),
             ("mean left knee of person_1", None),
             ("mean left knee in 2s", None),
@@ -1124,12 +1161,23 @@ mod tests {
         assert_eq!(of("mean left knee of ben").namesakes(&ambiguous), None);
         let named = of("mean left knee of anna in one.mp4");
         assert_eq!(named.namesakes(&ambiguous), None);
-        let compared = call("compare_videos joint=left_knee statistic=mean video=one.mp4 other_video=two.mp4");
+        let compared =
+            call("compare_videos joint=left_knee statistic=mean video=one.mp4 other_video=two.mp4");
         assert_eq!(mentions.namesakes(&compared), None);
         // Ben is not in the video that is named.
         let wrong = of("mean left knee of ben in one.mp4");
-        assert!(wrong.all.iter().any(|m| m.kind == MentionKind::Subject && m.is_needed));
+        assert!(
+            wrong
+                .all
+                .iter()
+                .any(|m| m.kind == MentionKind::Subject && m.is_needed)
+        );
         let right = of("mean left knee of ben in three.mp4");
-        assert!(!right.all.iter().any(|m| m.kind == MentionKind::Subject && m.is_needed));
+        assert!(
+            !right
+                .all
+                .iter()
+                .any(|m| m.kind == MentionKind::Subject && m.is_needed)
+        );
     }
 }

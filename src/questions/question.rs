@@ -186,7 +186,9 @@ fn misspelt(line: &str) -> Option<&'static str> {
     match () {
         () if is("param") && is_parameter() => Some("-- param NAME TYPE = DEFAULT : MEANING"),
         () if is("question") && rest.contains('=') => Some("-- question KEY = VALUE"),
-        () if (is("words") || is("word")) && rest.contains(':') => Some("-- words : PHRASE, PHRASE"),
+        () if (is("words") || is("word")) && rest.contains(':') => {
+            Some("-- words : PHRASE, PHRASE")
+        }
         () => None,
     }
 }
@@ -272,7 +274,10 @@ fn set(question: &mut Question, setting: &str) -> Result<(), String> {
             };
         }
         "nothing" if value.is_empty() => {
-            return Err("nothing is what to say where there is no answer, such as `no video is tagged`".into());
+            return Err(
+                "nothing is what to say where there is no answer, such as `no video is tagged`"
+                    .into(),
+            );
         }
         "nothing" => question.nothing = Some(value.into()),
         "words" => {

@@ -418,7 +418,11 @@ mod tests {
     fn a_text_ends_before_the_first_stop_however_it_comes() {
         for (stops, pieces, expected) in [
             (&["."][..], &["One. Two."][..], "One"),
-            (&["END", "no"], &["we k", "n", "ow E", "N", "D and more"], "we k"),
+            (
+                &["END", "no"],
+                &["we k", "n", "ow E", "N", "D and more"],
+                "we k",
+            ),
             (&["END"], &["an EN", "TRY", " E"], "an ENTRY E"),
             (&["ü"], &["gr", "ün"], "gr"),
             (&[], &["as ", "it is"], "as it is"),
@@ -458,7 +462,8 @@ mod tests {
 
     #[test]
     fn what_no_model_here_takes_is_refused() {
-        let picture = json!([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]);
+        let picture =
+            json!([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]);
         for wrong in [
             json!({"messages": picture}),
             json!({"stop": ["a", "b", "c", "d", "e"]}),

@@ -126,12 +126,12 @@ async fn model(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let found = shared.admit(&headers).and_then(|()| {
-        match shared.names.contains(&name) {
+    let found = shared
+        .admit(&headers)
+        .and_then(|()| match shared.names.contains(&name) {
             true => Ok(model_object(&name)),
             false => Err(ApiError::no_model(&name, &shared.names)),
-        }
-    });
+        });
     json_response(found)
 }
 

@@ -204,7 +204,10 @@ fn parts_pauses_and_people_who_leave_are_what_the_frames_say() {
         let found = first("time_beyond", &values, "beyond_secs").expect("a duration");
         assert!((found - expected).abs() < 1e-6, "{values:?}: {found}");
     }
-    for (person, good, missing) in [("0", 1400.0 / 15.0, 100.0 / 15.0), ("1", 500.0 / 15.0, 1000.0 / 15.0)] {
+    for (person, good, missing) in [
+        ("0", 1400.0 / 15.0, 100.0 / 15.0),
+        ("1", 500.0 / 15.0, 1000.0 / 15.0),
+    ] {
         let values = [("person", person)];
         let found = first("quality", &values, "good_percent").expect("a share");
         assert!((found - good).abs() < 1e-6, "{person}: {found}");
@@ -218,16 +221,31 @@ fn a_part_of_a_video_has_the_times_of_its_file() {
     let folder = folder_with_lake();
     let clip = crate::support::installed("demo");
     let clip = clip.to_str().expect("UTF-8");
-    let arguments = ["ingest", clip, "--from", "5", "--to", "5.5", "--no-video", "--no-pose-json"];
+    let arguments = [
+        "ingest",
+        clip,
+        "--from",
+        "5",
+        "--to",
+        "5.5",
+        "--no-video",
+        "--no-pose-json",
+    ];
     let ingested = posedata(folder.path(), &arguments);
     assert!(ingested.status.success(), "{}", stderr(&ingested));
     let answer = call(folder.path(), "posture at_secs=5.2 video=demo.mp4");
     assert_eq!(answer["refused"], false, "{answer}");
     assert!((value(&answer, "at_secs") - 5.2).abs() < 1e-6, "{answer}");
-    for (at, words) in [("2", "has 5.00 s to 5.50 s"), ("5.6", "has 5.00 s to 5.50 s")] {
+    for (at, words) in [
+        ("2", "has 5.00 s to 5.50 s"),
+        ("5.6", "has 5.00 s to 5.50 s"),
+    ] {
         let text = format!("posture at_secs={at} video=demo.mp4");
         let answer = call(folder.path(), &text);
-        assert!(answer["answer"].as_str().is_some_and(|a| a.contains(words)), "{answer}");
+        assert!(
+            answer["answer"].as_str().is_some_and(|a| a.contains(words)),
+            "{answer}"
+        );
     }
 }
 
