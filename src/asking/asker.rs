@@ -211,9 +211,8 @@ impl Asker {
                 None
             }
             _ => {
-                let labels = labels.to_vec();
                 call.slots.retain(|(name, _)| name != "video");
-                Some(asks_for_video(call, &labels))
+                Some(asks_for_video(call, labels))
             }
         }
     }

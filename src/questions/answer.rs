@@ -270,7 +270,9 @@ fn other_names(question: &Question, inventory: &Inventory, call: &Call) -> Vec<(
     let names = question.parameters.iter().filter_map(|parameter| {
         let label = call.value(&parameter.name)?;
         let name = match parameter.kind {
-            ParameterType::Video if parameter.name != "video" => &inventory.video(label)?.name,
+            ParameterType::Video if parameter.name != "video" => {
+                inventory.video(label)?.name.as_str()
+            }
             ParameterType::Subject => inventory.subject(label)?,
             _ => return None,
         };

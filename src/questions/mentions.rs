@@ -319,9 +319,11 @@ impl Mentions {
             }
             // "demo" may be any word; "in demo" is the video.
             let is_plain_word = text.chars().all(char::is_alphabetic);
+            let is_put_as_name =
+                is_plain_word && is_usual(&text) && is_named(before, after, &BEFORE_NAME);
             if is_plain_word
                 && (Body::of(&Tokens::of(&text)).names_anything()
-                    || is_usual(&text) && !is_named(before, after, &BEFORE_NAME))
+                    || is_usual(&text) && !is_put_as_name)
             {
                 continue;
             }
@@ -331,7 +333,7 @@ impl Mentions {
                 continue;
             }
             self.all.push(Mention {
-                is_needed: !is_plain_word || is_after(before, &BEFORE_VIDEO),
+                is_needed: !is_plain_word || is_put_as_name || is_after(before, &BEFORE_VIDEO),
                 at: word.start(),
                 ..Mention::name(MentionKind::Video, labels)
             });
@@ -387,12 +389,12 @@ impl Mentions {
     }
 
     /// Whether all videos that are named show somebody else.
-    fn is_of_others(&self, subject: &String, inventory: &Inventory) -> bool {
+    fn is_of_others(&self, subject: &str, inventory: &Inventory) -> bool {
         let named = self.all.iter().filter(|m| m.kind == MentionKind::Video);
         let mut labels = named.flat_map(|mention| &mention.texts).peekable();
         let shows_other = |label: &String| {
             let shown = inventory.video(label).and_then(|v| v.subject.as_ref());
-            shown.is_some_and(|shown| shown != subject)
+            shown.is_some_and(|shown| shown.as_str() != subject)
         };
         labels.peek().is_some() && labels.all(shows_other)
     }
@@ -411,25 +413,19 @@ impl Mentions {
 
     /// The videos that a call's video may as well be, where the words that name it name them all.
     pub fn namesakes(&self, call: &Call) -> Option<&[String]> {
-        let videos: Vec<&Mention> = (self.all.iter())
-            .filter(|mention| mention.kind == MentionKind::Video)
-            .collect();
-        let is_certain = |label: &String| {
-            videos
-                .iter()
-                .any(|m| m.texts.len() == 1 && m.texts[0] == *label)
+        let videos = || {
+            let all = self.all.iter();
+            all.filter(|mention| mention.kind == MentionKind::Video)
         };
-        let used = |mention: &Mention| {
-            let slots = call.slots.iter();
-            let used = slots.filter(|(name, label)| {
+        let is_certain = |label: &String| videos().any(|m| m.texts == [label.as_str()]);
+        let is_meant = |mention: &Mention| {
+            let used = call.slots.iter().filter(|(name, label)| {
                 name.ends_with("video") && mention.texts.contains(label) && !is_certain(label)
             });
-            used.count()
+            mention.texts.len() > 1 && used.count() == 1
         };
-        let mut several = videos.iter().filter(|mention| mention.texts.len() > 1);
-        several
-            .find(|mention| used(mention) == 1)
-            .map(|mention| mention.texts.as_slice())
+        let several = videos().find(|mention| is_meant(mention))?;
+        Some(&several.texts)
     }
 
     fn add_people(&mut self, question: &str, names: &[Range<usize>]) -> Vec<Range<usize>> {

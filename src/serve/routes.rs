@@ -85,10 +85,8 @@ pub fn serve(
         .route("/v1/models/{*name}", get(model))
         .route("/v1/tools", get(tools))
         .route("/v1/chat/completions", post(chat))
-        .fallback(async || json_response(Err(not_here(StatusCode::NOT_FOUND))))
-        .method_not_allowed_fallback(async || {
-            json_response(Err(not_here(StatusCode::METHOD_NOT_ALLOWED)))
-        })
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(shared);
     runtime.block_on(async move {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -352,12 +350,20 @@ fn usage(completion: &Completion) -> Value {
     })
 }
 
-fn not_here(status: StatusCode) -> ApiError {
-    ApiError {
+async fn no_such_path() -> Response {
+    not_here(StatusCode::NOT_FOUND)
+}
+
+async fn no_such_method() -> Response {
+    not_here(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+fn not_here(status: StatusCode) -> Response {
+    json_response(Err(ApiError {
         status,
         message: "there are GET /v1/models, GET /v1/models/NAME, GET /v1/tools and POST /v1/chat/completions".into(),
         code: None,
-    }
+    }))
 }
 
 fn failed() -> ApiError {
