@@ -44,6 +44,8 @@
 -- words topic=unclear : left|right person|man|woman|guy|girl|boy|runner|athlete|player, each|every person
 -- words topic=unclear : not below|under|above|over|beyond|less|more|smaller|larger|greater, not exceed*, except, excluding
 -- words topic=unclear : last go|goes|went|get|gets|drop*|fall*|rise*|cross*|exceed*|reach*|below|above|time
+-- words topic=unclear : for # s|sec|secs|seconds from|after|starting|beginning, from|at|after # .. for #
+-- words topic=unclear : by|moves|move|changes|change|varies|vary more|less than #
 -- words topic=unclear : how far|much below|under|above|over|beyond|past #
 SELECT reason
 FROM (

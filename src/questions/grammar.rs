@@ -626,6 +626,18 @@ mod tests {
         let expected = "extreme joint=left_knee which=smallest from_secs=1.5";
         assert!(calls.iter().any(|call| call == expected));
         assert!(calls.iter().all(|call| !call.contains("right_")));
+        let person = ("person".to_owned(), "1".to_owned());
+        let of_person = Call {
+            slots: [&previous.slots[..], &[person]].concat(),
+            ..previous.clone()
+        };
+        let calls = self::calls("and the left one?", Some(&of_person));
+        assert!(calls.contains(&format!("{expected} person=1")), "{calls:?}");
+        // Its number is another person's in another video.
+        let calls = self::calls("and in run2.mp4?", Some(&of_person));
+        let expected = "extreme joint=right_knee which=smallest from_secs=1.5 video=run2.mp4";
+        assert!(calls.contains(&expected.to_owned()), "{calls:?}");
+        assert!(!calls.iter().any(|call| call.contains("person=")));
         // A whole question has nothing of the one before.
         for question in [
             "rom right knee demo.mp4",
@@ -735,6 +747,8 @@ mod tests {
             "time the left knee is not below 120 in demo.mp4",
             "when does the left knee last go below 120 deg in demo.mp4",
             "how far below 90 deg does the left knee go in demo.mp4",
+            "mean left knee from 1 s for 2 s in demo.mp4",
+            "does the left knee move more than 10 deg in demo.mp4",
         ] {
             let calls = calls(question, None);
             assert!(!calls.is_empty(), "{question}");

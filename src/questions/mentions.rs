@@ -224,7 +224,7 @@ impl Mentions {
             found.is_opened = is_opened(&found.tokens);
             if found.is_opened || is_short && !(found.names_part && names_video) {
                 found.continued = Some(previous.clone());
-                found.add_previous(previous);
+                found.add_previous(previous, names_video);
             } else if !found.names_part && PRONOUNS.iter().any(|word| found.tokens.has(word)) {
                 found.add_previous_body(previous);
             }
@@ -580,11 +580,15 @@ impl Mentions {
     }
 
     /// Numbers, people and subjects of the call that the question goes on from, but for kinds that
-    /// it names itself, and its part or side where the question leaves that out.
-    fn add_previous(&mut self, previous: &Call) {
+    /// it names itself, and its part or side where the question leaves that out. The number of a
+    /// person is of no use in another video.
+    fn add_previous(&mut self, previous: &Call, names_video: bool) {
         let own = self.all.clone();
         let names = |kind: MentionKind| own.iter().any(|mention| mention.kind == kind);
         for (name, text) in &previous.slots {
+            if names_video && name == "person" {
+                continue;
+            }
             if let Ok(value) = text.parse::<f64>() {
                 let kind = match name.as_str() {
                     "person" => MentionKind::Person,
