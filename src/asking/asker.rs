@@ -234,8 +234,21 @@ impl Asker {
             return Ok(None);
         };
         let mut call = self.files.call(&best.text)?;
-        let open = self.open_point(&understood.mentions, &mut call, &turn.context);
-        Ok(open.is_none().then_some(call))
+        if self
+            .open_point(&understood.mentions, &mut call, &turn.context)
+            .is_some()
+        {
+            return Ok(None);
+        }
+        // Whoever runs the call knows nothing of the questions before.
+        let has_video = self.files.find(&call.question);
+        let has_video = has_video.is_some_and(|question| question.has("video"));
+        let spoken_of = turn.context.video.as_deref();
+        let spoken_of = spoken_of.and_then(|name| self.inventory.video(name));
+        if let Some(video) = spoken_of.filter(|_| has_video && call.value("video").is_none()) {
+            call.slots.push(("video".into(), video.label.clone()));
+        }
+        Ok(Some(call))
     }
 
     /// Runs a call that somebody wrote.

@@ -64,6 +64,12 @@ told = question + [called.choices[0].message.to_dict(),
                    {"role": "tool", "tool_call_id": call.id, "content": "105.2 deg"}]
 check(create(model="ask", messages=told, tools=tools).choices[0].message.content == "105.2 deg", told)
 
+# A call of a question that goes on from another names the video that was spoken of.
+again = question + [{"role": "assistant", "content": extra["answer"]}, {"role": "user", "content": "and at 1 s?"}]
+call = create(model="ask", messages=again, tools=tools).choices[0].message.tool_calls[0]
+if "video" in next(t["function"] for t in tools if t["function"]["name"] == call.function.name)["parameters"]["properties"]:
+    check(json.loads(call.function.arguments)["video"] == "demo.mp4", call)
+
 # A stop ends the text before it, whole and streamed.
 said = whole.choices[0].message.content
 stop = said[len(said) // 2:][:2]
