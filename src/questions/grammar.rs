@@ -110,6 +110,10 @@ impl Grammar {
     }
 
     fn is_possible(&self, place: usize) -> bool {
+        // Each parameter uses one mention at most.
+        if self.shapes[place].needed.count_ones() as usize > self.shapes[place].slots.len() {
+            return false;
+        }
         let begun = Place {
             question: Some(place),
             ..Place::default()

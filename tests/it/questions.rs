@@ -124,7 +124,7 @@ fn with_values(question: &str, values: &[(&str, &str)]) -> String {
 
 /// Two people in ten frames a second: from 3 s to 4 s, and after a pause from 6 s to 6.5 s. Person 1 is
 /// there in the first five frames alone, and nobody in the last. The angle of person 0 is the time in
-/// degrees times ten, but hidden at 3.2 s.
+/// degrees times ten, but hidden at 3.2 s. Landmarks become faster, and the torso is hidden at the fastest.
 const RECORDING: &str = "
     CREATE TABLE videos AS SELECT 'v' AS video_id, 1.5 + 2.0 AS duration_secs, 10.0 AS fps, 15::BIGINT AS frame_count;
     CREATE TABLE metrics AS
@@ -133,11 +133,15 @@ const RECORDING: &str = "
             if(frame < 10, 3 + frame / 10, 5 + frame / 10)::DOUBLE AS time_secs,
             if(frame = 14, 'no_pose', 'good') AS quality,
             0.9::FLOAT AS mean_visibility,
+            if(frame = 13, NULL, 50)::FLOAT AS torso_length_px,
             if(frame = 2 OR frame = 14, NULL, 10 * time_secs)::FLOAT AS left_knee_deg,
             NULL::FLOAT AS trunk_segment_deg
         FROM range(15) AS frames (frame), range(2) AS people (person)
         WHERE person = 0 OR frame < 5;
     CREATE TABLE landmarks (video_id VARCHAR, person SMALLINT, landmark VARCHAR, visibility FLOAT);
+    CREATE MACRO landmark_speed(name) AS TABLE
+        SELECT video_id, person, frame, time_secs, 0.9 AS visibility, 100.0 * frame AS speed_px_per_sec
+        FROM metrics WHERE quality <> 'no_pose' AND name IS NOT NULL;
 ";
 
 #[test]
@@ -204,6 +208,20 @@ fn parts_pauses_and_people_who_leave_are_what_the_frames_say() {
         let found = first("time_beyond", &values, "beyond_secs").expect("a duration");
         assert!((found - expected).abs() < 1e-6, "{values:?}: {found}");
     }
+    let speed = |statistic: &str, column: &str| {
+        let values = [
+            ("person", "0"),
+            ("statistic", statistic),
+            ("from_secs", "NULL"),
+            ("to_secs", "NULL"),
+        ];
+        first("speed", &values, column)
+    };
+    assert_eq!(speed("'peak'", "speed_px_per_sec"), Some(1300.0));
+    assert_eq!(speed("'peak'", "speed_torso_per_sec"), None);
+    assert_eq!(speed("'mean'", "speed_px_per_sec"), Some(650.0));
+    // All frames but the last one with a torso.
+    assert_eq!(speed("'mean'", "speed_torso_per_sec"), Some(12.0));
     for (person, good, missing) in [
         ("0", 1400.0 / 15.0, 100.0 / 15.0),
         ("1", 500.0 / 15.0, 1000.0 / 15.0),
