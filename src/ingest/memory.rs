@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::lake::{MAX_BUFFERED_BYTES, PersonRow};
 use crate::pose::LOOKAHEAD_FRAMES;
 use crate::resources::{DatabaseUse, MemoryBudget, Permit};
-use crate::video::{Frame, VideoInfo};
+use crate::video::{Frame, VideoInfo, frame_memory_pixels};
 
 /// The program itself with its libraries, stacks and queues of rows; with one worker and the
 /// database's commit 252 MiB are resident when pictures are tiny.
@@ -224,7 +224,9 @@ impl FramePool {
             };
         let decoder_bytes =
             decoder_pictures * coded_pixels * DECODED_PIXEL_BITS / 8 + converter_bytes;
-        let buffer_bytes = FRAME_PIXEL_BYTES * pixels;
+        let of_stored = frame_memory_pixels(info.coded_width, info.coded_height);
+        let of_shown = frame_memory_pixels(info.width, info.height);
+        let buffer_bytes = FRAME_PIXEL_BYTES * of_stored.max(of_shown);
         let encoder_bytes = ENCODER_PIXEL_BYTES * pixels;
         let (drawing_bytes, more_buffers) = match drawing {
             Drawing::Off => (0, 0),
@@ -387,7 +389,8 @@ mod tests {
         }
         let taken = plan.frames.total_bytes() - plan.frames.free_bytes();
         // As much as a video that was large from the beginning, but for its larger frames.
-        let frames = (CONVERTED_PIXEL_BYTES + FRAME_PIXEL_BYTES) * (1920 * 1080 - 640 * 360);
+        let frames = CONVERTED_PIXEL_BYTES * (1920 * 1080 - 640 * 360)
+            + FRAME_PIXEL_BYTES * (frame_memory_pixels(1920, 1080) - frame_memory_pixels(640, 360));
         assert!(for_small < taken, "{for_small} {taken}");
         assert!(
             taken.abs_diff(for_large - frames) <= 1,

@@ -1,7 +1,9 @@
 //! From a decoder's pictures to frames: blue, green, red, square pixels, upright.
 
+use std::ptr::null_mut;
+
 use ffmpeg_the_third::{Frame, ffi};
-use opencv::core::{CV_8UC3, Mat, MatTraitConst, Rect, Scalar};
+use opencv::core::{self, CV_8UC3, Mat, MatTrait, MatTraitConst, Rect, Scalar};
 
 use super::ffmpeg::{Picture, PictureFacts};
 use super::placement::{Placement, Size};
@@ -33,7 +35,7 @@ impl Converter {
     pub fn new(threads: usize) -> Self {
         Self {
             threads,
-            scaler: Scaler(std::ptr::null_mut()),
+            scaler: Scaler(null_mut()),
             bgr: Picture::empty(),
             tone_mapper: None,
             upright: Mat::default(),
@@ -53,39 +55,89 @@ impl Converter {
     ) -> Result<(), String> {
         let size = (facts.width, facts.height);
         let is_plain = placement.scaled == size;
-        if tone::is_high_dynamic_range(facts.colors) {
+        let (source, from, to) = if tone::is_high_dynamic_range(facts.colors) {
             let mapped =
                 ToneMapper::map(&mut self.tone_mapper, picture, facts.colors, self.threads)
                     .map_err(|e| format!("high dynamic range cannot be brought down: {e}"))?;
-            to_bgr(
-                &mut self.scaler,
-                mapped,
-                size,
-                placement.scaled,
-                &mut self.bgr,
-            )?;
+            (mapped, size, placement.scaled)
         } else if is_plain && holds(picture, facts.coded) {
             // Chroma at the lower and right edge is interpolated with what the codec stores beyond.
-            to_bgr(
-                &mut self.scaler,
-                picture,
-                facts.coded,
-                facts.coded,
-                &mut self.bgr,
-            )?;
+            (picture, facts.coded, facts.coded)
         } else {
-            to_bgr(
-                &mut self.scaler,
-                picture,
-                size,
-                placement.scaled,
-                &mut self.bgr,
-            )?;
+            (picture, size, placement.scaled)
+        };
+        if placement.is_in_place() {
+            make_room(frame, to, placement.frame).map_err(|e| e.message)?;
+            return to_bgr(&mut self.scaler, source, from, to, Target::of_frame(frame)?);
         }
+        make_bgr(&mut self.bgr.frame, sides(to)?)?;
+        let target = Target::of_picture(&self.bgr);
+        to_bgr(&mut self.scaler, source, from, to, target)?;
         // SAFETY: `lay` reads it, and it goes at the end of this function.
         let stored = unsafe { as_mat(&self.bgr, placement.scaled)? };
         lay(&stored, placement, &mut self.upright, frame).map_err(|e| e.message)
     }
+}
+
+/// Memory that pixels of BGR are written to: the first one's place, and bytes from row to row.
+struct Target {
+    first: *mut u8,
+    stride_bytes: i32,
+}
+
+impl Target {
+    fn of_picture(bgr: &Picture) -> Self {
+        let raw = bgr.raw();
+        Self {
+            first: raw.data[0],
+            stride_bytes: raw.linesize[0],
+        }
+    }
+
+    fn of_frame(frame: &mut Mat) -> Result<Self, String> {
+        let stride_bytes = frame.step1(0).map_err(|e| e.message)?;
+        Ok(Self {
+            first: frame.data_mut(),
+            stride_bytes: i32::try_from(stride_bytes).map_err(|_| "it is too large".to_owned())?,
+        })
+    }
+}
+
+/// Gives `frame` memory for `stored` pixels, of which it shows the upper left `shown`, unless it has
+/// that already. Rows begin where vector instructions want it; a row more takes what they write
+/// beyond the last pixel.
+fn make_room(frame: &mut Mat, stored: Size, shown: Size) -> opencv::Result<()> {
+    let columns = row_pixels(stored.0) as i32;
+    let rows = stored.1 as i32 + SPARE_ROWS as i32;
+    let (shown_columns, shown_rows) = (shown.0 as i32, shown.1 as i32);
+    let (mut whole, mut offset) = (core::Size::default(), core::Point::default());
+    if frame.typ() == CV_8UC3 && !frame.empty() {
+        frame.locate_roi(&mut whole, &mut offset)?;
+    }
+    let has_room = whole == core::Size::new(columns, rows)
+        && frame.size()? == core::Size::new(shown_columns, shown_rows)
+        && offset == core::Point::default();
+    if !has_room {
+        // SAFETY: whoever asks for room fills what is shown before anybody reads it.
+        *frame = unsafe { Mat::new_rows_cols(rows, columns, CV_8UC3)? };
+        frame.adjust_roi(0, shown_rows - rows, 0, shown_columns - columns)?;
+    }
+    Ok(())
+}
+
+/// Rows of a frame's memory that are never shown.
+const SPARE_ROWS: u64 = 1;
+
+/// Pixels from one row of a frame to the next.
+fn row_pixels(width: u32) -> u64 {
+    /// Three bytes each: rows begin at multiples of 32 bytes.
+    const STEP: u64 = 32;
+    u64::from(width).next_multiple_of(STEP)
+}
+
+/// Pixels that a frame's memory holds, with those that are never shown.
+pub fn frame_memory_pixels(width: u32, height: u32) -> u64 {
+    row_pixels(width) * (u64::from(height) + SPARE_ROWS)
 }
 
 /// Turns and mirrors a stored picture, and puts it in its place in the frame.
@@ -163,13 +215,14 @@ fn to_bgr(
     picture: &Picture,
     from: Size,
     to: Size,
-    bgr: &mut Picture,
+    target: Target,
 ) -> Result<(), String> {
     let source = picture.raw();
-    let side = |side: u32| i32::try_from(side).map_err(|_| "it is too large".to_owned());
-    let (from, to) = ((side(from.0)?, side(from.1)?), (side(to.0)?, side(to.1)?));
-    make_bgr(&mut bgr.frame, to)?;
-    let target = bgr.raw();
+    let (from, to) = (sides(from)?, sides(to)?);
+    let (planes, strides) = (
+        [target.first, null_mut(), null_mut(), null_mut()],
+        [target.stride_bytes, 0, 0, 0],
+    );
     // SAFETY: the source holds `from` (its own size, or what `holds` has checked), the target was
     // made for `to`, and the state belongs to both formats or is null.
     let rows = unsafe {
@@ -182,8 +235,8 @@ fn to_bgr(
             to.1,
             ffi::AVPixelFormat::BGR24,
             ffi::SWS_BICUBIC,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
+            null_mut(),
+            null_mut(),
             std::ptr::null(),
         );
         if scaler.0.is_null() {
@@ -195,8 +248,8 @@ fn to_bgr(
             source.linesize.as_ptr(),
             0,
             from.1,
-            target.data.as_ptr(),
-            target.linesize.as_ptr(),
+            planes.as_ptr(),
+            strides.as_ptr(),
         )
     };
     if rows == to.1 {
@@ -204,6 +257,12 @@ fn to_bgr(
     } else {
         Err("its pixels cannot be converted".into())
     }
+}
+
+/// Width and height as the libraries count them.
+fn sides((width, height): Size) -> Result<(i32, i32), String> {
+    let side = |side: u32| i32::try_from(side).map_err(|_| "it is too large".to_owned());
+    Ok((side(width)?, side(height)?))
 }
 
 /// Gives `frame` memory for a BGR picture, unless it has it already.

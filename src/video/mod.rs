@@ -29,6 +29,7 @@ pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use capture_rate::{CaptureTags, capture_tags};
 pub use clip::{ClipError, cut_clip};
 pub use container::{Container, Content, sniff};
+pub(crate) use converter::frame_memory_pixels;
 pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
 pub use proxy::{ProxyError, make_proxy, proxy_times};

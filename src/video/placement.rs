@@ -97,6 +97,11 @@ impl Placement {
     pub fn has_borders(&self) -> bool {
         self.orientation.turned(self.scaled) != self.frame
     }
+
+    /// Whether the scaled picture is the frame, neither turned nor moved.
+    pub fn is_in_place(&self) -> bool {
+        self.orientation == Orientation::default() && !self.has_borders()
+    }
 }
 
 #[cfg(test)]

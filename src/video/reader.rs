@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender};
-use opencv::core::{Mat, MatTraitConst, MatTraitConstManual};
+use opencv::core::{Mat, MatTraitConst};
 
 use super::container::{Container, Content, sniff};
 use super::converter::Converter;
@@ -117,14 +117,16 @@ impl Frame {
     /// The pixels; `None` for a frame that was never read.
     pub fn view(&self) -> Option<BgrView<'_>> {
         let (width, height) = (self.picture.cols(), self.picture.rows());
+        let (width, height) = (width as usize, height as usize);
         let stride = self.picture.step1(0).ok()?;
-        let data = self.picture.data_bytes().ok()?;
-        BgrView::new(data, width as usize, height as usize, stride)
-    }
-
-    /// Bytes that the picture takes.
-    pub fn byte_size(&self) -> usize {
-        self.picture.total() * self.picture.elem_size().unwrap_or(0)
+        let bytes = stride * height.checked_sub(1)? + 3 * width;
+        let first = self.picture.data();
+        if first.is_null() {
+            return None;
+        }
+        // SAFETY: a matrix of so many rows, which is borrowed as long as the view is there.
+        let data = unsafe { std::slice::from_raw_parts(first, bytes) };
+        BgrView::new(data, width, height, stride)
     }
 }
 

@@ -338,8 +338,8 @@ fn tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
             return;
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
-            unsafe { portable_avx2(left, right, out, adds) };
+            // SAFETY: the processor has AVX2 and FMA, and what is read and written was checked.
+            unsafe { avx2::rows::<2>(left, right, out, adds) };
             return;
         }
     }
@@ -350,26 +350,26 @@ fn tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
 #[inline]
 fn half_tile(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
     #[cfg(target_arch = "x86_64")]
-    if left.rows == TILE_ROWS && is_x86_feature_detected!("avx512f") {
+    if is_x86_feature_detected!("avx512f") {
+        if left.rows == TILE_ROWS {
+            left.check(right, out);
+            // SAFETY: the processor has AVX-512, and what is read and written was checked.
+            unsafe { avx512::tile::<TILE_ROWS, 1>(left, right, out, adds) };
+            return;
+        }
+    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         left.check(right, out);
-        // SAFETY: the processor has AVX-512, and what is read and written was checked.
-        unsafe { avx512::tile::<TILE_ROWS, 1>(left, right, out, adds) };
+        // SAFETY: the processor has AVX2 and FMA, and what is read and written was checked.
+        unsafe { avx2::rows::<1>(left, right, out, adds) };
         return;
     }
     tile(left, right, out, adds);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn portable_avx2(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
-    portable(left, right, out, adds);
 }
 
 /// Rows and lanes that the portable kernel keeps in registers.
 const PORTABLE_ROWS: usize = 6;
 const PORTABLE_LANES: usize = 16;
 
-#[inline(always)]
 fn portable(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
     for row in (0..left.rows).step_by(PORTABLE_ROWS) {
         let rows = PORTABLE_ROWS.min(left.rows - row);
@@ -382,11 +382,7 @@ fn portable(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
                     let r = row + r.min(rows - 1);
                     let left = left.values[r * left.row_stride + depth * left.depth_stride];
                     for (sum, right) in sums.iter_mut().zip(right) {
-                        *sum = if cfg!(target_feature = "fma") {
-                            left.mul_add(*right, *sum)
-                        } else {
-                            *sum + left * right
-                        };
+                        *sum += left * right;
                     }
                 }
             }
@@ -394,6 +390,103 @@ fn portable(left: Left<'_>, right: &[f32], out: &mut [f32], adds: bool) {
                 let start = (row + r) * LANES + lane;
                 for (out, sum) in out[start..start + PORTABLE_LANES].iter_mut().zip(sums) {
                     *out = if adds { *out + sum } else { *sum };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        __m256, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_setzero_ps, _mm256_storeu_ps,
+    };
+
+    use super::{LANES, Left};
+
+    /// Rows at once: with two vectors of 8 lanes each, 12 sums in the 16 registers.
+    const ROWS: usize = 6;
+    /// Lanes of a vector.
+    const WIDTH: usize = 8;
+    /// Lanes that are computed at once.
+    const HALF: usize = 2 * WIDTH;
+
+    /// `HALVES` of the lanes are computed.
+    ///
+    /// # Safety
+    /// The processor has AVX2 and FMA; `left.check` has found nothing wrong.
+    #[target_feature(enable = "avx2,fma")]
+    pub unsafe fn rows<const HALVES: usize>(
+        left: Left<'_>,
+        right: &[f32],
+        out: &mut [f32],
+        adds: bool,
+    ) {
+        const { assert!(HALVES * HALF <= LANES) };
+        for first in (0..left.rows).step_by(ROWS) {
+            let part = Left {
+                values: &left.values[(first * left.row_stride).min(left.values.len())..],
+                rows: ROWS.min(left.rows - first),
+                ..left
+            };
+            for half in 0..HALVES {
+                let out = &mut out[first * LANES + half * HALF..];
+                // SAFETY: these rows are among those of `left`, and these lanes among those of
+                // `right` and `out`.
+                unsafe {
+                    let right = right.as_ptr().wrapping_add(half * HALF);
+                    match part.rows {
+                        6 => tile::<6>(part, right, out.as_mut_ptr(), adds),
+                        5 => tile::<5>(part, right, out.as_mut_ptr(), adds),
+                        4 => tile::<4>(part, right, out.as_mut_ptr(), adds),
+                        3 => tile::<3>(part, right, out.as_mut_ptr(), adds),
+                        2 => tile::<2>(part, right, out.as_mut_ptr(), adds),
+                        _ => tile::<1>(part, right, out.as_mut_ptr(), adds),
+                    }
+                }
+            }
+        }
+    }
+
+    /// [`HALF`] lanes of `COUNT` rows.
+    ///
+    /// # Safety
+    /// As [`rows`]; `left` and `out` have `COUNT` rows, `right` is as deep as `left`.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn tile<const COUNT: usize>(
+        left: Left<'_>,
+        mut right: *const f32,
+        out: *mut f32,
+        adds: bool,
+    ) {
+        let mut sums: [[__m256; 2]; COUNT] = [[_mm256_setzero_ps(); 2]; COUNT];
+        let mut values = left.values.as_ptr();
+        for _ in 0..left.depth {
+            // SAFETY: the caller says that these rows and this depth are inside the slices.
+            unsafe {
+                let rights = [_mm256_loadu_ps(right), _mm256_loadu_ps(right.add(WIDTH))];
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let left = _mm256_broadcast_ss(&*values.add(row * left.row_stride));
+                    for (sum, right) in sums.iter_mut().zip(rights) {
+                        *sum = _mm256_fmadd_ps(left, right, *sum);
+                    }
+                }
+            }
+            values = values.wrapping_add(left.depth_stride);
+            right = right.wrapping_add(LANES);
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            for (vector, sum) in sums.iter().enumerate() {
+                // SAFETY: `out` has these rows.
+                unsafe {
+                    let out = out.add(row * LANES + vector * WIDTH);
+                    let sum = match adds {
+                        true => _mm256_add_ps(*sum, _mm256_loadu_ps(out)),
+                        false => *sum,
+                    };
+                    _mm256_storeu_ps(out, sum);
                 }
             }
         }
@@ -576,19 +669,59 @@ fn outer_rows_per_task(rows: usize) -> usize {
 mod tests {
     use super::*;
 
+    type Kernel = fn(Left<'_>, &[f32], &mut [f32], bool);
+
+    /// The kernels that this processor can run, beside the portable one.
+    fn kernels() -> Vec<(&'static str, Kernel)> {
+        #[allow(unused_mut)]
+        let mut kernels: Vec<(&'static str, Kernel)> = vec![("the one that is used", tile)];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            kernels.push(("AVX2", |left, right, out, adds| {
+                left.check(right, out);
+                // SAFETY: the processor has AVX2 and FMA, and the slices were checked.
+                unsafe { avx2::rows::<2>(left, right, out, adds) };
+            }));
+        }
+        kernels
+    }
+
     #[test]
     fn kernels_for_all_processors_agree() {
-        for (rows, depth) in [(1, 1), (5, 40), (7, 3), (11, 100), (12, 33)] {
+        for (rows, depth) in [
+            (1, 1),
+            (5, 40),
+            (7, 3),
+            (8, 9),
+            (10, 7),
+            (11, 100),
+            (12, 33),
+        ] {
             let values: Vec<f32> = (0..rows * depth).map(|n| (n % 17) as f32 - 8.0).collect();
             let right: Vec<f32> = (0..depth * LANES).map(|n| (n % 23) as f32 - 11.0).collect();
-            let left = Left::plain(&values, rows, depth);
-            for adds in [false, true] {
-                let mut fast = vec![1.0; rows * LANES];
-                let mut plain = fast.clone();
-                tile(left, &right, &mut fast, adds);
+            let sides = [
+                Left::plain(&values, rows, depth),
+                Left::transposed(&values, rows, depth),
+            ];
+            for (left, adds) in sides.into_iter().flat_map(|l| [(l, false), (l, true)]) {
+                let before = vec![1.0; rows * LANES];
+                let mut plain = before.clone();
                 portable(left, &right, &mut plain, adds);
-                // Whole numbers: exact in any order.
-                assert_eq!(fast, plain, "{rows} {depth} {adds}");
+                for (name, kernel) in kernels() {
+                    let mut fast = before.clone();
+                    kernel(left, &right, &mut fast, adds);
+                    // Whole numbers: exact in any order.
+                    assert_eq!(fast, plain, "{name}: {rows} {depth} {adds}");
+                }
+                let mut half = before;
+                half_tile(left, &right, &mut half, adds);
+                for (half, plain) in half.chunks(LANES).zip(plain.chunks(LANES)) {
+                    assert_eq!(
+                        half[..LANES / 2],
+                        plain[..LANES / 2],
+                        "{rows} {depth} {adds}"
+                    );
+                }
             }
         }
     }
