@@ -722,4 +722,7 @@ fn datasets_of_calls_have_three_splits_without_common_words() {
         "SELECT video_id FROM examples WHERE dataset = 'ask' GROUP BY video_id HAVING count(DISTINCT split) > 1",
     );
     assert_eq!(videos.len(), 0, "whole videos are in one split");
+    let traced = posedata(folder.path(), &["dataset", "trace", "ask", "0001"]);
+    assert!(traced.status.success(), "{}", stderr(&traced));
+    assert!(stdout(&traced).contains("posedata ask --call"));
 }
