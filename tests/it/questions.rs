@@ -725,4 +725,22 @@ fn datasets_of_calls_have_three_splits_without_common_words() {
     let traced = posedata(folder.path(), &["dataset", "trace", "ask", "0001"]);
     assert!(traced.status.success(), "{}", stderr(&traced));
     assert!(stdout(&traced).contains("posedata ask --call"));
+    // Calls are not to be paid for in other words.
+    let arguments = [
+        "synth",
+        "--dataset",
+        "ask",
+        "--provider",
+        "openai",
+        "--n",
+        "1",
+        "--dry-run",
+    ];
+    let refused = posedata(folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("holds calls of questions"),
+        "{}",
+        stderr(&refused)
+    );
 }
