@@ -8,7 +8,7 @@ use super::api::{
     ApiError, ChatMessage, ChatRequest, StopFilter, ToolChoice, finish_reason, tool, tool_call,
 };
 use crate::asking::{AskError, Asker, Turn};
-use crate::llama::generate::GenerateError;
+use crate::llama::generate::{End, GenerateError};
 use crate::llama::{Adapter, LlamaError, LoadedModel};
 use crate::sync::Cancellation;
 
@@ -120,7 +120,10 @@ impl Served {
         }
         Ok(Completion {
             message: json!({"role": "assistant", "content": filter.text}),
-            finish_reason: finish_reason(generated.end),
+            finish_reason: match filter.is_over() {
+                true => finish_reason(End::Stop),
+                false => finish_reason(generated.end),
+            },
             prompt_tokens: generated.prompt_tokens,
             completion_tokens: generated.ids.len(),
         })
