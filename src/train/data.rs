@@ -336,12 +336,16 @@ fn text(chat: &ChatRecord, tokenizer: &ChatTokenizer) -> Result<Text, TrainError
     }
 }
 
+/// Of so many texts of the first epoch, one is a primitive that comes before all others.
+const TEXTS_PER_FIRST_PRIMITIVE: usize = 32;
+
 /// In which order texts are learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Anew in each epoch, by the seed; in the first one primitives come before the others
-    /// (curriculum learning, Bengio et al. 2009).
+    /// Anew in each epoch, by the seed; the first one begins with some primitives (curriculum
+    /// learning, Bengio et al. 2009). The rest of them are spread, so that a run that ends long
+    /// before its first epoch does has seen all kinds of texts.
     #[default]
     Shuffled,
     /// The first first, in every epoch.
@@ -361,7 +365,14 @@ impl Order {
                 *hasher.finalize().as_bytes()
             });
             if epoch == 0 {
-                places.sort_by_key(|place| !texts[*place].is_primitive);
+                let mut left = texts.len().div_ceil(TEXTS_PER_FIRST_PRIMITIVE);
+                let (mut first, others): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| {
+                    let is_first = texts[*place].is_primitive && left > 0;
+                    left -= usize::from(is_first);
+                    is_first
+                });
+                first.extend(others);
+                places = first;
             }
         }
         places
@@ -481,15 +492,15 @@ pub(super) mod tests {
             sorted.sort_unstable();
             assert!(sorted.into_iter().eq(0..100));
         }
-        // Primitives come first, once, and all in an order that is not theirs.
+        // Some primitives come first, once; these and all others keep their order.
         for text in &mut texts[60..70] {
             text.is_primitive = true;
         }
         let with_primitives = Order::Shuffled.of_epoch(&texts, 7, 0);
-        let (primitives, others) = with_primitives.split_at(10);
-        assert!(primitives.iter().all(|place| (60..70).contains(place)));
-        assert_ne!(primitives, (60..70).collect::<Vec<_>>());
-        let expected = first.iter().filter(|place| !(60..70).contains(*place));
+        let (primitives, others) = with_primitives.split_at(4);
+        let in_order = first.iter().filter(|place| (60..70).contains(*place));
+        assert!(primitives.iter().eq(in_order.take(4)));
+        let expected = first.iter().filter(|place| !primitives.contains(place));
         assert!(others.iter().eq(expected));
         let second = Order::Shuffled.of_epoch(&texts, 7, 1);
         for place in texts.iter_mut() {

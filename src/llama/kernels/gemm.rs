@@ -81,6 +81,32 @@ impl Left<'_> {
     }
 }
 
+impl<'a> Left<'a> {
+    /// The same numbers, at most [`TILE_ROWS`] by [`BLOCK_DEPTH`], side by side: [depth][row].
+    fn gathered(self, place: &'a mut [f32; TILE_ROWS * BLOCK_DEPTH]) -> Self {
+        for (depth, place) in (0..self.depth).zip(place.chunks_exact_mut(TILE_ROWS)) {
+            let values = &self.values[depth * self.depth_stride..];
+            match values.first_chunk::<TILE_ROWS>() {
+                Some(values) if self.row_stride == 1 && self.rows == TILE_ROWS => {
+                    place.copy_from_slice(values);
+                }
+                _ => {
+                    let values = values.iter().step_by(self.row_stride.max(1));
+                    for (place, value) in place.iter_mut().zip(values.take(self.rows)) {
+                        *place = *value;
+                    }
+                }
+            }
+        }
+        Self {
+            values: place,
+            row_stride: 1,
+            depth_stride: TILE_ROWS,
+            ..self
+        }
+    }
+}
+
 impl<'a, T> Left<'a, T> {
     pub fn rows(&self) -> usize {
         self.rows
@@ -275,6 +301,10 @@ pub fn add_product(left: Left<'_>, right: &Panels, out: &mut Panels) {
 }
 
 fn multiply(left: Left<'_>, right: &Panels, part: Part, place: SharedOutput, output: Output) {
+    // Each place of a transposed matrix's depth lies in another line of memory, mostly in another page:
+    // a tile is gathered once for all panels.
+    let is_gathered = left.depth_stride != 1 && part.panels.len() > 1;
+    let mut gathered = [0.0; TILE_ROWS * BLOCK_DEPTH];
     let mut depth_start = part.depths.start;
     loop {
         let depth = BLOCK_DEPTH.min(part.depths.end - depth_start);
@@ -282,12 +312,15 @@ fn multiply(left: Left<'_>, right: &Panels, part: Part, place: SharedOutput, out
         for row in part.rows.clone().step_by(TILE_ROWS) {
             let tile_rows = TILE_ROWS.min(part.rows.end - row);
             let start = row * left.row_stride + depth_start * left.depth_stride;
-            let tile_left = Left {
+            let mut tile_left = Left {
                 values: &left.values[start.min(left.values.len())..],
                 rows: tile_rows,
                 depth,
                 ..left
             };
+            if is_gathered {
+                tile_left = tile_left.gathered(&mut gathered);
+            }
             for panel in part.panels.clone() {
                 let right = &right.panel(panel)[depth_start * LANES..][..depth * LANES];
                 // SAFETY: the place has these rows of this panel, and they are this task's.
