@@ -33,6 +33,20 @@
 -- words topic=other : insert into
 -- words topic=other : ignore all|previous|your, world cup
 -- words topic=unmeasured : rate of change, how fast|quickly|quick .. angle|bend|bends|extend|extends|flex|flexes|straighten*|open|opens
+-- words topic=unmeasured : radian*|rad|rads
+-- words topic=unclear : at|near|around|towards|toward the|its beginning|start|middle|midpoint, in the beginning|middle
+-- words topic=unclear : near|by|towards|toward the|its end, at the|its end of|in|for, before|from the end, halfway
+-- words topic=unclear : first|second|last|latter half|third|quarter, in|at|of the first|last frame|frames, last few|couple
+-- words topic=unclear : # .. later|earlier, later|earlier than|in|on
+-- words topic=unclear : other|second|third|another person|man|woman|guy|girl|boy|runner|athlete|player
+-- words topic=unclear : both persons|people|men|women|guys|girls|boys|runners|athletes|players, everyone|everybody
+-- words topic=unclear : person|man|woman|guy|girl|boy|runner|athlete|player on|at|to the left|right, in front|behind
+-- words topic=unclear : left|right person|man|woman|guy|girl|boy|runner|athlete|player, each|every person
+-- words topic=unclear : not below|under|above|over|beyond|less|more|smaller|larger|greater, not exceed*, except, excluding
+-- words topic=unclear : last go|goes|went|get|gets|drop*|fall*|rise*|cross*|exceed*|reach*|below|above|time
+-- words topic=unclear : for # s|sec|secs|seconds from|after|starting|beginning, from|at|after # .. for #
+-- words topic=unclear : by|moves|move|changes|change|varies|vary more|less than #
+-- words topic=unclear : how far|much below|under|above|over|beyond|past #
 SELECT reason
 FROM (
     VALUES
@@ -46,7 +60,7 @@ FROM (
         ('causes', 'the lake holds what was measured, not why'),
         ('events', 'steps, jumps and repetitions are found by `posedata events detect`, and queries such as gait, jumps and repetitions count them'),
         ('unmeasured', 'angular speeds, accelerations, paths, distances and positions are not among what can be asked; `posedata query` computes what the lake holds'),
-        ('unclear', 'it is not clear what is asked'),
+        ('unclear', 'it is not clear what is asked; times are said in seconds ("at 1.5 s", "from 2 to 4 s"), people by their numbers ("person 1")'),
         ('other', 'it is no question about the motion in these videos')
 ) AS reasons (topic, reason)
 WHERE topic = $topic;

@@ -1,6 +1,7 @@
 -- How does a joint angle change between two times?
 --
 -- The angle in the frame nearest to the second time minus that in the frame nearest to the first.
+-- Nothing where one of them is outside the video or in a pause of the recording.
 --
 -- param joint angle : which angle
 -- param from_secs time : the first time
@@ -28,11 +29,15 @@ WITH angle AS (
 ),
 ends AS (
     SELECT
-        arg_min(frame, (abs(time_secs - $from_secs::DOUBLE), frame)) AS from_frame,
-        arg_min(frame, (abs(time_secs - $to_secs::DOUBLE), frame)) AS to_frame
-    FROM metrics
-    WHERE video_id = $video
-        AND greatest($from_secs::DOUBLE, $to_secs::DOUBLE) <= (SELECT duration_secs FROM videos WHERE video_id = $video)
+        arg_min(m.frame, (abs(m.time_secs - $from_secs::DOUBLE), m.frame)) AS from_frame,
+        arg_min(m.frame, (abs(m.time_secs - $to_secs::DOUBLE), m.frame)) AS to_frame
+    FROM metrics AS m
+    JOIN videos AS v ON v.video_id = m.video_id
+    WHERE m.video_id = $video
+    HAVING least($from_secs::DOUBLE, $to_secs::DOUBLE) >= min(m.time_secs) - 1e-6
+        AND greatest($from_secs::DOUBLE, $to_secs::DOUBLE) <= min(m.time_secs) + max(v.duration_secs) + 1e-6
+        AND greatest(min(abs(m.time_secs - $from_secs::DOUBLE)), min(abs(m.time_secs - $to_secs::DOUBLE)))
+            <= greatest(2.5 / max(v.fps), 0.05)
 )
 SELECT
     b.deg - a.deg AS change_deg,

@@ -10,7 +10,8 @@
 -- param to_secs time = null : until when
 -- param video video : of which video
 -- param person person = null : number of the person; the main person unless it is given
--- words : how often, how many times, number of times, first time
+-- words : how often, how many times, number of times, first time, how long it takes
+-- words : how long until|till|before the|it|he|she|left|right
 -- words : first|times|ever|cross*|frequen*|pass*|reach*|count*|when
 -- words : what|which time|moment|instant|point, first #, threshold|limit
 -- words direction=below : below|under|beneath|<, less|lower|smaller|fewer than, drop*|fall*|downward*|sink*|dip*

@@ -16,6 +16,8 @@
 -- words which=largest : largest|highest|biggest|maximum|max|maximal|greatest|widest|peak|top, how high .. angle
 -- words which=largest : how large|big does|do|did, how large|big .. get*|become*
 -- words which=smallest for knee, hip, ankle, elbow, wrist : bent|bend*|flex* .. most|furthest|farthest|deepest
+-- words which=smallest for knee, hip, ankle, elbow, wrist : flex* .. peak|max|maximum|maximal
+-- words which=largest for knee, hip, ankle, elbow, wrist : exten* .. peak|max|maximum|maximal
 -- words which=smallest for knee, hip, ankle, elbow, wrist : most|maximally|fully|greatest|biggest|largest|highest|strongest|max*|peak .. bent|bend*|flex*
 -- words which=smallest for knee, hip, ankle, elbow, wrist : deepest|sharpest|flexion|tightest, how deep*
 -- words which=smallest for knee, hip, ankle, elbow, wrist : most closed|folded|acute

@@ -1,6 +1,6 @@
 -- How does the person stand at a time: all joint angles?
 --
--- All angles in the frame nearest to the time.
+-- All angles in the frame nearest to the time; nothing outside the video and in a pause of the recording.
 --
 -- question words = needed
 -- param at_secs time : when
@@ -23,7 +23,10 @@ WHERE video_id = $video AND person = $person
         left_wrist_deg, right_wrist_deg, trunk_lean_deg
     ) IS NOT NULL
     AND frame = (
-        SELECT arg_min(frame, (abs(time_secs - $at_secs::DOUBLE), frame)) FROM metrics
-        WHERE video_id = $video
-            AND $at_secs::DOUBLE <= (SELECT duration_secs FROM videos WHERE video_id = $video)
+        SELECT arg_min(m.frame, (abs(m.time_secs - $at_secs::DOUBLE), m.frame))
+        FROM metrics AS m
+        JOIN videos AS v ON v.video_id = m.video_id
+        WHERE m.video_id = $video
+        HAVING $at_secs::DOUBLE BETWEEN min(m.time_secs) - 1e-6 AND min(m.time_secs) + max(v.duration_secs) + 1e-6
+            AND min(abs(m.time_secs - $at_secs::DOUBLE)) <= greatest(2.5 / max(v.fps), 0.05)
     );

@@ -1,6 +1,6 @@
 -- How far can the numbers be trusted, and which landmarks are unreliable?
 --
--- Shares of the frames by quality (see the table metrics), the mean visibility, and the landmarks whose mean
+-- Shares of the video's frames by quality (see the table metrics), the mean visibility, and the landmarks whose mean
 -- visibility is below 0.5, the least visible first. Of a landmark that is named, its mean visibility as well.
 --
 -- question words = needed
@@ -12,10 +12,11 @@
 -- words : how good is|are the
 -- words : quality of the poses
 SELECT
-    100.0 * count(*) FILTER (quality = 'good') / count(*) AS good_percent,
-    100.0 * count(*) FILTER (quality = 'partial') / count(*) AS partial_percent,
-    100.0 * count(*) FILTER (quality = 'poor') / count(*) AS poor_percent,
-    100.0 * count(*) FILTER (quality = 'no_pose') / count(*) AS no_pose_percent,
+    100.0 * count(*) FILTER (quality = 'good') / max(v.frame_count) AS good_percent,
+    100.0 * count(*) FILTER (quality = 'partial') / max(v.frame_count) AS partial_percent,
+    100.0 * count(*) FILTER (quality = 'poor') / max(v.frame_count) AS poor_percent,
+    -- Of whoever is not person 0 there is no row where he or she is not found.
+    100.0 - 100.0 * count(*) FILTER (quality <> 'no_pose') / max(v.frame_count) AS no_pose_percent,
     avg(mean_visibility)::DOUBLE AS mean_visibility,
     (
         SELECT avg(visibility)::DOUBLE FROM landmarks
@@ -31,6 +32,7 @@ SELECT
     ) AS unreliable_landmarks,
     min(time_secs) AS first_secs,
     max(time_secs) AS last_secs
-FROM metrics
-WHERE video_id = $video AND person = $person
+FROM metrics AS m
+JOIN videos AS v ON v.video_id = m.video_id
+WHERE m.video_id = $video AND m.person = $person
 HAVING count(*) > 0;

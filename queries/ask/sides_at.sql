@@ -1,6 +1,7 @@
 -- How do the left and the right side compare at a time?
 --
--- The angles of both sides in the frame nearest to the time, and the left minus the right.
+-- The angles of both sides in the frame nearest to the time, and the left minus the right; nothing
+-- outside the video and in a pause of the recording.
 --
 -- question words = needed
 -- param part choice(knee, hip, ankle, elbow, shoulder, wrist) : which joint
@@ -32,8 +33,11 @@ SELECT
     time_secs AS last_secs
 FROM measured
 WHERE frame = (
-        SELECT arg_min(frame, (abs(time_secs - $at_secs::DOUBLE), frame)) FROM metrics
-        WHERE video_id = $video
-            AND $at_secs::DOUBLE <= (SELECT duration_secs FROM videos WHERE video_id = $video)
+        SELECT arg_min(m.frame, (abs(m.time_secs - $at_secs::DOUBLE), m.frame))
+        FROM metrics AS m
+        JOIN videos AS v ON v.video_id = m.video_id
+        WHERE m.video_id = $video
+        HAVING $at_secs::DOUBLE BETWEEN min(m.time_secs) - 1e-6 AND min(m.time_secs) + max(v.duration_secs) + 1e-6
+            AND min(abs(m.time_secs - $at_secs::DOUBLE)) <= greatest(2.5 / max(v.fps), 0.05)
     )
     AND left_deg IS NOT NULL AND right_deg IS NOT NULL;

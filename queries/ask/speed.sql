@@ -15,6 +15,7 @@
 -- words statistic=peak : peak|max*|top|highest|fastest|quickest|greatest|biggest|largest|when, at most
 -- words statistic=peak : at its fastest|quickest
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally, on average
+-- words not : minimum|min|minimal|lowest|slowest|smallest|least
 -- words not : who|whose, which|what video*|clip*|recording*|athlete*|runner*|subject*|person
 WITH speeds AS (
     SELECT
@@ -31,7 +32,8 @@ WITH speeds AS (
 )
 SELECT
     if($statistic = 'peak', max(px_per_sec), avg(px_per_sec)) AS speed_px_per_sec,
-    if($statistic = 'peak', arg_max(torso_per_sec, (px_per_sec, -frame)), avg(torso_per_sec)) AS speed_torso_per_sec,
+    -- A struct is never NULL: where the torso is hidden at the peak, another frame's length is not taken.
+    if($statistic = 'peak', arg_max({'torso': torso_per_sec}, (px_per_sec, -frame)).torso, avg(torso_per_sec)) AS speed_torso_per_sec,
     if($statistic = 'peak', arg_max(time_secs, (px_per_sec, -frame)), NULL) AS at_secs,
     min(time_secs) AS first_secs,
     max(time_secs) AS last_secs

@@ -1,7 +1,8 @@
 -- How long is a joint angle above or below a limit?
 --
--- A frame lasts until the next one; the last frame, and one before a pause of the recording, as long
--- as frames last on average. The percentage is of the time in which the angle was measured.
+-- A frame lasts until the next one of the video; the last frame, and one before a pause of the
+-- recording, as long as frames last on average. Of frames at the ends of the stretch only what lies
+-- within counts. The percentage is of the time in which the angle was measured.
 --
 -- param joint angle : which angle
 -- param direction choice(below, above) : on which side of the limit
@@ -21,7 +22,24 @@
 -- words direction=below for knee, hip, ankle, elbow, wrist : bend*|bent|flex* past|beyond|over
 -- words direction=above for knee, hip, ankle, elbow, wrist : straighter than, bend*|bent|flex* .. less than
 -- words direction=above for knee, hip, ankle, elbow, wrist : less bent|flexed than, open* .. more|further than
-WITH angle AS (
+WITH steps AS (
+    SELECT
+        f.frame,
+        f.time_secs,
+        lead(f.time_secs) OVER (ORDER BY f.frame) - f.time_secs AS step_secs,
+        1 / v.fps AS usual_secs,
+        if(step_secs IS NULL OR step_secs > greatest(5 * usual_secs, 0.1), usual_secs, step_secs) AS secs
+    FROM (SELECT DISTINCT video_id, frame, time_secs FROM metrics WHERE video_id = $video) AS f
+    JOIN videos AS v ON v.video_id = f.video_id
+),
+lasting AS (
+    SELECT
+        frame,
+        greatest(time_secs, coalesce($from_secs::DOUBLE, '-infinity'::DOUBLE)) AS start_secs,
+        least(time_secs + secs, coalesce($to_secs::DOUBLE, 'infinity'::DOUBLE)) - start_secs AS secs
+    FROM steps
+),
+angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
@@ -32,30 +50,19 @@ WITH angle AS (
         ON COLUMNS('_deg$') INTO NAME name VALUE deg
     )
     WHERE name = $joint || '_deg'
-        AND time_secs >= coalesce($from_secs::DOUBLE, '-infinity'::DOUBLE) - 1e-6
-        AND time_secs <= coalesce($to_secs::DOUBLE, 'infinity'::DOUBLE) + 1e-6
-),
-lasting AS (
-    SELECT
-        m.frame,
-        lead(m.time_secs) OVER (ORDER BY m.frame) - m.time_secs AS step_secs,
-        1 / v.fps AS usual_secs,
-        if(step_secs IS NULL OR step_secs > greatest(5 * usual_secs, 0.1), usual_secs, step_secs) AS secs
-    FROM metrics AS m
-    JOIN videos AS v ON v.video_id = m.video_id
-    WHERE m.video_id = $video AND m.person = $person
 ),
 counted AS (
     SELECT
-        a.time_secs,
+        l.start_secs,
         l.secs,
         if($direction = 'below', a.deg < $limit_deg::DOUBLE, a.deg > $limit_deg::DOUBLE) AS is_beyond
     FROM angle AS a
     JOIN lasting AS l ON l.frame = a.frame
+    WHERE l.secs > 1e-6
 )
 SELECT
     if(count(*) = 0, NULL, coalesce(sum(secs) FILTER (is_beyond), 0)) AS beyond_secs,
     100 * beyond_secs / sum(secs) AS beyond_percent,
-    min(time_secs) AS first_secs,
-    max(time_secs) AS last_secs
+    min(start_secs) AS first_secs,
+    max(start_secs) AS last_secs
 FROM counted;

@@ -1,7 +1,7 @@
 -- How large is a joint angle at a time?
 --
--- The angle in the frame nearest to the time. Nothing where the time is outside the video, or the
--- landmarks are not visible enough in that frame.
+-- The angle in the frame nearest to the time. Nothing where the time is outside the video or in a
+-- pause of the recording, or the landmarks are not visible enough in that frame.
 --
 -- param joint angle : which angle
 -- param at_secs time : when
@@ -12,9 +12,12 @@
 WITH nearest AS (
     SELECT * FROM metrics
     WHERE video_id = $video AND person = $person AND frame = (
-        SELECT arg_min(frame, (abs(time_secs - $at_secs::DOUBLE), frame)) FROM metrics
-        WHERE video_id = $video
-            AND $at_secs::DOUBLE <= (SELECT duration_secs FROM videos WHERE video_id = $video)
+        SELECT arg_min(m.frame, (abs(m.time_secs - $at_secs::DOUBLE), m.frame))
+        FROM metrics AS m
+        JOIN videos AS v ON v.video_id = m.video_id
+        WHERE m.video_id = $video
+        HAVING $at_secs::DOUBLE BETWEEN min(m.time_secs) - 1e-6 AND min(m.time_secs) + max(v.duration_secs) + 1e-6
+            AND min(abs(m.time_secs - $at_secs::DOUBLE)) <= greatest(2.5 / max(v.fps), 0.05)
     )
 )
 SELECT deg::DOUBLE AS value_deg, time_secs AS at_secs, frame, time_secs AS first_secs, time_secs AS last_secs

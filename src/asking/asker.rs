@@ -12,7 +12,7 @@ use crate::llama::{Adapter, Decoder, LoadedModel};
 use crate::query::{ExternalAccess, Session};
 use crate::questions::{
     Answer, CANNOT_TELL, Call, Context, Grammar, Inventory, Mentions, Paraphrases, Place,
-    QuestionFiles, answer, prompt_of, refusal,
+    QuestionFiles, answer, cannot_tell, prompt_of, refusal,
 };
 use crate::sync::Cancellation;
 
@@ -20,6 +20,10 @@ use crate::sync::Cancellation;
 const MAX_CHARS: usize = 500;
 /// Most tokens of a call.
 const MAX_CALL_TOKENS: usize = 512;
+/// Why nothing can be told where no reading is sure enough.
+const NOTHING_FITS: &str = "none of the questions fits what is asked";
+/// Why nothing can be told where something is named that no question takes.
+const LEFT_OVER: &str = "no question takes all that is named; frames, shares, parts of a clip and several people at once are not among what can be asked";
 
 impl TextGrammar for Grammar {
     type Place = Place;
@@ -53,6 +57,32 @@ pub struct Reply {
     pub answer: Answer,
     /// What the question may mean, the likeliest first; at most two.
     pub readings: Vec<Reading>,
+}
+
+/// How a question was understood.
+struct Understood {
+    mentions: Mentions,
+    /// The likeliest first.
+    readings: Vec<Reading>,
+    /// Whether it names something that no question takes, and no words of it say why.
+    is_left_over: bool,
+}
+
+impl Understood {
+    /// Whether nothing can be told, whatever is meant.
+    fn is_refusal(&self) -> bool {
+        let is_refusal =
+            |reading: &Reading| reading.text.split_whitespace().next() == Some(CANNOT_TELL);
+        self.readings.iter().all(is_refusal)
+    }
+
+    /// Why nothing can be told, where no reading says it surely enough.
+    fn why_refused(&self) -> &'static str {
+        match self.is_left_over {
+            true => LEFT_OVER,
+            false => NOTHING_FITS,
+        }
+    }
 }
 
 /// A model that chooses calls, and a lake to run them in.
@@ -116,19 +146,22 @@ impl Asker {
     /// # Errors
     /// When the question is empty or too long, names a video that is not there, or a file is broken.
     pub fn ask(&self, question: &str, turn: &mut Turn) -> Result<Reply, AskError> {
-        let readings = self.readings(question, turn.previous.as_ref())?;
-        let Some(best) = readings.first() else {
+        let understood = self.understood(question, turn.previous.as_ref(), None)?;
+        let Some(best) = understood.readings.first() else {
             return Ok(Reply {
                 answer: refusal("Nothing that can be asked fits."),
-                readings,
+                readings: understood.readings,
             });
         };
-        let call = self.files.call(&best.text)?;
-        let other_side = self.other_side(question, turn.previous.as_ref(), &call);
-        let other_side_is_open = other_side.is_some();
-        let mut found = match other_side {
-            Some(other) => asks_for_side(&call, &other),
-            None if best.probability < self.record.threshold => asks_back(&readings),
+        let mut call = self.files.call(&best.text)?;
+        let open = self.open_point(&understood.mentions, &mut call, &turn.context);
+        let is_open = open.is_some();
+        let mut found = match open {
+            Some(asked_back) => asked_back,
+            None if best.probability < self.record.threshold && understood.is_refusal() => {
+                refusal(cannot_tell(&self.files, understood.why_refused()))
+            }
+            None if best.probability < self.record.threshold => asks_back(&understood.readings),
             None => answer(
                 &self.files,
                 &self.session,
@@ -137,40 +170,85 @@ impl Asker {
                 &turn.context,
             )?,
         };
+        if call.question == CANNOT_TELL && understood.is_left_over {
+            found.answer = cannot_tell(&self.files, understood.why_refused());
+        }
         found.probability = Some(best.probability);
         if found.video.is_some() {
             turn.context.video.clone_from(&found.video);
         }
         // What only lacks a video or a side is asked again with its name alone.
-        let is_understood = found.call.is_some() || other_side_is_open;
+        let is_understood = found.call.is_some() || is_open;
         if is_understood && call.question != CANNOT_TELL {
             turn.previous = Some(call);
         }
         Ok(Reply {
             answer: found,
-            readings,
+            readings: understood.readings,
         })
     }
 
-    /// The call on the other side, where nobody said which is meant.
-    fn other_side(&self, question: &str, previous: Option<&Call>, call: &Call) -> Option<Call> {
-        let mentions = Mentions::of(question, previous, &self.inventory);
-        mentions.other_side(self.files.find(&call.question)?, call)
+    /// What has to be asked back before a call can be run: one side is as good as the other, or one
+    /// video as another. The video that is spoken of anyway is taken.
+    fn open_point(
+        &self,
+        mentions: &Mentions,
+        call: &mut Call,
+        context: &Context,
+    ) -> Option<Answer> {
+        let question = self.files.find(&call.question)?;
+        if let Some(other) = mentions.other_side(question, call) {
+            return Some(asks_for_side(call, &other));
+        }
+        let labels = mentions.namesakes(call)?;
+        let spoken_of = context.video.as_deref();
+        let spoken_of = spoken_of.and_then(|name| self.inventory.video(name));
+        match spoken_of.filter(|video| labels.contains(&video.label)) {
+            Some(video) if !question.has("other_video") => {
+                for (_, label) in call.slots.iter_mut().filter(|(name, _)| name == "video") {
+                    label.clone_from(&video.label);
+                }
+                None
+            }
+            _ => {
+                call.slots.retain(|(name, _)| name != "video");
+                Some(asks_for_video(call, labels))
+            }
+        }
     }
 
-    /// The call that a question means; `None` where that is not sure enough.
+    /// The call that a question means, one of the question file `only` where it can be one; `None`
+    /// where that is not sure enough.
     ///
     /// # Errors
     /// As [`Self::ask`].
-    pub fn call(&self, question: &str, previous: Option<&Call>) -> Result<Option<Call>, AskError> {
-        let readings = self.readings(question, previous)?;
-        let best = readings.first();
+    pub fn call(
+        &self,
+        question: &str,
+        turn: &Turn,
+        only: Option<&str>,
+    ) -> Result<Option<Call>, AskError> {
+        let understood = self.understood(question, turn.previous.as_ref(), only)?;
+        let best = understood.readings.first();
         let Some(best) = best.filter(|best| best.probability >= self.record.threshold) else {
             return Ok(None);
         };
-        let call = self.files.call(&best.text)?;
-        let is_sure = self.other_side(question, previous, &call).is_none();
-        Ok(is_sure.then_some(call))
+        let mut call = self.files.call(&best.text)?;
+        if self
+            .open_point(&understood.mentions, &mut call, &turn.context)
+            .is_some()
+        {
+            return Ok(None);
+        }
+        // Whoever runs the call knows nothing of the questions before.
+        let has_video = self.files.find(&call.question);
+        let has_video = has_video.is_some_and(|question| question.has("video"));
+        let spoken_of = turn.context.video.as_deref();
+        let spoken_of = spoken_of.and_then(|name| self.inventory.video(name));
+        if let Some(video) = spoken_of.filter(|_| has_video && call.value("video").is_none()) {
+            call.slots.push(("video".into(), video.label.clone()));
+        }
+        Ok(Some(call))
     }
 
     /// Runs a call that somebody wrote.
@@ -188,15 +266,13 @@ impl Asker {
         )?)
     }
 
-    /// What a question may mean, the likeliest first.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub fn readings(
+    /// What a question names, and what it may mean, the likeliest first.
+    fn understood(
         &self,
         question: &str,
         previous: Option<&Call>,
-    ) -> Result<Vec<Reading>, AskError> {
+        only: Option<&str>,
+    ) -> Result<Understood, AskError> {
         let question = question.split_whitespace().collect::<Vec<_>>().join(" ");
         let chars = question.chars().count();
         if question.is_empty() {
@@ -216,17 +292,26 @@ impl Asker {
             });
         }
         let grammar = Grammar::new(&self.files, &mentions);
-        let grammar = self
-            .paraphrases
-            .with_unseen(grammar, &question, &self.record.questions);
-        choose(
+        let is_left_over = mentions.names_what_no_question_takes() && !grammar.is_refused();
+        let grammar = match only {
+            Some(name) => grammar.of_question(name),
+            None => self
+                .paraphrases
+                .with_unseen(grammar, &question, &self.record.questions),
+        };
+        let readings = choose(
             &self.model,
             &self.adapter,
             &grammar,
             &question,
             previous,
             &self.cancellation,
-        )
+        )?;
+        Ok(Understood {
+            mentions,
+            readings,
+            is_left_over,
+        })
     }
 }
 
@@ -266,6 +351,18 @@ pub(super) fn choose(
 fn asks_for_side(call: &Call, other: &Call) -> Answer {
     refusal(format!(
         "Which side is meant, the left or the right? Is it one of these?\n  {call}\n  {other}\nSay the side, or give the line itself with --call."
+    ))
+}
+
+/// One video is as good as another: all of them, to choose from.
+fn asks_for_video(call: &Call, labels: &[String]) -> Answer {
+    let lines: Vec<String> = labels
+        .iter()
+        .map(|label| format!("  {call} video={label}"))
+        .collect();
+    refusal(format!(
+        "Which of these videos is meant?\n{}\nName one, or give the line itself with --call.",
+        lines.join("\n")
     ))
 }
 

@@ -229,11 +229,10 @@ fn known_videos(dataset: &Dataset) -> Inventory {
     let videos = dataset.manifest.videos.iter().map(|video| KnownVideo {
         video_id: video.video_id.clone(),
         label: video.file_name.clone(),
+        name: video.file_name.clone(),
         sport: video.sport.clone(),
         subject: video.subject.clone(),
-        duration_secs: 0.0,
-        main_person: None,
-        pose_frames: 0,
+        ..KnownVideo::default()
     });
     Inventory::new(videos.collect())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::build::facts_at;
-use super::{Dataset, DatasetError, Example};
+use super::{Dataset, DatasetError, DatasetKind, Example};
 use crate::lake::{Lake, VideoRecord};
 
 /// Where an example comes from.
@@ -76,12 +76,20 @@ pub fn trace<'a>(
             .get(&format!("{}.sql", recipe.task))
             .map_or("", String::as_str),
     });
+    let is_call = dataset.manifest.kind == DatasetKind::Calls;
     let again = match recipe {
-        Some(_) => facts_at(lake, &dataset.manifest, &folder.join("recipes"), example),
-        None => Ok(Vec::new()),
+        Some(_) if !is_call => facts_at(lake, &dataset.manifest, &folder.join("recipes"), example),
+        _ => Ok(Vec::new()),
     };
     let (same_facts, not_tried) = match again {
         _ if recipe.is_none() => (None, Some("no recipe made it".into())),
+        _ if is_call => {
+            let how = format!(
+                "it holds a call and no facts; `posedata ask --call \"{}\"` runs it",
+                example.answer
+            );
+            (None, Some(how))
+        }
         Ok(facts) => (Some(facts.contains(&example.facts)), None),
         Err(error @ (DatasetError::Lake(_) | DatasetError::Query(_))) => {
             (None, Some(error.to_string()))

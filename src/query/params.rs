@@ -71,6 +71,10 @@ impl ParameterType {
             let is_word = |c: &String| {
                 !c.is_empty() && c.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))
             };
+            let twice = |(at, choice): &(usize, &String)| choices[..*at].contains(*choice);
+            if let Some((_, choice)) = choices.iter().enumerate().find(twice) {
+                return Err(format!("{choice} stands twice in choice(A, B)"));
+            }
             return match choices.iter().all(is_word) {
                 true => Ok((Self::Choice(choices), rest)),
                 false => Err(
@@ -124,11 +128,19 @@ impl ParameterType {
         }
     }
 
+    /// Whether a text is a value of the type.
+    pub fn has_value(&self, text: &str) -> bool {
+        self.value(text).is_some()
+    }
+
     fn value(&self, text: &str) -> Option<Value> {
         match self {
             Self::Text | Self::Video | Self::Subject => Some(Value::Text(text.into())),
             Self::Integer | Self::Person => text.parse().ok().map(Value::BigInt),
-            Self::Number | Self::Time => text.parse().ok().map(Value::Double),
+            Self::Number | Self::Time => {
+                let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+                number.map(Value::Double)
+            }
             Self::Boolean => text.parse().ok().map(Value::Boolean),
             Self::Angle | Self::Landmark | Self::Choice(_) => self
                 .choices()
@@ -174,6 +186,12 @@ fn declared(head: &str, meaning: &str) -> Result<Parameter, String> {
     let (name, rest) = head
         .split_once(char::is_whitespace)
         .ok_or("a parameter is declared as `-- param NAME TYPE = DEFAULT : MEANING`")?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.chars().all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!(
+            "a parameter's name has letters, digits and _, and begins with no digit, not '{name}'"
+        ));
+    }
     let (kind, rest) = ParameterType::parse(rest)?;
     let default = match rest.trim().strip_prefix('=') {
         Some(default) => Some(default.trim().to_owned()),

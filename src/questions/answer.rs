@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::question::CANNOT_TELL;
 use super::{Call, Inventory, KnownVideo, Question, QuestionError, QuestionFiles};
 use crate::dataset::row_values;
-use crate::query::{ParameterType, Query, QueryError, Session};
+use crate::query::{Parameter, ParameterType, Query, QueryError, Session};
 
 /// Columns that say which stretch of time was looked at.
 const INTERVAL: [&str; 2] = ["first_secs", "last_secs"];
 /// The column in which a query says why it has no answer.
 const REASON: &str = "reason";
-/// Videos that a refusal names.
+/// Videos or subjects that a refusal names.
 const MAX_NAMED: usize = 10;
 /// Ends of columns' names, and what is shown for them; longer ones first.
 const UNITS: [(&str, &str); 8] = [
@@ -120,7 +120,7 @@ pub fn answer(
     let values = bound(question, inventory, call, &subject)?;
     let mut answer = Answer {
         call: Some(call.to_string()),
-        video: subject.video.map(|video| video.label.clone()),
+        video: subject.video.map(|video| video.name.clone()),
         person: subject.person,
         sql: Some(question.sql.clone()),
         ..refusal("")
@@ -167,6 +167,7 @@ pub fn answer(
     let mut more: Vec<(String, Value)> = Vec::new();
     more.push(("video".into(), answer.video.clone().into()));
     more.push(("person".into(), answer.person.into()));
+    more.extend(other_names(question, inventory, call));
     more.extend(columns.iter().cloned().zip(row.iter().cloned()));
     more.push(("rows".into(), rows.iter().map(as_map).collect()));
     more.push(("row".into(), as_map(row)));
@@ -177,7 +178,7 @@ pub fn answer(
 }
 
 /// The reason, and what can be asked instead.
-fn cannot_tell(files: &QuestionFiles, reason: &str) -> String {
+pub fn cannot_tell(files: &QuestionFiles, reason: &str) -> String {
     let abouts: Vec<String> = files.abouts().map(|about| format!("  {about}")).collect();
     format!(
         "That cannot be told: {reason}.\nWhat can be asked:\n{}",
@@ -192,6 +193,9 @@ fn subject<'a>(
     call: &Call,
     context: &Context,
 ) -> Result<Subject<'a>, String> {
+    if let Some(reason) = unknown_name(question, inventory, call) {
+        return Err(reason);
+    }
     if !question.has("video") {
         return Ok(Subject {
             video: None,
@@ -199,37 +203,82 @@ fn subject<'a>(
         });
     }
     let label = call.value("video").or(context.video.as_deref());
-    let names = || {
-        let names: Vec<&str> = inventory.videos.iter().map(|v| v.label.as_str()).collect();
-        let shown = &names[..names.len().min(MAX_NAMED)];
-        let more = match names.len() - shown.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("{}{more}", shown.join(", "))
-    };
     let video = match (label, inventory.videos.as_slice()) {
         (Some(label), _) => inventory
             .video(label)
-            .ok_or_else(|| format!("The lake has no video {label}; it has {}.", names()))?,
+            .ok_or_else(|| no_video(inventory, label))?,
         (None, [video]) => video,
         (None, []) => return Err("The lake has no videos; `posedata ingest` adds some.".into()),
         (None, _) => {
             return Err(format!(
                 "Which video is meant? Name it in the question or with --video: {}.",
-                names()
+                listed(inventory.videos.iter().map(|video| video.name.as_str()))
             ));
         }
     };
     let named = call.value("person").and_then(|text| text.parse().ok());
     let person = named.or(context.person).or(video.main_person);
     if question.has("person") && person.is_none() {
-        return Err(format!("Nobody is seen in {}.", video.label));
+        return Err(format!("Nobody is seen in {}.", video.name));
     }
     Ok(Subject {
         video: Some(video),
         person: person.filter(|_| question.has("person")),
     })
+}
+
+/// What a call names and the lake does not have, in words.
+fn unknown_name(question: &Question, inventory: &Inventory, call: &Call) -> Option<String> {
+    question.parameters.iter().find_map(|parameter| {
+        let name = call.value(&parameter.name)?;
+        match parameter.kind {
+            ParameterType::Video if inventory.video(name).is_none() => {
+                Some(no_video(inventory, name))
+            }
+            ParameterType::Subject if inventory.subject(name).is_none() => {
+                let known = match inventory.subjects.is_empty() {
+                    true => {
+                        "none; `posedata tag VIDEO --subject NAME` tells whom a video shows".into()
+                    }
+                    false => listed(inventory.subjects.iter().map(String::as_str)),
+                };
+                Some(format!("The lake has no subject {name}; it has {known}."))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The first of some names, and how many more there are.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let shown = &names[..names.len().min(MAX_NAMED)];
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn no_video(inventory: &Inventory, name: &str) -> String {
+    let near = inventory.names_near(name);
+    format!("The lake has no video {name}; near are: {near}.")
+}
+
+/// Videos and subjects that a call names beside its video, as people call them.
+fn other_names(question: &Question, inventory: &Inventory, call: &Call) -> Vec<(String, Value)> {
+    let names = question.parameters.iter().filter_map(|parameter| {
+        let label = call.value(&parameter.name)?;
+        let name = match parameter.kind {
+            ParameterType::Video if parameter.name != "video" => {
+                inventory.video(label)?.name.as_str()
+            }
+            ParameterType::Subject => inventory.subject(label)?,
+            _ => return None,
+        };
+        Some((parameter.name.clone(), name.into()))
+    });
+    names.collect()
 }
 
 /// Values for the parameters of the SQL.
@@ -262,7 +311,7 @@ fn bound(
             None => {
                 return Err(QuestionError::NotACall {
                     call: call.to_string(),
-                    reason: format!("{name} has no value, or one that the lake does not know"),
+                    reason: format!("{name} has no value"),
                 });
             }
         }
@@ -286,6 +335,9 @@ fn run(
     });
     read.map_err(|error| match error {
         QuestionError::Query(QueryError::Sql(message)) => question.sql_error(&message),
+        QuestionError::Query(QueryError::MissingParameter { name, .. }) => {
+            question.sql_error(&format!("the header declares no parameter {name}"))
+        }
         QuestionError::Query(error @ QueryError::Forbidden(_)) => {
             question.sql_error(&error.to_string())
         }
@@ -318,34 +370,44 @@ fn why_nothing(
             "Nothing was found: the lake has no such measurement of these videos; the landmarks may be hidden (visibility below 0.5).".into(),
         );
     };
-    let label = &video.label;
+    let name = &video.name;
+    let secs = |parameter: &str| call.value(parameter)?.parse::<f64>().ok();
+    let is_stretch = |p: &Parameter| p.kind == ParameterType::Time && p.default.is_some();
+    if let (Some(from), Some(to)) = (secs("from_secs"), secs("to_secs"))
+        && from > to
+        && question.parameters.iter().any(is_stretch)
+    {
+        return Ok(format!(
+            "There is no time from {from} s to {to} s: the end comes before the beginning."
+        ));
+    }
     let times = question
         .parameters
         .iter()
         .filter(|p| p.kind == ParameterType::Time);
-    let times = times.filter_map(|p| call.value(&p.name)?.parse::<f64>().ok());
-    if let Some(late) = times
-        .clone()
-        .find(|secs| *secs > video.duration_secs || *secs < 0.0)
-    {
-        return Ok(format!(
-            "{label} lasts {:.2} s; there is nothing at {late} s.",
-            video.duration_secs
-        ));
+    let times = times.filter_map(|p| secs(&p.name));
+    let (first, end) = (video.first_secs, video.end_secs());
+    if let Some(outside) = times.clone().find(|secs| *secs > end || *secs < first) {
+        return Ok(match first > 0.0 {
+            true => format!(
+                "Of {name} the lake has {first:.2} s to {end:.2} s; there is nothing at {outside} s."
+            ),
+            false => format!("{name} lasts {end:.2} s; there is nothing at {outside} s."),
+        });
     }
     let Some((first, last)) = seen(session, video, person)? else {
-        return Ok(format!("Person {person} is not seen in {label}."));
+        return Ok(format!("Person {person} is not seen in {name}."));
     };
     let (from, to) = times.fold((f64::INFINITY, f64::NEG_INFINITY), |(from, to), secs| {
         (from.min(secs), to.max(secs))
     });
     if from > last || to < first && to.is_finite() {
         return Ok(format!(
-            "Person {person} of {label} is not seen then, only from {first:.2} s to {last:.2} s."
+            "Person {person} of {name} is not seen then, only from {first:.2} s to {last:.2} s."
         ));
     }
     Ok(format!(
-        "Not measured in {label} then: the landmarks that it needs are not visible enough (below 0.5), or person {person} is not seen."
+        "Not measured in {name} then: the landmarks that it needs are not visible enough (below 0.5), person {person} is not seen, or the recording pauses."
     ))
 }
 

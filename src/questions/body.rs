@@ -50,6 +50,8 @@ pub struct Body {
     is_left: bool,
     is_right: bool,
     parts: BTreeSet<&'static str>,
+    /// Whether the parts are those of an arm or a leg, any of which may be meant.
+    is_limb: bool,
     /// Other words, which tell the longer of two names from the shorter.
     tokens: Tokens,
 }
@@ -94,6 +96,7 @@ impl Body {
         }
         if body.parts.is_empty() {
             body.parts = words.iter().flat_map(|word| synonyms(word)).collect();
+            body.is_limb = true;
         }
         body
     }
@@ -126,6 +129,14 @@ impl Body {
     /// Whether both sides are named.
     pub fn is_two_sided(&self) -> bool {
         self.is_left && self.is_right
+    }
+
+    /// Whether several parts are named that are among these values, such as knee and hip.
+    pub fn names_several(&self, values: &[&str]) -> bool {
+        let allowed = values.iter().filter(|value| self.allows(value));
+        let parts = allowed.flat_map(|value| parts_of(value));
+        let named: BTreeSet<&str> = parts.filter(|part| self.parts.contains(part)).collect();
+        !self.is_limb && named.len() > 1
     }
 
     /// Takes from the value of a call before what a question leaves out: its part, or its side.
@@ -323,6 +334,27 @@ mod tests {
             let mut body = Body::of(&Tokens::of(question));
             body.add(before);
             assert_eq!(body.allowed(&ANGLES), [expected], "{question}");
+        }
+    }
+
+    #[test]
+    fn several_parts_are_told_from_one_with_several_words() {
+        let landmarks = Landmark::ALL.map(Landmark::name);
+        for (question, of_angles, of_landmarks) in [
+            ("left knee and left hip", true, true),
+            ("left knee or hip", true, true),
+            ("left knee", false, false),
+            ("the left knee at foot strike", false, true),
+            ("left foot index", false, false),
+            ("left index finger", false, false),
+            ("inner corner of the left eye", false, false),
+            ("the left leg", false, false),
+            ("the arm at the right elbow", false, false),
+            ("forward lean of the trunk", false, false),
+        ] {
+            let body = Body::of(&Tokens::of(question));
+            let found = (body.names_several(&ANGLES), body.names_several(&landmarks));
+            assert_eq!(found, (of_angles, of_landmarks), "{question}");
         }
     }
 }

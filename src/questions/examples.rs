@@ -459,8 +459,8 @@ fn draw_call(
 ) -> Option<Call> {
     let mut slots: Vec<(String, String)> = Vec::new();
     let has_window = question.has("from_secs") && question.has("to_secs");
-    let mut ends = [dice.number(0.0, video.duration_secs, 2), 0.0];
-    ends[1] = dice.number(ends[0], video.duration_secs, 2);
+    let mut ends = [dice.number(video.first_secs, video.end_secs(), 2), 0.0];
+    ends[1] = dice.number(ends[0], video.end_secs(), 2);
     let window = dice.below(20);
     for parameter in &question.parameters {
         let name = parameter.name.as_str();
@@ -477,7 +477,10 @@ fn draw_call(
                     };
                 is_given.then(|| ends[place].to_string())
             }
-            ParameterType::Time => Some(dice.number(0.0, video.duration_secs, 2).to_string()),
+            ParameterType::Time => Some(
+                dice.number(video.first_secs, video.end_secs(), 2)
+                    .to_string(),
+            ),
             ParameterType::Number => Some(dice.number(20.0, 175.0, 1).to_string()),
             ParameterType::Integer => Some(dice.below(10).to_string()),
             ParameterType::Video => {
@@ -521,12 +524,12 @@ fn add_made_up(inventory: &mut Inventory, dice: &mut Dice) {
         );
         KnownVideo {
             video_id: label.clone(),
+            name: label.clone(),
             label,
-            sport: String::new(),
             subject: Some((*dice.pick(&SUBJECTS)).to_owned()),
             duration_secs: 60.0,
             main_person: Some(0),
-            pose_frames: 0,
+            ..KnownVideo::default()
         }
     });
     *inventory = Inventory::new(made_up.collect());
@@ -681,7 +684,9 @@ fn follow_up(
             other
         }
         ParameterType::Time if parameter.name == "at_secs" => {
-            let other = dice.number(0.0, video.duration_secs, 2).to_string();
+            let other = dice
+                .number(video.first_secs, video.end_secs(), 2)
+                .to_string();
             words = noise::at(&other, dice);
             other
         }
@@ -742,11 +747,12 @@ mod tests {
         let videos = videos.map(|(name, subject)| KnownVideo {
             video_id: name.into(),
             label: name.into(),
-            sport: String::new(),
+            name: name.into(),
             subject: Some(subject.into()),
             duration_secs: 10.0,
             main_person: Some(0),
             pose_frames: 1,
+            ..KnownVideo::default()
         });
         Inventory::new(videos.into())
     }

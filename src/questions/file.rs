@@ -63,7 +63,8 @@ impl QuestionFiles {
         self.questions.iter().find(|q| q.name == name)
     }
 
-    /// Reads a call out of a text, and checks that its question has parameters of these names.
+    /// Reads a call out of a text, and checks that its question has parameters of these names, each
+    /// with one value of its type; whether the lake has what is named is for the answer to say.
     ///
     /// # Errors
     /// [`QuestionError::NotACall`].
@@ -87,8 +88,18 @@ impl QuestionFiles {
                 *value = format!("{value}_{word}");
                 continue;
             };
-            if !question.has(name) {
+            let Some(parameter) = question.parameters.iter().find(|p| p.name == name) else {
                 return Err(wrong(format!("{} has no parameter {name}", question.name)));
+            };
+            if slots.iter().any(|(given, _)| given == name) {
+                return Err(wrong(format!("{name} is given twice")));
+            }
+            if parameter.default.as_deref() == Some(value) {
+                continue;
+            }
+            if !parameter.kind.has_value(value) {
+                let expected = parameter.kind.expected();
+                return Err(wrong(format!("{name}={value} is not {expected}")));
             }
             slots.push((name.to_owned(), value.to_owned()));
         }
@@ -127,6 +138,12 @@ mod tests {
             "duration my_run.mp4",
             "extreme which=smallest knee",
             "run video=a.mp4",
+            "mean joint=left_knee joint=right_knee",
+            "mean joint=left_kne",
+            "mean joint=left_knee person=second",
+            "mean joint=left_knee person=1.5",
+            "mean joint=left_knee from_secs=inf",
+            "crossings joint=left_knee direction=below limit_deg=nan",
         ] {
             assert!(files.call(text).is_err(), "{text}");
         }

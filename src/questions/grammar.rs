@@ -110,6 +110,10 @@ impl Grammar {
     }
 
     fn is_possible(&self, place: usize) -> bool {
+        // Each parameter uses one mention at most.
+        if self.shapes[place].needed.count_ones() as usize > self.shapes[place].slots.len() {
+            return false;
+        }
         let begun = Place {
             question: Some(place),
             ..Place::default()
@@ -126,6 +130,12 @@ impl Grammar {
         let mut names = left.map(|place| self.shapes[*place].name.as_str());
         let first = names.by_ref().find(|name| *name != CANNOT_TELL)?;
         names.all(|name| name == CANNOT_TELL).then_some(first)
+    }
+
+    /// Whether phrases say that nothing can be told.
+    pub fn is_refused(&self) -> bool {
+        let mut left = self.left.iter().map(|place| &self.shapes[*place].name);
+        self.is_said && left.all(|name| name == CANNOT_TELL)
     }
 
     /// The calls of one question alone, where there is any; otherwise all as they are.
@@ -361,7 +371,7 @@ fn has_words(question: &Question, mentions: &Mentions) -> bool {
 }
 
 /// Whether a question can be about the parts and sides that are named: one that compares the sides is
-/// not about one of them, and one about a joint is not about both.
+/// not about one of them, and one about a joint is not about both, nor about two joints.
 fn fits_body(question: &Question, mentions: &Mentions) -> bool {
     let choices: Vec<Vec<&str>> = question
         .parameters
@@ -381,6 +391,11 @@ fn fits_body(question: &Question, mentions: &Mentions) -> bool {
     let is_sided = bodies
         .iter()
         .any(|choices| choices.iter().any(|choice| has_side(choice)));
+    if let [only] = bodies[..]
+        && mentions.body.names_several(only)
+    {
+        return false;
+    }
     match is_sided {
         true => bodies.len() > 1 || !mentions.body.is_two_sided(),
         false => !mentions.body.is_one_sided(),
@@ -397,7 +412,7 @@ fn slot(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Slot {
         let values = meant.flat_map(|(index, mention)| {
             mention.texts.iter().map(move |text| Value {
                 text: text.clone(),
-                mention: Some(index),
+                mention: Some(mention.in_place_of.unwrap_or(index)),
                 number: mention.value,
                 at: mention.at,
             })
@@ -520,11 +535,11 @@ mod tests {
         let videos = ["demo.mp4", "run2.mp4"].map(|name| KnownVideo {
             video_id: name.into(),
             label: name.into(),
-            sport: String::new(),
-            subject: None,
+            name: name.into(),
             duration_secs: 10.0,
             main_person: Some(0),
             pose_frames: 1,
+            ..KnownVideo::default()
         });
         Inventory::new(videos.into())
     }
@@ -632,6 +647,25 @@ mod tests {
     }
 
     #[test]
+    fn a_person_s_number_is_another_s_in_another_video() {
+        let slots = [("joint", "right_knee"), ("person", "1")];
+        let previous = Call {
+            question: "mean".into(),
+            slots: slots
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        for (question, expected) in [
+            ("and the left one?", "mean joint=left_knee person=1"),
+            ("and in run2.mp4?", "mean joint=right_knee video=run2.mp4"),
+        ] {
+            let calls = calls(question, Some(&previous));
+            let others = calls.iter().filter(|call| !call.starts_with("cannot_tell"));
+            assert!(others.eq([expected]), "{question}: {calls:?}");
+        }
+    }
+
+    #[test]
     fn words_decide_where_they_do_not_contradict_one_another() {
         for (question, expected) in [
             (
@@ -643,6 +677,26 @@ mod tests {
                 &["range joint=right_elbow video=demo.mp4"],
             ),
             ("how many videos are there", &["videos"]),
+            (
+                "left knee flexion angle at peak in demo.mp4",
+                &["extreme joint=left_knee which=smallest video=demo.mp4"],
+            ),
+            (
+                "how long until the left knee goes below 120 deg in demo.mp4",
+                &["crossings joint=left_knee direction=below limit_deg=120 video=demo.mp4"],
+            ),
+            (
+                "total range of the right elbow from the start to 2 s in demo.mp4",
+                &["range joint=right_elbow to_secs=2 video=demo.mp4"],
+            ),
+            (
+                "total range of the right elbow from 2 s to the end of demo.mp4",
+                &["range joint=right_elbow from_secs=2 video=demo.mp4"],
+            ),
+            (
+                "total range of the right elbow until 1 min 5 s in demo.mp4",
+                &["range joint=right_elbow to_secs=65 video=demo.mp4"],
+            ),
             (
                 "least bent left knee, demo.mp4",
                 &["extreme joint=left_knee which=largest video=demo.mp4"],
@@ -683,6 +737,29 @@ mod tests {
             "the left knee in frame 30",
             "left knee twice as fast",
             "12 % of demo.mp4",
+            "mean left knee in the first 1/2 s of demo.mp4",
+            "left knee at 1:75 in demo.mp4",
+            "left knee of person 0 and person 1 in demo.mp4",
+            // Parts of a clip and people that nobody has numbered.
+            "mean left knee near the start of demo.mp4",
+            "largest left knee angle in the second half of demo.mp4",
+            "left knee angle at the end of demo.mp4",
+            "left knee 2 s before the end of demo.mp4",
+            "left knee 2 s later in demo.mp4",
+            "left knee at 2 s of the second person in demo.mp4",
+            "mean left knee of the other runner in demo.mp4",
+            "mean left knee of the person on the right in demo.mp4",
+            "mean left knee of both people in demo.mp4",
+            "how long is the left knee below 1.5 rad in demo.mp4",
+            "mean left knee angle in radians in demo.mp4",
+            "mean of left knee and left hip in demo.mp4",
+            "which of left knee and left hip moves more in demo.mp4",
+            "minimum speed of the left wrist in demo.mp4",
+            "time the left knee is not below 120 in demo.mp4",
+            "when does the left knee last go below 120 deg in demo.mp4",
+            "how far below 90 deg does the left knee go in demo.mp4",
+            "mean left knee from 1 s for 2 s in demo.mp4",
+            "does the left knee move more than 10 deg in demo.mp4",
         ] {
             let calls = calls(question, None);
             assert!(!calls.is_empty(), "{question}");

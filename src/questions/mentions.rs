@@ -66,25 +66,78 @@ const BEFORE_VIDEO: [&str; 9] = [
     "recording",
     "to",
 ];
+/// Words before a number that is the name of a video.
+const BEFORE_NUMBERED: [&str; 6] = ["in", "of", "video", "clip", "recording", "file"];
+/// Words before a name that may be a word of any other question.
+const BEFORE_NAME: [&str; 19] = [
+    "in",
+    "of",
+    "from",
+    "for",
+    "on",
+    "to",
+    "video",
+    "clip",
+    "recording",
+    "and",
+    "or",
+    "vs",
+    "versus",
+    "than",
+    "with",
+    "between",
+    "compare",
+    "by",
+    "against",
+];
+/// Words behind such a name.
+const AFTER_NAME: [&str; 21] = [
+    "and", "or", "vs", "versus", "than", "with", "against", "to", "at", "between", "from", "in",
+    "on", "for", "until", "after", "before", "during", "within", "over", "by",
+];
+/// Words that people also use as names; a letter is one as well.
+const USUAL: [&str; 56] = [
+    "an", "the", "all", "any", "it", "its", "he", "she", "his", "her", "me", "my", "we", "you",
+    "do", "is", "as", "at", "in", "on", "of", "to", "by", "how", "who", "what", "when", "which",
+    "will", "may", "can", "mark", "art", "max", "min", "mean", "average", "range", "peak", "top",
+    "most", "least", "first", "last", "speed", "bend", "time", "video", "clip", "person", "runner",
+    "athlete", "player", "subject", "run", "walk",
+];
 /// Words behind a number from which on something is looked at.
 const ONWARDS: [&str; 2] = ["onwards", "onward"];
 /// Words behind a number that make it a moment.
 const INTO: [&str; 1] = ["into"];
 
 static PERSON: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?i)\b(?:persons?|people|athlete|player|runner)\s*(?:no\.?|number|nr\.?|#)?\s*(\d+)\b",
+    pattern(
+        r"(?i)\b(?:persons?|people|athlete|player|runner)[\s_]*(?:no\.?|number|nr\.?|#)?[\s_]*(\d+)\b",
     )
-    .expect("the pattern is a constant")
 });
-static TIMECODE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\b(\d{1,3}):(\d{2}(?:\.\d+)?)\b").expect("the pattern is a constant")
+/// Times of hours, minutes and seconds, longer ones first.
+static CLOCK_TIMES: LazyLock<[Regex; 5]> = LazyLock::new(|| {
+    [
+        r"\b(?P<h>\d{1,2}):(?P<m>\d{2}):(?P<s>\d{2}(?:\.\d+)?)\b",
+        r"\b(?P<m>\d{1,3}):(?P<s>\d{2}(?:\.\d+)?)\b",
+        r"(?i)\b(?P<m>\d+)\s*(?:m|min\.?|mins|minutes?)\s*(?:and\s+)?(?P<s>\d+(?:\.\d+)?)\s*(?:s|secs?|seconds?)\b",
+        r"(?i)\b(?P<m>\d+(?:\.\d+)?)\s*min\b",
+        r"(?i)\b(?P<h>\d+(?:\.\d+)?)\s*(?:h|hrs?|hours?)\b",
+    ]
+    .map(pattern)
 });
+/// The first of two numbers that share the unit behind the second.
+static SHARING: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b(\d+(?:\.\d+)?)\s*(?:-|–|to|and|until)\s*$"));
+/// Fractions, which no call can say.
+static FRACTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d+\s*/\s*\d+|\d*\s*[¼½¾⅓⅔]"));
 /// 1,5 as most of Europe writes it, which is no thousand.
-static DECIMAL_COMMA: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(\d),(\d{1,2})(\D|$)").expect("the pattern is a constant"));
-static WORDS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"[\p{L}\p{N}_.#-]+").expect("the pattern is a constant"));
+static DECIMAL_COMMA: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\d),(\d{1,2})(\D|$)"));
+/// 0,125, which is none either.
+static ZERO_COMMA: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b0,(\d)"));
+static WORDS: LazyLock<Regex> = LazyLock::new(|| pattern(r"[\p{L}\p{N}_.#-]+"));
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is a constant")
+}
 
 /// What a mention can be a value of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,6 +166,8 @@ pub(super) struct Mention {
     pub at: usize,
     /// Of a time, what the words around it make of it.
     pub role: TimeRole,
+    /// Of a subject's videos, the place of the subject: a call uses either.
+    pub in_place_of: Option<usize>,
 }
 
 /// Which parameters a time can be for, by the words around it.
@@ -155,9 +210,9 @@ impl Mentions {
         let mut found = Self::default();
         let mut taken = found.add_spaced_videos(question, inventory);
         taken.extend(found.add_videos(question, inventory, &taken));
+        taken.extend(found.add_subjects(question, inventory, &taken));
         let mut names = taken.clone();
-        names.extend(found.add_subjects(question, inventory, &taken));
-        taken.extend(found.add_people(question));
+        taken.extend(found.add_people(question, &taken));
         let numbers = found.add_numbers(question, &taken);
         names.sort_by_key(|span| span.start);
         found.tokens = Tokens::without(question, &names, &numbers);
@@ -169,7 +224,7 @@ impl Mentions {
             found.is_opened = is_opened(&found.tokens);
             if found.is_opened || is_short && !(found.names_part && names_video) {
                 found.continued = Some(previous.clone());
-                found.add_previous(previous);
+                found.add_previous(previous, names_video);
             } else if !found.names_part && PRONOUNS.iter().any(|word| found.tokens.has(word)) {
                 found.add_previous_body(previous);
             }
@@ -203,13 +258,12 @@ impl Mentions {
     /// Videos whose names have white space or signs in them, as they stand in calls and in the
     /// files' names; gives where they stand.
     fn add_spaced_videos(&mut self, question: &str, inventory: &Inventory) -> Vec<Range<usize>> {
-        // The same length, whatever the letters.
-        let lower = question.to_ascii_lowercase();
+        let lower = in_lower_case(question);
         let mut taken: Vec<Range<usize>> = Vec::new();
         let mut videos: Vec<&str> = inventory.videos.iter().map(|v| v.label.as_str()).collect();
         videos.sort_by_key(|label| std::cmp::Reverse(label.len()));
         for label in videos {
-            let own = label.to_ascii_lowercase();
+            let own = in_lower_case(label);
             let spaced = own.replace('_', " ");
             let is_one_word = WORDS.find(&own).is_some_and(|word| word.len() == own.len());
             let names = [
@@ -238,20 +292,25 @@ impl Mentions {
         &mut self,
         question: &str,
         inventory: &Inventory,
-        before: &[Range<usize>],
+        found: &[Range<usize>],
     ) -> Vec<Range<usize>> {
         let mut taken = Vec::new();
         for word in WORDS.find_iter(question) {
-            if !is_free(&word.range(), before) {
+            if !is_free(&word.range(), found) {
                 continue;
             }
             let text = word.as_str().trim_end_matches(['.', '-']).to_lowercase();
-            let labels = videos_of_word(&text, inventory);
+            let (before, after) = (&question[..word.start()], &question[word.end()..]);
+            let is_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+            let labels = match is_number && !is_named(before, after, &BEFORE_NUMBERED) {
+                true => Vec::new(),
+                false => videos_of_word(&text, inventory),
+            };
             let is_file = text
                 .rsplit_once('.')
                 .is_some_and(|(_, suffix)| VIDEO_SUFFIXES.contains(&suffix));
             if labels.is_empty() {
-                if is_file {
+                if is_file || is_unknown_name(&text, before, inventory) {
                     taken.push(word.range());
                     self.unknown_videos
                         .push(word.as_str().trim_end_matches('.').to_owned());
@@ -260,7 +319,12 @@ impl Mentions {
             }
             // "demo" may be any word; "in demo" is the video.
             let is_plain_word = text.chars().all(char::is_alphabetic);
-            if is_plain_word && Body::of(&Tokens::of(&text)).names_anything() {
+            let is_put_as_name =
+                is_plain_word && is_usual(&text) && is_named(before, after, &BEFORE_NAME);
+            if is_plain_word
+                && (Body::of(&Tokens::of(&text)).names_anything()
+                    || is_usual(&text) && !is_put_as_name)
+            {
                 continue;
             }
             taken.push(word.range());
@@ -268,9 +332,8 @@ impl Mentions {
             if self.all.iter().any(is_known) {
                 continue;
             }
-            let before = &question[..word.start()];
             self.all.push(Mention {
-                is_needed: !is_plain_word || is_after(before, &BEFORE_VIDEO),
+                is_needed: !is_plain_word || is_put_as_name || is_after(before, &BEFORE_VIDEO),
                 at: word.start(),
                 ..Mention::name(MentionKind::Video, labels)
             });
@@ -278,53 +341,99 @@ impl Mentions {
         taken
     }
 
-    /// Subjects by their tags; each of them also stands for the videos that show it. Gives where
-    /// they stand.
+    /// Subjects by their tags; one alone also stands for the videos that show it. Gives where they
+    /// stand.
     fn add_subjects(
         &mut self,
         question: &str,
         inventory: &Inventory,
         videos: &[Range<usize>],
     ) -> Vec<Range<usize>> {
-        let lower = question.to_ascii_lowercase();
-        let mut taken = Vec::new();
-        let named: Vec<(&String, Vec<Range<usize>>)> = (inventory.subjects.iter())
-            .map(|subject| {
-                let name = subject.to_ascii_lowercase();
-                let spans = whole_words(&lower, &name);
-                (
-                    subject,
-                    spans.filter(|span| is_free(span, videos)).collect(),
-                )
-            })
-            .filter(|(_, spans): &(_, Vec<_>)| !spans.is_empty())
-            .collect();
-        // Several are to be compared; one may stand for its video.
-        let is_needed = named.len() > 1 && videos.is_empty();
-        for (subject, spans) in named {
+        let mut subjects: Vec<&String> = inventory.subjects.iter().collect();
+        subjects.sort_by_key(|subject| std::cmp::Reverse(subject.len()));
+        let mut taken: Vec<Range<usize>> = Vec::new();
+        let mut named: Vec<(&String, usize)> = Vec::new();
+        for subject in subjects {
+            let mut spans = places_of_subject(question, subject);
+            spans.retain(|span| is_free(span, videos) && is_free(span, &taken));
+            if let Some(first) = spans.iter().map(|span| span.start).min() {
+                named.push((subject, first));
+                taken.extend(spans);
+            }
+        }
+        // Several are to be compared; one may stand for its videos.
+        let is_alone = named.len() == 1;
+        for (subject, at) in named {
+            let place = self.all.len();
+            let is_needed = videos.is_empty() || is_alone && self.is_of_others(subject, inventory);
             self.all.push(Mention {
                 is_needed,
-                at: spans.first().map_or(0, |span| span.start),
+                at,
                 ..Mention::name(
                     MentionKind::Subject,
                     vec![Inventory::subject_label(subject)],
                 )
             });
-            if videos.is_empty() && !is_needed {
+            if videos.is_empty() && is_alone {
                 let of_subject = inventory.videos.iter();
                 let of_subject = of_subject.filter(|v| v.subject.as_ref() == Some(subject));
                 let labels = of_subject.map(|video| video.label.clone()).collect();
-                self.all.push(Mention::name(MentionKind::Video, labels));
+                self.all.push(Mention {
+                    in_place_of: Some(place),
+                    at,
+                    ..Mention::name(MentionKind::Video, labels)
+                });
             }
-            taken.extend(spans);
         }
         taken
     }
 
-    fn add_people(&mut self, question: &str) -> Vec<Range<usize>> {
+    /// Whether all videos that are named show somebody else.
+    fn is_of_others(&self, subject: &str, inventory: &Inventory) -> bool {
+        let named = self.all.iter().filter(|m| m.kind == MentionKind::Video);
+        let mut labels = named.flat_map(|mention| &mention.texts).peekable();
+        let shows_other = |label: &String| {
+            let shown = inventory.video(label).and_then(|v| v.subject.as_ref());
+            shown.is_some_and(|shown| shown.as_str() != subject)
+        };
+        labels.peek().is_some() && labels.all(shows_other)
+    }
+
+    /// Whether it names a number or people that no question has a parameter for.
+    pub fn names_what_no_question_takes(&self) -> bool {
+        let people = self.all.iter().filter(|m| m.kind == MentionKind::Person);
+        let is_strange = |mention: &Mention| match mention.kind {
+            MentionKind::Number(Some(quantity)) => {
+                !matches!(quantity, Quantity::Time | Quantity::Angle)
+            }
+            _ => false,
+        };
+        people.count() > 1 || self.all.iter().any(is_strange)
+    }
+
+    /// The videos that a call's video may as well be, where the words that name it name them all.
+    pub fn namesakes(&self, call: &Call) -> Option<&[String]> {
+        let videos = || {
+            let all = self.all.iter();
+            all.filter(|mention| mention.kind == MentionKind::Video)
+        };
+        let is_certain = |label: &String| videos().any(|m| m.texts == [label.as_str()]);
+        let is_meant = |mention: &Mention| {
+            let used = call.slots.iter().filter(|(name, label)| {
+                name.ends_with("video") && mention.texts.contains(label) && !is_certain(label)
+            });
+            mention.texts.len() > 1 && used.count() == 1
+        };
+        let several = videos().find(|mention| is_meant(mention))?;
+        Some(&several.texts)
+    }
+
+    fn add_people(&mut self, question: &str, names: &[Range<usize>]) -> Vec<Range<usize>> {
         let mut taken = Vec::new();
         for captures in PERSON.captures_iter(question) {
-            if let (Some(whole), Some(number)) = (captures.get(0), captures.get(1)) {
+            if let (Some(whole), Some(number)) = (captures.get(0), captures.get(1))
+                && is_free(&whole.range(), names)
+            {
                 let digits = number.as_str().trim_start_matches('0');
                 let digits = if digits.is_empty() { "0" } else { digits };
                 self.all.push(Mention {
@@ -339,21 +448,10 @@ impl Mentions {
 
     /// Gives where numbers stand.
     fn add_numbers(&mut self, question: &str, taken: &[Range<usize>]) -> Vec<Range<usize>> {
-        let text = DECIMAL_COMMA.replace_all(question, "$1.$2$3");
+        let text = ZERO_COMMA.replace_all(question, "0.$1");
+        let text = DECIMAL_COMMA.replace_all(&text, "$1.$2$3");
         let mut taken = taken.to_vec();
-        let mut spans = Vec::new();
-        for captures in TIMECODE.captures_iter(&text) {
-            let parsed = |index: usize| captures.get(index)?.as_str().parse::<f64>().ok();
-            if let (Some(whole), Some(minutes), Some(secs)) =
-                (captures.get(0), parsed(1), parsed(2))
-                && is_free(&whole.range(), &taken)
-            {
-                let role = TimeRole::of(&text, &whole.range());
-                self.add_number(Some(Quantity::Time), 60.0 * minutes + secs, role);
-                taken.push(whole.range());
-                spans.push(whole.range());
-            }
-        }
+        let mut spans = self.add_clock_times(&text, &mut taken);
         for number in numbers(&text) {
             if !is_free(&number.span, &taken) {
                 continue;
@@ -367,7 +465,9 @@ impl Mentions {
             let value = if is_negative { -value } else { value };
             match (number.form, quantity) {
                 (Form::Name | Form::Ordinal, _) | (_, Some(Quantity::Count)) => continue,
-                (Form::Word, None) => continue,
+                (Form::Word, None) if TimeRole::of(&text, &number.span) == TimeRole::Any => {
+                    continue;
+                }
                 // Half a second, twice as far: no call says such a thing.
                 (Form::Multiple, _) => {
                     self.add_number(Some(Quantity::Count), value, TimeRole::Any);
@@ -391,6 +491,62 @@ impl Mentions {
         spans
     }
 
+    /// Fractions, and times of hours, minutes and seconds; gives where they stand.
+    fn add_clock_times(&mut self, text: &str, taken: &mut Vec<Range<usize>>) -> Vec<Range<usize>> {
+        let mut spans = Vec::new();
+        for fraction in FRACTION.find_iter(text) {
+            if is_free(&fraction.range(), taken) {
+                self.add_number(Some(Quantity::Count), f64::NAN, TimeRole::Any);
+                spans.push(fraction.range());
+                taken.push(fraction.range());
+            }
+        }
+        for captures in CLOCK_TIMES
+            .iter()
+            .flat_map(|times| times.captures_iter(text))
+        {
+            let Some(whole) = captures.get(0).map(|whole| whole.range()) else {
+                continue;
+            };
+            if !is_free(&whole, taken) {
+                continue;
+            }
+            let part = |name: &str| captures.name(name)?.as_str().parse::<f64>().ok();
+            let secs = part("s").unwrap_or_default();
+            let minutes = part("m").unwrap_or_default();
+            let hours = part("h").unwrap_or_default();
+            // There is no minute 75 of an hour, and nobody asks for the last two minutes but of what
+            // no call can say.
+            let is_time = secs < 60.0
+                && (minutes < 60.0 || captures.name("h").is_none())
+                && !is_after(&text[..whole.start], &UNUSABLE);
+            let quantity = match is_time {
+                true => Quantity::Time,
+                false => Quantity::Count,
+            };
+            let role = TimeRole::of(text, &whole);
+            let value = 3600.0 * hours + 60.0 * minutes + secs;
+            // "Between 1 and 2 min".
+            let is_minutes = captures.name("s").is_none() && captures.name("h").is_none();
+            let sharing = SHARING
+                .captures(&text[..whole.start])
+                .and_then(|c| c.get(1));
+            if let Some(first) =
+                sharing.filter(|first| is_minutes && is_free(&first.range(), taken))
+                && let Ok(number) = first.as_str().parse::<f64>()
+            {
+                let role = TimeRole::of(text, &first.range());
+                self.add_number(Some(quantity), 60.0 * number, role);
+                spans.push(first.range());
+                taken.push(first.range());
+            }
+            self.add_number(Some(quantity), value, role);
+            spans.push(whole.clone());
+            taken.push(whole);
+        }
+        spans
+    }
+
     /// The words around two times say what each is for only together.
     fn forget_roles_of_several(&mut self) {
         let is_time = |mention: &Mention| match mention.kind {
@@ -407,7 +563,7 @@ impl Mentions {
     }
 
     fn add_number(&mut self, quantity: Option<Quantity>, value: f64, role: TimeRole) {
-        // Twelve digits, so that 0.1 * 60 is 6 again.
+        // Nine decimals, so that 0.1 * 60 is 6 again.
         let rounded = format!("{value:.9}").parse::<f64>().unwrap_or(value);
         let text = rounded.to_string();
         let is_same =
@@ -424,11 +580,15 @@ impl Mentions {
     }
 
     /// Numbers, people and subjects of the call that the question goes on from, but for kinds that
-    /// it names itself, and its part or side where the question leaves that out.
-    fn add_previous(&mut self, previous: &Call) {
+    /// it names itself, and its part or side where the question leaves that out. The number of a
+    /// person is of no use in another video.
+    fn add_previous(&mut self, previous: &Call, names_video: bool) {
         let own = self.all.clone();
         let names = |kind: MentionKind| own.iter().any(|mention| mention.kind == kind);
         for (name, text) in &previous.slots {
+            if names_video && name == "person" {
+                continue;
+            }
             if let Ok(value) = text.parse::<f64>() {
                 let kind = match name.as_str() {
                     "person" => MentionKind::Person,
@@ -476,6 +636,7 @@ impl Mention {
             is_carried: false,
             at: 0,
             role: TimeRole::Any,
+            in_place_of: None,
         }
     }
 }
@@ -529,6 +690,81 @@ fn is_after(text: &str, words: &[&str]) -> bool {
     })
 }
 
+/// Whether a word that may be any other stands where a name does, and nothing that belongs to it follows.
+fn is_named(before: &str, after: &str, words_before: &[&str]) -> bool {
+    let next: String = after
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_alphanumeric())
+        .collect();
+    let is_end = match next.is_empty() {
+        true => !after.trim_start().starts_with(['°', '%']),
+        false => AFTER_NAME.contains(&next.to_lowercase().as_str()),
+    };
+    is_after(before, words_before) && is_end
+}
+
+/// Whether a word in lower case is usual in questions, so that it seldom is a name.
+fn is_usual(word: &str) -> bool {
+    word.chars().count() == 1 || USUAL.contains(&word)
+}
+
+/// Whether a word in lower case is put as the name of a video would be: with a digit or _ in it, and
+/// neither a part of the body, a subject nor a person.
+fn is_unknown_name(word: &str, before: &str, inventory: &Inventory) -> bool {
+    let is_like_a_name = word.starts_with(char::is_alphabetic)
+        && word.contains(|c: char| c.is_ascii_digit() || c == '_')
+        && !word.contains('.');
+    let is_subject = |subject: &String| {
+        let tag = subject.to_lowercase();
+        tag == word || Inventory::subject_label(&tag) == word || tag.split(' ').any(|w| w == word)
+    };
+    is_like_a_name
+        && is_after(before, &BEFORE_VIDEO)
+        && !Body::of(&Tokens::of(word)).names_any()
+        && !PERSON.is_match(word)
+        && !inventory.subjects.iter().any(is_subject)
+}
+
+/// Where a question names a subject: by the tag, whatever its capitals, or as calls write it. A tag that
+/// is a usual word is a name only where it is put as one, or with its own capitals within a sentence.
+fn places_of_subject(question: &str, subject: &str) -> Vec<Range<usize>> {
+    let lower = in_lower_case(question);
+    let tag = in_lower_case(subject);
+    let label = Inventory::subject_label(&tag);
+    let spaced = label.replace('_', " ");
+    let is_word = is_usual(&tag) || Body::of(&Tokens::of(&tag)).names_anything();
+    let mut places: Vec<Range<usize>> = Vec::new();
+    for name in [&tag, &label, &spaced] {
+        for span in whole_words(&lower, name) {
+            let (before, after) = (&question[..span.start], &question[span.end..]);
+            let has_capitals = question[span.clone()] == *subject
+                && tag != subject
+                && tag.chars().count() > 1
+                && !before.trim().is_empty();
+            let is_owner = after.starts_with("'s") || after.starts_with("’s");
+            let is_name =
+                !is_word || is_owner || has_capitals || is_named(before, after, &BEFORE_NAME);
+            if is_name && is_free(&span, &places) {
+                places.push(span);
+            }
+        }
+    }
+    places
+}
+
+/// In lower case, letter by letter, so that every place stays where it was.
+fn in_lower_case(text: &str) -> String {
+    let lower = |c: char| {
+        let mut lower = c.to_lowercase();
+        match (lower.next(), lower.next()) {
+            (Some(one), None) if one.len_utf8() == c.len_utf8() => one,
+            _ => c,
+        }
+    };
+    text.chars().map(lower).collect()
+}
+
 /// Whether a question begins as one that goes on from the one before.
 fn is_opened(tokens: &Tokens) -> bool {
     let begins = |opener: &&[&str]| {
@@ -563,7 +799,7 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
     };
     let has_digit = word.contains(|c: char| c.is_ascii_digit());
     let is_number = word.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let is_named = |is_meant: &dyn Fn(&str) -> bool| -> Vec<String> {
+    let named = |is_meant: &dyn Fn(&str) -> bool| -> Vec<String> {
         let videos = inventory.videos.iter();
         let named = videos.filter(|video| is_meant(&video.label.to_lowercase()));
         named.map(|video| video.label.clone()).collect()
@@ -571,21 +807,21 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
     if word.is_empty() {
         return Vec::new();
     }
-    let exact = is_named(&|name| name == word);
+    let exact = named(&|name| name == word);
     if !exact.is_empty() {
         return exact;
     }
-    let without_id = is_named(&|name| name.split('#').next() == Some(word));
+    let without_id = named(&|name| name.split('#').next() == Some(word));
     if !without_id.is_empty() {
         return without_id;
     }
-    let by_stem = is_named(&|name| stem(name) == word || stem(name) == stem(word));
+    let by_stem = named(&|name| stem(name) == word || !is_number && stem(name) == stem(word));
     if !by_stem.is_empty() || is_number {
         return by_stem;
     }
     if has_digit {
         let is_part = |name: &str| stem(name).split(['_', '-', ' ']).any(|part| part == word);
-        let parts = is_named(&is_part);
+        let parts = named(&is_part);
         if !parts.is_empty() {
             return parts;
         }
@@ -597,7 +833,7 @@ fn videos_of_word(word: &str, inventory: &Inventory) -> Vec<String> {
                 .filter(char::is_ascii_digit)
                 .collect::<String>()
         };
-        return is_named(&|name| {
+        return named(&|name| {
             strsim::osa_distance(name, word) <= 1 && digits(name) == digits(word)
         });
     }
@@ -621,11 +857,12 @@ mod tests {
         let videos = names.into_iter().map(|name| KnownVideo {
             video_id: name.into(),
             label: name.into(),
-            sport: String::new(),
+            name: name.into(),
             subject: (name == "demo.mp4").then(|| "Ben".to_owned()),
             duration_secs: 10.0,
             main_person: Some(0),
             pose_frames: 1,
+            ..KnownVideo::default()
         });
         Inventory::new(videos.collect())
     }
@@ -684,6 +921,8 @@ mod tests {
     fn numbers_have_their_units_however_they_are_typed() {
         let time = |text: &str| (text.to_owned(), Some(Quantity::Time), true);
         let angle = |text: &str| (text.to_owned(), Some(Quantity::Angle), true);
+        // Such as no question takes.
+        let strange = |text: &str| (text.to_owned(), Some(Quantity::Count), true);
         for (question, expected) in [
             ("at 1.5s in single_cam01.mp4", vec![time("1.5")]),
             ("at 1,5 s", vec![time("1.5")]),
@@ -691,6 +930,22 @@ mod tests {
             ("from 1-2 seconds", vec![time("1"), time("2")]),
             ("after 1500 ms", vec![time("1.5")]),
             ("at 1:02.5", vec![time("62.5")]),
+            ("at 1:02:03", vec![time("3723")]),
+            ("until 1 min 5 s", vec![time("65")]),
+            ("until 1 minute and 5.5 seconds", vec![time("65.5")]),
+            ("at 1m05s", vec![time("65")]),
+            ("at 1 min", vec![time("60")]),
+            ("between 1 and 2 min", vec![time("60"), time("120")]),
+            ("between 1 and 2 minutes", vec![time("60"), time("120")]),
+            ("from 1:00 to 1:30", vec![time("60"), time("90")]),
+            ("after 1 h", vec![time("3600")]),
+            ("at 0,125 s", vec![time("0.125")]),
+            ("until two", vec![("2".to_owned(), None, true)]),
+            ("at 1:75", vec![strange("135")]),
+            ("in the last 1:05", vec![strange("65")]),
+            ("in the first 1/2 s", vec![strange("NaN")]),
+            ("until ½ s", vec![strange("NaN")]),
+            ("min 90 deg", vec![angle("90")]),
             ("below 90°", vec![angle("90")]),
             (
                 "at two seconds over ninety degrees",
@@ -770,5 +1025,159 @@ mod tests {
         }
         let mentions = Mentions::of("the left knee", None, &inventory);
         assert!(mentions.all.is_empty() && mentions.body.names("knee"));
+    }
+
+    /// What a question names of an inventory with these files and subjects.
+    fn named(
+        question: &str,
+        files: &[(&str, Option<&str>)],
+    ) -> Vec<(MentionKind, Vec<String>, bool)> {
+        let videos = files.iter().map(|(file, subject)| KnownVideo {
+            video_id: (*file).into(),
+            label: file.replace(' ', "_"),
+            name: (*file).into(),
+            subject: subject.map(str::to_owned),
+            ..KnownVideo::default()
+        });
+        let mentions = Mentions::of(question, None, &Inventory::new(videos.collect()));
+        assert!(mentions.unknown_videos.is_empty(), "{question}");
+        let all = mentions.all.into_iter();
+        all.map(|m| (m.kind, m.texts, m.is_needed)).collect()
+    }
+
+    #[test]
+    fn numbers_in_names_are_no_people_and_no_times() {
+        let files = [
+            ("runner2.mp4", Some("athlete 1")),
+            ("player 10.mp4", Some("S01")),
+            ("1.mp4", None),
+        ];
+        for (question, expected) in [
+            ("mean left knee in runner2.mp4", &["runner2.mp4"][..]),
+            ("mean left knee in runner2", &["runner2.mp4"]),
+            ("mean left knee in player 10.mp4", &["player_10.mp4"]),
+            ("mean left knee of athlete 1", &["athlete_1", "runner2.mp4"]),
+            ("mean left knee in 1.mp4", &["1.mp4"]),
+            ("mean left knee in 1", &["1.mp4"]),
+        ] {
+            let found = named(question, &files).into_iter();
+            let is_name = |kind| matches!(kind, MentionKind::Video | MentionKind::Subject);
+            let texts = found.map(|(kind, texts, _)| {
+                assert!(is_name(kind), "{question}: {texts:?}");
+                texts.concat()
+            });
+            assert_eq!(texts.collect::<Vec<_>>(), expected, "{question}");
+        }
+        for question in [
+            "left knee at 1 s",
+            "left knee from 1 to 1.5 s",
+            "left knee in 1 s",
+        ] {
+            let found = named(question, &files);
+            let is_number = |kind| matches!(kind, MentionKind::Number(_));
+            assert!(found.iter().all(|(kind, ..)| is_number(*kind)), "{found:?}");
+        }
+        let found = named("left knee of person 2 in runner2.mp4", &files);
+        let person = (MentionKind::Person, vec!["2".to_owned()], true);
+        assert!(found.contains(&person) && found.len() == 2, "{found:?}");
+    }
+
+    #[test]
+    fn usual_words_are_names_only_where_they_stand_as_names() {
+        let files = [
+            ("a.mp4", Some("Max")),
+            ("b.mp4", Some("Anna")),
+            ("run.mp4", Some("Jörg Öz")),
+        ];
+        for (question, expected) in [
+            ("mean left knee of a person in b.mp4", &["b.mp4"][..]),
+            ("mean left knee in a", &["a.mp4"]),
+            ("compare the left knee in a and b", &["a.mp4", "b.mp4"]),
+            ("max left knee of Anna", &["Anna", "b.mp4"]),
+            ("Max left knee in b.mp4", &["b.mp4"]),
+            ("the max left knee in b.mp4", &["b.mp4"]),
+            ("mean left knee of max", &["Max", "a.mp4"]),
+            ("does Max bend the left knee", &["Max", "a.mp4"]),
+            ("max's left knee", &["Max", "a.mp4"]),
+            ("compare max and anna", &["Anna", "Max"]),
+            ("mean left knee of JÖRG ÖZ", &["Jörg_Öz", "run.mp4"]),
+            ("mean left knee of jörg_öz", &["Jörg_Öz", "run.mp4"]),
+            ("how far does he run in b.mp4", &["b.mp4"]),
+            ("mean left knee in run", &["run.mp4"]),
+        ] {
+            let found = named(question, &files).into_iter();
+            let texts: Vec<String> = found.map(|(_, texts, _)| texts.concat()).collect();
+            assert_eq!(texts, expected, "{question}");
+        }
+        let found = named(
+            "mean left knee in JÖRG LÄUFT.MP4",
+            &[("Jörg Läuft.mp4", None)],
+        );
+        let video = (MentionKind::Video, vec!["Jörg_Läuft.mp4".to_owned()], true);
+        assert_eq!(found, [video]);
+    }
+
+    #[test]
+    fn what_looks_like_a_name_is_one_that_the_lake_lacks() {
+        for (question, unknown) in [
+            ("mean left knee in clip7", Some("clip7")),
+            ("mean left knee of my_run", Some("my_run")),
+            (
+                "mean left knee of single_cam09, please",
+                Some("single_cam09"),
+            ),
+            ("mean left knee of left_knee_deg", None),
+            ("mean left knee of person_1", None),
+            ("mean left knee in 2s", None),
+            ("mean of knee2", None),
+            ("is the left knee of h7 bent", Some("h7")),
+        ] {
+            let found = of(question).unknown_videos;
+            assert_eq!(found.first().map(String::as_str), unknown, "{question}");
+        }
+    }
+
+    #[test]
+    fn a_subject_stands_for_its_videos_and_for_no_others() {
+        let files = [
+            ("one.mp4", Some("anna")),
+            ("two.mp4", Some("anna")),
+            ("three.mp4", Some("ben")),
+        ];
+        let videos = files.map(|(file, subject)| KnownVideo {
+            label: file.into(),
+            name: file.into(),
+            subject: subject.map(str::to_owned),
+            ..KnownVideo::default()
+        });
+        let inventory = Inventory::new(videos.into());
+        let questions = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let of = |question: &str| Mentions::of(question, None, &inventory);
+        let call = |text: &str| questions.call(text).expect("a call");
+        let labels = ["one.mp4".to_owned(), "two.mp4".to_owned()];
+        let mentions = of("mean left knee of anna");
+        let ambiguous = call("mean joint=left_knee video=one.mp4");
+        assert_eq!(mentions.namesakes(&ambiguous), Some(&labels[..]));
+        assert_eq!(of("mean left knee of ben").namesakes(&ambiguous), None);
+        let named = of("mean left knee of anna in one.mp4");
+        assert_eq!(named.namesakes(&ambiguous), None);
+        let compared =
+            call("compare_videos joint=left_knee statistic=mean video=one.mp4 other_video=two.mp4");
+        assert_eq!(mentions.namesakes(&compared), None);
+        // Ben is not in the video that is named.
+        let wrong = of("mean left knee of ben in one.mp4");
+        assert!(
+            wrong
+                .all
+                .iter()
+                .any(|m| m.kind == MentionKind::Subject && m.is_needed)
+        );
+        let right = of("mean left knee of ben in three.mp4");
+        assert!(
+            !right
+                .all
+                .iter()
+                .any(|m| m.kind == MentionKind::Subject && m.is_needed)
+        );
     }
 }

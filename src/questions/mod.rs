@@ -22,7 +22,7 @@ mod question;
 mod tokens;
 mod words;
 
-pub use answer::{Answer, Context, NamedValue, answer, refusal};
+pub use answer::{Answer, Context, NamedValue, answer, cannot_tell, refusal};
 pub use call::Call;
 pub use error::QuestionError;
 pub use examples::{CALL_SYSTEM, CallsConfig, build_calls, is_question_folder, prompt_of};

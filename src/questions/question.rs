@@ -149,7 +149,16 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
             question.parameters.push(parameter);
         } else if let Some(setting) = line.trim().strip_prefix(SETTING) {
             set(&mut question, setting).map_err(|reason| broken(index, reason))?;
+        } else if let Some(form) = misspelt(line) {
+            let reason = format!("a line of the header is written `{form}`");
+            return Err(broken(index, reason));
         }
+    }
+    if let NeededWords::OwnOr(name) = &question.needed_words
+        && !question.has(name)
+    {
+        let reason = format!("words are needed of {name}, which is no parameter");
+        return Err(broken(0, reason));
     }
     for (index, meaning) in worded_lines.into_iter().zip(&question.meanings) {
         check_value(&question, meaning).map_err(|reason| broken(index, reason))?;
@@ -166,6 +175,27 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         ));
     }
     Ok(question)
+}
+
+/// How a line is written that looks like a declaration, but for a space or capitals.
+fn misspelt(line: &str) -> Option<&'static str> {
+    let text = line.trim().strip_prefix("--")?.trim_start();
+    let (word, rest) = text.split_once(char::is_whitespace)?;
+    let is = |known: &str| word.eq_ignore_ascii_case(known);
+    let is_parameter = || rest.split_whitespace().nth(1).is_some_and(is_type);
+    match () {
+        () if is("param") && is_parameter() => Some("-- param NAME TYPE = DEFAULT : MEANING"),
+        () if is("question") && rest.contains('=') => Some("-- question KEY = VALUE"),
+        () if (is("words") || is("word")) && rest.contains(':') => {
+            Some("-- words : PHRASE, PHRASE")
+        }
+        () => None,
+    }
+}
+
+fn is_type(word: &str) -> bool {
+    declaration(&format!("-- param x {word}")).is_some_and(|declared| declared.is_ok())
+        || word.starts_with("choice(")
 }
 
 /// A parameter that a question may have: one whose values are known before anybody asks, or are
@@ -242,6 +272,12 @@ fn set(question: &mut Question, setting: &str) -> Result<(), String> {
                 "no" => false,
                 _ => return Err(format!("train is `yes` or `no`, not '{value}'")),
             };
+        }
+        "nothing" if value.is_empty() => {
+            return Err(
+                "nothing is what to say where there is no answer, such as `no video is tagged`"
+                    .into(),
+            );
         }
         "nothing" => question.nothing = Some(value.into()),
         "words" => {

@@ -192,3 +192,50 @@ fn template_error(question: &Question, error: &Error) -> QuestionError {
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::questions::QuestionFiles;
+
+    #[test]
+    fn what_was_not_measured_breaks_no_answer() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        let hidden = Value::from(());
+        let number = Value::from(12.0);
+        for (text, missing, expected) in [
+            (
+                "speed landmark=left_wrist statistic=peak video=a.mp4",
+                "speed_torso_per_sec",
+                "moves at 12 px/s at its fastest",
+            ),
+            (
+                "quality landmark=left_heel video=a.mp4",
+                "landmark_visibility",
+                "The visibility of the left heel was not measured. In a.mp4",
+            ),
+            (
+                "quality video=a.mp4",
+                "mean_visibility",
+                "not found in 12.0 %. Unreliable",
+            ),
+        ] {
+            let call = files.call(text).expect("a call");
+            let question = files.find(&call.question).expect("a question");
+            let columns = question.sql.match_indices(" AS ").filter_map(|(at, _)| {
+                let name =
+                    question.sql[at + 4..].split(|c: char| !(c.is_alphanumeric() || c == '_'));
+                name.into_iter().next()
+            });
+            let mut row: Vec<(String, Value)> = columns
+                .map(|name| (name.to_owned(), number.clone()))
+                .collect();
+            row.push((missing.into(), hidden.clone()));
+            row.push(("person".into(), Value::from(0)));
+            let answer = files.words.answer(question, &call, row).expect(text);
+            assert!(answer.contains(expected), "{answer}");
+        }
+    }
+}

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use super::api::{ApiError, ChatRequest, finish_reason, tool, tool_call};
+use super::api::{
+    ApiError, ChatMessage, ChatRequest, StopFilter, ToolChoice, finish_reason, tool, tool_call,
+};
 use crate::asking::{AskError, Asker, Turn};
-use crate::llama::generate::GenerateError;
+use crate::llama::generate::{End, GenerateError};
 use crate::llama::{Adapter, LlamaError, LoadedModel};
 use crate::sync::Cancellation;
 
@@ -71,15 +73,7 @@ impl Served {
         }
         match self.asker.as_ref().filter(|_| request.model == ASK) {
             Some(asker) => ask(asker, request, id, on_text),
-            None => Err(ApiError {
-                status: axum::http::StatusCode::NOT_FOUND,
-                message: format!(
-                    "there is no model '{}'; there are {}",
-                    request.model,
-                    self.names().join(", ")
-                ),
-                code: Some("model_not_found"),
-            }),
+            None => Err(ApiError::no_model(&request.model, &self.names())),
         }
     }
 
@@ -89,13 +83,30 @@ impl Served {
         request: &ChatRequest,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Completion, ApiError> {
+        if !matches!(
+            request.choice_of_tools()?,
+            ToolChoice::Words | ToolChoice::Any(_)
+        ) {
+            return Err(ApiError::bad_request(format!(
+                "the model '{}' calls no tools; '{ASK}' does, where there is an adapter for it",
+                model.name
+            )));
+        }
+        let mut filter = StopFilter::new(&request.stops());
         let generated = self.model.answer(
             model.adapter.as_ref(),
             &request.chat()?,
             request.choice(),
             request.max_tokens() as usize,
             &self.cancellation,
-            on_text,
+            &mut |piece| {
+                let told = filter.push(piece);
+                let is_heard = told.is_empty() || on_text(&told).is_continue();
+                match is_heard && !filter.is_over() {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            },
         );
         let generated = generated.map_err(|error| match error {
             GenerateError::Llama(LlamaError::TooLong { .. }) | GenerateError::Language(_) => {
@@ -103,9 +114,16 @@ impl Served {
             }
             GenerateError::Llama(_) => server_error(&error),
         })?;
+        let rest = filter.finish();
+        if !rest.is_empty() {
+            let _ = on_text(&rest);
+        }
         Ok(Completion {
-            message: json!({"role": "assistant", "content": generated.text}),
-            finish_reason: finish_reason(generated.end),
+            message: json!({"role": "assistant", "content": filter.text}),
+            finish_reason: match filter.is_over() {
+                true => finish_reason(End::Stop),
+                false => finish_reason(generated.end),
+            },
             prompt_tokens: generated.prompt_tokens,
             completion_tokens: generated.ids.len(),
         })
@@ -122,7 +140,7 @@ fn ask(
     let last = request.messages.last();
     if last.is_some_and(|message| message.role == "tool") {
         // The client has run the call; its result is the answer.
-        let text = last.map(super::api::ChatMessage::text).unwrap_or_default();
+        let text = last.map(ChatMessage::text).unwrap_or_default();
         let _ = on_text(&text);
         return Ok(completion(
             json!({"role": "assistant", "content": text}),
@@ -130,7 +148,7 @@ fn ask(
         ));
     }
     let questions = request.messages.iter().filter(|m| m.role == "user");
-    let questions: Vec<String> = questions.map(super::api::ChatMessage::text).collect();
+    let questions: Vec<String> = questions.map(ChatMessage::text).collect();
     let Some((question, before)) = questions.split_last() else {
         return Err(ApiError::bad_request(
             "there is no message of the role 'user'",
@@ -141,23 +159,8 @@ fn ask(
         // What could not be answered then changes nothing now.
         let _ = asker.ask(earlier, &mut turn);
     }
-    if let Some(names) = request.tool_names() {
-        let call = asker
-            .call(question, turn.previous.as_ref())
-            .map_err(|error| of_question(&error))?;
-        let known = call
-            .as_ref()
-            .and_then(|call| asker.files().find(&call.question));
-        if let (Some(call), Some(question)) = (&call, known)
-            && names.contains(&call.question.as_str())
-        {
-            let message = json!({
-                "role": "assistant",
-                "content": null,
-                "tool_calls": [tool_call(id, call, question)],
-            });
-            return Ok(completion(message, "tool_calls"));
-        }
+    if let Some(message) = tool_message(asker, request, question, &turn, id)? {
+        return Ok(completion(message, "tool_calls"));
     }
     let reply = asker
         .ask(question, &mut turn)
@@ -169,6 +172,39 @@ fn ask(
         "posedata": reply.answer,
     });
     Ok(completion(message, "stop"))
+}
+
+/// The message that calls a tool, where one may be called and is meant.
+fn tool_message(
+    asker: &Asker,
+    request: &ChatRequest,
+    question: &str,
+    turn: &Turn,
+    id: &str,
+) -> Result<Option<Value>, ApiError> {
+    let (names, only) = match request.choice_of_tools()? {
+        ToolChoice::Words => return Ok(None),
+        ToolChoice::Any(names) | ToolChoice::Required(names) => (names, None),
+        ToolChoice::Only(name) => (vec![name], Some(name)),
+    };
+    let call = asker.call(question, turn, only);
+    let call = call.map_err(|error| of_question(&error))?;
+    let call = call.filter(|call| names.contains(&call.question.as_str()));
+    let question = call
+        .as_ref()
+        .and_then(|call| asker.files().find(&call.question));
+    match (&call, question) {
+        (Some(call), Some(question)) => Ok(Some(json!({
+            "role": "assistant",
+            "content": null,
+            "tool_calls": [tool_call(id, call, question)],
+        }))),
+        _ if matches!(request.choice_of_tools()?, ToolChoice::Any(_)) => Ok(None),
+        _ => Err(ApiError::bad_request(format!(
+            "none of the tools {} surely is what is asked for; say it in other words, or with tool_choice auto",
+            names.join(", ")
+        ))),
+    }
 }
 
 /// A completion that no model wrote word by word.

@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -81,8 +82,11 @@ pub fn serve(
     });
     let router = Router::new()
         .route("/v1/models", get(models))
+        .route("/v1/models/{*name}", get(model))
         .route("/v1/tools", get(tools))
         .route("/v1/chat/completions", post(chat))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(shared);
     runtime.block_on(async move {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -109,12 +113,28 @@ pub fn serve(
 
 async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let list = || {
-        let models = shared.names.iter().map(
-            |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "posedata"}),
-        );
+        let models = shared.names.iter().map(|name| model_object(name));
         json!({"object": "list", "data": models.collect::<Vec<_>>()})
     };
     json_response(shared.admit(&headers).map(|()| list()))
+}
+
+async fn model(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let found = shared
+        .admit(&headers)
+        .and_then(|()| match shared.names.contains(&name) {
+            true => Ok(model_object(&name)),
+            false => Err(ApiError::no_model(&name, &shared.names)),
+        });
+    json_response(found)
+}
+
+fn model_object(name: &str) -> Value {
+    json!({"id": name, "object": "model", "created": 0, "owned_by": "posedata"})
 }
 
 async fn tools(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
@@ -122,8 +142,17 @@ async fn tools(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
     json_response(shared.admit(&headers).map(|()| list()))
 }
 
-async fn chat(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn chat(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let request = shared.admit(&headers).and_then(|()| {
+        let body = body.map_err(|rejection| ApiError {
+            status: rejection.status(),
+            message: rejection.body_text(),
+            code: None,
+        })?;
         serde_json::from_slice::<ChatRequest>(&body)
             .map_err(|error| ApiError::bad_request(format!("the request is wrong: {error}")))
     });
@@ -319,6 +348,22 @@ fn usage(completion: &Completion) -> Value {
         "completion_tokens": completion.completion_tokens,
         "total_tokens": completion.prompt_tokens + completion.completion_tokens,
     })
+}
+
+async fn no_such_path() -> Response {
+    not_here(StatusCode::NOT_FOUND)
+}
+
+async fn no_such_method() -> Response {
+    not_here(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+fn not_here(status: StatusCode) -> Response {
+    json_response(Err(ApiError {
+        status,
+        message: "there are GET /v1/models, GET /v1/models/NAME, GET /v1/tools and POST /v1/chat/completions".into(),
+        code: None,
+    }))
 }
 
 fn failed() -> ApiError {

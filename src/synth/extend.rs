@@ -8,7 +8,7 @@ use super::{
     Access, CountTokens, Input, Round, SynthConfig, SynthError, SynthObserver, round_folder,
     write_rejected,
 };
-use crate::dataset::{Dataset, Example, TokenCount};
+use crate::dataset::{Dataset, DatasetKind, Example, TokenCount};
 use crate::files::why_not_written;
 use crate::lake::Lake;
 use crate::language::{ChatTokenizer, Needs, bases};
@@ -32,12 +32,26 @@ pub struct Extended {
     pub rejected: PathBuf,
 }
 
+/// Whether a dataset's examples can be written in other words: calls have their paraphrases in the
+/// questions' files, and what answers them is no text.
+///
+/// # Errors
+/// [`SynthError::Calls`].
+pub fn check_kind(dataset: &Dataset) -> Result<(), SynthError> {
+    match dataset.manifest.kind {
+        DatasetKind::Answers => Ok(()),
+        DatasetKind::Calls => Err(SynthError::Calls),
+    }
+}
+
 impl Extension {
     /// `dataset` is what `folder` holds. Finds whatever could keep the result from being saved, before anything is paid for.
     ///
     /// # Errors
-    /// When the tokenizer is not there, or not the one that the dataset was built with.
+    /// When the dataset holds calls, or the tokenizer is not there, or not the one that the dataset
+    /// was built with.
     pub fn new(dataset: Dataset, folder: PathBuf, store: &ModelStore) -> Result<Self, SynthError> {
+        check_kind(&dataset)?;
         let manifest = &dataset.manifest;
         let tokenizer = bases::find(store, &manifest.base, Needs::Tokenizer)?.tokenizer()?;
         if tokenizer.blake3() != manifest.tokenizer_blake3 {

@@ -44,7 +44,7 @@ use crate::sync::{Cancellation, lock};
 use asker::{Asked, Asker, Failure};
 use checks::{Checker, Reason, Rejection, draft_of};
 use cost::{Budget, Price};
-pub use extend::{Extended, Extension};
+pub use extend::{Extended, Extension, check_kind};
 pub use journal::request_key;
 use journal::{Answered, Journal, JournalError, Record};
 use keys::{KeyError, Settings};
@@ -76,6 +76,11 @@ pub enum SynthError {
         "the dataset has no train examples of recipes to ask about; build it with `posedata dataset build`"
     )]
     NoSources,
+    /// The dataset teaches calls, whose right answers are no words.
+    #[error(
+        "the dataset holds calls of questions, which are paraphrased in their own files; give one of recipes, as `posedata dataset build --recipes queries/instruct` makes it"
+    )]
+    Calls,
     /// There is a limit of cost, but nothing to reckon with.
     #[error(
         "--max-cost needs the price of {model}, which is unknown; write it into a file like models/prices.toml and give --prices FILE"

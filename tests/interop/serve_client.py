@@ -64,7 +64,43 @@ told = question + [called.choices[0].message.to_dict(),
                    {"role": "tool", "tool_call_id": call.id, "content": "105.2 deg"}]
 check(create(model="ask", messages=told, tools=tools).choices[0].message.content == "105.2 deg", told)
 
+# A call of a question that goes on from another names the video that was spoken of.
+again = question + [{"role": "assistant", "content": extra["answer"]}, {"role": "user", "content": "and at 1 s?"}]
+call = create(model="ask", messages=again, tools=tools).choices[0].message.tool_calls[0]
+if "video" in next(t["function"] for t in tools if t["function"]["name"] == call.function.name)["parameters"]["properties"]:
+    check(json.loads(call.function.arguments)["video"] == "demo.mp4", call)
+
+# A stop ends the text before it, whole and streamed.
+said = whole.choices[0].message.content
+stop = said[len(said) // 2:][:2]
+if stop:
+    stopped = create(model=options.base, messages=hello, max_tokens=8, stop=[stop])
+    check(stopped.choices[0].message.content == said[:said.index(stop)], (said, stop, stopped))
+    check(stopped.choices[0].finish_reason == "stop", stopped)
+    pieces = create(model=options.base, messages=hello, max_tokens=8, stop=stop, stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in pieces)
+    check(text == stopped.choices[0].message.content, (text, stopped))
+
+# A tool that has to be called is called, and no other.
+only = {"type": "function", "function": {"name": "value"}}
+forced = create(model="ask", messages=question, tools=tools, tool_choice=only)
+check(forced.choices[0].message.tool_calls[0].function.name == "value", forced)
+check(not create(model="ask", messages=question, tools=tools, tool_choice="none").choices[0].message.tool_calls, "none")
+required = [tool for tool in tools if tool["function"]["name"] == "videos"]
+error_of(openai.BadRequestError, create, model="ask", messages=question, tools=required, tool_choice="required")
+error_of(openai.BadRequestError, create, model="ask", messages=question, tools=required, tool_choice=only)
+error_of(openai.BadRequestError, create, model="ask", messages=question, tools=tools, tool_choice="banana")
+error_of(openai.BadRequestError, create, model=options.base, messages=hello, tools=tools, tool_choice="required")
+
 # What is wrong is an error of the right class.
+check(client.models.retrieve("ask").id == "ask", "a model by its name")
+error_of(openai.NotFoundError, client.models.retrieve, model="gpt-4")
+for path, expected in (("/embeddings", openai.NotFoundError), ("/models", openai.APIStatusError)):
+    error = error_of(expected, client.post, path=path, cast_to=object, body={})
+    check("/v1/chat/completions" in str(error), error)
+picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]
+error_of(openai.BadRequestError, create, model=options.base, messages=picture)
+error_of(openai.BadRequestError, create, model=options.base, messages=hello, stop=list("abcde"))
 error_of(openai.NotFoundError, create, model="gpt-4", messages=hello)
 error_of(openai.BadRequestError, create, model=options.base, messages=[])
 error_of(openai.BadRequestError, create, model=options.base, messages=hello, temperature=3)

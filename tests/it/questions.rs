@@ -110,6 +110,163 @@ fn every_shipped_question_answers_what_other_sql_finds() {
     }
 }
 
+/// SQL of a shipped question with values in place of its parameters.
+fn with_values(question: &str, values: &[(&str, &str)]) -> String {
+    let path = Path::new(&shipped()).join(format!("{question}.sql"));
+    let sql = fs::read_to_string(path).expect("a question");
+    let code = sql.lines().filter(|line| !line.starts_with("--"));
+    let mut sql = code.collect::<Vec<_>>().join("\n");
+    for (name, value) in values {
+        sql = sql.replace(&format!("${name}"), value);
+    }
+    sql
+}
+
+/// Two people in ten frames a second: from 3 s to 4 s, and after a pause from 6 s to 6.5 s. Person 1 is
+/// there in the first five frames alone, and nobody in the last. The angle of person 0 is the time in
+/// degrees times ten, but hidden at 3.2 s. Landmarks become faster, and the torso is hidden at the fastest.
+const RECORDING: &str = "
+    CREATE TABLE videos AS SELECT 'v' AS video_id, 1.5 + 2.0 AS duration_secs, 10.0 AS fps, 15::BIGINT AS frame_count;
+    CREATE TABLE metrics AS
+        SELECT
+            'v' AS video_id, person, frame,
+            if(frame < 10, 3 + frame / 10, 5 + frame / 10)::DOUBLE AS time_secs,
+            if(frame = 14, 'no_pose', 'good') AS quality,
+            0.9::FLOAT AS mean_visibility,
+            if(frame = 13, NULL, 50)::FLOAT AS torso_length_px,
+            if(frame = 2 OR frame = 14, NULL, 10 * time_secs)::FLOAT AS left_knee_deg,
+            NULL::FLOAT AS trunk_segment_deg
+        FROM range(15) AS frames (frame), range(2) AS people (person)
+        WHERE person = 0 OR frame < 5;
+    CREATE TABLE landmarks (video_id VARCHAR, person SMALLINT, landmark VARCHAR, visibility FLOAT);
+    CREATE MACRO landmark_speed(name) AS TABLE
+        SELECT video_id, person, frame, time_secs, 0.9 AS visibility, 100.0 * frame AS speed_px_per_sec
+        FROM metrics WHERE quality <> 'no_pose' AND name IS NOT NULL;
+";
+
+#[test]
+fn parts_pauses_and_people_who_leave_are_what_the_frames_say() {
+    let database = duckdb::Connection::open_in_memory().expect("a database");
+    database.execute_batch(RECORDING).expect("tables");
+    let first = |question: &str, values: &[(&str, &str)], column: &str| -> Option<f64> {
+        let all = [
+            ("video", "'v'"),
+            ("joint", "'left_knee'"),
+            ("landmark", "'nose'"),
+            ("direction", "'below'"),
+        ];
+        let sql = with_values(question, &[values, &all].concat());
+        let sql = sql.trim_end().trim_end_matches(';');
+        let of_column = format!("SELECT ({column})::DOUBLE FROM ({sql})");
+        let mut statement = database.prepare(&of_column).expect(question);
+        let mut rows = statement.query([]).expect(question);
+        let row = rows.next().expect(question)?;
+        row.get(0).expect("a number")
+    };
+    let value = |at: &str| first("value", &[("person", "0"), ("at_secs", at)], "value_deg");
+    for (at, expected) in [
+        ("3.41", Some(34.0)),
+        ("4.0", Some(39.0)),
+        ("6.3", Some(63.0)),
+        // Before the part that was ingested, hidden, in the pause, after the end.
+        ("1", None),
+        ("2.9", None),
+        ("3.2", None),
+        ("5", None),
+        ("6.6", None),
+    ] {
+        let found = value(at);
+        let is_same = match (found, expected) {
+            (Some(found), Some(expected)) => (found - expected).abs() < 1e-4,
+            (found, expected) => found == expected,
+        };
+        assert!(is_same, "{at}: {found:?}, not {expected:?}");
+    }
+    let change = |to: &str| {
+        let times = [("person", "0"), ("from_secs", "3"), ("to_secs", to)];
+        first("change", &times, "change_deg")
+    };
+    let found = change("6.1").expect("a change");
+    assert!((found - 31.0).abs() < 1e-4, "{found}");
+    assert_eq!((change("5"), change("7")), (None, None));
+    for (person, from, to, limit, expected) in [
+        // What lies within the stretch, of each frame.
+        ("0", "3.35", "3.55", "400", 0.2),
+        ("0", "3.35", "3.55", "34.5", 0.15),
+        // The frame before the pause lasts as others do; that of 3.2 s is not measured.
+        ("0", "NULL", "5.9", "400", 0.9),
+        ("0", "NULL", "NULL", "400", 1.3),
+        // Whoever leaves is not there until the next time.
+        ("1", "NULL", "NULL", "400", 0.4),
+    ] {
+        let values = [
+            ("person", person),
+            ("from_secs", from),
+            ("to_secs", to),
+            ("limit_deg", limit),
+        ];
+        let found = first("time_beyond", &values, "beyond_secs").expect("a duration");
+        assert!((found - expected).abs() < 1e-6, "{values:?}: {found}");
+    }
+    let speed = |statistic: &str, column: &str| {
+        let values = [
+            ("person", "0"),
+            ("statistic", statistic),
+            ("from_secs", "NULL"),
+            ("to_secs", "NULL"),
+        ];
+        first("speed", &values, column)
+    };
+    assert_eq!(speed("'peak'", "speed_px_per_sec"), Some(1300.0));
+    assert_eq!(speed("'peak'", "speed_torso_per_sec"), None);
+    assert_eq!(speed("'mean'", "speed_px_per_sec"), Some(650.0));
+    // All frames but the last one with a torso.
+    assert_eq!(speed("'mean'", "speed_torso_per_sec"), Some(12.0));
+    for (person, good, missing) in [
+        ("0", 1400.0 / 15.0, 100.0 / 15.0),
+        ("1", 500.0 / 15.0, 1000.0 / 15.0),
+    ] {
+        let values = [("person", person)];
+        let found = first("quality", &values, "good_percent").expect("a share");
+        assert!((found - good).abs() < 1e-6, "{person}: {found}");
+        let found = first("quality", &values, "no_pose_percent").expect("a share");
+        assert!((found - missing).abs() < 1e-6, "{person}: {found}");
+    }
+}
+
+#[test]
+fn a_part_of_a_video_has_the_times_of_its_file() {
+    let folder = folder_with_lake();
+    let clip = crate::support::installed("demo");
+    let clip = clip.to_str().expect("UTF-8");
+    let arguments = [
+        "ingest",
+        clip,
+        "--from",
+        "5",
+        "--to",
+        "5.5",
+        "--no-video",
+        "--no-pose-json",
+    ];
+    let ingested = posedata(folder.path(), &arguments);
+    assert!(ingested.status.success(), "{}", stderr(&ingested));
+    let answer = call(folder.path(), "posture at_secs=5.2 video=demo.mp4");
+    assert_eq!(answer["refused"], false, "{answer}");
+    assert!((value(&answer, "at_secs") - 5.2).abs() < 1e-6, "{answer}");
+    for (at, words) in [
+        ("2", "has 5.00 s to 5.50 s"),
+        ("5.6", "has 5.00 s to 5.50 s"),
+    ] {
+        let text = format!("posture at_secs={at} video=demo.mp4");
+        let answer = call(folder.path(), &text);
+        assert!(
+            answer["answer"].as_str().is_some_and(|a| a.contains(words)),
+            "{answer}"
+        );
+    }
+}
+
 #[test]
 fn where_there_is_nothing_it_is_said_why() {
     let folder = folder_with_lake();
@@ -128,6 +285,23 @@ fn where_there_is_nothing_it_is_said_why() {
         ),
         ("mean joint=left_knee", "Which video is meant?"),
         ("mean joint=left_knee video=other.mp4", "no video other.mp4"),
+        ("mean joint=left_knee video=dmo.mp4", "near are: demo.mp4"),
+        (
+            "compare_videos joint=left_knee statistic=mean video=demo.mp4 other_video=dmo.mp4",
+            "near are: demo.mp4",
+        ),
+        (
+            "compare_subjects joint=left_knee statistic=mean subject=ben other_subject=anna",
+            "no subject ben",
+        ),
+        (
+            "mean joint=left_knee from_secs=2 to_secs=1 video=demo.mp4",
+            "the end comes before the beginning",
+        ),
+        (
+            "value joint=left_knee at_secs=-0.01 video=demo.mp4",
+            "nothing at -0.01 s",
+        ),
         (
             "rank_subjects joint=left_hip statistic=mean which=most",
             "posedata tag",
@@ -164,6 +338,14 @@ fn what_is_no_call_is_refused() {
             "a time in seconds",
         ),
         ("value joint=left_knee at_secs=1;drop", "a time in seconds"),
+        (
+            "mean joint=left_knee video=demo.mp4 person=second",
+            "person=second is not a whole number",
+        ),
+        (
+            "mean joint=left_knee joint=right_knee video=demo.mp4",
+            "joint is given twice",
+        ),
     ] {
         let arguments = [
             "ask",
@@ -250,6 +432,46 @@ fn broken_question_files_are_named_with_their_line() {
             "-- a\n-- question words = many\nSELECT 1",
             template,
             "words is `needed` or `needed, PARAMETER`",
+        ),
+        (
+            "-- a\n-- param 1x time\nSELECT $1x",
+            template,
+            "begins with no digit",
+        ),
+        (
+            "-- a\n-- param x choice(near, near)\nSELECT $x",
+            template,
+            "near stands twice",
+        ),
+        (
+            "-- a\n--param x time\nSELECT $x",
+            template,
+            "line 2: a line of the header is written `-- param NAME",
+        ),
+        (
+            "-- a\n-- Question weight = 2\nSELECT 1",
+            template,
+            "line 2: a line of the header is written `-- question KEY",
+        ),
+        (
+            "-- a\n-- word : close\nSELECT 1",
+            template,
+            "line 2: a line of the header is written `-- words :",
+        ),
+        (
+            "-- a\n-- question nothing =\nSELECT 1",
+            template,
+            "nothing is what to say",
+        ),
+        (
+            "-- a\n-- question words = needed, x\n-- words : close\nSELECT 1",
+            template,
+            "words are needed of x, which is no parameter",
+        ),
+        (
+            "-- a\nSELECT $y AS x",
+            template,
+            "the header declares no parameter y",
         ),
         ("SELECT 1", template, "the first line is a comment"),
         (
@@ -500,4 +722,25 @@ fn datasets_of_calls_have_three_splits_without_common_words() {
         "SELECT video_id FROM examples WHERE dataset = 'ask' GROUP BY video_id HAVING count(DISTINCT split) > 1",
     );
     assert_eq!(videos.len(), 0, "whole videos are in one split");
+    let traced = posedata(folder.path(), &["dataset", "trace", "ask", "0001"]);
+    assert!(traced.status.success(), "{}", stderr(&traced));
+    assert!(stdout(&traced).contains("posedata ask --call"));
+    // Calls are not to be paid for in other words.
+    let arguments = [
+        "synth",
+        "--dataset",
+        "ask",
+        "--provider",
+        "openai",
+        "--n",
+        "1",
+        "--dry-run",
+    ];
+    let refused = posedata(folder.path(), &arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("holds calls of questions"),
+        "{}",
+        stderr(&refused)
+    );
 }

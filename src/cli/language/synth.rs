@@ -17,7 +17,9 @@ use crate::synth::limits::Limits;
 use crate::synth::provider::{Effort, Parameters, ProviderKind};
 use crate::synth::report::{RoundEnd, SynthReport};
 use crate::synth::retry::RetryPolicy;
-use crate::synth::{Access, Estimate, Extension, Mode, SynthConfig, SynthObserver, estimate};
+use crate::synth::{
+    Access, Estimate, Extension, Mode, SynthConfig, SynthObserver, check_kind, estimate,
+};
 
 /// Requests for each wanted example, if nothing else is said.
 const REQUESTS_PER_EXAMPLE: usize = 3;
@@ -175,6 +177,7 @@ pub fn run(args: SynthArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let config = args.config()?;
     let folder = args.llm_data.join(&args.dataset);
     let dataset = Dataset::open(&folder)?;
+    check_kind(&dataset)?;
     if args.dry_run {
         let estimate = estimate(&config, &dataset.examples, SHOWN_PROMPTS)?;
         print_estimate(&estimate, &config, global)?;
