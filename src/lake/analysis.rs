@@ -153,7 +153,7 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read.
     pub fn has_analysis(&self, video_id: &str, key: &AnalysisKey) -> Result<bool, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let sql = "SELECT count(*) > 0 FROM analysis
                        WHERE video_id = ? AND model_sha256 = ? AND window_frames = ?";
             let values = params![video_id, key.model_sha256, key.window_frames];

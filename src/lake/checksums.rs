@@ -52,7 +52,7 @@ impl Lake {
     /// # Errors
     /// When a file cannot be read or the commit fails.
     pub(super) fn record_checksums(&self) -> Result<u64, LakeError> {
-        let missing = self.attached(Access::ReadOnly, |connection| {
+        let missing = self.with_catalog(Access::ReadOnly, |connection| {
             let recorded = recorded_paths(connection)?;
             let files = catalog_files(connection, &self.metadata(), self.paths())?;
             let is_missing = |file: &CatalogFile| {

@@ -239,7 +239,7 @@ impl Lake {
     ) -> Result<R, Failed> {
         let mut unclear: Option<R> = None;
         let committed = self.again_while_passing(|| {
-            self.attached(Access::ReadWrite, |connection| {
+            self.with_catalog(Access::ReadWrite, |connection| {
                 if let Some(value) = &unclear
                     && is_named(connection, &self.metadata(), files)?
                 {
@@ -261,7 +261,7 @@ impl Lake {
             error,
             is_unclear: unclear.is_some_and(|value| brings_files(&value))
                 && self
-                    .attached(Access::ReadOnly, |connection| {
+                    .with_catalog(Access::ReadOnly, |connection| {
                         is_named(connection, &self.metadata(), files)
                     })
                     .unwrap_or(true),
@@ -277,7 +277,7 @@ impl Lake {
         work: impl Fn(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
         self.again_while_passing(|| {
-            self.attached(Access::ReadWrite, |connection| {
+            self.with_catalog(Access::ReadWrite, |connection| {
                 in_transaction(connection, || work(connection))
             })
         })

@@ -110,7 +110,7 @@ impl Lake {
              )::UBIGINT
              FROM ducklake_snapshots('lake'), bookkeeping"
         );
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             Ok(connection.query_row(&sql, [], |row| row.get(0))?)
         })
     }
@@ -166,7 +166,7 @@ impl Lake {
         let sql = "SELECT max(content_blake3) FROM datasets AS d WHERE dataset = ?
                    AND train_count + valid_count
                        = (SELECT count(*) FROM examples AS e WHERE e.dataset = d.dataset)";
-        let found = self.attached(Access::ReadOnly, |connection| {
+        let found = self.with_catalog(Access::ReadOnly, |connection| {
             match connection.query_row(sql, [dataset], |row| row.get(0)) {
                 // Lakes from before there were datasets have none.
                 Err(error) if is_missing_table(&error) => Ok(None),
@@ -186,7 +186,7 @@ impl Lake {
     pub fn datasets_of(&self, video_ids: &[String]) -> Result<BTreeMap<String, String>, LakeError> {
         let sql = "SELECT DISTINCT d.dataset, d.folder FROM datasets AS d
                    JOIN examples AS e ON e.dataset = d.dataset WHERE e.video_id = ?";
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let mut statement = match connection.prepare(sql) {
                 Err(error) if is_missing_table(&error) => {
                     return Ok(BTreeMap::new());

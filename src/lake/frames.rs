@@ -44,7 +44,7 @@ impl Lake {
     /// When the lake cannot be read, or has no longer the ingest that `video` tells of.
     pub fn frames(&self, video: &VideoRecord) -> Result<FrameReader, LakeError> {
         let (video, snapshot, most_persons): (_, _, u64) =
-            self.attached(Access::ReadOnly, |connection| {
+            self.with_catalog(Access::ReadOnly, |connection| {
                 let condition = format!("video_id = {}", quoted_text(&video.video_id));
                 let record = video_records(connection, &condition)?
                     .into_iter()
@@ -135,7 +135,7 @@ impl FrameReader {
         };
         let (metrics, landmarks) = self
             .lake
-            .attached_at(Access::ReadOnly, Some(self.snapshot), read)
+            .with_catalog_at(Access::ReadOnly, Some(self.snapshot), read)
             .map_err(|error| match error {
                 LakeError::NoSnapshot { .. } => changed(&self.video),
                 other => other,

@@ -68,7 +68,7 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read.
     pub fn info(&self) -> Result<LakeInfo, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let mut statement = connection.prepare(
                 "SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')
                  ORDER BY table_name",

@@ -114,7 +114,7 @@ impl Lake {
     pub fn compact(&self) -> Result<CompactReport, LakeError> {
         self.must_exist()?;
         let before = self.table_sizes()?;
-        self.attached(Access::ReadWrite, |connection| {
+        self.with_catalog(Access::ReadWrite, |connection| {
             let set = |option: &str, value: &str, more: &str| {
                 connection.execute_batch(&format!(
                     "CALL ducklake_set_option('{LAKE_NAME}', '{option}', {}{more})",
@@ -175,7 +175,7 @@ impl Lake {
         sql: &str,
         known: &mut Option<HashSet<String>>,
     ) -> Result<u64, LakeError> {
-        self.attached(Access::ReadWrite, |connection| {
+        self.with_catalog(Access::ReadWrite, |connection| {
             let data_files = self.data_files();
             let before = match known.take() {
                 Some(before) => before,
@@ -197,7 +197,7 @@ impl Lake {
 
     /// Table, files and bytes of the newest snapshot.
     fn table_sizes(&self) -> Result<Vec<(String, u64, u64)>, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let mut statement = connection.prepare(
                 "SELECT table_name, file_count, file_size_bytes FROM ducklake_table_info('lake')
                  ORDER BY table_name",
@@ -214,7 +214,7 @@ impl Lake {
     /// When the lake cannot be written.
     pub fn expire(&self, retention: Retention) -> Result<ExpireReport, LakeError> {
         self.must_exist()?;
-        self.attached(Access::ReadWrite, |connection| {
+        self.with_catalog(Access::ReadWrite, |connection| {
             let condition = match retention {
                 Retention::Newest(count) => format!("rank > {count}"),
                 Retention::YoungerThan(age) => {
@@ -272,7 +272,7 @@ impl Lake {
             Execution::Real => Access::ReadWrite,
             Execution::DryRun => Access::Exclusive,
         };
-        self.attached(access, |connection| {
+        self.with_catalog(access, |connection| {
             let min_age = min_age_to_delete(self.paths());
             let (all_unneeded_files, _) = self.scheduled(connection, Duration::ZERO)?;
             let (unneeded_files, unneeded_bytes) = self.scheduled(connection, min_age)?;

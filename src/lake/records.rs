@@ -158,7 +158,7 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read.
     pub fn ingested(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
-        self.again_while_passing(|| self.attached(Access::ReadOnly, ingested_videos))
+        self.again_while_passing(|| self.with_catalog(Access::ReadOnly, ingested_videos))
     }
 
     /// As [`Lake::create_or_check`], and then [`Lake::ingested`]; a catalog in a file is attached once
@@ -168,7 +168,7 @@ impl Lake {
     /// As those two.
     pub fn create_or_list(&self) -> Result<HashMap<String, IngestedVideo>, LakeError> {
         if !self.is_remote() {
-            return self.attached(Access::ReadWrite, ingested_videos);
+            return self.with_catalog(Access::ReadWrite, ingested_videos);
         }
         // Nobody else is to wait while many rows come over the network.
         self.create_or_check()?;
@@ -187,7 +187,7 @@ impl Lake {
             quoted_text(&video.sport),
             Quality::NoPose.name()
         );
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let mut statement = connection.prepare(&sql)?;
             let persons = statement.query_map([], |row| row.get(0))?;
             Ok(persons.collect::<Result<_, _>>()?)
@@ -201,7 +201,7 @@ impl Lake {
     /// When the lake cannot be read.
     pub fn main_person(&self, video: &VideoRecord) -> Result<Option<u16>, LakeError> {
         let sql = "SELECT * FROM videos WHERE video_id = ?";
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let mut statement = connection.prepare(sql)?;
             let rows =
                 statement.query_map([&video.video_id], |row| newer_column(row, "main_person"))?;
@@ -221,7 +221,7 @@ impl Lake {
             quoted_text(&video.video_id),
             quoted_text(&video.sport),
         );
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let mut statement = connection.prepare(&sql)?;
             let times = statement.query_map([], |row| row.get(0))?;
             Ok(times.collect::<Result<_, _>>()?)

@@ -73,7 +73,7 @@ impl Lake {
 
     /// Current files of these videos alone that cannot be read.
     fn unreadable_files_of(&self, video_ids: &[String]) -> Result<Vec<CatalogFile>, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let files = catalog_files(connection, &self.metadata(), self.paths())?;
             let is_theirs = |file: &CatalogFile| {
                 let name = Path::new(&file.path).file_name();

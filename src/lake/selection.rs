@@ -29,7 +29,7 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read, a selector names no video, or several.
     pub fn find_videos(&self, selectors: &[String]) -> Result<Vec<VideoRecord>, LakeError> {
-        let videos = self.attached(Access::ReadOnly, |connection| {
+        let videos = self.with_catalog(Access::ReadOnly, |connection| {
             video_records(connection, "true")
         })?;
         if selectors.is_empty() {

@@ -215,7 +215,7 @@ impl Lake {
     /// When the catalog is no lake's, or that of a newer version.
     pub fn create_or_check(&self) -> Result<(), LakeError> {
         // For writing in any case, because whoever began to fill it may have been killed.
-        self.again_while_passing(|| self.attached(Access::ReadWrite, |_| Ok(())))
+        self.again_while_passing(|| self.with_catalog(Access::ReadWrite, |_| Ok(())))
     }
 
     /// Gives a lake of an older format everything that the newest has. All writing commands do it
@@ -268,20 +268,20 @@ impl Lake {
         })
     }
 
-    /// Runs `work` with the lake attached and in use, and detaches it whatever happens.
-    pub(super) fn attached<R>(
+    /// Runs `work` with the lake's catalog attached and in use, and detaches it whatever happens.
+    pub(super) fn with_catalog<R>(
         &self,
         access: Access,
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
-        self.attached_at(access, None, work)
+        self.with_catalog_at(access, None, work)
     }
 
     /// The same for the lake as it was at snapshot `version`, which can only be read.
     ///
     /// With [`Access::ReadOnly`] all that `work` reads is of one snapshot; only with the other kinds
     /// of access nobody else commits meanwhile.
-    pub(super) fn attached_at<R>(
+    pub(super) fn with_catalog_at<R>(
         &self,
         access: Access,
         version: Option<u64>,

@@ -62,7 +62,7 @@ impl Copy<'_> {
 
 impl Lake {
     pub(super) fn lake_state(&self) -> Result<LakeState, LakeError> {
-        self.attached(Access::ReadOnly, |connection| {
+        self.with_catalog(Access::ReadOnly, |connection| {
             let files = catalog_files(connection, &self.metadata(), self.paths())?;
             lake_state(connection, &files)
         })
@@ -81,7 +81,7 @@ impl Lake {
             data: self.paths().data_location(),
         };
         let source = Catalog::of(self.paths());
-        let census = self.attached(Access::Exclusive, |connection| {
+        let census = self.with_catalog(Access::Exclusive, |connection| {
             let tables = self.catalog_tables()?;
             (copy.catalog()).copy_from(&source, &tables, connection, COPY_NAME)?;
             let files = catalog_files(connection, &self.metadata(), self.paths())?;

@@ -69,7 +69,7 @@ impl Lake {
     }
 
     fn remove_orphans(&self) -> Result<(u64, u64), LakeError> {
-        self.attached(Access::ReadWrite, |connection| {
+        self.with_catalog(Access::ReadWrite, |connection| {
             let mut removed = (0, 0);
             for orphan in unnamed_files(connection, self.paths())?.orphans {
                 let bytes = orphan.byte_size;
