@@ -2,7 +2,7 @@
 """Compares contacts and toe-offs with those that Pose2Sim's `trc_gaitevents` finds in the same coordinates.
 
     python -m venv venv && venv/bin/pip install pose2sim
-    venv/bin/python tests/interop/gait_events.py --posedata target/release/posedata --lake lake
+    venv/bin/python tests/interop/gait_events.py --posedata target/release/posedata --lake lake --person 1
 
 The lake must hold somebody who walks across the picture, filtered by `posedata metrics recompute`, such
 as person 1 of the demo video (`posedata ingest demo.mp4 --max-persons 2`). Pose2Sim's method is
@@ -111,8 +111,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posedata", required=True)
     parser.add_argument("--lake", required=True)
+    parser.add_argument("--person", type=int, help="only this one of each video")
     options = parser.parse_args()
     walkers = query(options, "select distinct video_id, person from cycles where kind = 'walk' order by all")
+    walkers = [one for one in walkers if options.person in (None, one["person"])]
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for walker in walkers:
