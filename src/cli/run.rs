@@ -1,8 +1,8 @@
 //! `posedata run`: all stages in turn, each of which is a command of its own, in this process.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use anyhow::bail;
 use clap::Args;
@@ -13,6 +13,8 @@ use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error};
 use crate::dataset::Dataset;
 use crate::evaluate::{hash_adapter, read_evaluation};
 use crate::resources::reset_peak_resident;
+use crate::store::Address;
+use crate::text::shown;
 
 /// From videos to a model in one command: ingest, dataset build, synth, train, eval
 #[derive(Args)]
@@ -106,6 +108,7 @@ pub type StageCommand = Box<dyn FnOnce() -> anyhow::Result<ExitStatus>>;
 
 /// `parse` makes a command of a command line of this program.
 pub fn run(args: RunArgs, global: &GlobalArgs, parse: &ParseStage) -> anyhow::Result<ExitStatus> {
+    refuse_missing(&args.inputs)?;
     let stages = stages(&args);
     // What a stage would refuse is refused before the first one works.
     for stage in &stages {
@@ -136,6 +139,22 @@ pub fn run(args: RunArgs, global: &GlobalArgs, parse: &ParseStage) -> anyhow::Re
         }
     }
     Ok(ended)
+}
+
+/// A file that is not there is a slip of whoever typed it: later stages would go on with what the lake
+/// has of other videos.
+fn refuse_missing(inputs: &[PathBuf]) -> anyhow::Result<()> {
+    for input in inputs {
+        let is_missing =
+            fs::symlink_metadata(input).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        if Address::of_path(input)?.is_none() && is_missing {
+            bail!(
+                "no such file or folder, so nothing was begun; check its name: {}",
+                shown(input)
+            );
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]

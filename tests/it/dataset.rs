@@ -821,6 +821,18 @@ fn run_goes_from_videos_to_a_dataset_and_says_which_stage_fails() {
             .output()
             .expect("the program starts")
     };
+    let output = run(&["publik"]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("nothing was begun") && told.contains("publik"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("posedata ingest") && !folder.path().join("lake").exists(),
+        "{told}"
+    );
+
     let output = run(&[]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(
