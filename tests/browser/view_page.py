@@ -3,7 +3,7 @@
     view_page.py URL frames|page
 
 URL is what `posedata view --no-open` prints. The lake holds clips whose pictures show their frames'
-numbers as bars (`tests/it/view_browser.rs` makes them) and a clip of a person. Prints a line for
+numbers as bars (`tests/it/browser.rs` makes them) and a clip of a person. Prints a line for
 each check; fails at the first one that does not hold.
 """
 

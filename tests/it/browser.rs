@@ -1,4 +1,6 @@
 //! The page of `posedata view` in a real browser: `tests/browser/view_page.py` drives Chromium.
+//!
+//! These tests take longest; by their name they begin early, so that others run beside them.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
