@@ -109,7 +109,9 @@ impl Question<'_> {
             };
             !known.iter().any(|known| is_same(known, said)) && wanted.iter().any(competes)
         });
-        let agrees = denies(self.answer) == denies(answer) && !self.turns_round(answer);
+        let agrees = denies(self.answer) == denies(answer)
+            && !self.turns_round(answer)
+            && !self.changes_sides(answer);
         let is_right = found == wanted.len() && said.is_empty() && agrees;
         (is_right, f1(found, wanted.len(), found + said.len()))
     }
@@ -124,6 +126,17 @@ impl Question<'_> {
                 && !tells(answer, one)
         };
         opposes(GROWTH, DECLINE) || opposes(DECLINE, GROWTH)
+    }
+
+    /// Whether one answer names the left side more often than the right, and the other the right:
+    /// what both say of both sides, they say once; the side that is told apart is named once more.
+    fn changes_sides(&self, answer: &str) -> bool {
+        let leaning = |text: &str| {
+            let count = |side: &str| words(text).filter(|word| word.as_str() == side).count();
+            count("left").cmp(&count("right"))
+        };
+        let (known, said) = (leaning(self.answer), leaning(answer));
+        known.is_ne() && said == known.reverse()
     }
 
     fn score_rows(&self, answer: &str) -> (bool, f64) {
@@ -275,6 +288,28 @@ mod tests {
         for answer in ["142.8 deg", "142 deg", "142.7 s", "-142.7", "not 142.7 deg"] {
             assert!(!is_right(READ, answer), "{answer}");
         }
+    }
+
+    #[test]
+    fn the_other_side_is_wrong_whatever_its_numbers() {
+        let sides = Question {
+            question: "At 2.90 s, on which side is the hip angle larger, and by how much?",
+            data: "time_secs,left_hip_deg,right_hip_deg\n2.90,160,152",
+            answer: "At 2.90 s the left hip is at 160 deg and the right at 152 deg. The difference is 8 deg: the left is the straighter one.",
+            declared: Some(AnswerKind::Number),
+        };
+        let both = "The left is at 160 deg and the right at 152 deg, a difference of 8 deg";
+        for (answer, expected) in [
+            (both.to_owned(), true),
+            (format!("{both}: the left one."), true),
+            (format!("{both}: the right one."), false),
+        ] {
+            assert_eq!(is_right(sides, &answer), expected, "{answer}");
+        }
+        assert!(!is_right(
+            READ,
+            "At 0.52 s the right knee angle is 142.7 deg."
+        ));
     }
 
     #[test]
