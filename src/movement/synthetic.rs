@@ -262,6 +262,22 @@ fn runner_across(rate_hz: f64, secs: f64, across: f64) -> (Track, Vec<(EventKind
     (track(rate_hz, secs, body), truth)
 }
 
+/// Both feet side by side, so many pixels above the ground.
+fn upright(up: f64, across: f64) -> Body {
+    let leg = || Leg {
+        heel_ahead: 0.0,
+        up,
+        toes_up: up,
+        knee_deg: 170.0,
+    };
+    Body {
+        hips_right: 500.0,
+        hips_up: LEG_PX + up,
+        legs: [leg(), leg()],
+        across,
+    }
+}
+
 /// Jumps of this flight time, one every two seconds from the first second on.
 fn jumper(rate_hz: f64, secs: f64, flight_secs: f64) -> Track {
     let gravity_px = 9.80665 * LEG_PX / LEG_M;
@@ -271,18 +287,7 @@ fn jumper(rate_hz: f64, secs: f64, flight_secs: f64) -> Track {
             true => gravity_px / 2.0 * air * (flight_secs - air),
             false => 0.0,
         };
-        let leg = || Leg {
-            heel_ahead: 0.0,
-            up,
-            toes_up: up,
-            knee_deg: 170.0,
-        };
-        Body {
-            hips_right: 500.0,
-            hips_up: LEG_PX + up,
-            legs: [leg(), leg()],
-            across: 1.0,
-        }
+        upright(up, 1.0)
     })
 }
 
@@ -749,18 +754,7 @@ fn half_a_jump_at_the_end_of_a_video_is_none() {
 fn a_camera_that_is_moved_slowly_is_no_jump() {
     let track = track(30.0, 10.0, |time| {
         let up = 150.0 * (1.0 - (TAU * time / 5.0).cos()) / 2.0;
-        let leg = || Leg {
-            heel_ahead: 0.0,
-            up,
-            toes_up: up,
-            knee_deg: 170.0,
-        };
-        Body {
-            hips_right: 500.0,
-            hips_up: LEG_PX + up,
-            legs: [leg(), leg()],
-            across: 1.0,
-        }
+        upright(up, 1.0)
     });
     let movement = detect(&filtered(track), &DetectConfig::default());
     assert!(movement.events.is_empty(), "{movement:?}");
@@ -857,18 +851,7 @@ fn track_of_hops() -> Track {
     track(60.0, 20.0, |time| {
         let air = time.rem_euclid(0.5);
         let up = gravity_px / 2.0 * (air * (0.3 - air)).max(0.0);
-        let leg = || Leg {
-            heel_ahead: 0.0,
-            up,
-            toes_up: up,
-            knee_deg: 170.0,
-        };
-        Body {
-            hips_right: 500.0,
-            hips_up: LEG_PX + up,
-            legs: [leg(), leg()],
-            across: 0.1,
-        }
+        upright(up, 0.1)
     })
 }
 
