@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -17,9 +18,10 @@ use tokio::runtime::Runtime;
 
 use super::error::{StoreError, chain};
 use super::file::RemoteFile;
+use super::listing::{PageConnector, Unusable, UnusableObject, path_of};
 use super::settings::S3Settings;
 use super::waiting::{STALLED, runtime, unless_cancelled};
-use crate::sync::Cancellation;
+use crate::sync::{Cancellation, lock};
 
 /// How long a request is tried again while the server cannot be reached.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,6 +59,15 @@ impl From<ObjectMeta> for ObjectInfo {
     }
 }
 
+/// What a bucket has below a prefix.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Ordered by key.
+    pub objects: Vec<ObjectInfo>,
+    /// Those that can be neither read nor written here; without such as only stand for a folder.
+    pub unusable: Vec<UnusableObject>,
+}
+
 /// A bucket; calls wait for the server.
 pub struct Bucket {
     name: String,
@@ -64,6 +75,10 @@ pub struct Bucket {
     runtime: Runtime,
     settings: S3Settings,
     cancellation: Cancellation,
+    /// What the client has taken out of the list that is being read.
+    unusable: Unusable,
+    /// Held while a list is read.
+    listing: Mutex<()>,
 }
 
 impl std::fmt::Debug for Bucket {
@@ -95,7 +110,11 @@ impl Bucket {
             }
             None => AmazonS3Builder::from_env(),
         };
+        let unusable = Unusable::default();
         builder = builder
+            .with_http_connector(PageConnector {
+                unusable: Arc::clone(&unusable),
+            })
             .with_bucket_name(name)
             .with_client_options(client_options())
             .with_region(&settings.region)
@@ -117,6 +136,8 @@ impl Bucket {
             runtime: runtime().map_err(|e| failed(e.to_string()))?,
             settings: settings.clone(),
             cancellation: Cancellation::new(),
+            unusable,
+            listing: Mutex::new(()),
         })
     }
 
@@ -155,12 +176,18 @@ impl Bucket {
         })
     }
 
-    /// The objects whose keys begin with a prefix that is empty or ends with `/`, ordered by key.
+    /// The objects whose keys begin with a prefix that is empty or ends with `/`.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
-    pub fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
-        let path = self.path(prefix)?;
+    /// When the server cannot be reached or refuses, or the prefix is none that can be asked for.
+    pub fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let path = match prefix {
+            "" => Path::default(),
+            prefix => self.path(prefix.strip_suffix('/').unwrap_or(prefix))?,
+        };
+        // What is taken out of a list is of one list.
+        let _alone = lock(&self.listing);
+        lock(&self.unusable).clear();
         let mut objects = self.block_on(async {
             let mut stream = self.store.list(Some(&path));
             let mut objects = Vec::new();
@@ -171,7 +198,9 @@ impl Bucket {
             Ok::<_, StoreError>(objects)
         })?;
         objects.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(objects)
+        let mut unusable = std::mem::take(&mut *lock(&self.unusable));
+        unusable.retain(|object| !object.is_folder());
+        Ok(Listing { objects, unusable })
     }
 
     /// Reads an object, piece by piece; it must be the one that `file` tells of. Where the connection
@@ -368,18 +397,7 @@ impl Bucket {
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {
-        // A slash in front would be left out, which names another object.
-        if key.starts_with('/') {
-            return Err(StoreError::Failed {
-                address: self.address(key),
-                reason: "a key that begins with / cannot be used here; give the object another one"
-                    .into(),
-            });
-        }
-        Path::parse(key).map_err(|e| StoreError::Failed {
-            address: self.address(key),
-            reason: e.to_string(),
-        })
+        path_of(key).ok_or_else(|| StoreError::unusable_key(&self.address(key)))
     }
 
     fn error(&self, key: &str, error: &object_store::Error) -> StoreError {
@@ -397,12 +415,6 @@ impl Bucket {
             _ if reason.contains("403 Forbidden") || reason.contains("401 Unauthorized") => {
                 StoreError::Refused { address, reason }
             }
-            _ if reason.contains("invalid path") => StoreError::Failed {
-                address,
-                reason: format!(
-                    "{reason}; give the object another key, or name objects one by one"
-                ),
-            },
             _ if reason.contains("NoSuchBucket") => StoreError::Missing { address },
             _ => StoreError::Failed { address, reason },
         }
@@ -420,14 +432,12 @@ fn client_options() -> ClientOptions {
 mod tests {
     use std::io::Write;
     use std::net::TcpStream;
-    use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
     use super::*;
     use crate::secret::Secret;
     use crate::store::test_server::{Request, serve};
     use crate::store::{Address, S3Address, S3Keys};
-    use crate::sync::lock;
 
     const CONTENT: &[u8] = b"frames of a video";
 
@@ -522,15 +532,5 @@ mod tests {
         let left = bucket.fetch("a.mp4", &video(), &mut |_| Ok(()));
         assert!(matches!(left, Err(StoreError::Cancelled)), "{left:?}");
         assert!(began.elapsed() < STALLED / 2);
-    }
-
-    #[test]
-    fn a_key_is_never_taken_for_another_one() {
-        let bucket = bucket("http://127.0.0.1:9".into());
-        for key in ["/a.mp4", "a//b.mp4", "../a.mp4"] {
-            assert!(bucket.path(key).is_err(), "{key}");
-        }
-        let name = "clips/it's 100 % #1?.mp4";
-        assert_eq!(bucket.path(name).expect("a key").as_ref(), name);
     }
 }
