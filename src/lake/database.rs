@@ -173,7 +173,7 @@ pub(super) fn data_path_of(
     let connection = Connection::open_in_memory_with_flags(config(SMALL_MEMORY_BYTES, 1)?)?;
     let connection = SessionConnection::from(connection);
     load_remote_extension(&connection, "postgres_scanner", extension)?;
-    RemoteCatalog::connect(&connection, address)?.data_path()
+    RemoteCatalog::data_path_at(&connection, address)
 }
 
 fn config(memory_limit_bytes: u64, threads: usize) -> duckdb::Result<Config> {

@@ -533,4 +533,53 @@ mod tests {
         assert!(matches!(left, Err(StoreError::Cancelled)), "{left:?}");
         assert!(began.elapsed() < STALLED / 2);
     }
+
+    /// Two pages of a list, the first with keys that cannot be used.
+    fn answer_list(request: &Request, mut stream: TcpStream) {
+        let object = |key: &str, byte_size: usize| {
+            format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-11-26T10:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>{byte_size}</Size></Contents>"
+            )
+        };
+        let page = match request.path.contains("continuation-token") {
+            false => [
+                "<NextContinuationToken>2</NextContinuationToken>".into(),
+                object("k/b.mp4", 1),
+                object("k//c.mp4", 2),
+                object("k/d.mp4/", 0),
+            ],
+            true => [
+                object("k/a &amp; b.mp4", 3),
+                object("k/e.mp4/", 4),
+                object("k/../f.mp4", 5),
+                String::new(),
+            ],
+        };
+        let page = format!("<ListBucketResult>{}</ListBucketResult>", page.concat());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            page.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(page.as_bytes());
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_stop_no_list_and_are_told() {
+        let bucket = bucket(serve(answer_list));
+        for _ in 0..2 {
+            let listing = bucket.list("k/").expect("a list");
+            let objects = listing.objects.iter().map(|object| object.key.as_str());
+            assert_eq!(objects.collect::<Vec<_>>(), ["k/a & b.mp4", "k/b.mp4"]);
+            let unusable = listing.unusable.iter().map(|object| object.key.as_str());
+            let unusable: Vec<_> = unusable.collect();
+            assert_eq!(unusable, ["k//c.mp4", "k/e.mp4/", "k/../f.mp4"]);
+        }
+        let refused = bucket.look("k//c.mp4").expect_err("it is refused");
+        assert!(!refused.is_passing(), "{refused}");
+        assert!(
+            refused.to_string().ends_with("s3://clips/k//c.mp4"),
+            "{refused}"
+        );
+    }
 }

@@ -91,7 +91,10 @@ impl HttpService for PageClient {
         }
         let rest = without(&page, found.iter().map(|(_, place)| place));
         lock(&self.unusable).extend(found.into_iter().map(|(object, _)| object));
-        Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(rest)))
+        Ok(HttpResponse::from_parts(
+            parts,
+            HttpResponseBody::from(rest),
+        ))
     }
 }
 
@@ -155,7 +158,9 @@ mod tests {
     fn what_cannot_be_named_is_taken_out_of_a_page_and_the_rest_stays() {
         let page = |elements: &[String]| {
             let elements = elements.concat();
-            format!("<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\"><Prefix>a/</Prefix>{elements}<IsTruncated>false</IsTruncated></ListBucketResult>")
+            format!(
+                "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\"><Prefix>a/</Prefix>{elements}<IsTruncated>false</IsTruncated></ListBucketResult>"
+            )
         };
         let good = [
             element("a/b.mp4", 5),
@@ -175,10 +180,18 @@ mod tests {
         let found = unusable_objects(whole.as_bytes()).expect("a page");
         let rest = without(whole.as_bytes(), found.iter().map(|(_, place)| place));
         assert_eq!(String::from_utf8_lossy(&rest), page(&good));
-        let found = found.iter().map(|(object, _)| (object.key.as_str(), object.byte_size));
+        let found = found
+            .iter()
+            .map(|(object, _)| (object.key.as_str(), object.byte_size));
         assert_eq!(
             found.collect::<Vec<_>>(),
-            [("a//b.mp4", 1), ("/a/b.mp4", 2), ("a/../b.mp4", 3), ("a/b/", 0), ("a/\n.mp4", 4)]
+            [
+                ("a//b.mp4", 1),
+                ("/a/b.mp4", 2),
+                ("a/../b.mp4", 3),
+                ("a/b/", 0),
+                ("a/\n.mp4", 4)
+            ]
         );
     }
 
