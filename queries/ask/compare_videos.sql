@@ -6,6 +6,7 @@
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param video video : the first video
 -- param other_video video : the second video
+-- question said = smallest, largest
 -- words : compar*|difference*|differ*|vs|versus|than|against
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally
 -- words statistic=range : largest|biggest|greatest|smallest|max*|total|full|whole range*|rom
