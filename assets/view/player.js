@@ -485,8 +485,7 @@ export class Player extends EventTarget {
   #paint(picture) {
     const { canvas } = this.picture;
     this.#sizePicture();
-    if (picture.image === null) this.picture.clearRect(0, 0, canvas.width, canvas.height);
-    else this.picture.drawImage(picture.image, 0, 0, canvas.width, canvas.height);
+    picture.paint(this.picture);
     const isPicture = picture.image !== null;
     picture.close();
     this.frame = picture.frame;

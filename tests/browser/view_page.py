@@ -16,6 +16,7 @@ import browser
 
 VARIABLE, NTSC, FAST, COPIED = "variable.mp4", "ntsc.mp4", "fast.mp4", "copied.avi"
 PART, COPIED_PART = "part.mp4", "copied_part.avi"
+TURNED, FRAGMENTED = "turned.mp4", "fragmented.mp4"
 PERSON = "person.mp4"
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">.mp4"
 
@@ -31,10 +32,13 @@ def main():
 def check_frames(page, videos):
     """The overlay belongs to the picture that is shown, always."""
     check_video_is_played(page)
-    for name in (VARIABLE, NTSC, FAST, PART):
+    for name in (VARIABLE, NTSC, FAST, PART, FRAGMENTED):
         check_steps(page, videos[name])
         check_play(page, videos[name])
         check_jumps(page, videos[name])
+        check_steps_are_at_hand(page, videos[name], is_decoded=name != FRAGMENTED)
+    for name in (NTSC, TURNED):
+        check_decoded_looks_as_played(page, videos[name])
     check_part(page, videos[PART])
     check_part_beside(page, videos[PART], videos[NTSC])
     check_proxy(page, videos[COPIED])
@@ -114,6 +118,55 @@ def check_jumps(page, video):
         browser.wait_for_frame(page, frame - 15)
     check_all_drawn(page)
     told(video["file_name"], "jumps and steps back from there, pictures and numbers equal")
+
+
+def check_steps_are_at_hand(page, video, is_decoded):
+    """Pictures on both sides of the shown one are decoded ahead: no step waits for the player."""
+    middle = video["first_frame"] + video["frame_count"] // 2
+    page.evaluate("seen.decoded = 0")
+    page.reload()
+    browser.go(page, video, frame=middle)
+    page.wait_for_timeout(500)
+    if not is_decoded:
+        assert page.evaluate("seen.decoded") == 0, "a file in fragments has no table of samples"
+        return
+    page.wait_for_function("() => seen.decoded > 0")
+    page.evaluate("seen.moved = 0")
+    way = [("ArrowRight", middle + on) for on in range(1, 11)]
+    way += [("ArrowLeft", middle + 10 - back) for back in range(1, 21)]
+    for key, frame in way:
+        page.keyboard.press(key)
+        browser.wait_for_frame(page, frame)
+    check_all_drawn(page)
+    moved = page.evaluate("seen.moved")
+    assert moved == 0, f"{moved} of {len(way)} steps had to wait for the player"
+    told(video["file_name"], f"{len(way)} steps about a frame, all of them decoded ahead")
+
+
+def check_decoded_looks_as_played(page, video):
+    """A frame is painted alike, whether the player or the decoder gave the picture."""
+    frame = 8
+    page.reload()
+    browser.go(page, video, frame=frame)
+    played = page.evaluate(PIXELS)
+    page.wait_for_function("() => seen.decoded > 0")
+    for key, other in [("ArrowRight", frame + 1), ("ArrowLeft", frame)]:
+        page.evaluate("seen.moved = 0")
+        page.keyboard.press(key)
+        browser.wait_for_frame(page, other)
+        assert page.evaluate("seen.moved") == 0, "the player gave the picture"
+    decoded = page.evaluate(PIXELS)
+    off = sum(abs(one - other) for one, other in zip(played, decoded)) / len(played)
+    assert len(played) == len(decoded) and off < 1, f"pictures differ by {off:.2f} of 255"
+    told(video["file_name"], "decoded pictures have the player's colours, and are turned as it turns them")
+
+
+# A sample of the picture's values.
+PIXELS = """() => {
+  const { canvas } = document.querySelector('.stage .picture').getContext('2d');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return [...data].filter((_, at) => at % 4 !== 3 && Math.floor(at / 4) % 7 === 0);
+}"""
 
 
 def check_part(page, video):
