@@ -10,12 +10,11 @@ import { Pair } from './pair.js';
 import { PRESETS, Picker } from './picker.js';
 import { Player } from './player.js';
 import { SqlBox } from './sql.js';
-import { readState, writeState } from './state.js';
+import { DEFAULT_TRACE, SPEEDS, readState, writeState } from './state.js';
 import { TakeAway } from './takeaway.js';
 import { clock, count, parseClock, partOf, words } from './text.js';
 import { startTheme } from './theme.js';
 
-const SPEEDS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
 const TABS = ['curves', 'sql', 'examples', 'take'];
 const BIG_STEP = 10;
 const ADDRESS_MILLIS = 250;
@@ -205,6 +204,7 @@ class Page {
     await this.#open(entry, state);
     const other = this.list.find(state.other);
     if (other !== undefined) await this.#openPair(other, state.otherPerson, state.offset);
+    else if (state.other !== null) say('The second video of this address is not in the lake.', true);
   }
 
   /** A video was chosen in the list. */
@@ -237,6 +237,7 @@ class Page {
     }
     if (this.opening !== opening || !this.left.isOpen) return; // Another one was chosen meanwhile.
     this.state.video = entry.video_id;
+    if (this.state.person !== null) this.state.person = this.left.person; // An address may name anybody.
     [byId('timeline').min, byId('timeline').max] = this.left.ends.map(String);
     this.#fillPersons();
     this.#fillTrace();
@@ -422,6 +423,7 @@ class Page {
     this.left.rowsChanged();
     this.right.rowsChanged();
     this.curves.refetch();
+    this.takeAway.describe();
     this.remember();
   }
 
@@ -440,6 +442,10 @@ class Page {
 
   #fillTrace() {
     const { landmarks } = this.left.detail;
+    if (!landmarks.includes(this.state.trace)) {
+      this.state.trace = DEFAULT_TRACE;
+      this.#applyLook();
+    }
     byId('trace').replaceChildren(...landmarks.map((name) => option(name, words(name), name === this.state.trace)));
   }
 

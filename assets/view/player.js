@@ -66,6 +66,7 @@ export class Player extends EventTarget {
     const [detail, times] = await Promise.all([api.video(id), api.times(id, false)]);
     if (this.opening !== opening) return;
     this.detail = detail;
+    if (!this.#has(this.person)) this.person = entry.main_person ?? 0;
     this.times = new FrameTimes(times, entry.is_part);
     if (!isRaw) this.#openPoses();
     this.#openAngles();
@@ -169,10 +170,16 @@ export class Player extends EventTarget {
     else this.show(frame);
   }
 
+  /** Puts a person of this video forward; another number changes nothing. */
   setPerson(person) {
+    if (this.detail !== null && !this.#has(person)) return;
     this.person = person;
     if (this.isOpen) this.#openAngles();
     this.redraw();
+  }
+
+  #has(person) {
+    return this.detail.persons.some((one) => one.person === person);
   }
 
   /** Filtered or raw rows. */
@@ -204,33 +211,41 @@ export class Player extends EventTarget {
     drawScene(this.overlay, box, unitOf(box), this.scene());
   }
 
-  /** Picture and overlay of the shown frame, in the picture's own size. */
-  async snapshot() {
+  /** Picture and overlay of a frame, in the picture's own size. */
+  async snapshot(frame = this.frame) {
     const { width_px: width, height_px: height, video_id: id } = this.entry;
+    const { opening } = this;
     const canvas = el('canvas', { width, height });
     const context = canvas.getContext('2d');
-    const frame = this.frame;
     context.fillRect(0, 0, width, height);
-    context.drawImage(await this.#exactImage(id, frame), 0, 0, width, height);
+    const [image] = await Promise.all([this.#exactImage(id, frame), this.#ready(frame)]);
+    if (this.opening !== opening) throw new Error('another video was opened before the picture was there');
+    context.drawImage(image, 0, 0, width, height);
     const box = { x: 0, y: 0, width, height };
-    drawScene(context, box, unitOf(box), this.scene());
+    // Another frame may be shown by now.
+    drawScene(context, box, unitOf(box), this.scene(frame));
     return new Promise((done) => { canvas.toBlob(done, 'image/png'); });
   }
 
-  /** What there is to draw at the shown frame. */
-  scene() {
-    const chunk = this.poses.at(this.frame);
+  /** Waits until all is known that is drawn over a frame. */
+  async #ready(frame) {
+    await Promise.all([this.poses.ready(frame), this.look.show.has('angles') ? this.angles.ready(frame) : null]);
+  }
+
+  /** What there is to draw at a frame, by default the shown one. */
+  scene(frame = this.frame) {
+    const chunk = this.poses.at(frame);
     const { landmarks, connections } = this.detail;
     const hasTrace = this.look.show.has('trace');
     return {
-      frame: this.frame,
-      secs: this.times.realSecs(this.frame),
+      frame,
+      secs: this.times.realSecs(frame),
       people: chunk?.value ?? null,
       index: chunk?.index ?? 0,
       selected: this.person,
       show: this.look.show,
-      angles: this.look.show.has('angles') ? this.#anglesNow() : [],
-      trace: hasTrace ? this.#trace() : [],
+      angles: this.look.show.has('angles') ? this.#anglesAt(frame) : [],
+      trace: hasTrace ? this.#trace(frame) : [],
       traceSide: sideOf(this.look.trace),
       landmarks,
       connections,
@@ -319,18 +334,19 @@ export class Player extends EventTarget {
     this.angles = new Chunks(this.times, CHUNK_FRAMES, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
   }
 
-  #anglesNow() {
-    const chunk = this.joints.length > 0 ? this.angles.at(this.frame) : null;
+  #anglesAt(frame) {
+    const chunk = this.joints.length > 0 ? this.angles.at(frame) : null;
     if (chunk === null) return [];
     const at = chunk.index * this.joints.length;
     return this.joints.map(({ angle }, i) => ({ angle, degrees: chunk.value[at + i] }));
   }
 
-  #trace() {
+  #trace(end) {
     const landmark = this.detail.landmarks.indexOf(this.look.trace);
-    const since = this.times.realSecs(this.frame) - TRACE_SECS;
+    if (landmark < 0) return [];
+    const since = this.times.realSecs(end) - TRACE_SECS;
     const runs = [[]];
-    for (let frame = this.frame; frame >= this.times.first && this.frame - frame < MAX_TRACE_FRAMES; frame -= 1) {
+    for (let frame = end; frame >= this.times.first && end - frame < MAX_TRACE_FRAMES; frame -= 1) {
       if (this.times.realSecs(frame) < since) break;
       const chunk = this.poses.at(frame);
       const block = chunk?.value.get(this.person);
