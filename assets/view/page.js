@@ -295,7 +295,7 @@ class Page {
   #tellSource() {
     const { left } = this;
     const texts = {
-      file: '', none: 'no picture', stills: 'pictures from the server, one by one',
+      file: '', decoded: '', none: 'no picture', stills: 'pictures from the server, one by one',
       proxy: 'a copy that browsers play, every frame at its own time',
     };
     const part = left.entry?.is_part ? `${partOf(left.entry)} of the file` : '';

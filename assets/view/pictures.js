@@ -466,7 +466,10 @@ function loaded(element, url) {
   });
 }
 
-/** The server decodes: one exact picture for each frame. */
+/**
+ * One exact picture for each frame: the server decodes, or the browser's decoder where its player does not
+ * tell which frame it shows.
+ */
 export class StillPictures {
   /**
    * @param {string} id
@@ -477,7 +480,14 @@ export class StillPictures {
     this.last = last;
     this.shown = null;
     this.ahead = new Map();
+    this.decoder = null;
     this.stop = new AbortController();
+  }
+
+  /** Has the browser decode the file at `url`, whose frames have these times; whether it does. */
+  async openDecoder(url, times, colorSpace) {
+    this.decoder = await FrameDecoder.open(url, times, colorSpace, this.stop.signal).catch(() => null);
+    return this.decoder !== null;
   }
 
   /** Never: pictures are stepped through. */
@@ -486,6 +496,19 @@ export class StillPictures {
   }
 
   async show(frame) {
+    return await this.#decoded(frame) ?? this.#fromServer(frame);
+  }
+
+  async #decoded(frame) {
+    const { decoder, shown } = this;
+    if (!decoder?.isAlive) return null;
+    const image = await decoder.get(frame, shown !== null && frame < shown);
+    if (image === null) return null;
+    this.shown = frame;
+    return new Picture(frame, image, decoder.turn);
+  }
+
+  async #fromServer(frame) {
     const isStep = this.shown !== null && frame > this.shown && frame <= this.shown + STILLS_AHEAD;
     this.shown = frame;
     const wanted = this.ahead.get(frame) ?? this.#fetch(frame);

@@ -80,7 +80,7 @@ export class Player extends EventTarget {
     if (this.opening !== opening) return;
     this.stage.ariaLabel = `${this.title}: ${entry.file_name}`;
     this.dispatchEvent(new Event('opened'));
-    if (this.source === 'file') this.#verify(opening);
+    if (this.source === 'file' || this.source === 'decoded') this.#verify(opening);
   }
 
   /** Forgets the video. */
@@ -369,7 +369,7 @@ export class Player extends EventTarget {
     const fault = loading === null ? null : await this.#useVideo(loading, opening, 'file');
     if (this.opening !== opening || (loading !== null && fault === null)) return;
     this.#setPictures(this.#stillPictures(), 'stills');
-    if (fault instanceof UntoldFrames) this.#tellUntold();
+    if (fault instanceof UntoldFrames) await this.#decodeStills(api.videoUrl(this.entry.video_id), this.times);
     else this.#makeProxy(opening, fault === null ? file.message : 'this browser cannot play the file');
   }
 
@@ -402,18 +402,24 @@ export class Player extends EventTarget {
     return null;
   }
 
-  /** Where a frame cannot be known, the server decodes it. */
-  #giveUpVideo() {
+  /** Where the player does not tell which frame it shows, frames are decoded one by one. */
+  async #giveUpVideo() {
+    const { clock, times } = this.pictures;
     this.run = null;
     this.pictures.close();
     this.#setPictures(this.#stillPictures(), 'stills');
-    this.#tellUntold();
+    await this.#decodeStills(clock.url, times, clock.colorSpace);
     this.dispatchEvent(new Event('playing'));
     this.dispatchEvent(new Event('opened'));
   }
 
-  #tellUntold() {
-    this.#message('Pictures come one by one: this browser does not tell which frame it shows.');
+  /** Has the browser's decoder make the pictures that are shown one by one; else the server does. */
+  async #decodeStills(url, times, colorSpace) {
+    const { stills, opening } = this;
+    const isDecoded = await stills.openDecoder(url, times, colorSpace);
+    if (this.opening !== opening || this.pictures !== stills) return;
+    this.source = isDecoded ? 'decoded' : 'stills';
+    this.#message(isDecoded ? '' : 'Pictures come one by one: this browser does not tell which frame it shows.');
   }
 
   #setPictures(pictures, source) {
@@ -457,7 +463,7 @@ export class Player extends EventTarget {
     if (this.opening !== opening) return;
     const fault = await this.#useVideo(this.#load(api.proxyUrl(id)), opening, 'proxy', times);
     if (this.opening !== opening) return;
-    if (fault instanceof UntoldFrames) this.#tellUntold();
+    if (fault instanceof UntoldFrames) await this.#decodeStills(api.proxyUrl(id), times);
     else if (fault !== null) this.#message('Pictures come one by one: this browser cannot play H.264.');
     this.dispatchEvent(new Event('opened'));
     await this.show(this.target ?? this.frame ?? this.times.first);
@@ -484,7 +490,7 @@ export class Player extends EventTarget {
       return await this.#stillPictures().show(frame);
     } catch (error) {
       if (error instanceof UntoldFrames) {
-        this.#giveUpVideo();
+        await this.#giveUpVideo();
         return this.#pictureOf(frame);
       }
       if (!api.isAbort(error)) this.#problem(error);
@@ -538,7 +544,7 @@ export class Player extends EventTarget {
       // Nor is the end of a video that has hardly begun.
       if (this.run !== run || api.isAbort(error)) return;
       if (error instanceof UntoldFrames) {
-        this.#giveUpVideo();
+        await this.#giveUpVideo();
         await this.play();
         return;
       }

@@ -125,11 +125,8 @@ fn byte_size(value: &Value) -> usize {
 
 /// Whether JavaScript has numbers for a column.
 pub fn is_number(data_type: &DataType) -> bool {
-    data_type.is_integer()
-        || matches!(
-            data_type,
-            DataType::Float32 | DataType::Float64 | DataType::Decimal128(_, _)
-        )
+    let is_float = matches!(data_type, DataType::Float32 | DataType::Float64);
+    data_type.is_integer() || is_float || is_decimal(data_type)
 }
 
 /// Names and types of a result's columns.
@@ -144,11 +141,17 @@ pub fn columns_of(schema: &Schema) -> Vec<Value> {
     columns.collect()
 }
 
+fn is_decimal(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Decimal128(_, _) | DataType::Decimal256(_, _)
+    )
+}
+
 /// A decimal number, such as a sum of integers, as one of JSON's; `None` where digits would be lost.
 fn decimal(data_type: &DataType, text: &str) -> Option<Value> {
     let is_exact = text.bytes().filter(u8::is_ascii_digit).count() <= MAX_SAFE_DIGITS;
-    let is_decimal = matches!(data_type, DataType::Decimal128(_, _));
-    let number = (is_decimal && is_exact).then(|| serde_json::from_str(text).ok());
+    let number = (is_decimal(data_type) && is_exact).then(|| serde_json::from_str(text).ok());
     number.flatten().map(Value::Number)
 }
 
@@ -186,7 +189,11 @@ fn json_value(column: &ArrayRef, row: usize) -> Option<Value> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, Decimal128Array, Float32Array, Float64Array, Int64Array, StringArray};
+    use arrow::array::{
+        BooleanArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array,
+        StringArray,
+    };
+    use arrow::datatypes::i256;
     use serde_json::json;
 
     use super::*;
@@ -243,12 +250,13 @@ mod tests {
 
     #[test]
     fn sums_and_decimals_are_numbers_as_long_as_no_digit_is_lost() {
-        let sums = Decimal128Array::from(vec![Some(-12), None, Some(10_i128.pow(20))]);
+        let sums = [Some(-12), None, Some(10_i128.pow(20))].map(|sum| sum.map(i256::from_i128));
+        let sums = Decimal256Array::from(sums.to_vec());
         let shares = Decimal128Array::from(vec![1234, -5, 0]);
         let columns: Vec<(&str, ArrayRef)> = vec![
             (
                 "sum",
-                Arc::new(sums.with_precision_and_scale(38, 0).expect("a type")),
+                Arc::new(sums.with_precision_and_scale(39, 0).expect("a type")),
             ),
             (
                 "share",

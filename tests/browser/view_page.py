@@ -44,6 +44,7 @@ def check_frames(page, videos):
     check_proxy(page, videos[COPIED])
     check_proxy(page, videos[COPIED_PART])
     check_slowest_speed(page, videos[VARIABLE])
+    check_untold(page, videos)
 
 
 def check_page(page, videos):
@@ -266,6 +267,39 @@ def check_slowest_speed(page, video):
     took = next(d["at"] for d in drawn if d["number"] == 13) - next(d["at"] for d in drawn if d["number"] == 11)
     assert took > 400, f"two frames took {took} ms at speed 0.05"
     told(video["file_name"], "played at speed 0.05, pictures and numbers equal")
+
+
+def check_untold(page, videos):
+    """A browser whose player tells its clock in place of the picture's time: each frame is decoded by itself."""
+    page.add_init_script(UNTOLD)
+    page.reload()
+    for name, source in [(VARIABLE, ""), (FRAGMENTED, "pictures from the server, one by one")]:
+        video = videos[name]
+        page.evaluate("seen.decoded = 0")
+        check_steps_as(page, video, source)
+    check_play(page, videos[VARIABLE])
+
+
+def check_steps_as(page, video, source):
+    middle = video["first_frame"] + video["frame_count"] // 2
+    browser.go(page, video, frame=middle)
+    page.wait_for_function("(text) => document.getElementById('source').textContent === text", arg=source)
+    for key, frame in [("ArrowRight", middle + 1), ("ArrowLeft", middle), ("Home", 0), ("ArrowRight", 1)]:
+        page.keyboard.press(key)
+        browser.wait_for_frame(page, frame)
+    check_all_drawn(page)
+    assert (page.evaluate("seen.decoded") > 0) == (source == ""), "who decoded it?"
+    assert page.locator(".stage .note").first.is_visible() == (source != "")
+
+
+UNTOLD = """
+{
+  const { VideoFrame } = window;
+  const construct = (target, [source, init]) => (
+    source instanceof HTMLVideoElement ? new target(source, { timestamp: Math.round(source.currentTime * 1e6) }) : new target(source, init));
+  window.VideoFrame = new Proxy(VideoFrame, { construct });
+}
+"""
 
 
 def check_names_are_text(page, videos):
