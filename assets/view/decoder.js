@@ -14,7 +14,7 @@ const MAX_REACH = 30;
 const MAX_QUEUE = 4;
 /** Samples are read in pieces of at least this size, where the file has as much. */
 const PIECE_BYTES = 2 ** 20;
-/** A sample is this frame's where their times differ by no more. */
+/** A sample is this frame's where their times differ by no more, and by no more than a quarter of the frame's. */
 const SAME_SECS = 0.0015;
 /** Between numbers of samples, as a decoder counts time. */
 const MICROS = 1000;
@@ -304,8 +304,9 @@ function matched({ secs, count }, times) {
   let order = 0;
   for (let frame = times.first; frame <= times.last; frame += 1, order += 1) {
     const wanted = times.fileSecs(frame);
-    while (order < count && secs[samples[order]] < wanted - SAME_SECS) order += 1;
-    if (order >= count || secs[samples[order]] > wanted + SAME_SECS) return null;
+    const off = Math.min(SAME_SECS, times.length(frame) / 4);
+    while (order < count && secs[samples[order]] < wanted - off) order += 1;
+    if (order >= count || secs[samples[order]] > wanted + off) return null;
     frames[order] = frame;
     orders[frame - times.first] = order;
   }
