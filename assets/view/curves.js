@@ -430,9 +430,10 @@ export class Curves extends EventTarget {
     drag(event);
     over.addEventListener('pointermove', drag);
     over.addEventListener('pointerup', (end) => {
-      over.removeEventListener('pointermove', drag);
       if (event.shiftKey) this.#zoomToSelection(start, this.#secsAt(over, end));
     }, { once: true });
+    // Also where the browser takes the gesture for its own.
+    over.addEventListener('lostpointercapture', () => over.removeEventListener('pointermove', drag), { once: true });
   }
 
   #seek(secs) {

@@ -92,12 +92,23 @@ class Page {
 
   /** A video that was ingested anew while it is shown has other rows, maybe of another part. */
   async #followIngest() {
-    const { entry } = this.left;
-    const now = entry === null ? undefined : this.list.find(entry.video_id);
-    if (!this.isReady || now === undefined || now.ingested_at === entry.ingested_at) return;
-    if (this.pair.isPair) this.pair.close();
-    await this.#open(now, this.state);
+    if (!this.isReady) return;
+    const [now, other] = [this.left, this.right].map(({ entry }) => this.#ingestedAnew(entry));
+    if (now !== undefined) {
+      if (this.pair.isPair) this.pair.close();
+      await this.#open(now, this.state);
+    } else if (other !== undefined) {
+      await this.#openPair(other, this.right.person, this.pair.offset);
+    } else {
+      return;
+    }
     say('This video was ingested anew; these are its new rows.');
+  }
+
+  /** What the list has in place of an entry; undefined where that is still the same. */
+  #ingestedAnew(entry) {
+    const now = entry === null ? undefined : this.list.find(entry.video_id);
+    return now?.ingested_at === entry?.ingested_at ? undefined : now;
   }
 
   #bindControls() {
@@ -259,12 +270,14 @@ class Page {
     } else if (person !== null && person !== this.left.person) {
       this.#setPerson(person);
     }
-    if (Number.isInteger(end)) {
+    if (Number.isInteger(end) && end >= frame) {
       Object.assign(this.state, { markIn: frame, markOut: end });
       this.#marksChanged();
     }
     await this.left.pause();
     await this.left.show(frame);
+    const [first, last] = this.left.ends;
+    if (frame < first || frame > last) say(`There is no frame ${frame}: this video has frames ${first} to ${last}.`, true);
   }
 
   // The shown frame

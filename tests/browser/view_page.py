@@ -437,6 +437,16 @@ def check_curves(page, video):
     assert 0 < low < high < video["duration_secs"], page.url
     page.keyboard.press("0")
     page.wait_for_function("() => !location.hash.includes('zoom=')")
+    # A gesture that the browser takes for its own ends there.
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 20)
+    page.mouse.down()
+    page.evaluate("(id) => document.querySelector('#chart .u-over').releasePointerCapture(id)", 1)
+    page.wait_for_timeout(100)
+    before = browser.last(page)[0]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.up()
+    page.wait_for_timeout(200)
+    assert browser.last(page)[0] == before, "it seeks on after the gesture was over"
     told("curves", "values at the cursor are the lake's; a click seeks; zoom")
 
 
@@ -511,6 +521,13 @@ def check_sql(page, video):
     page.locator("#sql-result tbody tr button").click()
     browser.wait_for_frame(page, 21)
     assert "frame 30" in page.get_attribute("#mark-out", "title")
+    last = video["frame_count"] - 1
+    page.fill("#sql-text", f"SELECT '{video['video_id']}' AS video_id, {last + 8} AS frame, sum(frame) AS total FROM metrics")
+    page.click("#sql-run")
+    page.wait_for_function("() => document.querySelector('#sql-result th:last-child').textContent === 'total'")
+    assert page.locator("#sql-result td:last-child").get_attribute("class") == "number", "a sum is a number"
+    page.locator("#sql-result tbody tr button").click()
+    page.wait_for_function("(text) => document.getElementById('status').textContent.includes(text)", arg=f"no frame {last + 8}")
     page.fill("#sql-text", "SELECT * FROM read_csv('/etc/passwd')")
     page.click("#sql-run")
     page.wait_for_selector("#sql-note.error")
@@ -629,6 +646,8 @@ def check_search(page, videos):
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")
     page.wait_for_function("(n) => document.querySelectorAll('#videos li').length === n", arg=len(videos))
+    shares = page.evaluate("import('/assets/text.js').then(({ percent }) => [0, 0.001, 0.5, 0.999, 1].map(percent))")
+    assert shares == ["0 %", "< 1 %", "50 %", "> 99 %", "100 %"], shares
     told("list", "search finds by name")
 
 
