@@ -592,6 +592,7 @@ window.loose = { numbers: [] };
     fillText.call(this, text, ...place);
   };
 }
+null;
 """
 
 
