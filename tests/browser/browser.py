@@ -47,8 +47,10 @@ EYES = """
     if (this.canvas.className === 'overlay') seen.discs += 1;
     arc.apply(this, place);
   };
-  const { decode } = VideoDecoder.prototype;
-  VideoDecoder.prototype.decode = function (chunk) {
+  // An empty page, with which a browser may begin, has no decoder.
+  const { prototype } = window.VideoDecoder ?? { prototype: {} };
+  const { decode } = prototype;
+  prototype.decode = function (chunk) {
     seen.decoded += 1;
     decode.call(this, chunk);
   };
