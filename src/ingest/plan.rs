@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
+use crate::store::{self, Address, FoundFiles, RemoteFile, S3Address, S3Settings, StoreError};
 use crate::sync::Cancellation;
+use crate::text::one_line;
 use crate::video::{Content, VideoError, sniff};
 
 /// Suffixes by which people call something a video: in a folder, a file so named that is no video
@@ -137,8 +138,8 @@ fn candidates_of(
 fn search_store(address: &Address, cancellation: &Cancellation) -> Vec<Candidate> {
     let found = S3Settings::detect();
     let found = found.and_then(|settings| store::find(address, &settings, cancellation));
-    let files = match found {
-        Ok(files) => files,
+    let FoundFiles { files, refused } = match found {
+        Ok(found) => found,
         // No more are looked for.
         Err(StoreError::Cancelled) => return Vec::new(),
         Err(error) => {
@@ -153,7 +154,13 @@ fn search_store(address: &Address, cancellation: &Cancellation) -> Vec<Candidate
         (is_named || !is_hidden && has_suffix(&path, &VIDEO_SUFFIXES))
             .then_some(Candidate::Remote(path, file))
     });
-    candidates.collect()
+    let is_video = |address: &S3Address| has_suffix(Path::new(&address.key), &VIDEO_SUFFIXES);
+    let refused = (refused.into_iter()).filter(|(address, _)| is_video(address));
+    let refused = refused.map(|(address, error)| {
+        let path = one_line(&address.to_string()).into_owned();
+        Candidate::Unreachable(path.into(), error)
+    });
+    candidates.chain(refused).collect()
 }
 
 fn unreadable(path: PathBuf, error: &std::io::Error) -> Candidate {

@@ -189,6 +189,15 @@ impl Lake {
         &self.database().connection
     }
 
+    /// The catalog as this session reaches it.
+    fn catalog(&self) -> Catalog {
+        let catalog = Catalog::of(&self.paths);
+        match self.remote() {
+            Some(remote) => catalog.reached_with(&remote.connection_settings()),
+            None => catalog,
+        }
+    }
+
     fn database(&self) -> &Database {
         self.databases.newest()
     }
@@ -202,7 +211,11 @@ impl Lake {
     fn revive(&self) -> Result<(), LakeError> {
         if self.is_remote() && self.database().is_given_up() {
             tracing::info!(target: "posedata::lake", "DuckDB gave its database up; another one is opened");
+            let given_up = self.remote().cloned();
             (self.databases).add(Database::open(&self.paths, &self.settings)?);
+            if let (Some(remote), Some(given_up)) = (self.remote(), given_up) {
+                remote.end_connections_of(&given_up);
+            }
         }
         Ok(())
     }
@@ -300,6 +313,20 @@ impl Lake {
             }
             return work(self.connection());
         };
+        let done = self.with_remote(remote, access, version, work);
+        // Nobody is to wait for a lock that was left; who comes next tries again, and tells.
+        let _ = self.revive();
+        done
+    }
+
+    /// Does the work on a lake in a database, alone where it is to be written.
+    fn with_remote<R>(
+        &self,
+        remote: &RemoteCatalog,
+        access: Access,
+        version: Option<u64>,
+        work: impl FnOnce(&Connection) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
         let _held = match access {
             Access::ReadOnly => None,
             Access::Exclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
@@ -360,7 +387,7 @@ impl Lake {
         access: Access,
         version: Option<u64>,
     ) -> Result<bool, LakeError> {
-        let catalog = Catalog::of(&self.paths);
+        let catalog = self.catalog();
         let attached = remote.attach(self.connection(), &catalog, access, version);
         attached.map_err(|e| self.attach_error(e, version))
     }
@@ -373,7 +400,7 @@ impl Lake {
     ) -> Result<R, LakeError> {
         let _lock = CatalogLock::acquire()?;
         self.revive()?;
-        let catalog = Catalog::of(&self.paths);
+        let catalog = self.catalog();
         let _held = match self.remote() {
             Some(remote) => {
                 self.data_files().must_be_there()?;
@@ -447,7 +474,7 @@ impl Lake {
                 self.data_files().claim(&self.paths.address().to_string())?;
             }
         }
-        let create = Catalog::of(&self.paths).create(LAKE_NAME);
+        let create = self.catalog().create(LAKE_NAME);
         let created = self.connection().execute_batch(&create);
         let filled = created
             .map_err(|e| self.attach_error(e, None))
