@@ -573,17 +573,39 @@ fn short_gaps_are_bridged_and_events_in_long_ones_are_not_guessed() {
     assert_eq!((others.missed, others.invented), (0, 0), "{others:?}");
 }
 
+/// The points of both legs, frame by frame.
+fn legs(track: &Track) -> Vec<swaps::Legs> {
+    let points = |side: Side| [side.knee(), side.ankle(), side.heel(), side.toes()];
+    let frames = track.frames.iter();
+    frames
+        .map(|frame| Side::ALL.map(|side| points(side).map(|landmark| frame.at(landmark))))
+        .collect()
+}
+
+#[test]
+fn legs_that_stick_while_they_pass_each_other_are_not_exchanged() {
+    for rate_hz in [25.0, 30.0, 60.0, 120.0] {
+        let mut legs = legs(&WALKER.track(rate_hz, 20.0));
+        // Once in six seconds, while the heels are less than so many pixels apart.
+        for near_px in [40.0, 80.0] {
+            for i in 1..legs.len() {
+                let [left, right] = [0, 1].map(|side: usize| legs[i][side][2].expect("a heel")[0]);
+                if (left - right).abs() < near_px && (i as f64 / rate_hz) % 6.0 < 0.6 {
+                    legs[i] = legs[i - 1];
+                }
+            }
+            let found = swaps::exchanged(&legs, LEG_PX, 1.0 / rate_hz);
+            let count = found.iter().filter(|exchanged| **exchanged).count();
+            assert_eq!(count, 0, "{near_px} px at {rate_hz} Hz");
+        }
+    }
+}
+
 #[test]
 fn exchanged_legs_are_put_right() {
     for (rate_hz, deviation_px) in [(30.0, 0.0), (60.0, 3.0), (240.0, 3.0)] {
         let track = with_noise(WALKER.track(rate_hz, 20.0), deviation_px, 0.0);
-        let mut legs: Vec<swaps::Legs> = (track.frames.iter())
-            .map(|frame| {
-                Side::ALL.map(|side| {
-                    [side.knee(), side.ankle(), side.heel(), side.toes()].map(|l| frame.at(l))
-                })
-            })
-            .collect();
+        let mut legs = legs(&track);
         let right = legs.clone();
         let mut expected = vec![false; legs.len()];
         // Where the feet are apart: an exchange of two feet at one place is none.
@@ -596,7 +618,7 @@ fn exchanged_legs_are_put_right() {
                 legs[i].swap(0, 1);
             }
         }
-        let found = swaps::exchanged(&legs, LEG_PX);
+        let found = swaps::exchanged(&legs, LEG_PX, 1.0 / rate_hz);
         let mut wrong = 0;
         for i in 0..legs.len() {
             if found[i] {
