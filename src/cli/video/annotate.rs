@@ -8,7 +8,7 @@ use clap::Args;
 use super::events::{Committed, EventArgs, Events, Outcome};
 use crate::cli::target::Target;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::export::annotation::Faces;
+use crate::export::Faces;
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
 use crate::ingest::{Failure, Source, annotate_all};

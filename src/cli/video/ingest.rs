@@ -111,6 +111,10 @@ pub struct IngestArgs {
     /// Write no annotated videos
     #[arg(long)]
     no_video: bool,
+    /// Make faces in annotated videos unrecognizable: of the people who are found, and of nobody else;
+    /// videos that the lake has already are skipped, annotate --blur-faces is for them
+    #[arg(long, conflicts_with = "no_video")]
+    blur_faces: bool,
     /// Write no pose files (JSON)
     #[arg(long)]
     no_pose_json: bool,
@@ -486,10 +490,10 @@ fn run_telling(
         send_outputs_to,
         outputs: Outputs {
             folder: output_folder,
-            annotated_video: if args.no_video {
-                AnnotatedVideo::Off
-            } else {
-                AnnotatedVideo::On
+            annotated_video: match (args.no_video, args.blur_faces) {
+                (true, _) => AnnotatedVideo::Off,
+                (false, true) => AnnotatedVideo::Blurred,
+                (false, false) => AnnotatedVideo::On,
             },
             pose_json: if args.no_pose_json {
                 PoseJson::Off
