@@ -308,6 +308,10 @@ fn whoever_ingested_without_outputs_is_told_how_to_get_them() {
         let written = posedata(folder.path(), &words);
         assert!(written.status.success(), "{}", stderr(&written));
     }
+    let elsewhere = ["ingest", "clip.mp4", "--blur-faces", "--output", "other"];
+    let elsewhere = posedata(folder.path(), &elsewhere);
+    let hint = "annotate --blur-faces clip.mp4";
+    assert!(stderr(&elsewhere).contains(hint), "{}", stderr(&elsewhere));
     let silent = posedata(folder.path(), &["ingest", "clip.mp4"]);
     assert!(!stderr(&silent).contains("hint"), "{}", stderr(&silent));
 }

@@ -14,7 +14,7 @@ use super::consent::{Consent, provide_for_ingest};
 use super::events::{Both, EventArgs, Events};
 use super::progress::Progress;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::export::{AnnotatedVideo, Faces, Outputs, PoseJson};
 use crate::ingest::{
     self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
     VideoOutcome,
@@ -523,7 +523,11 @@ fn run_telling(
         let lake = lake.with_lock_timeout(global.lock_timeout());
         Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
-    let progress = Progress::new(global.verbosity());
+    let faces = match args.blur_faces {
+        true => Faces::Blurred,
+        false => Faces::Shown,
+    };
+    let progress = Progress::new(global.verbosity(), faces);
     let cancellation = global
         .cancellation_with_grace("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);
