@@ -364,19 +364,17 @@ impl Signals {
         let limit = low + CONTACT_HEIGHT_PART * (high - low);
         let turns = series::turns(&self.times_secs, &velocity, VELOCITY_SWING_PART * spread);
         let mut found: Vec<Moment> = Vec::new();
-        let toe_offs: Vec<&Turn> = (turns.iter())
-            .filter(|turn| turn.is_max && turn.value > SWING_PART * spread / 2.0)
+        let is_toe_off = |turn: &Turn| turn.is_max && turn.value > SWING_PART * spread / 2.0;
+        let toe_offs: Vec<usize> = (0..turns.len())
+            .filter(|place| is_toe_off(&turns[*place]))
             .collect();
-        for (i, toe_off) in toe_offs.iter().enumerate() {
-            let next = toe_offs
-                .get(i + 1)
-                .map_or(f64::INFINITY, |next| next.time_secs);
-            let contact = (turns.iter())
-                .filter(|turn| !turn.is_max && turn.time_secs > toe_off.time_secs)
-                .filter(|turn| turn.time_secs < next && turn.value < 0.0)
+        for (i, place) in toe_offs.iter().copied().enumerate() {
+            let next = toe_offs.get(i + 1).copied().unwrap_or(turns.len());
+            let contact = (turns[place + 1..next].iter())
+                .filter(|turn| !turn.is_max && turn.value < 0.0)
                 .filter(|turn| leg.heel_up[turn.index].is_some_and(|height| height < limit))
                 .min_by(|a, b| a.value.total_cmp(&b.value));
-            found.extend(moments([**toe_off], false));
+            found.extend(moments([turns[place]], false));
             found.extend(moments(contact.copied(), true));
         }
         sorted(found.into_iter())
