@@ -14,7 +14,7 @@ use super::consent::{Consent, provide_for_ingest};
 use super::events::{Both, EventArgs, Events};
 use super::progress::Progress;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::export::{AnnotatedVideo, Faces, Outputs, PoseJson};
 use crate::hashing::sha256_of_file;
 use crate::ingest::{
     self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
@@ -112,6 +112,10 @@ pub struct IngestArgs {
     /// Write no annotated videos
     #[arg(long)]
     no_video: bool,
+    /// Make faces in annotated videos unrecognizable: of the people who are found, and of nobody else;
+    /// videos that the lake has already are skipped, annotate --blur-faces is for them
+    #[arg(long, conflicts_with = "no_video")]
+    blur_faces: bool,
     /// Write no pose files (JSON)
     #[arg(long)]
     no_pose_json: bool,
@@ -487,10 +491,10 @@ fn run_telling(
         send_outputs_to,
         outputs: Outputs {
             folder: output_folder,
-            annotated_video: if args.no_video {
-                AnnotatedVideo::Off
-            } else {
-                AnnotatedVideo::On
+            annotated_video: match (args.no_video, args.blur_faces) {
+                (true, _) => AnnotatedVideo::Off,
+                (false, true) => AnnotatedVideo::Blurred,
+                (false, false) => AnnotatedVideo::On,
             },
             pose_json: if args.no_pose_json {
                 PoseJson::Off
@@ -520,7 +524,11 @@ fn run_telling(
         let lake = lake.with_lock_timeout(global.lock_timeout());
         Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
-    let progress = Progress::new(global.verbosity());
+    let faces = match args.blur_faces {
+        true => Faces::Blurred,
+        false => Faces::Shown,
+    };
+    let progress = Progress::new(global.verbosity(), faces);
     let cancellation = global
         .cancellation_with_grace("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);
