@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn no_word_is_left_over_from_the_line_before() {
-        let below = Command::new("below").after_help(format!("{}\nend.", "word ".repeat(15).trim()));
+        let below =
+            Command::new("below").after_help(format!("{}\nend.", "word ".repeat(15).trim()));
         let program = Command::new("program").term_width(60).subcommand(below);
         let mut program = with_flowing_texts(program);
         program.build();

@@ -521,6 +521,9 @@ fn a_snapshot_that_cannot_be_read_is_told_as_such() {
         let output = posedata(folder.path(), &read);
         assert_eq!(output.status.code(), Some(1));
         let told = stderr(&output);
-        assert!(told.contains(expected) && !told.contains("not a lake"), "{told}");
+        assert!(
+            told.contains(expected) && !told.contains("not a lake"),
+            "{told}"
+        );
     }
 }
