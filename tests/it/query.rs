@@ -187,6 +187,29 @@ fn a_mean_over_the_end_of_an_angle_s_range_is_none() {
 }
 
 #[test]
+fn a_curve_has_no_points_where_an_angle_s_range_ends() {
+    // A foot that turns over between 0.1 and 0.15 s.
+    let tables = "
+        CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+        CREATE TABLE metrics AS
+            SELECT 'v' AS video_id, 0 AS person, time_secs, deg AS left_foot_segment_deg
+            FROM (VALUES (0.0, 160), (0.05, 165), (0.1, 170), (0.15, -170), (0.2, -165)) AS t (time_secs, deg);
+        CREATE TABLE metrics_filtered AS SELECT * FROM metrics LIMIT 0;
+        CREATE TABLE cycles AS
+            SELECT 'v' AS video_id, 0 AS person, 'walk' AS kind, 0 AS cycle, 'left' AS side,
+                0.0 AS start_secs, 0.2 AS end_secs;";
+    let parameters = [("metric", "'left_foot_segment'"), ("video", "'%'")];
+    let rows = shipped_over(tables, "cycle_curves", &parameters);
+    let mean = |row: &String| -> f64 {
+        let rest = row.split("'mean': ").nth(1).expect("a mean");
+        rest.split(',').next().expect("a number").parse().expect("a number")
+    };
+    // Of 101 points those from 51 to 74 % lie between the two sides of the range's end.
+    assert_eq!(rows.len(), 77, "{rows:?}");
+    assert!(rows.iter().all(|row| mean(row).abs() >= 160.0), "{rows:?}");
+}
+
+#[test]
 fn of_equal_extremes_the_first_is_told() {
     let columns = [
         "right_knee",
