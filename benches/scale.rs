@@ -291,11 +291,11 @@ fn measure(place: &str, videos: usize) -> Map<String, Value> {
 }
 
 fn open(place: &str) -> Lake {
-    let extension = store().ducklake_extension().expect("the manifest names it");
+    let extensions = store().lake_extensions().expect("the manifest names it");
     let address = LakeAddress::parse(place).expect("an address");
-    let paths = LakePaths::find(&address, &extension).expect("a lake");
+    let paths = LakePaths::find(&address, &extensions).expect("a lake");
     paths.prepare().expect("a folder");
-    Lake::new(paths, &extension, MEMORY_BYTES, THREADS).expect("a session")
+    Lake::new(paths, &extensions, MEMORY_BYTES, THREADS).expect("a session")
 }
 
 /// Time of a question about one video, from an open session to its answer.

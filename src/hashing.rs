@@ -1,9 +1,11 @@
-//! Hashes of files and of what texts say: BLAKE3. Parts of texts are hashed with their lengths, so
-//! that no two lists of parts are one text.
+//! Hashes of files and of what texts say: BLAKE3, and SHA-256 where others give that. Parts of texts
+//! are hashed with their lengths, so that no two lists of parts are one text.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 /// Bytes that are read and hashed at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -57,6 +59,33 @@ pub fn hash_file_unless(
         }
     }
     Ok(None)
+}
+
+/// SHA-256 of a file's bytes in hex.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hex(&hasher.finalize())),
+            Ok(bytes) => hasher.update(&piece[..bytes]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// SHA-256 of bytes in hex.
+pub fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The first 64 bits, for keys and orders that look random.

@@ -20,9 +20,9 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 
+use crate::hashing::sha256_of_file;
 use crate::lake::{AnalysisKey, AnalysisRow, AnalysisWriter, Lake, LakeError, VideoRecord};
 use crate::metrics::timing::FrameClock;
-use crate::models::sha256_of_file;
 use crate::pose::landmark::LANDMARK_COUNT;
 use crate::pose::{PersonPose, PoseError, load_runtime};
 use crate::steps::Step;

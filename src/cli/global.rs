@@ -152,8 +152,8 @@ impl GlobalArgs {
 
     /// The parts of the lake; a database is asked where the files lie.
     pub fn lake_paths(&self) -> anyhow::Result<LakePaths> {
-        let extension = self.store()?.ducklake_extension()?;
-        Ok(LakePaths::find(&self.lake_address()?, &extension)?)
+        let extensions = self.store()?.lake_extensions()?;
+        Ok(LakePaths::find(&self.lake_address()?, &extensions)?)
     }
 
     /// What the whole process may use.
@@ -177,13 +177,13 @@ impl GlobalArgs {
         paths: LakePaths,
         database: DatabaseUse,
     ) -> anyhow::Result<impl Fn() -> Result<Lake, LakeError> + Sync + use<>> {
-        let extension = self.store()?.ducklake_extension()?;
+        let extensions = self.store()?.lake_extensions()?;
         let memory = database.memory_bytes(self.memory_limit_bytes());
         let threads = database.threads(Resources::detect().cores);
         let lock_timeout = self.lock_timeout();
         let cancellation = self.signals.cancellation();
         Ok(move || {
-            let lake = Lake::new(paths.clone(), &extension, memory, threads)?;
+            let lake = Lake::new(paths.clone(), &extensions, memory, threads)?;
             let lake = lake.with_lock_timeout(lock_timeout);
             Ok(lake.cancelled_by(&cancellation))
         })

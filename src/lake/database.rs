@@ -6,14 +6,14 @@
 //! moment, and says nothing of the lake.
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duckdb::{Config, Connection};
 
 use super::address::{LakeAddress, PostgresAddress};
 use super::connection::SessionConnection;
-use super::error::{LakeError, first_line};
+use super::error::LakeError;
+use super::extension::{ExtensionLoader, Extensions};
 use super::location::{DataPlace, LakePaths};
 use super::remote::{RemoteCatalog, is_given_up, reach_bucket};
 use super::sql::quoted;
@@ -27,8 +27,7 @@ const SMALL_MEMORY_BYTES: u64 = 64 << 20;
 /// How a session's database is opened.
 #[derive(Clone)]
 pub(super) struct DatabaseSettings {
-    /// DuckLake's; those for remote lakes lie beside it.
-    pub extension: PathBuf,
+    pub extensions: Extensions,
     pub memory_limit_bytes: u64,
     pub threads: usize,
 }
@@ -46,35 +45,25 @@ impl Database {
     /// # Errors
     /// When an extension cannot be loaded, or the lake's database cannot be reached.
     pub fn open(paths: &LakePaths, settings: &DatabaseSettings) -> Result<Self, LakeError> {
-        let extension = &settings.extension;
         let config = config(settings.memory_limit_bytes, settings.threads)?;
         let connection = SessionConnection::from(Connection::open_in_memory_with_flags(config)?);
-        let load = if extension.is_file() {
-            format!("LOAD {}", quoted(extension))
-        } else {
-            "LOAD ducklake".into()
-        };
+        let loader = ExtensionLoader::new(&connection, &settings.extensions);
         let scratch = Scratch::make().map_err(|e| LakeError::Write {
             path: Scratch::place(),
             reason: why_not_written(&e),
         })?;
         let temp_directory = format!("SET temp_directory = {}", quoted(scratch.path()));
         connection.execute_batch(&temp_directory)?;
-        connection
-            .execute_batch(&load)
-            .map_err(|e| LakeError::Extension {
-                path: extension.into(),
-                reason: first_line(e),
-            })?;
+        loader.load_ducklake()?;
         let remote = match paths.address() {
             LakeAddress::Folder(_) => None,
             LakeAddress::Postgres(address) => {
-                load_remote_extension(&connection, "postgres_scanner", extension)?;
+                loader.load_remote("postgres_scanner")?;
                 if let DataPlace::Bucket(bucket) = paths.data_place() {
                     let settings = S3Settings::detect()?;
-                    load_remote_extension(&connection, "httpfs", extension)?;
+                    loader.load_remote("httpfs")?;
                     if settings.keys.is_none() && !settings.is_anonymous {
-                        load_remote_extension(&connection, "aws", extension)?;
+                        loader.load_remote("aws")?;
                     }
                     reach_bucket(&connection, &bucket.address.bucket, &settings)?;
                 }
@@ -83,6 +72,7 @@ impl Database {
                 Some(RemoteCatalog::connect(&connection, address)?)
             }
         };
+        loader.close()?;
         Ok(Self {
             connection,
             remote,
@@ -168,38 +158,20 @@ impl Drop for Databases {
 /// When the database cannot be reached.
 pub(super) fn data_path_of(
     address: &PostgresAddress,
-    extension: &Path,
+    extensions: &Extensions,
 ) -> Result<Option<String>, LakeError> {
     let connection = Connection::open_in_memory_with_flags(config(SMALL_MEMORY_BYTES, 1)?)?;
     let connection = SessionConnection::from(connection);
-    load_remote_extension(&connection, "postgres_scanner", extension)?;
+    let loader = ExtensionLoader::new(&connection, extensions);
+    loader.load_remote("postgres_scanner")?;
+    loader.close()?;
     RemoteCatalog::connect(&connection, address)?.data_path()
 }
 
+/// The settings of a database that an [`ExtensionLoader`] is for.
 fn config(memory_limit_bytes: u64, threads: usize) -> duckdb::Result<Config> {
-    Config::default()
+    let config = Config::default()
         .threads(threads as i64)?
-        .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?
-        // Extensions have to be signed by DuckDB's makers, as is the database's own rule.
-        .enable_autoload_extension(false)
-}
-
-/// Loads an extension that lies beside DuckLake's, or, where there is none, the one that DuckDB has
-/// installed for itself.
-fn load_remote_extension(
-    connection: &Connection,
-    name: &'static str,
-    ducklake: &Path,
-) -> Result<(), LakeError> {
-    let path = ducklake.with_file_name(format!("{name}.duckdb_extension"));
-    let load = match path.is_file() {
-        true => format!("LOAD {}", quoted(&path)),
-        false => format!("LOAD {name}"),
-    };
-    let loaded = connection.execute_batch(&load);
-    loaded.map_err(|e| LakeError::RemoteExtension {
-        name,
-        path,
-        reason: first_line(e),
-    })
+        .max_memory(&format!("{}MiB", (memory_limit_bytes >> 20).max(64)))?;
+    ExtensionLoader::prepare(config)
 }

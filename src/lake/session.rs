@@ -16,6 +16,7 @@ use super::connection::SessionConnection;
 use super::data_files::DataFiles;
 use super::database::{Database, DatabaseSettings, Databases, data_path_of};
 use super::error::{LakeError, WRITE_REFUSALS, database_message, first_line};
+use super::extension::Extensions;
 use super::location::{DataPlace, LakePaths};
 use super::remote::{LakeLock, RemoteCatalog};
 use super::schema::{self, FORMAT_VERSION};
@@ -77,17 +78,20 @@ impl LakeReader {
 }
 
 impl LakePaths {
-    /// The parts of the lake at an address; a database is asked where the files lie. `extension` is
-    /// DuckLake's, as for [`Lake::new`].
+    /// The parts of the lake at an address; a database is asked where the files lie. `extensions`
+    /// as for [`Lake::new`].
     ///
     /// # Errors
     /// When the database cannot be reached or has no lake.
-    pub fn find(address: &LakeAddress, extension: &Path) -> Result<Self, LakeError> {
+    pub fn find(
+        address: &LakeAddress,
+        extensions: impl Into<Extensions>,
+    ) -> Result<Self, LakeError> {
         let address = match address {
             LakeAddress::Folder(root) => return Ok(Self::new(root)),
             LakeAddress::Postgres(address) => address,
         };
-        match data_path_of(address, extension)? {
+        match data_path_of(address, &extensions.into())? {
             Some(data_path) => {
                 let paths = Self::of_database(address.clone(), &data_path)?;
                 // In a bucket, whoever writes looks.
@@ -104,22 +108,21 @@ impl LakePaths {
 }
 
 impl Lake {
-    /// Starts a session with the DuckLake extension from `extension`, or, where that file does not
-    /// exist, the one that DuckDB has installed for itself. A lake in a folder is not touched yet; a
-    /// lake's database is reached.
+    /// Starts a session with DuckDB's extensions: their files, or the path of DuckLake's, which has
+    /// to be signed. A lake in a folder is not touched yet; a lake's database is reached.
     ///
     /// # Errors
     /// When an extension cannot be loaded, the database cannot be reached, or the lake's place is one
     /// whose rows would be misread.
     pub fn new(
         paths: LakePaths,
-        extension: &Path,
+        extensions: impl Into<Extensions>,
         memory_limit_bytes: u64,
         threads: usize,
     ) -> Result<Self, LakeError> {
         paths.must_be_unmistakable()?;
         let settings = DatabaseSettings {
-            extension: extension.into(),
+            extensions: extensions.into(),
             memory_limit_bytes,
             threads,
         };

@@ -8,11 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{
-    Asset, AssetState, ModelStore, ModelsError, Package, Registry, Role, sha256_of_bytes,
-    sha256_of_file,
-};
+use super::{Asset, AssetState, ModelStore, ModelsError, Package, Registry, Role};
 use crate::files::{why_not_written, write_atomically};
+use crate::hashing::{sha256_of_bytes, sha256_of_file};
 use crate::pose::tflite::tflite_to_onnx;
 use crate::pose::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS};
 use crate::sync::{Cancellation, lock};

@@ -4,16 +4,15 @@
 mod fetch;
 mod tuning;
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::halves::Half;
+use crate::hashing::sha256_of_file;
+use crate::lake::Extensions;
 use crate::pose::{ModelFiles, Provider, Skeleton};
 use crate::text::one_line;
 pub use fetch::{Installed, add};
@@ -290,6 +289,18 @@ impl ModelStore {
         self.path("ducklake")
     }
 
+    /// The extensions of DuckDB that lakes need, of which the manifest knows every byte.
+    ///
+    /// # Errors
+    /// When the manifest lacks DuckLake's.
+    pub fn lake_extensions(&self) -> Result<Extensions, ModelsError> {
+        let extensions = Extensions::at(self.ducklake_extension()?);
+        let assets = self.manifest.assets.iter();
+        Ok(assets.fold(extensions, |extensions, asset| {
+            extensions.with_known(&asset.name, &asset.sha256)
+        }))
+    }
+
     /// The library of ONNX Runtime.
     ///
     /// # Errors
@@ -493,24 +504,6 @@ fn default_folder() -> Result<PathBuf, ModelsError> {
         .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
         .map(|data| data.join("posedata"))
         .ok_or(ModelsError::NoHome)
-}
-
-/// SHA-256 of a file's bytes in hex.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hex(&hasher.finalize()))
-}
-
-fn sha256_of_bytes(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

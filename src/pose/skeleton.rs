@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::landmark::{LANDMARK_COUNT, Landmark};
+use crate::hashing::sha256_of_bytes;
 use crate::text;
 
 /// The trunk: without it nobody can be followed, and no size is known.
@@ -230,10 +230,9 @@ impl Skeleton {
         };
         let file: File = toml::from_str(text).map_err(|e| wrong(on_its_line(text, &e)))?;
         let stem = path.file_stem().unwrap_or(path.as_os_str());
-        let digest = Sha256::digest(text);
         Ok(Self {
             name: stem.to_string_lossy().into_owned(),
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: sha256_of_bytes(text.as_bytes()),
             joints: landmarks(&file.joints).map_err(wrong)?,
             input: file.input.checked().map_err(wrong)?,
             output: file.output.checked().map_err(wrong)?,

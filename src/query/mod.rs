@@ -13,9 +13,9 @@
 //! use posedata::query::{ExternalAccess, Query, QueryError, Session};
 //!
 //! let folder = tempfile::tempdir()?;
-//! let extension = ModelStore::new(None)?.ducklake_extension()?;
+//! let extensions = ModelStore::new(None)?.lake_extensions()?;
 //! let (memory_bytes, threads) = (256 << 20, 1);
-//! let lake = Lake::new(LakePaths::new(folder.path()), &extension, memory_bytes, threads)?;
+//! let lake = Lake::new(LakePaths::new(folder.path()), &extensions, memory_bytes, threads)?;
 //! lake.create_or_check()?;
 //!
 //! let newest = None;

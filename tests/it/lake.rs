@@ -5,12 +5,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use posedata::hashing::sha256_of_file;
 use posedata::image::BgrView;
 use posedata::ingest::{
     self, AnnotatedVideo, FailureKind, IngestConfig, IngestError, IngestObserver, IngestSummary,
     MemoryPlan, Outputs, PoseJson, RowConfig, VideoOutcome, VideoReport,
 };
-use posedata::lake::{CommitOutcome, Lake, LakeError, LakePaths, Replace};
+use posedata::lake::{CommitOutcome, Extensions, Lake, LakeError, LakePaths, Replace};
 use posedata::media_time::MediaTime;
 use posedata::metrics::filter::FilterConfig;
 use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, Provider, TrackerConfig};
@@ -40,8 +41,8 @@ pub fn clip(folder: &Path, name: &str, tint: &str) -> PathBuf {
 }
 
 pub fn open_lake(paths: &LakePaths) -> Result<Lake, LakeError> {
-    let extension = store().ducklake_extension().expect("the extension's path");
-    Lake::new(paths.clone(), &extension, 256 << 20, 1)
+    let extensions = store().lake_extensions().expect("the manifest names them");
+    Lake::new(paths.clone(), &extensions, 256 << 20, 1)
 }
 
 pub fn config(inputs: Vec<PathBuf>, lake: &LakePaths) -> IngestConfig {
@@ -270,6 +271,34 @@ fn an_extension_that_is_not_as_its_makers_signed_it_is_refused_at_every_start() 
         assert!(error.to_string().contains("signature"), "{error}");
     }
     open_lake(&lake).expect("a session with the file as it is");
+}
+
+#[test]
+fn an_extension_that_is_known_needs_no_signature_and_opens_nothing_to_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = fixture(folder.path());
+    let installed = store().ducklake_extension().expect("a path");
+    let mut bytes = fs::read(&installed).expect("the extension; run `make test`");
+    *bytes.last_mut().expect("a signature") ^= 1;
+    let path = folder.path().join("ducklake.duckdb_extension");
+    fs::write(&path, &bytes).expect("room");
+    let other = folder.path().join("other.duckdb_extension");
+    fs::copy(&path, &other).expect("room");
+    let sha256 = sha256_of_file(&path).expect("a file");
+
+    let known = Extensions::at(&path).with_known("ducklake", &sha256);
+    let session = Lake::new(lake.clone(), &known, 256 << 20, 1).expect("a session");
+    let connection = &session.into_reader(None).expect("a lake").connection;
+    let load = format!("LOAD '{}'", other.display());
+    let error = connection.execute_batch(&load).expect_err("an error");
+    assert!(error.to_string().contains("signature"), "{error}");
+    let open = connection.execute_batch("SET allow_unsigned_extensions = true");
+    assert!(open.is_err());
+
+    let others = Extensions::at(&path).with_known("ducklake", &"0".repeat(64));
+    let error = Lake::new(lake, &others, 256 << 20, 1).map(drop);
+    let error = error.expect_err("an error").to_string();
+    assert!(error.contains("signature"), "{error}");
 }
 
 #[test]

@@ -15,13 +15,14 @@ use super::events::{Both, EventArgs, Events};
 use super::progress::Progress;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::hashing::sha256_of_file;
 use crate::ingest::{
     self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
     VideoOutcome,
 };
 use crate::lake::{Lake, Replace, RunRecord};
 use crate::media_time::{MediaPosition, MediaRange};
-use crate::models::{ModelStore, sha256_of_file};
+use crate::models::ModelStore;
 use crate::numbers::human_bytes;
 use crate::pose::{
     DEFAULT_DETECT_EVERY, FilterClock, ModelFiles, Pick, Provider, Skeleton, Smoothing,
@@ -511,11 +512,11 @@ fn run_telling(
             Replace::IfDifferent
         },
     };
-    let extension = store.ducklake_extension()?;
+    let extensions = store.lake_extensions()?;
     let open_lake = || {
         let memory = ingest::database_bytes(memory_limit_bytes);
         let threads = DatabaseUse::Commit.threads(cores);
-        let lake = Lake::new(config.lake.clone(), &extension, memory, threads)?;
+        let lake = Lake::new(config.lake.clone(), &extensions, memory, threads)?;
         let lake = lake.with_lock_timeout(global.lock_timeout());
         Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
