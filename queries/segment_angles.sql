@@ -11,7 +11,8 @@
 SELECT
     v.file_name,
     m.person,
-    floor(m.time_secs / $window_secs) * $window_secs AS from_secs,
+    -- A frame at a window's beginning belongs to it, however its time is rounded.
+    round(floor(m.time_secs / $window_secs + 1e-6) * $window_secs, 6) AS from_secs,
     mode(m.facing) AS facing,
     round(if(max(m.trunk_segment_deg) - min(m.trunk_segment_deg) > 180, NULL, avg(m.trunk_segment_deg)), 1) AS trunk_deg,
     round(if(max(m.head_segment_deg) - min(m.head_segment_deg) > 180, NULL, avg(m.head_segment_deg)), 1) AS head_deg,

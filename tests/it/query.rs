@@ -187,6 +187,38 @@ fn a_mean_over_the_end_of_an_angle_s_range_is_none() {
 }
 
 #[test]
+fn a_frame_at_the_beginning_of_a_window_is_in_it() {
+    let angles = [
+        "left_knee",
+        "right_knee",
+        "left_hip",
+        "right_hip",
+        "left_ankle",
+        "right_ankle",
+        "left_elbow",
+        "right_elbow",
+        "left_shoulder",
+        "right_shoulder",
+        "trunk_lean",
+    ];
+    let angles = angles.map(|name| format!("90 AS {name}_deg")).join(", ");
+    // 9 / 30 / 0.1 is less than 3.
+    let tables = format!(
+        "CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+         CREATE TABLE metrics AS
+             SELECT 'v' AS video_id, 0 AS person, frame / 30 AS time_secs, 0.9 AS mean_visibility, {angles}
+             FROM range(12) AS f (frame);"
+    );
+    let parameters = [("window_secs", "0.1::DOUBLE"), ("video", "'%'")];
+    let rows = shipped_over(&tables, "joint_angles", &parameters);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    for (row, from) in rows.iter().zip(["0.0", "0.1", "0.2", "0.3"]) {
+        assert!(row.contains(&format!("'from_secs': {from},")), "{row}");
+        assert!(row.contains("'pose_frames': 3,"), "{row}");
+    }
+}
+
+#[test]
 fn a_curve_has_no_points_where_an_angle_s_range_ends() {
     // A foot that turns over between 0.1 and 0.15 s.
     let tables = "
@@ -202,7 +234,11 @@ fn a_curve_has_no_points_where_an_angle_s_range_ends() {
     let rows = shipped_over(tables, "cycle_curves", &parameters);
     let mean = |row: &String| -> f64 {
         let rest = row.split("'mean': ").nth(1).expect("a mean");
-        rest.split(',').next().expect("a number").parse().expect("a number")
+        rest.split(',')
+            .next()
+            .expect("a number")
+            .parse()
+            .expect("a number")
     };
     // Of 101 points those from 51 to 74 % lie between the two sides of the range's end.
     assert_eq!(rows.len(), 77, "{rows:?}");
