@@ -187,6 +187,26 @@ fn a_mean_over_the_end_of_an_angle_s_range_is_none() {
 }
 
 #[test]
+fn whoever_lies_leans_backwards_on_both_sides_of_the_range_s_end() {
+    let tables = "
+        CREATE TABLE metrics AS
+            SELECT 'v' AS video_id, 0 AS person, frame, frame / 30 AS time_secs,
+                if(frame % 2 = 0, 179, -179) AS trunk_segment_deg
+            FROM range(4) AS f (frame);";
+    let parameters = [
+        ("joint", "'forward_lean'"),
+        ("from_secs", "NULL"),
+        ("to_secs", "NULL"),
+        ("video", "'v'"),
+        ("person", "0"),
+    ];
+    let rows = shipped_over(tables, "ask/mean", &parameters);
+    assert!(rows[0].contains("'mean_deg': -90.0"), "{rows:?}");
+    let rows = shipped_over(tables, "ask/range", &parameters);
+    assert!(rows[0].contains("'range_deg': 2.0"), "{rows:?}");
+}
+
+#[test]
 fn a_frame_at_the_beginning_of_a_window_is_in_it() {
     let angles = [
         "left_knee",
