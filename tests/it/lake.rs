@@ -535,24 +535,3 @@ fn videos_that_are_committed_together_fail_and_repeat_each_for_itself() {
     assert_eq!(report.videos, 18);
     assert_eq!(parquet_files(&paths).len(), 2 * 18, "no file of others");
 }
-
-#[test]
-fn a_snapshot_that_cannot_be_read_is_told_as_such() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let made = posedata(folder.path(), &["lake", "create", "lake"]);
-    assert!(made.status.success(), "{}", stderr(&made));
-    for (version, expected) in [
-        ("0", "before the lake had its tables"),
-        ("99", "does not exist"),
-        ("18446744073709551615", "does not exist"),
-    ] {
-        let read = ["query", "-e", "SELECT 1", "--at", version];
-        let output = posedata(folder.path(), &read);
-        assert_eq!(output.status.code(), Some(1));
-        let told = stderr(&output);
-        assert!(
-            told.contains(expected) && !told.contains("not a lake"),
-            "{told}"
-        );
-    }
-}

@@ -882,3 +882,24 @@ fn a_terminal_gets_what_it_shows_and_a_pipe_everything() {
     let mut list = models.lines().filter(|line| !line.starts_with("in "));
     assert!(list.all(|line| line.chars().count() <= 80), "{models}");
 }
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_told_as_such() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = posedata(folder.path(), &["lake", "create", "lake"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    for (version, expected) in [
+        ("0", "before the lake had its tables"),
+        ("99", "does not exist"),
+        ("18446744073709551615", "does not exist"),
+    ] {
+        let read = ["query", "-e", "SELECT 1", "--at", version];
+        let output = posedata(folder.path(), &read);
+        assert_eq!(output.status.code(), Some(1));
+        let told = stderr(&output);
+        assert!(
+            told.contains(expected) && !told.contains("not a lake"),
+            "{told}"
+        );
+    }
+}
