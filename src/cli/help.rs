@@ -45,14 +45,16 @@ mod tests {
 
     #[test]
     fn no_word_is_left_over_from_the_line_before() {
-        let below =
-            Command::new("below").after_help(format!("{}\nend.", "word ".repeat(15).trim()));
+        let below = Command::new("below")
+            .term_width(60)
+            .after_help(format!("{}\nend.", "word ".repeat(15).trim()));
         let program = Command::new("program").term_width(60).subcommand(below);
         let mut program = with_flowing_texts(program);
         program.build();
         let below = program.find_subcommand_mut("below").expect("a command");
         let help = below.render_help().to_string();
-        let lines: Vec<&str> = help.trim_end().lines().rev().take(2).collect();
+        let lines = help.trim_end().lines().rev().map(str::trim_end);
+        let lines: Vec<&str> = lines.take(2).collect();
         assert_eq!(lines, ["word word word end.", "word ".repeat(12).trim()]);
     }
 }
