@@ -25,7 +25,7 @@ WITH angle AS (
     SELECT subject, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
-            SELECT subject, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            SELECT subject, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
             FROM metrics
             JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
             JOIN subjects USING (video_id)
