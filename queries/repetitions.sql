@@ -1,7 +1,7 @@
 -- How deep and how fast is each repetition?
 --
 -- One row per repetition of an angle (`posedata events detect --angle`): smallest and largest angle,
--- depth, and the times down, held and up again.
+-- depth, and the times in which it gets smaller, is held and gets larger.
 --
 -- param video text = % : file name of the video, with SQL wildcards
 SELECT

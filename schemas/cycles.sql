@@ -32,7 +32,7 @@ CREATE TABLE cycles (
 
 ALTER TABLE cycles SET PARTITIONED BY (sport);
 
-COMMENT ON TABLE cycles IS 'Strides from contact to contact of a foot, jumps from take-off to landing, repetitions of an angle from large to small and back. Written by posedata events detect and posedata metrics recompute; NULL, never 0, where it cannot be told.';
+COMMENT ON TABLE cycles IS 'Strides from contact to contact of a foot, jumps from take-off to landing, repetitions of an angle from rest to its turn and back. Written by posedata events detect and posedata metrics recompute; NULL, never 0, where it cannot be told.';
 COMMENT ON COLUMN cycles.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN cycles.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN cycles.cycle IS 'Number of the cycle within the video and person, from 0, by start_secs.';
@@ -41,8 +41,8 @@ COMMENT ON COLUMN cycles.side IS 'left or right: the foot of a stride, the side 
 COMMENT ON COLUMN cycles.method IS 'How its events were found, see events.method; for repetitions the angle''s column in metrics.';
 COMMENT ON COLUMN cycles.start_frame IS 'Frame nearest to start_secs.';
 COMMENT ON COLUMN cycles.end_frame IS 'Frame nearest to end_secs.';
-COMMENT ON COLUMN cycles.start_secs IS 'Beginning, seconds from the video''s first frame, interpolated between frames: contact, take-off, or where the angle is a tenth of the depth below its large value.';
-COMMENT ON COLUMN cycles.end_secs IS 'End, likewise: the same foot''s next contact, landing, or where the angle is up again.';
+COMMENT ON COLUMN cycles.start_secs IS 'Beginning, seconds from the video''s first frame, interpolated between frames: contact, take-off, or where the angle has gone a tenth of the depth away from its value at rest.';
+COMMENT ON COLUMN cycles.end_secs IS 'End, likewise: the same foot''s next contact, landing, or where the angle is as near to its value at rest again.';
 COMMENT ON COLUMN cycles.confidence IS 'Smallest confidence of the events at both ends, 0..1.';
 COMMENT ON COLUMN cycles.step_secs IS 'Stride: time from the other foot''s contact to this foot''s contact at the end, seconds.';
 COMMENT ON COLUMN cycles.stance_secs IS 'Stride: time of the foot on the ground, seconds.';
@@ -53,10 +53,10 @@ COMMENT ON COLUMN cycles.stride_length_m IS 'Stride: way of the hips across the 
 COMMENT ON COLUMN cycles.speed_m_per_sec IS 'stride_length_m by the stride''s time.';
 COMMENT ON COLUMN cycles.height_flight_m IS 'Jump: height by the flight time, g t^2 / 8 with g = 9.80665 m/s^2, metres.';
 COMMENT ON COLUMN cycles.height_hips_m IS 'Jump: way of the hips from take-off to their highest point, metres; NULL without a scale (--height-m).';
-COMMENT ON COLUMN cycles.lowest_deg IS 'Repetition: smallest angle, degrees.';
-COMMENT ON COLUMN cycles.highest_deg IS 'Repetition: the smaller one of the largest angles before and behind, degrees; depth = highest_deg - lowest_deg.';
-COMMENT ON COLUMN cycles.lowering_secs IS 'Repetition: time from the beginning until the angle is within a tenth of the depth of the smallest, seconds.';
-COMMENT ON COLUMN cycles.hold_secs IS 'Repetition: time within a tenth of the depth of the smallest angle, seconds.';
-COMMENT ON COLUMN cycles.raising_secs IS 'Repetition: time from there to the end, seconds.';
+COMMENT ON COLUMN cycles.lowest_deg IS 'Repetition: smallest angle, degrees; of one that rests at a small angle, the larger one of the smallest before and behind.';
+COMMENT ON COLUMN cycles.highest_deg IS 'Repetition: largest angle, degrees; of one that rests at a large angle, the smaller one of the largest before and behind. depth = highest_deg - lowest_deg.';
+COMMENT ON COLUMN cycles.lowering_secs IS 'Repetition: time in which the angle gets smaller, but for what is held, seconds; the first part of one that rests at a large angle, the last part of one that rests at a small one.';
+COMMENT ON COLUMN cycles.hold_secs IS 'Repetition: time within a tenth of the depth of its turn, seconds: of the smallest angle, or of the largest where it rests at a small one.';
+COMMENT ON COLUMN cycles.raising_secs IS 'Repetition: time in which the angle gets larger, but for what is held, seconds.';
 COMMENT ON COLUMN cycles.floor_angle_deg IS 'How the floor slopes in the picture, degrees anticlockwise from its horizontal, as it was taken into account; NULL where it was taken for level.';
 COMMENT ON COLUMN cycles.sport IS 'Sport or activity, see videos.sport; partition of the files.';

@@ -21,7 +21,7 @@ COMMENT ON COLUMN events.video_id IS 'Video, see videos.video_id.';
 COMMENT ON COLUMN events.person IS 'Number of the person within the video, from 0.';
 COMMENT ON COLUMN events.frame IS 'Frame whose time is nearest to time_secs.';
 COMMENT ON COLUMN events.time_secs IS 'Time in seconds from the video''s first frame, interpolated between frames; real seconds where the video has a slow_motion_factor.';
-COMMENT ON COLUMN events.event IS 'initial_contact, toe_off (walking, running); take_off, landing (jumps); rep_lowest, rep_highest (smallest angle of a repetition, largest one between two).';
+COMMENT ON COLUMN events.event IS 'initial_contact, toe_off (walking, running); take_off, landing (jumps); rep_lowest, rep_highest (the turn of a repetition, and the angle between two: smallest and largest, or the other way round where it rests at a small angle).';
 COMMENT ON COLUMN events.side IS 'left or right, the person''s; NULL where both feet do it together.';
 COMMENT ON COLUMN events.method IS 'zeni, oconnor, forward_velocity, milner_fellin (contacts and toe-offs); flight_parabola (jumps); for repetitions the angle''s column in metrics. docs/movement.md has the sources.';
 COMMENT ON COLUMN events.confidence IS '0..1: part of the frames within 0.1 s in which the landmarks were measured, times what else the method can say; docs/movement.md.';

@@ -720,7 +720,13 @@ impl PersonPath {
         let Some(leg_px) = self.track(poses, frames.clone()).leg_length_px() else {
             return;
         };
-        let exchanged = swaps::exchanged(&legs, leg_px);
+        if legs.is_empty() {
+            return;
+        }
+        let times_secs = |i: usize| poses.times_secs[self.first_frame + i];
+        let secs = times_secs(frames.end - 1) - times_secs(frames.start);
+        let frame_secs = secs / (legs.len() - 1).max(1) as f64;
+        let exchanged = swaps::exchanged(&legs, leg_px, frame_secs);
         for (frame, is_exchanged) in self.frames[frames].iter_mut().zip(exchanged) {
             for [left, right] in LEG_LANDMARKS.into_iter().filter(|_| is_exchanged) {
                 let (left, right) = (left.index(), right.index());

@@ -49,6 +49,9 @@ pub struct RunArgs {
     /// Write no annotated videos
     #[arg(long, visible_alias = "no_video")]
     no_video: bool,
+    /// Make faces in annotated videos unrecognizable: of the people who are found, and of nobody else
+    #[arg(long, conflicts_with = "no_video")]
+    blur_faces: bool,
     /// Fetch models that are needed and not installed, without asking
     #[arg(short, long)]
     yes: bool,
@@ -208,6 +211,9 @@ fn ingest(args: &RunArgs) -> Vec<OsString> {
     option(&mut stage, "--output", args.output.as_ref());
     if args.no_video {
         stage.push("--no-video".into());
+    }
+    if args.blur_faces {
+        stage.push("--blur-faces".into());
     }
     if args.yes {
         stage.push("--yes".into());

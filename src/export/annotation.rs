@@ -8,8 +8,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::faces::{self, LostFaces};
+use super::outputs::Faces;
 use crate::lake::PersonRow;
-use crate::metrics::geometry::{distance, midpoint};
 use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
@@ -83,16 +84,6 @@ pub enum AnnotationError {
     Encode(#[from] EncodeError),
 }
 
-/// Whether faces can be recognized.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Faces {
-    /// As they are.
-    #[default]
-    Shown,
-    /// Covered by coarse squares, of everybody whom the lake has in the frame.
-    Blurred,
-}
-
 /// What the panel says of the video as a whole, and how its people are shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caption {
@@ -142,6 +133,7 @@ pub struct Annotator {
     /// annotated version plays from the beginning all the same, and the panel tells the file's times.
     part_begins_at: Option<(u64, MediaTime)>,
     is_empty: bool,
+    lost_faces: LostFaces,
 }
 
 impl Annotator {
@@ -161,6 +153,7 @@ impl Annotator {
             caption,
             part_begins_at: None,
             is_empty: true,
+            lost_faces: LostFaces::new(),
         })
     }
 
@@ -173,6 +166,9 @@ impl Annotator {
         frame: &mut Frame,
         persons: &[PersonRow],
     ) -> Result<(), AnnotationError> {
+        if self.caption.faces == Faces::Blurred {
+            self.lost_faces.cover(frame, persons)?;
+        }
         draw(frame, persons, &self.caption)?;
         let file_place = (frame.index, frame.time);
         if self.is_empty && frame.index > 0 {
@@ -259,70 +255,13 @@ fn draw_people(
     if faces == Faces::Blurred {
         // Before anything is drawn, so that skeletons stay sharp.
         for row in persons {
-            blur_face(canvas, &row.pose)?;
+            faces::blur(canvas, &row.pose, 1.0)?;
         }
     }
     for row in persons {
         draw_person(canvas, &row.pose, style)?;
     }
     Ok(())
-}
-
-/// Squares across a blurred face: too few for anybody to be recognized.
-const SQUARES_ACROSS_FACE: f64 = 6.0;
-/// A head reaches so much farther than its landmarks, which lie around eyes, ears and mouth.
-const HEAD_PER_LANDMARKS: f64 = 2.5;
-/// The head's radius by the way from the middle of the shoulders to the nose, at least: in side view
-/// and from behind the landmarks of the head lie close together.
-const HEAD_PER_NECK: f64 = 0.9;
-/// And by the trunk's length, where the head is bent towards the shoulders.
-const HEAD_PER_TRUNK: f64 = 0.3;
-/// The middle of a head above the shoulders, in trunk lengths, where nothing of it is known.
-const HEAD_ABOVE_SHOULDERS: f64 = 0.35;
-
-fn blur_face(canvas: &mut Canvas<'_>, pose: &PersonPose) -> Result<(), DrawError> {
-    use Landmark::*;
-    let (width, height) = (canvas.width_px(), canvas.height_px());
-    let at = |landmark: Landmark| {
-        let point = &pose.landmarks[landmark.index()];
-        [f64::from(point.x) * width, f64::from(point.y) * height]
-    };
-    let head = [
-        Nose,
-        LeftEye,
-        RightEye,
-        LeftEyeOuter,
-        RightEyeOuter,
-        LeftEar,
-        RightEar,
-        MouthLeft,
-        MouthRight,
-    ];
-    let shoulders = midpoint(at(LeftShoulder), at(RightShoulder));
-    let hips = midpoint(at(LeftHip), at(RightHip));
-    let trunk = distance(shoulders, hips);
-    let head = head.map(at);
-    let known: Vec<[f64; 2]> = (head.into_iter().filter(|place| !place[0].is_nan())).collect();
-    let count = known.len() as f64;
-    // A pose model that gives nothing of the head gives the trunk, on which it sits.
-    let center = match known.as_slice() {
-        [] => [0, 1]
-            .map(|axis| shoulders[axis] + HEAD_ABOVE_SHOULDERS * (shoulders[axis] - hips[axis])),
-        known => [0, 1].map(|axis| known.iter().map(|place| place[axis]).sum::<f64>() / count),
-    };
-    let reach = known
-        .iter()
-        .map(|place| distance(*place, center))
-        .fold(0.0, f64::max);
-    let neck = distance(
-        shoulders,
-        if head[0][0].is_nan() { center } else { head[0] },
-    );
-    let radius = (HEAD_PER_LANDMARKS * reach)
-        .max(HEAD_PER_NECK * neck)
-        .max(HEAD_PER_TRUNK * trunk);
-    let square = (2.0 * radius / SQUARES_ACROSS_FACE).ceil().max(2.0);
-    canvas.pixelate(center, radius, square as i32)
 }
 
 fn draw_person(canvas: &mut Canvas<'_>, pose: &PersonPose, style: &Style) -> Result<(), DrawError> {

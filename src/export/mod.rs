@@ -14,6 +14,8 @@ mod c3d;
 #[cfg(feature = "video")]
 mod closeup;
 mod coco;
+#[cfg(feature = "video")]
+mod faces;
 mod file_names;
 mod mot;
 mod outputs;
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use file_names::{shared_stems, unique_stem};
-pub use outputs::{AnnotatedVideo, Outputs, PoseJson, VideoOutputs};
+pub use outputs::{AnnotatedVideo, Faces, Outputs, PoseJson, VideoOutputs};
 pub use pose_json::{POSE_MODEL_SCHEMA, PoseJsonWriter};
 pub use sink::ExportError;
 pub use travel::Travel;

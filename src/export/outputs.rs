@@ -7,8 +7,20 @@ use std::path::PathBuf;
 pub enum AnnotatedVideo {
     /// `annotated_STEM.mp4`, encoded while the video is decoded.
     On,
+    /// The same with faces that nobody recognizes.
+    Blurred,
     /// No picture is drawn or encoded.
     Off,
+}
+
+/// Whether faces can be recognized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faces {
+    /// As they are.
+    #[default]
+    Shown,
+    /// Covered by coarse squares, of everybody whom the lake has in the frame.
+    Blurred,
 }
 
 /// Whether a file with all poses as JSON is written.
@@ -36,6 +48,8 @@ pub struct Outputs {
 pub struct VideoOutputs {
     /// `None` where it is not wanted.
     pub annotated_video: Option<PathBuf>,
+    /// How people are shown in it.
+    pub faces: Faces,
     /// `None` where it is not wanted.
     pub pose_json: Option<PathBuf>,
 }
@@ -52,8 +66,12 @@ impl Outputs {
     /// The files of a video whose name without folder and suffix is `stem`.
     pub fn of_video(&self, stem: &str) -> VideoOutputs {
         VideoOutputs {
-            annotated_video: (self.annotated_video == AnnotatedVideo::On)
+            annotated_video: (self.annotated_video != AnnotatedVideo::Off)
                 .then(|| self.annotated_video_of(stem)),
+            faces: match self.annotated_video {
+                AnnotatedVideo::Blurred => Faces::Blurred,
+                AnnotatedVideo::On | AnnotatedVideo::Off => Faces::Shown,
+            },
             pose_json: (self.pose_json == PoseJson::On)
                 .then(|| self.folder.join(format!("{stem}_pose.json"))),
         }

@@ -5,8 +5,10 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
-use super::annotation::{AnnotationError, Annotator, Caption, Faces, draw, draw_skeletons};
+use super::annotation::{AnnotationError, Annotator, Caption, draw, draw_skeletons};
 use super::closeup::CloseUp;
+use super::faces::LostFaces;
+use super::outputs::Faces;
 use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
 use crate::sync::Cancellation;
 use crate::video::{
@@ -215,9 +217,14 @@ pub fn contact_sheet(
     // Frame k of the sheet is the middle one of the k-th of `shown` equal parts.
     let frame_of = |place: u64| frames.start + (2 * place + 1) * frame_count / (2 * shown);
     let mut place = 0;
+    let mut lost_faces = LostFaces::new();
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
+        }
+        if layout.faces == Faces::Blurred {
+            let covered = lost_faces.cover(frame, persons);
+            covered.map_err(AnnotationError::from)?;
         }
         if place < shown && frame.index == frame_of(place) {
             // Drawn at its final size, so that the text can be read.
@@ -246,9 +253,14 @@ pub fn pictures(
 ) -> Result<Vec<Vec<u8>>, ReplayError> {
     let replay = Replay::open(path, rows, cancellation)?;
     let mut pictures = Vec::new();
+    let mut lost_faces = LostFaces::new();
     replay.for_each(|frame, persons| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
+        }
+        if faces == Faces::Blurred {
+            let covered = lost_faces.cover(frame, persons);
+            covered.map_err(AnnotationError::from)?;
         }
         for _ in frames.iter().filter(|wanted| **wanted == frame.index) {
             let closeup = CloseUp::of(frame, persons, person, size_px);

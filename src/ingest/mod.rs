@@ -374,7 +374,7 @@ pub struct Found {
     /// A path, or an address.
     #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
-    /// `None` where a server does not say.
+    /// `None` where a server does not say, or there is no such file.
     pub bytes: Option<u64>,
     /// The number of the input by which it was found, from 0.
     pub input: usize,
@@ -392,10 +392,7 @@ pub fn find(
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (input, candidate) in plan_by_input(inputs, outputs, &Cancellation::new()) {
         let path = candidate.path().to_path_buf();
-        let bytes = match &candidate {
-            plan::Candidate::Remote(_, file) => file.byte_size,
-            local => Some(local.byte_size()),
-        };
+        let bytes = candidate.byte_size();
         match candidate {
             plan::Candidate::Unreachable(_, error) => errors.push(error),
             _ => found.push(Found { path, bytes, input }),
@@ -430,7 +427,7 @@ pub fn run(
         });
     }
     config.lake.prepare()?;
-    observer.planned(videos.iter().map(plan::Candidate::byte_size).sum());
+    observer.planned(videos.iter().filter_map(plan::Candidate::byte_size).sum());
     let run = Run {
         config,
         backends,

@@ -211,6 +211,7 @@ pub fn process<'b>(
     let annotator = match &job.outputs.annotated_video {
         Some(path) => {
             let caption = Caption::new(&job.rows.sport, times.lake_factor());
+            let caption = caption.with_faces(job.outputs.faces);
             Some(Annotator::create(path, &info, caption)?)
         }
         None => None,

@@ -69,14 +69,14 @@ impl Candidate {
         }
     }
 
-    /// The file's size, as far as it is known without reading it.
-    pub fn byte_size(&self) -> u64 {
+    /// The file's size, where it is known without reading it.
+    pub fn byte_size(&self) -> Option<u64> {
         match self {
             Self::Video(path) | Self::Broken(path, _) => {
-                fs::metadata(path).map_or(0, |metadata| metadata.len())
+                fs::metadata(path).ok().map(|metadata| metadata.len())
             }
-            Self::Remote(_, file) => file.byte_size.unwrap_or(0),
-            Self::Unreachable(..) => 0,
+            Self::Remote(_, file) => file.byte_size,
+            Self::Unreachable(..) => None,
         }
     }
 }
@@ -311,7 +311,11 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_reported() {
         let candidates = plan(&["/nowhere/at all.mp4".into()], Path::new("output"));
-        assert!(matches!(candidates[..], [Candidate::Broken(..)]));
+        let [Candidate::Broken(_, error)] = &candidates[..] else {
+            panic!("{}", candidates.len());
+        };
+        assert!(error.to_string().contains("check its name"), "{error}");
+        assert_eq!(candidates[0].byte_size(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, FailureKind};
 use super::pipeline::{short_hash, video_id_unless};
 use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
-use crate::export::annotation::Faces;
+use crate::export::Faces;
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
 use crate::lake::{Lake, LakeError, VideoRecord};

@@ -20,7 +20,7 @@ use super::extension::Extensions;
 use super::location::{DataPlace, LakePaths};
 use super::remote::{LakeLock, RemoteCatalog};
 use super::schema::{self, FORMAT_VERSION};
-use super::sql::OpenTransaction;
+use super::sql::{OpenTransaction, is_missing_table};
 use crate::files::{sync_folder, why_not_written, with_remedy};
 use crate::scratch::Scratch;
 use crate::sync::Cancellation;
@@ -262,7 +262,7 @@ impl Lake {
         let format_version = match self.remote() {
             None => {
                 let attachment = self.attach(Access::ReadOnly, version)?;
-                let format_version = self.check_format()?;
+                let format_version = self.check_format_at(version)?;
                 std::mem::forget(attachment);
                 format_version
             }
@@ -270,7 +270,7 @@ impl Lake {
                 // Whoever only reads is not to reach the database by another way than the lake.
                 remote.detach(self.connection());
                 self.attach_remote(remote, Access::ReadOnly, version)?;
-                self.check_format()?
+                self.check_format_at(version)?
             }
         };
         let database = self.databases.into_newest();
@@ -309,7 +309,7 @@ impl Lake {
             let _attachment = self.attach(access, version)?;
             match access {
                 Access::ReadWrite => self.bring_up_to_date()?,
-                Access::ReadOnly | Access::Exclusive => drop(self.check_format()?),
+                Access::ReadOnly | Access::Exclusive => drop(self.check_format_at(version)?),
             }
             return work(self.connection());
         };
@@ -332,7 +332,7 @@ impl Lake {
             Access::Exclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
         };
         let is_new = self.attach_remote(remote, access, version)?;
-        let done = self.work_on_remote(remote, access, is_new, work);
+        let done = self.work_on_remote(remote, access, version, is_new, work);
         // A connection that failed is not used again; an old snapshot is in nobody's way.
         if done.is_err() || version.is_some() {
             remote.detach(self.connection());
@@ -347,6 +347,7 @@ impl Lake {
         &self,
         remote: &RemoteCatalog,
         access: Access,
+        version: Option<u64>,
         is_new: bool,
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
@@ -367,7 +368,7 @@ impl Lake {
             }
             Access::ReadOnly => {
                 let _snapshot = OpenTransaction::begin(self.connection())?;
-                self.check_format()?;
+                self.check_format_at(version)?;
                 work(self.connection())
             }
         }
@@ -582,7 +583,10 @@ impl Lake {
     fn attach_error(&self, error: duckdb::Error, version: Option<u64>) -> LakeError {
         let path = self.paths.root();
         match version {
-            Some(version) if error.to_string().contains("snapshot") => {
+            // The catalog counts snapshots with a sign.
+            Some(version)
+                if error.to_string().contains("snapshot") || i64::try_from(version).is_err() =>
+            {
                 LakeError::NoSnapshot { path, version }
             }
             _ => {
@@ -608,16 +612,22 @@ impl Lake {
 
     /// The lake's format, which must not be newer than what is known here.
     pub(super) fn check_format(&self) -> Result<i32, LakeError> {
+        self.check_format_at(None)
+    }
+
+    /// The same where the lake is attached as it was at snapshot `version`.
+    fn check_format_at(&self, version: Option<u64>) -> Result<i32, LakeError> {
         let path = self.paths.root();
-        let found = format_version(self.connection()).map_err(|e| {
-            let reason = first_line(e);
-            match self.is_remote() {
-                true => LakeError::Database(reason),
-                false => LakeError::NotALake {
-                    path: path.clone(),
-                    reason,
-                },
-            }
+        let found = format_version(self.connection()).map_err(|e| match version {
+            Some(version) if is_missing_table(&e) => LakeError::EmptySnapshot {
+                path: path.clone(),
+                version,
+            },
+            _ if self.is_remote() => LakeError::Database(first_line(e)),
+            _ => LakeError::NotALake {
+                path: path.clone(),
+                reason: first_line(e),
+            },
         })?;
         if found > FORMAT_VERSION {
             return Err(LakeError::Newer {

@@ -11,7 +11,7 @@ pub enum CycleKind {
     Run,
     /// From take-off to landing.
     Jump,
-    /// A repetition of an angle: out of its largest value and back.
+    /// A repetition of an angle: out of its value at rest and back.
     Repetition,
 }
 
@@ -67,15 +67,15 @@ pub struct Cycle {
     pub height_flight_m: Option<f64>,
     /// Of a jump, from the way of the hips and the scale.
     pub height_hips_m: Option<f64>,
-    /// Smallest angle.
+    /// Smallest angle; of a repetition that rests at a small one, the larger one of those before and behind.
     pub lowest_deg: Option<f64>,
-    /// The smaller of the largest angles before and behind.
+    /// Largest angle; of a repetition that rests at a large one, the smaller one of those before and behind.
     pub highest_deg: Option<f64>,
-    /// From the beginning to the smallest angle's neighbourhood.
+    /// While the angle gets smaller, but for what is held.
     pub lowering_secs: Option<f64>,
-    /// Within a tenth of the way of the smallest angle.
+    /// Within a tenth of the way of the turn.
     pub hold_secs: Option<f64>,
-    /// From there to the end.
+    /// While the angle gets larger, but for what is held.
     pub raising_secs: Option<f64>,
 }
 

@@ -13,9 +13,11 @@ pub enum EventKind {
     TakeOff,
     /// The first foot is back from a jump.
     Landing,
-    /// An angle is smallest within a repetition.
+    /// An angle is smallest: the turn of a repetition that rests at a large angle, or between two that rest
+    /// at a small one.
     RepLowest,
-    /// An angle is largest between two repetitions.
+    /// An angle is largest: between two repetitions that rest there, or the turn of one that rests at a
+    /// small angle.
     RepHighest,
 }
 

@@ -53,8 +53,9 @@ const STANCE_VELOCITY_PART: f64 = 0.2;
 const WALKING_STRIDE_SECS: RangeInclusive<f64> = 0.5..=3.0;
 /// Strides of running: sprinters take 280 steps a minute.
 const RUNNING_STRIDE_SECS: RangeInclusive<f64> = 0.4..=1.5;
-/// A foot is hidden at a time where it is unseen for most of so many seconds before and behind.
-const HIDDEN_SECS: f64 = 0.625;
+/// Where in a stride the other foot touches the ground: half of it in who goes evenly, and not so far off in
+/// who limps.
+const OTHER_CONTACT_PART: RangeInclusive<f64> = 0.2..=0.8;
 /// A stride that is longer than the median by this factor has a contact that was missed.
 const MISSED_FACTOR: f64 = 1.6;
 /// Events of two methods are the same within this time.
@@ -150,11 +151,11 @@ fn detect_part(track: &Track, leg_px: f64, config: &DetectConfig) -> Movement {
         Gait::Walking => GaitMethod::Zeni,
         Gait::Running => GaitMethod::Running,
     });
-    let is_hidden = |side, time_secs| signals.is_hidden(side, time_secs);
+    let is_unseen = |side, secs| signals.is_unseen(side, secs);
     let moments = signals
         .moments(method)
         .map(|moments| without_doubt(moments, gait));
-    let moments = in_steps(moments, gait, is_hidden);
+    let moments = in_steps(moments, gait, is_unseen);
     let others = match method {
         GaitMethod::Zeni | GaitMethod::ForwardVelocity => {
             Some(signals.moments(GaitMethod::OConnor))
@@ -363,19 +364,17 @@ impl Signals {
         let limit = low + CONTACT_HEIGHT_PART * (high - low);
         let turns = series::turns(&self.times_secs, &velocity, VELOCITY_SWING_PART * spread);
         let mut found: Vec<Moment> = Vec::new();
-        let toe_offs: Vec<&Turn> = (turns.iter())
-            .filter(|turn| turn.is_max && turn.value > SWING_PART * spread / 2.0)
+        let is_toe_off = |turn: &Turn| turn.is_max && turn.value > SWING_PART * spread / 2.0;
+        let toe_offs: Vec<usize> = (0..turns.len())
+            .filter(|place| is_toe_off(&turns[*place]))
             .collect();
-        for (i, toe_off) in toe_offs.iter().enumerate() {
-            let next = toe_offs
-                .get(i + 1)
-                .map_or(f64::INFINITY, |next| next.time_secs);
-            let contact = (turns.iter())
-                .filter(|turn| !turn.is_max && turn.time_secs > toe_off.time_secs)
-                .filter(|turn| turn.time_secs < next && turn.value < 0.0)
+        for (i, place) in toe_offs.iter().copied().enumerate() {
+            let next = toe_offs.get(i + 1).copied().unwrap_or(turns.len());
+            let contact = (turns[place + 1..next].iter())
+                .filter(|turn| !turn.is_max && turn.value < 0.0)
                 .filter(|turn| leg.heel_up[turn.index].is_some_and(|height| height < limit))
                 .min_by(|a, b| a.value.total_cmp(&b.value));
-            found.extend(moments([**toe_off], false));
+            found.extend(moments([turns[place]], false));
             found.extend(moments(contact.copied(), true));
         }
         sorted(found.into_iter())
@@ -451,12 +450,13 @@ impl Signals {
         found.map(|moments| sorted(moments.into_iter()))
     }
 
-    /// Whether a foot is unseen for most of a step before and behind a time.
-    fn is_hidden(&self, side: usize, time_secs: f64) -> bool {
-        let start = (self.times_secs).partition_point(|time| *time < time_secs - HIDDEN_SECS);
-        let end = (self.times_secs).partition_point(|time| *time <= time_secs + HIDDEN_SECS);
-        let around = &self.legs[side].heel_ahead[start..end];
-        2 * around.iter().flatten().count() < around.len()
+    /// Whether a foot is unseen at some time between two.
+    fn is_unseen(&self, side: usize, [from, to]: [f64; 2]) -> bool {
+        let start = (self.times_secs).partition_point(|time| *time < from);
+        let end = (self.times_secs).partition_point(|time| *time <= to);
+        self.legs[side].heel_ahead[start..end]
+            .iter()
+            .any(Option::is_none)
     }
 
     /// Whether feet stand still in the picture while they are on the ground, and the hips travel.
@@ -580,45 +580,116 @@ fn without_doubt(moments: Vec<Moment>, gait: Gait) -> Vec<Moment> {
         .collect()
 }
 
-/// Leaves out what belongs to no row of steps: a contact with no other one of the same foot at a
-/// stride's distance or of the other foot at a step's; a toe-off without such a contact before or
-/// behind. A single kick is no gait.
+/// Leaves out what belongs to no row of steps. Steps come by turns: between two contacts of a foot lies one
+/// of the other foot, in the middle fifths of the stride. Contacts of one foot alone are believed only
+/// where the other foot is not seen for a part of the stride, and only two strides or more in a row. A
+/// toe-off is kept where it is the only one of its foot between two contacts, or within a stride before
+/// the first or behind the last one.
 fn in_steps(
     moments: [Vec<Moment>; 2],
     gait: Gait,
-    is_hidden: impl Fn(usize, f64) -> bool,
+    is_unseen: impl Fn(usize, [f64; 2]) -> bool,
 ) -> [Vec<Moment>; 2] {
-    let (shortest, longest) = stride_secs(gait).into_inner();
-    let contacts = moments.each_ref().map(|moments| -> Vec<f64> {
-        let contacts = moments.iter().filter(|moment| moment.is_contact);
-        contacts.map(|moment| moment.time_secs).collect()
-    });
-    let kept = [0, 1].map(|side: usize| -> Vec<f64> {
-        let is_step = |time: &&f64| {
-            let near = |times: &[f64], from: f64, to: f64| {
-                times
-                    .iter()
-                    .any(|t| (from..=to).contains(&(t - *time).abs()))
-            };
-            let has_other = near(&contacts[1 - side], shortest / 4.0, longest / 2.0);
-            // Steps of one foot alone are told only where the other one is not seen.
-            let is_alone = || is_hidden(1 - side, **time);
-            has_other || (near(&contacts[side], shortest, longest) && is_alone())
-        };
-        contacts[side].iter().filter(is_step).copied().collect()
-    });
-    let mut side = 0;
-    moments.map(|moments| {
-        let contacts = &kept[side];
-        side += 1;
-        let is_kept = |moment: &Moment| match moment.is_contact {
-            true => contacts.contains(&moment.time_secs),
-            false => {
-                (contacts.iter()).any(|contact| (contact - moment.time_secs).abs() <= longest / 2.0)
+    let contacts = moments.each_ref().map(|moments| times_of(moments, true));
+    let strides = [0, 1].map(|side| strides_in_turn(&contacts, side, gait, &is_unseen));
+    let is_kept = |side: usize, contact: f64| {
+        let ends = strides[side].iter().flat_map(|stride| stride.secs);
+        let between = strides[1 - side].iter().filter_map(|stride| stride.other);
+        ends.chain(between).any(|time| time == contact)
+    };
+    let durations = strides.iter().flatten();
+    let durations = durations.map(|stride| stride.secs[1] - stride.secs[0]);
+    let stride_secs = series::median(durations.collect()).unwrap_or_default();
+    [0, 1].map(|side: usize| {
+        let kept = contacts[side].iter().copied();
+        let kept: Vec<f64> = kept.filter(|time| is_kept(side, *time)).collect();
+        let toe_offs = toe_offs_between(&kept, &times_of(&moments[side], false), stride_secs);
+        let moment = |is_contact: bool| {
+            move |time_secs: f64| Moment {
+                is_contact,
+                time_secs,
             }
         };
-        moments.into_iter().filter(is_kept).collect()
+        let contacts = kept.into_iter().map(moment(true));
+        sorted(contacts.chain(toe_offs.into_iter().map(moment(false))))
     })
+}
+
+fn times_of(moments: &[Moment], is_contact: bool) -> Vec<f64> {
+    let wanted = moments.iter().filter(|m| m.is_contact == is_contact);
+    wanted.map(|moment| moment.time_secs).collect()
+}
+
+/// Two contacts of a foot, and the one of the other foot between them, where that is seen.
+struct Turns {
+    secs: [f64; 2],
+    other: Option<f64>,
+}
+
+/// Strides of a side in which the feet take turns, or the other foot is not seen.
+fn strides_in_turn(
+    contacts: &[Vec<f64>; 2],
+    side: usize,
+    gait: Gait,
+    is_unseen: &impl Fn(usize, [f64; 2]) -> bool,
+) -> Vec<Turns> {
+    let pairs = contacts[side].windows(2).map(|pair| [pair[0], pair[1]]);
+    let strides = pairs.filter(|[start, end]| stride_secs(gait).contains(&(end - start)));
+    let in_turn = strides.filter_map(|secs @ [start, end]| {
+        let others = contacts[1 - side].iter();
+        let mut inside = others.filter(|time| **time > start && **time < end);
+        match (inside.next(), inside.next()) {
+            (Some(other), None) => {
+                let part = (other - start) / (end - start);
+                let other = Some(*other);
+                OTHER_CONTACT_PART
+                    .contains(&part)
+                    .then_some(Turns { secs, other })
+            }
+            (None, _) => is_unseen(1 - side, secs).then_some(Turns { secs, other: None }),
+            _ => None,
+        }
+    });
+    let in_turn: Vec<Turns> = in_turn.collect();
+    let is_in_a_row = |i: usize| {
+        let goes_on = |first: &Turns, next: &Turns| first.secs[1] == next.secs[0];
+        (i > 0 && goes_on(&in_turn[i - 1], &in_turn[i]))
+            || (i + 1 < in_turn.len() && goes_on(&in_turn[i], &in_turn[i + 1]))
+    };
+    let kept: Vec<bool> = (0..in_turn.len())
+        .map(|i| in_turn[i].other.is_some() || is_in_a_row(i))
+        .collect();
+    let kept = in_turn
+        .into_iter()
+        .zip(kept)
+        .filter(|(_, is_kept)| *is_kept);
+    kept.map(|(stride, _)| stride).collect()
+}
+
+/// Toe-offs of a foot that are the only ones between its contacts; where contacts lie farther apart than
+/// `MISSED_FACTOR` strides, those within a stride of either.
+fn toe_offs_between(contacts: &[f64], toe_offs: &[f64], stride_secs: f64) -> Vec<f64> {
+    let mut spans: Vec<[f64; 2]> = Vec::new();
+    spans.extend(contacts.first().map(|first| [first - stride_secs, *first]));
+    for pair in contacts.windows(2) {
+        match pair[1] - pair[0] <= MISSED_FACTOR * stride_secs {
+            true => spans.push([pair[0], pair[1]]),
+            false => spans.extend([
+                [pair[0], pair[0] + stride_secs],
+                [pair[1] - stride_secs, pair[1]],
+            ]),
+        }
+    }
+    spans.extend(contacts.last().map(|last| [*last, last + stride_secs]));
+    let mut found: Vec<f64> = (spans.into_iter())
+        .filter_map(|[from, to]| {
+            let mut inside = toe_offs.iter().filter(|time| **time > from && **time < to);
+            let only = inside.next()?;
+            inside.next().is_none().then_some(*only)
+        })
+        .collect();
+    found.dedup();
+    found
 }
 
 /// What strides are made of.
@@ -635,14 +706,15 @@ struct Strides<'a> {
 
 impl Strides<'_> {
     fn cycles(&self) -> Vec<Cycle> {
-        let of_side = |side: Side| -> Vec<(Side, [f64; 2])> {
-            let contacts = self.contacts(side);
-            let pairs = contacts.windows(2).map(|pair| (side, [pair[0], pair[1]]));
-            pairs
-                .filter(|(_, [start, end])| stride_secs(self.gait).contains(&(end - start)))
-                .collect()
-        };
-        let strides = [of_side(Side::Left), of_side(Side::Right)].concat();
+        let contacts = self.moments.each_ref().map(|m| times_of(m, true));
+        let is_unseen = |side, secs| self.signals.is_unseen(side, secs);
+        let strides: Vec<(Side, [f64; 2])> = (Side::ALL.into_iter())
+            .flat_map(|side| {
+                let strides =
+                    strides_in_turn(&contacts, side as usize, self.gait, &is_unseen).into_iter();
+                strides.map(move |stride| (side, stride.secs))
+            })
+            .collect();
         let durations = strides
             .iter()
             .map(|(_, [start, end])| end - start)
@@ -654,12 +726,6 @@ impl Strides<'_> {
             .collect();
         cycles.sort_by(|a, b| a.start_secs.total_cmp(&b.start_secs));
         cycles
-    }
-
-    fn contacts(&self, side: Side) -> Vec<f64> {
-        let moments = self.moments[side as usize].iter();
-        let contacts = moments.filter(|moment| moment.is_contact);
-        contacts.map(|moment| moment.time_secs).collect()
     }
 
     /// Whether the person is in side view all the time and faces the same way.

@@ -3,7 +3,9 @@
 //! In the air the body follows a parabola. The lower one of the feet's points is looked at; where it
 //! rises and falls, a parabola is fitted to the upper part of the way (a least-squares fit), and
 //! take-off and landing are where it meets the ground before and behind: contacts themselves are
-//! blurred by every filter. The height from the flight time is h = g t^2 / 8 (Bosco, Luhtanen, Komi
+//! blurred by every filter. Legs that are drawn up or let down in the air make the feet's parabola wider or
+//! narrower than the body's, which the hips tell: of both accelerations, the geometric mean is taken.
+//! The height from the flight time is h = g t^2 / 8 (Bosco, Luhtanen, Komi
 //! 1983), which holds where the body lands as it took off. The height of the hips, for which a scale
 //! has to be known, is their way from the take-off to their highest point.
 //!
@@ -13,8 +15,12 @@
 //! was moved, or a foot lifted slowly. Flights one after the other, each from one foot to the other
 //! one, are running, also where the view does not tell its steps.
 //!
+//! The hips have to fly, too: they fall as fast as all things do, whatever the feet do under them, and so
+//! say once more how long the leg is. Where that is not between 0.4 and 1.5 m, somebody stands on a foot
+//! that trembles, or straightens up.
+//!
 //! Confidence: the part of the frames around take-off and landing in which feet were measured,
-//! times 1 where the leg is between 0.5 and 1.2 m long by that, and 0.5 elsewhere.
+//! times the smaller one of the feet's and the hips' acceleration by the larger one.
 
 use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
@@ -34,8 +40,8 @@ const FITTED_PART: f64 = 0.3;
 const FLIGHT_SECS: std::ops::RangeInclusive<f64> = 0.12..=1.1;
 /// Lengths of a leg, thigh and shank, that a flight may speak for; metres.
 const POSSIBLE_LEG_M: std::ops::RangeInclusive<f64> = 0.25..=2.0;
-/// Lengths of a leg that grown people and children have.
-const USUAL_LEG_M: std::ops::RangeInclusive<f64> = 0.5..=1.2;
+/// The same by the flight of the hips, which nothing but the weight moves.
+const POSSIBLE_LEG_BY_HIPS_M: std::ops::RangeInclusive<f64> = 0.4..=1.5;
 /// Feet stand so long before and behind a jump at least.
 const MIN_STANDING_SECS: f64 = 0.05;
 /// Beyond the lowest point they may stand on.
@@ -59,7 +65,12 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
         return movement;
     };
     let times = track.times_secs();
-    let flights = flights(track, &times, leg_px);
+    let hips: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-f.hips()?[1])).collect();
+    let flights: Vec<Flight> = flights(track, &times, leg_px)
+        .into_iter()
+        .filter_map(|flight| flight.with_hips(&times, &hips, leg_px))
+        .filter(|flight| FLIGHT_SECS.contains(&flight.secs()))
+        .collect();
     let heights_px = Side::ALL.map(|side| -> Vec<Option<f64>> {
         (track.frames.iter().map(|frame| lowest_of(frame, side))).collect()
     });
@@ -76,7 +87,6 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
             ])
         })
         .collect();
-    let hips: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-f.hips()?[1])).collect();
     for (i, flight) in flights.iter().enumerate() {
         let is_in = |(from, to): &(f64, f64)| flight.start < *to && flight.end > *from;
         if running.iter().any(is_in) || is_step(&flights, &feet, i) {
@@ -144,7 +154,7 @@ fn flights(track: &Track, times: &[f64], leg_px: f64) -> Vec<Flight> {
     });
     flights
         .filter(|flight| FLIGHT_SECS.contains(&flight.secs()))
-        .filter(|flight| POSSIBLE_LEG_M.contains(&flight.leg_m()))
+        .filter(|flight| POSSIBLE_LEG_M.contains(&leg_of_fall_m(flight.fall)))
         .collect()
 }
 
@@ -156,12 +166,7 @@ fn confidence(track: &Track, flight: &Flight) -> f64 {
         Side::Right.toes(),
     ];
     let measured = [flight.start, flight.end].map(|time| track.measured_part(time, &feet));
-    let plausible = if USUAL_LEG_M.contains(&flight.leg_m()) {
-        1.0
-    } else {
-        0.5
-    };
-    measured[0].min(measured[1]) * plausible
+    measured[0].min(measured[1]) * flight.agreement
 }
 
 /// The one foot that carries, if the left one is so much lower than the other, in leg lengths.
@@ -203,8 +208,16 @@ fn lowest_of(frame: &TrackFrame, side: Side) -> Option<f64> {
 struct Flight {
     start: f64,
     end: f64,
+    /// Time and height of the highest point, in leg lengths.
+    top: [f64; 2],
+    /// Heights of the ground before and behind, in leg lengths.
+    grounds: [f64; 2],
+    /// First and last time that the parabola is fitted to.
+    fitted: [f64; 2],
     /// Half of the acceleration downwards, in leg lengths per square second.
     fall: f64,
+    /// The smaller one of the feet's and the hips' acceleration by the larger one.
+    agreement: f64,
 }
 
 impl Flight {
@@ -212,10 +225,34 @@ impl Flight {
         self.end - self.start
     }
 
-    /// How long the leg is that falls as fast as all things do.
-    fn leg_m(&self) -> f64 {
-        GRAVITY_M_PER_SEC2 / (2.0 * self.fall)
+    /// The flight by feet and hips together; `None` where the hips do not fly.
+    fn with_hips(self, times: &[f64], hips_px: &[Option<f64>], leg_px: f64) -> Option<Self> {
+        let [from, to] = self.fitted;
+        let known = times.iter().zip(hips_px);
+        let known = known.filter(|(time, _)| (from..=to).contains(time));
+        let known = known.filter_map(|(time, up)| Some((time - self.top[0], (*up)? / leg_px)));
+        let [_, _, bend] = parabola(known)?;
+        if bend >= 0.0 || !POSSIBLE_LEG_BY_HIPS_M.contains(&leg_of_fall_m(-bend)) {
+            return None;
+        }
+        let fall = (self.fall * -bend).sqrt();
+        let secs = self
+            .grounds
+            .map(|ground| ((self.top[1] - ground) / fall).sqrt());
+        Some(Self {
+            start: self.top[0] - secs[0],
+            end: self.top[0] + secs[1],
+            agreement: self.fall.min(-bend) / self.fall.max(-bend),
+            fall,
+            ..self
+        })
     }
+}
+
+/// How long a leg is that falls as fast as all things do: `fall` is half of the acceleration, in leg lengths
+/// per square second.
+fn leg_of_fall_m(fall: f64) -> f64 {
+    GRAVITY_M_PER_SEC2 / (2.0 * fall)
 }
 
 /// Positions of a highest point and of the lowest ones before and behind.
@@ -256,14 +293,23 @@ fn flight(
     if a >= 0.0 {
         return None;
     }
-    let root = |ground: f64, sign: f64| {
-        let under = b * b - 4.0 * a * (c - ground);
-        (under >= 0.0).then(|| times[top] + (-b - sign * under.sqrt()) / (2.0 * a))
-    };
+    // The vertex.
+    let top_secs = -b / (2.0 * a);
+    let highest = c + b * top_secs / 2.0;
+    let grounds = [ground_before, ground_after];
+    let secs = grounds.map(|ground| ((highest - ground) / -a).sqrt());
+    if secs.iter().any(|secs| secs.is_nan()) {
+        return None;
+    }
+    let top_secs = times[top] + top_secs;
     Some(Flight {
-        start: root(ground_before, -1.0)?,
-        end: root(ground_after, 1.0)?,
+        start: top_secs - secs[0],
+        end: top_secs + secs[1],
+        top: [top_secs, highest],
+        grounds,
+        fitted: [times[start], times[end - 1]],
         fall: -a,
+        agreement: 1.0,
     })
 }
 

@@ -573,17 +573,39 @@ fn short_gaps_are_bridged_and_events_in_long_ones_are_not_guessed() {
     assert_eq!((others.missed, others.invented), (0, 0), "{others:?}");
 }
 
+/// The points of both legs, frame by frame.
+fn legs(track: &Track) -> Vec<swaps::Legs> {
+    let points = |side: Side| [side.knee(), side.ankle(), side.heel(), side.toes()];
+    let frames = track.frames.iter();
+    frames
+        .map(|frame| Side::ALL.map(|side| points(side).map(|landmark| frame.at(landmark))))
+        .collect()
+}
+
+#[test]
+fn legs_that_stick_while_they_pass_each_other_are_not_exchanged() {
+    for rate_hz in [25.0, 30.0, 60.0, 120.0] {
+        let mut legs = legs(&WALKER.track(rate_hz, 20.0));
+        // Once in six seconds, while the heels are less than so many pixels apart.
+        for near_px in [40.0, 80.0] {
+            for i in 1..legs.len() {
+                let [left, right] = [0, 1].map(|side: usize| legs[i][side][2].expect("a heel")[0]);
+                if (left - right).abs() < near_px && (i as f64 / rate_hz) % 6.0 < 0.6 {
+                    legs[i] = legs[i - 1];
+                }
+            }
+            let found = swaps::exchanged(&legs, LEG_PX, 1.0 / rate_hz);
+            let count = found.iter().filter(|exchanged| **exchanged).count();
+            assert_eq!(count, 0, "{near_px} px at {rate_hz} Hz");
+        }
+    }
+}
+
 #[test]
 fn exchanged_legs_are_put_right() {
     for (rate_hz, deviation_px) in [(30.0, 0.0), (60.0, 3.0), (240.0, 3.0)] {
         let track = with_noise(WALKER.track(rate_hz, 20.0), deviation_px, 0.0);
-        let mut legs: Vec<swaps::Legs> = (track.frames.iter())
-            .map(|frame| {
-                Side::ALL.map(|side| {
-                    [side.knee(), side.ankle(), side.heel(), side.toes()].map(|l| frame.at(l))
-                })
-            })
-            .collect();
+        let mut legs = legs(&track);
         let right = legs.clone();
         let mut expected = vec![false; legs.len()];
         // Where the feet are apart: an exchange of two feet at one place is none.
@@ -596,7 +618,7 @@ fn exchanged_legs_are_put_right() {
                 legs[i].swap(0, 1);
             }
         }
-        let found = swaps::exchanged(&legs, LEG_PX);
+        let found = swaps::exchanged(&legs, LEG_PX, 1.0 / rate_hz);
         let mut wrong = 0;
         for i in 0..legs.len() {
             if found[i] {
@@ -833,6 +855,7 @@ fn a_runner_from_the_front_does_not_jump() {
         .iter()
         .filter(|cycle| cycle.kind == CycleKind::Jump);
     assert_eq!(jumps.count(), 0);
+    assert!(movement.cycles.is_empty(), "{movement:?}");
     // Both feet at once are jumps, however soon they follow each other.
     let hops = track_of_hops();
     let movement = detect(&filtered(hops), &DetectConfig::default());
@@ -964,4 +987,110 @@ fn a_tremble_at_the_bottom_does_not_end_what_is_held() {
         let raising = cycle.raising_secs.expect("a time");
         assert!(raising < 0.9, "{raising}");
     }
+}
+
+#[test]
+fn legs_that_take_turns_repeat_nothing_unless_their_angle_is_asked_for() {
+    let (track, _) = runner_across(60.0, 20.0, 0.1);
+    let track = filtered(track);
+    let movement = detect(&track, &DetectConfig::default());
+    assert!(movement.cycles.is_empty(), "{movement:?}");
+    let asked = DetectConfig {
+        angle: Some("left_knee_deg".into()),
+        ..DetectConfig::default()
+    };
+    let count = detect(&track, &asked).cycles.len();
+    assert!((26..=28).contains(&count), "{count}");
+}
+
+#[test]
+fn a_foot_that_trembles_under_somebody_who_stands_is_no_jump() {
+    // As fast and as far as in a jump of 0.25 s, but the hips stay where they are.
+    let track = track(60.0, 20.0, |time| {
+        let air = time.rem_euclid(2.0);
+        let up = 24.0 * (1.0 - ((air - 1.0) / 0.125).powi(2)).max(0.0);
+        let mut body = upright(up, 0.1);
+        body.hips_up = LEG_PX;
+        body.legs[1].up += 90.0;
+        body.legs[1].toes_up += 90.0;
+        body
+    });
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    assert!(movement.events.is_empty(), "{movement:?}");
+}
+
+#[test]
+fn kicks_that_take_no_turns_are_no_steps() {
+    // Seconds of the farthest points of the right foot, and of the left one.
+    let kicks = [vec![2.6], vec![1.0, 1.65]];
+    let track = track(60.0, 5.0, |time| {
+        let mut body = upright(0.0, 1.0);
+        for (leg, kicks) in body.legs.iter_mut().zip(&kicks) {
+            let near = kicks.iter().map(|kick: &f64| ((time - kick) / 0.3).abs());
+            let nearest = near.fold(1.0, f64::min);
+            leg.heel_ahead = 80.0 * (1.0 + (PI * nearest).cos()) / 2.0;
+        }
+        body
+    });
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    assert!(movement.events.is_empty(), "{movement:?}");
+}
+
+/// The same movement of another angle: `change` makes a knee's angle of it.
+fn with_knees(mut track: Track, change: impl Fn(f64) -> f64) -> Track {
+    for angle in (track.frames.iter_mut()).flat_map(|frame| &mut frame.joint_angles_deg) {
+        *angle = angle.map(&change);
+    }
+    track
+}
+
+#[test]
+fn who_stands_up_five_times_and_sits_down_again_does_so_five_times() {
+    let sitting = with_knees(squatter(60.0, 5, 0.9, 0.6), |deg| 260.0 - deg);
+    let movement = detect(&filtered(sitting), &DetectConfig::default());
+    assert_eq!(movement.cycles.len(), 5);
+    let count = |kind| (movement.events.iter().filter(|e| e.kind == kind)).count();
+    assert_eq!(count(EventKind::RepHighest), 5);
+    assert_eq!(count(EventKind::RepLowest), 4);
+    for (i, cycle) in movement.cycles.iter().enumerate() {
+        let (low, high) = (cycle.lowest_deg, cycle.highest_deg);
+        assert!((low.expect("an angle") - 85.0).abs() < 2.0, "{cycle:?}");
+        assert!((high.expect("an angle") - 175.0).abs() < 2.0, "{cycle:?}");
+        let turn_secs = 1.0 + i as f64 * 3.4 + 0.9 + 0.3;
+        assert!(cycle.start_secs < turn_secs && turn_secs < cycle.end_secs);
+        let down_secs = cycle.end_secs - cycle.lowering_secs.expect("a time");
+        assert!(down_secs > turn_secs, "it ends on the way down: {cycle:?}");
+        let up_secs = cycle.start_secs + cycle.raising_secs.expect("a time");
+        assert!(up_secs < turn_secs, "it begins on the way up: {cycle:?}");
+    }
+}
+
+#[test]
+fn a_repetition_that_the_video_cuts_is_none() {
+    let mut track = squatter(60.0, 3, 0.9, 0.6);
+    // On its way up, half of it is missing.
+    (track.frames).retain(|frame| frame.time_secs < 1.0 + 2.0 * 3.4 + 0.9 + 0.6 + 0.45);
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    assert_eq!(movement.cycles.len(), 2, "{movement:?}");
+}
+
+#[test]
+fn two_bends_that_are_not_alike_are_no_exercise() {
+    let bend = |time: f64, middle: f64, secs: f64, deg: f64| {
+        let part = ((time - middle) / secs).clamp(-1.0, 1.0);
+        deg * (1.0 + (PI * part).cos()) / 2.0
+    };
+    let track = track(60.0, 8.0, |time| {
+        let mut body = upright(0.0, 1.0);
+        body.legs[0].knee_deg = 175.0 - bend(time, 2.5, 1.5, 90.0) - bend(time, 6.0, 0.4, 60.0);
+        body
+    });
+    let track = filtered(track);
+    let movement = detect(&track, &DetectConfig::default());
+    assert!(movement.cycles.is_empty(), "{movement:?}");
+    let asked = DetectConfig {
+        angle: Some("left_knee_deg".into()),
+        ..DetectConfig::default()
+    };
+    assert_eq!(detect(&track, &asked).cycles.len(), 2);
 }

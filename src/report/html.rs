@@ -216,7 +216,7 @@ fn curves(report: &Report) -> String {
     }
     let is_pair = report.groups.len() > 1;
     let mut html = format!(
-        "<p>Mean angle (line) and standard deviation (band) in degrees over the cycle; 180 = straight. Strides go from contact to contact of the same foot, jumps from take-off to landing, repetitions from up to up. A line ends where a cycle's angle is not known, as the mean of the others is another one.</p><div class=\"curves{}\">",
+        "<p>Mean angle (line) and standard deviation (band) in degrees over the cycle; 180 = straight. Strides go from contact to contact of the same foot, jumps from take-off to landing, repetitions from rest to rest. A line ends where a cycle's angle is not known, as the mean of the others is another one.</p><div class=\"curves{}\">",
         if is_pair { " pairs" } else { "" }
     );
     for panel in panels {

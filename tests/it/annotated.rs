@@ -14,10 +14,14 @@ use crate::support::{ScriptedBackend, for_each_frame, make_clip, posedata, stder
 
 /// Ingests a video with scripted poses; gives the annotated one.
 fn annotated(folder: &Path, video: &Path) -> PathBuf {
+    annotated_as(AnnotatedVideo::On, folder, video)
+}
+
+fn annotated_as(kind: AnnotatedVideo, folder: &Path, video: &Path) -> PathBuf {
     let lake = LakePaths::new(folder.join("lake"));
     let mut config = config(vec![video.into()], &lake);
     config.outputs.folder = folder.join("output");
-    config.outputs.annotated_video = AnnotatedVideo::On;
+    config.outputs.annotated_video = kind;
     let summary = ingest(&config).expect("an ingest");
     let [report] = &summary.videos[..] else {
         panic!("one video");
@@ -265,6 +269,30 @@ fn what_the_lake_has_gives_the_same_video_again_and_a_contact_sheet() {
 }
 
 #[test]
+fn faces_are_covered_at_ingest_as_they_are_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clip = folder.path().join("clip.mp4");
+    let source = "testsrc=size=320x240:rate=30:duration=0.5";
+    make_clip(&clip, &["-f", "lavfi", "-i", source]);
+    let covered = annotated_as(AnnotatedVideo::Blurred, folder.path(), &clip);
+    let annotate = |arguments: &[&str], output: &str| {
+        let arguments = [&["annotate", "clip.mp4", "--output", output], arguments].concat();
+        let annotated = posedata(folder.path(), &arguments);
+        assert!(annotated.status.success(), "{}", stderr(&annotated));
+        fs::read(folder.path().join(output).join("annotated_clip.mp4")).expect("a video")
+    };
+    let covered = fs::read(covered).expect("a video");
+    assert!(
+        covered == annotate(&["--blur-faces"], "covered"),
+        "the same"
+    );
+    assert!(covered != annotate(&[], "shown"), "another one");
+    let nothing = ["ingest", "clip.mp4", "--blur-faces", "--no-video"];
+    let nothing = posedata(folder.path(), &nothing);
+    assert_eq!(nothing.status.code(), Some(1), "{}", stderr(&nothing));
+}
+
+#[test]
 fn whoever_ingested_without_outputs_is_told_how_to_get_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let clip = folder.path().join("clip.mp4");
@@ -280,6 +308,10 @@ fn whoever_ingested_without_outputs_is_told_how_to_get_them() {
         let written = posedata(folder.path(), &words);
         assert!(written.status.success(), "{}", stderr(&written));
     }
+    let elsewhere = ["ingest", "clip.mp4", "--blur-faces", "--output", "other"];
+    let elsewhere = posedata(folder.path(), &elsewhere);
+    let hint = "annotate --blur-faces clip.mp4";
+    assert!(stderr(&elsewhere).contains(hint), "{}", stderr(&elsewhere));
     let silent = posedata(folder.path(), &["ingest", "clip.mp4"]);
     assert!(!stderr(&silent).contains("hint"), "{}", stderr(&silent));
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::events::{Committed, EventArgs, Events, Outcome};
 use crate::cli::target::Target;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::export::annotation::Faces;
+use crate::export::Faces;
 use crate::export::replay::{self, ReplayError, SheetLayout};
 use crate::files::{names_folder, write_atomically};
 use crate::ingest::{Failure, Source, annotate_all};
@@ -32,8 +32,9 @@ all videos of the lake are annotated. No model runs: what is drawn comes from th
 pictures from the video file, which must still exist (a file that has moved is found when its new
 path is given).
 
---blur-faces covers the faces of people whom the lake has in a frame. Others in the picture, and
-people in frames in which they were not found, are shown as they are: look before you hand it over.
+--blur-faces covers the faces of people whom the lake has in a frame, and for half a second after they
+were lost. Others in the picture, and people before they are found, are shown as they are: look before
+you hand it over.
 
 --events json tells programs of every video while it is worked on; docs/events.md has the events.")]
 pub struct AnnotateArgs {

@@ -13,8 +13,8 @@ use super::command_line::without_secrets;
 use super::consent::{Consent, provide_for_ingest};
 use super::events::{Both, EventArgs, Events};
 use super::progress::Progress;
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::export::{AnnotatedVideo, Outputs, PoseJson};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
+use crate::export::{AnnotatedVideo, Faces, Outputs, PoseJson};
 use crate::hashing::sha256_of_file;
 use crate::ingest::{
     self, Backends, IngestConfig, IngestSummary, MemoryPlan, RowConfig, SlowMotion, StageTimes,
@@ -100,7 +100,7 @@ pub struct IngestArgs {
     #[arg(long, value_enum, default_value_t = PersonPick::First)]
     pick: PersonPick,
     /// Frames between two looks for more people, with --max-persons of 2 and more
-    #[arg(long, value_name = "FRAMES", default_value_t = DEFAULT_DETECT_EVERY)]
+    #[arg(long, value_name = "FRAMES", default_value_t = DEFAULT_DETECT_EVERY, value_parser = choices::count::<NonZeroU16>)]
     detect_every: NonZeroU16,
     #[command(flatten)]
     slow_motion: SlowMotionArgs,
@@ -112,14 +112,18 @@ pub struct IngestArgs {
     /// Write no annotated videos
     #[arg(long)]
     no_video: bool,
+    /// Make faces in annotated videos unrecognizable: of the people who are found, and of nobody else;
+    /// videos that the lake has already are skipped, annotate --blur-faces is for them
+    #[arg(long, conflicts_with = "no_video")]
+    blur_faces: bool,
     /// Write no pose files (JSON)
     #[arg(long)]
     no_pose_json: bool,
     /// Videos at once [default: as many as cores and memory allow]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::count::<NonZeroUsize>)]
     workers: Option<NonZeroUsize>,
     /// Frames that are decoded before they are handed on
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = choices::count::<NonZeroUsize>)]
     batch_size: NonZeroUsize,
     /// Ingest again what is in the lake already
     #[arg(long)]
@@ -134,7 +138,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "FILE.onnx")]
     analysis_model: Option<PathBuf>,
     /// Frames of a window, for analysis models that take any number
-    #[arg(long, value_name = "N", requires = "analysis_model")]
+    #[arg(long, value_name = "N", requires = "analysis_model", value_parser = choices::count::<NonZeroUsize>)]
     analysis_window: Option<NonZeroUsize>,
     #[command(flatten)]
     events: EventArgs,
@@ -487,10 +491,10 @@ fn run_telling(
         send_outputs_to,
         outputs: Outputs {
             folder: output_folder,
-            annotated_video: if args.no_video {
-                AnnotatedVideo::Off
-            } else {
-                AnnotatedVideo::On
+            annotated_video: match (args.no_video, args.blur_faces) {
+                (true, _) => AnnotatedVideo::Off,
+                (false, true) => AnnotatedVideo::Blurred,
+                (false, false) => AnnotatedVideo::On,
             },
             pose_json: if args.no_pose_json {
                 PoseJson::Off
@@ -520,7 +524,11 @@ fn run_telling(
         let lake = lake.with_lock_timeout(global.lock_timeout());
         Ok(lake.cancelled_by(&global.signals.cancellation()))
     };
-    let progress = Progress::new(global.verbosity());
+    let faces = match args.blur_faces {
+        true => Faces::Blurred,
+        false => Faces::Shown,
+    };
+    let progress = Progress::new(global.verbosity(), faces);
     let cancellation = global
         .cancellation_with_grace("interrupted: leaving the videos in work; again to end at once");
     log_start(&config);

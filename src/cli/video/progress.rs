@@ -11,12 +11,15 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::cli::logs::{self, TOLD};
 use crate::cli::output::Verbosity;
+use crate::export::Faces;
 use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
 use crate::text::{one_line, shown};
 
 pub struct Progress {
     verbosity: Verbosity,
+    /// How whoever wants an annotated video later gets one like those of now.
+    faces: Faces,
     started: Instant,
     bars: MultiProgress,
     /// Counts bytes of video files: their frames are not known before each is opened.
@@ -42,12 +45,13 @@ impl VideoBar {
 
 impl Progress {
     /// Bars are drawn only where standard error is a terminal.
-    pub fn new(verbosity: Verbosity) -> Self {
+    pub fn new(verbosity: Verbosity, faces: Faces) -> Self {
         let bars = MultiProgress::with_draw_target(logs::bar_target(verbosity));
         let total = ProgressBar::new(0)
             .with_style(style("total [{bar:30}] {percent:>3} %  {msg}  ETA {eta}"));
         Self {
             verbosity,
+            faces,
             started: Instant::now(),
             total: bars.add(total),
             bars,
@@ -168,6 +172,7 @@ impl IngestObserver for Progress {
                     // Pose files are the outputs that are no videos.
                     let command = match output.extension() {
                         Some(suffix) if suffix == "json" => "export pose-json",
+                        _ if self.faces == Faces::Blurred => "annotate --blur-faces",
                         _ => "annotate",
                     };
                     let folder = folder_of(output);

@@ -10,7 +10,7 @@ use clap::Args;
 use super::annotate::FaceArgs;
 use crate::cli::target::Target;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
-use crate::export::annotation::Faces;
+use crate::export::Faces;
 use crate::export::replay::{self, ReplayError};
 use crate::files::write_atomically;
 use crate::ingest::Source;

@@ -22,8 +22,8 @@ SELECT
         WHEN 'initial_contact' THEN 'foot touches the ground'
         WHEN 'toe_off' THEN 'foot leaves the ground'
         WHEN 'take_off' THEN 'take-off'
-        WHEN 'rep_lowest' THEN 'lowest point'
-        WHEN 'rep_highest' THEN 'highest point'
+        WHEN 'rep_lowest' THEN 'smallest angle'
+        WHEN 'rep_highest' THEN 'largest angle'
         ELSE replace(event, '_', ' ')
     END || coalesce(', ' || side, '') AS event
 FROM chosen

@@ -14,10 +14,10 @@ WITH quantities (place, kinds, quantity, label, unit, decimals, meaning) AS (
     (12, ['jump'], 'height_hips_cm', 'Height by the hips', 'cm', 1, 'Way of the hips from take-off to their highest point.'),
     (13, ['repetition'], 'depth_deg', 'Depth', 'deg', 1, 'Largest minus smallest angle.'),
     (14, ['repetition'], 'lowest_deg', 'Smallest angle', 'deg', 1, 'How far the joint bends; 180 is straight.'),
-    (15, ['repetition'], 'duration_secs', 'Duration', 's', 2, 'Of a repetition, without the pause after it.'),
-    (16, ['repetition'], 'lowering_secs', 'Time down', 's', 2, 'Until the angle is nearly smallest.'),
-    (17, ['repetition'], 'hold_secs', 'Hold', 's', 2, 'Near the smallest angle.'),
-    (18, ['repetition'], 'raising_secs', 'Time up', 's', 2, 'Until the angle is large again.')
+    (15, ['repetition'], 'duration_secs', 'Duration', 's', 2, 'Of a repetition, without the pause at rest.'),
+    (16, ['repetition'], 'lowering_secs', 'Time down', 's', 2, 'While the angle gets smaller.'),
+    (17, ['repetition'], 'hold_secs', 'Hold', 's', 2, 'Around the turn: near the smallest angle, or the largest for who rests at a small one.'),
+    (18, ['repetition'], 'raising_secs', 'Time up', 's', 2, 'While the angle gets larger.')
 ),
 numbers AS (
     UNPIVOT (

@@ -4,7 +4,13 @@ SELECT
     v.file_name,
     left(v.video_id, 8) AS id,
     s.subject,
-    r.person,
+    CASE
+        WHEN EXISTS (
+            SELECT 1 FROM metrics AS m
+            WHERE m.video_id = r.video_id AND m.person = r.person AND m.quality <> 'no_pose'
+        )
+        THEN r.person
+    END AS person,
     v.sport,
     v.width_px || ' x ' || v.height_px AS picture,
     round(v.fps, 2) AS frames_per_sec,
