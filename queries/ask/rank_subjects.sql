@@ -7,7 +7,6 @@
 -- param joint angle : which angle
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param which choice(most, least) : the largest value or the smallest
--- question said = smallest, largest
 -- words : who|whose, which|what subject*|athlete*|runner*|person|player*|people, which of them
 -- words : which of my|the|all|these subjects|athletes|runners|players|people
 -- words : rank*|sort*|order* .. subject*|athlete*|runner*|player*|people

@@ -7,7 +7,6 @@
 -- param joint angle : which angle
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param which choice(most, least) : the largest value or the smallest
--- question said = smallest, largest
 -- words : which|what video*|clip*|recording*|file, which of my|the|all videos|clips|recordings
 -- words : rank*|sort*|order* .. video*|clip*|recording*, video|clip|recording with|that|where
 -- words : videos|clips|recordings by
