@@ -235,8 +235,9 @@ wheel: build ## Make a Python wheel with the program inside, in dist/
 
 # Not part of `make test`: it builds the program twice more. They are moved away, so that nothing takes
 # one of them for the whole program.
-test-halves: duckdb ## Build each half of the program alone, and use both
+test-halves: duckdb ## Build each half of the program alone, with its unit tests, and use both
 	@for half in video language; do \
+	    cargo test --release --locked $(QUICK) --no-default-features --features $$half --lib && \
 	    cargo build --release --locked --no-default-features --features $$half && \
 	    mkdir -p $(TARGET_DIR)/$$half && mv $(POSEDATA) $(TARGET_DIR)/$$half/posedata || exit 1; \
 	done

@@ -5,7 +5,8 @@
 -- stride takes the metric of its own side, a jump or repetition both sides'; what has no side is
 -- there for each side's cycles. Filtered metrics are used where there are any (`posedata metrics
 -- recompute`), else measured ones; a point is left out in a cycle that has no value within 0.1 s
--- before and behind it.
+-- before and behind it, or where a segment's angle goes through its range's end (180 degrees, of
+-- pelvis and shoulders 90); mean and sd are NULL where cycles lie on both sides of that.
 --
 -- param metric text = knee_deg : column of metrics or metrics_filtered; left_, right_ and _deg may be left out
 -- param video text = % : file name of the video, with SQL wildcards
@@ -32,7 +33,11 @@ sides AS (
     SELECT
         video_id, person, time_secs, value,
         CASE WHEN name LIKE 'left\_%' ESCAPE '\' THEN 'left' WHEN name LIKE 'right\_%' ESCAPE '\' THEN 'right' ELSE 'both' END
-            AS side
+            AS side,
+        CASE
+            WHEN name IN ('pelvis_segment_deg', 'shoulders_segment_deg') THEN 90
+            WHEN name LIKE '%\_segment\_deg' ESCAPE '\' THEN 180
+        END AS half_turn_deg
     FROM chosen
 ),
 points AS (
@@ -45,7 +50,7 @@ points AS (
     WHERE s.side IN (c.side, 'both') OR c.kind IN ('jump', 'repetition')
 ),
 before AS (
-    SELECT p.*, s.time_secs AS before_secs, s.value AS before_value
+    SELECT p.*, s.time_secs AS before_secs, s.value AS before_value, s.half_turn_deg
     FROM points AS p
     ASOF JOIN sides AS s
         ON p.video_id = s.video_id AND p.person = s.person AND p.side = s.side AND p.time_secs >= s.time_secs
@@ -66,6 +71,7 @@ curves AS (
         END AS value
     FROM around
     WHERE time_secs - before_secs <= 0.1 AND after_secs - time_secs <= 0.1
+        AND coalesce(abs(after_value - before_value) <= half_turn_deg, true)
 )
 SELECT
     v.file_name,
@@ -74,8 +80,8 @@ SELECT
     if(c.side = 'both', c.cycle_side, c.side) AS side,
     c.percent,
     count(*) AS cycles,
-    round(avg(c.value), 3) AS mean,
-    round(stddev_samp(c.value), 3) AS sd
+    round(if(max(c.value) - min(c.value) > any_value(c.half_turn_deg), NULL, avg(c.value)), 3) AS mean,
+    round(if(max(c.value) - min(c.value) > any_value(c.half_turn_deg), NULL, stddev_samp(c.value)), 3) AS sd
 FROM curves AS c
 JOIN videos AS v ON v.video_id = c.video_id
 WHERE v.file_name LIKE $video

@@ -8,7 +8,8 @@
 SELECT
     v.file_name,
     m.person,
-    floor(m.time_secs / $window_secs) * $window_secs AS from_secs,
+    -- A frame at a window's beginning belongs to it, however its time is rounded.
+    round(floor(m.time_secs / $window_secs + 1e-6) * $window_secs, 6) AS from_secs,
     count(m.mean_visibility) AS pose_frames,
     round(avg(m.left_knee_deg), 1) AS left_knee_deg,
     round(avg(m.right_knee_deg), 1) AS right_knee_deg,

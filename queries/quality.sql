@@ -1,12 +1,21 @@
 -- How far can the numbers of each video be trusted?
 --
--- Per video and person: the share of frames of each quality (see schemas/metrics.sql), the longest
--- run of frames without a pose, the mean visibility, and the landmark that is least visible.
-WITH runs AS (
+-- Per video and person: the share of the video's frames of each quality (see schemas/metrics.sql),
+-- the longest run of frames in which the person is not found, the mean visibility, and the landmark
+-- that is least visible.
+WITH rows AS (
+    -- Only of person 0 there is a row where nobody is found, and none where another person is.
     SELECT
-        video_id, person, frame, quality, mean_visibility,
+        f.video_id, p.person, f.frame, coalesce(m.quality, 'no_pose') AS quality, m.mean_visibility
+    FROM (SELECT DISTINCT video_id, frame FROM metrics) AS f
+    JOIN (SELECT DISTINCT video_id, person FROM metrics) AS p ON p.video_id = f.video_id
+    LEFT JOIN metrics AS m ON m.video_id = f.video_id AND m.person = p.person AND m.frame = f.frame
+),
+runs AS (
+    SELECT
+        *,
         frame - row_number() OVER (PARTITION BY video_id, person, quality ORDER BY frame) AS run
-    FROM metrics
+    FROM rows
 ),
 run_lengths AS (
     SELECT video_id, person, quality, run, count(*) AS frames
@@ -27,7 +36,7 @@ visibility AS (
 weakest AS (
     SELECT
         video_id, person,
-        arg_min(landmark, mean_visibility) AS landmark,
+        arg_min(landmark, (mean_visibility, landmark)) AS landmark,
         min(mean_visibility) AS mean_visibility
     FROM visibility
     GROUP BY ALL

@@ -1,6 +1,6 @@
 -- How far does each joint move?
 --
--- Per video, person and joint angle: the smallest and the largest angle, and when each occurs.
+-- Per video, person and joint angle: the smallest and the largest angle, and when each occurs first.
 -- The outermost percent at both ends is left out, so that a single wrong frame does not make the
 -- range; range_deg is the difference between the two.
 --
@@ -32,12 +32,12 @@ SELECT
     r.angle,
     count(*) AS frames,
     round(min(r.angle_deg), 1) AS min_deg,
-    round(arg_min(r.time_secs, r.angle_deg), 2) AS min_at_secs,
+    round(arg_min(r.time_secs, (r.angle_deg, r.time_secs)), 2) AS min_at_secs,
     round(max(r.angle_deg), 1) AS max_deg,
-    round(arg_max(r.time_secs, r.angle_deg), 2) AS max_at_secs,
+    round(arg_max(r.time_secs, (r.angle_deg, -r.time_secs)), 2) AS max_at_secs,
     round(max(r.angle_deg) - min(r.angle_deg), 1) AS range_deg
 FROM ranked AS r
 JOIN videos AS v ON v.video_id = r.video_id
 WHERE r.angle_deg BETWEEN r.low_deg AND r.high_deg AND v.file_name LIKE $video
 GROUP BY v.file_name, r.video_id, r.person, r.angle
-ORDER BY v.file_name, r.video_id, r.person, range_deg DESC;
+ORDER BY v.file_name, r.video_id, r.person, range_deg DESC, r.angle;

@@ -214,10 +214,12 @@ export class Curves extends EventTarget {
 
   async #fetchMarks() {
     const { left } = this.pair;
-    const key = `${left.entry?.video_id} ${left.person} ${left.rows}`;
-    if (this.marksKey === key) return this.marks;
-    const marks = await api.marks(left.entry.video_id, left.person, left.rows);
-    this.marksKey = key;
+    const { video_id: id, ingested_at: since } = left.entry;
+    const key = `${id} ${since} ${left.person} ${left.rows}`;
+    if (this.marksOf?.key === key) return this.marksOf.marks;
+    const marks = await api.marks(id, left.person, left.rows);
+    // Kept with what they are of: what was given up on the way must not be taken for it.
+    this.marksOf = { key, marks };
     return marks;
   }
 
@@ -428,9 +430,10 @@ export class Curves extends EventTarget {
     drag(event);
     over.addEventListener('pointermove', drag);
     over.addEventListener('pointerup', (end) => {
-      over.removeEventListener('pointermove', drag);
       if (event.shiftKey) this.#zoomToSelection(start, this.#secsAt(over, end));
     }, { once: true });
+    // Also where the browser takes the gesture for its own.
+    over.addEventListener('lostpointercapture', () => over.removeEventListener('pointermove', drag), { once: true });
   }
 
   #seek(secs) {

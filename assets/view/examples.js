@@ -25,22 +25,26 @@ export class Examples extends EventTarget {
 
   close() {
     this.id = null;
+    this.list = null;
     this.box.replaceChildren();
     byId('examples-more').hidden = true;
   }
 
   async #restart() {
     this.offset = 0;
+    this.list = Symbol(this.id);
     this.box.replaceChildren();
     await this.#more();
   }
 
   async #more() {
-    const { id } = this;
+    const { id, list } = this;
+    if (this.coming === list) return; // A second click while they come.
+    this.coming = list;
     const params = { dataset: this.dataset.value || null, offset: this.offset, limit: PAGE };
     try {
       const { datasets, total, examples } = await api.examples(id, params);
-      if (this.id !== id) return;
+      if (this.list !== list) return;
       this.#fillDatasets(datasets);
       this.box.append(...examples.map((example) => this.#item(example)));
       this.offset += examples.length;
@@ -50,6 +54,8 @@ export class Examples extends EventTarget {
         : `${this.offset} of ${total} examples`;
     } catch (error) {
       say(api.explain(error), true);
+    } finally {
+      if (this.coming === list) this.coming = null;
     }
   }
 

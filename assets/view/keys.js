@@ -12,7 +12,7 @@ export function startKeys(groups) {
   const deeds = new Map(groups.flatMap(([, keys]) => keys.flatMap(([names, , deed]) => names.map((name) => [name, deed]))));
   byId('help-keys').replaceChildren(...groups.map(group));
   document.addEventListener('keydown', (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || isChord(event)) return;
     if (isField(event.target) || document.querySelector('dialog[open]') !== null) return;
     if (event.key === ' ' && isPressable(event.target)) return;
     const deed = deeds.get(nameOf(event)) ?? deeds.get(event.key);
@@ -27,9 +27,18 @@ export function startKeys(groups) {
   });
 }
 
-function nameOf({ key, shiftKey }) {
-  const name = key.length === 1 ? key.toLowerCase() : key;
+function nameOf({ key, code, shiftKey }) {
+  // Keyboards with other alphabets have Latin letters on the same keys.
+  const isForeign = key.length === 1 && key > '\u007f' && /^Key[A-Z]$/.test(code);
+  const typed = isForeign ? code.at(-1) : key;
+  const name = typed.length === 1 ? typed.toLowerCase() : typed;
   return shiftKey ? `Shift+${name}` : name;
+}
+
+/** Whether it is a key of the browser's. Signs such as `[` need Alt on many keyboards, on some with Ctrl. */
+function isChord({ key, ctrlKey, metaKey, altKey }) {
+  const isSign = altKey && !metaKey && key.length === 1 && !/[\p{L}\p{N}\s]/u.test(key);
+  return (ctrlKey || metaKey || altKey) && !isSign;
 }
 
 /** Whether the space bar presses what has the focus. */

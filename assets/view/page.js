@@ -10,12 +10,11 @@ import { Pair } from './pair.js';
 import { PRESETS, Picker } from './picker.js';
 import { Player } from './player.js';
 import { SqlBox } from './sql.js';
-import { readState, writeState } from './state.js';
+import { DEFAULT_TRACE, SPEEDS, readState, writeState } from './state.js';
 import { TakeAway } from './takeaway.js';
 import { clock, count, parseClock, partOf, words } from './text.js';
 import { startTheme } from './theme.js';
 
-const SPEEDS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
 const TABS = ['curves', 'sql', 'examples', 'take'];
 const BIG_STEP = 10;
 const ADDRESS_MILLIS = 250;
@@ -93,12 +92,23 @@ class Page {
 
   /** A video that was ingested anew while it is shown has other rows, maybe of another part. */
   async #followIngest() {
-    const { entry } = this.left;
-    const now = entry === null ? undefined : this.list.find(entry.video_id);
-    if (!this.isReady || now === undefined || now.ingested_at === entry.ingested_at) return;
-    if (this.pair.isPair) this.pair.close();
-    await this.#open(now, this.state);
+    if (!this.isReady) return;
+    const [now, other] = [this.left, this.right].map(({ entry }) => this.#ingestedAnew(entry));
+    if (now !== undefined) {
+      if (this.pair.isPair) this.pair.close();
+      await this.#open(now, this.state);
+    } else if (other !== undefined) {
+      await this.#openPair(other, this.right.person, this.pair.offset);
+    } else {
+      return;
+    }
     say('This video was ingested anew; these are its new rows.');
+  }
+
+  /** What the list has in place of an entry; undefined where that is still the same. */
+  #ingestedAnew(entry) {
+    const now = entry === null ? undefined : this.list.find(entry.video_id);
+    return now?.ingested_at === entry?.ingested_at ? undefined : now;
   }
 
   #bindControls() {
@@ -205,6 +215,7 @@ class Page {
     await this.#open(entry, state);
     const other = this.list.find(state.other);
     if (other !== undefined) await this.#openPair(other, state.otherPerson, state.offset);
+    else if (state.other !== null) say('The second video of this address is not in the lake.', true);
   }
 
   /** A video was chosen in the list. */
@@ -237,6 +248,7 @@ class Page {
     }
     if (this.opening !== opening || !this.left.isOpen) return; // Another one was chosen meanwhile.
     this.state.video = entry.video_id;
+    if (this.state.person !== null) this.state.person = this.left.person; // An address may name anybody.
     [byId('timeline').min, byId('timeline').max] = this.left.ends.map(String);
     this.#fillPersons();
     this.#fillTrace();
@@ -258,12 +270,14 @@ class Page {
     } else if (person !== null && person !== this.left.person) {
       this.#setPerson(person);
     }
-    if (Number.isInteger(end)) {
+    if (Number.isInteger(end) && end >= frame) {
       Object.assign(this.state, { markIn: frame, markOut: end });
       this.#marksChanged();
     }
     await this.left.pause();
     await this.left.show(frame);
+    const [first, last] = this.left.ends;
+    if (frame < first || frame > last) say(`There is no frame ${frame}: this video has frames ${first} to ${last}.`, true);
   }
 
   // The shown frame
@@ -294,7 +308,7 @@ class Page {
   #tellSource() {
     const { left } = this;
     const texts = {
-      file: '', none: 'no picture', stills: 'pictures from the server, one by one',
+      file: '', decoded: '', none: 'no picture', stills: 'pictures from the server, one by one',
       proxy: 'a copy that browsers play, every frame at its own time',
     };
     const part = left.entry?.is_part ? `${partOf(left.entry)} of the file` : '';
@@ -422,6 +436,7 @@ class Page {
     this.left.rowsChanged();
     this.right.rowsChanged();
     this.curves.refetch();
+    this.takeAway.describe();
     this.remember();
   }
 
@@ -440,6 +455,10 @@ class Page {
 
   #fillTrace() {
     const { landmarks } = this.left.detail;
+    if (!landmarks.includes(this.state.trace)) {
+      this.state.trace = DEFAULT_TRACE;
+      this.#applyLook();
+    }
     byId('trace').replaceChildren(...landmarks.map((name) => option(name, words(name), name === this.state.trace)));
   }
 

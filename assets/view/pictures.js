@@ -2,11 +2,13 @@
 //
 // Each picture comes with the number of its frame, and both are taken at once: what a `video`
 // element shows and what its callbacks tell may be a frame apart, what a `VideoFrame` holds and its
-// time are not. Times are looked up in the frames' true times, never computed from a frame rate.
+// time are not. A decoder that is given the file's samples decodes what is near the shown frame; where
+// it cannot, a second player does what it can. Times are looked up in the frames' true times, never computed from a frame rate.
 // Some browsers give a `VideoFrame` the player's clock in place of the picture's own time; that is
 // noticed at the first frame that is sought, and the server decodes then.
 
 import * as api from './api.js';
+import { FrameDecoder } from './decoder.js';
 import { el } from './dom.js';
 import { Reserve } from './reserve.js';
 
@@ -44,9 +46,27 @@ const STILLS_AHEAD = 2;
 
 /** A picture with its frame; whoever painted it closes it. */
 class Picture {
-  constructor(frame, image) {
+  /** @param {number} turn clockwise degrees by which the image is shown turned */
+  constructor(frame, image, turn = 0) {
     this.frame = frame;
     this.image = image;
+    this.turn = turn;
+  }
+
+  /** Paints it over a whole canvas. */
+  paint(context) {
+    const { width, height } = context.canvas;
+    if (this.image === null) {
+      context.clearRect(0, 0, width, height);
+      return;
+    }
+    const isOnItsSide = this.turn % 180 !== 0;
+    const [long, high] = isOnItsSide ? [height, width] : [width, height];
+    context.save();
+    context.translate(width / 2, height / 2);
+    context.rotate((this.turn * Math.PI) / 180);
+    context.drawImage(this.image, -long / 2, -high / 2, long, high);
+    context.restore();
   }
 
   close() {
@@ -87,6 +107,7 @@ export class VideoClock {
     }
     if (first === null) throw new UntoldFrames();
     clock.offset = first.timestamp / 1e6;
+    clock.colorSpace = first.colorSpace.toJSON();
     first.close();
     return clock;
   }
@@ -96,6 +117,8 @@ export class VideoClock {
     this.url = url;
     /** Where the player's clock stands at the file's first picture. */
     this.offset = 0;
+    /** How the player reads colours; where a file does not say it, decoders may take it otherwise. */
+    this.colorSpace = null;
     /** @type {import('./times.js').FrameTimes} of this very file */
     this.times = null;
     /** Whether a picture was seen to tell its own time. */
@@ -180,7 +203,16 @@ export class VideoPictures {
     /** The frame that was asked for last. */
     this.shown = null;
     this.playing = null;
+    /** Decodes around the shown frame; undefined until that is known to be possible, null where it is not. */
+    this.ahead = undefined;
+    this.stop = new AbortController();
+    /** Does what it can for steps back where nothing decodes ahead. */
     this.reserve = new Reserve(() => this.#secondPlayer());
+  }
+
+  /** What decodes ahead, or null. */
+  get #decoder() {
+    return this.ahead?.isAlive ? this.ahead : null;
   }
 
   get #element() {
@@ -198,7 +230,9 @@ export class VideoPictures {
     this.shown = frame;
     this.isGoingBack = before !== null && frame < before;
     const picture = this.#reserved(frame)
+      ?? this.#atHand(frame)
       ?? await this.#fromHere(frame)
+      ?? await this.#decoded(frame)
       ?? await this.#steppedBack(before, frame)
       ?? await this.#sought(frame);
     this.#prepare(this.isGoingBack ? 0 : REST_MILLIS);
@@ -210,6 +244,7 @@ export class VideoPictures {
     const run = { onEnd };
     this.playing = run;
     clearTimeout(this.resting);
+    this.ahead?.rest();
     const element = this.#element;
     await this.#comeTo(this.shown);
     if (this.playing !== run) return;
@@ -261,8 +296,9 @@ export class VideoPictures {
     this.#element.currentTime = this.times.middle(frame) + this.clock.offset;
   }
 
-  /** A frame was painted; it is kept for a step back. */
+  /** A frame was painted; it is kept for a step back where nothing decodes them. */
   painted(frame, canvas) {
+    if (this.ahead === undefined || this.#decoder !== null) return;
     this.reserve.resize(canvas.width, canvas.height);
     this.reserve.keep(frame, canvas);
   }
@@ -275,6 +311,7 @@ export class VideoPictures {
   close() {
     this.pause();
     clearTimeout(this.resting);
+    this.stop.abort();
     this.reserve.close();
     const element = this.#element;
     element.onended = null;
@@ -288,6 +325,7 @@ export class VideoPictures {
     if (now === null) return null;
     if (now.frame === wanted) return now;
     now.close();
+    if (this.#decoder !== null) return null;
     const isNext = now.frame + 1 === wanted && now.frame >= this.times.first;
     const isSoon = isNext && this.times.length(now.frame) <= MAX_ADVANCE_SECS;
     return isSoon && this.failures < MAX_ADVANCE_FAILURES ? this.#advance(wanted) : null;
@@ -329,7 +367,28 @@ export class VideoPictures {
     }
   }
 
-  // Steps back
+  // Decoded ahead
+
+  #atHand(frame) {
+    const image = this.#decoder?.at(frame) ?? null;
+    return image === null ? null : new Picture(frame, image, this.ahead.turn);
+  }
+
+  async #decoded(frame) {
+    const image = await this.#decoder?.get(frame, this.isGoingBack) ?? null;
+    return image === null ? null : new Picture(frame, image, this.ahead.turn);
+  }
+
+  /** Finds out whether pictures can be decoded ahead, and begins with it. */
+  async #openDecoder() {
+    this.isOpening = true;
+    const { url, colorSpace } = this.clock;
+    const opened = FrameDecoder.open(url, this.times, colorSpace, this.stop.signal);
+    this.ahead = await opened.catch(() => null);
+    this.#prepare(REST_MILLIS);
+  }
+
+  // Steps back where nothing decodes ahead
 
   #reserved(frame) {
     const image = this.reserve.get(frame);
@@ -348,9 +407,18 @@ export class VideoPictures {
     return this.#reserved(frame);
   }
 
-  /** Fetches pictures for the next steps back, once the player rests. */
+  /** Fetches pictures for the next steps; by a second player once the first one rests. */
   #prepare(millis) {
     clearTimeout(this.resting);
+    if (this.playing !== null || this.shown === null) return;
+    if (this.ahead === undefined) {
+      if (!this.isOpening) this.#openDecoder();
+      return;
+    }
+    if (this.#decoder !== null) {
+      this.#decoder.look(this.shown, this.isGoingBack);
+      return;
+    }
     this.resting = setTimeout(() => this.#fillBehind(), millis);
   }
 
@@ -398,7 +466,10 @@ function loaded(element, url) {
   });
 }
 
-/** The server decodes: one exact picture for each frame. */
+/**
+ * One exact picture for each frame: the server decodes, or the browser's decoder where its player does not
+ * tell which frame it shows.
+ */
 export class StillPictures {
   /**
    * @param {string} id
@@ -409,7 +480,14 @@ export class StillPictures {
     this.last = last;
     this.shown = null;
     this.ahead = new Map();
+    this.decoder = null;
     this.stop = new AbortController();
+  }
+
+  /** Has the browser decode the file at `url`, whose frames have these times; whether it does. */
+  async openDecoder(url, times, colorSpace) {
+    this.decoder = await FrameDecoder.open(url, times, colorSpace, this.stop.signal).catch(() => null);
+    return this.decoder !== null;
   }
 
   /** Never: pictures are stepped through. */
@@ -418,6 +496,19 @@ export class StillPictures {
   }
 
   async show(frame) {
+    return await this.#decoded(frame) ?? this.#fromServer(frame);
+  }
+
+  async #decoded(frame) {
+    const { decoder, shown } = this;
+    if (!decoder?.isAlive) return null;
+    const image = await decoder.get(frame, shown !== null && frame < shown);
+    if (image === null) return null;
+    this.shown = frame;
+    return new Picture(frame, image, decoder.turn);
+  }
+
+  async #fromServer(frame) {
     const isStep = this.shown !== null && frame > this.shown && frame <= this.shown + STILLS_AHEAD;
     this.shown = frame;
     const wanted = this.ahead.get(frame) ?? this.#fetch(frame);

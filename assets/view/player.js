@@ -66,6 +66,7 @@ export class Player extends EventTarget {
     const [detail, times] = await Promise.all([api.video(id), api.times(id, false)]);
     if (this.opening !== opening) return;
     this.detail = detail;
+    if (!this.#has(this.person)) this.person = entry.main_person ?? 0;
     this.times = new FrameTimes(times, entry.is_part);
     if (!isRaw) this.#openPoses();
     this.#openAngles();
@@ -79,7 +80,7 @@ export class Player extends EventTarget {
     if (this.opening !== opening) return;
     this.stage.ariaLabel = `${this.title}: ${entry.file_name}`;
     this.dispatchEvent(new Event('opened'));
-    if (this.source === 'file') this.#verify(opening);
+    if (this.source === 'file' || this.source === 'decoded') this.#verify(opening);
   }
 
   /** Forgets the video. */
@@ -169,10 +170,16 @@ export class Player extends EventTarget {
     else this.show(frame);
   }
 
+  /** Puts a person of this video forward; another number changes nothing. */
   setPerson(person) {
+    if (this.detail !== null && !this.#has(person)) return;
     this.person = person;
     if (this.isOpen) this.#openAngles();
     this.redraw();
+  }
+
+  #has(person) {
+    return this.detail.persons.some((one) => one.person === person);
   }
 
   /** Filtered or raw rows. */
@@ -204,33 +211,41 @@ export class Player extends EventTarget {
     drawScene(this.overlay, box, unitOf(box), this.scene());
   }
 
-  /** Picture and overlay of the shown frame, in the picture's own size. */
-  async snapshot() {
+  /** Picture and overlay of a frame, in the picture's own size. */
+  async snapshot(frame = this.frame) {
     const { width_px: width, height_px: height, video_id: id } = this.entry;
+    const { opening } = this;
     const canvas = el('canvas', { width, height });
     const context = canvas.getContext('2d');
-    const frame = this.frame;
     context.fillRect(0, 0, width, height);
-    context.drawImage(await this.#exactImage(id, frame), 0, 0, width, height);
+    const [image] = await Promise.all([this.#exactImage(id, frame), this.#ready(frame)]);
+    if (this.opening !== opening) throw new Error('another video was opened before the picture was there');
+    context.drawImage(image, 0, 0, width, height);
     const box = { x: 0, y: 0, width, height };
-    drawScene(context, box, unitOf(box), this.scene());
+    // Another frame may be shown by now.
+    drawScene(context, box, unitOf(box), this.scene(frame));
     return new Promise((done) => { canvas.toBlob(done, 'image/png'); });
   }
 
-  /** What there is to draw at the shown frame. */
-  scene() {
-    const chunk = this.poses.at(this.frame);
+  /** Waits until all is known that is drawn over a frame. */
+  async #ready(frame) {
+    await Promise.all([this.poses.ready(frame), this.look.show.has('angles') ? this.angles.ready(frame) : null]);
+  }
+
+  /** What there is to draw at a frame, by default the shown one. */
+  scene(frame = this.frame) {
+    const chunk = this.poses.at(frame);
     const { landmarks, connections } = this.detail;
     const hasTrace = this.look.show.has('trace');
     return {
-      frame: this.frame,
-      secs: this.times.realSecs(this.frame),
+      frame,
+      secs: this.times.realSecs(frame),
       people: chunk?.value ?? null,
       index: chunk?.index ?? 0,
       selected: this.person,
       show: this.look.show,
-      angles: this.look.show.has('angles') ? this.#anglesNow() : [],
-      trace: hasTrace ? this.#trace() : [],
+      angles: this.look.show.has('angles') ? this.#anglesAt(frame) : [],
+      trace: hasTrace ? this.#trace(frame) : [],
       traceSide: sideOf(this.look.trace),
       landmarks,
       connections,
@@ -319,18 +334,19 @@ export class Player extends EventTarget {
     this.angles = new Chunks(this.times, CHUNK_FRAMES, fetchChunk, () => this.redraw(), (error) => this.#problem(error));
   }
 
-  #anglesNow() {
-    const chunk = this.joints.length > 0 ? this.angles.at(this.frame) : null;
+  #anglesAt(frame) {
+    const chunk = this.joints.length > 0 ? this.angles.at(frame) : null;
     if (chunk === null) return [];
     const at = chunk.index * this.joints.length;
     return this.joints.map(({ angle }, i) => ({ angle, degrees: chunk.value[at + i] }));
   }
 
-  #trace() {
+  #trace(end) {
     const landmark = this.detail.landmarks.indexOf(this.look.trace);
-    const since = this.times.realSecs(this.frame) - TRACE_SECS;
+    if (landmark < 0) return [];
+    const since = this.times.realSecs(end) - TRACE_SECS;
     const runs = [[]];
-    for (let frame = this.frame; frame >= this.times.first && this.frame - frame < MAX_TRACE_FRAMES; frame -= 1) {
+    for (let frame = end; frame >= this.times.first && end - frame < MAX_TRACE_FRAMES; frame -= 1) {
       if (this.times.realSecs(frame) < since) break;
       const chunk = this.poses.at(frame);
       const block = chunk?.value.get(this.person);
@@ -353,7 +369,7 @@ export class Player extends EventTarget {
     const fault = loading === null ? null : await this.#useVideo(loading, opening, 'file');
     if (this.opening !== opening || (loading !== null && fault === null)) return;
     this.#setPictures(this.#stillPictures(), 'stills');
-    if (fault instanceof UntoldFrames) this.#tellUntold();
+    if (fault instanceof UntoldFrames) await this.#decodeStills(api.videoUrl(this.entry.video_id), this.times);
     else this.#makeProxy(opening, fault === null ? file.message : 'this browser cannot play the file');
   }
 
@@ -386,18 +402,24 @@ export class Player extends EventTarget {
     return null;
   }
 
-  /** Where a frame cannot be known, the server decodes it. */
-  #giveUpVideo() {
+  /** Where the player does not tell which frame it shows, frames are decoded one by one. */
+  async #giveUpVideo() {
+    const { clock, times } = this.pictures;
     this.run = null;
     this.pictures.close();
     this.#setPictures(this.#stillPictures(), 'stills');
-    this.#tellUntold();
+    await this.#decodeStills(clock.url, times, clock.colorSpace);
     this.dispatchEvent(new Event('playing'));
     this.dispatchEvent(new Event('opened'));
   }
 
-  #tellUntold() {
-    this.#message('Pictures come one by one: this browser does not tell which frame it shows.');
+  /** Has the browser's decoder make the pictures that are shown one by one; else the server does. */
+  async #decodeStills(url, times, colorSpace) {
+    const { stills, opening } = this;
+    const isDecoded = await stills.openDecoder(url, times, colorSpace);
+    if (this.opening !== opening || this.pictures !== stills) return;
+    this.source = isDecoded ? 'decoded' : 'stills';
+    this.#message(isDecoded ? '' : 'Pictures come one by one: this browser does not tell which frame it shows.');
   }
 
   #setPictures(pictures, source) {
@@ -441,7 +463,7 @@ export class Player extends EventTarget {
     if (this.opening !== opening) return;
     const fault = await this.#useVideo(this.#load(api.proxyUrl(id)), opening, 'proxy', times);
     if (this.opening !== opening) return;
-    if (fault instanceof UntoldFrames) this.#tellUntold();
+    if (fault instanceof UntoldFrames) await this.#decodeStills(api.proxyUrl(id), times);
     else if (fault !== null) this.#message('Pictures come one by one: this browser cannot play H.264.');
     this.dispatchEvent(new Event('opened'));
     await this.show(this.target ?? this.frame ?? this.times.first);
@@ -468,7 +490,7 @@ export class Player extends EventTarget {
       return await this.#stillPictures().show(frame);
     } catch (error) {
       if (error instanceof UntoldFrames) {
-        this.#giveUpVideo();
+        await this.#giveUpVideo();
         return this.#pictureOf(frame);
       }
       if (!api.isAbort(error)) this.#problem(error);
@@ -485,8 +507,7 @@ export class Player extends EventTarget {
   #paint(picture) {
     const { canvas } = this.picture;
     this.#sizePicture();
-    if (picture.image === null) this.picture.clearRect(0, 0, canvas.width, canvas.height);
-    else this.picture.drawImage(picture.image, 0, 0, canvas.width, canvas.height);
+    picture.paint(this.picture);
     const isPicture = picture.image !== null;
     picture.close();
     this.frame = picture.frame;
@@ -523,7 +544,7 @@ export class Player extends EventTarget {
       // Nor is the end of a video that has hardly begun.
       if (this.run !== run || api.isAbort(error)) return;
       if (error instanceof UntoldFrames) {
-        this.#giveUpVideo();
+        await this.#giveUpVideo();
         await this.play();
         return;
       }

@@ -3,6 +3,14 @@
 // `#video=ID&frame=12&person=0&show=skeleton,angles&curves=metrics.left_knee_deg&…`; what is as it
 // is by default is left out.
 
+/** Speeds that a video can be played at. */
+export const SPEEDS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
+/** What can be drawn over a picture. */
+const SHOWN = ['skeleton', 'names', 'angles', 'trace', 'number'];
+
+/** The landmark whose trace is drawn where no other is chosen. */
+export const DEFAULT_TRACE = 'left_wrist';
+
 const number = (text) => (text !== null && /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : null);
 const list = (text) => (text === null || text === '' ? [] : text.split(','));
 
@@ -36,19 +44,21 @@ export function readState(fragment) {
   const wholeNumber = (name) => (num(name) === null ? null : Math.max(Math.round(num(name)), 0));
   const id = (name) => (isId(params.get(name)) ? params.get(name) : null);
   const zoom = list(params.get('zoom')).map(number);
+  const [markIn, markOut] = [wholeNumber('in'), wholeNumber('out')];
+  const isBackward = markIn !== null && markOut !== null && markIn > markOut;
   return {
     video: id('video'),
     frame: wholeNumber('frame'),
     person: num('person'),
     rows: params.get('rows') === 'filtered' ? 'filtered' : 'raw',
-    show: params.has('show') ? list(params.get('show')) : ['skeleton', 'number'],
-    trace: params.get('trace') ?? 'left_wrist',
+    show: params.has('show') ? list(params.get('show')).filter((name) => SHOWN.includes(name)) : ['skeleton', 'number'],
+    trace: params.get('trace') ?? DEFAULT_TRACE,
     curves: list(params.get('curves')),
     zoom: zoom.length === 2 && zoom.every((n) => n !== null) && zoom[0] < zoom[1] ? zoom : null,
-    markIn: wholeNumber('in'),
-    markOut: wholeNumber('out'),
+    markIn: isBackward ? null : markIn,
+    markOut: isBackward ? null : markOut,
     loop: params.has('loop'),
-    speed: num('speed') ?? 1,
+    speed: SPEEDS.includes(num('speed')) ? num('speed') : 1,
     other: id('other'),
     otherPerson: num('other_person'),
     offset: num('offset') === null ? null : Math.round(num('offset')),
@@ -67,7 +77,7 @@ export function writeState(state) {
   put('person', state.person);
   put('rows', state.rows, 'raw');
   put('show', state.show.join(','), 'skeleton,number');
-  put('trace', state.trace, 'left_wrist');
+  put('trace', state.trace, DEFAULT_TRACE);
   put('curves', state.curves.join(','), '');
   put('zoom', state.zoom?.map((secs) => secs.toFixed(3)).join(','));
   put('in', state.markIn);

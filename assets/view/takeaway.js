@@ -36,7 +36,8 @@ export class TakeAway {
   describe() {
     if (!this.player.isOpen) return;
     const [from, to] = this.stretch();
-    byId('take-stretch').textContent = `frames ${from} to ${to} (marks I and O)`;
+    const skeleton = this.player.rows === 'filtered' ? '; the clip has the skeleton as found, not filtered' : '';
+    byId('take-stretch').textContent = `frames ${from} to ${to} (marks I and O)${skeleton}`;
   }
 
   #plain() {

@@ -21,9 +21,12 @@ export function duration(secs) {
   return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
 }
 
-/** A share as a percentage without digits. */
+/** A share as a percentage without digits; none and all are said of nothing else. */
 export function percent(share) {
-  return Number.isFinite(share) ? `${Math.round(share * 100)} %` : '–';
+  if (!Number.isFinite(share)) return '–';
+  const rounded = Math.round(share * 100);
+  if (rounded === 0 && share > 0) return '< 1 %';
+  return rounded === 100 && share < 1 ? '> 99 %' : `${rounded} %`;
 }
 
 /** A value with as many digits as it needs; `–` where there is none. */

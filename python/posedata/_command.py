@@ -406,7 +406,8 @@ def _read_names(inputs: Sequence[str]) -> list[str]:
             names.append(word)
             continue
         try:
-            lines = Path(word[1:]).read_text(encoding="utf-8").splitlines()
+            # A name may hold what `splitlines` takes for the end of a line.
+            lines = Path(word[1:]).read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise PosedataError(f"cannot read the list of names ({error}): {word[1:]}") from error
         names += [line.strip() for line in lines if line.strip()]

@@ -167,6 +167,15 @@ def test_inputs_are_folders_files_addresses_and_lists_of_them(
     assert found["inputs"] == ["@names.txt", "clips/b.mp4", "clips"]
 
 
+def test_names_in_a_list_end_where_lines_end_and_nowhere_else(
+    standin: Standin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd, plain = standin.video("two\u2028lines\x85"), standin.video("b")
+    Path("names.txt").write_bytes(f"{odd}\r\n{plain}".encode("utf-8-sig"))
+    found = report(capsys, "ingest", "@names.txt", "--lake", "lake")
+    assert {video["video"] for video in found["videos"]} == {odd, plain}
+
+
 def test_outputs_of_an_earlier_run_are_no_inputs(
     standin: Standin, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param subject subject : the first subject
 -- param other_subject subject : the second subject
+-- question said = smallest, largest
 -- words : compar*|difference*|differ*|vs|versus|than|against
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally
 -- words statistic=range : largest|biggest|greatest|smallest|max*|total|full|whole range*|rom
@@ -24,7 +25,7 @@ WITH angle AS (
     SELECT subject, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
-            SELECT subject, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            SELECT subject, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
             FROM metrics
             JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
             JOIN subjects USING (video_id)

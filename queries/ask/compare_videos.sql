@@ -6,6 +6,7 @@
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param video video : the first video
 -- param other_video video : the second video
+-- question said = smallest, largest
 -- words : compar*|difference*|differ*|vs|versus|than|against
 -- words statistic=mean : mean|average*|avg|typical*|usual*|normally
 -- words statistic=range : largest|biggest|greatest|smallest|max*|total|full|whole range*|rom
@@ -24,7 +25,7 @@ WITH angle AS (
     SELECT video_id, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
-            SELECT video_id, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            SELECT video_id, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
             FROM metrics
             JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
             WHERE video_id IN ($video, $other_video)

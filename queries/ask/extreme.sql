@@ -50,7 +50,7 @@ WITH angle AS (
     SELECT frame, time_secs, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
-            SELECT frame, time_secs, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            SELECT frame, time_secs, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
             FROM metrics
             WHERE video_id = $video AND person = $person
         )

@@ -9,6 +9,7 @@
 -- param person person = null : number of the person; the main person unless it is given
 -- words : reliab*|unreliab*|trust*|quality|visib*|invisib*|hidden|occlu*|tracking|tracked|confidence|accura*|noisy
 -- words : no pose, without a pose, pose|person .. lost, lose* the pose|person, nobody .. found|seen|detected
+-- words : how many frames .. nobody|anybody|pose|person|hidden|visible|found|seen|detected|lost
 -- words : how good is|are the
 -- words : quality of the poses
 SELECT

@@ -7,6 +7,7 @@
 -- param joint angle : which angle
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param which choice(most, least) : the largest value or the smallest
+-- question said = smallest, largest
 -- words : who|whose, which|what subject*|athlete*|runner*|person|player*|people, which of them
 -- words : which of my|the|all|these subjects|athletes|runners|players|people
 -- words : rank*|sort*|order* .. subject*|athlete*|runner*|player*|people
@@ -41,7 +42,7 @@ WITH angle AS (
     SELECT subject, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
-            SELECT subject, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            SELECT subject, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
             FROM metrics
             JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
             JOIN subjects USING (video_id)

@@ -7,6 +7,7 @@
 -- param joint angle : which angle
 -- param statistic choice(mean, largest, smallest, range) : what of the angle
 -- param which choice(most, least) : the largest value or the smallest
+-- question said = smallest, largest
 -- words : which|what video*|clip*|recording*|file, which of my|the|all videos|clips|recordings
 -- words : rank*|sort*|order* .. video*|clip*|recording*, video|clip|recording with|that|where
 -- words : videos|clips|recordings by
@@ -40,7 +41,7 @@ WITH angle AS (
     SELECT video_id, deg::DOUBLE AS deg
     FROM (
         UNPIVOT (
-            SELECT video_id, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
+            SELECT video_id, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$')
             FROM metrics
             JOIN (SELECT video_id, main_person AS person FROM videos) USING (video_id, person)
         )

@@ -22,7 +22,7 @@ WITH nearest AS (
 )
 SELECT deg::DOUBLE AS value_deg, time_secs AS at_secs, frame, time_secs AS first_secs, time_secs AS last_secs
 FROM (
-    UNPIVOT (SELECT frame, time_secs, 90 - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$') FROM nearest)
+    UNPIVOT (SELECT frame, time_secs, if(trunk_segment_deg < -90, -270, 90) - trunk_segment_deg AS forward_lean_deg, COLUMNS('_deg$') FROM nearest)
     ON COLUMNS('_deg$') INTO NAME name VALUE deg
 )
 WHERE name = $joint || '_deg';

@@ -9,6 +9,8 @@
 -- words : how long .. videos|clips|recordings|all|together, how long, how many frames|seconds
 -- words : how many seconds of video, number of frames, duration|length|frames, total duration|length|time
 -- words : total running time
+-- words : how many frames|seconds|hours|minutes .. all|altogether|together|total|videos|clips|recordings|lake
+-- words : number of frames|seconds .. all|altogether|together|total|videos|clips|recordings|lake
 SELECT
     count(*) AS video_count,
     coalesce(sum(duration_secs), 0) AS total_secs,

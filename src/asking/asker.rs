@@ -39,6 +39,10 @@ impl TextGrammar for Grammar {
     fn may_end(&self, place: &Place) -> bool {
         Self::may_end(self, place)
     }
+
+    fn weight(&self, place: &Place) -> f64 {
+        Self::weight(self, place)
+    }
 }
 
 /// What was asked before, and what a question may leave unsaid.

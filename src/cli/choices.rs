@@ -1,6 +1,7 @@
 //! Options whose values are the library's choices: their names, and what --help says of each.
 //! Those of datasets and language models are in `language_choices`.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -31,6 +32,17 @@ pub fn floor_angle(text: &str) -> Result<FloorAngle, String> {
         Ok(degrees) if degrees.abs() <= 45.0 => Ok(FloorAngle::Degrees(degrees)),
         _ => Err("expected auto, or degrees between -45 and 45".into()),
     }
+}
+
+/// How many of something: a whole number above 0.
+pub fn count<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|error: ParseIntError| {
+        match error.kind() {
+            IntErrorKind::PosOverflow => "that is too large",
+            _ => "expected a whole number above 0",
+        }
+        .into()
+    })
 }
 
 /// A number above 0.
@@ -103,6 +115,7 @@ pub fn query_format() -> impl TypedValueParser<Value = QueryFormat> {
 #[cfg(test)]
 pub mod tests {
     use std::fmt::Debug;
+    use std::num::NonZeroU16;
 
     use super::*;
 
@@ -116,6 +129,21 @@ pub mod tests {
         }
         let error = "nonsense".parse::<T>().expect_err("no such name");
         assert!(error.contains(name(choices[0])), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_count_is_told_in_words() {
+        assert_eq!(count::<NonZeroU16>("4").map(NonZeroU16::get), Ok(4));
+        for (text, expected) in [
+            ("0", "a whole number above 0"),
+            ("-1", "a whole number above 0"),
+            ("4.5", "a whole number above 0"),
+            ("", "a whole number above 0"),
+            ("65536", "too large"),
+        ] {
+            let error = count::<NonZeroU16>(text).expect_err(text);
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct GlobalArgs {
     pub memory_limit: MemoryLimit,
     /// Cores to use at most: every pool of threads, videos at once, threads of models and decoders
     /// [default: all that there are]
-    #[arg(long, global = true, value_name = "N", env = "POSEDATA_CORES")]
+    #[arg(long, global = true, value_name = "N", env = "POSEDATA_CORES", value_parser = super::choices::count::<NonZeroUsize>)]
     pub cores: Option<NonZeroUsize>,
     /// How long to wait for other processes that hold the lake's catalog, in seconds
     #[arg(long, global = true, value_name = "SECS", env = "POSEDATA_LOCK_TIMEOUT", default_value_t = LOCK_TIMEOUT.as_secs())]

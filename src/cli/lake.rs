@@ -83,7 +83,7 @@ Exit codes:
     #[command(group = ArgGroup::new("retention").required(true).args(["keep", "older_than"]))]
     Expire {
         /// Keep the newest N snapshots
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = super::choices::count::<NonZeroUsize>)]
         keep: Option<NonZeroUsize>,
         /// Forget snapshots older than this: 90m, 12h, 30d; the newest stays
         #[arg(long, value_name = "AGE", value_parser = age)]

@@ -12,6 +12,7 @@ mod absent;
 mod choices;
 mod export;
 mod global;
+mod help;
 mod lake;
 #[cfg(feature = "language")]
 mod language;
@@ -99,6 +100,7 @@ enum Command {
         after_help = "Example:\n  posedata completions bash > ~/.local/share/bash-completion/completions/posedata"
     )]
     Completions {
+        /// Shell that is to complete commands and options
         shell: clap_complete::Shell,
     },
     /// Write man pages, one for each command
@@ -113,7 +115,8 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+    let program = help::with_flowing_texts(Cli::command());
+    let parsed = program.try_get_matches().and_then(|matches| {
         let name = matches.subcommand_name().unwrap_or_default().to_owned();
         Ok((Cli::from_arg_matches(&matches)?, name))
     });
@@ -251,6 +254,23 @@ mod tests {
             assert!(is_right(command), "{command}");
             assert!(!is_right(&format!("{command} --events json")), "{command}");
         }
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+                let (command, id) = (command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{command}: {id}");
+            }
+            for command in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+                assert!(command.get_about().is_some(), "{}", command.get_name());
+                check(command);
+            }
+        }
+        let mut program = Cli::command();
+        program.build();
+        check(&program);
     }
 
     #[test]

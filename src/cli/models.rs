@@ -44,6 +44,7 @@ enum ModelsCommand {
     },
     /// Download, check and install: names, or the groups base, models, openvino, demo, clips
     Add {
+        /// Names as the list has them, or groups
         #[arg(required = true)]
         names: Vec<String>,
         /// Install again what is there already
@@ -51,7 +52,10 @@ enum ModelsCommand {
         force: bool,
     },
     /// Print where something is installed
-    Path { name: String },
+    Path {
+        /// Name as the list has it
+        name: String,
+    },
     #[cfg(feature = "video")]
     #[command(flatten)]
     Tune(TuneCommand),

@@ -33,7 +33,10 @@ enum QueriesCommand {
     /// List everything (the default)
     List,
     /// Print a file: a path as `list` shows it, or a query's name
-    Show { name: PathBuf },
+    Show {
+        /// Path as `list` shows it, or a query's name
+        name: PathBuf,
+    },
     /// Copy files into folders queries/, schemas/ and skeletons/, to read and change them
     Copy {
         /// Paths as `list` shows them, or queries' names [default: everything]

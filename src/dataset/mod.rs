@@ -39,6 +39,6 @@ pub use read::{ChatRecord, read_jsonl};
 pub use recipe::{AnswerKind, DEFAULT_LANGUAGE, pair_files};
 pub use scene::{Scene, SceneTable, Span};
 use stats::Stats;
-pub use template::fixed;
+pub use template::{fixed, print_known};
 pub use trace::{RecipeFacts, Trace, VideoFacts, trace};
 pub use work::{ANSWER_MARK, AnswerStream, Work, Written};

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{DatasetError, Preset};
-use crate::query::parameters;
+use crate::query::{declaration, parameters};
 use crate::shipped;
 use crate::text::read_text;
 
@@ -173,6 +173,13 @@ impl RecipeFiles {
                 reason,
             })?;
         }
+        if let Some((index, reason)) = broken_declaration(sql) {
+            return Err(DatasetError::Recipe {
+                path: recipe.sql_path,
+                line: index + 1,
+                reason,
+            });
+        }
         recipe.sql = sql.into();
         Ok(recipe)
     }
@@ -246,6 +253,12 @@ pub fn shared_templates(folder: &Path) -> Result<BTreeMap<String, String>, Datas
 fn settings(sql: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = sql.lines().enumerate();
     lines.filter_map(|(index, line)| Some((index, line.trim().strip_prefix(SETTING)?)))
+}
+
+/// The first line that begins as the declaration of a parameter and is none, and what is wrong with it.
+fn broken_declaration(sql: &str) -> Option<(usize, String)> {
+    let mut lines = sql.lines().enumerate();
+    lines.find_map(|(index, line)| Some((index, declaration(line)?.err()?)))
 }
 
 /// What the answers of a recipe are judged by, as its SQL says.
@@ -468,6 +481,7 @@ mod tests {
                 "language is an ISO 639",
             ),
             ("-- x\n-- recipe colour = red", "unknown setting 'colour'"),
+            ("-- x\n-- param a integer = soon", "the default 'soon'"),
         ];
         for (sql, expected) in cases {
             let folder = folder(&[("a.sql", sql), ("a.jinja", TEMPLATE)]);

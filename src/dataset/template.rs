@@ -5,7 +5,9 @@ use std::path::Path;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Value, ValueKind};
-use minijinja::{Captured, Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{
+    Captured, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
+};
 
 use super::DatasetError;
 use super::example::prompt;
@@ -118,6 +120,7 @@ impl Templates {
             .expect("an empty template");
         environment.add_function("table", table);
         environment.add_filter("fixed", fixed);
+        environment.set_formatter(print_known);
         let mut blocks = BTreeMap::new();
         for recipe in recipes {
             let name = file_name(&recipe.template_path);
@@ -346,6 +349,23 @@ fn template_error(recipe: &Recipe, error: &Error) -> DatasetError {
     }
 }
 
+/// Prints a value, and no word in place of one that is not known: nobody would see the `None` in one
+/// of thousands of answers.
+///
+/// # Errors
+/// When it is NULL, or no finite number.
+pub fn print_known(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if value.is_none() || number(value).is_some_and(|number| !number.is_finite()) {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!(
+                "{value} would be printed, as the value is not known; leave such rows out in the SQL, or ask with {{% if … is not none %}}"
+            ),
+        ));
+    }
+    escape_formatter(out, state, value)
+}
+
 /// `x|fixed(1)`: a number with that many decimals.
 ///
 /// # Errors
@@ -434,6 +454,20 @@ fn decimals(number: f64) -> usize {
 mod tests {
     use super::*;
     use minijinja::context;
+
+    #[test]
+    fn what_is_not_known_is_an_error_and_no_word() {
+        let mut environment = Environment::new();
+        environment.set_formatter(print_known);
+        let print = |x: Value| environment.render_str("{{ x }} deg", context!(x));
+        assert_eq!(print(Value::from(1.5)).expect("a number"), "1.5 deg");
+        assert_eq!(print(Value::from("bent")).expect("a text"), "bent deg");
+        let numbers = [f64::NAN, f64::INFINITY].map(Value::from);
+        for unknown in numbers.into_iter().chain([Value::from(())]) {
+            let error = print(unknown).expect_err("it is not known");
+            assert!(error.to_string().contains("leave such rows out"), "{error}");
+        }
+    }
 
     #[test]
     fn tables_show_names_numbers_and_gaps() {

@@ -78,6 +78,7 @@ impl Failure for LakeError {
             | Self::DamagedFile { .. }
             | Self::Damaged { .. }
             | Self::NoSnapshot { .. }
+            | Self::EmptySnapshot { .. }
             | Self::UnknownVideo { .. }
             | Self::AmbiguousVideo { .. } => FailureKind::Broken,
             Self::Store(error) => error.kind(),

@@ -11,8 +11,8 @@ use crate::lake::IngestedVideo;
 #[derive(Default)]
 pub(super) struct KnownVideos {
     by_id: HashMap<String, IngestedVideo>,
-    /// Ids of the videos that a store had, by their addresses.
-    by_address: HashMap<String, Vec<String>>,
+    /// What stores had at addresses: their marks of contents, and the videos' ids.
+    by_address: HashMap<String, Vec<(String, String)>>,
     /// How many videos are called so, without a suffix.
     stems: HashMap<OsString, usize>,
 }
@@ -20,12 +20,15 @@ pub(super) struct KnownVideos {
 impl KnownVideos {
     /// Of videos by their ids.
     pub fn of(by_id: HashMap<String, IngestedVideo>) -> Self {
-        let mut by_address: HashMap<String, Vec<String>> = HashMap::new();
+        let mut by_address: HashMap<String, Vec<(String, String)>> = HashMap::new();
         let mut stems: HashMap<OsString, usize> = HashMap::new();
         for (id, video) in &by_id {
-            if video.source_etag.is_some() {
-                let ids = by_address.entry(video.path.clone()).or_default();
-                ids.push(id.clone());
+            let own = video.source_etag.iter().map(|etag| (&video.path, etag));
+            let others =
+                (video.other_sources.iter()).map(|other| (&other.path, &other.source_etag));
+            for (path, etag) in own.chain(others) {
+                let marks = by_address.entry(path.clone()).or_default();
+                marks.push((etag.clone(), id.clone()));
             }
             if let Some(stem) = stem(video) {
                 *stems.entry(stem.to_owned()).or_default() += 1;
@@ -44,9 +47,9 @@ impl KnownVideos {
 
     /// The video, and its id, that was fetched from `address` when the store called its content `etag`.
     pub fn fetched_from(&self, address: &Path, etag: &str) -> Option<(&str, &IngestedVideo)> {
-        let ids = self.by_address.get(address.to_str()?)?;
-        let mut videos = ids.iter().filter_map(|id| self.by_id.get_key_value(id));
-        let (id, video) = videos.find(|(_, video)| video.source_etag.as_deref() == Some(etag))?;
+        let marks = self.by_address.get(address.to_str()?)?;
+        let (_, id) = marks.iter().find(|(mark, _)| mark == etag)?;
+        let (id, video) = self.by_id.get_key_value(id)?;
         Some((id, video))
     }
 
@@ -65,6 +68,7 @@ fn stem(video: &IngestedVideo) -> Option<&OsStr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lake::VideoSource;
 
     fn known(videos: &[(&str, &str, &str, Option<&str>)]) -> KnownVideos {
         let videos = videos.iter().map(|(id, file_name, path, etag)| {
@@ -73,6 +77,7 @@ mod tests {
                 config_hash: String::new(),
                 path: (*path).into(),
                 source_etag: etag.map(str::to_owned),
+                other_sources: Vec::new(),
             };
             ((*id).to_owned(), video)
         });
@@ -94,6 +99,29 @@ mod tests {
         assert_eq!(found("s3://clips/run.mp4", "3"), None);
         assert_eq!(found("s3://clips/walk.mp4", "1"), None);
         assert_eq!(found("/clips/jump.mp4", ""), None);
+    }
+
+    #[test]
+    fn a_copy_of_a_video_is_known_by_its_own_address() {
+        let copy = VideoSource {
+            path: "s3://clips/copy.mp4".into(),
+            source_etag: "2".into(),
+        };
+        let video = IngestedVideo {
+            file_name: "run.mp4".into(),
+            config_hash: String::new(),
+            path: "s3://clips/run.mp4".into(),
+            source_etag: Some("1".into()),
+            other_sources: vec![copy],
+        };
+        let known = KnownVideos::of([("a".to_owned(), video)].into());
+        let found = |address: &str, etag: &str| {
+            let found = known.fetched_from(Path::new(address), etag);
+            found.map(|(id, _)| id.to_owned())
+        };
+        assert_eq!(found("s3://clips/run.mp4", "1").as_deref(), Some("a"));
+        assert_eq!(found("s3://clips/copy.mp4", "2").as_deref(), Some("a"));
+        assert_eq!(found("s3://clips/copy.mp4", "1"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::pipeline::{Interruption, short_hash, video_id_unless};
-use crate::lake::VideoRecord;
+use crate::lake::{VideoRecord, VideoSource};
 use crate::store::{Fetched, RemoteFile};
 use crate::sync::Cancellation;
 use crate::video::check_file;
@@ -64,6 +64,16 @@ impl Located {
                 Err(Interruption::Fetched(error))
             }
         }
+    }
+
+    /// Where a store has the content, and what it calls it; `None` for a video on a disk, and where the
+    /// store does not say.
+    pub fn source(&self) -> Option<VideoSource> {
+        let remote = self.remote.as_ref()?;
+        Some(VideoSource {
+            path: remote.address.to_string(),
+            source_etag: remote.content_mark()?,
+        })
     }
 
     /// Bytes of the file.

@@ -37,7 +37,9 @@ use crate::analysis::AnalysisModel;
 use crate::export::annotation::AnnotationError;
 pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
-use crate::lake::{CommitOutcome, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord};
+use crate::lake::{
+    CommitOutcome, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord, VideoSource,
+};
 use crate::pose::{PoseBackend, PoseError, Provider};
 use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
@@ -346,6 +348,8 @@ struct Run<'a> {
     /// Content that this run has taken in hand, by its id, so that a copy is not worked on twice.
     claims: Mutex<HashMap<String, Claim>>,
     reports: Mutex<Vec<(usize, VideoReport)>>,
+    /// Where stores have content that this run did not take from there, by its id.
+    other_sources: Mutex<Vec<(String, VideoSource)>>,
 }
 
 /// Content that was taken in hand.
@@ -370,7 +374,7 @@ pub struct Found {
     /// A path, or an address.
     #[serde(serialize_with = "crate::paths::as_text")]
     pub path: PathBuf,
-    /// `None` where a server does not say.
+    /// `None` where a server does not say, or there is no such file.
     pub bytes: Option<u64>,
     /// The number of the input by which it was found, from 0.
     pub input: usize,
@@ -388,10 +392,7 @@ pub fn find(
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (input, candidate) in plan_by_input(inputs, outputs, &Cancellation::new()) {
         let path = candidate.path().to_path_buf();
-        let bytes = match &candidate {
-            plan::Candidate::Remote(_, file) => file.byte_size,
-            local => Some(local.byte_size()),
-        };
+        let bytes = candidate.byte_size();
         match candidate {
             plan::Candidate::Unreachable(_, error) => errors.push(error),
             _ => found.push(Found { path, bytes, input }),
@@ -426,7 +427,7 @@ pub fn run(
         });
     }
     config.lake.prepare()?;
-    observer.planned(videos.iter().map(plan::Candidate::byte_size).sum());
+    observer.planned(videos.iter().filter_map(plan::Candidate::byte_size).sum());
     let run = Run {
         config,
         backends,
@@ -443,6 +444,7 @@ pub fn run(
             .transpose()?,
         claims: Mutex::new(HashMap::new()),
         reports: Mutex::new(Vec::new()),
+        other_sources: Mutex::new(Vec::new()),
     };
     let workers = config.memory.workers.min(videos.len().max(1));
     let threads_per_worker = threads_of_worker(config.cores, workers);
@@ -460,6 +462,7 @@ pub fn run(
     if let Some(error) = lock(&run.fatal).take() {
         return Err(error);
     }
+    run.record_sources();
     let mut reports = std::mem::take(&mut *lock(&run.reports));
     reports.sort_by_key(|(index, _)| *index);
     Ok(IngestSummary {
@@ -535,9 +538,9 @@ impl Run<'_> {
         Ok(paths)
     }
 
-    /// What is told of a video elsewhere that need not be fetched: the lake has its rows, made of this
-    /// content with these settings.
-    fn known_remote(&self, path: &Path, file: &RemoteFile) -> Option<VideoReport> {
+    /// The id of a video elsewhere that need not be fetched: the lake has its rows, made of this content
+    /// with these settings.
+    fn known_remote(&self, path: &Path, file: &RemoteFile) -> Option<String> {
         if self.config.replace == Replace::Always || self.lake_is_new {
             return None;
         }
@@ -558,12 +561,7 @@ impl Run<'_> {
                 pipeline::short_hash(blake3::hash(config.as_bytes())) == video.config_hash
             }
         };
-        if !has_settings {
-            return None;
-        }
-        let mut report = skipped(path, video_id);
-        report.missing_outputs = self.missing_outputs(path, video_id).ok()?;
-        Some(report)
+        has_settings.then(|| video_id.to_owned())
     }
 
     fn work(&self, videos: &[plan::Candidate], threads: usize) {
@@ -600,8 +598,8 @@ impl Run<'_> {
         let located = match video {
             plan::Candidate::Video(path) => caught(|| Located::on_disk(path, &self.cancellation)),
             plan::Candidate::Remote(path, file) => {
-                if let Some(report) = self.known_remote(path, file) {
-                    return self.report(index, report);
+                if let Some(video_id) = self.known_remote(path, file) {
+                    return self.skip(index, path, &video_id);
                 }
                 caught(|| Located::fetch(path, file, &self.cancellation))
             }
@@ -619,7 +617,11 @@ impl Run<'_> {
             }
         };
         let video_id = source.video_id.clone();
-        match self.claim(index, path, &video_id) {
+        let claimed = self.claim(index, path, &video_id);
+        if !matches!(claimed, Claimed::Ours) {
+            self.found_elsewhere(&source);
+        }
+        match claimed {
             Claimed::Ours => {}
             Claimed::InWork => return,
             Claimed::Done(outcome) => {
@@ -633,10 +635,79 @@ impl Run<'_> {
         }
         let report = done.unwrap_or_else(|interruption| self.interrupted(path, interruption));
         let report = report.named(&source);
+        if matches!(report.outcome, VideoOutcome::Skipped) {
+            self.found_elsewhere(&source);
+        }
+        self.report_with_copies(index, &video_id, report);
+    }
+
+    /// Reports a video that need not be fetched.
+    fn skip(&self, index: usize, path: &Path, video_id: &str) {
+        match self.claim(index, path, video_id) {
+            Claimed::Ours => {
+                let mut report = skipped(path, video_id);
+                match self.missing_outputs(path, video_id) {
+                    Ok(missing) => report.missing_outputs = missing,
+                    Err(interruption) => report = self.interrupted(path, interruption),
+                }
+                self.report_with_copies(index, video_id, report);
+            }
+            Claimed::InWork => {}
+            Claimed::Done(outcome) => {
+                self.report(index, report_of_copy(path, video_id, &outcome));
+            }
+        }
+    }
+
+    /// Reports a video, and the copies of it that came meanwhile.
+    fn report_with_copies(&self, index: usize, video_id: &str, report: VideoReport) {
         let outcome = report.outcome.clone();
         self.report(index, report);
-        for (copy, path) in self.conclude(&video_id, &outcome) {
-            self.report(copy, report_of_copy(&path, &video_id, &outcome));
+        for (copy, path) in self.conclude(video_id, &outcome) {
+            self.report(copy, report_of_copy(&path, video_id, &outcome));
+        }
+    }
+
+    /// Keeps in mind where a store has content whose rows are not made of what lies there.
+    fn found_elsewhere(&self, source: &Located) {
+        if let Some(found) = source.source() {
+            lock(&self.other_sources).push((source.video_id.clone(), found));
+        }
+    }
+
+    /// Writes down where stores have what is in the lake, so that it is not fetched again. That a lake
+    /// lacks it makes no good run a failure.
+    fn record_sources(&self) {
+        let mut found = std::mem::take(&mut *lock(&self.other_sources));
+        let claims = lock(&self.claims);
+        let is_in_lake = |video_id: &String| {
+            matches!(
+                claims.get(video_id),
+                Some(Claim::Done(
+                    VideoOutcome::Ingested | VideoOutcome::Replaced | VideoOutcome::Skipped
+                ))
+            )
+        };
+        found.retain(|(video_id, _)| is_in_lake(video_id));
+        drop(claims);
+        if found.is_empty() || self.cancellation.is_cancelled() {
+            return;
+        }
+        let Some(shared) = self.shared_lake() else {
+            return;
+        };
+        found.retain(|(_, source)| {
+            let known = shared
+                .known
+                .fetched_from(Path::new(&source.path), &source.source_etag);
+            known.is_none()
+        });
+        if found.is_empty() {
+            return;
+        }
+        let recorded = (shared.commits).with_lake(|lake| lake.record_sources(&found));
+        if let Err(error) = recorded {
+            tracing::warn!(target: "posedata::ingest", %error, "copies in stores will be fetched again");
         }
     }
 

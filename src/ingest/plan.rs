@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::store::{self, Address, RemoteFile, S3Settings, StoreError};
+use crate::store::{self, Address, FoundFiles, RemoteFile, S3Address, S3Settings, StoreError};
 use crate::sync::Cancellation;
+use crate::text::one_line;
 use crate::video::{Content, VideoError, sniff};
 
 /// Suffixes by which people call something a video: in a folder, a file so named that is no video
@@ -68,14 +69,14 @@ impl Candidate {
         }
     }
 
-    /// The file's size, as far as it is known without reading it.
-    pub fn byte_size(&self) -> u64 {
+    /// The file's size, where it is known without reading it.
+    pub fn byte_size(&self) -> Option<u64> {
         match self {
             Self::Video(path) | Self::Broken(path, _) => {
-                fs::metadata(path).map_or(0, |metadata| metadata.len())
+                fs::metadata(path).ok().map(|metadata| metadata.len())
             }
-            Self::Remote(_, file) => file.byte_size.unwrap_or(0),
-            Self::Unreachable(..) => 0,
+            Self::Remote(_, file) => file.byte_size,
+            Self::Unreachable(..) => None,
         }
     }
 }
@@ -137,8 +138,8 @@ fn candidates_of(
 fn search_store(address: &Address, cancellation: &Cancellation) -> Vec<Candidate> {
     let found = S3Settings::detect();
     let found = found.and_then(|settings| store::find(address, &settings, cancellation));
-    let files = match found {
-        Ok(files) => files,
+    let FoundFiles { files, refused } = match found {
+        Ok(found) => found,
         // No more are looked for.
         Err(StoreError::Cancelled) => return Vec::new(),
         Err(error) => {
@@ -153,7 +154,13 @@ fn search_store(address: &Address, cancellation: &Cancellation) -> Vec<Candidate
         (is_named || !is_hidden && has_suffix(&path, &VIDEO_SUFFIXES))
             .then_some(Candidate::Remote(path, file))
     });
-    candidates.collect()
+    let is_video = |address: &S3Address| has_suffix(Path::new(&address.key), &VIDEO_SUFFIXES);
+    let refused = (refused.into_iter()).filter(|(address, _)| is_video(address));
+    let refused = refused.map(|(address, error)| {
+        let path = one_line(&address.to_string()).into_owned();
+        Candidate::Unreachable(path.into(), error)
+    });
+    candidates.chain(refused).collect()
 }
 
 fn unreadable(path: PathBuf, error: &std::io::Error) -> Candidate {
@@ -304,7 +311,11 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_reported() {
         let candidates = plan(&["/nowhere/at all.mp4".into()], Path::new("output"));
-        assert!(matches!(candidates[..], [Candidate::Broken(..)]));
+        let [Candidate::Broken(_, error)] = &candidates[..] else {
+            panic!("{}", candidates.len());
+        };
+        assert!(error.to_string().contains("check its name"), "{error}");
+        assert_eq!(candidates[0].byte_size(), None);
     }
 
     #[test]

@@ -58,6 +58,8 @@ enum Place {
     /// A schema of the database that the secret [`CATALOG_SECRET`] leads to.
     Database {
         schema: String,
+        /// Of the connections to it, as libpq has them.
+        settings: String,
     },
 }
 
@@ -67,10 +69,19 @@ impl Catalog {
             LakeAddress::Folder(_) => Place::File(paths.catalog()),
             LakeAddress::Postgres(address) => Place::Database {
                 schema: address.schema.clone(),
+                settings: String::new(),
             },
         };
         let data = paths.data_location();
         Self { place, data }
+    }
+
+    /// The same, reached by connections with settings of libpq's; nothing else for a file.
+    pub fn reached_with(mut self, connection_settings: &str) -> Self {
+        if let Place::Database { settings, .. } = &mut self.place {
+            *settings = connection_settings.into();
+        }
+        self
     }
 
     /// A catalog file elsewhere over the files at `data`.
@@ -96,7 +107,7 @@ impl Catalog {
     pub fn metadata(&self) -> String {
         match &self.place {
             Place::File(_) => METADATA.into(),
-            Place::Database { schema } => format!("{METADATA}.{schema}"),
+            Place::Database { schema, .. } => format!("{METADATA}.{schema}"),
         }
     }
 
@@ -122,8 +133,8 @@ impl Catalog {
         let data = quoted_text(&self.data);
         let (source, place) = match &self.place {
             Place::File(path) => (format!("ducklake:{}", path.display()), String::new()),
-            Place::Database { schema } => (
-                "ducklake:postgres:".into(),
+            Place::Database { schema, settings } => (
+                format!("ducklake:postgres:{settings}"),
                 format!(
                     "META_SECRET {}, METADATA_SCHEMA {}, ",
                     quoted_text(CATALOG_SECRET),
@@ -142,9 +153,10 @@ impl Catalog {
     pub fn attach_database(&self, name: &str) -> String {
         match &self.place {
             Place::File(path) => format!("ATTACH {} AS {name}", quoted(path)),
-            Place::Database { .. } => {
-                format!("ATTACH '' AS {name} (TYPE postgres, SECRET {CATALOG_SECRET})")
-            }
+            Place::Database { settings, .. } => format!(
+                "ATTACH {} AS {name} (TYPE postgres, SECRET {CATALOG_SECRET})",
+                quoted_text(settings)
+            ),
         }
     }
 
@@ -153,7 +165,7 @@ impl Catalog {
     pub fn schema_in(&self, name: &str) -> String {
         match &self.place {
             Place::File(_) => name.into(),
-            Place::Database { schema } => format!("{name}.{schema}"),
+            Place::Database { schema, .. } => format!("{name}.{schema}"),
         }
     }
 
@@ -181,7 +193,7 @@ impl Catalog {
             "ATTACH {} AS {name} (BLOCK_SIZE {BLOCK_BYTES})",
             quoted(path)
         ))?;
-        let Place::Database { schema } = &source.place else {
+        let Place::Database { schema, .. } = &source.place else {
             return connection.execute_batch(&format!("COPY FROM DATABASE {METADATA} TO {name}"));
         };
         // A database's indexes cannot be copied, and other tables may lie beside the catalog's.

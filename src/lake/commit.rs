@@ -22,7 +22,8 @@ use super::writer::StagedVideo;
 /// How long a commit waits before it is done again at first, and at last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How often it is done again after an error that does not tell whether that makes sense.
+/// How often it is done again after one error after the other that does not tell whether that makes
+/// sense.
 const MAX_UNEXPLAINED: u32 = 5;
 /// Videos of one transaction, at most: others who wait for the lake get their turn after it.
 const MAX_VIDEOS_TOGETHER: usize = 64;
@@ -306,7 +307,11 @@ impl Lake {
             if !has_patience || !self.cancellation().sleep(pause) {
                 return Err(error);
             }
-            unexplained += u32::from(outlook(&error) == Outlook::Unknown);
+            // What lasts is told each time; a way that is lost again and again is told as such, too.
+            unexplained = match outlook(&error) {
+                Outlook::Unknown => unexplained + 1,
+                _ => 0,
+            };
             tracing::info!(target: "posedata::lake", %error, "the commit is tried again");
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

@@ -16,7 +16,7 @@ use super::error::LakeError;
 use super::location::{CATALOG_NAME, DataBucket, DataPlace, LakePaths, table_folder};
 use crate::files::{sync_folder, why_not_written};
 use crate::hashing::hash_file;
-use crate::store::StoreError;
+use crate::store::{Listing, StoreError};
 
 /// Says whose files they are, where the catalog is not beside them.
 pub(super) const OWNER_FILE: &str = "posedata-lake.txt";
@@ -32,7 +32,7 @@ pub(super) struct Listed {
     /// Below the data folder.
     pub name: String,
     pub byte_size: u64,
-    /// No link, and nothing else that only looks like a file.
+    /// No link, no object with a key that cannot be used, and nothing else that only looks like a file.
     pub is_file: bool,
     /// How long ago it was written.
     pub age: Duration,
@@ -140,16 +140,22 @@ impl<'l> DataFiles<'l> {
                     "" => prefix.clone(),
                     folder => format!("{prefix}{folder}/"),
                 };
-                let objects = bucket.bucket.list(&below)?.into_iter();
-                let listed = objects.filter_map(|object| {
-                    Some(Listed {
-                        name: object.key.strip_prefix(&prefix)?.to_owned(),
-                        byte_size: object.byte_size,
-                        is_file: true,
-                        age: age(object.modified),
-                    })
+                let Listing { objects, unusable } = bucket.bucket.list(&below)?;
+                let name = |key: &str| key.strip_prefix(&prefix).unwrap_or(key).to_owned();
+                let objects = objects.into_iter().map(|object| Listed {
+                    name: name(&object.key),
+                    byte_size: object.byte_size,
+                    is_file: true,
+                    age: age(object.modified),
                 });
-                Ok(listed.collect())
+                // Nobody here has put them there.
+                let unusable = unusable.into_iter().map(|object| Listed {
+                    name: name(&object.key),
+                    byte_size: object.byte_size,
+                    is_file: false,
+                    age: Duration::ZERO,
+                });
+                Ok(objects.chain(unusable).collect())
             }
         }
     }

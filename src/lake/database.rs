@@ -165,7 +165,7 @@ pub(super) fn data_path_of(
     let loader = ExtensionLoader::new(&connection, extensions);
     loader.load_remote("postgres_scanner")?;
     loader.close()?;
-    RemoteCatalog::connect(&connection, address)?.data_path()
+    RemoteCatalog::data_path_at(&connection, address)
 }
 
 /// The settings of a database that an [`ExtensionLoader`] is for.

@@ -167,6 +167,16 @@ pub enum LakeError {
         /// The one that was asked for.
         version: u64,
     },
+    /// DuckLake makes one before the lake gets its tables.
+    #[error(
+        "snapshot {version} is from before the lake had its tables; give a later one, `posedata lake info` lists them: {path}"
+    )]
+    EmptySnapshot {
+        /// The lake's folder, or the address of its database.
+        path: PathBuf,
+        /// The one that was asked for.
+        version: u64,
+    },
     /// No id, path or name fits.
     #[error(
         "no video in the lake is {selector}{suggestion}; give an id, a file name, a beginning of it or a path of: {known}"

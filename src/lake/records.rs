@@ -8,6 +8,7 @@ use duckdb::Connection;
 use super::catalog::Access;
 use super::error::LakeError;
 use super::session::Lake;
+use super::sources::{VideoSource, sources};
 use super::sql::{OwnedRow, newer_column, owned, quoted_text, row};
 use super::time::UtcTime;
 use crate::media_time::MediaRange;
@@ -96,6 +97,8 @@ pub struct IngestedVideo {
     pub path: String,
     /// What the store that has the video called its content; `None` for a video on a disk.
     pub source_etag: Option<String>,
+    /// Further places where stores have the same content.
+    pub other_sources: Vec<VideoSource>,
 }
 
 /// A row of the `persons` table; its columns' comments are in `schemas/persons.sql`.
@@ -282,14 +285,17 @@ fn ingested_videos(connection: &Connection) -> Result<HashMap<String, IngestedVi
     let mut statement = connection.prepare(
         "SELECT COLUMNS('^(video_id|file_name|config_hash|path|source_etag)$') FROM videos",
     )?;
+    let mut sources = sources(connection)?;
     let rows = statement.query_map([], |row| {
+        let video_id: String = row.get("video_id")?;
         let video = IngestedVideo {
+            other_sources: sources.remove(&video_id).unwrap_or_default(),
             file_name: row.get("file_name")?,
             config_hash: row.get("config_hash")?,
             path: row.get("path")?,
             source_etag: newer_column(row, "source_etag")?,
         };
-        Ok((row.get("video_id")?, video))
+        Ok((video_id, video))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

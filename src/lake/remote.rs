@@ -5,6 +5,10 @@
 //! transaction has to begin after the lock is there. It ends with its connection however that ends;
 //! a holder that stands still for [`IDLE_TIMEOUT_SECS`] is thrown out by the server. If such a holder
 //! wakes up, its commit fails, because DuckLake numbers snapshots and tries nothing again here.
+//!
+//! All connections of one of DuckDB's databases have a name of their own. Where DuckDB gives such a
+//! database up it lets go of none of them, the lock's among them: the database's server is asked to end
+//! them by that name.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -17,6 +21,7 @@ use super::catalog::{Access, CATALOG_SECRET, Catalog, LAKE_NAME};
 use super::connection::SessionConnection;
 use super::error::{LakeError, database_message};
 use super::sql::quoted_text;
+use crate::random::SplitMix64;
 use crate::store::S3Settings;
 use crate::sync::{Cancellation, lock};
 
@@ -29,12 +34,23 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// Whoever waits for the lock looks this often whether the work is called off.
 const WAIT_SLICE: Duration = Duration::from_secs(1);
 
+/// After so many seconds without a word each side of a connection asks the other whether it is there,
+/// so often and so many seconds apart before it takes it for gone.
+const KEEPALIVE_IDLE_SECS: u32 = 30;
+const KEEPALIVE_INTERVAL_SECS: u32 = 10;
+const KEEPALIVE_COUNT: u32 = 3;
+/// What was sent and is not acknowledged for so long was sent to nobody.
+const UNACKNOWLEDGED_MILLIS: u32 = 60_000;
+
 /// The index that DuckLake does not make itself.
 const STATISTICS_INDEX: &str = "posedata_file_column_stats";
 
 /// How often and how soon a connection is tried again that was cut off while it was made.
 const CONNECT_ATTEMPTS: u32 = 5;
 const CONNECT_PAUSE: Duration = Duration::from_millis(300);
+
+/// All that DuckDB says of a connection that is gone when a transaction is taken back on it.
+const LOST_IN_ROLLBACK: &str = "Failed to execute query \"ROLLBACK\"";
 
 /// How the catalog of a session is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +64,8 @@ struct Attached {
 #[derive(Clone)]
 pub(super) struct RemoteCatalog {
     address: PostgresAddress,
+    /// What the database's server knows the connections of this session by, and of no other.
+    session_name: String,
     attached: Arc<Mutex<Option<Attached>>>,
     /// Never used together with the session's own connection, which is in DuckLake's transactions.
     connection: Arc<Mutex<SessionConnection>>,
@@ -73,12 +91,14 @@ impl RemoteCatalog {
             secret += &format!(", PASSWORD {}", quoted_text(password.reveal()));
         }
         secret += ")";
-        let options = format!(
-            "options=''-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_SECS}s -c lock_timeout={}s''",
+        let session_name = format!("posedata-{:016x}", SplitMix64::of_process().next_u64());
+        let lock_settings = format!(
+            " -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_SECS}s -c lock_timeout={}s",
             WAIT_SLICE.as_secs()
         );
         let attach = format!(
-            "ATTACH IF NOT EXISTS '{options}' AS {LOCK_NAME} (TYPE postgres, SECRET {CATALOG_SECRET})"
+            "ATTACH IF NOT EXISTS {} AS {LOCK_NAME} (TYPE postgres, SECRET {CATALOG_SECRET})",
+            quoted_text(&connection_settings(&session_name, &lock_settings))
         );
         let unreachable = |error: duckdb::Error| {
             let reason = database_message(error);
@@ -101,6 +121,7 @@ impl RemoteCatalog {
                 Ok(_) => {
                     return Ok(Self {
                         address: address.clone(),
+                        session_name,
                         attached: Arc::default(),
                         connection: Arc::new(Mutex::new(connection.try_clone()?.into())),
                     });
@@ -113,6 +134,31 @@ impl RemoteCatalog {
                     std::thread::sleep(CONNECT_PAUSE);
                 }
                 Err(error) => return Err(unreachable(error)),
+            }
+        }
+    }
+
+    /// Settings of libpq's for further connections of this session.
+    pub fn connection_settings(&self) -> String {
+        connection_settings(&self.session_name, "")
+    }
+
+    /// Has the server end all connections of a session that DuckDB has given up, whatever they hold:
+    /// nothing can be asked for on them any more, not even that a lock be let go of.
+    pub fn end_connections_of(&self, given_up: &Self) {
+        let sql = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE application_name = '{}' AND datname = current_database()",
+            given_up.session_name
+        );
+        for _ in 0..CONNECT_ATTEMPTS {
+            match ask::<i64>(&lock(&self.connection), &sql) {
+                Ok(ended) => {
+                    tracing::debug!(target: "posedata::lake", ended, "connections that were left");
+                    return;
+                }
+                // What is left then ends with the server's patience.
+                Err(_) => std::thread::sleep(CONNECT_PAUSE),
             }
         }
     }
@@ -132,6 +178,29 @@ impl RemoteCatalog {
             "SELECT max(value) FROM {schema}.ducklake_metadata WHERE key = 'data_path' AND scope IS NULL"
         );
         Ok(ask(&connection, &sql)?)
+    }
+
+    /// As [`Self::data_path`] of a new session, which `connection` is for; again where the way to the
+    /// database is lost meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::connect`] and [`Self::data_path`].
+    pub fn data_path_at(
+        connection: &Connection,
+        address: &PostgresAddress,
+    ) -> Result<Option<String>, LakeError> {
+        let mut attempt = 1;
+        loop {
+            match Self::connect(connection, address)?.data_path() {
+                Err(LakeError::Database(message))
+                    if attempt < CONNECT_ATTEMPTS && is_passing(&message) =>
+                {
+                    attempt += 1;
+                    std::thread::sleep(CONNECT_PAUSE);
+                }
+                found => return found,
+            }
+        }
     }
 
     /// Names of the catalog's tables.
@@ -329,6 +398,19 @@ impl Drop for LakeLock {
     }
 }
 
+/// What libpq is told of a connection: under which name it is known, and that neither side waits for
+/// ever for another that is gone. `server_settings` are given to the server beside those.
+fn connection_settings(session_name: &str, server_settings: &str) -> String {
+    format!(
+        "application_name={session_name} keepalives=1 keepalives_idle={KEEPALIVE_IDLE_SECS} \
+         keepalives_interval={KEEPALIVE_INTERVAL_SECS} keepalives_count={KEEPALIVE_COUNT} \
+         tcp_user_timeout={UNACKNOWLEDGED_MILLIS} \
+         options='-c tcp_keepalives_idle={KEEPALIVE_IDLE_SECS} \
+         -c tcp_keepalives_interval={KEEPALIVE_INTERVAL_SECS} \
+         -c tcp_keepalives_count={KEEPALIVE_COUNT}{server_settings}'"
+    )
+}
+
 /// One value that the database itself computes.
 fn ask<T: duckdb::types::FromSql>(connection: &Connection, sql: &str) -> duckdb::Result<T> {
     let query = format!("FROM postgres_query('{LOCK_NAME}', {})", quoted_text(sql));
@@ -393,7 +475,7 @@ pub(super) fn reach_bucket(
 
 /// Whether the same again may go well: the database was not there, or somebody else was faster.
 pub(super) fn is_passing(message: &str) -> bool {
-    const SIGNS: [&str; 14] = [
+    const SIGNS: [&str; 15] = [
         "Transaction conflict",
         "could not serialize access",
         "deadlock detected",
@@ -408,6 +490,7 @@ pub(super) fn is_passing(message: &str) -> bool {
         "connection has been closed",
         "the database system is",
         "Could not establish connection",
+        LOST_IN_ROLLBACK,
     ];
     SIGNS.iter().any(|sign| message.contains(sign)) || is_given_up(message)
 }
@@ -423,6 +506,7 @@ fn is_cut_off(message: &str) -> bool {
         "server closed the connection",
         "terminating connection",
         "the database system is",
+        LOST_IN_ROLLBACK,
     ]
     .iter()
     .any(|sign| message.contains(sign))

@@ -14,16 +14,17 @@ use super::error::LakeError;
 use super::sql::{in_transaction, insert, quoted_name, quoted_text, row};
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 9;
+pub const FORMAT_VERSION: i32 = 10;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.
 pub const ROWS_VERSION: i32 = 3;
 
 /// Everything that makes up an empty lake, in the order of creation.
-pub(super) const SCHEMA: [&str; 18] = [
+pub(super) const SCHEMA: [&str; 19] = [
     include_str!("../../schemas/lake_format.sql"),
     include_str!("../../schemas/videos.sql"),
+    include_str!("../../schemas/sources.sql"),
     include_str!("../../schemas/persons.sql"),
     include_str!("../../schemas/files.sql"),
     include_str!("../../schemas/landmarks.sql"),

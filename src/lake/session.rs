@@ -20,7 +20,7 @@ use super::extension::Extensions;
 use super::location::{DataPlace, LakePaths};
 use super::remote::{LakeLock, RemoteCatalog};
 use super::schema::{self, FORMAT_VERSION};
-use super::sql::OpenTransaction;
+use super::sql::{OpenTransaction, is_missing_table};
 use crate::files::{sync_folder, why_not_written, with_remedy};
 use crate::scratch::Scratch;
 use crate::sync::Cancellation;
@@ -189,6 +189,15 @@ impl Lake {
         &self.database().connection
     }
 
+    /// The catalog as this session reaches it.
+    fn catalog(&self) -> Catalog {
+        let catalog = Catalog::of(&self.paths);
+        match self.remote() {
+            Some(remote) => catalog.reached_with(&remote.connection_settings()),
+            None => catalog,
+        }
+    }
+
     fn database(&self) -> &Database {
         self.databases.newest()
     }
@@ -202,7 +211,11 @@ impl Lake {
     fn revive(&self) -> Result<(), LakeError> {
         if self.is_remote() && self.database().is_given_up() {
             tracing::info!(target: "posedata::lake", "DuckDB gave its database up; another one is opened");
+            let given_up = self.remote().cloned();
             (self.databases).add(Database::open(&self.paths, &self.settings)?);
+            if let (Some(remote), Some(given_up)) = (self.remote(), given_up) {
+                remote.end_connections_of(&given_up);
+            }
         }
         Ok(())
     }
@@ -249,7 +262,7 @@ impl Lake {
         let format_version = match self.remote() {
             None => {
                 let attachment = self.attach(Access::ReadOnly, version)?;
-                let format_version = self.check_format()?;
+                let format_version = self.check_format_at(version)?;
                 std::mem::forget(attachment);
                 format_version
             }
@@ -257,7 +270,7 @@ impl Lake {
                 // Whoever only reads is not to reach the database by another way than the lake.
                 remote.detach(self.connection());
                 self.attach_remote(remote, Access::ReadOnly, version)?;
-                self.check_format()?
+                self.check_format_at(version)?
             }
         };
         let database = self.databases.into_newest();
@@ -296,16 +309,30 @@ impl Lake {
             let _attachment = self.attach(access, version)?;
             match access {
                 Access::ReadWrite => self.bring_up_to_date()?,
-                Access::ReadOnly | Access::Exclusive => drop(self.check_format()?),
+                Access::ReadOnly | Access::Exclusive => drop(self.check_format_at(version)?),
             }
             return work(self.connection());
         };
+        let done = self.with_remote(remote, access, version, work);
+        // Nobody is to wait for a lock that was left; who comes next tries again, and tells.
+        let _ = self.revive();
+        done
+    }
+
+    /// Does the work on a lake in a database, alone where it is to be written.
+    fn with_remote<R>(
+        &self,
+        remote: &RemoteCatalog,
+        access: Access,
+        version: Option<u64>,
+        work: impl FnOnce(&Connection) -> Result<R, LakeError>,
+    ) -> Result<R, LakeError> {
         let _held = match access {
             Access::ReadOnly => None,
             Access::Exclusive | Access::ReadWrite => Some(self.lock_remote(remote)?),
         };
         let is_new = self.attach_remote(remote, access, version)?;
-        let done = self.work_on_remote(remote, access, is_new, work);
+        let done = self.work_on_remote(remote, access, version, is_new, work);
         // A connection that failed is not used again; an old snapshot is in nobody's way.
         if done.is_err() || version.is_some() {
             remote.detach(self.connection());
@@ -320,6 +347,7 @@ impl Lake {
         &self,
         remote: &RemoteCatalog,
         access: Access,
+        version: Option<u64>,
         is_new: bool,
         work: impl FnOnce(&Connection) -> Result<R, LakeError>,
     ) -> Result<R, LakeError> {
@@ -340,7 +368,7 @@ impl Lake {
             }
             Access::ReadOnly => {
                 let _snapshot = OpenTransaction::begin(self.connection())?;
-                self.check_format()?;
+                self.check_format_at(version)?;
                 work(self.connection())
             }
         }
@@ -360,7 +388,7 @@ impl Lake {
         access: Access,
         version: Option<u64>,
     ) -> Result<bool, LakeError> {
-        let catalog = Catalog::of(&self.paths);
+        let catalog = self.catalog();
         let attached = remote.attach(self.connection(), &catalog, access, version);
         attached.map_err(|e| self.attach_error(e, version))
     }
@@ -373,7 +401,7 @@ impl Lake {
     ) -> Result<R, LakeError> {
         let _lock = CatalogLock::acquire()?;
         self.revive()?;
-        let catalog = Catalog::of(&self.paths);
+        let catalog = self.catalog();
         let _held = match self.remote() {
             Some(remote) => {
                 self.data_files().must_be_there()?;
@@ -447,7 +475,7 @@ impl Lake {
                 self.data_files().claim(&self.paths.address().to_string())?;
             }
         }
-        let create = Catalog::of(&self.paths).create(LAKE_NAME);
+        let create = self.catalog().create(LAKE_NAME);
         let created = self.connection().execute_batch(&create);
         let filled = created
             .map_err(|e| self.attach_error(e, None))
@@ -555,7 +583,10 @@ impl Lake {
     fn attach_error(&self, error: duckdb::Error, version: Option<u64>) -> LakeError {
         let path = self.paths.root();
         match version {
-            Some(version) if error.to_string().contains("snapshot") => {
+            // The catalog counts snapshots with a sign.
+            Some(version)
+                if error.to_string().contains("snapshot") || i64::try_from(version).is_err() =>
+            {
                 LakeError::NoSnapshot { path, version }
             }
             _ => {
@@ -581,16 +612,22 @@ impl Lake {
 
     /// The lake's format, which must not be newer than what is known here.
     pub(super) fn check_format(&self) -> Result<i32, LakeError> {
+        self.check_format_at(None)
+    }
+
+    /// The same where the lake is attached as it was at snapshot `version`.
+    fn check_format_at(&self, version: Option<u64>) -> Result<i32, LakeError> {
         let path = self.paths.root();
-        let found = format_version(self.connection()).map_err(|e| {
-            let reason = first_line(e);
-            match self.is_remote() {
-                true => LakeError::Database(reason),
-                false => LakeError::NotALake {
-                    path: path.clone(),
-                    reason,
-                },
-            }
+        let found = format_version(self.connection()).map_err(|e| match version {
+            Some(version) if is_missing_table(&e) => LakeError::EmptySnapshot {
+                path: path.clone(),
+                version,
+            },
+            _ if self.is_remote() => LakeError::Database(first_line(e)),
+            _ => LakeError::NotALake {
+                path: path.clone(),
+                reason: first_line(e),
+            },
         })?;
         if found > FORMAT_VERSION {
             return Err(LakeError::Newer {

@@ -23,6 +23,12 @@ pub trait TextGrammar {
 
     /// Whether the text may end here.
     fn may_end(&self, place: &Self::Place) -> bool;
+
+    /// How much of its probability the piece before a place keeps, as against the others of its
+    /// place: what speaks for or against it besides the model.
+    fn weight(&self, _place: &Self::Place) -> f64 {
+        1.0
+    }
 }
 
 /// An allowed text, and how likely it is among all allowed ones.
@@ -53,6 +59,18 @@ struct Node<P> {
     children: BTreeMap<u32, usize>,
     /// The places behind the pieces that end here.
     ends: Vec<P>,
+    /// The largest weight of the pieces that lead through here.
+    weight: f64,
+}
+
+impl<P> Node<P> {
+    fn empty() -> Self {
+        Self {
+            children: BTreeMap::new(),
+            ends: Vec::new(),
+            weight: 0.0,
+        }
+    }
 }
 
 /// Where a text is: in the trie behind a place.
@@ -65,7 +83,8 @@ struct Cursor<P> {
 
 /// What may come next.
 enum Step {
-    Token(u32),
+    /// A token, and the weight of what it leads to.
+    Token(u32, f64),
     End,
 }
 
@@ -142,9 +161,9 @@ impl<G: TextGrammar> Reader<'_, G> {
             let step = match (forced, steps.as_slice()) {
                 (_, []) => return Err(ConstrainedError::NothingAllowed),
                 (Some(END_MARK), _) => Step::End,
-                (Some(token), _) => Step::Token(token),
+                (Some(token), _) => Step::Token(token, 1.0),
                 (None, [Step::End]) => Step::End,
-                (None, [Step::Token(token)]) => Step::Token(*token),
+                (None, [Step::Token(token, weight)]) => Step::Token(*token, *weight),
                 (None, several) => {
                     if !waiting.is_empty() || logits.is_none() {
                         logits = Some(self.decoder.feed(&waiting)?);
@@ -156,7 +175,7 @@ impl<G: TextGrammar> Reader<'_, G> {
                     let second = largest(&shares, Some(best));
                     let mut other = tokens.clone();
                     other.push(match several[second] {
-                        Step::Token(token) => token,
+                        Step::Token(token, _) => token,
                         Step::End => END_MARK,
                     });
                     branches.push(Branch {
@@ -165,14 +184,14 @@ impl<G: TextGrammar> Reader<'_, G> {
                     });
                     probability *= shares[best];
                     match several[best] {
-                        Step::Token(token) => Step::Token(token),
+                        Step::Token(token, weight) => Step::Token(token, weight),
                         Step::End => Step::End,
                     }
                 }
             };
             match step {
                 Step::End => break,
-                Step::Token(token) => {
+                Step::Token(token, _) => {
                     tokens.push(token);
                     waiting.push(token);
                     logits = None;
@@ -187,10 +206,7 @@ impl<G: TextGrammar> Reader<'_, G> {
     /// The trie of what may follow a place, after the text so far.
     fn cursor(&self, text: &str, place: G::Place) -> Result<Cursor<G::Place>, ConstrainedError> {
         let mut cursor = Cursor {
-            nodes: vec![Node {
-                children: BTreeMap::new(),
-                ends: Vec::new(),
-            }],
+            nodes: vec![Node::empty()],
             node: 0,
             may_end: self.grammar.may_end(&place),
         };
@@ -205,21 +221,21 @@ impl<G: TextGrammar> Reader<'_, G> {
                 Some(ids) => ids.to_vec(),
                 None => self.tokenizer.tokens(&piece)?,
             };
+            let weight = self.grammar.weight(&after);
             let mut node = 0;
             for id in ids {
                 let next = cursor.nodes[node].children.get(&id).copied();
                 node = match next {
                     Some(next) => next,
                     None => {
-                        cursor.nodes.push(Node {
-                            children: BTreeMap::new(),
-                            ends: Vec::new(),
-                        });
+                        cursor.nodes.push(Node::empty());
                         let next = cursor.nodes.len() - 1;
                         cursor.nodes[node].children.insert(id, next);
                         next
                     }
                 };
+                let of_node = &mut cursor.nodes[node].weight;
+                *of_node = of_node.max(weight);
             }
             cursor.nodes[node].ends.push(after);
         }
@@ -228,7 +244,10 @@ impl<G: TextGrammar> Reader<'_, G> {
 
     fn steps(&self, cursor: &Cursor<G::Place>) -> Vec<Step> {
         let node = &cursor.nodes[cursor.node];
-        let mut steps: Vec<Step> = node.children.keys().map(|id| Step::Token(*id)).collect();
+        let tokens = node.children.iter();
+        let mut steps: Vec<Step> = tokens
+            .map(|(id, child)| Step::Token(*id, cursor.nodes[*child].weight))
+            .collect();
         if cursor.may_end && cursor.node == 0 {
             steps.push(Step::End);
         }
@@ -267,6 +286,7 @@ impl<G: TextGrammar> Reader<'_, G> {
                 .map(|(id, child)| (id, child + offset))
                 .collect(),
             ends: node.ends,
+            weight: node.weight,
         });
         behind.nodes.extend(moved);
         Ok(behind)
@@ -276,7 +296,7 @@ impl<G: TextGrammar> Reader<'_, G> {
     fn shares(&self, steps: &[Step], logits: &[f32]) -> Vec<f64> {
         let logit = |id: u32| f64::from(logits.get(id as usize).copied().unwrap_or(f32::MIN));
         let of_step = |step: &Step| match step {
-            Step::Token(id) => logit(*id),
+            Step::Token(id, weight) => logit(*id) + weight.ln(),
             Step::End => {
                 let ends = self.end_ids.iter().map(|id| logit(*id));
                 ends.fold(f64::NEG_INFINITY, f64::max)

@@ -105,6 +105,8 @@ mod tests {
         assert_eq!(tuning(10.0, 9.0).fastest("heavy"), Provider::Cpu);
     }
 
+    // The other half has no other provider.
+    #[cfg(feature = "video")]
     #[test]
     fn measurements_count_on_their_machine_and_while_the_provider_is_there() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -403,6 +403,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A SimCC skeleton of the trunk and of more joints: names, and landmarks if they are any.
+    #[cfg(feature = "video")]
     pub fn trunk_skeleton(more: &[(&str, Option<&str>)]) -> Skeleton {
         let joint = |(name, landmark): &(&str, Option<&str>)| {
             let landmark = landmark.map_or(String::new(), |l| format!(", landmark = \"{l}\""));

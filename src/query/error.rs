@@ -33,6 +33,14 @@ pub enum QueryError {
         /// What the query's header says of it, in brackets; empty where it says nothing.
         meaning: String,
     },
+    /// The line of the header that is to declare a parameter declares none.
+    #[error("the query's header does not declare ${name}: {reason}")]
+    BrokenDeclaration {
+        /// Without the `$`.
+        name: String,
+        /// What is wrong with the line.
+        reason: String,
+    },
     /// A value was given that the query has no place for.
     #[error("the query has no parameter {name}; it has {known}")]
     UnknownParameter {

@@ -214,6 +214,16 @@ fn declared(head: &str, meaning: &str) -> Result<Parameter, String> {
     })
 }
 
+/// What is wrong with the line that is to declare a parameter, if one is.
+fn broken(sql: &str, name: &str) -> Option<String> {
+    let is_about = |line: &str| {
+        let declaration = line.trim().strip_prefix(DECLARATION);
+        declaration.and_then(|rest| rest.split_whitespace().next()) == Some(name)
+    };
+    let reason = |line| declaration(line)?.err();
+    sql.lines().filter(|line| is_about(line)).find_map(reason)
+}
+
 /// Values for the parameters that a prepared statement has, in its order.
 pub fn bind(
     sql: &str,
@@ -233,6 +243,10 @@ pub fn bind(
     }
     let value = |name: &String| {
         let declared = declared.iter().find(|parameter| parameter.name == *name);
+        if let Some(reason) = declared.is_none().then(|| broken(sql, name)).flatten() {
+            let name = name.clone();
+            return Err(QueryError::BrokenDeclaration { name, reason });
+        }
         // The last one wins, as with most options.
         let given = given.iter().rev().find(|(n, _)| n == name);
         let default = declared.and_then(|parameter| parameter.default.as_ref());
@@ -300,6 +314,18 @@ mod tests {
         assert!(matches!(wrong, QueryError::WrongParameter { .. }));
         let unknown = error(&[pair("spam", "1")]);
         assert!(matches!(unknown, QueryError::UnknownParameter { .. }));
+    }
+
+    #[test]
+    fn a_declaration_that_is_none_is_told_where_its_parameter_is_used() {
+        let sql =
+            "-- param span integer = wide : frames\n-- param sweeps were made before\nSELECT $span";
+        let error = bind(sql, &["span".to_owned()], &[]).expect_err("no declaration");
+        assert!(error.to_string().contains("$span"), "{error}");
+        assert!(error.to_string().contains("the default 'wide'"), "{error}");
+        let given = bind(sql, &["span".to_owned()], &[pair("span", "3")]);
+        assert!(matches!(given, Err(QueryError::BrokenDeclaration { .. })));
+        assert!(bind(sql, &[], &[]).is_ok(), "a comment is none");
     }
 
     #[test]

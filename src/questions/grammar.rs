@@ -22,6 +22,10 @@ use crate::query::{Parameter, ParameterType};
 const FROM: &str = "from_secs";
 const TO: &str = "to_secs";
 
+/// What is left of the probability that nothing can be told, where the words of a question leave one
+/// question file alone. Chosen on validation data.
+const REFUSAL_WEIGHT: f64 = 0.1;
+
 /// How far a call has come.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Place {
@@ -130,6 +134,18 @@ impl Grammar {
         let mut names = left.map(|place| self.shapes[*place].name.as_str());
         let first = names.by_ref().find(|name| *name != CANNOT_TELL)?;
         names.all(|name| name == CANNOT_TELL).then_some(first)
+    }
+
+    /// How likely the name of a question is before a model is asked, as against the others: words that
+    /// leave one question alone speak against that nothing can be told.
+    pub fn weight(&self, place: &Place) -> f64 {
+        let is_name = place.slot == 0;
+        let question = place.question.filter(|_| is_name);
+        let name = question.map(|question| self.shapes[question].name.as_str());
+        match name == Some(CANNOT_TELL) && self.only_question().is_some() {
+            true => REFUSAL_WEIGHT,
+            false => 1.0,
+        }
     }
 
     /// Whether phrases say that nothing can be told.
@@ -446,11 +462,14 @@ fn slot(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Slot {
         ParameterType::Person => named(&|mention| mention.kind == MentionKind::Person),
         kind => {
             let choices = kind.choices();
-            let chosen = match asked.obey {
-                Obey::Phrases => said(question, parameter, asked),
-                Obey::MentionsAlone => None,
-            };
-            listed(&choices, chosen.as_deref(), mentions)
+            match asked.obey {
+                Obey::Phrases => {
+                    let chosen = said(question, parameter, asked);
+                    let choices = sayable(&choices, question, parameter, asked);
+                    listed(&choices, chosen.as_deref(), mentions)
+                }
+                Obey::MentionsAlone => listed(&choices, None, mentions),
+            }
         }
     };
     let is_name = matches!(
@@ -473,23 +492,52 @@ fn slot(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Slot {
 /// question goes on from it.
 fn said(question: &Question, parameter: &Parameter, asked: &Asked<'_>) -> Option<String> {
     let mentions = asked.mentions;
-    let meanings = question.meanings.iter().filter_map(|meaning| {
-        let Target::Value(name, value) = &meaning.target else {
-            return None;
-        };
-        let counts = *name == parameter.name && meaning.counts_for(&mentions.body);
-        counts.then_some((value, meaning))
-    });
-    let found = phrases::found(&mentions.tokens, &meanings.collect::<Vec<_>>());
-    let found: BTreeSet<&String> = found.into_iter().flatten().collect();
+    let found = values_said(question, parameter, mentions);
     let previous = asked.continued.filter(|_| asked.is_again(question));
     match (found.len(), found.first()) {
-        (1, Some(value)) => Some((*value).clone()),
+        (1, Some(value)) => Some((*value).to_owned()),
         (0, _) if !is_body(parameter) && !names_choice(parameter, mentions) => {
             previous?.value(&parameter.name).map(str::to_owned)
         }
         _ => None,
     }
+}
+
+/// The values of a parameter that phrases stand for.
+fn values_said<'q>(
+    question: &'q Question,
+    parameter: &Parameter,
+    mentions: &Mentions,
+) -> BTreeSet<&'q str> {
+    let meanings = question.meanings.iter().filter_map(|meaning| {
+        let Target::Value(name, value) = &meaning.target else {
+            return None;
+        };
+        let counts = *name == parameter.name && meaning.counts_for(&mentions.body);
+        counts.then_some((value.as_str(), meaning))
+    });
+    let found = phrases::found(&mentions.tokens, &meanings.collect::<Vec<_>>());
+    found.into_iter().flatten().collect()
+}
+
+/// The values of a list without those that would have to be said, and are not: neither by a phrase,
+/// nor as they are called, nor by the call before.
+fn sayable<'c>(
+    choices: &[&'c str],
+    question: &Question,
+    parameter: &Parameter,
+    asked: &Asked<'_>,
+) -> Vec<&'c str> {
+    let found = values_said(question, parameter, asked.mentions);
+    let previous = asked.continued.filter(|_| asked.is_again(question));
+    let previous = previous.and_then(|call| call.value(&parameter.name));
+    let is_open = |choice: &&&str| {
+        !question.said_values.iter().any(|said| said == **choice)
+            || found.contains(**choice)
+            || previous == Some(**choice)
+            || asked.mentions.tokens.has(choice)
+    };
+    choices.iter().filter(is_open).copied().collect()
 }
 
 /// Whether a value of a parameter stands in the question as it is called.
@@ -716,6 +764,61 @@ mod tests {
         }
         let refused = calls("How fast is the left wrist in km/h?", None);
         assert!(refused.iter().all(|call| call.starts_with("cannot_tell")));
+    }
+
+    #[test]
+    fn an_extreme_is_compared_where_it_is_said() {
+        for (question, expected) in [
+            (
+                "left knee of demo.mp4 versus run2.mp4",
+                vec!["mean", "range"],
+            ),
+            (
+                "smallest left knee of demo.mp4 versus run2.mp4",
+                vec!["smallest"],
+            ),
+            (
+                "minimun left knee of demo.mp4 versus run2.mp4",
+                vec!["smallest"],
+            ),
+            (
+                "compare the left knee of demo.mp4 and run2.mp4",
+                vec!["mean", "range"],
+            ),
+        ] {
+            let calls = calls(question, None);
+            let compared = calls
+                .iter()
+                .filter(|call| call.starts_with("compare_videos"));
+            let statistics: BTreeSet<&str> = compared
+                .filter_map(|call| call.split("statistic=").nth(1)?.split(' ').next())
+                .collect();
+            let expected: BTreeSet<&str> = expected.into_iter().collect();
+            assert_eq!(statistics, expected, "{question}");
+        }
+    }
+
+    #[test]
+    fn words_for_one_question_speak_against_a_refusal() {
+        let files = QuestionFiles::load(Path::new("queries/ask")).expect("shipped questions");
+        for (question, is_said) in [
+            ("total excursion of the left knee in demo.mp4", true),
+            ("what about the left knee in demo.mp4", false),
+            ("how many cm does the left knee move in demo.mp4", false),
+        ] {
+            let mentions = Mentions::of(question, None, &inventory());
+            let grammar = Grammar::new(&files, &mentions);
+            let begun = grammar.next(&grammar.start());
+            let refusal = begun.iter().find(|(name, _)| name == CANNOT_TELL);
+            let (_, refusal) = refusal.expect("a refusal");
+            assert_eq!(grammar.weight(refusal) < 1.0, is_said, "{question}");
+            let others = begun.iter().filter(|(name, _)| name != CANNOT_TELL);
+            assert!(
+                others
+                    .into_iter()
+                    .all(|(_, place)| grammar.weight(place) == 1.0)
+            );
+        }
     }
 
     #[test]

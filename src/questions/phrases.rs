@@ -16,6 +16,8 @@ const FORM: &str = "words are written `-- words : PHRASE, PHRASE`, `-- words not
 const MAX_GAP: usize = 6;
 /// Shortest word of a phrase that may be mistyped.
 const MIN_TYPO_CHARS: usize = 5;
+/// Words so long are no other ones with one letter changed.
+const DISTINCT_CHARS: usize = 7;
 
 /// A line of a header that says what phrases mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,17 +199,19 @@ fn matched(phrase: &[Piece], words: &[String]) -> Option<usize> {
 }
 
 /// Whether a word is another with one slip of the fingers: a letter more or less, or two exchanged. The
-/// first letter is seldom wrong, a plural is no slip, another letter makes another word (shows, shoes),
-/// and a part of the body is one (shouldr, should).
+/// first letter is seldom wrong, a plural is no slip, another letter makes another word (shows, shoes)
+/// of those that are not long, and a part of the body is one (shouldr, should).
 fn is_mistyped(word: &str, own: &str) -> bool {
-    let is_long = |word: &str| word.chars().count() >= MIN_TYPO_CHARS;
-    is_long(word)
-        && is_long(own)
+    let is_long = |word: &str, letters: usize| word.chars().count() >= letters;
+    is_long(word, MIN_TYPO_CHARS - 1)
+        && is_long(own, MIN_TYPO_CHARS)
         && word.chars().next() == own.chars().next()
         && word.trim_end_matches('s') != own.trim_end_matches('s')
         && strsim::osa_distance(word, own) == 1
         && !is_part(word)
-        && (word.chars().count() != own.chars().count() || has_same_letters(word, own))
+        && (word.chars().count() != own.chars().count()
+            || has_same_letters(word, own)
+            || is_long(own, DISTINCT_CHARS))
 }
 
 fn has_same_letters(a: &str, b: &str) -> bool {
@@ -263,7 +267,8 @@ mod tests {
     fn a_phrase_may_be_mistyped_and_stand_for_several() {
         let lines = ["-- words a=x : average, spread", "-- words a=y : average"];
         assert_eq!(values("the avreage", &lines), [["x", "y"]]);
-        for question in ["bread", "the shouldr"] {
+        assert_eq!(values("the averige", &lines), [["x", "y"]]);
+        for question in ["bread", "the shouldr", "sprawd"] {
             assert_eq!(values(question, &lines), Vec::<Vec<String>>::new());
         }
     }

@@ -66,6 +66,8 @@ pub struct Question {
     pub nothing: Option<String>,
     /// Whether it is asked only where one of its phrases stands.
     pub(super) needed_words: NeededWords,
+    /// Values that are possible only where one of their phrases stands.
+    pub(super) said_values: Vec<String>,
     /// Phrases that say that it is asked, or with which values.
     pub(super) meanings: Vec<Meaning>,
 }
@@ -125,6 +127,7 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
         is_trained: true,
         nothing: None,
         needed_words: NeededWords::Nothing,
+        said_values: Vec::new(),
         meanings: Vec::new(),
     };
     if question.about.is_empty() {
@@ -162,6 +165,14 @@ pub(super) fn question(folder: &Path, name: &str, sql: &str) -> Result<Question,
     }
     for (index, meaning) in worded_lines.into_iter().zip(&question.meanings) {
         check_value(&question, meaning).map_err(|reason| broken(index, reason))?;
+    }
+    for said in &question.said_values {
+        let says =
+            |meaning: &Meaning| matches!(&meaning.target, Target::Value(_, value) if value == said);
+        if !question.meanings.iter().any(says) {
+            let reason = format!("'{said}' has to be said, and the header has no words for it");
+            return Err(broken(0, reason));
+        }
     }
     let is_needed = |meaning: &Meaning| question.needed_words.has(meaning);
     if question.needed_words != NeededWords::Nothing && !question.meanings.iter().any(is_needed) {
@@ -293,9 +304,10 @@ fn set(question: &mut Question, setting: &str) -> Result<(), String> {
             let parameter = parameter.map(|name| NeededWords::OwnOr(name.into()));
             question.needed_words = parameter.unwrap_or(NeededWords::Own);
         }
+        "said" => question.said_values = value.split(',').map(|v| v.trim().into()).collect(),
         _ => {
             return Err(format!(
-                "unknown setting '{key}'; known are weight, train, nothing, words"
+                "unknown setting '{key}'; known are weight, train, nothing, words, said"
             ));
         }
     }

@@ -13,7 +13,7 @@ use minijinja::value::Value;
 use minijinja::{Environment, Error, UndefinedBehavior};
 
 use super::{Call, Question, QuestionError};
-use crate::dataset::fixed;
+use crate::dataset::{fixed, print_known};
 use crate::query::ParameterType;
 
 /// Marks around what is put in the place of a parameter.
@@ -56,6 +56,7 @@ impl Words {
             .add_template(EMPTY, "")
             .expect("an empty template");
         environment.add_filter("fixed", fixed);
+        environment.set_formatter(print_known);
         for question in questions {
             let name = template_name(question);
             let source = texts.get(&name).cloned().unwrap_or_default();

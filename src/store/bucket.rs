@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path as FilePath;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
@@ -17,9 +18,10 @@ use tokio::runtime::Runtime;
 
 use super::error::{StoreError, chain};
 use super::file::RemoteFile;
+use super::listing::{PageConnector, Unusable, UnusableObject, path_of};
 use super::settings::S3Settings;
 use super::waiting::{STALLED, runtime, unless_cancelled};
-use crate::sync::Cancellation;
+use crate::sync::{Cancellation, lock};
 
 /// How long a request is tried again while the server cannot be reached.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,6 +59,15 @@ impl From<ObjectMeta> for ObjectInfo {
     }
 }
 
+/// What a bucket has below a prefix.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Ordered by key.
+    pub objects: Vec<ObjectInfo>,
+    /// Those that can be neither read nor written here; without such as only stand for a folder.
+    pub unusable: Vec<UnusableObject>,
+}
+
 /// A bucket; calls wait for the server.
 pub struct Bucket {
     name: String,
@@ -64,6 +75,10 @@ pub struct Bucket {
     runtime: Runtime,
     settings: S3Settings,
     cancellation: Cancellation,
+    /// What the client has taken out of the list that is being read.
+    unusable: Unusable,
+    /// Held while a list is read.
+    listing: Mutex<()>,
 }
 
 impl std::fmt::Debug for Bucket {
@@ -95,7 +110,11 @@ impl Bucket {
             }
             None => AmazonS3Builder::from_env(),
         };
+        let unusable = Unusable::default();
         builder = builder
+            .with_http_connector(PageConnector {
+                unusable: Arc::clone(&unusable),
+            })
             .with_bucket_name(name)
             .with_client_options(client_options())
             .with_region(&settings.region)
@@ -117,6 +136,8 @@ impl Bucket {
             runtime: runtime().map_err(|e| failed(e.to_string()))?,
             settings: settings.clone(),
             cancellation: Cancellation::new(),
+            unusable,
+            listing: Mutex::new(()),
         })
     }
 
@@ -155,12 +176,18 @@ impl Bucket {
         })
     }
 
-    /// The objects whose keys begin with a prefix that is empty or ends with `/`, ordered by key.
+    /// The objects whose keys begin with a prefix that is empty or ends with `/`.
     ///
     /// # Errors
-    /// When the server cannot be reached or refuses.
-    pub fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
-        let path = self.path(prefix)?;
+    /// When the server cannot be reached or refuses, or the prefix is none that can be asked for.
+    pub fn list(&self, prefix: &str) -> Result<Listing, StoreError> {
+        let path = match prefix {
+            "" => Path::default(),
+            prefix => self.path(prefix.strip_suffix('/').unwrap_or(prefix))?,
+        };
+        // What is taken out of a list is of one list.
+        let _alone = lock(&self.listing);
+        lock(&self.unusable).clear();
         let mut objects = self.block_on(async {
             let mut stream = self.store.list(Some(&path));
             let mut objects = Vec::new();
@@ -171,7 +198,9 @@ impl Bucket {
             Ok::<_, StoreError>(objects)
         })?;
         objects.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(objects)
+        let mut unusable = std::mem::take(&mut *lock(&self.unusable));
+        unusable.retain(|object| !object.is_folder());
+        Ok(Listing { objects, unusable })
     }
 
     /// Reads an object, piece by piece; it must be the one that `file` tells of. Where the connection
@@ -368,18 +397,7 @@ impl Bucket {
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {
-        // A slash in front would be left out, which names another object.
-        if key.starts_with('/') {
-            return Err(StoreError::Failed {
-                address: self.address(key),
-                reason: "a key that begins with / cannot be used here; give the object another one"
-                    .into(),
-            });
-        }
-        Path::parse(key).map_err(|e| StoreError::Failed {
-            address: self.address(key),
-            reason: e.to_string(),
-        })
+        path_of(key).ok_or_else(|| StoreError::unusable_key(&self.address(key)))
     }
 
     fn error(&self, key: &str, error: &object_store::Error) -> StoreError {
@@ -397,12 +415,6 @@ impl Bucket {
             _ if reason.contains("403 Forbidden") || reason.contains("401 Unauthorized") => {
                 StoreError::Refused { address, reason }
             }
-            _ if reason.contains("invalid path") => StoreError::Failed {
-                address,
-                reason: format!(
-                    "{reason}; give the object another key, or name objects one by one"
-                ),
-            },
             _ if reason.contains("NoSuchBucket") => StoreError::Missing { address },
             _ => StoreError::Failed { address, reason },
         }
@@ -420,14 +432,12 @@ fn client_options() -> ClientOptions {
 mod tests {
     use std::io::Write;
     use std::net::TcpStream;
-    use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
     use super::*;
     use crate::secret::Secret;
     use crate::store::test_server::{Request, serve};
     use crate::store::{Address, S3Address, S3Keys};
-    use crate::sync::lock;
 
     const CONTENT: &[u8] = b"frames of a video";
 
@@ -524,13 +534,52 @@ mod tests {
         assert!(began.elapsed() < STALLED / 2);
     }
 
+    /// Two pages of a list, the first with keys that cannot be used.
+    fn answer_list(request: &Request, mut stream: TcpStream) {
+        let object = |key: &str, byte_size: usize| {
+            format!(
+                "<Contents><Key>{key}</Key><LastModified>2026-11-26T10:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>{byte_size}</Size></Contents>"
+            )
+        };
+        let page = match request.path.contains("continuation-token") {
+            false => [
+                "<NextContinuationToken>2</NextContinuationToken>".into(),
+                object("k/b.mp4", 1),
+                object("k//c.mp4", 2),
+                object("k/d.mp4/", 0),
+            ],
+            true => [
+                object("k/a &amp; b.mp4", 3),
+                object("k/e.mp4/", 4),
+                object("k/../f.mp4", 5),
+                String::new(),
+            ],
+        };
+        let page = format!("<ListBucketResult>{}</ListBucketResult>", page.concat());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            page.len()
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(page.as_bytes());
+    }
+
     #[test]
-    fn a_key_is_never_taken_for_another_one() {
-        let bucket = bucket("http://127.0.0.1:9".into());
-        for key in ["/a.mp4", "a//b.mp4", "../a.mp4"] {
-            assert!(bucket.path(key).is_err(), "{key}");
+    fn keys_that_cannot_be_used_stop_no_list_and_are_told() {
+        let bucket = bucket(serve(answer_list));
+        for _ in 0..2 {
+            let listing = bucket.list("k/").expect("a list");
+            let objects = listing.objects.iter().map(|object| object.key.as_str());
+            assert_eq!(objects.collect::<Vec<_>>(), ["k/a & b.mp4", "k/b.mp4"]);
+            let unusable = listing.unusable.iter().map(|object| object.key.as_str());
+            let unusable: Vec<_> = unusable.collect();
+            assert_eq!(unusable, ["k//c.mp4", "k/e.mp4/", "k/../f.mp4"]);
         }
-        let name = "clips/it's 100 % #1?.mp4";
-        assert_eq!(bucket.path(name).expect("a key").as_ref(), name);
+        let refused = bucket.look("k//c.mp4").expect_err("it is refused");
+        assert!(!refused.is_passing(), "{refused}");
+        assert!(
+            refused.to_string().ends_with("s3://clips/k//c.mp4"),
+            "{refused}"
+        );
     }
 }

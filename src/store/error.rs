@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::why_not_written;
+use crate::text::one_line;
 
 /// Why something that lies elsewhere cannot be had, or not be put there.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,14 @@ pub enum StoreError {
         variable: &'static str,
         /// Name of the one that is not.
         missing: &'static str,
+    },
+    /// The object has a key by which nothing can be asked for here.
+    #[error(
+        "an object cannot be used here whose key has an empty part, a part . or .., a slash at its beginning or end, or a control character; give it another key: {address}"
+    )]
+    UnusableKey {
+        /// The object, its control characters as escapes.
+        address: String,
     },
     /// The store answers that it has no such object, or none below the prefix.
     #[error("nothing is there: {address}")]
@@ -117,6 +126,13 @@ impl StoreError {
         Self::Local {
             path: path.into(),
             reason: why_not_written(error),
+        }
+    }
+
+    /// Of an object whose key nothing can be asked for by.
+    pub(super) fn unusable_key(address: &str) -> Self {
+        Self::UnusableKey {
+            address: one_line(address).into_owned(),
         }
     }
 

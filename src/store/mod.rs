@@ -9,6 +9,7 @@ mod bucket;
 mod error;
 mod file;
 mod ini;
+mod listing;
 mod settings;
 #[cfg(test)]
 mod test_server;
@@ -18,17 +19,26 @@ mod web;
 use std::path::{Path, PathBuf};
 
 pub use address::{Address, S3Address, without_secrets};
-pub use bucket::{Bucket, ObjectInfo};
+pub use bucket::{Bucket, Listing, ObjectInfo};
 pub use error::StoreError;
 pub use file::RemoteFile;
 use file::Sink;
+pub use listing::UnusableObject;
 pub use settings::{S3Keys, S3Settings};
 
 use crate::scratch::Scratch;
 use crate::sync::Cancellation;
 
-/// What an address stands for: a file at its own address, or all files below an `s3://` prefix,
-/// ordered by their keys.
+/// What an address stands for.
+#[derive(Debug)]
+pub struct FoundFiles {
+    /// Files, ordered by their keys.
+    pub files: Vec<RemoteFile>,
+    /// Objects below a prefix that cannot be fetched, by their addresses, each with the reason.
+    pub refused: Vec<(S3Address, StoreError)>,
+}
+
+/// What an address stands for: a file at its own address, or all files below an `s3://` prefix.
 ///
 /// # Errors
 /// When the server cannot be reached, refuses, or has nothing there; when it is cancelled.
@@ -36,31 +46,43 @@ pub fn find(
     address: &Address,
     settings: &S3Settings,
     cancellation: &Cancellation,
-) -> Result<Vec<RemoteFile>, StoreError> {
+) -> Result<FoundFiles, StoreError> {
+    let one = |file| FoundFiles {
+        files: vec![file],
+        refused: Vec::new(),
+    };
     match address {
-        Address::Web(url) => Ok(vec![web::look(url, cancellation)?]),
+        Address::Web(url) => Ok(one(web::look(url, cancellation)?)),
         Address::S3(s3) => {
             let bucket = Bucket::open(&s3.bucket, settings)?.cancelled_by(cancellation);
+            let at = |key| S3Address {
+                bucket: s3.bucket.clone(),
+                key,
+            };
             let file = |object: ObjectInfo| RemoteFile {
-                address: Address::S3(S3Address {
-                    bucket: s3.bucket.clone(),
-                    key: object.key,
-                }),
+                address: Address::S3(at(object.key)),
                 byte_size: Some(object.byte_size),
                 etag: object.etag,
             };
             if !s3.is_prefix()
                 && let Some(object) = bucket.look(&s3.key)?
             {
-                return Ok(vec![file(object)]);
+                return Ok(one(file(object)));
             }
-            let found = bucket.list(&s3.as_prefix())?;
-            match found.is_empty() {
-                true => Err(StoreError::Missing {
-                    address: s3.to_string(),
-                }),
-                false => Ok(found.into_iter().map(file).collect()),
+            let Listing { objects, unusable } = bucket.list(&s3.as_prefix())?;
+            if objects.is_empty() && unusable.is_empty() {
+                let address = s3.to_string();
+                return Err(StoreError::Missing { address });
             }
+            let refused = unusable.into_iter().map(|object| {
+                let address = at(object.key);
+                let error = StoreError::unusable_key(&address.to_string());
+                (address, error)
+            });
+            Ok(FoundFiles {
+                refused: refused.collect(),
+                files: objects.into_iter().map(file).collect(),
+            })
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::llama::{
     export,
 };
 use crate::models::ModelStore;
+use crate::paths::PathTexts;
 use crate::sync::Cancellation;
 use crate::train::checkpoint::Checkpoint;
 use crate::train::folder::RunConfig;
@@ -138,28 +139,19 @@ impl Plan {
 
     /// What may change when the run is resumed: names, and what only decides about speed and memory.
     fn metadata(&self, identity: &RunIdentity) -> Settings {
-        let (dataset_snapshot, dataset_blake3) = match &self.source {
-            DataSource::Dataset {
-                lake_snapshot,
-                content_blake3,
-                ..
-            } => (Some(lake_snapshot), Some(content_blake3)),
-            DataSource::Files { .. } => (None, None),
-        };
         let train = &self.config.train;
         let settings = json!({
             "run_id": identity.run_id,
             "started_at": identity.started_at,
             "base": self.base.name,
-            "dataset": self.source.path(),
-            "dataset_snapshot": dataset_snapshot,
-            "dataset_blake3": dataset_blake3,
             "tokens_per_microbatch": train.batch_tokens,
             "checkpointing": self.config.checkpointing == Checkpointing::Layers,
             "time_limit_minutes": train.length.time_limit_secs.map(|secs| secs / SECS_PER_MINUTE),
             "save_every": train.save_every,
         });
-        settings.as_object().cloned().unwrap_or_default()
+        let mut metadata = settings.as_object().cloned().unwrap_or_default();
+        metadata.extend(source_metadata(&self.source));
+        metadata
     }
 }
 
@@ -363,6 +355,24 @@ fn default_learning_rate(hidden: usize) -> f64 {
     (rate * 1e5).round() / 1e5
 }
 
+/// Where the examples of a run are from.
+fn source_metadata(source: &DataSource) -> Settings {
+    let (snapshot, hash) = match source {
+        DataSource::Dataset {
+            lake_snapshot,
+            content_blake3,
+            ..
+        } => (Some(lake_snapshot), Some(content_blake3)),
+        DataSource::Files { .. } => (None, None),
+    };
+    let metadata = json!({
+        "dataset": source.path().texts(),
+        "dataset_snapshot": snapshot,
+        "dataset_blake3": hash,
+    });
+    metadata.as_object().cloned().unwrap_or_default()
+}
+
 /// What must be the same for a run to be resumed.
 fn settings(
     config: &TrainingConfig,
@@ -399,7 +409,22 @@ fn open_model(
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
+
+    #[test]
+    fn a_dataset_whose_path_is_no_utf_8_can_be_written_down() {
+        let train = Path::new(OsStr::from_bytes(b"caf\xe9/train.jsonl")).into();
+        let metadata = source_metadata(&DataSource::Files { train, valid: None });
+        let expected = json!({
+            "dataset": "caf\u{fffd}/train.jsonl",
+            "dataset_snapshot": null,
+            "dataset_blake3": null,
+        });
+        assert_eq!(serde_json::Value::Object(metadata), expected);
+    }
 
     #[test]
     fn wider_models_learn_at_lower_rates_by_default() {

@@ -69,7 +69,7 @@ pub fn limit_threads(threads: usize) -> Result<(), String> {
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
     /// The system refuses to read it, or the disk fails.
-    #[error("cannot read the file ({reason}); check its permissions and the disk: {path}")]
+    #[error("cannot read the file ({reason}); check {}: {path}", culprit(.kind))]
     Unreadable {
         /// The file that was given.
         path: PathBuf,
@@ -190,6 +190,15 @@ pub enum VideoError {
     /// The work was called off.
     #[error("stopped")]
     Stopped,
+}
+
+/// What may be wrong where a file cannot be read.
+fn culprit(kind: &io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "its name",
+        io::ErrorKind::PermissionDenied => "its permissions",
+        _ => "its permissions and the disk",
+    }
 }
 
 impl VideoError {

@@ -145,6 +145,7 @@ impl From<QueryError> for Problem {
             } => Self::bad(format!("${name} is {value}, which is not {expected}")),
             QueryError::Write { .. } | QueryError::Unreadable { .. } => Self::failed(&error),
             QueryError::Sql(_)
+            | QueryError::BrokenDeclaration { .. }
             | QueryError::UnknownParameter { .. }
             | QueryError::Unwritable(_) => Self::bad(error.to_string()),
         }

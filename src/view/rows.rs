@@ -14,6 +14,8 @@ use crate::query::{Format, Query, QueryError, Session};
 
 /// Integers beyond it are not exact in JavaScript.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+/// A decimal number with no more digits comes out of a 64-bit float as it went in.
+const MAX_SAFE_DIGITS: usize = 15;
 /// What a value takes in memory beside its text, as a rule of thumb.
 const VALUE_BYTES: usize = 32;
 
@@ -98,15 +100,12 @@ impl JsonRows {
                 return Ok(false);
             }
             let values = columns.iter().map(|(column, formatter)| {
-                let value = json_value(column, row);
-                match value {
-                    Some(value) => Ok(value),
-                    None => formatter
-                        .value(row)
-                        .try_to_string()
-                        .map(Value::String)
-                        .map_err(shown),
+                if let Some(value) = json_value(column, row) {
+                    return Ok(value);
                 }
+                let text = formatter.value(row).try_to_string().map_err(shown)?;
+                let number = decimal(column.data_type(), &text);
+                Ok(number.unwrap_or(Value::String(text)))
             });
             let values = values.collect::<Result<Vec<_>, QueryError>>()?;
             self.bytes += values.iter().map(byte_size).sum::<usize>();
@@ -126,7 +125,8 @@ fn byte_size(value: &Value) -> usize {
 
 /// Whether JavaScript has numbers for a column.
 pub fn is_number(data_type: &DataType) -> bool {
-    data_type.is_integer() || matches!(data_type, DataType::Float32 | DataType::Float64)
+    let is_float = matches!(data_type, DataType::Float32 | DataType::Float64);
+    data_type.is_integer() || is_float || is_decimal(data_type)
 }
 
 /// Names and types of a result's columns.
@@ -139,6 +139,20 @@ pub fn columns_of(schema: &Schema) -> Vec<Value> {
         })
     });
     columns.collect()
+}
+
+fn is_decimal(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Decimal128(_, _) | DataType::Decimal256(_, _)
+    )
+}
+
+/// A decimal number, such as a sum of integers, as one of JSON's; `None` where digits would be lost.
+fn decimal(data_type: &DataType, text: &str) -> Option<Value> {
+    let is_exact = text.bytes().filter(u8::is_ascii_digit).count() <= MAX_SAFE_DIGITS;
+    let number = (is_decimal(data_type) && is_exact).then(|| serde_json::from_str(text).ok());
+    number.flatten().map(Value::Number)
 }
 
 /// A value in JSON's own types; `None` for what only has a text.
@@ -175,7 +189,11 @@ fn json_value(column: &ArrayRef, row: usize) -> Option<Value> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{BooleanArray, Float32Array, Float64Array, Int64Array, StringArray};
+    use arrow::array::{
+        BooleanArray, Decimal128Array, Decimal256Array, Float32Array, Float64Array, Int64Array,
+        StringArray,
+    };
+    use arrow::datatypes::i256;
     use serde_json::json;
 
     use super::*;
@@ -228,6 +246,36 @@ mod tests {
             ]
         );
         assert!(!rows.is_cut);
+    }
+
+    #[test]
+    fn sums_and_decimals_are_numbers_as_long_as_no_digit_is_lost() {
+        let sums = [Some(-12), None, Some(10_i128.pow(20))].map(|sum| sum.map(i256::from_i128));
+        let sums = Decimal256Array::from(sums.to_vec());
+        let shares = Decimal128Array::from(vec![1234, -5, 0]);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            (
+                "sum",
+                Arc::new(sums.with_precision_and_scale(39, 0).expect("a type")),
+            ),
+            (
+                "share",
+                Arc::new(shares.with_precision_and_scale(9, 3).expect("a type")),
+            ),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let mut rows = JsonRows::default();
+        assert!(rows.push(&batch, 10, 10_000).expect("rows"));
+        assert_eq!(
+            rows.rows,
+            [
+                vec![json!(-12), json!(1.234)],
+                vec![json!(null), json!(-0.005)],
+                vec![json!("100000000000000000000"), json!(0.0)],
+            ]
+        );
+        let schema = batch.schema();
+        assert!(schema.fields().iter().all(|f| is_number(f.data_type())));
     }
 
     #[test]

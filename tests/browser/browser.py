@@ -16,10 +16,11 @@ SIZE = {"width": 1280, "height": 720}
 BARS = 10
 
 # Every text that is drawn over a picture is noted with the bars of the picture below it, in the
-# very task in which it is drawn. Landmarks are discs.
+# very task in which it is drawn. Landmarks are discs. Samples that the page decodes by itself are counted,
+# and how often a player is sent elsewhere or plays.
 EYES = """
 (() => {
-  const seen = { drawn: [], last: null, discs: 0 };
+  const seen = { drawn: [], last: null, discs: 0, decoded: 0, moved: 0 };
   window.seen = seen;
   const bars = (canvas) => {
     const { width, height } = canvas;
@@ -46,6 +47,14 @@ EYES = """
     if (this.canvas.className === 'overlay') seen.discs += 1;
     arc.apply(this, place);
   };
+  // An empty page, with which a browser may begin, has no decoder.
+  const { prototype } = window.VideoDecoder ?? { prototype: {} };
+  const { decode } = prototype;
+  prototype.decode = function (chunk) {
+    seen.decoded += 1;
+    decode.call(this, chunk);
+  };
+  for (const type of ['seeking', 'play']) document.addEventListener(type, () => { seen.moved += 1; }, true);
 })();
 """.replace("BARS", str(BARS))
 

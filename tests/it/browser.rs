@@ -21,13 +21,31 @@ fn the_overlay_belongs_to_the_picture_that_is_shown() {
     make_variable_clip(&folder.path().join("variable.mp4"), 120);
     make_bars(&folder.path().join("ntsc.mp4"), "60000/1001", 54, H264);
     make_bars(&folder.path().join("fast.mp4"), "240", 120, H264);
+    // Without a table of samples: the player alone gives its pictures.
+    let fragments = ["-movflags", "frag_keyframe+empty_moov"];
+    make_bars(
+        &folder.path().join("fragmented.mp4"),
+        "30",
+        60,
+        &[H264, &fragments].concat(),
+    );
+    make_turned_clip(&folder.path().join("turned.mp4"));
     make_bars(
         &folder.path().join("copied.avi"),
         "60000/1001",
         60,
         &["-c:v", "mjpeg", "-q:v", "3"],
     );
-    ingest(folder.path(), &["variable.mp4", "ntsc.mp4", "copied.avi"]);
+    ingest(
+        folder.path(),
+        &[
+            "variable.mp4",
+            "ntsc.mp4",
+            "copied.avi",
+            "fragmented.mp4",
+            "turned.mp4",
+        ],
+    );
     ingest(folder.path(), &["fast.mp4", "--slow-motion", "8"]);
     // The part begins and ends between key pictures, and a pause is in it.
     make_variable_clip(&folder.path().join("part.mp4"), 170);
@@ -74,6 +92,16 @@ fn make_bars(path: &Path, rate: &str, frames: u32, codec: &[&str]) {
     let frames = frames.to_string();
     let input = ["-f", "lavfi", "-i", &source, "-frames:v", &frames];
     make_clip(path, &[&input, codec].concat());
+}
+
+/// Of many colours, in a file that says nothing of them, and shown turned by its display matrix.
+fn make_turned_clip(path: &Path) {
+    let upright = path.with_file_name("upright.mp4");
+    let input = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=30", "-t", "1"];
+    make_clip(&upright, &[&input, H264].concat());
+    let upright = upright.to_str().expect("a path that is text");
+    let turned = ["-i", upright, "-c", "copy", "-metadata:s:v", "rotate=90"];
+    make_clip(path, &turned);
 }
 
 fn make_variable_clip(path: &Path, frames: u32) {

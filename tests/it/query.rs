@@ -92,6 +92,219 @@ fn every_shipped_query_runs_with_its_defaults_and_gives_rows() {
     }
 }
 
+/// What a shipped query gives of tables made by hand, a text for each row.
+fn shipped_over(tables: &str, query: &str, parameters: &[(&str, &str)]) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("queries/{query}.sql"));
+    let sql = fs::read_to_string(path).expect("a query");
+    let sql = sql.lines().filter(|line| !line.starts_with("--"));
+    let mut sql = sql.collect::<Vec<_>>().join("\n");
+    for (name, value) in parameters {
+        sql = sql.replace(&format!("${name}"), value);
+    }
+    let database = duckdb::Connection::open_in_memory().expect("a database");
+    database.execute_batch(tables).expect("tables");
+    let rows = format!(
+        "SELECT r::VARCHAR FROM ({}) AS r",
+        sql.trim_end_matches(';')
+    );
+    let mut statement = database.prepare(&rows).expect("a statement");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    rows.map(|row| row.expect("a row")).collect()
+}
+
+#[test]
+fn quality_is_of_the_video_s_frames_for_each_person() {
+    // Person 0 leaves after frame 4, nobody is there in 5 and 6, person 1 comes in 7.
+    let tables = "
+        CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+        CREATE TABLE metrics AS
+            SELECT 'v' AS video_id, if(frame < 7, 0, 1) AS person, frame,
+                if(frame IN (5, 6), 'no_pose', 'good') AS quality,
+                if(frame IN (5, 6), NULL, 0.9) AS mean_visibility
+            FROM range(10) AS f (frame);
+        CREATE TABLE landmarks AS
+            SELECT 'v' AS video_id, unnest([0, 1]) AS person, 'nose' AS landmark, 0.9 AS visibility;";
+    let rows = shipped_over(tables, "quality", &[]);
+    let expected = [
+        (
+            "'person': 0",
+            "'good_percent': 50.0",
+            "'no_pose_percent': 50.0",
+            "'longest_gap_frames': 5",
+        ),
+        (
+            "'person': 1",
+            "'good_percent': 30.0",
+            "'no_pose_percent': 70.0",
+            "'longest_gap_frames': 7",
+        ),
+    ];
+    assert_eq!(rows.len(), expected.len(), "{rows:?}");
+    for (row, (person, good, none, gap)) in rows.iter().zip(expected) {
+        for part in [person, "'frames': 10", good, none, gap] {
+            assert!(row.contains(part), "{part}: {row}");
+        }
+    }
+}
+
+#[test]
+fn a_mean_over_the_end_of_an_angle_s_range_is_none() {
+    let segments = [
+        "trunk",
+        "head",
+        "left_thigh",
+        "right_thigh",
+        "left_shank",
+        "right_shank",
+        "right_foot",
+        "shoulders",
+    ];
+    let steady = segments
+        .map(|name| format!("80 + 2 * frame AS {name}_segment_deg"))
+        .join(", ");
+    let tables = format!(
+        "CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+         CREATE TABLE metrics AS
+             SELECT 'v' AS video_id, 0 AS person, frame / 30 AS time_secs, 'right' AS facing, {steady},
+                 if(frame % 2 = 0, 179, -179) AS left_foot_segment_deg,
+                 if(frame % 2 = 0, 89, -89) AS pelvis_segment_deg
+             FROM range(2) AS f (frame);"
+    );
+    let rows = shipped_over(
+        &tables,
+        "segment_angles",
+        &[("window_secs", "0.5"), ("video", "'%'")],
+    );
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    for part in [
+        "'trunk_deg': 81.0",
+        "'left_foot_deg': NULL",
+        "'pelvis_deg': NULL",
+        "'shoulders_deg': 81.0",
+    ] {
+        assert!(rows[0].contains(part), "{part}: {}", rows[0]);
+    }
+}
+
+#[test]
+fn whoever_lies_leans_backwards_on_both_sides_of_the_range_s_end() {
+    let tables = "
+        CREATE TABLE metrics AS
+            SELECT 'v' AS video_id, 0 AS person, frame, frame / 30 AS time_secs,
+                if(frame % 2 = 0, 179, -179) AS trunk_segment_deg
+            FROM range(4) AS f (frame);";
+    let parameters = [
+        ("joint", "'forward_lean'"),
+        ("from_secs", "NULL"),
+        ("to_secs", "NULL"),
+        ("video", "'v'"),
+        ("person", "0"),
+    ];
+    let rows = shipped_over(tables, "ask/mean", &parameters);
+    assert!(rows[0].contains("'mean_deg': -90.0"), "{rows:?}");
+    let rows = shipped_over(tables, "ask/range", &parameters);
+    assert!(rows[0].contains("'range_deg': 2.0"), "{rows:?}");
+}
+
+#[test]
+fn a_frame_at_the_beginning_of_a_window_is_in_it() {
+    let angles = [
+        "left_knee",
+        "right_knee",
+        "left_hip",
+        "right_hip",
+        "left_ankle",
+        "right_ankle",
+        "left_elbow",
+        "right_elbow",
+        "left_shoulder",
+        "right_shoulder",
+        "trunk_lean",
+    ];
+    let angles = angles.map(|name| format!("90 AS {name}_deg")).join(", ");
+    // 9 / 30 / 0.1 is less than 3.
+    let tables = format!(
+        "CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+         CREATE TABLE metrics AS
+             SELECT 'v' AS video_id, 0 AS person, frame / 30 AS time_secs, 0.9 AS mean_visibility, {angles}
+             FROM range(12) AS f (frame);"
+    );
+    let parameters = [("window_secs", "0.1::DOUBLE"), ("video", "'%'")];
+    let rows = shipped_over(&tables, "joint_angles", &parameters);
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    for (row, from) in rows.iter().zip(["0.0", "0.1", "0.2", "0.3"]) {
+        assert!(row.contains(&format!("'from_secs': {from},")), "{row}");
+        assert!(row.contains("'pose_frames': 3,"), "{row}");
+    }
+}
+
+#[test]
+fn a_curve_has_no_points_where_an_angle_s_range_ends() {
+    // A foot that turns over between 0.1 and 0.15 s.
+    let tables = "
+        CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+        CREATE TABLE metrics AS
+            SELECT 'v' AS video_id, 0 AS person, time_secs, deg AS left_foot_segment_deg
+            FROM (VALUES (0.0, 160), (0.05, 165), (0.1, 170), (0.15, -170), (0.2, -165)) AS t (time_secs, deg);
+        CREATE TABLE metrics_filtered AS SELECT * FROM metrics LIMIT 0;
+        CREATE TABLE cycles AS
+            SELECT 'v' AS video_id, 0 AS person, 'walk' AS kind, 0 AS cycle, 'left' AS side,
+                0.0 AS start_secs, 0.2 AS end_secs;";
+    let parameters = [("metric", "'left_foot_segment'"), ("video", "'%'")];
+    let rows = shipped_over(tables, "cycle_curves", &parameters);
+    let mean = |row: &String| -> f64 {
+        let rest = row.split("'mean': ").nth(1).expect("a mean");
+        rest.split(',')
+            .next()
+            .expect("a number")
+            .parse()
+            .expect("a number")
+    };
+    // Of 101 points those from 51 to 74 % lie between the two sides of the range's end.
+    assert_eq!(rows.len(), 77, "{rows:?}");
+    assert!(rows.iter().all(|row| mean(row).abs() >= 160.0), "{rows:?}");
+}
+
+#[test]
+fn of_equal_extremes_the_first_is_told() {
+    let columns = [
+        "right_knee",
+        "left_hip",
+        "right_hip",
+        "left_ankle",
+        "right_ankle",
+        "left_elbow",
+        "right_elbow",
+        "left_shoulder",
+        "right_shoulder",
+        "left_wrist",
+        "right_wrist",
+        "trunk_lean",
+    ];
+    let none = columns
+        .map(|name| format!("NULL::FLOAT AS {name}_deg"))
+        .join(", ");
+    let tables = format!(
+        "CREATE TABLE videos AS SELECT 'v' AS video_id, 'a.mp4' AS file_name;
+         CREATE TABLE metrics AS
+             SELECT 'v' AS video_id, 0 AS person, time_secs, deg::FLOAT AS left_knee_deg, {none}
+             FROM (VALUES (0.4, 150), (0.3, 90), (0.2, 150), (0.1, 90)) AS t (time_secs, deg);"
+    );
+    let rows = shipped_over(
+        &tables,
+        "range_of_motion",
+        &[("outliers_percent", "0"), ("video", "'%'")],
+    );
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    for part in [
+        "'min_at_secs': 0.1",
+        "'max_at_secs': 0.2",
+        "'range_deg': 60.0",
+    ] {
+        assert!(rows[0].contains(part), "{part}: {}", rows[0]);
+    }
+}
+
 #[test]
 fn velocity_is_the_scripted_wrist_speed_and_null_after_a_gap() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -668,4 +881,25 @@ fn a_terminal_gets_what_it_shows_and_a_pipe_everything() {
     // Where it all is has the length that it has.
     let mut list = models.lines().filter(|line| !line.starts_with("in "));
     assert!(list.all(|line| line.chars().count() <= 80), "{models}");
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_told_as_such() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = posedata(folder.path(), &["lake", "create", "lake"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    for (version, expected) in [
+        ("0", "before the lake had its tables"),
+        ("99", "does not exist"),
+        ("18446744073709551615", "does not exist"),
+    ] {
+        let read = ["query", "-e", "SELECT 1", "--at", version];
+        let output = posedata(folder.path(), &read);
+        assert_eq!(output.status.code(), Some(1));
+        let told = stderr(&output);
+        assert!(
+            told.contains(expected) && !told.contains("not a lake"),
+            "{told}"
+        );
+    }
 }

@@ -434,6 +434,11 @@ fn broken_question_files_are_named_with_their_line() {
             "words is `needed` or `needed, PARAMETER`",
         ),
         (
+            "-- a\n-- param x choice(near, far)\n-- question said = near\n-- words x=far : distant\nSELECT $x",
+            template,
+            "'near' has to be said, and the header has no words for it",
+        ),
+        (
             "-- a\n-- param 1x time\nSELECT $1x",
             template,
             "begins with no digit",

@@ -163,7 +163,7 @@ fn every_command_works_on_a_lake_in_a_database_with_files_on_s3() {
     assert_eq!(site.whole_videos().len(), 2);
     let again = site.run(&ingest(&[&clips[0], &clips[1]]));
     assert!(
-        stderr(&again).contains("2 in the lake already"),
+        stderr(&again).contains("3 in the lake already"),
         "{}",
         stderr(&again)
     );
@@ -444,6 +444,43 @@ fn a_writer_goes_on_however_often_connections_end_in_the_middle_of_commits() {
 }
 
 #[test]
+fn a_writer_never_waits_for_a_lock_that_it_has_left_itself() {
+    let site = Site::with_folder();
+    let clips = site.clips(1);
+    site.run_well(&ingest(&[&clips[0]]));
+    let id = site.postgres.sql(
+        "lake",
+        "SELECT table_id FROM ducklake_table WHERE table_name = 'videos'",
+    );
+    let table = format!("ducklake_inlined_data_{id}_1");
+    // The second time that a writer reads the videos it holds the lock, and fails once. DuckDB gives its
+    // database up for that, and takes nothing back.
+    site.postgres.sql(
+        "lake",
+        &format!(
+            "CREATE SEQUENCE looks; GRANT ALL ON SEQUENCE looks TO posedata;
+             CREATE FUNCTION look() RETURNS boolean LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF current_setting('transaction_read_only') = 'off' AND nextval('looks') = 2 THEN
+                     RAISE EXCEPTION 'once';
+                 END IF;
+                 RETURN true;
+             END $$;
+             ALTER TABLE {table} RENAME TO hidden;
+             CREATE VIEW {table} AS SELECT * FROM hidden WHERE (SELECT look());
+             ALTER VIEW {table} OWNER TO posedata"
+        ),
+    );
+    let mut arguments = ingest(&[&clips[0]]);
+    arguments.extend(["--force", "--lock-timeout", "20", "--log-level", "info"]);
+    let output = site.run(&arguments);
+    let told = stderr(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("gave its database up"), "{told}");
+    assert!(told.contains("1 replaced"), "{told}");
+}
+
+#[test]
 fn a_commit_waits_for_a_database_that_comes_back() {
     let site = Site::with_folder();
     let clips = site.clips(3);
@@ -514,19 +551,33 @@ fn videos_on_s3_are_fetched_once() {
             &format!("clips/2026/{name}"),
             &site.folder.path().join(name),
         );
+        if name == &clips[1] {
+            store.put(
+                "clips/2026/%C3%BC%20%2B100%25%20%231%3F.mp4",
+                &site.folder.path().join(name),
+            );
+        }
         fs::remove_file(site.folder.path().join(name)).expect("a file");
     }
     let prefix = format!("s3://{BUCKET}/clips/2026/");
+    // What consoles make for a folder is no video, whatever it is called.
+    store.make_folder("clips/2026/old.mp4/");
     let listed = site.run_well(&["list", &prefix, "--json"]);
-    assert_eq!(listed.matches("\"path\"").count(), 2, "{listed}");
+    assert_eq!(listed.matches("\"path\"").count(), 3, "{listed}");
     site.run_well(&ingest(&[&prefix]));
     assert_eq!(site.whole_videos().len(), 2);
+    // The copy, whichever of the two was taken, is known by its own address.
+    let copies = site.query(
+        "SELECT count(*) FROM (SELECT path, source_etag FROM videos UNION SELECT path, source_etag FROM sources)
+         WHERE source_etag IS NOT NULL",
+    );
+    assert_eq!(copies.lines().nth(1), Some("3"), "{copies}");
     let paths = site.query("SELECT path FROM videos WHERE source_etag IS NOT NULL ORDER BY path");
     assert!(paths.contains(&format!("{prefix}clip0.mp4")), "{paths}");
     // Nothing is downloaded the second time: what is there now could not be read as a video.
     let again = site.run(&ingest(&[&prefix]));
     assert!(
-        stderr(&again).contains("2 in the lake already"),
+        stderr(&again).contains("3 in the lake already"),
         "{}",
         stderr(&again)
     );

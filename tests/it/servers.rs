@@ -249,6 +249,12 @@ impl ObjectStore {
         assert!(put.status.success(), "{}", stderr(&put));
     }
 
+    /// Puts an empty object there, by which consoles show a folder; the key ends with a slash.
+    pub fn make_folder(&self, key: &str) {
+        let put = self.curl(&["-X", "PUT", "-d", ""], key);
+        assert!(put.status.success(), "{}", stderr(&put));
+    }
+
     pub fn delete(&self, key: &str) {
         // The signature is that of the address as it is sent.
         let deleted = self.curl(&["-X", "DELETE"], &key.replace('=', "%3D"));

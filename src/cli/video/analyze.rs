@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
 use crate::analysis::{AnalysisModel, AnalysisReport, analyze_all};
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::ingest::Failure;
 use crate::lake::{Lake, VideoRecord};
 use crate::resources::{DatabaseUse, cores};
@@ -33,7 +33,7 @@ pub struct AnalyzeArgs {
     #[arg(long, alias = "analysis-model", value_name = "FILE.onnx")]
     model: PathBuf,
     /// Frames of a window, for models that take any number
-    #[arg(long, alias = "analysis-window", value_name = "N")]
+    #[arg(long, alias = "analysis-window", value_name = "N", value_parser = choices::count::<NonZeroUsize>)]
     window: Option<NonZeroUsize>,
     /// Ids, paths, file names or beginnings of them [default: all videos]
     #[arg(value_name = "VIDEO")]

@@ -13,7 +13,7 @@ use super::command_line::without_secrets;
 use super::consent::{Consent, provide_for_ingest};
 use super::events::{Both, EventArgs, Events};
 use super::progress::Progress;
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::export::{AnnotatedVideo, Faces, Outputs, PoseJson};
 use crate::hashing::sha256_of_file;
 use crate::ingest::{
@@ -100,7 +100,7 @@ pub struct IngestArgs {
     #[arg(long, value_enum, default_value_t = PersonPick::First)]
     pick: PersonPick,
     /// Frames between two looks for more people, with --max-persons of 2 and more
-    #[arg(long, value_name = "FRAMES", default_value_t = DEFAULT_DETECT_EVERY)]
+    #[arg(long, value_name = "FRAMES", default_value_t = DEFAULT_DETECT_EVERY, value_parser = choices::count::<NonZeroU16>)]
     detect_every: NonZeroU16,
     #[command(flatten)]
     slow_motion: SlowMotionArgs,
@@ -120,10 +120,10 @@ pub struct IngestArgs {
     #[arg(long)]
     no_pose_json: bool,
     /// Videos at once [default: as many as cores and memory allow]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::count::<NonZeroUsize>)]
     workers: Option<NonZeroUsize>,
     /// Frames that are decoded before they are handed on
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = choices::count::<NonZeroUsize>)]
     batch_size: NonZeroUsize,
     /// Ingest again what is in the lake already
     #[arg(long)]
@@ -138,7 +138,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "FILE.onnx")]
     analysis_model: Option<PathBuf>,
     /// Frames of a window, for analysis models that take any number
-    #[arg(long, value_name = "N", requires = "analysis_model")]
+    #[arg(long, value_name = "N", requires = "analysis_model", value_parser = choices::count::<NonZeroUsize>)]
     analysis_window: Option<NonZeroUsize>,
     #[command(flatten)]
     events: EventArgs,

@@ -15,7 +15,7 @@ use crate::numbers::human_bytes;
   posedata list s3://clips/2026/ --json
 
 For programs that hand videos out to several machines. With --json an array of objects with path,
-bytes (null where a server does not say) and input: the number, from 0, of the argument by which it was
+bytes (null where a server does not say, or there is no such file) and input: the number, from 0, of the argument by which it was
 found. Of a web address path leaves out what stands behind its question mark. A file that is no video, though it is called one, is
 listed: ingest reports it.")]
 pub struct ListArgs {

@@ -14,8 +14,9 @@ use crate::lake::sql::table_in;
 use crate::pose::landmark::LANDMARK_COUNT;
 
 /// Columns that tell rows of a table of frames apart, as far as a table has them.
-const KEY_COLUMNS: [&str; 10] = [
+const KEY_COLUMNS: [&str; 11] = [
     "video_id",
+    "path",
     "person",
     "frame",
     "landmark_index",
