@@ -21,7 +21,7 @@ use crate::lake::{
 use crate::metrics::calibration::HeightEstimate;
 use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome};
 use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
-use crate::movement::{self, DetectConfig, EventKind, Track, TrackFrame, swaps};
+use crate::movement::{self, CycleKind, DetectConfig, EventKind, Track, TrackFrame, swaps};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
 use crate::pose::{ImageLandmark, PersonPose};
 use crate::steps::Step;
@@ -305,11 +305,15 @@ fn counts(found: &[PersonMovement]) -> MovementCounts {
         let events = found.iter().flat_map(|person| &person.events);
         events.filter(|event| event.kind == kind).count()
     };
+    let cycles = |kind: CycleKind| {
+        let cycles = found.iter().flat_map(|person| &person.cycles);
+        cycles.filter(|(cycle, _)| cycle.kind == kind).count()
+    };
     MovementCounts {
         initial_contacts: events(EventKind::InitialContact),
         toe_offs: events(EventKind::ToeOff),
         jumps: events(EventKind::TakeOff),
-        repetitions: events(EventKind::RepLowest),
+        repetitions: cycles(CycleKind::Repetition),
         cycles: found.iter().map(|person| person.cycles.len()).sum(),
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! A repetition goes from the angle at rest to another one and back: a squat from a large angle to a small
 //! one, a raise of the arms or standing up from a chair from a small angle to a large one. Which of both it
-//! is, the path tells: the way with more whole repetitions is taken, the one from the large angle where both
-//! have as many. Who does something five times comes back to rest five times, so that the other way has four.
+//! is, the path tells: the way with more whole repetitions is taken; where both have as many, the one whose
+//! repetitions are alike, or else the one from the large angle. Who does something five times comes back to rest five times, so that the other way has four.
 //!
 //! The depth is the way between the turning point and the nearer one of both angles at rest; a repetition
 //! begins and ends where the angle is a tenth of the depth away from its value at rest, so that pauses
 //! between repetitions do not count; it is held from the first to the last time that the angle is within a
 //! tenth of the depth of the turning point. What begins before the video or ends behind it is none.
 //!
-//! Without a question for one angle, an exercise is looked for: two repetitions that follow each other are
-//! alike in depth and time. Legs that bend by turns, as fast as who goes, make steps (also where the view
+//! Without a question for one angle, an exercise is looked for: three repetitions that follow each other
+//! soon are alike in depth and time, or two of 60 degrees at least. Legs that bend by turns, as fast as who goes, make steps (also where the view
 //! does not tell their contacts), and no exercise.
 //!
 //! Confidence: the part of the frames around the turning point in which the joint's three landmarks
@@ -42,6 +42,10 @@ const MIN_DEPTH_PART: f64 = 0.4;
 /// Of two alike repetitions the smaller one has at least so much of the larger one's depth, and the shorter
 /// one of the longer one's time.
 const ALIKE_PART: f64 = 0.55;
+/// Two repetitions of this depth make an exercise, of smaller ones there have to be three, degrees.
+const LARGE_DEPTH_DEG: f64 = 60.0;
+/// The pause between them is at most so many times as long as the longer one.
+const MAX_PAUSE_PART: f64 = 5.0;
 /// What the video's edge leaves of a repetition's way at least, by the way on its other side: else it was cut.
 const UNCUT_PART: f64 = 0.75;
 /// Part of a knee's whole spread that it bends by in a step.
@@ -95,11 +99,12 @@ fn of_column(tracks: &[Track], column: &str, walking: &[Vec<(f64, f64)>]) -> Vec
             .map(|(track, walking)| of_angle(track, index, rest, walking))
             .collect()
     };
-    let count = |movements: &[Movement]| -> usize {
-        movements.iter().map(|movement| movement.cycles.len()).sum()
+    let worth = |movements: &[Movement]| -> (usize, bool) {
+        let count = movements.iter().map(|movement| movement.cycles.len());
+        (count.sum(), movements.iter().any(is_exercise))
     };
     let (large, small) = (of_rest(Rest::Large), of_rest(Rest::Small));
-    match count(&small) > count(&large) {
+    match worth(&small) > worth(&large) {
         true => small,
         false => large,
     }
@@ -109,14 +114,19 @@ fn depth_deg(cycle: &Cycle) -> f64 {
     cycle.highest_deg.unwrap_or_default() - cycle.lowest_deg.unwrap_or_default()
 }
 
-/// Whether two repetitions, one after the other, are alike.
+/// Whether repetitions that follow each other are alike: three of them, or two large ones.
 fn is_exercise(movement: &Movement) -> bool {
     let is_near = |a: f64, b: f64| a.min(b) >= ALIKE_PART * a.max(b);
-    let mut pairs = movement.cycles.windows(2);
-    pairs.any(|pair| {
-        is_near(depth_deg(&pair[0]), depth_deg(&pair[1]))
-            && is_near(pair[0].duration_secs(), pair[1].duration_secs())
-    })
+    let is_alike = |first: &Cycle, next: &Cycle| {
+        let (first_secs, next_secs) = (first.duration_secs(), next.duration_secs());
+        let pause_secs = next.start_secs - first.end_secs;
+        is_near(depth_deg(first), depth_deg(next))
+            && is_near(first_secs, next_secs)
+            && pause_secs <= MAX_PAUSE_PART * first_secs.max(next_secs)
+    };
+    let rows = movement.cycles.chunk_by(is_alike);
+    rows.map(|row| (row.len(), row.iter().map(depth_deg).fold(0.0, f64::max)))
+        .any(|(count, depth)| count >= 3 || (count == 2 && depth >= LARGE_DEPTH_DEG))
 }
 
 /// Stretches of seconds in which the knees bend by turns, as they do in steps.

@@ -1094,3 +1094,55 @@ fn two_bends_that_are_not_alike_are_no_exercise() {
     };
     assert_eq!(detect(&track, &asked).cycles.len(), 2);
 }
+
+#[test]
+fn small_bends_are_no_exercise_unless_there_are_three_alike() {
+    let shallow = |count| {
+        let squats = squatter(60.0, count, 0.5, 0.2);
+        filtered(with_knees(squats, |deg| 175.0 - (175.0 - deg) / 2.0))
+    };
+    let count = |track: &Track| detect(track, &DetectConfig::default()).cycles.len();
+    assert_eq!([count(&shallow(2)), count(&shallow(3))], [0, 3]);
+    // Two that lie half a minute apart are none either.
+    let mut apart = squatter(60.0, 2, 0.5, 0.2);
+    for frame in &mut apart.frames {
+        frame.time_secs += if frame.time_secs > 2.5 { 30.0 } else { 0.0 };
+    }
+    assert_eq!(count(&apart), 0);
+}
+
+#[test]
+fn arms_that_go_up_twice_and_are_up_at_the_end_went_up_twice() {
+    // Up, and down after half a second, twice; then up once more, where they stay.
+    let knots = [
+        (0.0, 20.0),
+        (1.0, 20.0),
+        (1.5, 150.0),
+        (2.0, 20.0),
+        (3.5, 20.0),
+        (4.0, 150.0),
+        (4.5, 20.0),
+        (8.0, 20.0),
+        (8.5, 140.0),
+        (9.0, 140.0),
+    ];
+    let track = track(60.0, 9.0, |time| {
+        let pair = knots.windows(2).find(|pair| time <= pair[1].0);
+        let pair = pair.expect("a time before the end");
+        let part = (time - pair[0].0) / (pair[1].0 - pair[0].0);
+        let mut body = upright(0.0, 1.0);
+        body.legs[0].knee_deg =
+            pair[0].1 + (pair[1].1 - pair[0].1) * (1.0 - (PI * part).cos()) / 2.0;
+        body
+    });
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    let tops: Vec<f64> = (movement.events.iter())
+        .filter(|event| event.kind == EventKind::RepHighest)
+        .map(|event| event.time_secs)
+        .collect();
+    assert_eq!(movement.cycles.len(), 2, "{movement:?}");
+    assert!(
+        (tops[0] - 1.5).abs() < FRAME_SECS && (tops[1] - 4.0).abs() < FRAME_SECS,
+        "{tops:?}"
+    );
+}
