@@ -1,5 +1,6 @@
 //! Writes a result as a table, CSV, JSON, Parquet or Arrow.
 
+use std::collections::HashSet;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,7 @@ pub(super) fn write(
     format: Format,
     destination: &Destination,
 ) -> Result<u64, QueryError> {
+    check_names(adaptation, format)?;
     let mut adapted = Adapted::new(batches, adaptation);
     match destination {
         Destination::Stdout(extent) => {
@@ -71,6 +73,26 @@ pub(super) fn write(
             file.finish().map_err(failed)?;
             Ok(rows)
         }
+    }
+}
+
+/// Columns of one name cannot be told apart where rows are objects, and readers of Parquet take one of
+/// them or refuse the file.
+fn check_names(adaptation: &Adaptation, format: Format) -> Result<(), QueryError> {
+    if !matches!(format, Format::Json | Format::Jsonl | Format::Parquet) {
+        return Ok(());
+    }
+    let mut names = HashSet::new();
+    let fields = adaptation.schema().fields().iter();
+    match fields
+        .map(|field| field.name())
+        .find(|name| !names.insert(*name))
+    {
+        Some(name) => Err(QueryError::Unwritable(format!(
+            "two columns of the result are called '{name}', and {} has one of each name; tell them apart with AS",
+            format.title()
+        ))),
+        None => Ok(()),
     }
 }
 

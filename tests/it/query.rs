@@ -546,6 +546,24 @@ fn wrong_sql_and_a_missing_lake_are_told_plainly() {
     let output = query(folder.path(), &["-e", "select speeed from metrics"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("speeed"), "{}", stderr(&output));
+    for (format, is_refused) in [
+        ("json", true),
+        ("jsonl", true),
+        ("parquet", true),
+        ("csv", false),
+    ] {
+        let sql = "select 1 as a, 2 as b, 3 as a";
+        let arguments = ["-e", sql, "--format", format, "--out", "rows"];
+        let output = query(folder.path(), &arguments);
+        assert_eq!(!output.status.success(), is_refused, "{format}");
+        assert_eq!(
+            stderr(&output).contains("two columns of the result are called 'a'"),
+            is_refused,
+            "{format}: {}",
+            stderr(&output)
+        );
+        assert_eq!(folder.path().join("rows").exists(), !is_refused, "{format}");
+    }
 }
 
 #[test]
