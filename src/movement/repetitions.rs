@@ -3,7 +3,8 @@
 //! A repetition goes from the angle at rest to another one and back: a squat from a large angle to a small
 //! one, a raise of the arms or standing up from a chair from a small angle to a large one. Which of both it
 //! is, the path tells: the way with more whole repetitions is taken; where both have as many, the one whose
-//! repetitions are alike, or else the one from the large angle. Who does something five times comes back to rest five times, so that the other way has four.
+//! repetitions are alike, or else the one from the large angle. Who does something five times comes back to
+//! rest five times, so that the other way has four.
 //!
 //! The depth is the way between the turning point and the nearer one of both angles at rest; a repetition
 //! begins and ends where the angle is a tenth of the depth away from its value at rest, so that pauses
@@ -11,8 +12,9 @@
 //! tenth of the depth of the turning point. What begins before the video or ends behind it is none.
 //!
 //! Without a question for one angle, an exercise is looked for: three repetitions that follow each other
-//! soon are alike in depth and time, or two of 60 degrees at least. Legs that bend by turns, as fast as who goes, make steps (also where the view
-//! does not tell their contacts), and no exercise.
+//! soon are alike in depth and time, or two of 60 degrees at least. Legs that bend by turns, as fast as who
+//! goes, make steps (also where the view does not tell their contacts), and no exercise; nor does a leg
+//! that bends within a second while the other one is not seen.
 //!
 //! Confidence: the part of the frames around the turning point in which the joint's three landmarks
 //! were measured.
@@ -54,6 +56,10 @@ const STEP_DEPTH_PART: f64 = 0.5;
 const MAX_STRIDE_SECS: f64 = 2.0;
 /// Where between them the other knee is bent.
 const OTHER_KNEE_PART: std::ops::RangeInclusive<f64> = 0.2..=0.8;
+/// A leg that bends and stretches within so short a time may be a runner's where its other one is not seen.
+const MAX_QUICK_BEND_SECS: f64 = 1.0;
+/// Part of the frames in which the other one is measured, else it is not seen.
+const SEEN_PART: f64 = 0.5;
 /// Part of the depth that counts as still up, or as held down.
 const EDGE_PART: f64 = 0.1;
 /// Repetitions last so long, in seconds.
@@ -75,7 +81,10 @@ pub fn detect(
         return of_column(tracks, column, walking);
     }
     let stepping: Vec<Vec<(f64, f64)>> = (tracks.iter().zip(walking))
-        .map(|(track, walking)| [&walking[..], &steps_of_knees(track)].concat())
+        .map(|(track, walking)| {
+            let alone = Side::ALL.map(|side| quick_bends_alone(track, side));
+            [&walking[..], &steps_of_knees(track), &alone.concat()].concat()
+        })
         .collect();
     let way = |movements: &[Movement]| -> f64 {
         let cycles = movements.iter().flat_map(|movement| &movement.cycles);
@@ -129,16 +138,45 @@ fn is_exercise(movement: &Movement) -> bool {
         .any(|(count, depth)| count >= 3 || (count == 2 && depth >= LARGE_DEPTH_DEG))
 }
 
+fn knee_deg(track: &Track, side: Side) -> Vec<Option<f64>> {
+    let frames = track.frames.iter();
+    frames
+        .map(|frame| frame.joint_angles_deg[side as usize])
+        .collect()
+}
+
+/// Turning points of a knee that bends as far as in steps.
+fn knee_turns(track: &Track, side: Side) -> Vec<Turn> {
+    let values = knee_deg(track, side);
+    let spread = series::spread(&values).unwrap_or_default();
+    let swing = MIN_DEPTH_DEG.max(STEP_DEPTH_PART * spread);
+    series::turns(&track.times_secs(), &values, swing)
+}
+
+/// Stretches of seconds in which a knee bends and stretches as quickly as a runner's, and the other knee,
+/// which would tell, is not seen.
+fn quick_bends_alone(track: &Track, side: Side) -> Vec<(f64, f64)> {
+    let times = track.times_secs();
+    let values = knee_deg(track, side);
+    let others = knee_deg(track, side.other());
+    let runs = series::runs(&values);
+    let turns = knee_turns(track, side);
+    let bends = turns.iter().enumerate().filter(|(_, turn)| !turn.is_max);
+    let quick = bends.filter_map(|(i, low)| {
+        let run = runs.iter().find(|run| run.contains(&low.index))?;
+        let (before, after) = series::beside(&turns, i, run);
+        let seen = others[before..=after].iter().flatten().count() as f64;
+        let is_alone = seen < SEEN_PART * (after + 1 - before) as f64;
+        let is_quick = times[after] - times[before] <= MAX_QUICK_BEND_SECS;
+        (is_alone && is_quick).then_some((times[before], times[after]))
+    });
+    quick.collect()
+}
+
 /// Stretches of seconds in which the knees bend by turns, as they do in steps.
 fn steps_of_knees(track: &Track) -> Vec<(f64, f64)> {
-    let times = track.times_secs();
     let bends = |side: Side| -> Vec<(f64, Side)> {
-        let values: Vec<Option<f64>> = (track.frames.iter())
-            .map(|frame| frame.joint_angles_deg[side as usize])
-            .collect();
-        let spread = series::spread(&values).unwrap_or_default();
-        let swing = MIN_DEPTH_DEG.max(STEP_DEPTH_PART * spread);
-        let turns = series::turns(&times, &values, swing).into_iter();
+        let turns = knee_turns(track, side).into_iter();
         let lows = turns.filter(|turn| !turn.is_max);
         lows.map(|turn| (turn.time_secs, side)).collect()
     };

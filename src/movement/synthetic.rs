@@ -1004,6 +1004,27 @@ fn legs_that_take_turns_repeat_nothing_unless_their_angle_is_asked_for() {
 }
 
 #[test]
+fn a_runner_of_whom_one_leg_is_seen_repeats_nothing() {
+    let (track, _) = runner_across(60.0, 20.0, 0.1);
+    let unseen = |mut track: Track, side: Side| {
+        for frame in &mut track.frames {
+            frame.joint_angles_deg[side as usize] = None;
+        }
+        track
+    };
+    for side in [Side::Left, Side::Right] {
+        let movement = detect(
+            &unseen(filtered(track.clone()), side),
+            &DetectConfig::default(),
+        );
+        assert!(movement.cycles.is_empty(), "{movement:?}");
+    }
+    let squats = unseen(filtered(squatter(60.0, 3, 0.9, 0.6)), Side::Left);
+    let movement = detect(&squats, &DetectConfig::default());
+    assert_eq!(movement.cycles.len(), 3, "{movement:?}");
+}
+
+#[test]
 fn a_foot_that_trembles_under_somebody_who_stands_is_no_jump() {
     // As fast and as far as in a jump of 0.25 s, but the hips stay where they are.
     let track = track(60.0, 20.0, |time| {
