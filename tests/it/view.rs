@@ -973,7 +973,7 @@ fn sql_is_answered_within_limits_and_never_leaves_the_lake() {
         json!([
             "9007199254740993",
             "NaN",
-            "1.00",
+            1.0,
             "2026-01-31",
             "[1, 2]",
             null
