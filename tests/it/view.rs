@@ -970,14 +970,7 @@ fn sql_is_answered_within_limits_and_never_leaves_the_lake() {
     );
     assert_eq!(
         odd["rows"][0],
-        json!([
-            "9007199254740993",
-            "NaN",
-            1.0,
-            "2026-01-31",
-            "[1, 2]",
-            null
-        ])
+        json!(["9007199254740993", "NaN", 1.0, "2026-01-31", "[1, 2]", null])
     );
     let shipped = viewer.json("/api/queries");
     let queries = shipped["queries"].as_array().expect("a list");
