@@ -23,7 +23,9 @@ const TELL_MILLIS = 60;
 
 class Page {
   constructor() {
-    this.state = readState(location.hash);
+    // The address that the state was read from or written to last.
+    this.address = location.hash;
+    this.state = readState(this.address);
     this.isReady = false;
     this.left = new Player('Video');
     this.right = new Player('Second video');
@@ -625,16 +627,19 @@ class Page {
   // The address
 
   #writeAddress() {
+    // Another address is there already, and its event on the way: the state is the old one's.
+    if (location.hash !== this.address) return;
     const fragment = writeState(this.state);
-    if (fragment === location.hash || this.state.video === null) return;
-    this.written = fragment;
+    if (fragment === this.address || this.state.video === null) return;
     history.replaceState(null, '', fragment);
+    this.address = location.hash;
   }
 
   async #addressChanged() {
-    if (location.hash === this.written) return;
+    if (location.hash === this.address) return;
     const before = this.state.video;
-    this.state = readState(location.hash);
+    this.address = location.hash;
+    this.state = readState(this.address);
     this.#applyLook();
     this.#showTab(this.state.tab);
     if (!this.isReady) return;

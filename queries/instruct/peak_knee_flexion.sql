@@ -41,10 +41,8 @@ judged AS (
         [r.cells[1] FOR r IN t.rows IF r.cells[1] IS NOT NULL] AS angles_deg,
         list_position(angles_deg, t.smallest_deg) AS dip_number,
         len([x FOR x IN angles_deg IF x = t.smallest_deg]) AS lowest_rows,
-        list_max(angles_deg[:dip_number - 1]) AS highest_before_deg,
-        list_max(angles_deg[dip_number + 1:]) AS highest_after_deg,
-        coalesce(highest_before_deg, 0) - t.smallest_deg >= $dip_deg AS falls_before,
-        coalesce(highest_after_deg, 0) - t.smallest_deg >= $dip_deg AS rises_after
+        coalesce(list_max(angles_deg[:dip_number - 1]), 0) - t.smallest_deg >= $dip_deg AS falls_before,
+        coalesce(list_max(angles_deg[dip_number + 1:]), 0) - t.smallest_deg >= $dip_deg AS rises_after
     FROM asked AS a
     JOIN tables AS t ON t.window_id = a.window_id
 )
@@ -59,15 +57,12 @@ SELECT
     smallest_deg,
     time_secs,
     180 - smallest_deg AS flexion_deg,
-    highest_before_deg,
-    highest_after_deg,
     CASE
         WHEN falls_before AND rises_after THEN 'peak'
         WHEN falls_before THEN 'bending'
         WHEN rises_after THEN 'straightening'
         ELSE 'steady'
-    END AS course,
-    list_max(angles_deg) AS largest_deg
+    END AS course
 FROM judged
 WHERE lowest_rows = 1
 ORDER BY window_id;

@@ -4,9 +4,9 @@
 -- row to the next, so that a single noisy frame makes no stop.
 --
 -- recipe weight = 1
--- recipe window = 1 s, 1.5 s, 2 s
+-- recipe window = 1 s, 1.2 s, 1.4 s, 1.6 s, 1.8 s, 2 s, 2.5 s
 -- recipe rows = 8
--- recipe numbers = 1.5
+-- recipe numbers = 2
 -- param still_speed number = 0.5 : slower than this is still, in torso lengths per second
 -- param still_rows integer = 3 : how many rows in succession have to be still
 WITH spans AS (

@@ -118,42 +118,62 @@ fn number(text: &str) -> f64 {
         .unwrap_or_else(|_| panic!("{text} is no number"))
 }
 
-/// Row by row, with the row of the largest or smallest value up to there.
+/// Row by row, with the row of the largest or smallest value up to there, below what is wanted.
 fn best_lines(rows: &[(&str, &str)], wants_largest: bool) -> Vec<String> {
-    (1..=rows.len())
-        .map(|count| {
-            let mut known: Vec<_> = rows[..count].iter().filter(|(_, v)| *v != "-").collect();
-            // The sort is stable: the first of equals stays first.
-            known.sort_by(|a, b| match wants_largest {
-                true => number(b.1).total_cmp(&number(a.1)),
-                false => number(a.1).total_cmp(&number(b.1)),
-            });
-            let (time, value) = rows[count - 1];
-            match known.first() {
-                Some((best_time, best)) => format!("{time},{value}|{best}@{best_time}"),
-                None => format!("{time},{value}|-"),
-            }
-        })
-        .collect()
+    let wanted = if wants_largest { "largest" } else { "smallest" };
+    let lines = (1..=rows.len()).map(|count| {
+        let mut known: Vec<_> = rows[..count].iter().filter(|(_, v)| *v != "-").collect();
+        // The sort is stable: the first of equals stays first.
+        known.sort_by(|a, b| match wants_largest {
+            true => number(b.1).total_cmp(&number(a.1)),
+            false => number(a.1).total_cmp(&number(b.1)),
+        });
+        let (time, value) = rows[count - 1];
+        match known.first() {
+            Some((best_time, best)) => format!("{time},{value}|{best}@{best_time}"),
+            None => format!("{time},{value}|-"),
+        }
+    });
+    std::iter::once(wanted.into()).chain(lines).collect()
 }
 
-/// A subtraction as children learn it, on the digits.
-fn difference_line(one: i64, other: i64) -> String {
+/// From the smaller number to the larger one, by ones and then by tens.
+fn counted_line(one: i64, other: i64) -> String {
     let (larger, smaller) = (one.max(other), one.min(other));
-    let mut units = larger.to_string().pop().expect("a digit").to_string();
-    let digit = smaller.to_string().pop().expect("a digit").to_string();
-    let mut tens = larger / 10;
-    if units < digit {
-        units.insert(0, '1');
-        tens -= 1;
+    let ones = (larger - smaller) % 10;
+    let tens = (1..=(larger - smaller) / 10).map(|ten| ones + 10 * ten);
+    let counts = (0..=ones).chain(tens);
+    let steps: Vec<String> = counts
+        .map(|count| format!("{}+{count}", smaller + count))
+        .collect();
+    format!("{smaller}-{larger}:{}", steps.join(","))
+}
+
+/// Two texts of numbers with as many decimals: the digits that they have before the point, then digit
+/// beside digit until they differ.
+fn comparison_line(one: &str, sign: char, other: &str) -> String {
+    let spelled = |text: &str| {
+        let whole = text.split('.').next().expect("digits").len();
+        format!("{whole}{}", text.replace('.', ""))
+    };
+    let mut pairs = String::new();
+    for (a, b) in spelled(one).chars().zip(spelled(other).chars()) {
+        let order = match a.cmp(&b) {
+            std::cmp::Ordering::Less => '<',
+            std::cmp::Ordering::Equal => '=',
+            std::cmp::Ordering::Greater => '>',
+        };
+        pairs.extend([a, b, order]);
+        if a != b {
+            break;
+        }
     }
-    let left = number(&units) - number(&digit);
-    format!(
-        "{larger}-{smaller}:{units}-{digit}={left},{tens}-{}={}:{}",
-        smaller / 10,
-        tens - smaller / 10,
-        larger - smaller
-    )
+    let holds = match sign {
+        '<' => number(one) < number(other),
+        _ => number(one) > number(other),
+    };
+    let word = if holds { "yes" } else { "no" };
+    format!("{one}{sign}{other}:{pairs} {word}")
 }
 
 /// What stands between two texts.
@@ -188,7 +208,8 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                 .iter()
                 .position(|of| *of == name)
                 .expect("a column");
-            let lines = best_lines(&table.rows(column), wants_largest);
+            let mut lines = best_lines(&table.rows(column), wants_largest);
+            lines[0] = format!("column {}, {extreme}", column + 1);
             let (value, time) = cut_best(&lines);
             let answer = format!("The {extreme} {angle} is {value} deg, at {time} s.");
             (lines, answer)
@@ -207,7 +228,7 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                 lines.push(format!("{time},{value}|{},{}", text(lowest), text(highest)));
             }
             let (lowest, highest) = (lowest.expect("a value"), highest.expect("a value"));
-            lines.push(difference_line(highest, lowest));
+            lines.push(counted_line(highest, lowest));
             let joint = table.names[0].replace("_deg", "").replace('_', " ");
             let answer = format!(
                 "The {joint} moves between {lowest} deg and {highest} deg: a range of {} deg.",
@@ -225,29 +246,33 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                 .filter(|word| word.contains('.'));
             let times: Vec<&str> = times.by_ref().take(2).collect();
             let [from, to] = [times[0], times[1]].map(|time| (time, table.at(0, time)));
+            let direction = match from.1.cmp(&to.1) {
+                std::cmp::Ordering::Less => "grows",
+                std::cmp::Ordering::Equal => "stays",
+                std::cmp::Ordering::Greater => "shrinks",
+            };
+            let compared = comparison_line(&from.1.to_string(), '>', &to.1.to_string());
             let lines = vec![
                 format!("{},{}", from.0, from.1),
                 format!("{},{}", to.0, to.1),
-                difference_line(from.1, to.1),
+                format!("{compared} {direction}"),
+                counted_line(from.1, to.1),
             ];
-            let answer = match from.1.cmp(&to.1) {
-                std::cmp::Ordering::Equal => {
+            let (start, end) = (format!("{} deg", from.1), format!("{} deg", to.1));
+            let answer = match direction {
+                "stays" => {
                     let angle = cut(reply, "The ", " is ");
                     format!(
-                        "The {angle} is {} deg at {} s and at {} s: a change of 0 deg.",
-                        from.1, from.0, to.0
+                        "The {angle} is {start} at {} s and at {} s: a change of 0 deg.",
+                        from.0, to.0
                     )
                 }
-                order => {
-                    let word = if order.is_lt() { "grows" } else { "shrinks" };
-                    let angle = cut(reply, "The ", &format!(" {word} from "));
+                _ => {
+                    let angle = cut(reply, "The ", &format!(" {direction} from "));
+                    let change = (from.1 - to.1).abs();
                     format!(
-                        "The {angle} {word} from {} deg at {} s to {} deg at {} s: by {} deg.",
-                        from.1,
-                        from.0,
-                        to.1,
-                        to.0,
-                        (from.1 - to.1).abs()
+                        "The {angle} {direction} from {start} at {} s to {end} at {} s: by {change} deg.",
+                        from.0, to.0
                     )
                 }
             };
@@ -258,9 +283,16 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             assert_eq!(table.text(), example.data);
             let time = cut(reply, "At ", " s ");
             let (left, right) = (table.at(0, time), table.at(1, time));
+            let larger = match left.cmp(&right) {
+                std::cmp::Ordering::Less => "right",
+                std::cmp::Ordering::Equal => "neither",
+                std::cmp::Ordering::Greater => "left",
+            };
+            let compared = comparison_line(&left.to_string(), '>', &right.to_string());
             let lines = vec![
                 format!("{time},{left},{right}"),
-                difference_line(left, right),
+                format!("{compared} {larger}"),
+                counted_line(left, right),
             ];
             let joint = cut(&table.names[0], "left_", "_deg").to_owned();
             let difference = (left - right).abs();
@@ -300,8 +332,8 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                     true => number(value) < number(limit),
                     false => number(value) > number(limit),
                 };
-                let word = if holds { "yes" } else { "no" };
-                lines.push(format!("{time},{value}{sign}{limit} {word}"));
+                let line = comparison_line(value, sign, &format!("{limit}.0"));
+                lines.push(format!("{time},{line}"));
                 if holds {
                     found = Some((time, value));
                     break;
@@ -346,27 +378,29 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             let (lowest, time) = cut_best(&lines);
             let lowest: i64 = lowest.parse().expect("a whole number");
             let place = rows.iter().position(|(of, _)| *of == time).expect("a row");
-            let highest = |rows: &[(&str, &str)]| {
-                let known = rows
-                    .iter()
-                    .filter_map(|(_, value)| value.parse::<i64>().ok());
-                known.max()
-            };
-            let limit = lowest + 10;
+            let limit = (lowest + 10).to_string();
             lines.push(format!("{lowest}+10={limit}"));
             let mut are_steep = [false; 2];
             let parts = [("before", &rows[..place]), ("after", &rows[place + 1..])];
             for (is_steep, (word, rows)) in are_steep.iter_mut().zip(parts) {
-                let highest = highest(rows);
-                *is_steep = highest.is_some_and(|highest| highest >= limit);
-                let shown = highest.map_or("-".into(), |highest| highest.to_string());
-                let is_smaller = if *is_steep { "no" } else { "yes" };
-                lines.push(format!("{word} {shown}<{limit} {is_smaller}"));
+                lines.push(format!("{word} {time}"));
+                for (at, value) in rows {
+                    if *value == "-" {
+                        lines.push(format!("{at},-"));
+                        continue;
+                    }
+                    lines.push(format!("{at},{}", comparison_line(value, '<', &limit)));
+                    *is_steep = number(value) >= number(&limit);
+                    if *is_steep {
+                        break;
+                    }
+                }
+                lines.push(if *is_steep { "steep" } else { "flat" }.into());
             }
             let side = cut(&table.names[0], "", "_knee_deg").to_owned();
             let answer = match are_steep {
                 [true, true] => {
-                    lines.push(difference_line(180, lowest));
+                    lines.push(counted_line(180, lowest));
                     format!(
                         "Peak flexion of the {side} knee is at {time} s: the angle is {lowest} deg, which is {} deg of flexion.",
                         180 - lowest
@@ -379,8 +413,7 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
                     "No peak flexion: the smallest angle is {lowest} deg at {time} s, and the {side} knee does not bend by 10 deg before it."
                 ),
                 [false, false] => format!(
-                    "No peak flexion: the {side} knee stays between {lowest} deg and {} deg without such a dip.",
-                    highest(&rows).expect("a value")
+                    "No peak flexion: the smallest angle is {lowest} deg at {time} s, and the {side} knee is not 10 deg straighter before it or after it."
                 ),
             };
             (lines, answer)
@@ -392,7 +425,8 @@ fn expected(example: &Example, lake: &Rows) -> (Vec<String>, String) {
             for time in &table.times {
                 let (left, right) = (table.at(0, time), table.at(1, time));
                 lines.push(format!("{time},{left},{right}"));
-                lines.push(difference_line(left, right));
+                lines.push(comparison_line(&left.to_string(), '>', &right.to_string()));
+                lines.push(counted_line(left, right));
                 differences.push((left - right).abs().to_string());
             }
             (lines, format!("{} deg.", differences.join(", ")))
@@ -413,7 +447,7 @@ fn mean_of(rows: &[(&str, &str)]) -> (Vec<String>, String) {
     let hundredths = |text: &str| (number(text) * 100.0).round() as i64;
     let shown = |hundredths: i64| format!("{}.{:02}", hundredths / 100, hundredths % 100);
     let mut sum = hundredths(rows[0].1);
-    let mut lines = vec![format!("{},{}", rows[0].0, rows[0].1)];
+    let mut lines = vec![format!("{},{}:{sum}", rows[0].0, rows[0].1)];
     for (time, text) in &rows[1..] {
         let value = hundredths(text);
         let digits = |number: i64, width: usize| -> Vec<i64> {
@@ -421,18 +455,17 @@ fn mean_of(rows: &[(&str, &str)]) -> (Vec<String>, String) {
             text.bytes().rev().map(|b| i64::from(b - b'0')).collect()
         };
         let width = sum.max(value).to_string().len();
-        let mut carried = 0;
+        let mut carried = "";
         let mut sums = Vec::new();
         for (a, b) in digits(sum, width).iter().zip(digits(value, width)) {
-            sums.push((a + b + carried).to_string());
-            carried = (a + b + carried) / 10;
+            let digit_sum = a + b + i64::from(!carried.is_empty());
+            sums.push(format!("{a}+{b}{carried}={digit_sum}"));
+            carried = if digit_sum >= 10 { "+1" } else { "" };
         }
         let total = sum + value;
         lines.push(format!(
-            "{time},{text}:{}+{text}={}={}",
-            shown(sum),
-            sums.join(","),
-            shown(total)
+            "{time},{text}:{sum}+{value}:{}:{total}",
+            sums.join(",")
         ));
         sum = total;
     }
@@ -442,15 +475,14 @@ fn mean_of(rows: &[(&str, &str)]) -> (Vec<String>, String) {
     for digit in sum.to_string().bytes() {
         let part = rest * 10 + i64::from(digit - b'0');
         rest = part % count;
-        quotients.push(format!("{}r{rest}", part / count));
+        quotients.push(format!("{part}={}r{rest}", part / count));
     }
     let mean = (sum as f64 / count as f64).round() as i64;
     let is_down = if 2 * rest < count { "yes" } else { "no" };
     lines.push(format!(
-        "{sum}/{count}:{};{}<{count} {is_down}:{}",
+        "{sum}/{count}:{};{}<{count} {is_down}:{mean}",
         quotients.join(","),
-        2 * rest,
-        shown(mean)
+        2 * rest
     ));
     let answer = format!(
         "The {count} speeds add up to {}, so the average is {} torso lengths per second.",
@@ -495,8 +527,8 @@ fn check_stops(example: &Example, work: &str) {
     for (index, (time, speed)) in rows.iter().enumerate() {
         let is_still = number(speed) < 0.5;
         still = if is_still { still + 1 } else { 0 };
-        let word = if is_still { "yes" } else { "no" };
-        lines.push(format!("{time},{speed}<0.50 {word} {still}"));
+        let line = comparison_line(speed, '<', "0.50");
+        lines.push(format!("{time},{line},{still}"));
         if still == 3 {
             stop = Some(rows[index - 2].0);
             break;
