@@ -38,8 +38,8 @@ def test_what_is_too_little_for_many_calls_is_divided_evenly() -> None:
     assert [len(share) for share in shares] == [5, 5]
     frames = [230, 180, 180, 180, 180, *[100] * 7]
     clips = [Video(f"/v/{i}.mp4", f"/v/{i}.mp4", MIB, n_frames=n) for i, n in enumerate(frames)]
-    shares = plan(clips, 64 * MIB, 2)
-    loads = [sum(video.n_frames or 0 for video in share.videos) for share in shares]
+    planned = plan(clips, 64 * MIB, 2)
+    loads = [sum(video.n_frames or 0 for video in share.videos) for share in planned]
     assert len(loads) == 2
     assert abs(loads[0] - loads[1]) <= 100
     assert len(plan(clips, 64 * MIB, 5)) == 5
