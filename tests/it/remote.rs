@@ -737,7 +737,7 @@ fn objects_that_are_renamed_exchanged_and_replaced_stay_one_video_each() {
 }
 
 #[test]
-fn a_missing_object_is_damage_and_an_unreachable_store_is_not() {
+fn missing_and_damaged_objects_are_told_and_an_unreachable_store_is_not_taken_for_them() {
     let site = Site::with_store();
     let clips = site.clips(2);
     site.run_well(&ingest(&[&clips[0], &clips[1]]));
@@ -762,6 +762,20 @@ fn a_missing_object_is_damage_and_an_unreachable_store_is_not() {
     assert!(stdout(&check).contains("missing"), "{}", stdout(&check));
     site.run_well(&["lake", "check", "--repair"]);
     assert_eq!(site.whole_videos().len(), 1);
+
+    // The other one's rows are overwritten, in their full length.
+    let file = site.query("SELECT path, byte_size FROM files WHERE table_name = 'metrics'");
+    let (name, byte_size) =
+        (file.lines().nth(1).and_then(|row| row.split_once(','))).expect("a file and its size");
+    let garbage = site.folder.path().join("garbage");
+    fs::write(&garbage, vec![b'x'; byte_size.parse().expect("bytes")]).expect("room");
+    store.put(&format!("data/{name}").replace('=', "%3D"), &garbage);
+    let check = site.run(&["lake", "check"]);
+    let told = stdout(&check);
+    assert_eq!(check.status.code(), Some(2), "{told}{}", stderr(&check));
+    assert!(told.contains(name), "{told}");
+    site.run_well(&["lake", "check", "--repair"]);
+    assert_eq!(site.whole_videos().len(), 0);
 }
 
 #[test]
