@@ -10,6 +10,8 @@ use std::sync::Once;
 
 use tempfile::TempDir;
 
+use crate::hashing::seeded_u64;
+
 /// Its maker holds a lock on it, which ends with the maker however that ends.
 const LOCK_FILE: &str = "lock";
 /// What belongs to the folder's maker.
@@ -68,13 +70,20 @@ impl Scratch {
     }
 }
 
-/// Beginning of the folders' names. The machine is in it, as a place that machines share may not share
-/// locks.
+/// Where the system says which machine this is: its name, and what was drawn when it was set up.
+const MACHINE_FILES: [&str; 2] = ["/proc/sys/kernel/hostname", "/etc/machine-id"];
+
+/// Beginning of this machine's folders' names.
 fn prefix() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    let host: String = host.chars().filter(is_plain).take(32).collect();
-    format!("posedata-{host}-")
+    let told = MACHINE_FILES.map(|file| fs::read_to_string(file).unwrap_or_default());
+    prefix_of(told.each_ref().map(|text| text.trim()))
+}
+
+/// Beginning of the names of a machine's folders. The machine is in it, as a place that machines share
+/// may not share locks. Hashed, so that all are of one length: none begins as another does, whatever the
+/// machines are called.
+fn prefix_of(machine: [&str; 2]) -> String {
+    format!("posedata-{:016x}-", seeded_u64(0, &machine))
 }
 
 /// Deletes what killed processes left behind. What belongs to others, or cannot be looked into, stays.
@@ -96,22 +105,55 @@ fn tidy(place: &Path, prefix: &str) {
 mod tests {
     use super::*;
 
+    fn leave(place: &Path, prefix: &str) -> PathBuf {
+        let folder = place.join(format!("{prefix}left01"));
+        fs::create_dir_all(folder.join(FILES_FOLDER)).expect("a folder");
+        fs::write(folder.join(LOCK_FILE), "").expect("a file");
+        fs::write(folder.join(FILES_FOLDER).join("a.mp4"), "frames").expect("a file");
+        folder
+    }
+
     #[test]
     fn what_killed_processes_left_goes_and_what_is_in_use_stays() {
         let place = tempfile::tempdir().expect("a folder");
-        let living = Scratch::make_in(place.path(), "posedata-a-").expect("a folder");
-        let left = place.path().join("posedata-a-left");
-        let others = place.path().join("posedata-b-other");
-        for folder in [&left, &others] {
-            fs::create_dir_all(folder.join(FILES_FOLDER)).expect("a folder");
-            fs::write(folder.join(LOCK_FILE), "").expect("a file");
-            fs::write(folder.join(FILES_FOLDER).join("a.mp4"), "frames").expect("a file");
-        }
-        tidy(place.path(), "posedata-a-");
-        assert!(living.path().is_dir() && others.is_dir());
+        let (ours, others) = (prefix_of(["a", "1"]), prefix_of(["b", "1"]));
+        let living = Scratch::make_in(place.path(), &ours).expect("a folder");
+        let left = leave(place.path(), &ours);
+        let of_another = leave(place.path(), &others);
+        tidy(place.path(), &ours);
+        assert!(living.path().is_dir() && of_another.is_dir());
         assert!(!left.exists());
         drop(living);
         let entries = fs::read_dir(place.path()).expect("a folder");
         assert_eq!(entries.count(), 1);
+    }
+
+    #[test]
+    fn machines_with_similar_names_leave_each_other_s_folders_alone() {
+        let long = "a".repeat(40);
+        let longer = format!("{long}b");
+        let machines = [
+            ["a", "1"],
+            ["a-b", "1"],
+            ["a.b", "1"],
+            ["ab", "1"],
+            ["a", "12"],
+            ["a1", "2"],
+            ["", ""],
+            [&long, "1"],
+            [&longer, "1"],
+        ];
+        for own in machines {
+            let place = tempfile::tempdir().expect("a folder");
+            let left = machines.map(|machine| leave(place.path(), &prefix_of(machine)));
+            tidy(place.path(), &prefix_of(own));
+            for (machine, folder) in machines.iter().zip(left) {
+                assert_eq!(
+                    folder.exists(),
+                    *machine != own,
+                    "{machine:?} beside {own:?}"
+                );
+            }
+        }
     }
 }

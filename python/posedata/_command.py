@@ -420,7 +420,8 @@ def _videos_of_inputs(inputs: Sequence[str], output: str) -> tuple[list[Video], 
     if not listed:
         shown = ", ".join(map(_core.without_secrets, inputs)) or "the list of names"
         raise PosedataError("\n".join([f"there are no videos in {shown}", *errors]))
-    return [Video(each.name, each.path, each.n_bytes) for each in listed], errors
+    videos = [Video(each.name, each.path, each.n_bytes, n_frames=each.n_frames) for each in listed]
+    return videos, errors
 
 
 def _videos_of_lake(lake: str, names: Sequence[str]) -> list[Video]:
@@ -428,7 +429,8 @@ def _videos_of_lake(lake: str, names: Sequence[str]) -> list[Video]:
     for row in _core.lake_videos(lake):
         video_id, path = str(row["video_id"]), str(row["path"])
         aliases = (str(row["file_name"]), posixpath.splitext(str(row["file_name"]))[0])
-        videos.append(Video(video_id, path, int(row["file_bytes"]), aliases))
+        n_bytes, n_frames = int(row["file_bytes"]), int(row["frame_count"])
+        videos.append(Video(video_id, path, n_bytes, aliases, n_frames))
     if names:
         videos = _chosen(videos, names)
     if not videos:

@@ -46,6 +46,8 @@ MAX_MESSAGE_CHARS = 2000
 READ_BYTES = 1 << 16
 # Names are given to the program in calls whose arguments stay far below the system's limit.
 MAX_ARGUMENT_BYTES = 100_000
+# So many videos are asked for their frames; of more, that would take longer than it helps.
+MAX_OPENED = 500
 
 SUCCESS = 0
 UNABLE = 1
@@ -384,11 +386,13 @@ class Listed:
         name: What the program is given: an absolute path, or an address.
         path: What the program calls it: of a web address without what may be a key in it.
         n_bytes: Its size; None where nobody knows.
+        n_frames: As its file states; None where it does not, or was not asked.
     """
 
     name: str
     path: str
     n_bytes: int | None
+    n_frames: int | None = None
 
 
 def list_videos(inputs: Sequence[str], output: str) -> tuple[list[Listed], list[str]]:
@@ -403,12 +407,14 @@ def list_videos(inputs: Sequence[str], output: str) -> tuple[list[Listed], list[
     videos: dict[str, Listed] = {}
     errors: list[str] = []
     for part in _parts(inputs):
-        listed, error = call_for_json(["list", "--json", "--output", output, "--", *part])
+        options = ["--json", "--output", output, "--frames", str(MAX_OPENED)]
+        listed, error = call_for_json(["list", *options, "--", *part])
         for video in listed:
             path = absolute(str(video["path"]))
             given = part[video["input"]]
             name = given if is_web_address(given) else path
-            videos.setdefault(name, Listed(name, path, video.get("bytes")))
+            found = Listed(name, path, video.get("bytes"), video.get("frames"))
+            videos.setdefault(name, found)
         errors += filter(None, [error])
     return list(videos.values()), errors
 
@@ -440,8 +446,9 @@ def _parts(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def lake_videos(lake: str) -> list[dict[str, Any]]:
-    """Id, path, name and size of a lake's videos."""
-    sql = "select video_id, path, file_name, file_bytes from videos order by video_id"
+    """Id, path, name, size and frames of a lake's videos."""
+    columns = "video_id, path, file_name, file_bytes, frame_count"
+    sql = f"select {columns} from videos order by video_id"
     rows, _ = call_for_json(["query", "--lake", lake, "--format", "json", "-e", sql])
     return list(rows)
 

@@ -2,15 +2,18 @@
 
 Starting the program and loading its models takes up to a second, so short videos share a call. The
 longest go first, and calls get smaller towards the end, so that no place is left with much work when
-the others have none.
+the others have none. What is left when calls would be so small that their start counts is divided
+evenly, one call for each place.
 """
 
 from __future__ import annotations
 
+import heapq
+import math
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -19,6 +22,13 @@ from fractions import Fraction
 CALLS_OF_REST_PER_SLOT = Fraction(3, 2)
 # No call gets less than the whole work divided by this many times the places.
 MAX_CALLS_PER_SLOT = 8
+# A call that starts for less work than this wastes a tenth of it: a core does 40 to 90 frames a
+# second.
+MIN_FRAMES = 1000
+# The same where frames are only guessed: an even division of guesses is not even, so it is put off.
+MIN_GUESSED_FRAMES = 400
+# Of a phone's or an action camera's video, roughly.
+BYTES_PER_FRAME = 10_000
 
 _UNITS = {
     "": 1,
@@ -44,12 +54,14 @@ class Video:
         path: Where it is.
         n_bytes: Its size; None where nobody knows.
         aliases: Other names by which the program may tell of it.
+        n_frames: As its file or the lake says; None where nobody knows.
     """
 
     name: str
     path: str
     n_bytes: int | None = None
     aliases: tuple[str, ...] = ()
+    n_frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
     shorter ones share one, up to that size or to a part of the work that is left for `slots` places.
     """
     subfolders = output_subfolders([video.path for video in videos])
-    weights = _weights(videos)
+    weights, least = _weights(videos)
     total = sum(weights.values(), Fraction(0))
     left = total
     slots = max(slots, 1)
@@ -101,6 +113,7 @@ def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
     same_path: Counter[str] = Counter()
     shares: list[Share] = []
     open_shares: dict[str, _OpenShare] = {}
+    last: dict[str, list[Video]] = {}
 
     def close(subfolder: str) -> None:
         shares.append(Share(tuple(open_shares.pop(subfolder).videos), subfolder))
@@ -127,6 +140,9 @@ def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
             share = None
         if share is None:
             rest = left / (slots * CALLS_OF_REST_PER_SLOT)
+            if rest < least:
+                last.setdefault(subfolder, []).append(video)
+                continue
             share = _OpenShare(max(rest, total / (slots * MAX_CALLS_PER_SLOT)))
             open_shares[subfolder] = share
         share.videos.append(video)
@@ -135,18 +151,50 @@ def plan(videos: Sequence[Video], batch_bytes: int, slots: int) -> list[Share]:
         left -= weight
     for subfolder in list(open_shares):
         close(subfolder)
+    for subfolder, some in last.items():
+        weight = sum((weights[video.name] for video in some), Fraction(0))
+        n_shares = math.ceil(slots * weight / left) if left else 1
+        shares += [
+            Share(tuple(each), subfolder) for each in _evenly(some, weights, n_shares, batch_bytes)
+        ]
     return sorted(shares, key=lambda share: _by_size(share.videos[0]))
 
 
-def _weights(videos: Sequence[Video]) -> dict[str, Fraction]:
-    """How much work the videos are, by their names, as far as their sizes are known.
+def _evenly(
+    videos: Sequence[Video], weights: Mapping[str, Fraction], n_shares: int, batch_bytes: int
+) -> list[list[Video]]:
+    """The videos in so many parts of about the same weight, or more where a part would be too large:
+    each to the lightest part, the heaviest first."""
+    parts: list[tuple[Fraction, int, int, list[Video]]] = [
+        (Fraction(0), number, 0, []) for number in range(n_shares)
+    ]
+    full: list[list[Video]] = []
+    for video in sorted(videos, key=lambda video: -weights[video.name]):
+        weight, number, n_bytes, some = heapq.heappop(parts)
+        n_bytes_with = n_bytes + (video.n_bytes or 0)
+        if some and n_bytes_with > batch_bytes:
+            full.append(some)
+            weight, n_bytes_with, some = Fraction(0), video.n_bytes or 0, []
+        some.append(video)
+        heapq.heappush(parts, (weight + weights[video.name], number, n_bytes_with, some))
+    return full + [some for _, _, _, some in parts if some]
 
-    Work grows with frames, and how many frames a file has its size tells badly: bit rates differ. So
-    half of a video's weight is its size and half that of an average video.
+
+def _weights(videos: Sequence[Video]) -> tuple[dict[str, Fraction], int]:
+    """How much work the videos are, by their names, in frames, and how much a call should have at
+    least.
+
+    Where not all frames are known they are guessed by sizes, which tell badly: bit rates differ. So
+    half of a video's weight is its size and half that of an average video. Videos whose size nobody
+    knows are left out.
     """
     sizes = {video.name: video.n_bytes for video in videos if video.n_bytes is not None}
+    frames = {video.name: video.n_frames for video in videos if video.n_frames is not None}
+    if sizes.keys() <= frames.keys():
+        return {name: Fraction(frames[name]) for name in sizes}, MIN_FRAMES
     mean = Fraction(sum(sizes.values()), max(len(sizes), 1))
-    return {name: (n_bytes + mean) / 2 for name, n_bytes in sizes.items()}
+    guessed = {name: (n_bytes + mean) / 2 / BYTES_PER_FRAME for name, n_bytes in sizes.items()}
+    return guessed, MIN_GUESSED_FRAMES
 
 
 def _by_size(video: Video) -> tuple[int, int, str]:

@@ -225,6 +225,7 @@ class Standin:
                 "path": name,
                 "file_name": Path(name).name,
                 "file_bytes": 1,
+                "frame_count": 10,
             }
             try:
                 with open(self.lake / "videos" / f"{identity(name)}.json", "x") as file:

@@ -20,7 +20,7 @@ def sizes(planned: list[Video], batch_bytes: int, slots: int) -> list[list[int |
 
 def test_the_largest_come_first_and_short_ones_share_a_call() -> None:
     some = videos(10, 200, 30, 30, 100, 30, 10)
-    assert sizes(some, 100, 1) == [[200], [100], [30, 30, 30], [10], [10]]
+    assert sizes(some, 100, 1) == [[200], [100], [30, 30, 30, 10], [10]]
 
 
 def test_what_fits_exactly_fills_a_call() -> None:
@@ -29,10 +29,29 @@ def test_what_fits_exactly_fills_a_call() -> None:
 
 
 def test_calls_get_smaller_towards_the_end() -> None:
-    shares = sizes(videos(*[MIB] * 12), 64 * MIB, 2)
-    assert [len(share) for share in shares] == [4, 2, 2, 1, 1, 1, 1]
     shares = sizes(videos(*[MIB] * 80), 64 * MIB, 2)
-    assert [len(share) for share in shares] == [26, 18, 12, 8, 5, 5, 5, 1]
+    assert [len(share) for share in shares] == [26, 18, 12, 8, 5, 6, 5]
+
+
+def test_what_is_too_little_for_many_calls_is_divided_evenly() -> None:
+    shares = sizes(videos(*[MIB] * 10), 64 * MIB, 2)
+    assert [len(share) for share in shares] == [5, 5]
+    frames = [230, 180, 180, 180, 180, *[100] * 7]
+    clips = [Video(f"/v/{i}.mp4", f"/v/{i}.mp4", MIB, n_frames=n) for i, n in enumerate(frames)]
+    planned = plan(clips, 64 * MIB, 2)
+    loads = [sum(video.n_frames or 0 for video in share.videos) for share in planned]
+    assert len(loads) == 2
+    assert abs(loads[0] - loads[1]) <= 100
+    assert len(plan(clips, 64 * MIB, 5)) == 5
+    assert len(plan(clips, 64 * MIB, 100)) == len(clips)
+    assert len(plan(clips, 2 * MIB, 2)) == 6
+
+
+def test_known_frames_decide_and_not_bytes() -> None:
+    dense = [Video(f"/d/{i}.mp4", f"/d/{i}.mp4", 50 * MIB, n_frames=100) for i in range(4)]
+    thin = [Video(f"/t/{i}.mp4", f"/t/{i}.mp4", MIB, n_frames=100) for i in range(4)]
+    shares = plan([*dense, *thin], 640 * MIB, 2)
+    assert [len(share.videos) for share in shares] == [4, 4]
 
 
 def test_many_short_videos_share_as_much_as_a_batch_holds() -> None:

@@ -27,8 +27,9 @@ use crate::sync::{Cancellation, lock};
 
 /// A shell tells of a process that a signal ended by this and the signal's number.
 const EXIT_CODE_BASE: i32 = 128;
-/// How long work may take to end once standard input has, or after a SIGTERM.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long work may take to end once standard input has, or after a SIGTERM. Whoever waits counts on
+/// two seconds, which are to be enough for the end itself as well.
+const GRACE: Duration = Duration::from_millis(1_800);
 /// How often standard input is looked at where reading it does not wait.
 const STDIN_POLL: Duration = Duration::from_millis(100);
 

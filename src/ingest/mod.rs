@@ -43,7 +43,7 @@ use crate::lake::{
 use crate::pose::{PoseBackend, PoseError, Provider};
 use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
-use crate::video::{EncodeError, VideoError, capture_tags};
+use crate::video::{EncodeError, VideoError, capture_tags, stated_frames};
 pub use backends::Backends;
 use commits::Commits;
 pub use failure::{Failure, FailureKind};
@@ -376,26 +376,40 @@ pub struct Found {
     pub path: PathBuf,
     /// `None` where a server does not say, or there is no such file.
     pub bytes: Option<u64>,
+    /// As the file states; `None` where it does not, was not asked, or does not lie on a disk.
+    pub frames: Option<u64>,
     /// The number of the input by which it was found, from 0.
     pub input: usize,
 }
 
-/// The videos that an ingest of `inputs` would take, in its order, without reading them; and why
-/// stores could not be looked into.
+/// The videos that an ingest of `inputs` would take, in its order; and why stores could not be looked
+/// into. None is read; where there are at most `max_opened`, those on a disk are asked for their frames.
 ///
 /// # Errors
 /// When there is nothing.
 pub fn find(
     inputs: &[PathBuf],
     outputs: &Path,
+    max_opened: usize,
 ) -> Result<(Vec<Found>, Vec<StoreError>), IngestError> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for (input, candidate) in plan_by_input(inputs, outputs, &Cancellation::new()) {
+    let candidates = plan_by_input(inputs, outputs, &Cancellation::new());
+    let asks_frames = candidates.len() <= max_opened;
+    for (input, candidate) in candidates {
+        let frames = match &candidate {
+            plan::Candidate::Video(path) if asks_frames => stated_frames(path),
+            _ => None,
+        };
         let path = candidate.path().to_path_buf();
         let bytes = candidate.byte_size();
         match candidate {
             plan::Candidate::Unreachable(_, error) => errors.push(error),
-            _ => found.push(Found { path, bytes, input }),
+            _ => found.push(Found {
+                path,
+                bytes,
+                frames,
+                input,
+            }),
         }
     }
     match found.is_empty() && errors.is_empty() {

@@ -8,7 +8,7 @@ use super::{AnnotatedVideo, Outputs, PoseJson, video_id};
 use crate::export::Faces;
 use crate::export::replay::{self, ReplayError};
 use crate::export::{shared_stems, unique_stem};
-use crate::lake::{Lake, LakeError, VideoRecord};
+use crate::lake::{Lake, LakeError, VideoRecord, VideoSource};
 use crate::steps::Step;
 use crate::store::{Address, Fetched, RemoteFile, StoreError};
 use crate::sync::Cancellation;
@@ -21,6 +21,8 @@ pub struct Source {
     pub video: VideoRecord,
     /// Where the file lies now, which need not be where it was ingested.
     pub path: PathBuf,
+    /// Further places in stores that had the file, with their marks of its content.
+    pub copies: Vec<VideoSource>,
     /// Name without suffix under which files made of it do not meet those of other videos.
     pub stem: String,
 }
@@ -76,6 +78,17 @@ pub enum SourceError {
     Replay(#[from] ReplayError),
 }
 
+impl SourceError {
+    /// Whether the file is not, or no more, where it was looked for.
+    fn is_elsewhere_perhaps(&self) -> bool {
+        matches!(
+            self,
+            Self::Changed { .. }
+                | Self::Store(StoreError::Missing { .. } | StoreError::Changed { .. })
+        )
+    }
+}
+
 impl Failure for SourceError {
     fn kind(&self) -> FailureKind {
         match self {
@@ -105,15 +118,16 @@ impl Source {
             }),
             video,
             path,
+            copies: Vec::new(),
         };
         let by_record = |video: VideoRecord| {
             let path = PathBuf::from(&video.path);
             source(video, path)
         };
-        if selectors.is_empty() {
-            return Ok(all.iter().cloned().map(by_record).collect());
-        }
         let mut sources = Vec::new();
+        if selectors.is_empty() {
+            sources.extend(all.iter().cloned().map(by_record));
+        }
         for selector in selectors {
             let path = Path::new(selector);
             if path.is_file() {
@@ -128,10 +142,21 @@ impl Source {
                 sources.extend(found.into_iter().map(by_record));
             }
         }
+        let is_elsewhere = |source: &Self| matches!(Address::of_path(&source.path), Ok(Some(_)));
+        if sources.iter().any(is_elsewhere) {
+            let copies = lake.sources()?;
+            for source in sources.iter_mut().filter(|source| is_elsewhere(source)) {
+                source.copies = copies
+                    .get(&source.video.video_id)
+                    .cloned()
+                    .unwrap_or_default();
+            }
+        }
         Ok(sources)
     }
 
-    /// The file with the pictures; one that lies elsewhere is fetched. A file that is not the one that
+    /// The file with the pictures; one that lies elsewhere is fetched, from another place that had it
+    /// where it is not at its own any more. A file that is not the one that
     /// was ingested is refused: the rows of one video on the pictures of another would be worse than
     /// nothing.
     ///
@@ -145,10 +170,38 @@ impl Source {
                 _fetched: None,
             });
         };
+        let gone = match self.fetched(address, None, cancellation) {
+            // Somebody has renamed it, or given its name to another.
+            Err(error) if error.is_elsewhere_perhaps() => error,
+            done => return done,
+        };
+        for copy in &self.copies {
+            let address = Address::parse(&copy.path);
+            // What marks a web page's content is more than the server's mark, see `content_mark`.
+            let Ok(Some(address @ Address::S3(_))) = address else {
+                continue;
+            };
+            match self.fetched(address, Some(&copy.source_etag), cancellation) {
+                Err(error) if error.is_elsewhere_perhaps() => {}
+                done => return done,
+            }
+        }
+        Err(gone)
+    }
+
+    /// The file that lies at an address, if it is this video's; with a mark, nothing is fetched where the
+    /// store has another one by now.
+    fn fetched(
+        &self,
+        address: Address,
+        etag: Option<&str>,
+        cancellation: &Cancellation,
+    ) -> Result<LocalFile, SourceError> {
+        let path = PathBuf::from(address.to_string());
         let remote = RemoteFile {
             address,
             byte_size: None,
-            etag: None,
+            etag: etag.map(str::to_owned),
         };
         let fetched = Fetched::get(&remote, cancellation)?;
         match short_hash(fetched.hash) == self.video.video_id {
@@ -156,9 +209,7 @@ impl Source {
                 path: fetched.path.clone(),
                 _fetched: Some(fetched),
             }),
-            false => Err(SourceError::Changed {
-                path: self.path.clone(),
-            }),
+            false => Err(SourceError::Changed { path }),
         }
     }
 

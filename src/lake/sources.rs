@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use duckdb::Connection;
 
+use super::catalog::Access;
 use super::error::LakeError;
 use super::session::Lake;
 use super::sql::{insert_all, is_missing_table, owned, quoted_text, row};
@@ -21,6 +22,15 @@ pub struct VideoSource {
 }
 
 impl Lake {
+    /// Where stores have the content of videos beside the addresses that the videos are known by, by the
+    /// videos' ids; none in a lake of a format without them.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub fn sources(&self) -> Result<HashMap<String, Vec<VideoSource>>, LakeError> {
+        self.with_catalog(Access::ReadOnly, |connection| Ok(sources(connection)?))
+    }
+
     /// Writes down that stores have the content of videos, by their ids, at these places, in one
     /// transaction. What is known of the places goes, and so does what is said of videos that the lake
     /// has no more.

@@ -8,6 +8,7 @@
 
 use duckdb::Connection;
 
+use super::addresses::{refused_in_call, refused_name};
 use super::error::{QueryError, sql_error};
 use crate::lake::table_macros;
 
@@ -82,6 +83,27 @@ const TELLING_FUNCTIONS: [&str; 4] = [
 const METADATA_PREFIX: &str = "__ducklake_metadata";
 const METADATA_TABLE_PREFIX: &str = "ducklake_";
 
+/// How places of files in buckets begin.
+const BUCKET_SCHEME: &str = "s3://";
+
+/// What a sealed session may read.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The schema of the database that has the lake's catalog, if one has.
+    catalog_schema: Option<String>,
+    has_bucket: bool,
+}
+
+impl Scope {
+    /// `data` is where the lake's files lie: a folder or an `s3://` prefix.
+    pub fn new(catalog_schema: Option<&str>, data: &str) -> Self {
+        Self {
+            catalog_schema: catalog_schema.map(str::to_owned),
+            has_bucket: data.starts_with(BUCKET_SCHEME),
+        }
+    }
+}
+
 /// Takes everything but reading the lake's data away from the session, for good. `data` is where the
 /// lake's files lie: a folder or an `s3://` prefix.
 pub fn seal(connection: &Connection, data: &str) -> Result<(), QueryError> {
@@ -95,9 +117,8 @@ pub fn seal(connection: &Connection, data: &str) -> Result<(), QueryError> {
         .map_err(sql_error)
 }
 
-/// Refuses SQL that is not one reading statement. `schema` is the one of the database that has the
-/// lake's catalog, if one has.
-pub fn check(connection: &Connection, sql: &str, schema: Option<&str>) -> Result<(), QueryError> {
+/// Refuses SQL that is not one reading statement, or that reads what is out of scope.
+pub fn check(connection: &Connection, sql: &str, scope: &Scope) -> Result<(), QueryError> {
     let statement = without_explain(sql);
     // The parser's function takes a literal only; doubled quotes are all that one needs.
     let literal = statement.replace('\'', "''");
@@ -133,7 +154,7 @@ pub fn check(connection: &Connection, sql: &str, schema: Option<&str>) -> Result
             return Err(QueryError::Forbidden(message.into()));
         }
     }
-    match forbidden(&tree, &TableMacros::of_lakes(), schema) {
+    match forbidden(&tree, &TableMacros::of_lakes(), scope) {
         Some(what) => {
             let message = format!("{what} is not allowed in a sealed session");
             Err(QueryError::Forbidden(message))
@@ -156,11 +177,7 @@ impl TableMacros {
 }
 
 /// What of a parsed statement is not allowed, in words.
-fn forbidden(
-    tree: &serde_json::Value,
-    macros: &TableMacros,
-    schema: Option<&str>,
-) -> Option<String> {
+fn forbidden(tree: &serde_json::Value, macros: &TableMacros, scope: &Scope) -> Option<String> {
     let children: Box<dyn Iterator<Item = &serde_json::Value>> = match tree {
         serde_json::Value::Object(fields) => {
             let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
@@ -181,9 +198,22 @@ fn forbidden(
             }
             let place = [text("catalog_name"), text("schema_name")].map(Option::unwrap_or_default);
             if let Some(table) = text("table_name")
-                && !is_of_catalog(place, table, schema)
+                && !is_of_catalog(place, table, scope.catalog_schema.as_deref())
             {
                 return Some(format!("the table {table} beside the catalog's own"));
+            }
+            if scope.has_bucket {
+                let call = match text("type") {
+                    Some("TABLE_FUNCTION") => fields.get("function"),
+                    _ => None,
+                };
+                let refused = call.and_then(refused_in_call).or_else(|| {
+                    let [catalog, schema] = place;
+                    refused_name([catalog, schema, text("table_name")?])
+                });
+                if refused.is_some() {
+                    return refused;
+                }
             }
             Box::new(fields.values())
         }
@@ -192,7 +222,7 @@ fn forbidden(
     };
     children
         .into_iter()
-        .find_map(|child| forbidden(child, macros, schema))
+        .find_map(|child| forbidden(child, macros, scope))
 }
 
 /// Whether a table is none of the database with the catalog, or one of the catalog's own. `place` is

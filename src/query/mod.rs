@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod addresses;
 mod batches;
 mod error;
 mod format;
@@ -108,8 +109,7 @@ impl Query {
 /// A session over a lake.
 pub struct Session {
     reader: LakeReader,
-    /// The one of the database that has the lake's catalog, if one has.
-    catalog_schema: Option<String>,
+    scope: guard::Scope,
     access: ExternalAccess,
     interrupt: Option<OnCancel>,
 }
@@ -125,14 +125,14 @@ impl Session {
         access: ExternalAccess,
     ) -> Result<Self, QueryError> {
         let data = lake.paths().data_location();
-        let catalog_schema = lake.paths().catalog_schema().map(str::to_owned);
+        let scope = guard::Scope::new(lake.paths().catalog_schema(), &data);
         let reader = lake.into_reader(version)?;
         if access == ExternalAccess::Denied {
             guard::seal(&reader.connection, &data)?;
         }
         Ok(Self {
             reader,
-            catalog_schema,
+            scope,
             access,
             interrupt: None,
         })
@@ -156,7 +156,7 @@ impl Session {
     pub fn try_clone(&self) -> Result<Self, QueryError> {
         Ok(Self {
             reader: self.reader.try_clone()?,
-            catalog_schema: self.catalog_schema.clone(),
+            scope: self.scope.clone(),
             access: self.access,
             interrupt: None,
         })
@@ -322,9 +322,7 @@ impl Session {
     fn check(&self, sql: &str) -> Result<(), QueryError> {
         match self.access {
             ExternalAccess::Allowed => Ok(()),
-            ExternalAccess::Denied => {
-                guard::check(&self.reader.connection, sql, self.catalog_schema.as_deref())
-            }
+            ExternalAccess::Denied => guard::check(&self.reader.connection, sql, &self.scope),
         }
     }
 

@@ -33,7 +33,9 @@ pub(crate) use converter::frame_memory_pixels;
 pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
 pub use proxy::{ProxyError, make_proxy, proxy_times};
-pub use reader::{Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file};
+pub use reader::{
+    Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,
+};
 pub use sheet::ContactSheet;
 pub use still::{FramePart, ImageFormat};
 

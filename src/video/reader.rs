@@ -834,6 +834,17 @@ fn grid(
     FrameGrid::behind(&ticks, times.tick_secs, &rates_hz)
 }
 
+/// How many frames a file states or suggests that it has, without decoding any; `None` where it does not
+/// say, or is no video.
+pub fn stated_frames(path: &Path) -> Option<u64> {
+    load_libraries().ok()?;
+    let container = check_file(path).ok()?;
+    let demuxer = open_demuxer(path, container, &Cancellation::new()).ok()?;
+    let track = track::choose(&demuxer.tracks())?.index;
+    let times = demuxer.times(track);
+    frame_count_hint(path, &times, times.mean_rate_hz)
+}
+
 /// A recorder that died, or wrote to a pipe, leaves nonsense where the number of frames belongs.
 fn frame_count_hint(path: &Path, times: &TrackTimes, rate_hz: Option<f64>) -> Option<u64> {
     let by_duration = || {

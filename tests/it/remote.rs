@@ -278,6 +278,71 @@ fn a_sealed_session_reaches_nothing_but_the_lake() {
 }
 
 #[test]
+fn a_sealed_session_goes_by_no_address_out_of_the_lake_s_place() {
+    let site = Site::with_store();
+    let store = site.store.as_ref().expect("a store");
+    let file = site.folder.path().join("a.csv");
+    fs::write(&file, "told\n4242\n").expect("a file");
+    for key in ["elsewhere/a.csv", "data/own/a.csv", "data-beside/a.csv"] {
+        store.put(key, &file);
+    }
+    let data = format!("s3://{BUCKET}/data");
+    let mut refused: Vec<String> = Vec::new();
+    for address in [
+        format!("{data}/../elsewhere/a.csv"),
+        format!("{data}/./../elsewhere/a.csv"),
+        format!("{data}//../elsewhere/a.csv"),
+        format!("{data}/own/../../elsewhere/a.csv"),
+        format!("{data}/own/../own/a.csv"),
+        format!("{data}/%2e%2e/elsewhere/a.csv"),
+        format!("{data}/%252E%252e/elsewhere/a.csv"),
+        format!("{data}/..%2felsewhere/a.csv"),
+        format!("{data}/..\\elsewhere/a.csv"),
+        format!("{data}/../../other/a.csv"),
+        format!("{data}/../elsewhere/*.csv"),
+        format!("{data}-beside/a.csv"),
+        format!("s3://{BUCKET}/elsewhere/a.csv"),
+        "s3://other/a.csv".into(),
+        format!("s3a://{BUCKET}/elsewhere/a.csv"),
+        format!("{}/{BUCKET}/elsewhere/a.csv", store.endpoint()),
+    ] {
+        refused.push(format!("FROM read_text('{address}')"));
+        refused.push(format!("FROM '{address}'"));
+    }
+    for sql in [
+        "FROM \"s3://lakes/data/.\".\"/elsewhere/a.csv\"",
+        "SUMMARIZE 's3://lakes/data/../elsewhere/a.csv'",
+        "FROM read_csv(['s3://lakes/data/own/a.csv', 's3://lakes/data/../elsewhere/a.csv'])",
+        "FROM read_csv('s3://lakes/data/' || '../elsewhere/a.csv')",
+        "FROM read_text(('s3://lakes/data/\\x2E\\x2E/elsewhere/a.csv'::BLOB)::VARCHAR)",
+        "FROM read_text(['s3://lakes/data/x', concat('s3://lakes/data/', '../elsewhere/a.csv')])",
+        "FROM read_text((SELECT 's3://lakes/data/../elsewhere/a.csv'))",
+        "FROM glob('s3://lakes/data/../elsewhere/*')",
+        "EXPLAIN ANALYZE FROM read_blob('s3://lakes/data/../elsewhere/a.csv')",
+        "SELECT (SELECT content FROM read_text('s3://lakes/data/../elsewhere/a.csv')) FROM videos",
+    ] {
+        refused.push(sql.into());
+    }
+    for sql in refused {
+        let output = site.run(&["query", "-e", &sql]);
+        let told = format!("{sql}: {}{}", stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            !told.contains("4242") && !told.contains("Signature"),
+            "{told}"
+        );
+    }
+    // What is the lake's own can be read.
+    for sql in [
+        format!("SELECT told FROM read_csv('{data}/own/a.csv', header = true)"),
+        format!("SELECT told FROM read_csv(['{data}/own/a.csv'], delim => ',')"),
+        format!("SELECT told FROM '{data}/own/a.csv'"),
+    ] {
+        assert!(site.query(&sql).contains("4242"), "{sql}");
+    }
+}
+
+#[test]
 fn a_lake_is_made_once_and_its_place_is_its_own() {
     let site = Site::new(Some(ObjectStore::start()));
     let missing = site.run(&["query", "-e", "SELECT 1"]);
@@ -606,7 +671,73 @@ fn videos_on_s3_are_fetched_once() {
 }
 
 #[test]
-fn a_missing_object_is_damage_and_an_unreachable_store_is_not() {
+fn objects_that_are_renamed_exchanged_and_replaced_stay_one_video_each() {
+    let site = Site::with_store();
+    let store = site.store.as_ref().expect("a store");
+    let clips = site.clips(3);
+    let [first, second, third] = [0, 1, 2].map(|i| site.folder.path().join(&clips[i]));
+    let prefix = format!("s3://{BUCKET}/clips/");
+    let ingest_all = |told: &str| {
+        let output = site.run(&ingest(&[&prefix]));
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains(told),
+            "{told}: {}",
+            stderr(&output)
+        );
+    };
+    // Rows of one content, however it is called.
+    let rows = |file: &std::path::Path| {
+        let id = posedata::ingest::video_id(file).expect("a file");
+        site.query(&format!(
+            "SELECT count(DISTINCT v.video_id), count(*), bit_xor(hash(m))
+             FROM videos AS v JOIN metrics AS m USING (video_id) WHERE video_id = '{id}'"
+        ))
+    };
+    let n_videos = || site.query("SELECT count(*), count(DISTINCT video_id) FROM videos");
+    store.put("clips/a.mp4", &first);
+    store.put("clips/b.mp4", &second);
+    ingest_all("2 ingested");
+    let known = [&first, &second].map(|file| rows(file));
+
+    store.put("clips/a.mp4", &second);
+    store.put("clips/b.mp4", &first);
+    ingest_all("2 in the lake already");
+    store.delete("clips/a.mp4");
+    store.put("clips/c.mp4", &second);
+    ingest_all("2 in the lake already");
+    assert_eq!(n_videos().lines().nth(1), Some("2,2"));
+    assert_eq!(known, [&first, &second].map(|file| rows(file)));
+
+    // The same name, other content: another video, and the first one's rows stay as they are.
+    store.put("clips/b.mp4", &third);
+    ingest_all("1 ingested, 1 in the lake already");
+    assert_eq!(n_videos().lines().nth(1), Some("3,3"));
+    assert_eq!(known, [&first, &second].map(|file| rows(file)));
+    store.put("clips/d.mp4", &first);
+    ingest_all("3 in the lake already");
+    let noted = site.query("SELECT string_agg(parse_filename(path) ORDER BY path) FROM sources");
+    assert!(noted.contains("c.mp4,d.mp4"), "{noted}");
+    assert_eq!(n_videos().lines().nth(1), Some("3,3"));
+    assert_eq!(known, [&first, &second].map(|file| rows(file)));
+    site.run_well(&["lake", "check"]);
+
+    // Pictures are found where they lie now: two videos were known by names that others have.
+    let drawn = site.run(&["annotate", "--output", "drawn"]);
+    assert!(drawn.status.success(), "{}", stderr(&drawn));
+    let folder = fs::read_dir(site.folder.path().join("drawn")).expect("a folder");
+    assert_eq!(folder.count(), 3);
+    for name in ["clips/c.mp4", "clips/d.mp4"] {
+        store.delete(name);
+    }
+    let gone = site.run(&["annotate", "--output", "drawn"]);
+    assert_eq!(gone.status.code(), Some(2), "{}", stderr(&gone));
+    let told = stderr(&gone);
+    assert!(told.contains("a.mp4") && told.contains("b.mp4"), "{told}");
+}
+
+#[test]
+fn missing_and_damaged_objects_are_told_and_an_unreachable_store_is_not_taken_for_them() {
     let site = Site::with_store();
     let clips = site.clips(2);
     site.run_well(&ingest(&[&clips[0], &clips[1]]));
@@ -631,6 +762,20 @@ fn a_missing_object_is_damage_and_an_unreachable_store_is_not() {
     assert!(stdout(&check).contains("missing"), "{}", stdout(&check));
     site.run_well(&["lake", "check", "--repair"]);
     assert_eq!(site.whole_videos().len(), 1);
+
+    // The other one's rows are overwritten, in their full length.
+    let file = site.query("SELECT path, byte_size FROM files WHERE table_name = 'metrics'");
+    let (name, byte_size) =
+        (file.lines().nth(1).and_then(|row| row.split_once(','))).expect("a file and its size");
+    let garbage = site.folder.path().join("garbage");
+    fs::write(&garbage, vec![b'x'; byte_size.parse().expect("bytes")]).expect("room");
+    store.put(&format!("data/{name}").replace('=', "%3D"), &garbage);
+    let check = site.run(&["lake", "check"]);
+    let told = stdout(&check);
+    assert_eq!(check.status.code(), Some(2), "{told}{}", stderr(&check));
+    assert!(told.contains(name), "{told}");
+    site.run_well(&["lake", "check", "--repair"]);
+    assert_eq!(site.whole_videos().len(), 0);
 }
 
 #[test]
