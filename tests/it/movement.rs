@@ -298,6 +298,52 @@ fn jumps_have_the_height_of_their_flight() {
     }
 }
 
+/// A walker who goes to the right, and one who comes from there; after the time at which they meet they have each
+/// other's number.
+fn who_meet(time: f64, is_exchanged: bool) -> Vec<PersonPose> {
+    let first = walker(time);
+    let mut second = walker(time + 0.2);
+    for (point, world) in second.landmarks.iter_mut().zip(&mut second.world_m) {
+        point.x = 1.0 - point.x;
+        point.y += 0.02;
+        world[0] = -world[0];
+    }
+    second.person = 1;
+    let mut both = vec![first, second];
+    if is_exchanged && time > MEETING_SECS {
+        both.swap(0, 1);
+        (both[0].person, both[1].person) = (0, 1);
+    }
+    both
+}
+
+/// When both are in the picture's middle: its half less where they begin, by their speed.
+const MEETING_SECS: f64 = 540.0 / (2.0 * STEP_PX / STANCE_SECS) - 0.1;
+
+#[test]
+fn no_stride_is_made_of_two_people_who_meet() {
+    for (is_exchanged, id) in [(false, 'a'), (true, 'b')] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        commit_people(folder, "meet.mp4", id, 4.5, |time| {
+            who_meet(time, is_exchanged)
+        });
+        run(folder, &["events", "detect"]);
+        let sql = format!(
+            "select count(*) filter (start_secs < {MEETING_SECS} and end_secs > {MEETING_SECS}) as across,
+                    count(*) filter (kind = 'walk') as strides, count(*) as cycles
+             from cycles group by person order by person"
+        );
+        let rows = json(folder, &["query", "-e", &sql]);
+        assert_eq!(rows.len(), 2, "{rows:?}");
+        for row in &rows {
+            assert_eq!(number(&row["across"]) == 0.0, is_exchanged, "{row}");
+            assert!(number(&row["strides"]) >= 2.0, "{row}");
+            assert_eq!(row["strides"], row["cycles"], "{row}");
+        }
+    }
+}
+
 /// Jumps 0.15 s after he is found. The low pass on visibility begins with a frame in which the model hardly sees
 /// the legs, and follows slowly although it sees them from then on.
 fn early_jumper(time: f64) -> PersonPose {
