@@ -2,6 +2,8 @@
 --
 -- One row per jump: flight time, the height that follows from it (g t^2 / 8, right where somebody
 -- lands as they took off), and the way of the hips where a scale is known (--height-m).
+-- uncertain_by_cm is the standard uncertainty of the height by flight, of which a frame's time at each
+-- contact is most; NULL for jumps that an older version found.
 --
 -- param video text = % : file name of the video, with SQL wildcards
 SELECT
@@ -13,6 +15,7 @@ SELECT
     round(c.end_secs, 3) AS landing_secs,
     round(c.flight_secs, 3) AS flight_secs,
     round(100 * c.height_flight_m, 1) AS height_by_flight_cm,
+    round(100 * 9.80665 * c.flight_secs / 4 * c.flight_error_secs, 1) AS uncertain_by_cm,
     round(100 * c.height_hips_m, 1) AS height_by_hips_cm,
     round(c.confidence, 2) AS confidence
 FROM cycles AS c

@@ -115,8 +115,8 @@ COMMENT ON COLUMN metrics_filtered.left_right_swap IS 'As in metrics: it is abou
 COMMENT ON COLUMN metrics_filtered.bone_length_jump IS 'As in metrics: it is about the unfiltered landmarks. NULL in an interpolated frame.';
 COMMENT ON COLUMN metrics_filtered.cutoff_hz IS 'Cut-off frequency of the low-pass filter, hertz.';
 COMMENT ON COLUMN metrics_filtered.interpolated IS 'TRUE where the person was not found in this frame and all landmarks are interpolated.';
-COMMENT ON COLUMN metrics_filtered.height_m IS 'Height of a person of this video (the main person, or --person) as given with --height-m, metres; NULL without it.';
-COMMENT ON COLUMN metrics_filtered.meters_per_px IS 'height_m / height in pixels; the same in the whole video, so right only at that person''s distance from the camera. NULL without --height-m, as are all columns in metres below.';
+COMMENT ON COLUMN metrics_filtered.height_m IS 'Height of this person as given with --height-m, metres; NULL where it was not given.';
+COMMENT ON COLUMN metrics_filtered.meters_per_px IS 'height_m / height in pixels of this person; the same in the whole video, so right only at the distance at which the person mostly is. NULL where no height was given, as are all columns in metres below.';
 COMMENT ON COLUMN metrics_filtered.center_x_m IS 'Middle of the hips, metres to the right of the picture''s left edge.';
 COMMENT ON COLUMN metrics_filtered.center_y_m IS 'Middle of the hips, metres above the picture''s lower edge.';
 COMMENT ON COLUMN metrics_filtered.center_speed_m_per_sec IS 'center_speed_px_per_sec in metres per second, in the picture''s plane.';

@@ -20,10 +20,13 @@ use crate::lake::{
 };
 use crate::metrics::calibration::HeightEstimate;
 use crate::metrics::filter::{FilterConfig, FilterError, PathFilter, PieceOutcome};
+use crate::metrics::geometry::{distance, midpoint};
 use crate::metrics::{FrameMetrics, MIN_VISIBILITY, Measurer, is_jump};
-use crate::movement::{self, CycleKind, DetectConfig, EventKind, Track, TrackFrame, swaps};
+use crate::movement::{
+    self, CycleKind, DetectConfig, EventKind, Side, Track, TrackFrame, crossings, series, swaps,
+};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
-use crate::pose::{ImageLandmark, PersonPose};
+use crate::pose::{FilterClock, ImageLandmark, PersonPose};
 use crate::steps::Step;
 use crate::sync::Cancellation;
 
@@ -32,9 +35,9 @@ use crate::sync::Cancellation;
 pub struct RecomputeConfig {
     /// Its cut-off is the same for all videos and stretches.
     pub filter: FilterConfig,
-    /// `None` leaves everything in pixels.
-    pub height: Option<KnownHeight>,
-    /// What movements are looked for; the scale is that of `height`.
+    /// Of people who have none, everything stays in pixels.
+    pub heights: Vec<KnownHeight>,
+    /// What movements are looked for; each person's scale is that of `heights`.
     pub movement: DetectConfig,
 }
 
@@ -70,14 +73,31 @@ pub struct RecomputeReport {
     pub jump_count: u64,
     /// What lies between the pauses of the recording, each filtered at its own rate.
     pub stretches: Vec<FilteredStretch>,
-    /// Height of the person whose height was given.
+    /// Height of the first person whose height was given.
     pub height_px: Option<f64>,
-    /// Metres of a picture's pixel where the person moves; `None` where no height was given.
+    /// Metres of a picture's pixel where that person moves; `None` where no height was given.
     pub meters_per_px: Option<f64>,
+    /// Of everybody whose height was given, by person.
+    pub scales: Vec<PersonScale>,
+    /// Who has no scale while others have one: their lengths are NULL.
+    pub persons_without_height: Vec<u16>,
     /// Whether `metrics` was written by an older version and has been brought up to date.
     pub metrics_renewed: bool,
     /// What was found of the movement.
     pub movement: MovementCounts,
+}
+
+/// How far a picture's pixels reach where a person moves.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PersonScale {
+    /// Number of the person within the video.
+    pub person: u16,
+    /// As it was given.
+    pub height_m: f64,
+    /// In the picture.
+    pub height_px: f64,
+    /// The one by the other.
+    pub meters_per_px: f64,
 }
 
 /// How much was found of a video's movements.
@@ -118,7 +138,7 @@ pub enum RecomputeError {
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// The person whose height was given is not in the video.
-    #[error("the video has no person {person}; give one of {known} with --person")]
+    #[error("the video has no person {person}, whose height was given; it has {known}")]
     UnknownPerson {
         /// The number that was asked for.
         person: u16,
@@ -127,10 +147,18 @@ pub enum RecomputeError {
     },
     /// The person is in the video, but never as a whole.
     #[error(
-        "person {person} is never seen from head to heel, so its height in pixels is unknown; leave --height-m out, or give another --person"
+        "person {person} is never seen from head to heel, so its height in pixels is unknown; leave its --height-m out, or give that of another person"
     )]
     UnknownHeight {
         /// The number of who was to be the scale.
+        person: u16,
+    },
+    /// Two heights were given for one person.
+    #[error(
+        "person {person}, the main one, has two heights; give --height-m METRES or --height-m {person}=METRES, not both"
+    )]
+    TwoHeights {
+        /// The number of whose they are.
         person: u16,
     },
 }
@@ -189,6 +217,8 @@ pub fn recompute(
         stretches: Vec::new(),
         height_px: None,
         meters_per_px: None,
+        scales: Vec::new(),
+        persons_without_height: Vec::new(),
         metrics_renewed: poses.is_outdated,
         movement: MovementCounts::default(),
     };
@@ -203,7 +233,7 @@ pub fn recompute(
         .collect();
     // Movements are found in legs that were put right before they are filtered; the filtered tables
     // keep what the model said.
-    let straightened = poses.with_legs_put_right();
+    let straightened = poses.as_seen(video);
     for path in poses.people.values_mut() {
         let counts = path.filter(&filter);
         report.landmark_count += counts.landmark;
@@ -212,9 +242,11 @@ pub fn recompute(
         report.left_out_count += counts.left_out;
         report.jump_count += path.jumps.len() as u64;
     }
-    let scale = poses.known_scale(lake, video, config.height)?;
-    report.height_px = scale.map(|scale| scale.height_px);
-    report.meters_per_px = scale.map(Scale::meters_per_px);
+    let scales = poses.known_scales(lake, video, &config.heights)?;
+    report.scales = scales.list();
+    report.persons_without_height = scales.without(&poses);
+    report.height_px = report.scales.first().map(|scale| scale.height_px);
+    report.meters_per_px = report.scales.first().map(|scale| scale.meters_per_px);
 
     let writer = DerivedWriter {
         paths: lake.paths(),
@@ -224,9 +256,9 @@ pub fn recompute(
     let landmarks = writer.landmarks_filtered(|landmark| poses.rows(landmark, cutoff_hz))?;
     let mut measurer = Measurer::new();
     let frames = 0..poses.times_secs.len();
-    let rows = frames.flat_map(|frame| poses.measure(frame, &mut measurer, scale));
+    let rows = frames.flat_map(|frame| poses.measure(frame, &mut measurer, &scales));
     let metrics = writer.metrics_filtered(rows, cutoff_hz)?;
-    let found = find_movements(&poses, straightened, &filter, &config.movement, scale);
+    let found = find_movements(&poses, straightened, &filter, &config.movement, &scales);
     report.movement = counts(&found);
     let mut files = vec![
         ("landmarks_filtered", landmarks),
@@ -250,8 +282,13 @@ pub struct DetectReport {
     pub file_name: String,
     /// What was found.
     pub movement: MovementCounts,
-    /// Metres of a picture's pixel where the person moves; `None` where no height was given.
+    /// Metres of a picture's pixel where the first person moves whose height was given; `None` where none
+    /// was.
     pub meters_per_px: Option<f64>,
+    /// Of everybody whose height was given, by person.
+    pub scales: Vec<PersonScale>,
+    /// Who has no scale while others have one: their lengths are NULL.
+    pub persons_without_height: Vec<u16>,
 }
 
 /// Finds movements in videos, one after the other, and tells of each; otherwise as
@@ -280,9 +317,9 @@ pub fn detect(
 ) -> Result<DetectReport, RecomputeError> {
     let poses = VideoPoses::read(lake, video)?;
     let filter = PathFilter::new(config.filter, &poses.times_secs)?;
-    let scale = poses.known_scale(lake, video, config.height)?;
-    let straightened = poses.with_legs_put_right();
-    let found = find_movements(&poses, straightened, &filter, &config.movement, scale);
+    let scales = poses.known_scales(lake, video, &config.heights)?;
+    let straightened = poses.as_seen(video);
+    let found = find_movements(&poses, straightened, &filter, &config.movement, &scales);
     let writer = DerivedWriter {
         paths: lake.paths(),
         video,
@@ -296,7 +333,9 @@ pub fn detect(
         video_id: video.video_id.clone(),
         file_name: video.file_name.clone(),
         movement: counts(&found),
-        meters_per_px: scale.map(Scale::meters_per_px),
+        meters_per_px: scales.list().first().map(|scale| scale.meters_per_px),
+        scales: scales.list(),
+        persons_without_height: scales.without(&poses),
     })
 }
 
@@ -324,14 +363,15 @@ fn find_movements(
     straightened: BTreeMap<u16, PersonPath>,
     filter: &PathFilter<'_>,
     config: &DetectConfig,
-    scale: Option<Scale>,
+    scales: &Scales,
 ) -> Vec<PersonMovement> {
-    let config = DetectConfig {
-        meters_per_px: scale.map(Scale::meters_per_px),
-        ..config.clone()
-    };
     let mut found = Vec::new();
     for (person, mut path) in straightened {
+        let config = DetectConfig {
+            meters_per_px: scales.of(person).map(Scale::meters_per_px),
+            ..config.clone()
+        };
+        let measured_feet_px = path.feet_px(poses);
         path.filter(filter);
         let mut movement = PersonMovement {
             person,
@@ -339,7 +379,9 @@ fn find_movements(
             cycles: Vec::new(),
         };
         let stretches = path.stretches(filter).into_iter();
-        let tracks: Vec<Track> = stretches.map(|frames| path.track(poses, frames)).collect();
+        let tracks: Vec<Track> = stretches
+            .map(|frames| path.track(poses, frames, &measured_feet_px))
+            .collect();
         for part in movement::detect(&tracks, &config) {
             movement.events.extend(part.events);
             let cycles = part.cycles.into_iter();
@@ -390,6 +432,36 @@ struct Scale {
 impl Scale {
     fn meters_per_px(self) -> f64 {
         self.height_m / self.height_px
+    }
+}
+
+/// The scales of people whose height is known.
+#[derive(Default)]
+struct Scales(BTreeMap<u16, Scale>);
+
+impl Scales {
+    fn of(&self, person: u16) -> Option<Scale> {
+        self.0.get(&person).copied()
+    }
+
+    fn list(&self) -> Vec<PersonScale> {
+        let scales = self.0.iter();
+        scales
+            .map(|(person, scale)| PersonScale {
+                person: *person,
+                height_m: scale.height_m,
+                height_px: scale.height_px,
+                meters_per_px: scale.meters_per_px(),
+            })
+            .collect()
+    }
+
+    /// Who has none while others have one.
+    fn without(&self, poses: &VideoPoses) -> Vec<u16> {
+        let people = poses.people.keys().copied();
+        people
+            .filter(|person| !self.0.is_empty() && !self.0.contains_key(person))
+            .collect()
     }
 }
 
@@ -524,27 +596,36 @@ impl VideoPoses {
             .then(|| [f64::from(point.x) * width, f64::from(point.y) * height])
     }
 
-    fn known_scale(
+    fn known_scales(
         &self,
         lake: &Lake,
         video: &VideoRecord,
-        height: Option<KnownHeight>,
-    ) -> Result<Option<Scale>, RecomputeError> {
+        heights: &[KnownHeight],
+    ) -> Result<Scales, RecomputeError> {
+        let mut scales = Scales::default();
         // Where nobody was found, there is nothing to scale.
-        let Some(known) = height.filter(|_| !self.people.is_empty()) else {
-            return Ok(None);
-        };
-        let person = match known.person {
-            Some(person) => person,
-            None => lake.main_person(video)?.unwrap_or(0),
-        };
-        Ok(Some(self.scale(person, known.height_m)?))
+        let heights = heights.iter().filter(|_| !self.people.is_empty());
+        for known in heights {
+            let person = match known.person {
+                Some(person) => person,
+                None => lake.main_person(video)?.unwrap_or(0),
+            };
+            let scale = self.scale(person, known.height_m)?;
+            if scales.0.insert(person, scale).is_some() {
+                return Err(RecomputeError::TwoHeights { person });
+            }
+        }
+        Ok(scales)
     }
 
-    /// The measured paths, with legs changed back where the model exchanged left and right.
-    fn with_legs_put_right(&self) -> BTreeMap<u16, PersonPath> {
+    /// The measured paths as movements are looked for in them: with landmarks that are seen from the moment
+    /// on in which they are, and with legs changed back where the model exchanged left and right.
+    fn as_seen(&self, video: &VideoRecord) -> BTreeMap<u16, PersonPath> {
         let mut people = self.people.clone();
         for path in people.values_mut() {
+            if let Some(clock) = video.visibility_clock() {
+                path.see_at_once(clock, &self.times_secs);
+            }
             let borders = path.jumps.iter().copied();
             let starts = [0].into_iter().chain(borders.clone());
             let ends = borders.chain([path.frames.len()]);
@@ -552,7 +633,59 @@ impl VideoPoses {
                 path.put_legs_right(start..end, self);
             }
         }
+        self.part_who_crosses(&mut people);
         people
+    }
+
+    /// Ends paths where two people pass each other and may have exchanged their numbers.
+    fn part_who_crosses(&self, people: &mut BTreeMap<u16, PersonPath>) {
+        let numbers: Vec<u16> = people.keys().copied().collect();
+        let trunks: BTreeMap<u16, Vec<Option<Trunk>>> = (people.iter())
+            .map(|(person, path)| (*person, path.trunks(self)))
+            .collect();
+        for (place, one) in numbers.iter().enumerate() {
+            for other in &numbers[place + 1..] {
+                let starts = [one, other].map(|person| self.people[person].first_frame);
+                let ends = [one, other].map(|person| end_of(&self.people[person]));
+                let shared = starts[0].max(starts[1])..ends[0].min(ends[1]);
+                if shared.is_empty() {
+                    continue;
+                }
+                let trunks = [(one, starts[0]), (other, starts[1])].map(|(person, start)| {
+                    &trunks[person][shared.start - start..shared.end - start]
+                });
+                let lengths = trunks.map(|trunks| {
+                    series::median(
+                        trunks
+                            .iter()
+                            .flatten()
+                            .map(|trunk| trunk.length_px)
+                            .collect(),
+                    )
+                });
+                let [Some(first_px), Some(second_px)] = lengths else {
+                    continue;
+                };
+                let hips = trunks.map(|trunks| -> Vec<_> {
+                    trunks
+                        .iter()
+                        .map(|trunk| Some(trunk.as_ref()?.hips_px))
+                        .collect()
+                });
+                let breaks = crossings::breaks(
+                    &self.times_secs[shared.clone()],
+                    [&hips[0], &hips[1]],
+                    first_px.max(second_px),
+                );
+                for (person, start) in [(one, starts[0]), (other, starts[1])] {
+                    let path = people.get_mut(person).expect("one of its keys");
+                    let jumps = breaks.iter().map(|frame| shared.start + frame - start);
+                    path.jumps.extend(jumps.filter(|frame| *frame > 0));
+                    path.jumps.sort_unstable();
+                    path.jumps.dedup();
+                }
+            }
+        }
     }
 
     fn scale(&self, person: u16, height_m: f64) -> Result<Scale, RecomputeError> {
@@ -608,7 +741,7 @@ impl VideoPoses {
         &self,
         frame: usize,
         measurer: &mut Measurer,
-        scale: Option<Scale>,
+        scales: &Scales,
     ) -> Vec<FilteredFrame> {
         let in_frame = || {
             self.people
@@ -635,7 +768,9 @@ impl VideoPoses {
             in_frame().map(|person| person.measured.is_none()).collect();
         is_interpolated.resize(rows.len(), false);
         let calibrated = |index: usize, metrics: &FrameMetrics| {
-            scale.map(|scale| self.calibrate(poses.get(index), metrics, scale))
+            let pose = poses.get(index);
+            let scale = pose.and_then(|pose| scales.of(pose.person));
+            scale.map(|scale| self.calibrate(pose, metrics, scale))
         };
         let rows = rows.into_iter().zip(is_interpolated).enumerate();
         rows.map(|(index, (measured, is_interpolated))| FilteredFrame {
@@ -658,7 +793,7 @@ impl VideoPoses {
         let center_m = hip(Landmark::LeftHip)
             .zip(hip(Landmark::RightHip))
             .map(|(left, right)| {
-                let [x, y] = crate::metrics::geometry::midpoint(left, right);
+                let [x, y] = midpoint(left, right);
                 [meters(x), meters(self.image_size_px[1] - y)]
             });
         CalibratedFrame {
@@ -703,6 +838,17 @@ struct PathCounts {
     left_out: u64,
 }
 
+/// Where somebody is, and how large.
+struct Trunk {
+    hips_px: [f64; 2],
+    length_px: f64,
+}
+
+/// The frame behind a path's last one.
+fn end_of(path: &PersonPath) -> usize {
+    path.first_frame + path.frames.len()
+}
+
 /// What is exchanged where a model takes a leg for the other one.
 const LEG_LANDMARKS: [[Landmark; 2]; swaps::POINTS_PER_LEG] = {
     use Landmark::*;
@@ -714,14 +860,77 @@ const LEG_LANDMARKS: [[Landmark; 2]; swaps::POINTS_PER_LEG] = {
     ]
 };
 
+/// Frames around one in which the model has to say that a landmark is seen.
+const SEEN_FRAMES: usize = 5;
+
 impl PersonPath {
+    /// Lets landmarks be seen that the model sees. A low pass lies on visibility (MediaPipe's), which
+    /// follows slowly: somebody who is found while all of a foot is seen has it after ten frames only. What
+    /// the model said of each frame is told from two neighbours; a landmark counts as seen, too, where the
+    /// median of [`SEEN_FRAMES`] frames around says so.
+    fn see_at_once(&mut self, clock: FilterClock, times_secs: &[f64]) {
+        let time_secs = |i: usize| times_secs[self.first_frame + i];
+        let is_measured = |frame: &PathFrame| frame.measured.is_some();
+        let measured = (0..self.frames.len()).filter(|i| is_measured(&self.frames[*i]));
+        let measured: Vec<usize> = measured.collect();
+        for landmark in 0..LANDMARK_COUNT {
+            let told = |i: usize| f64::from(self.frames[i].pose.landmarks[landmark].visibility);
+            let mut newest: Vec<Option<f64>> = vec![None; self.frames.len()];
+            for (place, i) in measured.iter().copied().enumerate() {
+                let before = place.checked_sub(1).map(|before| measured[before]);
+                newest[i] = Some(before.map_or(told(i), |before| {
+                    let elapsed_secs = time_secs(i) - time_secs(before);
+                    clock.newest_visibility(told(before), told(i), elapsed_secs)
+                }));
+            }
+            for i in &measured {
+                let first = i.saturating_sub(SEEN_FRAMES / 2);
+                let end = (i + SEEN_FRAMES / 2 + 1).min(newest.len());
+                let around = newest[first..end].iter().flatten().copied();
+                let seen = series::median(around.collect()).unwrap_or(0.0) as f32;
+                let visibility = &mut self.frames[*i].pose.landmarks[landmark].visibility;
+                if seen >= MIN_VISIBILITY && *visibility < MIN_VISIBILITY {
+                    *visibility = seen;
+                }
+            }
+        }
+    }
+
+    /// Where the trunk is in each frame, hidden or not; `None` without a pose.
+    fn trunks(&self, poses: &VideoPoses) -> Vec<Option<Trunk>> {
+        use Landmark::{LeftHip, LeftShoulder, RightHip, RightShoulder};
+        let [width, height] = poses.image_size_px;
+        let trunk = |frame: &PathFrame| {
+            frame.measured?;
+            let at = |landmark: Landmark| {
+                let point = &frame.pose.landmarks[landmark.index()];
+                [f64::from(point.x) * width, f64::from(point.y) * height]
+            };
+            let hips_px = midpoint(at(LeftHip), at(RightHip));
+            let length_px = distance(hips_px, midpoint(at(LeftShoulder), at(RightShoulder)));
+            // NaN where a pose model does not give them.
+            (length_px > 0.0).then_some(Trunk { hips_px, length_px })
+        };
+        self.frames.iter().map(trunk).collect()
+    }
+
+    /// Heel and toes of both feet in each frame.
+    fn feet_px(&self, poses: &VideoPoses) -> Vec<[[Option<[f64; 2]>; 2]; 2]> {
+        let at = |frame: &PathFrame, landmark| poses.pixels(&frame.pose, landmark);
+        let feet = Side::ALL.map(|side| [side.heel(), side.toes()]);
+        let frames = self.frames.iter();
+        frames
+            .map(|frame| feet.map(|foot| foot.map(|landmark| at(frame, landmark))))
+            .collect()
+    }
+
     /// Changes exchanged legs back, within frames in which the person does not jump elsewhere.
     fn put_legs_right(&mut self, frames: Range<usize>, poses: &VideoPoses) {
         let pixels = |frame: &PathFrame, landmark| poses.pixels(&frame.pose, landmark);
         let legs: Vec<swaps::Legs> = (self.frames[frames.clone()].iter())
             .map(|frame| [0, 1].map(|side| LEG_LANDMARKS.map(|pair| pixels(frame, pair[side]))))
             .collect();
-        let Some(leg_px) = self.track(poses, frames.clone()).leg_length_px() else {
+        let Some(leg_px) = self.track(poses, frames.clone(), &[]).leg_length_px() else {
             return;
         };
         if legs.is_empty() {
@@ -759,8 +968,13 @@ impl PersonPath {
     }
 
     /// Frames of the path, as movements are looked for in them. Of pictures with the same time the
-    /// first counts.
-    fn track(&self, poses: &VideoPoses, frames: Range<usize>) -> Track {
+    /// first counts. `measured_feet_px` are those of all frames of the path, or none.
+    fn track(
+        &self,
+        poses: &VideoPoses,
+        frames: Range<usize>,
+        measured_feet_px: &[[[Option<[f64; 2]>; 2]; 2]],
+    ) -> Track {
         let mut measurer = Measurer::new();
         let mut latest_secs = f64::NEG_INFINITY;
         let frames = frames.filter_map(|i| {
@@ -777,6 +991,7 @@ impl PersonPath {
                 frame: poses.number(number) as u32,
                 time_secs,
                 points_px: Landmark::ALL.map(|landmark| poses.pixels(&frame.pose, landmark)),
+                measured_feet_px: measured_feet_px.get(i).copied().unwrap_or_default(),
                 interpolated: frame.interpolated,
                 joint_angles_deg: metrics[0].joint_angles_deg,
             })

@@ -25,6 +25,18 @@ pub fn height(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Whose height it is, where that is said, and how tall in metres: `1.72` or `2=1.72`.
+pub fn height_of(text: &str) -> Result<(Option<u16>, f64), String> {
+    let Some((person, metres)) = text.split_once('=') else {
+        return Ok((None, height(text)?));
+    };
+    let person = person
+        .trim()
+        .parse()
+        .map_err(|_| "expected the number of a person before =, such as 2=1.72".to_owned())?;
+    Ok((Some(person), height(metres.trim())?))
+}
+
 /// How the floor slopes.
 pub fn floor_angle(text: &str) -> Result<FloorAngle, String> {
     match text.parse::<f64>() {

@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::faces::{self, LostFaces};
+use super::faces::{self, LostFaces, Scene};
 use super::outputs::Faces;
 use crate::lake::PersonRow;
 use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
@@ -161,15 +161,11 @@ impl Annotator {
     ///
     /// # Errors
     /// When it cannot be encoded or written.
-    pub fn push(
-        &mut self,
-        frame: &mut Frame,
-        persons: &[PersonRow],
-    ) -> Result<(), AnnotationError> {
+    pub fn push(&mut self, frame: &mut Frame, scene: Scene<'_>) -> Result<(), AnnotationError> {
         if self.caption.faces == Faces::Blurred {
-            self.lost_faces.cover(frame, persons)?;
+            self.lost_faces.cover(frame, scene)?;
         }
-        draw(frame, persons, &self.caption)?;
+        draw(frame, scene.persons, &self.caption)?;
         let file_place = (frame.index, frame.time);
         if self.is_empty && frame.index > 0 {
             self.part_begins_at = Some(file_place);

@@ -1,8 +1,10 @@
-//! Makes faces unrecognizable: coarse squares over the head, of everybody whom the lake has in a frame.
+//! Makes faces unrecognizable: coarse squares over the head, of everybody whom the lake has in a frame or shortly
+//! before or after it.
 //!
-//! A person is lost for single frames now and then, and one frame is enough to recognize somebody: for
-//! half a second after the last frame in which they were found, the place where their head was stays
-//! covered, and the cover grows. Who was not found yet is shown as they are.
+//! A person is found a moment after they appear, and lost for single frames now and then, and one frame is
+//! enough to recognize somebody. So for a second after the last frame in which they were found, and for a
+//! second before the first one, the place where their head was or will be is covered, and the cover grows
+//! with the time between. Whom the lake never has is shown as they are.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +14,25 @@ use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
 use crate::video::{Canvas, DrawError, Frame};
 
-/// For so long a head stays covered after its person was lost.
-const LOST_SECS: f64 = 0.5;
+/// For so long a head is covered after its person was lost, and before they are found.
+pub const REACH_SECS: f64 = 1.0;
 /// In each second a head may have moved by so many of its radii.
-const LOST_GROWTH_PER_SEC: f64 = 2.0;
+const GROWTH_PER_SEC: f64 = 2.0;
+/// The first poses of somebody who has just been found may be torn apart; one so much later is looked at,
+/// too.
+const SETTLED_SECS: f64 = 0.2;
+
+/// Who is in a frame and in those after it, by the time of the lake's rows.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// When the frame was taken, real seconds.
+    pub time_secs: f64,
+    /// Who was found in it.
+    pub persons: &'a [PersonRow],
+    /// Times and people of the frames after it, for [`REACH_SECS`] at least where the video goes on so
+    /// long; in their order.
+    pub later: &'a [(f64, &'a [PersonRow])],
+}
 
 /// Where people were last seen, by number.
 #[derive(Default)]
@@ -29,43 +46,66 @@ impl LostFaces {
         Self::default()
     }
 
-    /// Covers the heads of those who are not in this frame, but were shortly before. It is to be called with
-    /// each frame, in their order.
+    /// Covers the heads of those who are not in this frame, but are shortly before or after it. It is to be
+    /// called with each frame, in their order.
     ///
     /// # Errors
     /// When OpenCV fails.
-    pub fn cover(&mut self, frame: &mut Frame, persons: &[PersonRow]) -> Result<(), DrawError> {
-        let time_secs = frame.time.as_secs();
-        for (pose, reach) in self.lost(persons, time_secs) {
+    pub fn cover(&mut self, frame: &mut Frame, scene: Scene<'_>) -> Result<(), DrawError> {
+        for (pose, reach) in self.lost(scene).chain(not_found_yet(scene)) {
             blur(&mut frame.canvas(), pose, reach)?;
         }
-        self.remember(persons, time_secs);
+        self.remember(scene);
         Ok(())
     }
 
     /// Poses of those who are lost, and how far their heads may reach by now.
-    fn lost(
-        &self,
-        persons: &[PersonRow],
-        time_secs: f64,
-    ) -> impl Iterator<Item = (&PersonPose, f64)> {
-        let is_here = |person: u16| persons.iter().any(|row| row.pose.person == person);
-        let gone = self
-            .last
-            .iter()
-            .filter(move |(person, _)| !is_here(**person));
+    fn lost<'s>(&'s self, scene: Scene<'s>) -> impl Iterator<Item = (&'s PersonPose, f64)> {
+        let gone = (self.last.iter()).filter(move |(person, _)| !scene.has(**person));
         gone.filter_map(move |(_, (seen_secs, pose))| {
-            let secs = (time_secs - seen_secs).max(0.0);
-            (secs <= LOST_SECS).then_some((pose, 1.0 + LOST_GROWTH_PER_SEC * secs))
+            Some((pose, reach(scene.time_secs - seen_secs)?))
         })
     }
 
-    fn remember(&mut self, persons: &[PersonRow], time_secs: f64) {
-        for row in persons {
+    fn remember(&mut self, scene: Scene<'_>) {
+        for row in scene.persons {
             let pose = row.pose.clone();
-            self.last.insert(row.pose.person, (time_secs, pose));
+            self.last.insert(row.pose.person, (scene.time_secs, pose));
         }
     }
+}
+
+impl Scene<'_> {
+    fn has(&self, person: u16) -> bool {
+        self.persons.iter().any(|row| row.pose.person == person)
+    }
+}
+
+/// How far a head may be from where it is at a time so far away, in its radii; `None` where that says nothing
+/// any more.
+fn reach(secs: f64) -> Option<f64> {
+    let secs = secs.max(0.0);
+    (secs <= REACH_SECS).then_some(1.0 + GROWTH_PER_SEC * secs)
+}
+
+/// Poses of those who are found shortly after the frame, the first one and a settled one of each, and how far
+/// from there their heads may be.
+fn not_found_yet(scene: Scene<'_>) -> impl Iterator<Item = (&PersonPose, f64)> {
+    let mut found: BTreeMap<u16, (f64, Vec<(&PersonPose, f64)>)> = BTreeMap::new();
+    for (secs, persons) in scene.later {
+        let Some(reach) = reach(secs - scene.time_secs) else {
+            break;
+        };
+        let unseen = (persons.iter()).filter(|row| !scene.has(row.pose.person));
+        for PersonRow { pose, .. } in unseen {
+            let (first_secs, poses) = found.entry(pose.person).or_insert((*secs, Vec::new()));
+            if secs - *first_secs <= SETTLED_SECS {
+                poses.truncate(1);
+                poses.push((pose, reach));
+            }
+        }
+    }
+    found.into_values().flat_map(|(_, poses)| poses)
 }
 
 /// Squares across a blurred face: too few for anybody to be recognized.
@@ -154,18 +194,53 @@ mod tests {
     }
 
     #[test]
-    fn a_head_stays_covered_for_half_a_second_after_its_person_was_lost() {
+    fn a_head_stays_covered_for_a_second_after_its_person_was_lost() {
         let mut faces = LostFaces::new();
+        let scene = |time_secs: f64, persons| Scene {
+            time_secs,
+            persons,
+            later: &[],
+        };
         let lost = |faces: &LostFaces, persons: &[PersonRow], time_secs: f64| -> Vec<(u16, f64)> {
-            let lost = faces.lost(persons, time_secs);
+            let lost = faces.lost(scene(time_secs, persons));
             lost.map(|(pose, reach)| (pose.person, reach)).collect()
         };
-        faces.remember(&[row(0), row(3)], 1.0);
+        faces.remember(scene(1.0, &[row(0), row(3)]));
         assert_eq!(lost(&faces, &[row(0), row(3)], 1.04), []);
-        assert_eq!(lost(&faces, &[row(0)], 1.25), [(3, 1.5)]);
-        faces.remember(&[row(0)], 1.25);
-        assert_eq!(lost(&faces, &[], 1.5), [(0, 1.5), (3, 2.0)]);
-        assert_eq!(lost(&faces, &[], 1.75), [(0, 2.0)]);
-        assert_eq!(lost(&faces, &[], 1.76), []);
+        assert_eq!(lost(&faces, &[row(0)], 1.5), [(3, 2.0)]);
+        faces.remember(scene(1.5, &[row(0)]));
+        assert_eq!(lost(&faces, &[], 2.0), [(0, 2.0), (3, 3.0)]);
+        assert_eq!(lost(&faces, &[], 2.5), [(0, 3.0)]);
+        assert_eq!(lost(&faces, &[], 2.51), []);
+    }
+
+    #[test]
+    fn a_head_is_covered_for_a_second_before_its_person_is_found() {
+        let (zero, both) = ([row(0)], [row(0), row(3)]);
+        let later: Vec<(f64, &[PersonRow])> = vec![
+            (0.5, &zero),
+            (1.0, &both),
+            (1.125, &both),
+            (1.1875, &zero),
+            (1.5, &both),
+        ];
+        let covered = |time_secs: f64, persons: &[PersonRow]| -> Vec<(u16, f64)> {
+            let after = later.partition_point(|(secs, _)| *secs <= time_secs);
+            let scene = Scene {
+                time_secs,
+                persons,
+                later: &later[after..],
+            };
+            let poses = not_found_yet(scene);
+            poses.map(|(pose, reach)| (pose.person, reach)).collect()
+        };
+        // The first pose, and the last one of those that follow it at once.
+        assert_eq!(covered(0.5, &zero), [(3, 2.0), (3, 2.25)]);
+        assert_eq!(covered(0.0, &zero), [(3, 3.0)]);
+        assert_eq!(covered(-0.5, &zero), []);
+        assert_eq!(covered(-0.5, &[]), [(0, 3.0)]);
+        // Lost between two frames: found again.
+        assert_eq!(covered(1.1875, &zero), [(3, 1.625)]);
+        assert_eq!(covered(1.0, &both), []);
     }
 }

@@ -15,7 +15,7 @@ mod c3d;
 mod closeup;
 mod coco;
 #[cfg(feature = "video")]
-mod faces;
+pub mod faces;
 mod file_names;
 mod mot;
 mod outputs;

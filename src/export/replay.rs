@@ -1,5 +1,6 @@
 //! A video's frames again, each with the poses that the lake has of it: no model runs.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -7,9 +8,9 @@ use crossbeam_channel::bounded;
 
 use super::annotation::{AnnotationError, Annotator, Caption, draw, draw_skeletons};
 use super::closeup::CloseUp;
-use super::faces::LostFaces;
+use super::faces::{LostFaces, REACH_SECS, Scene};
 use super::outputs::Faces;
-use crate::lake::{FrameReader, LakeError, PersonRow, VideoRecord};
+use crate::lake::{FrameReader, LakeError, VideoFrame, VideoRecord};
 use crate::sync::Cancellation;
 use crate::video::{
     ContactSheet, EncodeError, Frame, ImageFormat, VideoError, VideoInfo, VideoReader,
@@ -98,13 +99,13 @@ impl Replay {
     }
 
     /// Decodes the video and calls `work` with each frame and everybody in it. A thread decodes
-    /// ahead; a few frames are resident.
+    /// ahead; a few frames are resident, and the rows of a second.
     ///
     /// # Errors
     /// When the video or the lake cannot be read, they have not the same frames, or `work` fails.
     pub fn for_each(
         self,
-        mut work: impl FnMut(&mut Frame, &[PersonRow]) -> Result<(), ReplayError>,
+        mut work: impl FnMut(&mut Frame, Scene<'_>) -> Result<(), ReplayError>,
     ) -> Result<(), ReplayError> {
         let Self {
             path,
@@ -117,11 +118,33 @@ impl Replay {
         thread::scope(|scope| {
             let decoder = scope.spawn(move || reader.send_all(&frame_sender, &used_frames));
             let mut decoded = 0;
+            // Rows of frames that are still to be decoded.
+            let mut coming: VecDeque<VideoFrame> = VecDeque::new();
             let worked = frames.iter().try_for_each(|mut frame| {
                 decoded += 1;
                 // A frame that the lake does not have is counted, for the error below.
-                if let Some(row) = rows.next() {
-                    work(&mut frame, &row?.persons)?;
+                if let Some(row) = coming
+                    .pop_front()
+                    .map_or_else(|| rows.next(), |row| Some(Ok(row)))
+                {
+                    let row = row?;
+                    let time_secs = row.time.as_secs();
+                    let is_near = |row: &VideoFrame| row.time.as_secs() - time_secs <= REACH_SECS;
+                    while coming.back().is_none_or(is_near)
+                        && let Some(later) = rows.next()
+                    {
+                        coming.push_back(later?);
+                    }
+                    let later = coming.iter();
+                    let later: Vec<_> = later
+                        .map(|row| (row.time.as_secs(), row.persons.as_slice()))
+                        .collect();
+                    let scene = Scene {
+                        time_secs,
+                        persons: &row.persons,
+                        later: &later,
+                    };
+                    work(&mut frame, scene)?;
                 }
                 // The decoder has gone when the video has ended.
                 let _ = used_sender.try_send(frame);
@@ -164,11 +187,11 @@ pub fn annotate(
     let caption = caption_of(rows.video()).with_faces(faces);
     let replay = Replay::open(path, rows, cancellation)?;
     let mut annotator = Annotator::create(output, replay.info(), caption)?;
-    replay.for_each(|frame, persons| {
+    replay.for_each(|frame, scene| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
-        annotator.push(frame, persons)?;
+        annotator.push(frame, scene)?;
         on_frame();
         Ok(())
     })?;
@@ -218,18 +241,18 @@ pub fn contact_sheet(
     let frame_of = |place: u64| frames.start + (2 * place + 1) * frame_count / (2 * shown);
     let mut place = 0;
     let mut lost_faces = LostFaces::new();
-    replay.for_each(|frame, persons| {
+    replay.for_each(|frame, scene| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
         if layout.faces == Faces::Blurred {
-            let covered = lost_faces.cover(frame, persons);
+            let covered = lost_faces.cover(frame, scene);
             covered.map_err(AnnotationError::from)?;
         }
         if place < shown && frame.index == frame_of(place) {
             // Drawn at its final size, so that the text can be read.
             let mut tile = sheet.tile(frame).map_err(AnnotationError::from)?;
-            draw(&mut tile, persons, &caption).map_err(AnnotationError::from)?;
+            draw(&mut tile, scene.persons, &caption).map_err(AnnotationError::from)?;
             sheet.place(place, &tile).map_err(AnnotationError::from)?;
             place += 1;
         }
@@ -254,16 +277,16 @@ pub fn pictures(
     let replay = Replay::open(path, rows, cancellation)?;
     let mut pictures = Vec::new();
     let mut lost_faces = LostFaces::new();
-    replay.for_each(|frame, persons| {
+    replay.for_each(|frame, scene| {
         if cancellation.is_cancelled() {
             return Err(ReplayError::Stopped);
         }
         if faces == Faces::Blurred {
-            let covered = lost_faces.cover(frame, persons);
+            let covered = lost_faces.cover(frame, scene);
             covered.map_err(AnnotationError::from)?;
         }
         for _ in frames.iter().filter(|wanted| **wanted == frame.index) {
-            let closeup = CloseUp::of(frame, persons, person, size_px);
+            let closeup = CloseUp::of(frame, scene.persons, person, size_px);
             let mut tile = frame
                 .part(closeup.part, size_px)
                 .map_err(AnnotationError::from)?;

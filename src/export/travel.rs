@@ -111,6 +111,7 @@ impl TravelScales {
                         points_px: Landmark::ALL.map(|landmark| {
                             visible(pose, landmark).map(|_| pixels(pose, landmark, image_size_px))
                         }),
+                        measured_feet_px: Default::default(),
                         interpolated: 0,
                         joint_angles_deg: [None; JOINT_ANGLE_COUNT],
                     });

@@ -7,10 +7,12 @@
 //! Where several people are followed, some become certain only after they have been seen for a
 //! while, and are reported from their first frame on; so the poses of the latest frames are held back
 //! ([`HeldBack`]). Their pictures are not, which could be gigabytes: the thread that draws then
-//! decodes the video once more, behind the first time, and the pool has paid for that as well.
+//! decodes the video once more, behind the first time, and the pool has paid for that as well. So it does
+//! where faces are covered, which begins a second before somebody is found.
 //!
 //! Times in rows are real seconds (see [`super::slow_motion`]); pictures keep the file's times.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,7 +26,8 @@ use super::persons::PersonStatistics;
 use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
-use crate::export::{ExportError, PoseJsonWriter, VideoOutputs};
+use crate::export::faces::{REACH_SECS, Scene};
+use crate::export::{ExportError, Faces, PoseJsonWriter, VideoOutputs};
 use crate::hashing::{hash_file, hash_file_unless};
 use crate::lake::{
     LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
@@ -184,7 +187,8 @@ pub fn process<'b>(
     let reader = job.open()?;
     let info = reader.info().clone();
     (job.on_start)(info.frame_count_hint);
-    let drawing = match (&job.outputs.annotated_video, job.rows.looks_ahead()) {
+    let looks_ahead = job.rows.looks_ahead() || job.outputs.faces == Faces::Blurred;
+    let drawing = match (&job.outputs.annotated_video, looks_ahead) {
         (None, _) => Drawing::Off,
         (Some(_), false) => Drawing::WithEstimates,
         (Some(_), true) => Drawing::Again,
@@ -372,7 +376,12 @@ fn annotate(
     } in estimates
     {
         let started = Instant::now();
-        annotator.push(&mut frame, &row.2)?;
+        let scene = Scene {
+            time_secs: row.1.as_secs(),
+            persons: &row.2,
+            later: &[],
+        };
+        annotator.push(&mut frame, scene)?;
         busy += started.elapsed();
         // The decoder has gone when the video has ended; then nobody needs the buffer.
         let _ = used.try_send(frame);
@@ -395,7 +404,21 @@ fn annotate_again(
     let mut reader = job.open()?;
     let mut frame = Frame::default();
     let mut busy = Duration::ZERO;
-    for row in estimated {
+    // Rows of frames that are still to be drawn on.
+    let mut coming: VecDeque<FrameRows> = VecDeque::new();
+    let reach_secs = match job.outputs.faces {
+        Faces::Blurred => REACH_SECS,
+        Faces::Shown => 0.0,
+    };
+    while let Some(row) = coming.pop_front().or_else(|| estimated.recv().ok()) {
+        let time_secs = row.1.as_secs();
+        let is_near = |later: &FrameRows| later.1.as_secs() - time_secs <= reach_secs;
+        while reach_secs > 0.0
+            && coming.back().is_none_or(is_near)
+            && let Ok(later) = estimated.recv()
+        {
+            coming.push_back(later);
+        }
         let started = Instant::now();
         if !reader.read(&mut frame)? || frame.index != row.0 {
             return Err(Interruption::Video(VideoError::Decode {
@@ -403,7 +426,16 @@ fn annotate_again(
                 reason: format!("frame {} is not there when it is read again", row.0),
             }));
         }
-        annotator.push(&mut frame, &row.2)?;
+        let later = coming.iter();
+        let later: Vec<_> = later
+            .map(|(_, time, persons)| (time.as_secs(), persons.as_slice()))
+            .collect();
+        let scene = Scene {
+            time_secs,
+            persons: &row.2,
+            later: &later,
+        };
+        annotator.push(&mut frame, scene)?;
         busy += started.elapsed();
         if rows.send(row).is_err() {
             // The writer has failed, and its error is the one to report.

@@ -126,6 +126,7 @@ pub(super) fn cycle_columns(video_id: &str) -> Vec<Column<CycleRow>> {
         number!(swing_secs),
         number!(double_support_secs),
         number!(flight_secs),
+        number!(flight_error_secs),
         number!(stride_length_m),
         number!(speed_m_per_sec),
         number!(height_flight_m),

@@ -13,6 +13,7 @@ use super::sql::{OwnedRow, newer_column, owned, quoted_text, row};
 use super::time::UtcTime;
 use crate::media_time::MediaRange;
 use crate::metrics::Quality;
+use crate::pose::FilterClock;
 
 /// A row of the `videos` table; its columns' comments are in `schemas/videos.sql`.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,6 +139,15 @@ impl VideoRecord {
     pub fn skeleton(&self) -> Option<String> {
         let config: serde_json::Value = serde_json::from_str(&self.config).ok()?;
         Some(config.get("skeleton")?.get("name")?.as_str()?.to_owned())
+    }
+
+    /// What the low pass on visibility went by; `None` where landmarks were not smoothed.
+    pub fn visibility_clock(&self) -> Option<FilterClock> {
+        let config: serde_json::Value = serde_json::from_str(&self.config).ok()?;
+        (config.get("smoothing")?.as_str()? == "on").then(|| match config.get("filter_clock") {
+            Some(clock) if clock.as_str() == Some("video") => FilterClock::Video,
+            _ => FilterClock::MediaPipe,
+        })
     }
 
     /// Numbers in the file of the frames with rows.

@@ -14,7 +14,7 @@ use super::error::LakeError;
 use super::sql::{in_transaction, insert, quoted_name, quoted_text, row};
 
 /// Version of the tables in `schemas/`; grows with every change of them.
-pub const FORMAT_VERSION: i32 = 10;
+pub const FORMAT_VERSION: i32 = 11;
 
 /// Version of what ingest writes into its tables; grows when a video has to be ingested again to
 /// have the rows that the newest posedata gives it.

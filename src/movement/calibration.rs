@@ -9,7 +9,6 @@
 use super::events::Side;
 use super::series;
 use super::track::Track;
-use crate::pose::landmark::LANDMARK_COUNT;
 
 /// How the floor's slope in the picture is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -122,7 +121,8 @@ pub fn level(track: &Track, floor: FloorAngle) -> (Track, Option<f64>) {
         // y points down, so that anticlockwise in the picture is clockwise in these coordinates.
         let (sin, cos) = degrees.to_radians().sin_cos();
         for frame in &mut level.frames {
-            for point in frame.points_px.iter_mut().take(LANDMARK_COUNT).flatten() {
+            let feet = frame.measured_feet_px.as_flattened_mut().iter_mut();
+            for point in frame.points_px.iter_mut().chain(feet).flatten() {
                 let [x, y] = *point;
                 *point = [cos * x - sin * y, sin * x + cos * y];
             }

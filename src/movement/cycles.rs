@@ -59,6 +59,8 @@ pub struct Cycle {
     pub double_support_secs: Option<f64>,
     /// No foot is on the ground; running and jumps.
     pub flight_secs: Option<f64>,
+    /// Standard uncertainty of a jump's flight time.
+    pub flight_error_secs: Option<f64>,
     /// Way of the hips over ground, in the picture's plane.
     pub stride_length_m: Option<f64>,
     /// That way by the cycle's time.
@@ -102,6 +104,7 @@ impl Cycle {
             swing_secs: None,
             double_support_secs: None,
             flight_secs: None,
+            flight_error_secs: None,
             stride_length_m: None,
             speed_m_per_sec: None,
             height_flight_m: None,

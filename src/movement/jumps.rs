@@ -2,12 +2,18 @@
 //!
 //! In the air the body follows a parabola. The lower one of the feet's points is looked at; where it
 //! rises and falls, a parabola is fitted to the upper part of the way (a least-squares fit), and
-//! take-off and landing are where it meets the ground before and behind: contacts themselves are
-//! blurred by every filter. Legs that are drawn up or let down in the air make the feet's parabola wider or
-//! narrower than the body's, which the hips tell: of both accelerations, the geometric mean is taken.
+//! take-off and landing are about where it meets the ground before and behind. Legs that are drawn up or let
+//! down in the air make the feet's parabola wider or narrower than the body's, which the hips tell: of both
+//! accelerations, the geometric mean is taken. Contacts are blurred by every filter; so the way that was
+//! measured, before the filter, tells both moments in the end ([`super::contacts`]).
 //! The height from the flight time is h = g t^2 / 8 (Bosco, Luhtanen, Komi
 //! 1983), which holds where the body lands as it took off. The height of the hips, for which a scale
 //! has to be known, is their way from the take-off to their highest point.
+//!
+//! How uncertain a flight time is: in videos of people feet seem to leave the ground, and to touch it, up to
+//! a frame beside the moment, as pictures are blurred and landmarks follow late; that is a standard
+//! uncertainty of a frame for each of both contacts, beside that of the fit. It is more by the confidence
+//! where feet are hardly seen, or do not fly as the hips do.
 //!
 //! What rises like a ball is no jump if the scale is wrong: the flight's time and its way in the
 //! picture together give pixels per metre, and thereby the person's size. Flights of people
@@ -22,10 +28,11 @@
 //! Confidence: the part of the frames around take-off and landing in which feet were measured,
 //! times the smaller one of the feet's and the hips' acceleration by the larger one.
 
+use super::contacts;
 use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
 use super::search::{DetectConfig, Movement};
-use super::series;
+use super::series::{self, LeastSquares};
 use super::track::{Track, TrackFrame};
 
 /// Standard gravity, m/s^2.
@@ -50,6 +57,8 @@ const GROUND_REACH_SECS: f64 = 0.1;
 const MIN_ONE_FOOTED: f64 = 0.12;
 /// From one flight of a run to the next one.
 const MAX_STANCE_SECS: f64 = 0.5;
+/// Lower ones do not make a flight more uncertain.
+const MIN_CONFIDENCE: f64 = 0.1;
 /// Samples that a parabola is fitted to at least.
 const MIN_SAMPLES: usize = 4;
 
@@ -66,9 +75,13 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
     };
     let times = track.times_secs();
     let hips: Vec<Option<f64>> = (track.frames.iter()).map(|f| Some(-f.hips()?[1])).collect();
+    let measured: Vec<Option<f64>> = (track.frames.iter())
+        .map(|frame| Some(-measured_lowest(frame)? / leg_px))
+        .collect();
     let flights: Vec<Flight> = flights(track, &times, leg_px)
         .into_iter()
         .filter_map(|flight| flight.with_hips(&times, &hips, leg_px))
+        .map(|flight| flight.with_contacts(&times, &measured, &hips, leg_px))
         .filter(|flight| FLIGHT_SECS.contains(&flight.secs()))
         .collect();
     let heights_px = Side::ALL.map(|side| -> Vec<Option<f64>> {
@@ -122,6 +135,7 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
         movement.cycles.push(Cycle {
             confidence,
             flight_secs: Some(flight.secs()),
+            flight_error_secs: flight_error_secs(track, flight, confidence),
             height_flight_m: Some(height_flight_m),
             height_hips_m: height_hips_m(),
             ..Cycle::new(CycleKind::Jump, None, METHOD, frames, secs)
@@ -205,6 +219,27 @@ fn lowest_of(frame: &TrackFrame, side: Side) -> Option<f64> {
     heights.max_by(f64::total_cmp)
 }
 
+/// The lowest of heels and toes as they were measured, where they were.
+fn measured_lowest(frame: &TrackFrame) -> Option<f64> {
+    let lowest_of = |points: &[Option<[f64; 2]>; 2]| {
+        let heights = points.iter().flatten().map(|[_, y]| *y);
+        heights.max_by(f64::total_cmp)
+    };
+    let [left, right] = &frame.measured_feet_px;
+    Some(lowest_of(left)?.max(lowest_of(right)?))
+}
+
+/// Standard uncertainty of a flight's time: that of both contacts, and that of the fit.
+fn flight_error_secs(track: &Track, flight: &Flight, confidence: Option<f64>) -> Option<f64> {
+    let around = (track.frames.iter())
+        .map(|frame| frame.time_secs)
+        .filter(|time| (flight.start - 0.1..=flight.end + 0.1).contains(time));
+    let times: Vec<f64> = around.collect();
+    let frame_secs = (times.last()? - times.first()?) / (times.len() - 1).max(1) as f64;
+    let contacts_secs = std::f64::consts::SQRT_2 * frame_secs / confidence?.max(MIN_CONFIDENCE);
+    Some(contacts_secs.hypot(flight.deviation_secs?))
+}
+
 struct Flight {
     start: f64,
     end: f64,
@@ -218,6 +253,8 @@ struct Flight {
     fall: f64,
     /// The smaller one of the feet's and the hips' acceleration by the larger one.
     agreement: f64,
+    /// Standard deviation of the flight's time by the fit to what was measured; `None` without one.
+    deviation_secs: Option<f64>,
 }
 
 impl Flight {
@@ -247,6 +284,26 @@ impl Flight {
             ..self
         })
     }
+
+    /// With the contacts that the measured heights tell; as it is where too little was measured.
+    fn with_contacts(
+        self,
+        times: &[f64],
+        measured: &[Option<f64>],
+        hips_px: &[Option<f64>],
+        leg_px: f64,
+    ) -> Self {
+        let hips: Vec<Option<f64>> = hips_px.iter().map(|up| Some((*up)? / leg_px)).collect();
+        match contacts::find(times, measured, &hips, [self.start, self.end]) {
+            Some(found) => Self {
+                start: found.take_off_secs,
+                end: found.landing_secs,
+                deviation_secs: Some(found.deviation_secs),
+                ..self
+            },
+            None => self,
+        }
+    }
 }
 
 /// How long a leg is that falls as fast as all things do: `fall` is half of the acceleration, in leg lengths
@@ -270,17 +327,37 @@ fn flight(
     let value = |i: usize| up[i].unwrap_or_default();
     // The foot's height while it stands, not the deepest tremble; a jump that the video shows from
     // its middle on, or to its middle, has no ground on one side.
-    let ground = |places: std::ops::Range<usize>| {
-        let lowest = places.clone().map(value).fold(f64::INFINITY, f64::min);
-        let limit = lowest + FITTED_PART / 2.0 * (value(top) - lowest);
-        let standing: Vec<usize> = places.filter(|i| value(*i) <= limit).collect();
-        let secs = times[*standing.last()?] - times[*standing.first()?];
+    let standing = |standing: Vec<usize>| {
+        let places = [*standing.iter().min()?, *standing.iter().max()?];
+        let secs = times[places[1]] - times[places[0]];
         let heights = standing.iter().map(|i| value(*i)).collect();
         series::median(heights).filter(|_| secs >= MIN_STANDING_SECS)
     };
+    let ground = |places: std::ops::Range<usize>| {
+        let lowest = places.clone().map(value).fold(f64::INFINITY, f64::min);
+        let limit = lowest + FITTED_PART / 2.0 * (value(top) - lowest);
+        standing(places.filter(|i| value(*i) <= limit).collect())
+    };
+    // Somebody who has just been found, or is about to be lost, may seem to be lower for a moment: then it is
+    // where the feet stand next to the flight. `places` lead away from the top.
+    let ground_beside = |places: Vec<usize>| {
+        let rises = |pair: &[usize]| value(pair[1]) > value(pair[0]);
+        let low = places.windows(2).position(rises)?;
+        let level = value(places[low]);
+        let reach = FITTED_PART * (value(top) - level);
+        let is_level = |place: &&usize| (value(**place) - level).abs() <= reach;
+        let back = places[..low].iter().rev().take_while(is_level);
+        let forth = places[low..].iter().take_while(is_level);
+        standing(back.chain(forth).copied().collect())
+    };
     let first = times.partition_point(|time| *time < times[before] - GROUND_REACH_SECS);
     let last = times.partition_point(|time| *time <= times[after] + GROUND_REACH_SECS);
-    let (ground_before, ground_after) = (ground(first..top)?, ground(top..last)?);
+    let (ground_before, ground_after) = match (ground(first..top), ground(top..last)) {
+        (Some(before), Some(after)) => (before, after),
+        (None, Some(after)) => (ground_beside((first..=top).rev().collect())?, after),
+        (Some(before), None) => (before, ground_beside((top..last).collect())?),
+        (None, None) => return None,
+    };
     let base = ground_before.max(ground_after);
     let limit = base + FITTED_PART * (value(top) - base);
     let start = (first..=top).rev().find(|i| value(*i) < limit)? + 1;
@@ -310,36 +387,16 @@ fn flight(
         fitted: [times[start], times[end - 1]],
         fall: -a,
         agreement: 1.0,
+        deviation_secs: None,
     })
 }
 
 /// Coefficients of the parabola c + b t + a t^2 nearest to points; `None` where they lie on fewer
 /// than three times.
 fn parabola(points: impl Iterator<Item = (f64, f64)>) -> Option<[f64; 3]> {
-    let mut sums = [[0.0; 4]; 3];
+    let mut sums = LeastSquares::<3>::default();
     for (t, y) in points {
-        let powers = [1.0, t, t * t];
-        for (row, power) in sums.iter_mut().zip(powers) {
-            for (sum, other) in row.iter_mut().zip(powers) {
-                *sum += power * other;
-            }
-            row[3] += power * y;
-        }
+        sums.add([1.0, t, t * t], y);
     }
-    for column in 0..3 {
-        let pivot =
-            (column..3).max_by(|a, b| sums[*a][column].abs().total_cmp(&sums[*b][column].abs()))?;
-        sums.swap(column, pivot);
-        if sums[column][column].abs() < 1e-15 {
-            return None;
-        }
-        let pivot_row = sums[column];
-        for (_, row) in (sums.iter_mut().enumerate()).filter(|(row, _)| *row != column) {
-            let factor = row[column] / pivot_row[column];
-            for (value, of_pivot) in row.iter_mut().zip(pivot_row).skip(column) {
-                *value -= factor * of_pivot;
-            }
-        }
-    }
-    Some(std::array::from_fn(|i| sums[i][3] / sums[i][i]))
+    sums.solve()
 }

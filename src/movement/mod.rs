@@ -9,6 +9,8 @@
 //! are seen. A value that cannot be told is `None`, never 0.
 
 pub mod calibration;
+mod contacts;
+pub mod crossings;
 pub mod cycles;
 pub mod events;
 pub mod gait;

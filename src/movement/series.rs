@@ -116,6 +116,70 @@ pub fn derivative(times_secs: &[f64], values: &[Option<f64>]) -> Vec<Option<f64>
     (0..count).map(at).collect()
 }
 
+/// Sums of a linear least-squares problem with `N` unknowns.
+pub struct LeastSquares<const N: usize> {
+    normal: [[f64; N]; N],
+    right: [f64; N],
+}
+
+impl<const N: usize> Default for LeastSquares<N> {
+    fn default() -> Self {
+        Self {
+            normal: [[0.0; N]; N],
+            right: [0.0; N],
+        }
+    }
+}
+
+impl<const N: usize> LeastSquares<N> {
+    /// Adds an equation: `factors` times the unknowns is `value`.
+    pub fn add(&mut self, factors: [f64; N], value: f64) {
+        for (i, factor) in factors.into_iter().enumerate() {
+            for (sum, other) in self.normal[i].iter_mut().zip(factors) {
+                *sum += factor * other;
+            }
+            self.right[i] += factor * value;
+        }
+    }
+
+    /// The unknowns that fit best; `None` where the equations do not determine them.
+    pub fn solve(&self) -> Option<[f64; N]> {
+        solved(self.normal, self.right)
+    }
+
+    /// Variance of a sum of the unknowns with these factors, for values of variance 1.
+    pub fn variance_of(&self, factors: [f64; N]) -> Option<f64> {
+        let solution = solved(self.normal, factors)?;
+        Some((solution.iter().zip(factors)).map(|(a, b)| a * b).sum())
+    }
+}
+
+/// Gauss's elimination with the largest pivot of each column.
+fn solved<const N: usize>(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> Option<[f64; N]> {
+    for column in 0..N {
+        let size = |row: &usize| matrix[*row][column].abs();
+        let pivot = (column..N).max_by(|a, b| size(a).total_cmp(&size(b)))?;
+        matrix.swap(column, pivot);
+        right.swap(column, pivot);
+        if matrix[column][column].abs() < 1e-15 {
+            return None;
+        }
+        let (pivot_row, pivot_right) = (matrix[column], right[column]);
+        for row in (0..N).filter(|row| *row != column) {
+            let factor = matrix[row][column] / pivot_row[column];
+            for (value, of_pivot) in matrix[row].iter_mut().zip(pivot_row).skip(column) {
+                *value -= factor * of_pivot;
+            }
+            right[row] -= factor * pivot_right;
+        }
+    }
+    let solution: [f64; N] = std::array::from_fn(|i| right[i] / matrix[i][i]);
+    solution
+        .iter()
+        .all(|value| value.is_finite())
+        .then_some(solution)
+}
+
 /// The value at a part of the sorted values, 0..1, between the two next to it.
 pub fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
     if values.is_empty() {

@@ -68,10 +68,16 @@ fn frame(frame: u32, time_secs: f64, body: &Body) -> TrackFrame {
     TrackFrame {
         frame,
         time_secs,
+        measured_feet_px: feet(&points_px),
         points_px,
         interpolated: 0,
         joint_angles_deg,
     }
+}
+
+/// Heel and toes by side.
+fn feet(points_px: &[Option<[f64; 2]>; LANDMARK_COUNT]) -> [[Option<[f64; 2]>; 2]; 2] {
+    Side::ALL.map(|side| [side.heel(), side.toes()].map(|landmark| points_px[landmark.index()]))
 }
 
 /// Somebody who walks to the right.
@@ -332,6 +338,7 @@ fn with_noise(mut track: Track, deviation_px: f64, deviation_deg: f64) -> Track 
         for coordinate in frame.points_px.iter_mut().flatten().flatten() {
             *coordinate += deviation_px * normal(&mut random);
         }
+        frame.measured_feet_px = feet(&frame.points_px);
         for angle in frame.joint_angles_deg.iter_mut().flatten() {
             *angle += deviation_deg * normal(&mut random);
         }
@@ -761,6 +768,92 @@ fn flight_times_of_jumps_are_right_within_a_frame() {
                 assert!((by_hips - height_m).abs() < 0.04, "{by_hips} {height_m}");
                 assert!((jump.confidence.expect("a confidence") - 1.0).abs() < 1e-9);
             }
+        }
+    }
+}
+
+/// Five jumps of somebody who bends the knees before and behind, and whose feet are drawn up by `tuck_px` in the
+/// air. The hips have no corner in their way: they are pushed up while the feet stand, fly, and are caught.
+/// Each take-off lies elsewhere between two frames.
+fn springy_jumper(rate_hz: f64, flight_secs: f64, tuck_px: f64) -> Track {
+    /// From the greatest depth to the take-off, about.
+    const PUSH_SECS: f64 = 0.3;
+    const JUMPS: f64 = 5.0;
+    let period_secs = 2.0 + 0.37 / rate_hz;
+    let gravity_px = 9.80665 * LEG_PX / LEG_M;
+    let speed_px = gravity_px * flight_secs / 2.0;
+    // So long before the take-off, or after the landing: on the ground with that speed, and at rest.
+    let knees = |secs: f64| {
+        let part = (secs / PUSH_SECS).min(1.0);
+        -speed_px * secs * (1.0 - part).powi(2)
+    };
+    track(rate_hz, (JUMPS + 1.0) * period_secs, |time| {
+        let air = (time + period_secs / 2.0).rem_euclid(period_secs) - period_secs / 2.0;
+        let jump = ((time - air) / period_secs).round();
+        let (hips_up, feet_up) = match () {
+            () if !(1.0..=JUMPS).contains(&jump) => (0.0, 0.0),
+            () if air < 0.0 => (knees(-air), 0.0),
+            () if air > flight_secs => (knees(air - flight_secs), 0.0),
+            () => {
+                let body = gravity_px / 2.0 * air * (flight_secs - air);
+                let tuck = tuck_px * (PI * air / flight_secs).sin().powi(2);
+                (body, body + tuck)
+            }
+        };
+        Body {
+            hips_up: LEG_PX + hips_up,
+            ..upright(feet_up, 1.0)
+        }
+    })
+}
+
+/// How far the flight times of the five jumps are off, in seconds, with their stated uncertainties.
+fn flight_errors(track: Track, flight_secs: f64, what: &str) -> Vec<(f64, f64)> {
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    let jumps = (movement.cycles.iter()).filter(|cycle| cycle.kind == CycleKind::Jump);
+    let errors: Vec<(f64, f64)> = jumps
+        .map(|jump| {
+            let off = jump.flight_secs.expect("a flight") - flight_secs;
+            (off.abs(), jump.flight_error_secs.expect("an uncertainty"))
+        })
+        .collect();
+    assert_eq!(errors.len(), 5, "{what}: {movement:?}");
+    errors
+}
+
+#[test]
+fn flight_times_are_right_between_frames() {
+    for rate_hz in [25.0, 30.0, 60.0, 120.0, 240.0] {
+        for flight_secs in [0.25, 0.3, 0.4, 0.55] {
+            // 5 ms of 0.25 s are 4 % of the height, 15 ms 12 %; a frame at 25 Hz would be 35 %.
+            for (tuck_px, most_secs) in [(0.0, 0.005), (0.1 * LEG_PX, 0.015)] {
+                let what = format!("{rate_hz} Hz, {flight_secs} s, {tuck_px} px");
+                let track = springy_jumper(rate_hz, flight_secs, tuck_px);
+                for (error, _) in flight_errors(track, flight_secs, &what) {
+                    assert!(error <= most_secs, "{what}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_uncertainty_of_a_flight_time_holds_with_noise() {
+    for rate_hz in [30.0, 60.0, 240.0] {
+        for flight_secs in [0.25, 0.3, 0.4, 0.55] {
+            let what = format!("{rate_hz} Hz, {flight_secs} s");
+            let track = springy_jumper(rate_hz, flight_secs, 0.0);
+            let noisy = with_noise(track, LEG_PX / 100.0, 0.0);
+            let errors = flight_errors(noisy, flight_secs, &what);
+            for (error, stated) in &errors {
+                assert!(error <= &(2.0 * stated), "{what}: {error} {stated}");
+                // A frame for each contact, and not twice as much.
+                let frames = stated * rate_hz;
+                assert!((1.4..2.8).contains(&frames), "{what}: {frames}");
+            }
+            let squares = errors.iter().map(|(error, _)| error * error);
+            let rms = (squares.sum::<f64>() / errors.len() as f64).sqrt();
+            assert!(rms <= 0.015, "{what}: {rms}");
         }
     }
 }

@@ -14,6 +14,9 @@ pub struct TrackFrame {
     pub time_secs: f64,
     /// By landmark index, pixels right of and below the picture's corner; `None` where not seen.
     pub points_px: [Option<[f64; 2]>; LANDMARK_COUNT],
+    /// Heel and toes of the left and of the right foot as they were measured, before any filter; `None` where
+    /// they were not seen.
+    pub measured_feet_px: [[Option<[f64; 2]>; 2]; 2],
     /// A bit for each landmark that lies between its places in frames around.
     pub interpolated: u64,
     /// In the order of [`crate::metrics::JOINT_ANGLES`].

@@ -12,6 +12,7 @@ mod backend;
 pub mod crop;
 #[cfg(feature = "video")]
 pub mod detector;
+mod filter_clock;
 #[cfg(feature = "video")]
 mod held_back;
 pub mod landmark;
@@ -39,6 +40,7 @@ mod top_down;
 #[cfg(feature = "video")]
 mod tracker;
 
+pub use filter_clock::FilterClock;
 pub use model_files::{DETECTOR_OUTPUTS, LANDMARK_OUTPUTS, ModelFiles};
 pub use person_pose::{ImageLandmark, PersonPose};
 pub use provider::Provider;
@@ -54,7 +56,7 @@ pub use {
         DetectorModel, LandmarkModel, Landmarker, PoseModels, TopDownModel, load_provider,
         load_runtime,
     },
-    smoothing::{FilterClock, Smoothing},
+    smoothing::Smoothing,
     timing::landmark_run_time,
     tracker::{DEFAULT_DETECT_EVERY, Pick, PoseTracker, TrackerConfig, Tracking},
 };

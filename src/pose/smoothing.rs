@@ -6,19 +6,12 @@
 
 use std::f64::consts::TAU;
 
+use super::filter_clock::FilterClock;
 use super::landmark::LANDMARK_COUNT;
 use super::landmarker::{ImagePoint, RawPose};
-use crate::media_time::MediaTime;
 
 /// Cut-off of the filter on the derivative, in Hz.
 const DERIVATIVE_CUTOFF_HZ: f64 = 1.0;
-/// Weight of the newest visibility, at MediaPipe's distance of frames.
-const VISIBILITY_ALPHA: f64 = 0.1;
-/// Time between two frames as MediaPipe's filters see it, whatever the video's rate.
-///
-/// MediaPipe's Python package numbers its frames so; landmarks that are to agree with it must be
-/// filtered by the same clock.
-const MEDIAPIPE_STEP_SECS: f64 = 0.033_333;
 /// Bodies smaller than this have no scale to filter by.
 const MIN_BODY_SCALE_PX: f64 = 1e-6;
 
@@ -43,39 +36,6 @@ pub enum Smoothing {
     On,
     /// Landmarks are as the model gives them, frame by frame.
     Off,
-}
-
-/// What time the smoothing filters go by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FilterClock {
-    /// A thirtieth of a second from frame to frame, whatever the video's rate: landmarks are
-    /// MediaPipe's, and lag by the same number of frames at any rate.
-    #[default]
-    MediaPipe,
-    /// Frames' true times: landmarks lag by the same time at any rate.
-    Video,
-}
-
-impl FilterClock {
-    /// Time of a video's frame, counted from 1, that was taken at `time`.
-    pub(super) fn secs(self, frame: u64, time: MediaTime) -> f64 {
-        match self {
-            Self::MediaPipe => frame as f64 * MEDIAPIPE_STEP_SECS,
-            Self::Video => time.as_secs(),
-        }
-    }
-
-    /// Weight of the newest visibility so long after the one before.
-    fn visibility_alpha(self, elapsed_secs: f64) -> f64 {
-        match self {
-            Self::MediaPipe => VISIBILITY_ALPHA,
-            Self::Video => {
-                let steps = elapsed_secs.max(0.0) / MEDIAPIPE_STEP_SECS;
-                1.0 - (1.0 - VISIBILITY_ALPHA).powf(steps)
-            }
-        }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -237,21 +197,6 @@ mod tests {
         let jump = [[9.0, 9.0, 9.0]];
         assert_eq!(filter.apply(jump, 1.1, 1.0), jump);
         assert_eq!(filter.apply(at_rest, 1.2, 1.0), at_rest);
-    }
-
-    #[test]
-    fn by_the_videos_clock_visibility_follows_in_the_same_time_at_any_rate() {
-        let after_a_second = |fps: u32, clock: FilterClock| {
-            (0..fps).fold(0.0, |seen, _| {
-                let alpha = clock.visibility_alpha(1.0 / f64::from(fps));
-                alpha + (1.0 - alpha) * seen
-            })
-        };
-        let [slow, fast] = [30, 240].map(|fps| after_a_second(fps, FilterClock::Video));
-        assert!((slow - fast).abs() < 1e-9, "{slow} {fast}");
-        let parity = after_a_second(30, FilterClock::MediaPipe);
-        assert!((slow - parity).abs() < 1e-4, "{slow} {parity}");
-        assert_eq!(FilterClock::Video.visibility_alpha(-1.0), 0.0);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::num::NonZeroU16;
 use std::time::Instant;
 
 use super::detector::Detection;
+use super::filter_clock::FilterClock;
 use super::landmarker::RawPose;
 use super::roi::{ImageSize, Region, Roi};
 use super::session::PoseModels;
-use super::smoothing::{FilterClock, Smoother, Smoothing};
+use super::smoothing::{Smoother, Smoothing};
 use super::stages::{DetectorStage, LandmarkStage};
 use super::{ImageLandmark, PersonPose, PoseBackend, PoseError, PoseTimings};
 use crate::image::BgrView;

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use posedata::image::BgrView;
 use posedata::ingest::{AnnotatedVideo, VideoOutcome};
 use posedata::lake::LakePaths;
 use posedata::pose::landmark::Landmark;
-use posedata::video::{Frame, VideoReader};
+use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings};
+use posedata::sync::Cancellation;
+use posedata::video::{Frame, MediaTime, VideoReader};
 
-use crate::lake::{config, ingest, open_lake};
+use crate::lake::{Silent, config, ingest, open_lake};
 use crate::support::{ScriptedBackend, for_each_frame, make_clip, posedata, stderr};
 
 /// Ingests a video with scripted poses; gives the annotated one.
@@ -290,6 +293,81 @@ fn faces_are_covered_at_ingest_as_they_are_later() {
     let nothing = ["ingest", "clip.mp4", "--blur-faces", "--no-video"];
     let nothing = posedata(folder.path(), &nothing);
     assert_eq!(nothing.status.code(), Some(1), "{}", stderr(&nothing));
+}
+
+/// Finds nobody in the first ten frames.
+struct Late {
+    backend: ScriptedBackend,
+    frames_to_wait: u32,
+}
+
+impl PoseBackend for Late {
+    fn start_video(&mut self) {
+        self.backend.start_video();
+        self.frames_to_wait = 10;
+    }
+
+    fn estimate(
+        &mut self,
+        frame: BgrView<'_>,
+        time: MediaTime,
+    ) -> Result<Vec<PersonPose>, PoseError> {
+        let found = self.backend.estimate(frame, time)?;
+        let is_early = self.frames_to_wait > 0;
+        self.frames_to_wait = self.frames_to_wait.saturating_sub(1);
+        Ok(if is_early { Vec::new() } else { found })
+    }
+
+    fn timings(&self) -> PoseTimings {
+        self.backend.timings()
+    }
+}
+
+#[test]
+fn a_face_is_covered_before_its_person_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clip = folder.path().join("clip.mp4");
+    let source = "testsrc=size=640x480:rate=30:duration=1";
+    make_clip(&clip, &["-f", "lavfi", "-i", source]);
+    let lake = LakePaths::new(folder.path().join("lake"));
+    let mut config = config(vec![clip], &lake);
+    config.outputs.folder = folder.path().join("ingested");
+    config.outputs.annotated_video = AnnotatedVideo::Blurred;
+    let late = || Late {
+        backend: ScriptedBackend::new(),
+        frames_to_wait: 10,
+    };
+    let backends = |_| Ok(Box::new(late()) as Box<dyn PoseBackend>);
+    let open = || open_lake(&config.lake);
+    let summary = posedata::ingest::run(&config, &backends, &open, &Silent, &Cancellation::new());
+    summary.expect("an ingest");
+    for (output, arguments) in [("covered", &["--blur-faces"][..]), ("shown", &[])] {
+        let arguments = [&["annotate", "clip.mp4", "--output", output], arguments].concat();
+        let annotated = posedata(folder.path(), &arguments);
+        assert!(annotated.status.success(), "{}", stderr(&annotated));
+        let is_told = stderr(&annotated).contains("look before you hand it over");
+        assert_eq!(is_told, output == "covered", "{}", stderr(&annotated));
+    }
+    // Pixels around the nose that are not as they are where faces are shown.
+    let nose = ScriptedBackend::pose(10).expect("a pose").landmarks[Landmark::Nose.index()];
+    let [x, y] = [(nose.x * 640.0) as usize, (nose.y * 480.0) as usize];
+    let around = |output: &str| {
+        let path = folder.path().join(output).join("annotated_clip.mp4");
+        let mut frames = Vec::new();
+        for_each_frame(&path, |_, _, view| {
+            let places = (y - 12..y + 12).flat_map(|y| (x - 12..x + 12).map(move |x| (x, y)));
+            frames.push(places.map(|(x, y)| view.pixel(x, y)).collect::<Vec<_>>());
+        });
+        frames
+    };
+    let [ingested, covered, shown] = ["ingested", "covered", "shown"].map(around);
+    assert_eq!(ingested.len(), 30);
+    assert!(ingested == covered, "the same at ingest as later");
+    for (frame, (covered, shown)) in covered.iter().zip(&shown).enumerate() {
+        let off = |a: &[u8; 3], b: &[u8; 3]| (0..3).any(|i| a[i].abs_diff(b[i]) > 40);
+        let changed = covered.iter().zip(shown).filter(|(a, b)| off(a, b)).count();
+        assert!(changed > 20, "frame {frame}: {changed} pixels");
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::support::{ScriptedBackend, ends_within, make_clip, store};
 
 pub const CLIP_FRAMES: u64 = 30;
 
-struct Silent;
+pub struct Silent;
 
 impl IngestObserver for Silent {
     fn planned(&self, _bytes: u64) {}

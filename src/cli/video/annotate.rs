@@ -32,9 +32,8 @@ all videos of the lake are annotated. No model runs: what is drawn comes from th
 pictures from the video file, which must still exist (a file that has moved is found when its new
 path is given).
 
---blur-faces covers the faces of people whom the lake has in a frame, and for half a second after they
-were lost. Others in the picture, and people before they are found, are shown as they are: look before
-you hand it over.
+--blur-faces covers the faces of people whom the lake has in a frame, from a second before they are found
+to a second after they are lost. Others in the picture are shown as they are: look before you hand it over.
 
 --events json tells programs of every video while it is worked on; docs/events.md has the events.")]
 pub struct AnnotateArgs {
@@ -53,9 +52,19 @@ pub struct AnnotateArgs {
 /// Whether faces can be recognized in pictures.
 #[derive(Args)]
 pub struct FaceArgs {
-    /// Make faces unrecognizable: of the people whom the lake has in a frame, and of nobody else
+    /// Make faces unrecognizable: of the people whom the lake has in a frame, a second before or a second
+    /// after it, and of nobody else
     #[arg(long)]
     blur_faces: bool,
+}
+
+/// Tells whose faces are not covered.
+pub fn tell_of_faces(faces: Faces, global: &GlobalArgs) {
+    if faces == Faces::Blurred && global.verbosity() > Verbosity::Quiet {
+        logs::note(
+            "note: covered are the faces of people whom the lake has, from a second before they are found to a second after they are lost; anybody else's is shown: look before you hand it over",
+        );
+    }
 }
 
 impl FaceArgs {
@@ -153,6 +162,9 @@ fn run_telling(
     if cancellation.is_cancelled() {
         return Ok(ExitStatus::Interrupted);
     }
+    if !written.is_empty() {
+        tell_of_faces(args.faces.faces(), global);
+    }
     if global.json {
         print_result(serde_json::to_string_pretty(&serde_json::json!({
             "written": written.texts(),
@@ -207,5 +219,6 @@ pub fn run_contact_sheet(
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&out));
     }
+    tell_of_faces(layout.faces, global);
     Ok(ExitStatus::Success)
 }

@@ -416,9 +416,10 @@ impl Failure for RecomputeError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Lake(error) => error.kind(),
-            Self::Filter(_) | Self::UnknownPerson { .. } | Self::UnknownHeight { .. } => {
-                FailureKind::Broken
-            }
+            Self::Filter(_)
+            | Self::UnknownPerson { .. }
+            | Self::UnknownHeight { .. }
+            | Self::TwoHeights { .. } => FailureKind::Broken,
         }
     }
 }

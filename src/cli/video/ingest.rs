@@ -112,7 +112,8 @@ pub struct IngestArgs {
     /// Write no annotated videos
     #[arg(long)]
     no_video: bool,
-    /// Make faces in annotated videos unrecognizable: of the people who are found, and of nobody else;
+    /// Make faces in annotated videos unrecognizable: of the people who are found (--max-persons), from a
+    /// second before to a second after they are there, and of nobody else;
     /// videos that the lake has already are skipped, annotate --blur-faces is for them
     #[arg(long, conflicts_with = "no_video")]
     blur_faces: bool,
@@ -552,6 +553,19 @@ fn run_telling(
             .with_context(|| format!("cannot write the report: {}", path.display()))?;
     }
     let summary = ingested.summary?;
+    if summary.count(|outcome| matches!(outcome, VideoOutcome::Ingested | VideoOutcome::Replaced))
+        > 0
+    {
+        super::annotate::tell_of_faces(faces, global);
+        if faces == Faces::Blurred
+            && args.max_persons == NonZeroU16::MIN
+            && global.verbosity() > Verbosity::Quiet
+        {
+            logs::note(
+                "note: one person of each video is followed, and only that one's face is covered; give --max-persons where there are more",
+            );
+        }
+    }
     log_end(&ingested.run);
     report(&summary, global).context("cannot print the summary")?;
     if cancellation.is_cancelled() {

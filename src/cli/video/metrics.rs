@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
-use super::filtering::{FailedVideo, FilteringArgs, ending};
+use super::filtering::{FailedVideo, FilteringArgs, ending, tell_without_height};
 use super::movement_events::{self, MovementArgs};
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::ingest::Failure as _;
@@ -48,7 +48,9 @@ nothing is filled in over a pause. A stretch of 9 frames or fewer, or one whose 
 twice the cut-off, stays as it is, and is told. A pause is a step between two frames of more than
 0.1 s that is longer than five times the steps around it (their median).
 
---height-m adds speeds and positions in metres, as long as the person moves across the picture.
+--height-m adds speeds and positions in metres, as long as the person moves across the picture. It is the
+height of one person, and only that person's metres follow from it: --height-m 1.82 of the only or main
+person, --height-m 0=1.82,2=1.70 of several.
 
 Movements are found anew too, as `posedata events detect` finds them: tables events and cycles.
 
@@ -91,14 +93,14 @@ fn run_recompute(
     events: &Events,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let config = args.filtering.config(args.movement.config());
+    let config = args.filtering.config(args.movement.config())?;
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
     let cancellation = global.cancellation_with_grace(None);
     let mut summary = Summary {
         cutoff_hz: args.filtering.cutoff,
         max_gap_frames: args.filtering.max_gap,
-        height_m: args.filtering.height_m,
+        height_m: args.filtering.height_m(),
         videos: Vec::new(),
         failed: Vec::new(),
     };
@@ -115,6 +117,8 @@ fn run_recompute(
                 done += 1;
                 if tells {
                     logs::note(format_args!("{}: {}", report.file_name, in_words(&report)));
+                    let without = &report.persons_without_height;
+                    tell_without_height(&report.file_name, &report.scales, without);
                 }
                 summary.videos.push(report);
             }
@@ -176,8 +180,13 @@ fn in_words(report: &RecomputeReport) -> String {
             );
         }
     }
-    if let (Some(height_px), Some(meters_per_px)) = (report.height_px, report.meters_per_px) {
-        words += &format!("; {height_px:.0} px tall, {:.2} mm/px", meters_per_px * 1e3);
+    for scale in &report.scales {
+        let who = match report.person_count {
+            1 => String::new(),
+            _ => format!("person {} ", scale.person),
+        };
+        let (height_px, mm_per_px) = (scale.height_px, scale.meters_per_px * 1e3);
+        words += &format!("; {who}{height_px:.0} px tall, {mm_per_px:.2} mm/px");
     }
     if report.movement.cycles + report.movement.initial_contacts > 0 {
         words += &format!("; {}", movement_events::in_words(&report.movement));

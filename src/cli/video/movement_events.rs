@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::filtering::{FailedVideo, FilteringArgs, ending};
+use super::filtering::{FailedVideo, FilteringArgs, ending, tell_without_height};
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::movement::{DetectConfig, FloorAngle, Gait, GaitMethod, repetitions};
 use crate::numbers::counted;
@@ -47,7 +47,8 @@ forward_velocity holds only for who walks over ground in front of a camera that 
 never chosen unless --method asks for it.
 
 --height-m gives lengths and speeds of strides and the heights of jumps by the hips, as long as the
-person moves across the picture.")]
+person moves across the picture. It is the height of one person, and only that person's lengths follow
+from it: --height-m 1.75 of the only or main person, --height-m 0=1.75,2=1.62 of several.")]
 struct DetectArgs {
     /// Ids (or beginnings of 6 digits), file names or paths of videos; all videos if none is given
     #[arg(value_name = "VIDEO")]
@@ -105,7 +106,7 @@ struct Summary {
 
 pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     let EventsCommand::Detect(args) = args.command;
-    let config = args.filtering.config(args.movement.config());
+    let config = args.filtering.config(args.movement.config())?;
     let lake = global.open_lake(DatabaseUse::Beside)?;
     let videos = lake.find_videos(&args.videos)?;
     let cancellation = global.cancellation_with_grace(None);
@@ -125,6 +126,8 @@ pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<Exit
                 if tells {
                     let found = in_words(&report.movement);
                     logs::note(format_args!("{}: {found}", report.file_name));
+                    let without = &report.persons_without_height;
+                    tell_without_height(&report.file_name, &report.scales, without);
                 }
                 summary.videos.push(report);
             }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use arrow::array::AsArray;
 use clap::Args;
 
-use super::annotate::FaceArgs;
+use super::annotate::{FaceArgs, tell_of_faces};
 use crate::cli::target::Target;
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::export::Faces;
@@ -87,6 +87,9 @@ pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         print_result(serde_json::json!({ "written": [args.output.texts()] }))?;
     } else if global.verbosity() > Verbosity::Quiet {
         logs::note(shown(&args.output));
+    }
+    if !pictures.is_empty() {
+        tell_of_faces(args.faces.faces(), global);
     }
     Ok(ExitStatus::Success)
 }

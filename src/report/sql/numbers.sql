@@ -11,13 +11,14 @@ WITH quantities (place, kinds, quantity, label, unit, decimals, meaning) AS (
     (9, ['walk', 'run'], 'speed_m_per_sec', 'Speed', 'm/s', 2, 'Stride length by stride time.'),
     (10, ['jump'], 'flight_secs', 'Flight time', 's', 3, 'From take-off to landing.'),
     (11, ['jump'], 'height_flight_cm', 'Height by flight time', 'cm', 1, 'g t² / 8: right for who lands as they took off.'),
-    (12, ['jump'], 'height_hips_cm', 'Height by the hips', 'cm', 1, 'Way of the hips from take-off to their highest point.'),
-    (13, ['repetition'], 'depth_deg', 'Depth', 'deg', 1, 'Largest minus smallest angle.'),
-    (14, ['repetition'], 'lowest_deg', 'Smallest angle', 'deg', 1, 'How far the joint bends; 180 is straight.'),
-    (15, ['repetition'], 'duration_secs', 'Duration', 's', 2, 'Of a repetition, without the pause at rest.'),
-    (16, ['repetition'], 'lowering_secs', 'Time down', 's', 2, 'While the angle gets smaller.'),
-    (17, ['repetition'], 'hold_secs', 'Hold', 's', 2, 'Around the turn: near the smallest angle, or the largest for who rests at a small one.'),
-    (18, ['repetition'], 'raising_secs', 'Time up', 's', 2, 'While the angle gets larger.')
+    (12, ['jump'], 'height_error_cm', 'Uncertainty of that height', 'cm', 1, 'Standard uncertainty of one jump: a frame''s time at each contact, and more where feet are seen badly or fly otherwise than the hips. Smaller differences say nothing.'),
+    (13, ['jump'], 'height_hips_cm', 'Height by the hips', 'cm', 1, 'Way of the hips from take-off to their highest point.'),
+    (14, ['repetition'], 'depth_deg', 'Depth', 'deg', 1, 'Largest minus smallest angle.'),
+    (15, ['repetition'], 'lowest_deg', 'Smallest angle', 'deg', 1, 'How far the joint bends; 180 is straight.'),
+    (16, ['repetition'], 'duration_secs', 'Duration', 's', 2, 'Of a repetition, without the pause at rest.'),
+    (17, ['repetition'], 'lowering_secs', 'Time down', 's', 2, 'While the angle gets smaller.'),
+    (18, ['repetition'], 'hold_secs', 'Hold', 's', 2, 'Around the turn: near the smallest angle, or the largest for who rests at a small one.'),
+    (19, ['repetition'], 'raising_secs', 'Time up', 's', 2, 'While the angle gets larger.')
 ),
 numbers AS (
     UNPIVOT (
@@ -38,6 +39,7 @@ numbers AS (
             c.speed_m_per_sec,
             c.flight_secs,
             100 * c.height_flight_m AS height_flight_cm,
+            100 * 9.80665 * c.flight_secs / 4 * c.flight_error_secs AS height_error_cm,
             100 * c.height_hips_m AS height_hips_cm,
             c.highest_deg - c.lowest_deg AS depth_deg,
             c.lowest_deg,
