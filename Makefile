@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-halves test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-build openvino-files test-halves test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,9 +85,18 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 	cargo build --release --locked $(QUICK)
 	@mkdir -p $(TARGET_DIR)/quick && mv $(POSEDATA) $(TARGET_DIR)/quick/posedata
 
-test: setup test-packages clips models remote test-datasets test-python $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER) ## Run the whole test suite
+# What has to be there before the tests run is fetched, built and tried side by side: much of it waits.
+# A few tests wait for processes, too, so that there may be one more of them than cores.
+test: setup test-packages ## Run the whole test suite
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line \
+	    test-build test-datasets test-python openvino-files models $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(nproc) + 1 ))} cargo test --release --locked
+
+test-build: build
+	cargo test --release --locked --no-run
+
+openvino-files: build
 	@$(POSEDATA) models add openvino
-	cargo test --release --locked
 
 $(SEAWEEDFS): tests/interop/requirements-seaweedfs.txt
 	@echo "fetching the object store for the tests"

@@ -170,9 +170,8 @@ fn scene_table(
                 continue;
             };
             // Which of its questions a row begins with is up to its window's number.
-            let contexts = row.contexts(recipe, &params, &video, 1)?;
-            for sample_key in 0..templates.questions(recipe) {
-                let chat = templates.render(recipe, &contexts, sample_key)?;
+            for context in row.contexts(recipe, &params, &video, 1)? {
+                let chat = templates.render_paraphrases(recipe, &context)?;
                 let questions = chat.questions.into_iter();
                 candidates.extend(questions.map(|question| Laid {
                     recipe,

@@ -180,16 +180,9 @@ impl Templates {
             questions: Vec::with_capacity(contexts.len()),
         };
         for (turn, context) in (0_u64..).zip(contexts) {
-            let captured = self.template(recipe)?.render_captured(context.clone());
-            let mut row = RenderedRow {
-                recipe,
-                captured: captured.map_err(|e| template_error(recipe, &e))?,
-            };
-            if turn == 0 && blocks.has_system {
-                chat.system = row.block("system")?;
-            }
-            if turn == 0 && blocks.has_data {
-                chat.data = row.block("data")?;
+            let mut row = self.filled(recipe, context)?;
+            if turn == 0 {
+                (chat.system, chat.data) = row.system_and_data(blocks)?;
             }
             // Paraphrases of further questions are drawn anew.
             let sample_key = match turn {
@@ -201,9 +194,38 @@ impl Templates {
         Ok(chat)
     }
 
-    /// How many questions a recipe's template has: sample_keys below that choose each of them once.
-    pub fn questions(&self, recipe: &Recipe) -> u64 {
-        self.blocks[&recipe.task].questions.len() as u64
+    /// The words of one row with each paraphrase of its own question, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn render_paraphrases(
+        &self,
+        recipe: &Recipe,
+        context: &Value,
+    ) -> Result<RenderedChat, DatasetError> {
+        let blocks = &self.blocks[&recipe.task];
+        let mut row = self.filled(recipe, context)?;
+        let (system, data) = row.system_and_data(blocks)?;
+        // Below that number the keys choose each of them once.
+        let sample_keys = 0..blocks.questions.len() as u64;
+        let questions = sample_keys.map(|sample_key| row.question(blocks, sample_key));
+        Ok(RenderedChat {
+            system,
+            data,
+            questions: questions.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn filled<'a>(
+        &'a self,
+        recipe: &'a Recipe,
+        context: &Value,
+    ) -> Result<RenderedRow<'a>, DatasetError> {
+        let captured = self.template(recipe)?.render_captured(context.clone());
+        Ok(RenderedRow {
+            recipe,
+            captured: captured.map_err(|e| template_error(recipe, &e))?,
+        })
     }
 
     fn template(&self, recipe: &Recipe) -> Result<minijinja::Template<'_, '_>, DatasetError> {
@@ -224,6 +246,17 @@ impl RenderedRow<'_> {
         let text = (self.captured).with_state_mut(|state| state.render_block(name));
         let text = text.map_err(|e| template_error(self.recipe, &e))?;
         Ok(text.trim().to_owned())
+    }
+
+    fn system_and_data(&mut self, blocks: &Blocks) -> Result<(String, String), DatasetError> {
+        let mut block = |name: &str, is_there: bool| match is_there {
+            true => self.block(name),
+            false => Ok(String::new()),
+        };
+        Ok((
+            block("system", blocks.has_system)?,
+            block("data", blocks.has_data)?,
+        ))
     }
 
     fn question(

@@ -1,10 +1,10 @@
 //! The extensions of DuckDB that lakes need, and how they are loaded.
 //!
 //! DuckDB loads only what its makers have signed, and reads a whole file to know: over a tenth of a
-//! second for DuckLake, in a portable SHA-256. A file that has the SHA-256 that somebody vouches for
-//! needs no signature, and its hash is had in a fifth of that with the processor's instructions for
-//! it. So a database is opened such that it takes unsigned files, is given the files that are known,
-//! and is closed to unsigned ones for good before anybody else gets to it.
+//! second for DuckLake, in a portable SHA-256. A file that has the BLAKE3 that somebody vouches for
+//! needs no signature, and its hash is had in a tenth of that. So a database is opened such that it
+//! takes unsigned files, is given the files that are known, and is closed to unsigned ones for good
+//! before anybody else gets to it.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use duckdb::{Config, Connection};
 
 use super::error::{LakeError, first_line};
 use super::sql::quoted;
-use crate::hashing::sha256_of_file;
+use crate::hashing::hash_file;
 
 const DUCKLAKE: &str = "ducklake";
 
@@ -27,7 +27,7 @@ pub struct Extensions {
     /// DuckLake's file; the others lie beside it. Where a file is not there, the extension is taken
     /// that DuckDB has installed for itself.
     ducklake: PathBuf,
-    /// SHA-256 in hex, by the extension's name.
+    /// BLAKE3 in hex, by the extension's name.
     known: BTreeMap<String, String>,
 }
 
@@ -40,10 +40,10 @@ impl Extensions {
         }
     }
 
-    /// Vouches for a file of an extension by its SHA-256 in hex.
+    /// Vouches for a file of an extension by its BLAKE3 in hex.
     #[must_use]
-    pub fn with_known(mut self, name: &str, sha256: &str) -> Self {
-        self.known.insert(name.into(), sha256.into());
+    pub fn with_known(mut self, name: &str, blake3: &str) -> Self {
+        self.known.insert(name.into(), blake3.into());
         self
     }
 
@@ -57,7 +57,9 @@ impl Extensions {
     /// Whether a file is one that somebody vouches for.
     fn is_known(&self, name: &str, path: &Path) -> bool {
         let known = self.known.get(name);
-        known.is_some_and(|known| sha256_of_file(path).is_ok_and(|found| found == *known))
+        known.is_some_and(|known| {
+            hash_file(path).is_ok_and(|(found, _)| found.to_hex().as_str() == known)
+        })
     }
 }
 

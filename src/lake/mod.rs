@@ -67,7 +67,7 @@ pub use resolution::to_lake_resolution;
 pub use rows::PersonRow;
 pub use runs::{RunError, RunOutcome, RunRecord, run_id};
 pub use schema::{FORMAT_VERSION, ROWS_VERSION, table_macros};
-pub use session::{LOCK_TIMEOUT, Lake, LakeReader};
+pub use session::{LOCK_TIMEOUT, Lake, LakeReader, Snapshot};
 pub use sources::VideoSource;
 pub use staged::StagedFile;
 pub use time::UtcTime;

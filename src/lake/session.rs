@@ -62,6 +62,21 @@ pub struct LakeReader {
 }
 
 impl LakeReader {
+    /// Has all statements that are run until it goes out of scope read one snapshot, and what the
+    /// catalog has of a table read once: else DuckDB looks when a statement is prepared, and again
+    /// when it is run. It must not be called while there is one.
+    ///
+    /// # Errors
+    /// When the database gives no transaction.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, LakeError> {
+        let begun = OpenTransaction::begin(&self.connection).or_else(|_| {
+            // An interrupt may have hit the end of the one before.
+            let _ = self.connection.execute_batch("ROLLBACK");
+            OpenTransaction::begin(&self.connection)
+        });
+        Ok(Snapshot(begun?))
+    }
+
     /// Another connection to the same database, which has the lake attached too.
     ///
     /// # Errors
@@ -76,6 +91,10 @@ impl LakeReader {
         })
     }
 }
+
+/// A state of the lake that a session reads, until it goes out of scope.
+#[expect(dead_code, reason = "it only has to end")]
+pub struct Snapshot<'r>(OpenTransaction<'r>);
 
 impl LakePaths {
     /// The parts of the lake at an address; a database is asked where the files lie. `extensions`
@@ -307,6 +326,10 @@ impl Lake {
         self.revive()?;
         let Some(remote) = self.remote() else {
             let _attachment = self.attach(access, version)?;
+            let _snapshot = match access {
+                Access::ReadOnly => Some(OpenTransaction::begin(self.connection())?),
+                Access::ReadWrite | Access::Exclusive => None,
+            };
             match access {
                 Access::ReadWrite => self.bring_up_to_date()?,
                 Access::ReadOnly | Access::Exclusive => drop(self.check_format_at(version)?),
@@ -617,8 +640,16 @@ impl Lake {
 
     /// The same where the lake is attached as it was at snapshot `version`.
     fn check_format_at(&self, version: Option<u64>) -> Result<i32, LakeError> {
+        self.judge_format(format_version(self.connection()), version)
+    }
+
+    fn judge_format(
+        &self,
+        found: duckdb::Result<i32>,
+        version: Option<u64>,
+    ) -> Result<i32, LakeError> {
         let path = self.paths.root();
-        let found = format_version(self.connection()).map_err(|e| match version {
+        let found = found.map_err(|e| match version {
             Some(version) if is_missing_table(&e) => LakeError::EmptySnapshot {
                 path: path.clone(),
                 version,
@@ -641,10 +672,14 @@ impl Lake {
 
     /// Fills a catalog that another program has made, and upgrades one of an older format.
     fn bring_up_to_date(&self) -> Result<(), LakeError> {
-        if schema::tables(self.connection(), LAKE_NAME)?.is_empty() {
+        let found = format_version(self.connection());
+        // Listing the tables takes longer than what is asked nearly always.
+        if found.as_ref().is_err_and(is_missing_table)
+            && schema::tables(self.connection(), LAKE_NAME)?.is_empty()
+        {
             return schema::create(self.connection());
         }
-        if self.check_format()? == FORMAT_VERSION {
+        if self.judge_format(found, None)? == FORMAT_VERSION {
             return Ok(());
         }
         let scratch = tempfile::tempdir_in(self.scratch()).map_err(|e| LakeError::Write {

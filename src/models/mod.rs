@@ -172,6 +172,8 @@ struct Asset {
     package: String,
     member: String,
     sha256: String,
+    /// Of what is looked at each time that it is used, in hexadecimal digits.
+    blake3: Option<String>,
     licence: String,
     file: String,
     onnx: Option<Onnx>,
@@ -296,9 +298,12 @@ impl ModelStore {
     pub fn lake_extensions(&self) -> Result<Extensions, ModelsError> {
         let extensions = Extensions::at(self.ducklake_extension()?);
         let assets = self.manifest.assets.iter();
-        Ok(assets.fold(extensions, |extensions, asset| {
-            extensions.with_known(&asset.name, &asset.sha256)
-        }))
+        Ok(
+            assets.fold(extensions, |extensions, asset| match &asset.blake3 {
+                Some(blake3) => extensions.with_known(&asset.name, blake3),
+                None => extensions,
+            }),
+        )
     }
 
     /// The library of ONNX Runtime.

@@ -330,6 +330,11 @@ impl Session {
     fn executed(&self, sql: &str, query: &Query) -> Result<Statement<'_>, QueryError> {
         let connection = &self.reader.connection;
         self.check(sql)?;
+        // Whoever may do anything may begin a transaction, too.
+        let _snapshot = match self.access {
+            ExternalAccess::Denied => Some(self.reader.snapshot()?),
+            ExternalAccess::Allowed => None,
+        };
         let mut statement = connection
             .prepare(sql)
             .map_err(|error| self.not_understood(error))?;

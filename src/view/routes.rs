@@ -35,8 +35,6 @@ use crate::video::{ImageFormat, VideoReader, proxy_times};
 
 /// Time for rows, once the lake is free.
 const ROWS_WITHIN: Duration = Duration::from_secs(60);
-/// Time for SQL of the user's.
-const SQL_WITHIN: Duration = Duration::from_secs(20);
 /// Time for one picture, also of a video in which it has to be looked for.
 const PICTURE_WITHIN: Duration = Duration::from_secs(60);
 /// Time for reading a file as a whole, and for a clip.
@@ -123,7 +121,7 @@ async fn lake(State(viewer): Asked, headers: HeaderMap, uri: Uri) -> Answer {
             "limits": {
                 "query_rows": sql::MAX_ROWS,
                 "query_bytes": sql::MAX_BYTES,
-                "query_secs": SQL_WITHIN.as_secs(),
+                "query_secs": viewer.query_timeout.as_secs(),
                 "csv_bytes": sql::MAX_CSV_BYTES,
                 "stretch_frames": MAX_STRETCH_FRAMES,
                 "curve_columns": MAX_CURVE_COLUMNS,
@@ -780,7 +778,7 @@ async fn question(body: Body) -> Result<Question, Problem> {
 
 async fn ask(State(viewer): Asked, body: Body) -> Answer {
     let question = question(body).await?;
-    let answered = viewer.read(SQL_WITHIN, move |_, session| {
+    let answered = viewer.read(viewer.query_timeout, move |_, session| {
         sql::answer(session, &question)
     });
     Ok(json_body(&answered.await?))
@@ -788,7 +786,9 @@ async fn ask(State(viewer): Asked, body: Body) -> Answer {
 
 async fn ask_csv(State(viewer): Asked, body: Body) -> Answer {
     let question = question(body).await?;
-    let written = viewer.read(SQL_WITHIN, move |_, session| sql::csv(session, &question));
+    let written = viewer.read(viewer.query_timeout, move |_, session| {
+        sql::csv(session, &question)
+    });
     let mut response = bytes(CSV, written.await?.into());
     as_download(&mut response, "query.csv");
     Ok(response)

@@ -56,6 +56,8 @@ pub struct ViewConfig {
     pub port: u16,
     /// Of the whole process.
     pub memory_limit_bytes: u64,
+    /// Time for SQL of the user's.
+    pub query_timeout: Duration,
     /// Where proxies are kept.
     pub cache_folder: PathBuf,
     /// Ends everything.
@@ -70,6 +72,8 @@ pub struct Viewer {
     pub lake: String,
     /// Of the whole process.
     pub memory_limit_bytes: u64,
+    /// Time for SQL of the user's.
+    pub query_timeout: Duration,
     /// The way to the lake.
     pub gate: Arc<Gate>,
     /// What the lake has.
@@ -150,6 +154,7 @@ impl Viewer {
             access,
             lake: config.lake,
             memory_limit_bytes: config.memory_limit_bytes,
+            query_timeout: config.query_timeout,
             gate: Gate::new(config.open_lake, config.session)?,
             videos: Videos::default(),
             files: Files::new(config.folders),

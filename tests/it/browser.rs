@@ -8,8 +8,13 @@ use std::process::{Child, Command, Stdio};
 
 use super::support::{command, make_clip, make_person_clip, posedata, stderr, stdout};
 
-/// Bars of black and white that say the frame's number in binary, the lowest bit on the left.
-const BARS: &str = "geq=lum='16+219*mod(floor(N/pow(2,floor(X/32))),2)':cb=128:cr=128";
+/// Bars of black and white, 32 pixels wide, that say the frame's number in binary, the lowest bit on
+/// the left. FFmpeg computes each pixel's value anew, so there is one for each bar first.
+fn bars(rate: &str) -> String {
+    let bits = "geq=lum='16+219*mod(floor(N/pow(2,X)),2)':cb=128:cr=128";
+    format!("nullsrc=s=10x2:r={rate},{bits},scale=320:240:flags=neighbor")
+}
+
 /// Every frame is shown for another time, and there are pauses.
 const VARIABLE_TIMES: &str = "settb=1/90000,setpts='90000*(N/30+0.012*sin(N*2.1)+0.1*floor(N/40))'";
 /// Markup that would change the page's title if it became part of the page.
@@ -88,7 +93,7 @@ const H264: &[&str] = &[
 ];
 
 fn make_bars(path: &Path, rate: &str, frames: u32, codec: &[&str]) {
-    let source = format!("nullsrc=s=320x240:r={rate},{BARS}");
+    let source = bars(rate);
     let frames = frames.to_string();
     let input = ["-f", "lavfi", "-i", &source, "-frames:v", &frames];
     make_clip(path, &[&input, codec].concat());
@@ -105,7 +110,7 @@ fn make_turned_clip(path: &Path) {
 }
 
 fn make_variable_clip(path: &Path, frames: u32) {
-    let source = format!("nullsrc=s=320x240:r=30,{BARS},{VARIABLE_TIMES}");
+    let source = format!("{},{VARIABLE_TIMES}", bars("30"));
     let frames = frames.to_string();
     let input = ["-f", "lavfi", "-i", &source, "-frames:v", &frames];
     let times = [

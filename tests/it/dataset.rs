@@ -3,49 +3,47 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::support::{command, installed, posedata, stderr, stdout};
+use crate::support::{Shared, command, copy_folder, installed, posedata, stderr, stdout};
 use posedata::video::{Frame, VideoReader};
 
 const CLIPS: [&str; 3] = ["demo", "single_cam01", "multi_cam01"];
 
-/// A folder with a lake of three real clips, ingested once for all tests.
-fn lake_of_clips() -> &'static Path {
-    static LAKE: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = LAKE.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder");
+/// A lake of three real clips, ingested once for all tests.
+fn lake_of_clips() -> PathBuf {
+    static LAKE: Shared<()> = Shared::new();
+    LAKE.once((), |folder| {
         for (clip, sport) in CLIPS.into_iter().zip(["running", "balance", "general"]) {
             let path = installed(clip);
             let path = path.to_str().expect("a plain path");
             let arguments = ["ingest", path, "--no-video", "--sport-type", sport, "-q"];
-            let output = posedata(folder.path(), &arguments);
+            let output = posedata(folder, &arguments);
             assert!(output.status.success(), "{}", stderr(&output));
         }
-        folder
-    });
-    folder.path()
+        folder.join("lake")
+    })
 }
 
 /// A folder of one's own with a copy of that lake.
 pub fn folder_with_lake() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    copy(&lake_of_clips().join("lake"), &folder.path().join("lake"));
+    copy_folder(&lake_of_clips(), &folder.path().join("lake"));
     folder
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).expect("a copy")),
-        }
-    }
+/// The same with a dataset of 200 examples, `gait`.
+fn folder_with_dataset() -> tempfile::TempDir {
+    static DATASET: Shared<()> = Shared::new();
+    let made = DATASET.once((), |folder| {
+        copy_folder(&lake_of_clips(), &folder.join("lake"));
+        build(folder, &["--examples", "200"]);
+        folder.into()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    copy_folder(&made, folder.path());
+    folder
 }
 
 pub fn shipped_recipes() -> String {
@@ -301,8 +299,7 @@ fn the_lake_knows_the_examples_and_stays_whole() {
 
 #[test]
 fn examples_are_shown_as_the_model_sees_them() {
-    let folder = folder_with_lake();
-    build(folder.path(), &["--examples", "100"]);
+    let folder = folder_with_dataset();
     let shown = posedata(folder.path(), &["dataset", "show", "gait", "--n", "3"]);
     assert!(shown.status.success(), "{}", stderr(&shown));
     let shown = stdout(&shown);
@@ -322,7 +319,7 @@ fn examples_are_shown_as_the_model_sees_them() {
     assert!(json[0]["answer_tokens"].as_u64() > Some(0));
     let missing = posedata(folder.path(), &["dataset", "show", "gait", "--id", "9999"]);
     assert!(
-        stderr(&missing).contains("no example 9999; the last one is 0100"),
+        stderr(&missing).contains("no example 9999; the last one is 0200"),
         "{}",
         stderr(&missing)
     );
@@ -330,8 +327,7 @@ fn examples_are_shown_as_the_model_sees_them() {
 
 #[test]
 fn every_kind_of_example_leads_back_to_its_frames() {
-    let folder = folder_with_lake();
-    build(folder.path(), &["--examples", "200"]);
+    let folder = folder_with_dataset();
     let one_of_each = query(
         folder.path(),
         "SELECT task, min(example_id) AS id, arg_min(frame_start, example_id) AS first,
@@ -655,8 +651,7 @@ fn what_is_no_dataset_is_left_alone() {
 
 #[test]
 fn a_dataset_that_was_cut_off_or_tampered_with_is_refused() {
-    let folder = folder_with_lake();
-    build(folder.path(), &["--examples", "50"]);
+    let folder = folder_with_dataset();
     let examples = folder
         .path()
         .join("llm_training_data/gait/examples.parquet");
@@ -673,8 +668,7 @@ fn a_dataset_that_was_cut_off_or_tampered_with_is_refused() {
 
 #[test]
 fn datasets_of_older_formats_are_read_and_of_newer_ones_refused() {
-    let folder = folder_with_lake();
-    build(folder.path(), &["--examples", "20"]);
+    let folder = folder_with_dataset();
     let file = folder.path().join("llm_training_data/gait/dataset.json");
     let text = fs::read_to_string(&file).expect("a manifest");
     let mut manifest: Value = serde_json::from_str(&text).expect("JSON");

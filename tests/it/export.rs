@@ -13,9 +13,9 @@ use posedata::sync::Cancellation;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::lake::{clip, fixture, open_lake};
+use crate::lake::{clip, fixture, lake_of_demo, open_lake};
 use crate::poses::{commit_frames, commit_made_up, made_up_frame, record};
-use crate::support::{installed, posedata, stderr, stdout};
+use crate::support::{posedata, stderr, stdout};
 
 /// Columns of the `metrics` table that say what a row is about.
 const KEYS: [&str; 5] = ["video_id", "person", "frame", "time_secs", "sport"];
@@ -189,17 +189,7 @@ fn the_schema_refuses_what_is_no_pose_model() {
 #[test]
 fn the_pose_model_of_the_demo_video_is_what_the_lake_holds() {
     let folder = tempfile::tempdir().expect("a folder");
-    let demo = installed("demo");
-    let output = posedata(
-        folder.path(),
-        &[
-            "ingest",
-            demo.to_str().expect("a path"),
-            "--no-video",
-            "--no-pose-json",
-        ],
-    );
-    assert!(output.status.success(), "{}", stderr(&output));
+    lake_of_demo(folder.path());
     assert_eq!(
         export(folder.path(), &["pose-json", "demo.mp4"]),
         ["demo_pose.json"]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use posedata::lake::{Execution, LakePaths, Severity};
 use posedata::random::SplitMix64;
 
-use crate::lake::{clip, config, ingest, open_lake};
+use crate::lake::{clip, config, ingest, lake_of, open_lake};
 use crate::signals::Running;
 use crate::support::{command, make_person_clip, posedata, stderr, stdout};
 
@@ -197,13 +197,13 @@ fn nothing_is_lost_or_doubled_however_often_ingest_is_killed() {
 #[test]
 fn maintenance_that_is_killed_leaves_the_lake_whole() {
     let folder = tempfile::tempdir().expect("a folder");
-    let lake = LakePaths::new(folder.path().join("lake"));
     let mut random = SplitMix64::new(7);
-    let clips: Vec<PathBuf> = ["red", "green", "blue", "white", "black", "gray"]
+    let tints = ["red", "green", "blue", "white", "black", "gray"];
+    let lake = lake_of(folder.path(), &tints);
+    let clips: Vec<PathBuf> = tints
         .iter()
-        .map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint))
+        .map(|tint| folder.path().join(format!("{tint}.mp4")))
         .collect();
-    ingest(&config(clips.clone(), &lake)).expect("an ingest");
     let undisturbed = Instant::now();
     assert!(posedata(folder.path(), &["lake", "info"]).status.success());
     // Much longer than a look takes, so that kills fall before, into and behind the work.

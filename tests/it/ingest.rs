@@ -54,7 +54,14 @@ fn the_demo_video_goes_into_the_lake_whole() {
     );
     let forced = posedata(
         folder.path(),
-        &["ingest", demo, "--sport-type", "running", "--force"],
+        &[
+            "ingest",
+            demo,
+            "--sport-type",
+            "running",
+            "--force",
+            "--no-video",
+        ],
     );
     assert!(
         stderr(&forced).contains("1 replaced"),
@@ -80,7 +87,15 @@ fn several_videos_are_ingested_side_by_side_with_the_same_rows_as_alone() {
     for clip in clips {
         let output = posedata(
             folder.path(),
-            &["ingest", clip, "--lake", "alone", "--workers", "1"],
+            &[
+                "ingest",
+                clip,
+                "--lake",
+                "alone",
+                "--workers",
+                "1",
+                "--no-video",
+            ],
         );
         assert!(output.status.success(), "{}", stderr(&output));
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use posedata::hashing::sha256_of_file;
+use posedata::hashing::hash_file;
 use posedata::image::BgrView;
 use posedata::ingest::{
     self, AnnotatedVideo, FailureKind, IngestConfig, IngestError, IngestObserver, IngestSummary,
@@ -19,7 +19,10 @@ use posedata::recompute::{RecomputeConfig, recompute};
 use posedata::sync::Cancellation;
 
 use crate::poses::{made_up_frame, prepare, record};
-use crate::support::{ScriptedBackend, ends_within, make_clip, store};
+use crate::support::{
+    ScriptedBackend, Shared, copy_folder, ends_within, installed, make_clip, posedata, stderr,
+    store,
+};
 
 pub const CLIP_FRAMES: u64 = 30;
 
@@ -79,10 +82,86 @@ pub fn ingest(config: &IngestConfig) -> Result<IngestSummary, IngestError> {
 
 /// A lake of one clip, in `folder`.
 pub fn fixture(folder: &Path) -> LakePaths {
+    lake_of(folder, &["red"])
+}
+
+/// A lake of clips of these tints, and the clips, in `folder`. It was ingested once for all tests
+/// that want the same ones.
+pub fn lake_of(folder: &Path, tints: &[&str]) -> LakePaths {
+    static LAKES: Shared<Vec<String>> = Shared::new();
+    let key = tints.iter().map(|tint| (*tint).to_owned()).collect();
+    let made = LAKES.once(key, |made| {
+        let lake = LakePaths::new(made.join("lake"));
+        let clips = tints.iter();
+        let clips = clips.map(|tint| clip(made, &format!("{tint}.mp4"), tint));
+        let summary = ingest(&config(clips.collect(), &lake)).expect("an ingest");
+        let ingested = summary.count(|o| matches!(o, VideoOutcome::Ingested));
+        assert_eq!(ingested, tints.len());
+        made.into()
+    });
+    copy_folder(&made, folder);
     let lake = LakePaths::new(folder.join("lake"));
-    let summary = ingest(&config(vec![clip(folder, "red.mp4", "red")], &lake)).expect("an ingest");
-    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Ingested)), 1);
+    assert_eq!(move_videos(&lake, folder), tints.len());
     lake
+}
+
+/// A lake of the demo video, with the real models' poses, in `folder`.
+pub fn lake_of_demo(folder: &Path) -> LakePaths {
+    static LAKE: Shared<()> = Shared::new();
+    let made = LAKE.once((), |made| {
+        let demo = made.join("demo.mp4");
+        fs::copy(installed("demo"), &demo).expect("a copy");
+        let arguments = ["ingest", "demo.mp4", "--no-video", "--no-pose-json"];
+        let output = posedata(made, &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        // Nothing that is done with its rows needs it.
+        fs::remove_file(demo).expect("the copy");
+        made.join("lake")
+    });
+    let lake = LakePaths::new(folder.join("lake"));
+    copy_folder(&made, &lake.root());
+    lake
+}
+
+/// Writes into a lake's catalog that its videos lie in `folder`, and gives their number. It is done
+/// past DuckLake, so that the lake is as if they had been ingested there.
+fn move_videos(lake: &LakePaths, folder: &Path) -> usize {
+    let catalog = duckdb::Connection::open(lake.catalog()).expect("a catalog");
+    let rows = "SELECT i.table_id, i.table_name, c.column_id
+         FROM ducklake_table JOIN ducklake_inlined_data_tables AS i USING (table_id)
+             JOIN ducklake_column AS c USING (table_id)
+         WHERE ducklake_table.table_name = 'videos' AND c.column_name = 'path'";
+    let (table_id, rows, column_id): (i64, String, i64) = catalog
+        .query_row(rows, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .expect("the rows of the table videos");
+    let folder = folder.to_str().expect("a path");
+    let update = format!("UPDATE {rows} SET path = ? || '/' || file_name");
+    let moved = catalog.execute(&update, [folder]).expect("paths");
+    // By these DuckLake knows which values need not be looked for.
+    let update = format!(
+        "UPDATE ducklake_table_column_stats
+         SET min_value = (SELECT min(path) FROM {rows}), max_value = (SELECT max(path) FROM {rows})
+         WHERE table_id = ? AND column_id = ?"
+    );
+    let updated = catalog.execute(&update, [table_id, column_id]);
+    assert_eq!(updated.expect("statistics"), 1);
+    moved
+}
+
+/// Makes an empty lake, unless there is one.
+pub fn make_lake(paths: &LakePaths) {
+    static EMPTY: Shared<()> = Shared::new();
+    if paths.exists() {
+        return;
+    }
+    let made = EMPTY.once((), |made| {
+        let paths = LakePaths::new(made);
+        open_lake(&paths)
+            .and_then(|lake| lake.create())
+            .expect("a lake");
+        made.into()
+    });
+    copy_folder(&made, &paths.root());
 }
 
 pub fn parquet_files(paths: &LakePaths) -> Vec<PathBuf> {
@@ -284,9 +363,9 @@ fn an_extension_that_is_known_needs_no_signature_and_opens_nothing_to_others() {
     fs::write(&path, &bytes).expect("room");
     let other = folder.path().join("other.duckdb_extension");
     fs::copy(&path, &other).expect("room");
-    let sha256 = sha256_of_file(&path).expect("a file");
+    let (hash, _) = hash_file(&path).expect("a file");
 
-    let known = Extensions::at(&path).with_known("ducklake", &sha256);
+    let known = Extensions::at(&path).with_known("ducklake", hash.to_hex().as_str());
     let session = Lake::new(lake.clone(), &known, 256 << 20, 1).expect("a session");
     let connection = &session.into_reader(None).expect("a lake").connection;
     let load = format!("LOAD '{}'", other.display());

@@ -12,18 +12,14 @@ use posedata::lake::{
     CheckReport, Execution, FORMAT_VERSION, LakeError, LakePaths, Replace, Retention, Severity,
 };
 
-use crate::lake::{CLIP_FRAMES, clip, config, fixture, ingest, open_lake, parquet_files};
+use crate::lake::{CLIP_FRAMES, clip, config, fixture, ingest, lake_of, open_lake, parquet_files};
 use crate::support::{posedata, stderr, stdout, store};
 
 const TINTS: [&str; 4] = ["red", "green", "blue", "white"];
 
 /// A lake of four clips.
 fn lake_of_four(folder: &Path) -> LakePaths {
-    let lake = LakePaths::new(folder.join("lake"));
-    let clips = TINTS.map(|tint| clip(folder, &format!("{tint}.mp4"), tint));
-    let summary = ingest(&config(clips.to_vec(), &lake)).expect("an ingest");
-    assert_eq!(summary.count(|o| matches!(o, VideoOutcome::Ingested)), 4);
-    lake
+    lake_of(folder, &TINTS)
 }
 
 fn check(lake: &LakePaths) -> CheckReport {

@@ -12,8 +12,10 @@ use posedata::pose::landmark::LANDMARK_COUNT;
 use posedata::pose::{ImageLandmark, PersonPose};
 use posedata::video::MediaTime;
 
-use crate::lake::{CLIP_FRAMES, clip, config, fixture, ingest, open_lake, parquet_files};
-use crate::support::{ScriptedBackend, installed, posedata, stderr, store};
+use crate::lake::{
+    CLIP_FRAMES, clip, config, fixture, ingest, lake_of_demo, make_lake, open_lake, parquet_files,
+};
+use crate::support::{ScriptedBackend, store};
 
 /// A session of the tests' own, for what posedata itself never does to a lake.
 pub fn with_catalog(lake: &LakePaths, sql: &str) {
@@ -117,7 +119,7 @@ pub fn commit_frames(
     record: &VideoRecord,
     frames: impl IntoIterator<Item = VideoFrame>,
 ) -> Lake {
-    paths.prepare().expect("a folder");
+    make_lake(paths);
     let lake = open_lake(paths).expect("a session");
     let prepared = prepare(paths, record, frames, Replace::Always);
     lake.commit(prepared).expect("a commit");
@@ -244,13 +246,7 @@ fn what_ingest_wrote_is_read_back_bit_by_bit() {
 #[test]
 fn the_demo_video_is_read_back_as_its_parquet_files_hold_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let demo = installed("demo");
-    let output = posedata(
-        folder.path(),
-        &["ingest", demo.to_str().expect("a path"), "--no-video"],
-    );
-    assert!(output.status.success(), "{}", stderr(&output));
-    let paths = LakePaths::new(folder.path().join("lake"));
+    let paths = lake_of_demo(folder.path());
     let connection = duckdb::Connection::open_in_memory().expect("a database");
     let sql = format!(
         "SELECT frame, landmark_index, time_secs, x, y, z, visibility, presence, world_x_m, world_y_m, world_z_m

@@ -10,9 +10,9 @@ use posedata::pose::landmark::Landmark;
 use posedata::video::MediaTime;
 use serde_json::Value;
 
-use crate::lake::{fixture, open_lake, parquet_files};
+use crate::lake::{fixture, lake_of_demo, open_lake, parquet_files};
 use crate::poses::{commit_frames, commit_made_up, made_up_frame, record, with_catalog};
-use crate::support::{installed, posedata, stderr, stdout};
+use crate::support::{posedata, stderr, stdout};
 
 fn rows(folder: &Path, sql: &str) -> Vec<Value> {
     let output = posedata(folder, &["query", "-e", sql, "--format", "json"]);
@@ -110,10 +110,7 @@ fn a_gap_that_is_too_long_stays_open_and_short_pieces_stay_raw() {
 fn the_demo_video_is_filtered_as_pose2sim_filters_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    fs::copy(installed("demo"), folder.join("demo.mp4")).expect("a copy");
-    let output = posedata(folder, &["ingest", "demo.mp4"]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    fs::remove_file(folder.join("demo.mp4")).expect("the copy");
+    lake_of_demo(folder);
     let raw = [
         table(folder, "landmarks", LANDMARKS_ORDER),
         table(folder, "metrics", METRICS_ORDER),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{command, stderr};
+use crate::support::{Shared, command, stderr};
 
 /// The users and passwords that no output may show.
 pub const PG_USER: &str = "posedata";
@@ -48,6 +48,19 @@ impl Postgres {
 
     /// With `is_durable`, commits wait for the disk, as where it is run in earnest.
     pub fn start_with(is_durable: bool) -> Self {
+        static DATA: Shared<()> = Shared::new();
+        let data = DATA.once((), |folder| {
+            let made = folder.join("data");
+            Self::new(false).make_data(&made);
+            made
+        });
+        let server = Self::new(is_durable);
+        copy_with_owners(&data, Path::new(&server.data()));
+        server.start_again();
+        server
+    }
+
+    fn new(is_durable: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = Self {
             folder,
@@ -60,22 +73,28 @@ impl Postgres {
             chown.arg("postgres").arg(server.folder.path());
             run(chown);
         }
-        let password = server.folder.path().join("password");
+        server
+    }
+
+    /// Fills a folder of data for servers, whose making takes seconds, and copies it to `target`.
+    fn make_data(&self, target: &Path) {
+        let password = self.folder.path().join("password");
         fs::write(&password, "superuser").expect("a file");
         fs::set_permissions(&password, fs::Permissions::from_mode(0o644)).expect("a mode");
-        let data = server.data();
-        server.run_tool(
+        let data = self.data();
+        self.run_tool(
             "initdb",
             &["-D", &data, "-A", "scram-sha-256", "-U", "postgres", "-N"],
             &["--pwfile", &password.display().to_string()],
         );
-        server.start_again();
-        server.sql(
+        self.start_again();
+        self.sql(
             "postgres",
             &format!("CREATE ROLE {PG_USER} LOGIN PASSWORD '{PG_PASSWORD}'"),
         );
-        server.sql("postgres", &format!("CREATE DATABASE lake OWNER {PG_USER}"));
-        server
+        self.sql("postgres", &format!("CREATE DATABASE lake OWNER {PG_USER}"));
+        self.run_tool("pg_ctl", &["-D", &data], &["-m", "fast", "-w", "stop"]);
+        copy_with_owners(Path::new(&data), target);
     }
 
     /// The address of a lake in the database.
@@ -147,6 +166,12 @@ impl Drop for Postgres {
             let _ = Command::new("kill").args(["-QUIT", pid]).status();
         }
     }
+}
+
+fn copy_with_owners(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    copy.arg("-a").arg(from).arg(to);
+    run(copy);
 }
 
 fn is_root() -> bool {

@@ -1,8 +1,10 @@
 //! What the tests share: installed models, clips, a scripted pose backend, the program itself.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use posedata::image::BgrView;
@@ -38,10 +40,18 @@ pub fn tracker(config: TrackerConfig) -> PoseTracker {
 }
 
 /// Calls `work` with each frame of a video.
-pub fn for_each_frame(path: &Path, mut work: impl FnMut(u64, f64, BgrView<'_>)) {
+pub fn for_each_frame(path: &Path, work: impl FnMut(u64, f64, BgrView<'_>)) {
+    for_first_frames(path, usize::MAX, work);
+}
+
+/// Calls `work` with each of so many frames that a video begins with.
+pub fn for_first_frames(path: &Path, n_frames: usize, mut work: impl FnMut(u64, f64, BgrView<'_>)) {
     let mut reader = VideoReader::open(path).expect("a video");
     let mut frame = Frame::default();
-    while reader.read(&mut frame).expect("a whole video") {
+    for _ in 0..n_frames {
+        if !reader.read(&mut frame).expect("a whole video") {
+            break;
+        }
         let view = frame.view().expect("pixels");
         work(frame.index, frame.time.as_secs(), view);
     }
@@ -166,13 +176,92 @@ pub fn make_person_clip(path: &Path, name: &str, start_secs: f64, frames: u64) {
     );
 }
 
-/// Makes a short video with FFmpeg's test picture.
+/// Makes a short video with FFmpeg's test picture. What the same arguments have made before, for
+/// whichever test, is copied.
 pub fn make_clip(path: &Path, ffmpeg_arguments: &[&str]) {
+    // Other tests do not know what lies in a test's own folder.
+    let own_folders = std::env::temp_dir().display().to_string();
+    if ffmpeg_arguments.iter().any(|a| a.contains(&own_folders)) {
+        return run_ffmpeg(path, ffmpeg_arguments);
+    }
+    // The name's ending decides about the container.
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    let arguments = ffmpeg_arguments.iter().map(|a| (*a).to_owned());
+    let key = std::iter::once(ending.into_owned()).chain(arguments);
+    let made = CLIPS.once(key.collect(), |folder| {
+        let made = folder.join(path.file_name().expect("a name"));
+        run_ffmpeg(&made, ffmpeg_arguments);
+        made
+    });
+    fs::copy(made, path).expect("a copy");
+}
+
+fn run_ffmpeg(path: &Path, arguments: &[&str]) {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-y"])
-        .args(ffmpeg_arguments)
+        .args(arguments)
         .arg(path)
         .output()
         .expect("ffmpeg; run `make test`");
     assert!(output.status.success(), "{}", stderr(&output));
+}
+
+static CLIPS: Shared<Vec<String>> = Shared::new();
+
+/// What tests need alike: made once, by whoever comes first, in a folder that goes with the process.
+/// Nobody may change it; tests take copies.
+pub struct Shared<K> {
+    made: Mutex<BTreeMap<K, Arc<OnceLock<PathBuf>>>>,
+}
+
+impl<K: Ord> Shared<K> {
+    pub const fn new() -> Self {
+        Self {
+            made: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// What `make`, given a folder of its own, has made for `key`; others wait for it. Where it
+    /// panics the next one tries again.
+    pub fn once(&self, key: K, make: impl FnOnce(&Path) -> PathBuf) -> PathBuf {
+        let cell = {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(made.entry(key).or_default())
+        };
+        let path = cell.get_or_init(|| {
+            let folder = tempfile::tempdir_in(shared_folder()).expect("a folder");
+            make(&folder.keep())
+        });
+        path.clone()
+    }
+}
+
+/// Holds what tests share until the process ends.
+fn shared_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    extern "C" fn remove() {
+        if let Some(folder) = FOLDER.get() {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+    FOLDER.get_or_init(|| {
+        // SAFETY: the function takes nothing, and does not unwind.
+        unsafe { libc::atexit(remove) };
+        let mut folder = tempfile::Builder::new();
+        let folder = folder.prefix("shared-by-tests-").tempdir();
+        folder.expect("a folder").keep()
+    })
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).expect("a copy")),
+        }
+    }
 }

@@ -19,7 +19,7 @@ use posedata::training::{
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
-use crate::lake::open_lake;
+use crate::lake::make_lake;
 use crate::support::{command, posedata, stderr, stdout, store};
 use crate::tiny_llama::{TinyLlama, base_of};
 
@@ -181,7 +181,7 @@ fn a_run_that_is_killed_and_interrupted_has_the_losses_of_one_that_is_not() {
     let (whole, broken) = (workspace(), workspace());
     let (whole, broken) = (whole.path(), broken.path());
     let report = json_of(&train(whole, &[&LONG[..], &["--json"]].concat()));
-    make_lake(broken);
+    make_lake(&LakePaths::new(broken.join("lake")));
 
     let resume = [&LONG[..], &["--resume"]].concat();
     let mut kills = 0;
@@ -240,14 +240,6 @@ fn a_run_that_is_killed_and_interrupted_has_the_losses_of_one_that_is_not() {
         "name,outcome,steps,better,error\ntiny,finished,200,true,\n"
     );
     check_tensorboard(&run_folder(broken), &numbers(broken));
-}
-
-fn make_lake(folder: &Path) {
-    let paths = LakePaths::new(folder.join("lake"));
-    let made = paths
-        .prepare()
-        .and_then(|()| open_lake(&paths)?.create_or_check());
-    made.expect("an empty lake");
 }
 
 fn query(folder: &Path, sql: &str) -> String {
@@ -380,7 +372,7 @@ fn a_run_that_ended_at_a_limit_goes_on_with_a_larger_one() {
 fn losses_that_are_no_numbers_end_the_run_and_are_recorded() {
     let folder = workspace();
     let folder = folder.path();
-    make_lake(folder);
+    make_lake(&LakePaths::new(folder.join("lake")));
     let output = posedata(
         folder,
         &[

@@ -1060,11 +1060,13 @@ fn results_are_bounded_and_queries_end_with_who_asked() {
     }
     let (status, answer) = viewer.query(&json!({ "sql": "select 1" }));
     assert_eq!((status, &answer["rows"]), (200, &json!([[1]])));
+    drop(viewer);
     // Whoever waits is told in the end.
+    let viewer = Viewer::enter(folder.path(), &["--query-timeout", "1"]);
     let (status, answer) = viewer.query(&serde_json::from_str(&endless).expect("JSON"));
     assert_eq!(status, 504, "{answer}");
     assert_eq!(answer["error"]["kind"], "too_slow");
-    assert_eq!(viewer.get("/api/lake").status(), 200);
+    assert_eq!(viewer.json("/api/lake")["limits"]["query_secs"], 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -18,6 +19,8 @@ use crate::view::{Server, ViewConfig};
 
 /// Not a usual port of another server.
 const DEFAULT_PORT: u16 = 8765;
+/// Default of `--query-timeout`.
+const QUERY_TIMEOUT_SECS: u64 = 20;
 /// Below the user's folder for caches.
 const CACHE: &str = "posedata/proxies";
 
@@ -53,6 +56,10 @@ pub struct ViewArgs {
     /// Address to listen at, for others than this machine
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
     host: String,
+    /// Longest time for a query of the page, in seconds; others cannot commit to a lake in a folder
+    /// meanwhile
+    #[arg(long, value_name = "SECS", default_value_t = QUERY_TIMEOUT_SECS, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    query_timeout: u64,
     /// Print the address and open no browser
     #[arg(long)]
     no_open: bool,
@@ -96,6 +103,7 @@ pub fn run(args: ViewArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
         host: args.host.clone(),
         port: args.port,
         memory_limit_bytes: global.memory_limit_bytes(),
+        query_timeout: Duration::from_secs(args.query_timeout),
         cache_folder: (cache_folder().or_else(in_temporary)).context("proxies cannot be kept")?,
         cancellation: global.cancellation(None),
     })?;

@@ -10,6 +10,7 @@ use crate::lake::inventory::FileKind;
 use crate::lake::lost_files::remove_from_catalog;
 use crate::lake::schema::FORMAT_VERSION;
 use crate::lake::session::Lake;
+use crate::lake::sql::OpenTransaction;
 
 /// How often to look again at a lake that others change meanwhile.
 const MAX_ATTEMPTS: usize = 3;
@@ -100,6 +101,8 @@ impl Lake {
         }
         remove_from_catalog(copy.connection, COPY_NAME, &faults.lost_files)?;
         self.attach_copy_as_lake(copy)?;
+        // Outside a transaction each query would read anew what the catalog has of its table, twice.
+        let _snapshot = OpenTransaction::begin(copy.connection)?;
         let videos = self.check_rows(copy.connection, census, &mut findings, &mut faults)?;
         findings.sort_by_key(|finding| finding.severity);
         let report = CheckReport {
