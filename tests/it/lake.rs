@@ -614,3 +614,19 @@ fn videos_that_are_committed_together_fail_and_repeat_each_for_itself() {
     assert_eq!(report.videos, 18);
     assert_eq!(parquet_files(&paths).len(), 2 * 18, "no file of others");
 }
+
+#[test]
+fn installed_extensions_are_those_that_the_manifest_knows() {
+    let manifest: serde_json::Value =
+        toml::from_str(include_str!("../../models/models.toml")).expect("TOML");
+    let assets = manifest["assets"].as_array().expect("assets");
+    let mut known = Vec::new();
+    for asset in assets.iter().filter(|asset| !asset["blake3"].is_null()) {
+        let name = asset["name"].as_str().expect("a name");
+        let (hash, _) = hash_file(&installed(name)).expect("a file");
+        assert_eq!(asset["blake3"], hash.to_hex().as_str(), "{name}");
+        known.push(name);
+    }
+    // Else DuckDB would look at their signatures, and take longer at every start.
+    assert_eq!(known, ["ducklake", "postgres_scanner", "httpfs", "aws"]);
+}
