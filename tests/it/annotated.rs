@@ -327,7 +327,9 @@ impl PoseBackend for Late {
 fn a_face_is_covered_before_its_person_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let clip = folder.path().join("clip.mp4");
-    let source = "testsrc=size=640x480:rate=30:duration=1";
+    // A chessboard, of which coarse squares leave nothing.
+    let source = "color=black:size=320x240:rate=30:duration=1,\
+                  geq=lum='255*mod(floor(X/4)+floor(Y/4),2)':cb=128:cr=128";
     make_clip(&clip, &["-f", "lavfi", "-i", source]);
     let lake = LakePaths::new(folder.path().join("lake"));
     let mut config = config(vec![clip], &lake);
@@ -350,7 +352,7 @@ fn a_face_is_covered_before_its_person_is_found() {
     }
     // Pixels around the nose that are not as they are where faces are shown.
     let nose = ScriptedBackend::pose(10).expect("a pose").landmarks[Landmark::Nose.index()];
-    let [x, y] = [(nose.x * 640.0) as usize, (nose.y * 480.0) as usize];
+    let [x, y] = [(nose.x * 320.0) as usize, (nose.y * 240.0) as usize];
     let around = |output: &str| {
         let path = folder.path().join(output).join("annotated_clip.mp4");
         let mut frames = Vec::new();

@@ -366,7 +366,7 @@ fn early_jumper(time: f64) -> PersonPose {
 fn somebody_who_jumps_as_soon_as_they_are_found_has_jumped() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    commit(folder, "early.mp4", 'a', 4.0, early_jumper);
+    commit(folder, "early.mp4", 'a', 3.0, early_jumper);
     run(folder, &["events", "detect"]);
     let hidden =
         "select count(*) as n from landmarks where landmark = 'left_heel' and visibility < 0.5";
