@@ -193,22 +193,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_head_stays_covered_for_a_second_after_its_person_was_lost() {
-        let mut faces = LostFaces::new();
-        let scene = |time_secs: f64, persons| Scene {
+    fn scene(time_secs: f64, persons: &[PersonRow]) -> Scene<'_> {
+        Scene {
             time_secs,
             persons,
             later: &[],
-        };
+        }
+    }
+
+    #[test]
+    fn a_head_stays_covered_for_a_second_after_its_person_was_lost() {
+        let mut faces = LostFaces::new();
         let lost = |faces: &LostFaces, persons: &[PersonRow], time_secs: f64| -> Vec<(u16, f64)> {
             let lost = faces.lost(scene(time_secs, persons));
             lost.map(|(pose, reach)| (pose.person, reach)).collect()
         };
-        faces.remember(scene(1.0, &[row(0), row(3)]));
-        assert_eq!(lost(&faces, &[row(0), row(3)], 1.04), []);
-        assert_eq!(lost(&faces, &[row(0)], 1.5), [(3, 2.0)]);
-        faces.remember(scene(1.5, &[row(0)]));
+        let (zero, both) = ([row(0)], [row(0), row(3)]);
+        faces.remember(scene(1.0, &both));
+        assert_eq!(lost(&faces, &both, 1.04), []);
+        assert_eq!(lost(&faces, &zero, 1.5), [(3, 2.0)]);
+        faces.remember(scene(1.5, &zero));
         assert_eq!(lost(&faces, &[], 2.0), [(0, 2.0), (3, 3.0)]);
         assert_eq!(lost(&faces, &[], 2.5), [(0, 3.0)]);
         assert_eq!(lost(&faces, &[], 2.51), []);

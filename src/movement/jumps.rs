@@ -51,6 +51,8 @@ const POSSIBLE_LEG_M: std::ops::RangeInclusive<f64> = 0.25..=2.0;
 const POSSIBLE_LEG_BY_HIPS_M: std::ops::RangeInclusive<f64> = 0.4..=1.5;
 /// Feet stand so long before and behind a jump at least.
 const MIN_STANDING_SECS: f64 = 0.05;
+/// So long after somebody was found, or before they are lost, landmarks may be torn apart.
+const SETTLING_SECS: f64 = 0.3;
 /// Beyond the lowest point they may stand on.
 const GROUND_REACH_SECS: f64 = 0.1;
 /// A foot that is higher than the other one by this does not stand beside it, in leg lengths.
@@ -341,6 +343,12 @@ fn flight(
     // Somebody who has just been found, or is about to be lost, may seem to be lower for a moment: then it is
     // where the feet stand next to the flight. `places` lead away from the top.
     let ground_beside = |places: Vec<usize>| {
+        let by_height = |a: &&usize, b: &&usize| value(**a).total_cmp(&value(**b));
+        let lowest_secs = times[*places.iter().min_by(by_height)?];
+        let ends_secs = [*times.first()?, *times.last()?];
+        if (ends_secs.iter()).all(|end| (end - lowest_secs).abs() > SETTLING_SECS) {
+            return None;
+        }
         let rises = |pair: &[usize]| value(pair[1]) > value(pair[0]);
         let low = places.windows(2).position(rises)?;
         let level = value(places[low]);
