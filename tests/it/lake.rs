@@ -514,7 +514,7 @@ fn files_have_the_types_and_the_order_of_the_tables() {
             cutoff_hz: 6.0,
             max_gap_frames: 10,
         },
-        height: None,
+        heights: Vec::new(),
         movement: posedata::movement::DetectConfig::default(),
     };
     for video in session.find_videos(&[]).expect("videos") {
