@@ -18,7 +18,7 @@ use posedata::pose::{PersonPose, PoseBackend, PoseError, PoseTimings, Provider, 
 use posedata::recompute::{RecomputeConfig, recompute};
 use posedata::sync::Cancellation;
 
-use crate::poses::{made_up_frame, prepare, record};
+use crate::poses::{made_up_frame, prepare, record, with_catalog};
 use crate::support::{
     ScriptedBackend, Shared, copy_folder, ends_within, installed, make_clip, posedata, stderr,
     store,
@@ -450,15 +450,7 @@ fn folders_that_are_no_lake_are_refused_and_left_alone() {
 fn a_lake_of_a_newer_version_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = fixture(folder.path());
-    let connection = duckdb::Connection::open_in_memory().expect("a database");
-    let extension = store().ducklake_extension().expect("a path");
-    connection
-        .execute_batch(&format!(
-            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake; UPDATE lake.lake_format SET format_version = 99; DETACH lake",
-            extension.display(),
-            lake.catalog().display()
-        ))
-        .expect("a newer lake");
+    with_catalog(&lake, "UPDATE lake.lake_format SET format_version = 99");
     let error = ingest(&config(vec![folder.path().into()], &lake)).expect_err("an error");
     let IngestError::Lake(LakeError::Newer { found: 99, .. }) = error else {
         panic!("{error}");

@@ -23,9 +23,11 @@ pub fn with_catalog(lake: &LakePaths, sql: &str) {
     let extension = store().ducklake_extension().expect("a path");
     connection
         .execute_batch(&format!(
-            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake; USE lake; {sql}; USE memory; DETACH lake",
+            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake (DATA_PATH '{}', OVERRIDE_DATA_PATH true);
+             USE lake; {sql}; USE memory; DETACH lake",
             extension.display(),
-            lake.catalog().display()
+            lake.catalog().display(),
+            lake.data_location()
         ))
         .expect("SQL that works");
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use posedata::lake::LakePaths;
 use serde_json::Value;
 
 use crate::lake::{clip, parquet_files};
-use crate::support::{command, posedata, stderr, stdout, store};
+use crate::poses::with_catalog;
+use crate::support::{command, posedata, stderr, stdout};
 
 fn rows(folder: &Path, sql: &str) -> Vec<Value> {
     let output = posedata(folder, &["query", "-e", sql, "--format", "jsonl"]);
@@ -194,15 +196,8 @@ fn a_history_that_takes_no_row_fails_no_ingest() {
             .status
             .success()
     );
-    let connection = duckdb::Connection::open_in_memory().expect("a database");
-    let extension = store().ducklake_extension().expect("a path");
-    connection
-        .execute_batch(&format!(
-            "LOAD '{}'; ATTACH 'ducklake:{}' AS lake; ALTER TABLE lake.runs RENAME COLUMN stages TO steps; DETACH lake",
-            extension.display(),
-            folder.path().join("lake/catalog.ducklake").display()
-        ))
-        .expect("a table that somebody changed");
+    let lake = LakePaths::new(folder.path().join("lake"));
+    with_catalog(&lake, "ALTER TABLE lake.runs RENAME COLUMN stages TO steps");
     clip(folder.path(), "sky.mp4", "blue");
     let output = posedata(folder.path(), &["ingest", "sky.mp4"]);
     let told = stderr(&output);
