@@ -88,10 +88,13 @@ fn reach(secs: f64) -> Option<f64> {
     (secs <= REACH_SECS).then_some(1.0 + GROWTH_PER_SEC * secs)
 }
 
+/// When somebody is found first, and poses of theirs with how far from there their heads may be.
+type Arrival<'a> = (f64, Vec<(&'a PersonPose, f64)>);
+
 /// Poses of those who are found shortly after the frame, the first one and a settled one of each, and how far
 /// from there their heads may be.
 fn not_found_yet(scene: Scene<'_>) -> impl Iterator<Item = (&PersonPose, f64)> {
-    let mut found: BTreeMap<u16, (f64, Vec<(&PersonPose, f64)>)> = BTreeMap::new();
+    let mut found: BTreeMap<u16, Arrival<'_>> = BTreeMap::new();
     for (secs, persons) in scene.later {
         let Some(reach) = reach(secs - scene.time_secs) else {
             break;

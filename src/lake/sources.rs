@@ -28,7 +28,7 @@ impl Lake {
     /// # Errors
     /// When the lake cannot be read.
     pub fn sources(&self) -> Result<HashMap<String, Vec<VideoSource>>, LakeError> {
-        self.with_catalog(Access::ReadOnly, |connection| sources(connection))
+        self.with_catalog(Access::ReadOnly, sources)
     }
 
     /// Writes down that stores have the content of videos, by their ids, at these places, in one

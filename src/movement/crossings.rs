@@ -103,7 +103,7 @@ fn velocity(times_secs: &[f64], places: &[Option<[f64; 2]>]) -> Option<[f64; 2]>
         .zip(places)
         .filter_map(|(t, place)| Some((*t, (*place)?)));
     let (first_secs, first) = known.next()?;
-    let (last_secs, last) = known.last()?;
+    let (last_secs, last) = known.next_back()?;
     let secs = last_secs - first_secs;
     (secs > 0.0).then(|| [0, 1].map(|axis| (last[axis] - first[axis]) / secs))
 }
