@@ -74,7 +74,7 @@ pub enum QueryError {
 
 impl QueryError {
     /// Whether the SQL names a table that the lake does not have, as an older one.
-    pub(crate) fn is_missing_table(&self) -> bool {
+    pub fn is_missing_table(&self) -> bool {
         matches!(self, Self::Sql(message)
             if message.starts_with("Catalog Error") && message.contains("does not exist"))
     }
