@@ -3,8 +3,8 @@
 use std::num::NonZeroU16;
 
 use crate::pose::{
-    ModelFiles, MultiPersonTracker, Pick, PoseBackend, PoseError, PoseModels, PoseTracker,
-    TrackerConfig,
+    ModelFiles, ModelThreads, MultiPersonTracker, Pick, PoseBackend, PoseError, PoseModels,
+    PoseTracker, TrackerConfig,
 };
 
 /// What loads them.
@@ -17,20 +17,22 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Sessions of the landmark model that a worker has: several people are read side by side, each
-    /// by a session of its own.
+    /// Sessions of the landmark model that a worker has at most: on several cores one for runs beside
+    /// other stages and one for those that have all cores, and one for each of several people who are
+    /// read side by side.
     pub fn sessions(&self, cores: usize) -> usize {
+        let lone = cores.min(2);
         match usize::from(self.tracker.max_persons.get()) {
-            1 => 1,
-            persons => 1 + persons.min(cores),
+            1 => lone,
+            persons => lone + persons.min(cores),
         }
     }
 
-    /// Loads the models for one worker that may use so many threads.
+    /// Loads the models for one worker.
     ///
     /// # Errors
     /// When they are missing or damaged.
-    pub fn load(&self, threads: usize) -> Result<Box<dyn PoseBackend>, PoseError> {
+    pub fn load(&self, threads: ModelThreads) -> Result<Box<dyn PoseBackend>, PoseError> {
         let Self { files, tracker } = self;
         if tracker.max_persons > NonZeroU16::MIN || tracker.pick != Pick::First {
             let people = MultiPersonTracker::load(files, threads, *tracker)?;

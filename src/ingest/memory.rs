@@ -265,6 +265,11 @@ impl FramePool {
         })
     }
 
+    /// Buffers that there are.
+    pub fn made(&self) -> usize {
+        self.made
+    }
+
     /// The most buffers that this video can have.
     pub fn capacity(&self) -> usize {
         self.most

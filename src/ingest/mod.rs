@@ -7,6 +7,7 @@
 //! writer's chunk of rows; `memory` divides the run's budget between them. Nothing grows with a
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
+mod at_work;
 mod backends;
 mod commits;
 mod failure;
@@ -40,7 +41,7 @@ use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
 use crate::lake::{
     CommitOutcome, Lake, LakeError, LakePaths, PreparedVideo, Replace, VideoRecord, VideoSource,
 };
-use crate::pose::{PoseBackend, PoseError, Provider};
+use crate::pose::{ModelThreads, PoseBackend, PoseError, Provider};
 use crate::store::{self, RemoteFile, S3Address, StoreError};
 use crate::sync::{Cancellation, lock};
 use crate::video::{EncodeError, VideoError, capture_tags, stated_frames};
@@ -65,16 +66,22 @@ pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
 const MAX_MODEL_THREADS: usize = 4;
 
 /// Threads that a worker's models use, of so many workers on this machine.
-pub fn model_threads(workers: usize) -> usize {
+pub fn model_threads(workers: usize) -> ModelThreads {
     threads_of_worker(crate::resources::cores(), workers)
 }
 
-fn threads_of_worker(cores: usize, workers: usize) -> usize {
-    (cores / workers).clamp(1, MAX_MODEL_THREADS)
+fn threads_of_worker(cores: usize, workers: usize) -> ModelThreads {
+    let cores = cores / workers;
+    let alone = cores.clamp(1, MAX_MODEL_THREADS);
+    ModelThreads {
+        alone,
+        beside_others: cores.saturating_sub(1).clamp(1, alone),
+    }
 }
 
-/// Makes a worker's pose estimator; `threads` is what one of them may use.
-pub type BackendFactory<'a> = dyn Fn(usize) -> Result<Box<dyn PoseBackend>, PoseError> + Sync + 'a;
+/// Makes a worker's pose estimator, whose models use these threads.
+pub type BackendFactory<'a> =
+    dyn Fn(ModelThreads) -> Result<Box<dyn PoseBackend>, PoseError> + Sync + 'a;
 
 /// Opens the lake's session; called once, beside the first decoding.
 pub type LakeFactory<'a> = dyn Fn() -> Result<Lake, LakeError> + Sync + 'a;
@@ -497,7 +504,7 @@ impl Run<'_> {
         self.cancellation.cancel();
     }
 
-    fn load_backend(&self, threads: usize) -> Result<Box<dyn PoseBackend>, PoseError> {
+    fn load_backend(&self, threads: ModelThreads) -> Result<Box<dyn PoseBackend>, PoseError> {
         let backend = (self.backends)(threads)?;
         let is_partly_on_cpu = backend.is_partly_on_cpu();
         self.is_partly_on_cpu
@@ -578,7 +585,7 @@ impl Run<'_> {
         has_settings.then(|| video_id.to_owned())
     }
 
-    fn work(&self, videos: &[plan::Candidate], threads: usize) {
+    fn work(&self, videos: &[plan::Candidate], threads: ModelThreads) {
         let mut backend = None;
         loop {
             let index = self.next_video.fetch_add(1, Ordering::Relaxed);
@@ -605,7 +612,7 @@ impl Run<'_> {
         &self,
         index: usize,
         video: &plan::Candidate,
-        threads: usize,
+        threads: ModelThreads,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) {
         let path = video.path();
@@ -785,7 +792,7 @@ impl Run<'_> {
         &self,
         index: usize,
         source: &Located,
-        threads: usize,
+        threads: ModelThreads,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) -> Result<VideoReport, Interruption> {
         let (path, video_id) = (source.path.as_path(), source.video_id.clone());

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
+use super::at_work::AtWork;
 use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan, QUEUED_ROWS};
 use super::panics::PanicError;
 use super::persons::PersonStatistics;
@@ -35,6 +36,7 @@ use crate::lake::{
 };
 use crate::metrics::Measurer;
 use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings, Provider};
+use crate::resources::lower_priority;
 use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
@@ -221,24 +223,35 @@ pub fn process<'b>(
         None => None,
     };
 
+    let at_work = AtWork::default();
+    let at_work = &at_work;
     std::thread::scope(|scope| {
         let batch_size = job.batch_size;
-        let decoder =
-            scope.spawn(move || decode(reader, pool, batch_size, &frame_sender, &used_frames));
+        let decoder = scope.spawn(move || {
+            decode(
+                reader,
+                pool,
+                batch_size,
+                &frame_sender,
+                &used_frames,
+                at_work,
+            )
+        });
         let cancellation = job.cancellation;
         let writing = scope.spawn(move || write(writer, pose_json, &rows, cancellation));
         // Each sender has one owner, so that a stage that fails is noticed by those before it.
         let (next, drawing) = match annotator {
             Some(annotator) if drawing == Drawing::Again => {
                 let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
-                let drawing =
-                    scope.spawn(move || annotate_again(job, annotator, &to_draw, &row_sender));
+                let drawing = scope
+                    .spawn(move || annotate_again(job, annotator, &to_draw, &row_sender, at_work));
                 (Next::Rows(used_sender, drawn_sender), Some(drawing))
             }
             Some(annotator) => {
                 let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
-                let drawing =
-                    scope.spawn(move || annotate(annotator, &estimates, &used_sender, &row_sender));
+                let drawing = scope.spawn(move || {
+                    annotate(annotator, &estimates, &used_sender, &row_sender, at_work)
+                });
                 (Next::Draw(estimate_sender), Some(drawing))
             }
             None => (Next::Rows(used_sender, row_sender), None),
@@ -246,7 +259,7 @@ pub fn process<'b>(
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
             let mut estimation = Estimation::new(job, &info, times);
-            let result = estimation.run(backend.as_mut(), &frames, &next);
+            let result = estimation.run(backend.as_mut(), &frames, &next, at_work);
             result.map(|()| estimation)
         });
         // Without receivers and senders the other threads come to their ends.
@@ -297,13 +310,19 @@ struct Decoded {
 }
 
 /// Decodes the whole video; hands frames on in batches, or fewer when no buffer is free.
+///
+/// It works in bursts: when all buffers are full it waits until half of them have come back, so that the models
+/// have all cores meanwhile. Its threads come after the models', on whose results everything else
+/// waits, where both want a core.
 fn decode(
     mut reader: VideoReader,
     mut pool: FramePool,
     batch_size: usize,
     frames: &Sender<Vec<Frame>>,
     used: &Receiver<Frame>,
+    at_work: &AtWork,
 ) -> Result<Decoded, Interruption> {
+    lower_priority();
     let mut decoded = Decoded {
         busy: Duration::ZERO,
         waiting: Duration::ZERO,
@@ -311,16 +330,25 @@ fn decode(
     };
     let mut batch = Vec::new();
     let mut changes_seen = 0;
+    let mut free_frames: Vec<Frame> = Vec::new();
+    let mut working = at_work.begin();
     loop {
-        let mut free = used.try_recv().ok().or_else(|| pool.another());
+        let returned = || used.try_recv().ok();
+        let mut free = (free_frames.pop())
+            .or_else(returned)
+            .or_else(|| pool.another());
         if free.is_none() {
             // What is held back here might be what the others wait for.
             if !batch.is_empty() && frames.send(std::mem::take(&mut batch)).is_err() {
                 return Ok(decoded);
             }
+            drop(working);
             let waiting = Instant::now();
-            free = used.recv().ok();
+            // They all come back, since nobody who has one waits for another.
+            free_frames.extend(used.iter().take(pool.made().div_ceil(2)));
+            free = free_frames.pop();
             decoded.waiting += waiting.elapsed();
+            working = at_work.begin();
         }
         // A worker that gave up has dropped its ends of the channels.
         let Some(mut frame) = free else {
@@ -368,6 +396,7 @@ fn annotate(
     estimates: &Receiver<Estimate>,
     used: &Sender<Frame>,
     rows: &Sender<FrameRows>,
+    at_work: &AtWork,
 ) -> Result<(Annotator, Duration), Interruption> {
     let mut busy = Duration::ZERO;
     for Estimate {
@@ -375,6 +404,7 @@ fn annotate(
         rows: row,
     } in estimates
     {
+        let _working = at_work.begin();
         let started = Instant::now();
         let scene = Scene {
             time_secs: row.1.as_secs(),
@@ -399,6 +429,7 @@ fn annotate_again(
     mut annotator: Annotator,
     estimated: &Receiver<FrameRows>,
     rows: &Sender<FrameRows>,
+    at_work: &AtWork,
 ) -> Result<(Annotator, Duration), Interruption> {
     // As many frames may wait here as would take much longer than a cancellation may.
     let mut reader = job.open()?;
@@ -419,6 +450,7 @@ fn annotate_again(
         {
             coming.push_back(later);
         }
+        let _working = at_work.begin();
         let started = Instant::now();
         if !reader.read(&mut frame)? || frame.index != row.0 {
             return Err(Interruption::Video(VideoError::Decode {
@@ -515,6 +547,7 @@ impl<'a> Estimation<'a> {
         backend: &mut dyn PoseBackend,
         frames: &Receiver<Vec<Frame>>,
         next: &Next,
+        at_work: &AtWork,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
         if matches!(next, Next::Rows(..)) {
@@ -531,6 +564,7 @@ impl<'a> Estimation<'a> {
                 if self.job.cancellation.is_cancelled() {
                     return Err(Interruption::Stopped);
                 }
+                backend.set_beside_others(at_work.is_anybody());
                 let number = (frame.index, frame.time.as_secs() / self.times.factor);
                 let poses = self.estimate(backend, &frame, number.1)?;
                 let ready = self.held.push(number, poses, backend.take_earlier());

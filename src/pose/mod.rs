@@ -53,8 +53,8 @@ pub use {
     landmarker::LANDMARK_INPUT_SIDE,
     people::{LOOKAHEAD_FRAMES, MultiPersonTracker},
     session::{
-        DetectorModel, LandmarkModel, Landmarker, PoseModels, TopDownModel, load_provider,
-        load_runtime,
+        DetectorModel, LandmarkModel, Landmarker, ModelThreads, PoseModels, TopDownModel,
+        load_provider, load_runtime,
     },
     smoothing::Smoothing,
     timing::landmark_run_time,

@@ -1,6 +1,7 @@
 //! Poses against what MediaPipe and the TFLite runtime gave for the same pictures.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use posedata::image::BgrView;
 use posedata::lake::{LakePaths, VideoFrame};
@@ -12,8 +13,8 @@ use posedata::pose::landmarker::{ImagePoint, LandmarkTensors, RawPose};
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::smoothing::Smoother;
 use posedata::pose::{
-    FilterClock, LandmarkModel, PersonPose, PoseBackend, PoseTracker, Smoothing, TrackerConfig,
-    Tracking,
+    FilterClock, LandmarkModel, ModelThreads, PersonPose, PoseBackend, PoseTracker, Smoothing,
+    TrackerConfig, Tracking,
 };
 
 use crate::npz::{self, Array};
@@ -122,6 +123,33 @@ fn converted_models_agree_with_the_tflite_runtime() {
             check(&interleaved, "heatmap", 0.01);
         })
         .expect("landmarks");
+}
+
+/// A model runs beside others first, and with all threads as soon as it is loaded for that.
+#[test]
+fn runs_beside_others_and_alone_give_the_same_tensors() {
+    let goldens = npz::load("golden_stages_c1.npz");
+    let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
+    let files = store().pose_files("full").expect("a landmark model");
+    let threads = ModelThreads {
+        beside_others: 1,
+        alone: 2,
+    };
+    let mut model = LandmarkModel::load(&files, threads).expect("a model");
+    let mut run = |is_beside_others| {
+        model.set_beside_others(is_beside_others);
+        let tensors = model.run(&input, |tensors| {
+            [tensors.points, tensors.heatmaps, tensors.world].map(<[f32]>::to_vec)
+        });
+        tensors.expect("tensors")
+    };
+    let expected = run(true);
+    // Loading takes a tenth of a second.
+    for _ in 0..100 {
+        assert_eq!(run(false), expected);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(run(true), expected);
 }
 
 #[test]

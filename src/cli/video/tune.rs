@@ -27,7 +27,7 @@ impl TuneCommand {
             Self::Tune => tune(store, global),
             Self::Time { model, provider } => {
                 let files = store.pose_files_for(&model, provider)?;
-                let time = pose::landmark_run_time(&files, ingest::model_threads(1))?;
+                let time = pose::landmark_run_time(&files, ingest::model_threads(1).alone)?;
                 print_result(time.as_secs_f64() * 1e3)?;
                 Ok(ExitStatus::Success)
             }

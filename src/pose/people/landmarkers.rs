@@ -34,6 +34,11 @@ impl Landmarkers {
         }
     }
 
+    /// Whether others need cores from now on.
+    pub fn set_beside_others(&mut self, is_beside_others: bool) {
+        self.lone.set_beside_others(is_beside_others);
+    }
+
     /// What the model's probabilities mean.
     pub fn certainty(&self) -> Certainty {
         self.lone.certainty()

@@ -33,7 +33,7 @@ use std::time::Instant;
 use super::landmarker::RawPose;
 use super::model_files::ModelFiles;
 use super::roi::{ImageSize, Region, Roi};
-use super::session::PoseModels;
+use super::session::{ModelThreads, PoseModels};
 use super::smoothing::Smoother;
 use super::stages::{Certainty, DetectorStage};
 use super::tracker::{Pick, TrackerConfig, Tracking, person_pose, smoother};
@@ -312,15 +312,16 @@ pub struct MultiPersonTracker {
 }
 
 impl MultiPersonTracker {
-    /// Loads the models; `threads` may run at once.
+    /// Loads the models; as many threads as a lone run has may run side by side.
     ///
     /// # Errors
     /// When the runtime or a model is missing or unusable.
     pub fn load(
         files: &ModelFiles,
-        threads: usize,
+        threads: impl Into<ModelThreads>,
         config: TrackerConfig,
     ) -> Result<Self, PoseError> {
+        let threads = threads.into();
         let models = PoseModels::load(files, threads)?;
         Ok(Self {
             is_partly_on_cpu: models.is_partly_on_cpu(),
@@ -328,7 +329,7 @@ impl MultiPersonTracker {
             landmarkers: Landmarkers::new(
                 models.landmarker,
                 files.clone(),
-                threads,
+                threads.alone,
                 config.min_tracking_confidence,
             ),
             config,
@@ -756,6 +757,10 @@ impl PoseBackend for MultiPersonTracker {
         poses.sort_by_key(|pose| pose.person);
         self.timings.tracking += started.elapsed();
         Ok(poses)
+    }
+
+    fn set_beside_others(&mut self, is_beside_others: bool) {
+        self.landmarkers.set_beside_others(is_beside_others);
     }
 
     fn skip(&mut self) {

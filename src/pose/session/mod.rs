@@ -1,5 +1,6 @@
 //! ONNX Runtime: loads the library and the models, runs them.
 
+mod landmark_model;
 mod models;
 mod top_down;
 
@@ -15,11 +16,9 @@ use ort::value::TensorRef;
 
 use super::PoseError;
 use super::detector::{ANCHOR_COUNT, BOX_VALUES, DETECTOR_INPUT_SIDE};
-use super::landmarker::{
-    HEATMAP_SIDE, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
-};
 use super::model_files::ModelFiles;
 use super::provider::Provider;
+pub use landmark_model::{LandmarkModel, ModelThreads};
 pub use models::{Landmarker, PoseModels};
 pub use top_down::TopDownModel;
 
@@ -95,42 +94,6 @@ impl DetectorModel {
         let boxes = output(&outputs, "detector", "boxes", ANCHOR_COUNT * BOX_VALUES)?;
         let logits = output(&outputs, "detector", "logits", ANCHOR_COUNT)?;
         Ok(read(boxes, logits))
-    }
-}
-
-/// A landmark model, ready to run.
-pub struct LandmarkModel(Loaded);
-
-impl LandmarkModel {
-    /// Loads the model; each run uses `intra_op_threads` threads, which do not change results.
-    ///
-    /// # Errors
-    /// When the runtime or the model is missing or unusable.
-    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
-        let environment = load_provider(files)?;
-        let (path, name) = (&files.landmarker, &files.landmarker_name);
-        let hardware = (files.provider, intra_op_threads);
-        Ok(Self(session(environment, path, name, hardware)?))
-    }
-
-    /// Runs on a [3, 256, 256] tensor in 0..1 and hands the outputs to `read`.
-    ///
-    /// # Errors
-    /// When the model fails or gives tensors of another shape.
-    pub fn run<R>(
-        &mut self,
-        tensor: &[f32],
-        read: impl FnOnce(LandmarkTensors<'_>) -> R,
-    ) -> Result<R, PoseError> {
-        let model = "landmark";
-        let outputs = run(&mut self.0.session, model, tensor, LANDMARK_INPUT_SIDE)?;
-        let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
-        Ok(read(LandmarkTensors {
-            points: output(&outputs, model, "points", POINT_COUNT * POINT_VALUES)?,
-            pose_probability: output(&outputs, model, "pose_probability", 1)?[0],
-            heatmaps: output(&outputs, model, "heatmaps", heatmap_values)?,
-            world: output(&outputs, model, "world", POINT_COUNT * 3)?,
-        }))
     }
 }
 

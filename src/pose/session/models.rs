@@ -1,7 +1,7 @@
 //! The models of a tracker: the detector, and one of two kinds that find landmarks.
 
 use super::top_down::TopDownModel;
-use super::{DetectorModel, LandmarkModel, load_provider, session};
+use super::{DetectorModel, LandmarkModel, ModelThreads, load_provider, session};
 use crate::pose::PoseError;
 use crate::pose::model_files::ModelFiles;
 
@@ -14,20 +14,21 @@ pub enum Landmarker {
 }
 
 impl Landmarker {
-    /// Loads the model; each run uses `intra_op_threads` threads.
+    /// Loads the model. One of the user's always has all threads: it may be large, and is loaded once.
     ///
     /// # Errors
     /// When the runtime or the model is missing or unusable, or does not fit its skeleton.
-    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
+    pub fn load(files: &ModelFiles, threads: impl Into<ModelThreads>) -> Result<Self, PoseError> {
+        let threads = threads.into();
         Ok(match &files.skeleton {
-            None => Self::BlazePose(LandmarkModel::load(files, intra_op_threads)?),
-            Some(skeleton) => Self::TopDown(TopDownModel::load(files, skeleton, intra_op_threads)?),
+            None => Self::BlazePose(LandmarkModel::load(files, threads)?),
+            Some(skeleton) => Self::TopDown(TopDownModel::load(files, skeleton, threads.alone)?),
         })
     }
 
     fn is_partly_on_cpu(&self) -> bool {
         match self {
-            Self::BlazePose(model) => model.0.is_partly_on_cpu,
+            Self::BlazePose(model) => model.is_partly_on_cpu(),
             Self::TopDown(model) => model.is_partly_on_cpu(),
         }
     }
@@ -42,17 +43,18 @@ pub struct PoseModels {
 }
 
 impl PoseModels {
-    /// Loads both models; each run uses `intra_op_threads` threads, which do not change results.
+    /// Loads both models.
     ///
     /// # Errors
     /// When the runtime or a model is missing or unusable.
-    pub fn load(files: &ModelFiles, intra_op_threads: usize) -> Result<Self, PoseError> {
+    pub fn load(files: &ModelFiles, threads: impl Into<ModelThreads>) -> Result<Self, PoseError> {
         let environment = load_provider(files)?;
+        let threads = threads.into();
         std::thread::scope(|scope| {
-            let hardware = (files.provider, intra_op_threads);
+            let hardware = (files.provider, threads.alone);
             let detector =
                 scope.spawn(move || session(environment, &files.detector, "detector", hardware));
-            let landmarker = Landmarker::load(files, intra_op_threads)?;
+            let landmarker = Landmarker::load(files, threads)?;
             let detector = match detector.join() {
                 Ok(loaded) => DetectorModel(loaded?),
                 Err(panic) => std::panic::resume_unwind(panic),
