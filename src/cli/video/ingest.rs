@@ -282,6 +282,37 @@ struct ChosenModel {
 }
 
 impl IngestArgs {
+    fn tracker(&self) -> TrackerConfig {
+        TrackerConfig {
+            min_detection_confidence: self.min_detection_confidence,
+            min_tracking_confidence: self.min_tracking_confidence,
+            smoothing: match self.no_smoothing {
+                true => Smoothing::Off,
+                false => Smoothing::On,
+            },
+            filter_clock: self.filter_clock.into(),
+            tracking: Tracking::Video,
+            max_persons: self.max_persons,
+            pick: self.pick.into(),
+            detect_every: self.detect_every,
+        }
+    }
+
+    fn outputs(&self, folder: PathBuf) -> Outputs {
+        Outputs {
+            folder,
+            annotated_video: match (self.no_video, self.blur_faces) {
+                (true, _) => AnnotatedVideo::Off,
+                (false, true) => AnnotatedVideo::Blurred,
+                (false, false) => AnnotatedVideo::On,
+            },
+            pose_json: match self.no_pose_json {
+                true => PoseJson::Off,
+                false => PoseJson::On,
+            },
+        }
+    }
+
     /// Looks the landmark model up, or loads one of the user's once, so that one that does not fit is told
     /// of before the first video.
     fn chosen_model(&self, store: &ModelStore, global: &GlobalArgs) -> anyhow::Result<ChosenModel> {
@@ -439,20 +470,7 @@ fn run_telling(
     let store = global.store()?;
     let ChosenModel { files, sha256 } = args.chosen_model(&store, global)?;
     let provider = files.provider;
-    let tracker = TrackerConfig {
-        min_detection_confidence: args.min_detection_confidence,
-        min_tracking_confidence: args.min_tracking_confidence,
-        smoothing: if args.no_smoothing {
-            Smoothing::Off
-        } else {
-            Smoothing::On
-        },
-        filter_clock: args.filter_clock.into(),
-        tracking: Tracking::Video,
-        max_persons: args.max_persons,
-        pick: args.pick.into(),
-        detect_every: args.detect_every,
-    };
+    let tracker = args.tracker();
     // Before the first video, so that a model that does not fit is told of at once.
     let analysis_model = (args.analysis_model.as_deref())
         .map(|path| analyze::load(path, args.analysis_window, global))
@@ -470,13 +488,14 @@ fn run_telling(
     // What goes to a bucket is written in a folder for temporary files first, which goes with it.
     let scratch = Scratch::make()?;
     let (output_folder, send_outputs_to) = match Address::of_path(&args.output)? {
-        None => (args.output, None),
+        None => (args.output.clone(), None),
         Some(Address::S3(address)) => (scratch.path().into(), Some(address)),
         Some(Address::Web(_)) => bail!(
             "files cannot be written to a web address; give --output a folder or s3://BUCKET/PREFIX/"
         ),
     };
     let config = IngestConfig {
+        outputs: args.outputs(output_folder),
         inputs: args.inputs,
         lake: global.lake_paths()?,
         rows: RowConfig::new(
@@ -490,19 +509,6 @@ fn run_telling(
         .with_slow_motion(args.slow_motion.config())
         .with_range(range),
         send_outputs_to,
-        outputs: Outputs {
-            folder: output_folder,
-            annotated_video: match (args.no_video, args.blur_faces) {
-                (true, _) => AnnotatedVideo::Off,
-                (false, true) => AnnotatedVideo::Blurred,
-                (false, false) => AnnotatedVideo::On,
-            },
-            pose_json: if args.no_pose_json {
-                PoseJson::Off
-            } else {
-                PoseJson::On
-            },
-        },
         memory: MemoryPlan::new(
             memory_limit_bytes,
             args.workers.map_or(cores, NonZeroUsize::get),
@@ -553,19 +559,7 @@ fn run_telling(
             .with_context(|| format!("cannot write the report: {}", path.display()))?;
     }
     let summary = ingested.summary?;
-    if summary.count(|outcome| matches!(outcome, VideoOutcome::Ingested | VideoOutcome::Replaced))
-        > 0
-    {
-        super::annotate::tell_of_faces(faces, global);
-        if faces == Faces::Blurred
-            && args.max_persons == NonZeroU16::MIN
-            && global.verbosity() > Verbosity::Quiet
-        {
-            logs::note(
-                "note: one person of each video is followed, and only that one's face is covered; give --max-persons where there are more",
-            );
-        }
-    }
+    tell_of_open_faces(&summary, faces, args.max_persons, global);
     log_end(&ingested.run);
     report(&summary, global).context("cannot print the summary")?;
     if cancellation.is_cancelled() {
@@ -585,6 +579,29 @@ fn run_telling(
         _ if analysed == ExitStatus::Interrupted => analysed,
         _ => ExitStatus::SomeVideosFailed,
     })
+}
+
+/// Tells whose faces the annotated videos show.
+fn tell_of_open_faces(
+    summary: &IngestSummary,
+    faces: Faces,
+    max_persons: NonZeroU16,
+    global: &GlobalArgs,
+) {
+    let is_new =
+        |outcome: &VideoOutcome| matches!(outcome, VideoOutcome::Ingested | VideoOutcome::Replaced);
+    if summary.count(is_new) == 0 {
+        return;
+    }
+    super::annotate::tell_of_faces(faces, global);
+    if faces == Faces::Blurred
+        && max_persons == NonZeroU16::MIN
+        && global.verbosity() > Verbosity::Quiet
+    {
+        logs::note(
+            "note: one person of each video is followed, and only that one's face is covered; give --max-persons where there are more",
+        );
+    }
 }
 
 /// Refuses a report file that could not be written when the work is done.
