@@ -7,6 +7,7 @@
 -- recompute`), else measured ones; a point is left out in a cycle that has no value within 0.1 s
 -- before and behind it, or where a segment's angle goes through its range's end (180 degrees, of
 -- pelvis and shoulders 90); mean and sd are NULL where cycles lie on both sides of that.
+-- Jumps whose take-off and landing are too uncertain (flight_secs is NULL) are left out.
 --
 -- param metric text = knee_deg : column of metrics or metrics_filtered; left_, right_ and _deg may be left out
 -- param video text = % : file name of the video, with SQL wildcards
@@ -47,7 +48,8 @@ points AS (
     FROM cycles AS c
     CROSS JOIN (SELECT DISTINCT side FROM sides) AS s
     CROSS JOIN (SELECT unnest(range(101)) AS percent) AS p
-    WHERE s.side IN (c.side, 'both') OR c.kind IN ('jump', 'repetition')
+    WHERE (s.side IN (c.side, 'both') OR c.kind IN ('jump', 'repetition'))
+        AND (c.kind <> 'jump' OR c.flight_secs IS NOT NULL)
 ),
 before AS (
     SELECT p.*, s.time_secs AS before_secs, s.value AS before_value, s.half_turn_deg

@@ -8,7 +8,7 @@
 WITH placed AS (
     SELECT
         *,
-        end_secs - start_secs AS duration_secs,
+        if(kind = 'jump', flight_secs, end_secs - start_secs) AS duration_secs,
         highest_deg - lowest_deg AS depth_deg,
         ntile(3) OVER (PARTITION BY video_id, person, kind, side ORDER BY start_secs) AS third,
         count(*) OVER (PARTITION BY video_id, person, kind, side) AS cycles

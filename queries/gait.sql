@@ -2,8 +2,9 @@
 --
 -- Per video, person, kind and side: strides and their times, with the standard deviation. cadence
 -- is both feet's: 120 / stride time, so steps per minute. Stance, swing, double support and flight
--- are parts of the stride in percent; distance is the way in all strides of the side. `posedata events
--- detect` finds the strides; a number is NULL where the view or the scale does not carry it.
+-- are parts of the stride in percent; distance is the way in all strides of the side, NULL where
+-- the length of one is not known. `posedata events detect` finds the strides; a number is NULL where
+-- the view or the scale does not carry it.
 --
 -- param video text = % : file name of the video, with SQL wildcards
 -- param confidence number = 0 : strides with less confidence are left out, 0 to 1
@@ -28,7 +29,7 @@ SELECT
     round(100 * avg(s.double_support_secs / s.stride_secs), 1) AS double_support_percent,
     round(100 * avg(s.flight_secs / s.stride_secs), 1) AS flight_percent,
     round(avg(s.stride_length_m), 2) AS stride_length_m,
-    round(sum(s.stride_length_m), 2) AS distance_m,
+    round(if(count(s.stride_length_m) = count(*), sum(s.stride_length_m), NULL), 2) AS distance_m,
     round(avg(s.speed_m_per_sec), 2) AS speed_m_per_sec,
     round(avg(s.confidence), 2) AS confidence
 FROM strides AS s

@@ -3,7 +3,8 @@
 -- One row per jump: flight time, the height that follows from it (g t^2 / 8, right where somebody
 -- lands as they took off), and the way of the hips where a scale is known (--height-m).
 -- uncertain_by_cm is the standard uncertainty of the height by flight, of which a frame's time at each
--- contact is most; NULL for jumps that an older version found.
+-- contact is most; NULL for jumps that an older version found. A flight of which half or more is
+-- uncertain has no time and no heights; not_told then says by how many seconds, and why.
 --
 -- param video text = % : file name of the video, with SQL wildcards
 SELECT
@@ -17,7 +18,15 @@ SELECT
     round(100 * c.height_flight_m, 1) AS height_by_flight_cm,
     round(100 * 9.80665 * c.flight_secs / 4 * c.flight_error_secs, 1) AS uncertain_by_cm,
     round(100 * c.height_hips_m, 1) AS height_by_hips_cm,
-    round(c.confidence, 2) AS confidence
+    round(c.confidence, 2) AS confidence,
+    if(
+        c.flight_secs IS NULL,
+        format(
+            'take-off and landing uncertain by {:.2f} s: feet hidden, just found, or too few frames',
+            c.flight_error_secs
+        ),
+        NULL
+    ) AS not_told
 FROM cycles AS c
 JOIN videos AS v ON v.video_id = c.video_id
 WHERE c.kind = 'jump' AND v.file_name LIKE $video

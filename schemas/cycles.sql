@@ -49,12 +49,12 @@ COMMENT ON COLUMN cycles.step_secs IS 'Stride: time from the other foot''s conta
 COMMENT ON COLUMN cycles.stance_secs IS 'Stride: time of the foot on the ground, seconds.';
 COMMENT ON COLUMN cycles.swing_secs IS 'Stride: time of the foot off the ground, seconds.';
 COMMENT ON COLUMN cycles.double_support_secs IS 'Stride of walking: time with both feet on the ground, seconds, both times within the stride together.';
-COMMENT ON COLUMN cycles.flight_secs IS 'Time without a foot on the ground, seconds: of a jump, or of both flights within a stride of running.';
-COMMENT ON COLUMN cycles.flight_error_secs IS 'Jump: standard uncertainty of flight_secs, seconds: a frame''s time for each contact (by confidence), and how well the feet''s way fits; that of height_flight_m is g flight_secs / 4 times it. NULL in rows from before there was this column.';
-COMMENT ON COLUMN cycles.stride_length_m IS 'Stride: way of the hips across the picture, metres; NULL where the person has no scale (--height-m), on a treadmill, and where the camera follows.';
+COMMENT ON COLUMN cycles.flight_secs IS 'Time without a foot on the ground, seconds: of a jump, or of both flights within a stride of running; NULL for a jump of which half of it or more is uncertain (flight_error_secs), as feet were hidden or just found.';
+COMMENT ON COLUMN cycles.flight_error_secs IS 'Jump: standard uncertainty of the time from take-off to landing, seconds: a frame''s time for each contact (and the rest of the 0.3 s after the person was found), by confidence, and how well the feet''s way fits; that of height_flight_m is g flight_secs / 4 times it. NULL in rows from before there was this column.';
+COMMENT ON COLUMN cycles.stride_length_m IS 'Stride: way of the hips across the picture, metres; NULL where the person has no scale (--height-m), on a treadmill, where the camera follows, and where the person is a tenth larger or smaller in the picture than usual, or gets so in the stride, as they are nearer or farther.';
 COMMENT ON COLUMN cycles.speed_m_per_sec IS 'stride_length_m by the stride''s time.';
-COMMENT ON COLUMN cycles.height_flight_m IS 'Jump: height by the flight time, g t^2 / 8 with g = 9.80665 m/s^2, metres.';
-COMMENT ON COLUMN cycles.height_hips_m IS 'Jump: way of the hips from take-off to their highest point, metres; NULL where the person has no scale (--height-m).';
+COMMENT ON COLUMN cycles.height_flight_m IS 'Jump: height by the flight time, g t^2 / 8 with g = 9.80665 m/s^2, metres; NULL where flight_secs is.';
+COMMENT ON COLUMN cycles.height_hips_m IS 'Jump: way of the hips from take-off to their highest point, metres; NULL where the person has no scale (--height-m), or flight_secs is NULL.';
 COMMENT ON COLUMN cycles.lowest_deg IS 'Repetition: smallest angle, degrees; of one that rests at a small angle, the larger one of the smallest before and behind.';
 COMMENT ON COLUMN cycles.highest_deg IS 'Repetition: largest angle, degrees; of one that rests at a large angle, the smaller one of the largest before and behind. depth = highest_deg - lowest_deg.';
 COMMENT ON COLUMN cycles.lowering_secs IS 'Repetition: time in which the angle gets smaller, but for what is held, seconds; the first part of one that rests at a large angle, the last part of one that rests at a small one.';

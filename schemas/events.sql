@@ -25,6 +25,6 @@ COMMENT ON COLUMN events.event IS 'initial_contact, toe_off (walking, running); 
 COMMENT ON COLUMN events.side IS 'left or right, the person''s; NULL where both feet do it together.';
 COMMENT ON COLUMN events.method IS 'zeni, oconnor, forward_velocity, milner_fellin (contacts and toe-offs); flight_parabola (jumps); for repetitions the angle''s column in metrics. docs/movement.md has the sources.';
 COMMENT ON COLUMN events.confidence IS '0..1: part of the frames within 0.1 s in which the landmarks were measured, times what else the method can say; docs/movement.md.';
-COMMENT ON COLUMN events.value IS 'What belongs to the moment, in unit: seconds of flight for take_off, metres of height by the flight time for landing, the angle for repetitions; NULL for contacts and toe-offs.';
+COMMENT ON COLUMN events.value IS 'What belongs to the moment, in unit: seconds of flight for take_off, metres of height by the flight time for landing, the angle for repetitions; NULL for contacts and toe-offs, and for jumps whose flight_secs in cycles is NULL.';
 COMMENT ON COLUMN events.unit IS 's, m or deg; NULL without a value.';
 COMMENT ON COLUMN events.sport IS 'Sport or activity, see videos.sport; partition of the files.';

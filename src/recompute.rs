@@ -111,6 +111,11 @@ pub struct MovementCounts {
     pub jumps: usize,
     /// Of an angle.
     pub repetitions: usize,
+    /// Of walking and running, from contact to contact of a foot.
+    pub strides: usize,
+    /// Of these, the ones without a length because the person is nearer or farther there than where the scale
+    /// is right, or comes nearer or goes away.
+    pub strides_out_of_scale: usize,
     /// Rows of `cycles`.
     pub cycles: usize,
 }
@@ -258,8 +263,9 @@ pub fn recompute(
     let frames = 0..poses.times_secs.len();
     let rows = frames.flat_map(|frame| poses.measure(frame, &mut measurer, &scales));
     let metrics = writer.metrics_filtered(rows, cutoff_hz)?;
-    let found = find_movements(&poses, straightened, &filter, &config.movement, &scales);
-    report.movement = counts(&found);
+    let (found, out_of_scale) =
+        find_movements(&poses, straightened, &filter, &config.movement, &scales);
+    report.movement = counts(&found, out_of_scale);
     let mut files = vec![
         ("landmarks_filtered", landmarks),
         ("metrics_filtered", metrics),
@@ -319,7 +325,8 @@ pub fn detect(
     let filter = PathFilter::new(config.filter, &poses.times_secs)?;
     let scales = poses.known_scales(lake, video, &config.heights)?;
     let straightened = poses.as_seen(video);
-    let found = find_movements(&poses, straightened, &filter, &config.movement, &scales);
+    let (found, out_of_scale) =
+        find_movements(&poses, straightened, &filter, &config.movement, &scales);
     let writer = DerivedWriter {
         paths: lake.paths(),
         video,
@@ -332,14 +339,14 @@ pub fn detect(
     Ok(DetectReport {
         video_id: video.video_id.clone(),
         file_name: video.file_name.clone(),
-        movement: counts(&found),
+        movement: counts(&found, out_of_scale),
         meters_per_px: scales.list().first().map(|scale| scale.meters_per_px),
         scales: scales.list(),
         persons_without_height: scales.without(&poses),
     })
 }
 
-fn counts(found: &[PersonMovement]) -> MovementCounts {
+fn counts(found: &[PersonMovement], strides_out_of_scale: usize) -> MovementCounts {
     let events = |kind: EventKind| {
         let events = found.iter().flat_map(|person| &person.events);
         events.filter(|event| event.kind == kind).count()
@@ -353,19 +360,23 @@ fn counts(found: &[PersonMovement]) -> MovementCounts {
         toe_offs: events(EventKind::ToeOff),
         jumps: events(EventKind::TakeOff),
         repetitions: cycles(CycleKind::Repetition),
+        strides: cycles(CycleKind::Walk) + cycles(CycleKind::Run),
+        strides_out_of_scale,
         cycles: found.iter().map(|person| person.cycles.len()).sum(),
     }
 }
 
-/// Looks for movements in every stretch of everybody's path.
+/// Looks for movements in every stretch of everybody's path; how many strides have no length as no scale
+/// holds there is told, too.
 fn find_movements(
     poses: &VideoPoses,
     straightened: BTreeMap<u16, PersonPath>,
     filter: &PathFilter<'_>,
     config: &DetectConfig,
     scales: &Scales,
-) -> Vec<PersonMovement> {
+) -> (Vec<PersonMovement>, usize) {
     let mut found = Vec::new();
+    let mut strides_out_of_scale = 0;
     for (person, mut path) in straightened {
         let config = DetectConfig {
             meters_per_px: scales.of(person).map(Scale::meters_per_px),
@@ -383,6 +394,7 @@ fn find_movements(
             .map(|frames| path.track(poses, frames, &measured_feet_px))
             .collect();
         for part in movement::detect(&tracks, &config) {
+            strides_out_of_scale += part.strides_out_of_scale;
             movement.events.extend(part.events);
             let cycles = part.cycles.into_iter();
             (movement.cycles).extend(cycles.map(|cycle| (cycle, part.floor_angle_deg)));
@@ -391,7 +403,7 @@ fn find_movements(
             found.push(movement);
         }
     }
-    found
+    (found, strides_out_of_scale)
 }
 
 /// The rows of `metrics`, measured anew.

@@ -8,7 +8,7 @@ use crossbeam_channel::bounded;
 
 use super::annotation::{AnnotationError, Annotator, Caption, draw, draw_skeletons};
 use super::closeup::CloseUp;
-use super::faces::{LostFaces, REACH_SECS, Scene};
+use super::faces::{LOOK_AHEAD_SECS, LostFaces, Scene};
 use super::outputs::Faces;
 use crate::lake::{FrameReader, LakeError, VideoFrame, VideoRecord};
 use crate::sync::Cancellation;
@@ -129,7 +129,8 @@ impl Replay {
                 {
                     let row = row?;
                     let time_secs = row.time.as_secs();
-                    let is_near = |row: &VideoFrame| row.time.as_secs() - time_secs <= REACH_SECS;
+                    let is_near =
+                        |row: &VideoFrame| row.time.as_secs() - time_secs <= LOOK_AHEAD_SECS;
                     while coming.back().is_none_or(is_near)
                         && let Some(later) = rows.next()
                     {

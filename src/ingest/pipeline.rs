@@ -27,7 +27,7 @@ use super::persons::PersonStatistics;
 use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
-use crate::export::faces::{REACH_SECS, Scene};
+use crate::export::faces::{LOOK_AHEAD_SECS, Scene};
 use crate::export::{ExportError, Faces, PoseJsonWriter, VideoOutputs};
 use crate::hashing::{hash_file, hash_file_unless};
 use crate::lake::{
@@ -438,7 +438,7 @@ fn annotate_again(
     // Rows of frames that are still to be drawn on.
     let mut coming: VecDeque<FrameRows> = VecDeque::new();
     let reach_secs = match job.outputs.faces {
-        Faces::Blurred => REACH_SECS,
+        Faces::Blurred => LOOK_AHEAD_SECS,
         Faces::Shown => 0.0,
     };
     while let Some(row) = coming.pop_front().or_else(|| estimated.recv().ok()) {

@@ -18,7 +18,7 @@ use super::series::LeastSquares;
 /// Seconds before and behind a flight in which feet are looked at on the ground.
 const GROUND_SECS: [f64; 2] = [0.13, 0.2];
 /// First guesses are wrong by this much at most.
-const REACH_SECS: f64 = 0.07;
+pub(super) const REACH_SECS: f64 = 0.07;
 /// Places that are tried on either side, and how often the search is made finer.
 const STEPS: usize = 9;
 const ROUNDS: usize = 5;

@@ -20,6 +20,10 @@
 //! lasts for seconds. Where the feet do not point across the picture
 //! (front and back views), or are not seen, nothing is told.
 //!
+//! A stride's length needs one scale, which holds at one distance from the camera. It stays open where the
+//! person is seen larger or smaller than usual, and where they grow or shrink on the way: who walks so does
+//! not walk across the picture, and their way is longer than it looks.
+//!
 //! An event's confidence is the product of: the part of the frames within 0.1 s in which the
 //! landmarks were measured, not interpolated; 1 where O'Connor's method has the same event within
 //! 0.1 s, 0.7 where not (1 where that is the method itself, or for running).
@@ -30,7 +34,7 @@ use super::cycles::{Cycle, CycleKind};
 use super::events::{Event, EventKind, Side};
 use super::search::{DetectConfig, Gait, GaitMethod, Movement};
 use super::series::{self, Turn};
-use super::track::Track;
+use super::track::{Track, TrackFrame};
 use crate::pose::landmark::Landmark;
 
 /// The feet point across the picture when heel and toes are so far apart in it on average, in leg
@@ -82,6 +86,14 @@ const MIN_PART_SECS: f64 = 3.0;
 const MIN_PHASE_SECS: f64 = 0.1;
 /// Feet that move less than this in the picture during stance stand on the ground, in leg lengths.
 const MAX_STANCE_SLIP: f64 = 0.25;
+/// A leg's length is the median over so many seconds before and behind the ends of a stride.
+const SIZE_SECS: f64 = 0.3;
+/// Lengths are told where the person is at most by this part larger or smaller than usual: they are as wrong.
+const MAX_SIZE_OFF: f64 = 0.1;
+/// And where they grow or shrink by less than this part in a stride. Before a camera whose picture is 1.2
+/// times as wide as what it shows is far away, a stride across a fifth of it goes at 23 degrees to the picture
+/// then (tan = 0.1 / (0.2 * 1.2)), and looks 8 % too short.
+const MAX_SIZE_CHANGE: f64 = 0.1;
 
 /// Contact or toe-off of a foot.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,7 +130,8 @@ struct LegSignals {
 }
 
 /// Finds contacts, toe-offs and strides; walking and running of one track each by itself.
-pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
+/// `usual_leg_px` is the length of a leg in the picture where the scale is right.
+pub fn detect(track: &Track, config: &DetectConfig, usual_leg_px: Option<f64>) -> Movement {
     let Some(leg_px) = track.leg_length_px().filter(|length| *length > 0.0) else {
         return Movement::default();
     };
@@ -128,19 +141,25 @@ pub fn detect(track: &Track, config: &DetectConfig) -> Movement {
         false => Signals::new(track, leg_px).parts(),
     };
     if parts.len() < 2 {
-        return detect_part(track, leg_px, config);
+        return detect_part(track, leg_px, config, usual_leg_px);
     }
     let mut movement = Movement::default();
     for part in parts {
         let frames = track.frames[part].to_vec();
-        let found = detect_part(&Track { frames }, leg_px, config);
+        let found = detect_part(&Track { frames }, leg_px, config, usual_leg_px);
         movement.events.extend(found.events);
         movement.cycles.extend(found.cycles);
+        movement.strides_out_of_scale += found.strides_out_of_scale;
     }
     movement
 }
 
-fn detect_part(track: &Track, leg_px: f64, config: &DetectConfig) -> Movement {
+fn detect_part(
+    track: &Track,
+    leg_px: f64,
+    config: &DetectConfig,
+    usual_leg_px: Option<f64>,
+) -> Movement {
     let signals = Signals::new(track, leg_px);
     let gait = match (config.gait, config.gait_method) {
         (Some(gait), _) => gait,
@@ -190,11 +209,21 @@ fn detect_part(track: &Track, leg_px: f64, config: &DetectConfig) -> Movement {
         gait,
         method,
         meters_per_leg: meters_per_leg.filter(|_| is_over_ground),
+        usual_leg_px,
     };
+    let mut cycles = strides.cycles();
+    let mut strides_out_of_scale = 0;
+    for stride in &mut cycles {
+        if stride.stride_length_m.is_some() && !strides.is_in_scale(stride) {
+            (stride.stride_length_m, stride.speed_m_per_sec) = (None, None);
+            strides_out_of_scale += 1;
+        }
+    }
     Movement {
-        cycles: strides.cycles(),
+        cycles,
         events,
         floor_angle_deg: None,
+        strides_out_of_scale,
     }
 }
 
@@ -339,7 +368,7 @@ impl Signals {
         let leg = &self.legs[side as usize];
         let turns = |values: &[Option<f64>]| -> Vec<Turn> {
             let spread = series::spread(values).unwrap_or_default();
-            series::turns(&self.times_secs, values, MIN_SWING.max(SWING_PART * spread))
+            series::turns_seen(&self.times_secs, values, MIN_SWING.max(SWING_PART * spread))
         };
         let contacts = turns(&leg.heel_ahead)
             .into_iter()
@@ -362,7 +391,7 @@ impl Signals {
             return Vec::new();
         };
         let limit = low + CONTACT_HEIGHT_PART * (high - low);
-        let turns = series::turns(&self.times_secs, &velocity, VELOCITY_SWING_PART * spread);
+        let turns = series::turns_seen(&self.times_secs, &velocity, VELOCITY_SWING_PART * spread);
         let mut found: Vec<Moment> = Vec::new();
         let is_toe_off = |turn: &Turn| turn.is_max && turn.value > SWING_PART * spread / 2.0;
         let toe_offs: Vec<usize> = (0..turns.len())
@@ -416,7 +445,7 @@ impl Signals {
         let velocity = series::derivative(&self.times_secs, &self.hips_up);
         let spread = series::spread(&velocity).unwrap_or_default();
         let min_swing = MIN_BOUNCE_PER_SEC.max(SWING_PART * spread);
-        let turns = series::turns(&self.times_secs, &velocity, min_swing);
+        let turns = series::turns_seen(&self.times_secs, &velocity, min_swing);
         let mut found = [Vec::new(), Vec::new()];
         for turn in turns.iter().filter(|turn| !turn.is_max && turn.value < 0.0) {
             let height = |side: Side| self.legs[side as usize].foot_up[turn.index];
@@ -702,6 +731,7 @@ struct Strides<'a> {
     method: GaitMethod,
     /// `None` on a treadmill too.
     meters_per_leg: Option<f64>,
+    usual_leg_px: Option<f64>,
 }
 
 impl Strides<'_> {
@@ -735,6 +765,23 @@ impl Strides<'_> {
         let end = times.partition_point(|time| *time <= end_secs);
         let facing = &self.signals.facing[start..end];
         facing.iter().all(|one| one.is_some() && *one == facing[0])
+    }
+
+    /// Whether the person is as large in the picture as the scale takes them to be, at both ends of a stride.
+    fn is_in_scale(&self, stride: &Cycle) -> bool {
+        let size = |secs: f64| {
+            let frames = &self.track.frames;
+            let from = frames.partition_point(|frame| frame.time_secs < secs - SIZE_SECS);
+            let to = frames.partition_point(|frame| frame.time_secs <= secs + SIZE_SECS);
+            let legs_px = frames[from..to].iter();
+            series::median(legs_px.filter_map(TrackFrame::leg_length_px).collect())
+        };
+        let sizes = (size(stride.start_secs), size(stride.end_secs));
+        let ((Some(start), Some(end)), Some(usual)) = (sizes, self.usual_leg_px) else {
+            return true;
+        };
+        let is_usual = |size: f64| (size / usual - 1.0).abs() <= MAX_SIZE_OFF;
+        is_usual(start) && is_usual(end) && (end / start - 1.0).abs() <= MAX_SIZE_CHANGE
     }
 
     fn cycle(&self, side: Side, [start, end]: [f64; 2]) -> Cycle {

@@ -13,7 +13,10 @@
 //! How uncertain a flight time is: in videos of people feet seem to leave the ground, and to touch it, up to
 //! a frame beside the moment, as pictures are blurred and landmarks follow late; that is a standard
 //! uncertainty of a frame for each of both contacts, beside that of the fit. It is more by the confidence
-//! where feet are hardly seen, or do not fly as the hips do.
+//! where feet are hardly seen, or do not fly as the hips do. For a moment after somebody was found landmarks
+//! may lie anywhere near the body: a contact there is uncertain by the time that is left of it. A flight
+//! whose height is as uncertain as it is large has none, neither by its time nor by the hips, whose way
+//! begins at the take-off.
 //!
 //! What rises like a ball is no jump if the scale is wrong: the flight's time and its way in the
 //! picture together give pixels per metre, and thereby the person's size. Flights of people
@@ -61,6 +64,9 @@ const MIN_ONE_FOOTED: f64 = 0.12;
 const MAX_STANCE_SECS: f64 = 0.5;
 /// Lower ones do not make a flight more uncertain.
 const MIN_CONFIDENCE: f64 = 0.1;
+/// A flight time more uncertain than this part of itself is not told: the height, which goes by its square,
+/// is as uncertain as it is large.
+const MAX_ERROR_PART: f64 = 0.5;
 /// Samples that a parabola is fitted to at least.
 const MIN_SAMPLES: usize = 4;
 
@@ -108,22 +114,28 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
             continue;
         }
         let confidence = Some(confidence(track, flight));
-        let event = |kind, time_secs, value, unit| Event {
+        let flight_error_secs = flight_error_secs(track, flight, confidence);
+        let is_known = |error_secs: f64| error_secs < MAX_ERROR_PART * flight.secs();
+        let flight_secs = flight_error_secs
+            .is_none_or(is_known)
+            .then(|| flight.secs());
+        let height_flight_m = flight_secs.map(height_of_flight_m);
+        let event = |kind, time_secs, value: Option<f64>, unit| Event {
             kind,
             side: None,
             frame: track.frame_at(time_secs),
             time_secs,
             method: METHOD,
             confidence,
-            value: Some(value),
-            unit: Some(unit),
+            value,
+            unit: value.map(|_| unit),
         };
-        let height_flight_m = height_of_flight_m(flight.secs());
         movement.events.extend([
-            event(EventKind::TakeOff, flight.start, flight.secs(), "s"),
+            event(EventKind::TakeOff, flight.start, flight_secs, "s"),
             event(EventKind::Landing, flight.end, height_flight_m, "m"),
         ]);
         let height_hips_m = || {
+            flight_secs?;
             let from = series::value_at(&times, &hips, flight.start)?;
             let inside = (times.iter().zip(&hips))
                 .filter(|(time, _)| (flight.start..=flight.end).contains(time));
@@ -136,9 +148,9 @@ pub fn detect(track: &Track, config: &DetectConfig, running: &[(f64, f64)]) -> M
         let secs = [flight.start, flight.end];
         movement.cycles.push(Cycle {
             confidence,
-            flight_secs: Some(flight.secs()),
-            flight_error_secs: flight_error_secs(track, flight, confidence),
-            height_flight_m: Some(height_flight_m),
+            flight_secs,
+            flight_error_secs,
+            height_flight_m,
             height_hips_m: height_hips_m(),
             ..Cycle::new(CycleKind::Jump, None, METHOD, frames, secs)
         });
@@ -238,8 +250,12 @@ fn flight_error_secs(track: &Track, flight: &Flight, confidence: Option<f64>) ->
         .filter(|time| (flight.start - 0.1..=flight.end + 0.1).contains(time));
     let times: Vec<f64> = around.collect();
     let frame_secs = (times.last()? - times.first()?) / (times.len() - 1).max(1) as f64;
-    let contacts_secs = std::f64::consts::SQRT_2 * frame_secs / confidence?.max(MIN_CONFIDENCE);
-    Some(contacts_secs.hypot(flight.deviation_secs?))
+    let found_secs = track.frames.first()?.time_secs;
+    let unsettled_secs = |contact_secs: f64| (found_secs + SETTLING_SECS - contact_secs).max(0.0);
+    let contact = |secs: f64| frame_secs.hypot(unsettled_secs(secs));
+    let contacts_secs = contact(flight.start).hypot(contact(flight.end));
+    let contacts_secs = contacts_secs / confidence?.max(MIN_CONFIDENCE);
+    Some(contacts_secs.hypot(flight.deviation_secs))
 }
 
 struct Flight {
@@ -255,8 +271,8 @@ struct Flight {
     fall: f64,
     /// The smaller one of the feet's and the hips' acceleration by the larger one.
     agreement: f64,
-    /// Standard deviation of the flight's time by the fit to what was measured; `None` without one.
-    deviation_secs: Option<f64>,
+    /// Standard deviation of the flight's time by the fit to what was measured, or of the guess without one.
+    deviation_secs: f64,
 }
 
 impl Flight {
@@ -300,7 +316,7 @@ impl Flight {
             Some(found) => Self {
                 start: found.take_off_secs,
                 end: found.landing_secs,
-                deviation_secs: Some(found.deviation_secs),
+                deviation_secs: found.deviation_secs,
                 ..self
             },
             None => self,
@@ -395,7 +411,7 @@ fn flight(
         fitted: [times[start], times[end - 1]],
         fall: -a,
         agreement: 1.0,
-        deviation_secs: None,
+        deviation_secs: contacts::REACH_SECS,
     })
 }
 

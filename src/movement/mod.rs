@@ -35,8 +35,12 @@ pub fn detect(tracks: &[Track], config: &DetectConfig) -> Vec<Movement> {
         .iter()
         .map(|track| calibration::level(track, config.floor));
     let (level, floor_angles): (Vec<Track>, Vec<_>) = level.unzip();
+    // A scale is that of all of the person's frames together.
+    let frames = level.iter().flat_map(|track| &track.frames);
+    let legs_px = frames.filter_map(TrackFrame::leg_length_px).collect();
+    let usual_leg_px = series::median(legs_px);
     let mut movements: Vec<Movement> = (level.iter())
-        .map(|track| gait::detect(track, config))
+        .map(|track| gait::detect(track, config, usual_leg_px))
         .collect();
     let repetitions = {
         let steps = movements

@@ -102,4 +102,7 @@ pub struct Movement {
     pub cycles: Vec<Cycle>,
     /// `None` where the feet are seen too rarely for it.
     pub floor_angle_deg: Option<f64>,
+    /// Strides over ground whose lengths stay open because the person is nearer to the camera there, or
+    /// farther away, than where the scale is right.
+    pub strides_out_of_scale: usize,
 }

@@ -66,6 +66,28 @@ pub fn turns(times_secs: &[f64], values: &[Option<f64>], min_swing: f64) -> Vec<
     found
 }
 
+/// The same without those first ones of a stretch of whose way there not even half of `min_swing` is seen:
+/// values tremble as somebody is found, and nobody knows where they came from.
+pub fn turns_seen(times_secs: &[f64], values: &[Option<f64>], min_swing: f64) -> Vec<Turn> {
+    let mut found = turns(times_secs, values, min_swing);
+    for run in runs(values) {
+        let Some(place) = found.iter().position(|turn| run.contains(&turn.index)) else {
+            continue;
+        };
+        let turn = &found[place];
+        let at = values[turn.index].unwrap_or(turn.value);
+        let before = values[run.start..turn.index].iter().flatten();
+        let ways = before.map(|value| match turn.is_max {
+            true => at - value,
+            false => value - at,
+        });
+        if ways.fold(0.0, f64::max) < min_swing / 2.0 {
+            found.remove(place);
+        }
+    }
+    found
+}
+
 /// Positions of the turning points before and behind one of `turns`, or the ends of the stretch that
 /// it lies in.
 pub fn beside(turns: &[Turn], place: usize, stretch: &std::ops::Range<usize>) -> (usize, usize) {
@@ -256,5 +278,18 @@ mod tests {
         let turns = turns(&times, &values, 1.0);
         let found: Vec<usize> = turns.iter().map(|turn| turn.index).collect();
         assert_eq!(found, [3, 4]);
+    }
+
+    #[test]
+    fn a_first_turn_is_seen_where_the_way_to_it_is() {
+        let times: Vec<f64> = (0..7).map(f64::from).collect();
+        let first = |values: [f64; 7]| {
+            let turns = turns_seen(&times, &values.map(Some), 1.0);
+            turns.first().map(|turn| (turn.index, turn.is_max))
+        };
+        assert_eq!(first([0.0, 2.0, 0.5, 0.0, 2.0, 3.0, 0.0]), Some((1, true)));
+        // Half of a tremble, and then down: nobody saw it come up.
+        assert_eq!(first([1.6, 2.0, 0.5, 0.0, 2.0, 3.0, 0.0]), Some((3, false)));
+        assert_eq!(first([0.4, 0.0, 2.0, 3.0, 1.0, 0.0, 3.0]), Some((3, true)));
     }
 }

@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 use super::events::{Event, EventKind, Side};
 use super::swaps;
 use super::track::{Track, TrackFrame};
-use super::{CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, Movement};
+use super::{Cycle, CycleKind, DetectConfig, FloorAngle, Gait, GaitMethod, Movement};
 use crate::metrics::JOINT_ANGLE_COUNT;
 use crate::metrics::filter::{FilterConfig, PathFilter};
 use crate::pose::landmark::{LANDMARK_COUNT, Landmark};
@@ -548,6 +548,34 @@ fn noise_of_a_hundredth_of_the_leg_costs_no_event() {
 }
 
 #[test]
+fn the_first_frames_of_somebody_who_was_just_found_make_no_contact() {
+    // Found while the left heel goes back, in a frame in which it seems to be farther behind than it is.
+    let first_secs = FIRST_CONTACT_SECS + WALKER.stride_secs + 0.1;
+    let mut track = WALKER.track(30.0, 10.0);
+    (track.frames).retain(|frame| frame.time_secs >= first_secs);
+    let first = &mut track.frames[0];
+    for landmark in [Side::Left.heel(), Side::Left.toes()] {
+        let point = first.points_px[landmark.index()].as_mut();
+        point.expect("a point")[0] -= 37.0;
+    }
+    let movement = detect(&filtered(track), &DetectConfig::default());
+    let score = score(&movement.events, &WALKER.truth(10.0), first_secs + 1.0, 9.0);
+    assert_eq!((score.missed, score.invented), (0, 0), "{score:?}");
+    let is_early = |event: &&Event| event.time_secs < first_secs + 0.3;
+    let early = movement
+        .events
+        .iter()
+        .find(|event| is_early(event) && event.side == Some(Side::Left));
+    assert_eq!(early, None);
+    let shortest = movement
+        .cycles
+        .iter()
+        .map(Cycle::duration_secs)
+        .fold(9.0, f64::min);
+    assert!((shortest - WALKER.stride_secs).abs() < 0.05, "{shortest}");
+}
+
+#[test]
 fn short_gaps_are_bridged_and_events_in_long_ones_are_not_guessed() {
     let mut track = WALKER.track(60.0, 20.0);
     let hide = |track: &mut Track, frames: std::ops::Range<usize>| {
@@ -677,10 +705,7 @@ fn a_front_view_and_somebody_who_stands_have_no_steps() {
 
 #[test]
 fn strides_have_a_length_over_ground_and_none_on_a_treadmill() {
-    let config = DetectConfig {
-        meters_per_px: Some(LEG_M / LEG_PX),
-        ..DetectConfig::default()
-    };
+    let config = scaled();
     let over_ground = Walker {
         is_over_ground: true,
         ..WALKER
@@ -704,6 +729,63 @@ fn strides_have_a_length_over_ground_and_none_on_a_treadmill() {
             .cycles
             .iter()
             .all(|stride| stride.stride_length_m.is_none())
+    );
+}
+
+/// The walker over ground as a camera sees them who go away by this part of the first distance in each second:
+/// everything about them shrinks, their way too, and feet on the ground stay where they are.
+fn walker_who_goes_away(secs: f64, away_per_sec: f64) -> Track {
+    let over_ground = Walker {
+        is_over_ground: true,
+        ..WALKER
+    };
+    let mut track = over_ground.track(60.0, secs);
+    let speed_px = over_ground.speed_px();
+    for frame in &mut track.frames {
+        let time = frame.time_secs;
+        let scale = 1.0 / (1.0 + away_per_sec * time);
+        let way_px = match away_per_sec > 0.0 {
+            true => speed_px * (away_per_sec * time).ln_1p() / away_per_sec,
+            false => speed_px * time,
+        };
+        let hips_px = 500.0 + speed_px * time;
+        let feet = frame.measured_feet_px.as_flattened_mut().iter_mut();
+        for [x, y] in frame.points_px.iter_mut().chain(feet).flatten() {
+            *x = 500.0 + way_px + scale * (*x - hips_px);
+            *y = FLOOR_PX + scale * (*y - FLOOR_PX);
+        }
+    }
+    track
+}
+
+#[test]
+fn strides_of_somebody_who_goes_away_have_no_length() {
+    let lengths = |away_per_sec: f64| -> (Vec<Option<f64>>, usize) {
+        let track = filtered(walker_who_goes_away(12.0, away_per_sec));
+        let movement = detect(&track, &scaled());
+        let lengths = movement.cycles.iter().map(|stride| {
+            assert_eq!(
+                stride.stride_length_m.is_some(),
+                stride.speed_m_per_sec.is_some()
+            );
+            stride.stride_length_m
+        });
+        (lengths.collect(), movement.strides_out_of_scale)
+    };
+    let (across, none) = lengths(0.0);
+    assert!(across.len() > 15 && across.iter().all(Option::is_some) && none == 0);
+    // 15 % in a stride: nobody knows how far they go.
+    let (away, count) = lengths(0.14);
+    assert!(away.len() > 15, "{away:?}");
+    assert_eq!(count, away.iter().filter(|length| length.is_none()).count());
+    assert!(count > away.len() / 2, "{away:?}");
+    // Slowly away: those at the usual distance have a length, the others have none.
+    let (slowly, count) = lengths(0.04);
+    assert!((1..slowly.len()).contains(&count), "{slowly:?}");
+    let first = slowly.first().expect("a stride");
+    assert!(
+        first.is_none() && slowly[slowly.len() / 2].is_some(),
+        "{slowly:?}"
     );
 }
 
@@ -743,11 +825,7 @@ fn flight_times_of_jumps_are_right_within_a_frame() {
     for rate_hz in [25.0, 30.0, 60.0, 120.0, 240.0] {
         for flight_secs in [0.3, 0.45, 0.6] {
             let track = filtered(jumper(rate_hz, 20.9, flight_secs));
-            let config = DetectConfig {
-                meters_per_px: Some(LEG_M / LEG_PX),
-                ..DetectConfig::default()
-            };
-            let movement = detect(&track, &config);
+            let movement = detect(&track, &scaled());
             let jumps: Vec<_> = (movement.cycles.iter())
                 .filter(|cycle| cycle.kind == CycleKind::Jump)
                 .collect();
@@ -813,8 +891,15 @@ fn flight_errors(track: Track, flight_secs: f64, what: &str) -> Vec<(f64, f64)> 
     let jumps = (movement.cycles.iter()).filter(|cycle| cycle.kind == CycleKind::Jump);
     let errors: Vec<(f64, f64)> = jumps
         .map(|jump| {
-            let off = jump.flight_secs.expect("a flight") - flight_secs;
-            (off.abs(), jump.flight_error_secs.expect("an uncertainty"))
+            let off = jump.duration_secs() - flight_secs;
+            let uncertain_secs = jump.flight_error_secs.expect("an uncertainty");
+            let is_told = uncertain_secs < jump.duration_secs() / 2.0;
+            assert_eq!(
+                jump.flight_secs.is_some(),
+                is_told,
+                "{what}: {uncertain_secs}"
+            );
+            (off.abs(), uncertain_secs)
         })
         .collect();
     assert_eq!(errors.len(), 5, "{what}: {movement:?}");
@@ -855,6 +940,50 @@ fn the_uncertainty_of_a_flight_time_holds_with_noise() {
             let rms = (squares.sum::<f64>() / errors.len() as f64).sqrt();
             assert!(rms <= 0.015, "{what}: {rms}");
         }
+    }
+}
+
+#[test]
+fn a_jump_of_somebody_who_was_just_found_has_no_height_that_could_be_wrong() {
+    let period_secs = 2.0 + 0.37 / 30.0;
+    let jumps = |found_secs_before: f64| -> Vec<Cycle> {
+        let mut track = springy_jumper(30.0, 0.3, 0.0);
+        (track.frames).retain(|frame| frame.time_secs >= period_secs - found_secs_before);
+        let movement = detect(&filtered(track), &scaled());
+        let jumps = movement.cycles.into_iter();
+        let jumps: Vec<Cycle> = jumps.filter(|c| c.kind == CycleKind::Jump).collect();
+        let mut events = movement.events.iter();
+        let first = events.find(|event| event.kind == EventKind::TakeOff);
+        let first = first.expect("a take-off");
+        assert_eq!(first.value, jumps[0].flight_secs);
+        assert_eq!(first.unit.is_some(), first.value.is_some());
+        jumps
+    };
+    let known = |jump: &Cycle| {
+        let heights = [jump.flight_secs, jump.height_flight_m, jump.height_hips_m];
+        assert!(heights.iter().all(|v| v.is_some() == heights[0].is_some()));
+        heights[0].is_some()
+    };
+    let just_found = jumps(0.1);
+    assert_eq!(
+        just_found.iter().map(known).collect::<Vec<_>>(),
+        [false, true, true, true, true]
+    );
+    assert!(just_found[0].flight_error_secs.expect("an error") > 0.15);
+    let before = jumps(0.4);
+    assert!(before.len() == 5 && before.iter().all(known));
+    assert!(
+        before
+            .iter()
+            .all(|jump| jump.flight_error_secs.expect("an error") < 0.06)
+    );
+}
+
+/// With a scale.
+fn scaled() -> DetectConfig {
+    DetectConfig {
+        meters_per_px: Some(LEG_M / LEG_PX),
+        ..DetectConfig::default()
     }
 }
 

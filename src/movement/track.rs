@@ -67,14 +67,7 @@ impl Track {
 
     /// Thigh and shank of the longer leg of each frame: the median of all frames, pixels.
     pub fn leg_length_px(&self) -> Option<f64> {
-        let lengths = self.frames.iter().filter_map(|frame| {
-            let sides = Side::ALL.map(|side| {
-                let [hip, knee, ankle] = [side.hip(), side.knee(), side.ankle()];
-                let (hip, knee, ankle) = (frame.at(hip)?, frame.at(knee)?, frame.at(ankle)?);
-                Some(distance(hip, knee) + distance(knee, ankle))
-            });
-            sides.into_iter().flatten().max_by(f64::total_cmp)
-        });
+        let lengths = self.frames.iter().filter_map(TrackFrame::leg_length_px);
         super::series::median(lengths.collect())
     }
 }
@@ -83,6 +76,15 @@ impl TrackFrame {
     /// Where a landmark is, if it was seen.
     pub fn at(&self, landmark: Landmark) -> Option<[f64; 2]> {
         self.points_px[landmark.index()]
+    }
+
+    /// Thigh and shank of the longer leg, pixels.
+    pub fn leg_length_px(&self) -> Option<f64> {
+        let sides = Side::ALL.map(|side| {
+            let (hip, knee) = (self.at(side.hip())?, self.at(side.knee())?);
+            Some(distance(hip, knee) + distance(knee, self.at(side.ankle())?))
+        });
+        sides.into_iter().flatten().max_by(f64::total_cmp)
     }
 
     /// The middle of the hips.

@@ -238,6 +238,11 @@ impl Table {
     }
 }
 
+/// A number with so many decimals, so that a column's numbers are as fine as each other.
+pub(super) fn decimal_text(value: f64, decimals: usize) -> String {
+    format!("{:.decimals$}", value + 0.0)
+}
+
 /// A number as people read it: what was rounded to 0 from below has no sign.
 pub(super) fn number_text(value: f64) -> String {
     (value + 0.0).to_string()

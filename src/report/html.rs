@@ -1,14 +1,22 @@
 //! The report's page.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::content::{
     CURVES, Cell, KEY_FRAMES, NUMBERS, Picture, QUALITY, RECORDINGS, Report, SYMMETRY, Table,
-    number_text,
+    decimal_text, number_text,
 };
 use super::curves::panels;
 
 const STYLE: &str = include_str!("report.css");
+
+/// Of differences in percent.
+const PERCENT_DECIMALS: usize = 1;
+/// Heights that are more uncertain than this are warned of.
+const UNSURE_PERCENT: f64 = 25.0;
+/// What the quality's statement gives for warnings alone.
+const FOR_WARNINGS: [&str; 3] = ["jumps", "jumps_without_height", "height_uncertain_percent"];
 
 /// What a reader has to know before believing a number.
 const LIMITS: [&str; 7] = [
@@ -64,7 +72,11 @@ pub fn page(report: &Report, pictures: &[(String, Vec<Picture>)]) -> String {
         .map(|limit| format!("<li>{limit}</li>"))
         .collect();
     section(&mut page, "Limits", &format!("<ul>{limits}</ul>"));
-    section(&mut page, "Where the numbers come from", &sources(report));
+    let _ = writeln!(
+        page,
+        "<section class=\"sources\"><h2>Where the numbers come from</h2>{}</section>",
+        sources(report)
+    );
     let _ = writeln!(
         page,
         "<footer>Made by posedata {}.</footer></body></html>",
@@ -160,7 +172,7 @@ fn numbers(report: &Report) -> String {
                 } else {
                     "mean &plusmn; SD".into()
                 };
-                let _ = write!(html, "<th>{name}</th><th>n</th>");
+                let _ = write!(html, "<th class=\"name\">{name}</th><th>n</th>");
             }
             if is_pair {
                 html += "<th>difference</th><th>in %</th>";
@@ -171,23 +183,30 @@ fn numbers(report: &Report) -> String {
         html += "<tr>";
         html += &cell(table.cell(row, "quantity"));
         html += &cell(table.cell(row, "side"));
+        let decimals = table.number(row, "decimals").unwrap_or_default() as usize;
+        let decimal = |value: f64| decimal_text(value, decimals);
         for number in 1..=report.groups.len() {
-            let value = |name: &str| table.text(row, &format!("{name}{number}"));
-            let (mean, sd) = (value("mean"), value("sd"));
-            let text = match (mean.is_empty(), sd.is_empty()) {
-                (true, _) => "&ndash;".into(),
-                (_, true) => mean,
-                _ => format!("{mean} &plusmn; {sd}"),
+            let column = |name: &str| format!("{name}{number}");
+            let value = |name: &str| Some(decimal(table.number(row, &column(name))?));
+            let text = match (value("mean"), value("sd")) {
+                (None, _) => "&ndash;".into(),
+                (Some(mean), None) => mean,
+                (Some(mean), Some(sd)) => format!("{mean} &plusmn; {sd}"),
             };
-            let count = value("n");
+            let count = table.text(row, &column("n"));
             let _ = write!(
                 html,
                 "<td class=\"number\">{text}</td><td class=\"number\">{count}</td>"
             );
         }
         if is_pair {
-            html += &cell(table.cell(row, "difference"));
-            html += &cell(table.cell(row, "difference_percent"));
+            let difference = table.number(row, "difference").map(decimal);
+            let percent = table.number(row, "difference_percent");
+            let percent = percent.map(|value| decimal_text(value, PERCENT_DECIMALS));
+            for text in [difference, percent] {
+                let text = text.unwrap_or_else(|| "&ndash;".into());
+                let _ = write!(html, "<td class=\"number\">{text}</td>");
+            }
         }
         let meaning = table.text(row, "meaning");
         let _ = write!(
@@ -245,12 +264,13 @@ fn quality(report: &Report) -> String {
     let mut html = String::from(
         "<p>A frame can be trusted where shoulders and hips were seen; all seen means arms and legs, too. Left and right exchanged, or bones that change their length, mean that the model was wrong there.</p>",
     );
+    let mut left_out = Vec::from(FOR_WARNINGS);
+    if has_names_of_files(report) {
+        left_out.push("group_name");
+    }
     html += &named(
         table,
-        match has_names_of_files(report) {
-            true => &["group_name"],
-            false => &[],
-        },
+        &left_out,
         &[
             ("good_percent", "all seen (%)"),
             ("left_right_swaps", "left and right exchanged (times)"),
@@ -261,6 +281,13 @@ fn quality(report: &Report) -> String {
         ],
     );
     let mut warnings = Vec::new();
+    let recordings = &report.recordings;
+    let models = (0..recordings.rows.len()).map(|row| recordings.text(row, "pose_model"));
+    let models: BTreeSet<String> = models.collect();
+    if models.len() > 1 {
+        let models: Vec<String> = models.iter().map(|model| escaped(model)).collect();
+        warnings.push(format!("The poses are from several models ({}), which put the same joint at different places: a part of the differences is theirs.", models.join(", ")));
+    }
     for row in 0..table.rows.len() {
         let file = escaped(&table.text(row, "file_name"));
         let below = |name: &str, limit: f64| table.number(row, name).is_some_and(|v| v < limit);
@@ -273,10 +300,17 @@ fn quality(report: &Report) -> String {
         if below("events", 1.0) {
             warnings.push(format!("{file}: no steps, jumps or repetitions were found; run posedata events detect if that was not done."));
         }
-        if table
-            .number(row, "left_right_swaps")
-            .is_some_and(|count| count > 0.0)
-        {
+        let above = |name: &str, limit: f64| table.number(row, name).is_some_and(|v| v > limit);
+        if above("jumps_without_height", 0.0) {
+            let [unknown, all] =
+                ["jumps_without_height", "jumps"].map(|name| table.text(row, name));
+            warnings.push(format!("{file}: {unknown} of {all} jumps have no flight time and no height: take-off or landing could not be seen well enough, as feet were hidden, the person had only just been found, or the frames are too few. They are in no number and curve of jumps."));
+        }
+        if above("height_uncertain_percent", UNSURE_PERCENT) {
+            let percent = table.text(row, "height_uncertain_percent");
+            warnings.push(format!("{file}: heights of jumps are uncertain by up to {percent} % of themselves; do not compare heights that differ by less."));
+        }
+        if above("left_right_swaps", 0.0) {
             warnings.push(format!(
                 "{file}: left and right were exchanged in places; sides may be wrong there."
             ));
@@ -311,7 +345,7 @@ fn picture_rows(pictures: &[(String, Vec<Picture>)]) -> String {
 
 fn sources(report: &Report) -> String {
     let mut html = String::from(
-        "<p>Every number above is a result of one of these SQL statements over the lake; each runs as it stands in posedata query.</p>",
+        "<p>Every number above is a result of one of these SQL statements over the lake; each runs as it stands in posedata query.</p><div class=\"sql\">",
     );
     let videos = videos_as_sql(report);
     for statement in [
@@ -329,7 +363,7 @@ fn sources(report: &Report) -> String {
             escaped(&with_videos(&videos, statement.sql))
         );
     }
-    html
+    html + "</div>"
 }
 
 /// The table `report_videos` as the beginning of a statement.

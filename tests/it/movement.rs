@@ -338,7 +338,10 @@ fn no_stride_is_made_of_two_people_who_meet() {
         assert_eq!(rows.len(), 2, "{rows:?}");
         for row in &rows {
             assert_eq!(number(&row["across"]) == 0.0, is_exchanged, "{row}");
-            assert!(number(&row["strides"]) >= 2.0, "{row}");
+            // Two contacts of a foot lie between the beginning, or the end, and the meeting; of the first of all
+            // nobody saw where the foot came from.
+            let least = if is_exchanged { 1.0 } else { 4.0 };
+            assert!(number(&row["strides"]) >= least, "{row}");
             assert_eq!(row["strides"], row["cycles"], "{row}");
         }
     }
@@ -377,13 +380,15 @@ fn somebody_who_jumps_as_soon_as_they_are_found_has_jumped() {
     );
     let jumps = json(folder, &["query", "jumps"]);
     assert_eq!(jumps.len(), 2, "{jumps:?}");
-    for (jump, take_off) in jumps.iter().zip([0.15, 1.65]) {
+    // The first one's take-off lies in the 0.3 s in which landmarks may lie anywhere near the body.
+    let uncertain = [(0.15, 10.0..25.0), (1.65, 1.0..6.0)];
+    for (jump, (take_off, most_cm)) in jumps.iter().zip(uncertain) {
         let off = number(&jump["take_off_secs"]) - take_off;
         assert!(off.abs() < 1.0 / RATE_HZ, "{jump}");
         let height_cm = number(&jump["height_by_flight_cm"]);
         let uncertain_cm = number(&jump["uncertain_by_cm"]);
         assert!((height_cm - 30.6).abs() < uncertain_cm, "{jump}");
-        assert!((1.0..6.0).contains(&uncertain_cm), "{jump}");
+        assert!(most_cm.contains(&uncertain_cm), "{jump}");
     }
 }
 
@@ -505,7 +510,7 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
     let stride = "select round(avg(end_secs - start_secs), 2) as v from cycles where kind = 'walk' and side = 'left'";
     let stride = number(&json(folder, &["query", "-e", stride])[0]["v"]);
     assert!(
-        page.contains(&format!("<td class=\"number\">{stride} &plusmn; ")),
+        page.contains(&format!("<td class=\"number\">{stride:.2} &plusmn; ")),
         "{stride}"
     );
     assert!(number(&json(folder, &["query", "-e", sql])[0]["cadence"]) > 100.0);
@@ -530,14 +535,10 @@ fn the_report_shows_the_numbers_of_the_queries_and_the_sql_that_gave_them() {
     let gait = &json(folder, &["query", "gait"])[0];
     assert_eq!(cadence, &gait["cadence_steps_per_min"], "{gait}");
     for row in numbers.iter().filter(|row| row["sd1"].is_number()) {
-        let shown = format!(
-            "<td class=\"number\">{} &plusmn; {}</td>",
-            row["mean1"], row["sd1"]
-        );
-        assert!(
-            page.contains(&shown.replace(".0<", "<").replace(".0 ", " ")),
-            "{shown}"
-        );
+        let decimals = number(&row["decimals"]) as usize;
+        let [mean, sd] = ["mean1", "sd1"].map(|name| format!("{:.decimals$}", number(&row[name])));
+        let shown = format!("<td class=\"number\">{mean} &plusmn; {sd}</td>");
+        assert!(page.contains(&shown), "{shown}");
     }
     assert!(
         page.matches("<svg ").count() >= 6,
@@ -811,12 +812,23 @@ fn check_jumps(folder: &Path, first_off_frames: f64) {
         let off = |name: &str, frame: f64| (number(&jump[name]) * 30.0 - frame).abs();
         assert!(off("take_off_secs", take_off) < most_frames, "{jump}");
         assert!(off("landing_secs", landing) < most_frames, "{jump}");
-        // As uncertain as it is said to be.
+        // As uncertain as it is said to be, or not told at all.
+        if i == 0 && first_off_frames > 2.0 {
+            let heights = [&jump["height_by_flight_cm"], &jump["height_by_hips_cm"]];
+            assert_eq!(heights, [&Value::Null; 2], "{jump}");
+            assert!(
+                jump["not_told"]
+                    .as_str()
+                    .is_some_and(|why| why.contains("just found"))
+            );
+            continue;
+        }
+        assert!(jump["not_told"].is_null(), "{jump}");
         let labelled_secs = (landing - take_off) / 30.0;
         let labelled_cm = 100.0 * 9.80665 * labelled_secs * labelled_secs / 8.0;
         let height_off = number(&jump["height_by_flight_cm"]) - labelled_cm;
         let uncertain_cm = number(&jump["uncertain_by_cm"]);
-        assert!(height_off.abs() < 2.0 * uncertain_cm, "{jump}");
+        assert!(height_off.abs() < uncertain_cm, "{jump}");
     }
 }
 
@@ -827,7 +839,7 @@ fn the_first_jump_of_the_demo_video_is_found_where_one_person_is_followed() {
     let demo = installed("demo");
     let demo = demo.to_str().expect("a path");
     run(folder, &["ingest", demo, "--no-video"]);
-    run(folder, &["events", "detect"]);
+    run(folder, &["events", "detect", "--height-m", "1.75"]);
     // Its landmarks tremble, as he has just been found.
     check_jumps(folder, 3.0);
 }

@@ -92,8 +92,8 @@ const fn joint(
 /// What the network gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
-    /// A map with a cell for each so many pixels of the input.
-    Heatmap { stride: usize },
+    /// A map with a cell for each so many pixels of the input, down and across.
+    Heatmap { strides: [usize; 2] },
     /// SimCC with so many places for each pixel.
     SimCc { split: usize },
 }
@@ -147,28 +147,27 @@ fn write_network(path: &Path, kind: Kind, [batch, height, width]: [i64; 3]) {
     ];
     let joints = k as i64;
     let outputs = match kind {
-        Kind::Heatmap { stride } => {
+        Kind::Heatmap { strides } => {
             // The first of each so many pixels, so that a cell lies where it begins.
             nodes.push(node(
                 "MaxPool",
                 &["map"],
                 "heatmaps",
-                vec![
-                    ints("kernel_shape", &[1, 1]),
-                    ints("strides", &[stride, stride]),
-                ],
+                vec![ints("kernel_shape", &[1, 1]), ints("strides", &strides)],
             ));
-            let cells = |side: i64| {
-                if side == ANY {
-                    ANY
-                } else {
-                    side / stride as i64
-                }
+            let cells = |side: i64, stride: usize| match side {
+                ANY => ANY,
+                side => side / stride as i64,
             };
             vec![value(
                 "heatmaps",
                 F32,
-                &[batch, joints, cells(height), cells(width)],
+                &[
+                    batch,
+                    joints,
+                    cells(height, strides[0]),
+                    cells(width, strides[1]),
+                ],
             )]
         }
         Kind::SimCc { split } => {
@@ -213,8 +212,8 @@ fn write_network(path: &Path, kind: Kind, [batch, height, width]: [i64; 3]) {
 }
 
 const FIXED: [i64; 3] = [1, HEIGHT as i64, WIDTH as i64];
-const FINE: Kind = Kind::Heatmap { stride: 1 };
-const COARSE: Kind = Kind::Heatmap { stride: 4 };
+const FINE: Kind = Kind::Heatmap { strides: [1, 1] };
+const COARSE: Kind = Kind::Heatmap { strides: [4, 4] };
 const SIMCC: Kind = Kind::SimCc { split: 2 };
 
 /// A skeleton for the network, which takes colours of 0..1.
@@ -513,6 +512,11 @@ fn models_that_do_not_fit_are_refused_before_the_first_video() {
     refused("says that it gives one output of f32");
     setup.model(FINE).skeleton("kind = \"simcc\"", "");
     refused("says that it gives two outputs of f32");
+
+    // Maps that are not those of the picture that goes in: rows and columns exchanged, or another input's.
+    setup.model(Kind::Heatmap { strides: [4, 1] });
+    setup.skeleton("kind = \"heatmap\"", "");
+    refused("of 64 rows and 192 columns do not share one scale with its input of 192x256 px");
 
     // Another number of joints.
     setup.model(SIMCC);

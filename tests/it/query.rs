@@ -249,7 +249,7 @@ fn a_curve_has_no_points_where_an_angle_s_range_ends() {
         CREATE TABLE metrics_filtered AS SELECT * FROM metrics LIMIT 0;
         CREATE TABLE cycles AS
             SELECT 'v' AS video_id, 0 AS person, 'walk' AS kind, 0 AS cycle, 'left' AS side,
-                0.0 AS start_secs, 0.2 AS end_secs;";
+                0.0 AS start_secs, 0.2 AS end_secs, NULL::DOUBLE AS flight_secs;";
     let parameters = [("metric", "'left_foot_segment'"), ("video", "'%'")];
     let rows = shipped_over(tables, "cycle_curves", &parameters);
     let mean = |row: &String| -> f64 {

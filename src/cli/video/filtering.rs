@@ -9,7 +9,7 @@ use crate::cli::{ExitStatus, choices, logs, print_error};
 use crate::lake::VideoRecord;
 use crate::metrics::filter::FilterConfig;
 use crate::movement::DetectConfig;
-use crate::recompute::{KnownHeight, PersonScale, RecomputeConfig};
+use crate::recompute::{KnownHeight, MovementCounts, PersonScale, RecomputeConfig};
 use crate::sync::Cancellation;
 
 /// How landmarks are filtered, and how tall somebody is.
@@ -91,6 +91,20 @@ pub fn tell_without_height(file_name: &str, with: &[PersonScale], without: &[u16
         "note: {file_name}: the height is that of {known}; lengths and speeds in metres of {unknown} stay empty: give --height-m {}=METRES",
         without[0]
     ));
+}
+
+/// Tells how many strides have no length because one scale does not hold for them.
+pub fn tell_out_of_scale(file_name: &str, found: &MovementCounts) {
+    let MovementCounts {
+        strides,
+        strides_out_of_scale,
+        ..
+    } = *found;
+    if strides_out_of_scale > 0 {
+        logs::note(format_args!(
+            "note: {file_name}: {strides_out_of_scale} of {strides} strides have no length: the person comes nearer to the camera there, or goes away, and one scale holds at one distance only"
+        ));
+    }
 }
 
 /// A video of which nothing was computed.

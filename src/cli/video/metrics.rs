@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::events::{Committed, EventArgs, Events, Outcome};
-use super::filtering::{FailedVideo, FilteringArgs, ending, tell_without_height};
+use super::filtering::{
+    FailedVideo, FilteringArgs, ending, tell_out_of_scale, tell_without_height,
+};
 use super::movement_events::{self, MovementArgs};
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
 use crate::ingest::Failure as _;
@@ -119,6 +121,7 @@ fn run_recompute(
                     logs::note(format_args!("{}: {}", report.file_name, in_words(&report)));
                     let without = &report.persons_without_height;
                     tell_without_height(&report.file_name, &report.scales, without);
+                    tell_out_of_scale(&report.file_name, &report.movement);
                 }
                 summary.videos.push(report);
             }

@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::filtering::{FailedVideo, FilteringArgs, ending, tell_without_height};
+use super::filtering::{
+    FailedVideo, FilteringArgs, ending, tell_out_of_scale, tell_without_height,
+};
 use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::movement::{DetectConfig, FloorAngle, Gait, GaitMethod, repetitions};
 use crate::numbers::counted;
@@ -128,6 +130,7 @@ pub fn run(args: MovementEventsArgs, global: &GlobalArgs) -> anyhow::Result<Exit
                     logs::note(format_args!("{}: {found}", report.file_name));
                     let without = &report.persons_without_height;
                     tell_without_height(&report.file_name, &report.scales, without);
+                    tell_out_of_scale(&report.file_name, &report.movement);
                 }
                 summary.videos.push(report);
             }

@@ -184,7 +184,14 @@ impl TopDownModel {
             },
             [maps] => match maps.as_slice() {
                 &[1, k, rows, columns] if k == joints && rows > 1 && columns > 1 => {
-                    return Ok([columns as usize, rows as usize]);
+                    let (width, height) = (width as i64, height as i64);
+                    // Less than a cell may be rounded off.
+                    if (columns * height - rows * width).abs() < width.max(height) {
+                        return Ok([columns as usize, rows as usize]);
+                    }
+                    format!(
+                        "its maps of {rows} rows and {columns} columns do not share one scale with its input of {width}x{height} px"
+                    )
                 }
                 _ => self.wrong_shapes(&shapes, "[1, K, rows, columns]"),
             },

@@ -26,6 +26,7 @@ points AS (
     CROSS JOIN (SELECT unnest(['hip', 'knee', 'ankle', 'shoulder', 'elbow', 'wrist']) AS joint) AS j
     CROSS JOIN (SELECT unnest(range(101)) AS percent) AS p
     WHERE (c.side = s.side OR c.kind IN ('jump', 'repetition'))
+        AND (c.kind <> 'jump' OR c.flight_secs IS NOT NULL)
         AND (j.joint IN ('hip', 'knee', 'ankle') OR split_part(c.method, '_', 2) = j.joint)
 ),
 before AS (

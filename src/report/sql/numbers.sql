@@ -9,10 +9,10 @@ WITH quantities (place, kinds, quantity, label, unit, decimals, meaning) AS (
     (7, ['run'], 'flight_percent', 'Flight', '% of stride', 1, 'No foot is on the ground.'),
     (8, ['walk', 'run'], 'stride_length_m', 'Stride length', 'm', 2, 'Way of the hips across the picture in a stride.'),
     (9, ['walk', 'run'], 'speed_m_per_sec', 'Speed', 'm/s', 2, 'Stride length by stride time.'),
-    (10, ['jump'], 'flight_secs', 'Flight time', 's', 3, 'From take-off to landing.'),
+    (10, ['jump'], 'flight_secs', 'Flight time', 's', 3, 'From take-off to landing; of jumps whose feet were seen well enough for it.'),
     (11, ['jump'], 'height_flight_cm', 'Height by flight time', 'cm', 1, 'g t² / 8: right for who lands as they took off.'),
     (12, ['jump'], 'height_error_cm', 'Uncertainty of that height', 'cm', 1, 'Standard uncertainty of one jump: a frame''s time at each contact, and more where feet are seen badly or fly otherwise than the hips. Smaller differences say nothing.'),
-    (13, ['jump'], 'height_hips_cm', 'Height by the hips', 'cm', 1, 'Way of the hips from take-off to their highest point.'),
+    (13, ['jump'], 'height_hips_cm', 'Height by the hips', 'cm', 1, 'Way of the hips from take-off to their highest point: no surer than the height by flight time, as it begins at the same take-off.'),
     (14, ['repetition'], 'depth_deg', 'Depth', 'deg', 1, 'Largest minus smallest angle.'),
     (15, ['repetition'], 'lowest_deg', 'Smallest angle', 'deg', 1, 'How far the joint bends; 180 is straight.'),
     (16, ['repetition'], 'duration_secs', 'Duration', 's', 2, 'Of a repetition, without the pause at rest.'),
@@ -86,6 +86,7 @@ SELECT
     round(sd2, decimals) AS sd2,
     round(mean2 - mean1, decimals) AS difference,
     round(100 * (mean2 - mean1) / nullif(mean1, 0), 1) AS difference_percent,
+    decimals,
     meaning
 FROM by_group
 ORDER BY kind, angle, place, side

@@ -11,6 +11,18 @@ SELECT
         SELECT round(min(e.confidence), 2) FROM events AS e
         WHERE e.video_id = r.video_id AND e.person = r.person
     ) AS lowest_confidence,
+    (
+        SELECT count(*) FROM cycles AS c
+        WHERE c.video_id = r.video_id AND c.person = r.person AND c.kind = 'jump'
+    ) AS jumps,
+    (
+        SELECT count(*) FROM cycles AS c
+        WHERE c.video_id = r.video_id AND c.person = r.person AND c.kind = 'jump' AND c.flight_secs IS NULL
+    ) AS jumps_without_height,
+    (
+        SELECT round(max(200 * c.flight_error_secs / c.flight_secs), 0) FROM cycles AS c
+        WHERE c.video_id = r.video_id AND c.person = r.person AND c.kind = 'jump'
+    ) AS height_uncertain_percent,
     (SELECT count(*) FROM events AS e WHERE e.video_id = r.video_id AND e.person = r.person) AS events
 FROM report_videos AS r
 JOIN videos AS v ON v.video_id = r.video_id
