@@ -59,7 +59,7 @@ pub use pipeline::{StageTimes, video_id, video_id_unless};
 use plan::{plan, plan_by_input};
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
-pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
+pub use sources::{LocalFile, Source, SourceError, annotate_all};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
