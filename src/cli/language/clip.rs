@@ -9,7 +9,7 @@ use crate::cli::target::Target;
 use crate::cli::{GlobalArgs, print_result};
 use crate::dataset::Trace;
 use crate::ingest::Source;
-use crate::lake::Lake;
+use crate::resources::DatabaseUse;
 use crate::video::cut_clip;
 
 /// Where the clip goes.
@@ -38,7 +38,10 @@ impl ClipArgs {
         );
         let lineage = &trace.example.lineage;
         let source = match trace.video {
-            Some(_) => Source::find(lake, std::slice::from_ref(&lineage.video_id))?.pop(),
+            Some(_) => {
+                let lake = global.open_lake(DatabaseUse::Replay)?;
+                Source::find(&lake, std::slice::from_ref(&lineage.video_id))?.pop()
+            }
             None => None,
         };
         let source =

@@ -520,13 +520,15 @@ fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus
     let example = dataset.find(&args.id)?;
     let lake = global.open_lake(DatabaseUse::Facts)?;
     let trace = trace(&lake, &dataset, &folder, example)?;
+    // A process attaches a lake once at a time.
+    drop(lake);
     if global.json {
         print_result(serde_json::to_string_pretty(&trace)?)?;
     } else {
         tell_trace(&dataset, &trace)?;
     }
     #[cfg(feature = "video")]
-    args.clip.cut(&trace, &lake, global)?;
+    args.clip.cut(&trace, global)?;
     Ok(ExitStatus::Success)
 }
 

@@ -412,7 +412,7 @@ fn sport_name(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.len() <= 64 && text.chars().all(is_plain) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("use up to 64 letters, digits, - and _".into())
+        Err("use up to 64 letters from a to z, digits, - and _".into())
     }
 }
 
