@@ -26,7 +26,7 @@ impl ClipArgs {
     /// # Errors
     /// When the lake has lost the video, or its file is not the one that was ingested, or the clip
     /// cannot be made.
-    pub fn cut(&self, trace: &Trace<'_>, lake: &Lake, global: &GlobalArgs) -> anyhow::Result<()> {
+    pub fn cut(&self, trace: &Trace<'_>, global: &GlobalArgs) -> anyhow::Result<()> {
         let Some(clip) = &self.clip else {
             return Ok(());
         };
