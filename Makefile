@@ -233,13 +233,15 @@ dist: build ## Make a Debian package and a tarball in dist/
 	@$(MAKE) --no-print-directory install DESTDIR=$(DIST_STAGE) PREFIX=/usr >/dev/null
 	@scripts/dist.sh $(DIST_STAGE) $(VERSION) dist
 
-WHEEL_STAGE := $(abspath $(TARGET_DIR))/wheel-stage
+# Where pyproject.toml says; what is in it keeps its place beside the program.
+WHEEL_DATA := target/wheel.data/data
 
+# maturin asks cargo for the program, which has been built by then.
 wheel: build ## Make a Python wheel with the program inside, in dist/
-	@rm -rf $(WHEEL_STAGE)
-	@$(MAKE) --no-print-directory install DESTDIR=$(WHEEL_STAGE) PREFIX=/usr >/dev/null
-	POSEDATA_STAGE=$(WHEEL_STAGE)/usr python3 -m pip wheel --quiet --disable-pip-version-check \
-	    --no-deps --wheel-dir dist ./python
+	@rm -rf $(dir $(WHEEL_DATA)) && mkdir -p $(WHEEL_DATA)
+	@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/$(WHEEL_DATA) PREFIX= >/dev/null
+	@rm -r $(WHEEL_DATA)/bin
+	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@du -h dist/posedata-*.whl
 
 # Not part of `make test`: it builds the program twice more. They are moved away, so that nothing takes

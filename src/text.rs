@@ -95,6 +95,15 @@ pub fn shown(path: &Path) -> String {
     one_line(&path.to_string_lossy()).into_owned()
 }
 
+/// A text as a shell takes it for one word, for commands in messages that people copy.
+pub fn shell_word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+~".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.into(),
+        false => format!("'{}'", text.replace('\'', r"'\''")).into(),
+    }
+}
+
 /// The name with `_` in place of control characters, for headers and names of files.
 pub fn without_controls(name: &str) -> Cow<'_, str> {
     if !name.contains(is_control) {
@@ -146,6 +155,26 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_takes_a_word_for_one() {
+        for word in [
+            "clip.mp4",
+            "it's \"one\" 100%$x.mp4",
+            "",
+            "a b",
+            "postgres://a@b/c?schema=d",
+            "*",
+        ] {
+            let script = format!("printf %s {}", shell_word(word));
+            let output = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .output();
+            let printed = output.expect("a shell").stdout;
+            assert_eq!(String::from_utf8_lossy(&printed), word);
+        }
+        assert_eq!(shell_word("übung/clip-1.mp4"), "übung/clip-1.mp4");
+    }
 
     #[test]
     fn a_byte_order_mark_changes_nothing_and_other_encodings_are_named() {

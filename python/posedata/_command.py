@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import posixpath
+import re
 import signal
 import sys
 import tempfile
@@ -34,6 +35,8 @@ SIGNAL_BASE = 128
 
 DEFAULT_BYTES_PER_CORE = 1 << 30
 DEFAULT_BATCH_BYTES = 64 << 20
+
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 # What the program calls the commands, and whether it writes files beside the lake.
 COMMANDS: dict[str, tuple[tuple[str, ...], bool]] = {
@@ -259,10 +262,18 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
         is_own = name in OWN_OPTIONS
         target = mine if is_own else passed_on
         target.append(word)
-        takes_value = OWN_OPTIONS[name] if is_own else name not in PROGRAM_FLAGS
+        takes_value = OWN_OPTIONS[name] if is_own else not _is_flag(name)
         if takes_value and not has_value and words and (is_own or not words[0].startswith("-")):
             target.append(words.pop(0))
     return mine, passed_on
+
+
+def _is_flag(name: str) -> bool:
+    """Whether an option of the program takes no value; short ones may stand together (`-yv`)."""
+    if name in PROGRAM_FLAGS:
+        return True
+    letters = name[1:]
+    return not name.startswith("--") and all(f"-{letter}" in PROGRAM_FLAGS for letter in letters)
 
 
 def _count(text: str) -> int:
@@ -315,9 +326,10 @@ def run(
     progress = Progress(sys.stderr, arguments.quiet)
     started = datetime.now(timezone.utc)
     if arguments.report is not None:
-        _check_report_file(Path(arguments.report))
+        _check_report_file(arguments.report)
     command, writes_files = COMMANDS[arguments.command]
     lake = _core.absolute(arguments.lake)
+    _refuse_password(lake)
     output = _core.absolute(arguments.output) if writes_files else None
     inputs = _read_names(arguments.inputs)
     cores = arguments.cores_per_task
@@ -410,8 +422,14 @@ def _read_names(inputs: Sequence[str]) -> list[str]:
             lines = Path(word[1:]).read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise PosedataError(f"cannot read the list of names ({error}): {word[1:]}") from error
-        names += [line.strip() for line in lines if line.strip()]
+        names += [_name_of_line(line) for line in lines if line.strip()]
     return names
+
+
+def _name_of_line(line: str) -> str:
+    """Blanks around a name are hardly meant, unless a file is called so."""
+    name = line.rstrip("\r")
+    return name if os.path.lexists(name) else name.strip()
 
 
 def _videos_of_inputs(inputs: Sequence[str], output: str) -> tuple[list[Video], list[str]]:
@@ -485,8 +503,23 @@ def _summary(report: dict[str, Any]) -> str:
     return f"{_n_videos(len(report['videos']))}: {', '.join(counts)}{rate}"
 
 
-def _check_report_file(path: Path) -> None:
+def _refuse_password(lake: str) -> None:
+    """Refuses an address with a password in it, which reports and lists of processes would show."""
+    scheme, mark, rest = lake.partition("://")
+    if not mark:
+        return
+    if ":" in rest.rpartition("@")[0] or "password=" in rest:
+        raise PosedataError(
+            f"the address of a lake must not hold a password ({scheme}://…); set PGPASSWORD or "
+            "POSEDATA_PG_PASSWORD, or write it into ~/.pgpass"
+        )
+
+
+def _check_report_file(name: str) -> None:
     """Refuses a report file that could not be written when the work is done."""
+    if _ADDRESS.match(name):
+        raise PosedataError(f"the report is a file on this machine, not at an address: {name}")
+    path = Path(name)
     if path.is_dir():
         raise PosedataError(f"the report file is a folder: {path}")
     if not path.absolute().parent.is_dir():

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from urllib.parse import unquote
 
 # A call gets what is left of the work, divided by this many times the places: all places begin with
 # two thirds of what would be theirs, and share what remains anew.
@@ -228,7 +229,11 @@ def output_subfolders(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _stem(path: str) -> str:
-    return posixpath.splitext(posixpath.basename(path))[0].lower()
+    name = posixpath.basename(path)
+    if path.startswith(("https://", "http://")):
+        # As the program calls what it makes of it.
+        name = unquote(name).replace("/", "_")
+    return posixpath.splitext(name)[0].lower()
 
 
 def _n_common(folders: Sequence[Sequence[str]]) -> int:

@@ -77,6 +77,15 @@ class Postgres:
         where = ("-h", LOOPBACK, "-p", str(self.port), "-U", "postgres", "-d", database)
         return run("psql", *where, "-At", "-c", sql, PGPASSWORD="superuser").strip()
 
+    def end_connections(self, share: float) -> int:
+        """Ends that share of the connections to the database without warning; how many it were."""
+        ended = self.sql(
+            "postgres",
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            f"WHERE datname = 'lake' AND pid <> pg_backend_pid() AND random() < {share}",
+        )
+        return int(ended)
+
     def _tool(self, tool: str, *arguments: str) -> None:
         subprocess.run(
             [*self._as_user, str(self._tools / tool), *arguments],

@@ -45,6 +45,31 @@ def test_what_covers_faces_takes_no_video_for_its_value() -> None:
     assert passed_on == ["--blur-faces", "-v"]
 
 
+def test_short_options_may_stand_together() -> None:
+    mine, passed_on = split(["ingest", "-yv", "a.mp4", "-yx", "b.mp4"])
+    assert mine == ["ingest", "a.mp4"]
+    assert passed_on == ["-yv", "-yx", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    "lake",
+    [
+        "postgres://u:not-to-be-seen@db/lake",
+        "postgresql://u:not-to-be/seen@db:5432/lake?schema=x",
+        "postgres://u@db/lake?password=not-to-be-seen",
+    ],
+)
+def test_a_password_in_a_lakes_address_is_refused_and_in_no_output(
+    standin: Standin, lake: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    standin.video("a")
+    assert run("ingest", "clips", "--lake", lake, "--json") == 1
+    told = capsys.readouterr()
+    assert "PGPASSWORD" in told.err
+    assert "not-to-be" not in told.out + told.err
+    assert not standin.notes()
+
+
 def test_signed_addresses_reach_the_program_and_are_not_shown(
     standin: Standin, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +174,8 @@ def test_a_report_that_could_not_be_written_is_refused_first(
     standin.video("a")
     assert run("ingest", "clips", "--report", "missing/r.json") == 1
     assert "there is no folder for the report" in capsys.readouterr().err
+    assert run("ingest", "clips", "--report", "s3://bucket/r.json") == 1
+    assert "on this machine" in capsys.readouterr().err
     assert not standin.notes()
 
 
@@ -171,9 +198,13 @@ def test_names_in_a_list_end_where_lines_end_and_nowhere_else(
     standin: Standin, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd, plain = standin.video("two\u2028lines\x85"), standin.video("b")
-    Path("names.txt").write_bytes(f"{odd}\r\n{plain}".encode("utf-8-sig"))
+    blank = standin.video(" ")
+    # What a stand-in's video is called ends with its suffix.
+    trailing = Path(blank).rename(Path(blank).with_name(" c.mp4 "))
+    lines = f"{odd}\r\n{plain}\r\n{trailing}\r\n  clips/b.mp4  "
+    Path("names.txt").write_bytes(lines.encode("utf-8-sig"))
     found = report(capsys, "ingest", "@names.txt", "--lake", "lake")
-    assert {video["video"] for video in found["videos"]} == {odd, plain}
+    assert {video["video"] for video in found["videos"]} == {odd, plain, str(trailing)}
 
 
 def test_outputs_of_an_earlier_run_are_no_inputs(

@@ -95,6 +95,11 @@ def test_videos_of_one_name_write_into_folders_of_their_own() -> None:
         "s3://x/1/c.mp4": "s3/x/1",
         "/y/c.mp4": "y",
     }
+    # In a web address names are encoded.
+    assert output_subfolders(["https://x/1/a%20b.mp4", "/y/a b.mp4"]) == {
+        "https://x/1/a%20b.mp4": "https/x/1",
+        "/y/a b.mp4": "y",
+    }
 
 
 def test_videos_of_one_call_write_into_one_folder() -> None:

@@ -2,13 +2,15 @@
 //! Those of datasets and language models are in `language_choices`.
 
 use std::num::{IntErrorKind, ParseIntError};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::export::ExportFormat;
 use crate::movement::{FloorAngle, Gait, GaitMethod};
 use crate::query::Format as QueryFormat;
+use crate::store::has_scheme;
 
 /// People are not taller or smaller than this, in metres; whoever writes 175 meant centimetres.
 const HEIGHT_RANGE_M: std::ops::RangeInclusive<f64> = 0.3..=3.0;
@@ -44,6 +46,14 @@ pub fn floor_angle(text: &str) -> Result<FloorAngle, String> {
         Ok(degrees) if degrees.abs() <= 45.0 => Ok(FloorAngle::Degrees(degrees)),
         _ => Err("expected auto, or degrees between -45 and 45".into()),
     }
+}
+
+/// A path where an address is of no use: it would be taken for folders of that name.
+pub fn local_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str().is_some_and(has_scheme) {
+        true => Err("expected a path on this machine, where no address can be read or written"),
+        false => Ok(path),
+    })
 }
 
 /// How many of something: a whole number above 0.
@@ -141,6 +151,35 @@ pub mod tests {
         }
         let error = "nonsense".parse::<T>().expect_err("no such name");
         assert!(error.contains(name(choices[0])), "{error}");
+    }
+
+    #[test]
+    fn addresses_are_no_paths_on_this_machine() {
+        let argument = || clap::Arg::new("path").value_parser(local_path());
+        let parsed = |text: &str| {
+            let command = clap::Command::new("x").arg(argument());
+            command
+                .try_get_matches_from(["x", text])
+                .map_err(|e| e.to_string())
+        };
+        for address in [
+            "s3://lakes/a.json",
+            "gs://a/b",
+            "https://example.org/a.onnx",
+        ] {
+            let error = parsed(address).expect_err(address);
+            assert!(error.contains("on this machine"), "{error}");
+        }
+        for path in [
+            "a.json",
+            "./s3://lakes",
+            "/a/b://c",
+            "s3:/a",
+            "://",
+            "a b://c",
+        ] {
+            assert!(parsed(path).is_ok(), "{path}");
+        }
     }
 
     #[test]

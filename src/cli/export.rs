@@ -38,8 +38,8 @@ pub struct ExportArgs {
     /// Ids, paths, file names or beginnings of them [default: all videos]
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
-    /// Folder of the files
-    #[arg(long, value_name = "DIR", default_value = "output")]
+    /// Folder of the files, or an s3:// prefix
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX/", default_value = "output")]
     output: PathBuf,
     /// Only the person of this number
     #[arg(long, value_name = "N")]
@@ -73,6 +73,7 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         !args.travel || args.format == ExportFormat::Trc,
         "--travel belongs to trc; markers of other formats stay around the hips"
     );
+    let target = Target::folder(&args.output)?;
     let lake = global.open_lake(DatabaseUse::Stream)?;
     let videos = lake.find_videos(&args.videos)?;
     anyhow::ensure!(
@@ -80,7 +81,6 @@ pub fn run(args: ExportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
         "the lake has no videos; run `posedata ingest` first: {}",
         lake.paths().root().display()
     );
-    let target = Target::folder(&args.output)?;
     std::fs::create_dir_all(target.path()).with_context(|| {
         format!(
             "cannot make the output folder, give another --output: {}",

@@ -64,7 +64,7 @@ pub struct GlobalArgs {
     )]
     pub lake: PathBuf,
     /// Folder of installed models [default: posedata in the user's data folder]
-    #[arg(long, global = true, value_name = "DIR", env = "POSEDATA_MODELS")]
+    #[arg(long, global = true, value_name = "DIR", env = "POSEDATA_MODELS", value_parser = super::choices::local_path())]
     pub models: Option<PathBuf>,
     /// Memory that the whole process may use: a fraction of the machine's or the cgroup's (0.4), or
     /// a size (800MiB, 4GiB)

@@ -45,7 +45,7 @@ pub struct LogArgs {
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     log_level: Option<LogLevel>,
     /// Append events to a file as well
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_parser = super::choices::local_path())]
     log_file: Option<PathBuf>,
 }
 

@@ -107,6 +107,7 @@ enum Command {
     #[command(hide = true)]
     Man {
         /// Folder that gets them
+        #[arg(value_parser = choices::local_path())]
         folder: PathBuf,
     },
     #[command(hide = true)]

@@ -31,8 +31,8 @@ pub struct PlotArgs {
     #[command(flatten)]
     source: SourceArgs,
     /// The picture, whose suffix, .svg or .png, is its format; or a folder that is there already,
-    /// which gets an .svg named like the query
-    #[arg(long, visible_alias = "out", value_name = "FILE|DIR")]
+    /// which gets an .svg named like the query; or the address of either on S3
+    #[arg(long, visible_alias = "out", value_name = "FILE|DIR|s3://BUCKET/KEY")]
     output: PathBuf,
     /// Column along the x axis
     #[arg(long, value_name = "COLUMN")]

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::files::write_atomically;
 use crate::query::parameters;
 use crate::shipped::{self, ShippedFile, ShippedKind};
@@ -42,7 +42,7 @@ enum QueriesCommand {
         /// Paths as `list` shows them, or queries' names [default: everything]
         names: Vec<PathBuf>,
         /// Folder in which queries/, schemas/ and skeletons/ are made
-        #[arg(long, value_name = "DIR", default_value = ".")]
+        #[arg(long, value_name = "DIR", default_value = ".", value_parser = choices::local_path())]
         to: PathBuf,
         /// Replace files that are there and differ
         #[arg(long)]

@@ -129,10 +129,10 @@ pub fn run(args: QueryArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
     } else {
         args.format.or(by_suffix).unwrap_or(Format::Table)
     };
+    let target = args.output.as_deref().map(Target::file).transpose()?;
     let started = Instant::now();
     let cancellation = global.cancellation_with_grace(None);
     let session = args.source.open(&cancellation, global)?;
-    let target = args.output.as_deref().map(Target::file).transpose()?;
     let destination = match &target {
         Some(target) => Destination::File(target.path().into()),
         None if args.all => Destination::Stdout(Extent::All),

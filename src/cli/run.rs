@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::language::FolderArgs;
 use super::video::{RangeArgs, SlowMotionArgs};
-use super::{ExitStatus, GlobalArgs, Verbosity, logs, print_error};
+use super::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_error};
 use crate::dataset::Dataset;
 use crate::evaluate::{hash_adapter, read_evaluation};
 use crate::resources::reset_peak_resident;
@@ -28,8 +28,9 @@ and with --train-llm `posedata train` and `posedata eval`; tells each command be
 done already is not done again: videos that are in the lake are skipped, nothing is paid for twice,
 and training goes on from its last checkpoint, unless the dataset has changed.")]
 pub struct RunArgs {
-    /// Video files, and folders that are searched for videos with all below them
-    #[arg(required = true, value_name = "FILE|DIR")]
+    /// Video files, folders that are searched for videos with all below them, s3:// prefixes, https://
+    /// addresses
+    #[arg(required = true, value_name = "FILE|DIR|ADDRESS")]
     inputs: Vec<PathBuf>,
     /// Sport or activity that the videos show
     #[arg(
@@ -43,8 +44,8 @@ pub struct RunArgs {
     slow_motion: SlowMotionArgs,
     #[command(flatten)]
     range: RangeArgs,
-    /// Folder of annotated videos and pose files
-    #[arg(long, value_name = "DIR")]
+    /// Folder of annotated videos and pose files, or an s3:// prefix
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX/")]
     output: Option<PathBuf>,
     /// Write no annotated videos
     #[arg(long, visible_alias = "no_video")]
@@ -59,7 +60,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", default_value = "dataset")]
     name: String,
     /// Folder of recipes
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = choices::local_path())]
     recipes: Option<PathBuf>,
     #[command(flatten)]
     folder: FolderArgs,
@@ -93,7 +94,8 @@ pub struct RunArgs {
         long,
         visible_alias = "llm_models",
         value_name = "DIR",
-        default_value = "llm_models"
+        default_value = "llm_models",
+        value_parser = choices::local_path()
     )]
     llm_models: PathBuf,
     /// How often the model sees each example

@@ -1,5 +1,6 @@
 //! Where results go: to a path, or first to a folder for temporary files and from there to a bucket.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,14 +88,20 @@ impl Target {
     }
 
     /// Sends a file that was written to where it was meant to go, at once, so that files neither wait
-    /// for each other nor pile up here.
+    /// for each other nor pile up here. A folder takes the place of the one that is there, as on a disk.
     ///
     /// # Errors
-    /// When the bucket's server cannot be reached or refuses; then it is as if it had not been written.
+    /// When the bucket's server cannot be reached or refuses; then it is as if it had not been written,
+    /// but of a folder there may be a part.
     pub fn send(&self, path: &Path) -> Result<(), StoreError> {
         let Some(remote) = &self.remote else {
             return Ok(());
         };
+        if path.is_dir() {
+            let sent = self.send_folder(remote, path);
+            let _ = fs::remove_dir_all(path);
+            return sent;
+        }
         let sent = remote.bucket.replace(&self.key(remote, path), path);
         // What stays goes with its folder, but must not be sent later either.
         let _ = fs::remove_file(path);
@@ -115,6 +122,26 @@ impl Target {
                 remote
                     .bucket
                     .replace(&self.key(remote, entry.path()), entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_folder(&self, remote: &Remote, folder: &Path) -> Result<(), StoreError> {
+        let mut keys = BTreeSet::new();
+        for entry in WalkDir::new(folder) {
+            let entry = entry.map_err(|e| StoreError::local(folder, &e.into()))?;
+            if entry.file_type().is_file() {
+                let key = self.key(remote, entry.path());
+                remote.bucket.replace(&key, entry.path())?;
+                keys.insert(key);
+            }
+        }
+        // What an earlier export of more frames has left.
+        let prefix = format!("{}/", self.key(remote, folder));
+        for object in remote.bucket.list(&prefix)?.objects {
+            if !keys.contains(&object.key) {
+                remote.bucket.delete(&object.key)?;
             }
         }
         Ok(())

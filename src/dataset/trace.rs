@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::build::facts_at;
 use super::{Dataset, DatasetError, DatasetKind, Example};
-use crate::lake::{Lake, VideoRecord};
+use crate::lake::Lake;
+use crate::text::shell_word;
 
 /// Where an example comes from.
 #[derive(Clone, Debug, Serialize)]
@@ -36,9 +37,6 @@ pub struct VideoFacts {
     pub pose_model: String,
     /// Of that model's file, in hexadecimal digits.
     pub pose_model_sha256: String,
-    /// The whole row of the lake.
-    #[serde(skip)]
-    pub record: VideoRecord,
 }
 
 /// The recipe that made an example.
@@ -85,8 +83,8 @@ pub fn trace<'a>(
         _ if recipe.is_none() => (None, Some("no recipe made it".into())),
         _ if is_call => {
             let how = format!(
-                "it holds a call and no facts; `posedata ask --call \"{}\"` runs it",
-                example.answer
+                "it holds a call and no facts; `posedata ask --call {}` runs it",
+                shell_word(&example.answer)
             );
             (None, Some(how))
         }
@@ -100,10 +98,9 @@ pub fn trace<'a>(
         example,
         lake_snapshot: dataset.manifest.lake_snapshot,
         video: video.map(|record| VideoFacts {
-            path: record.path.clone(),
-            pose_model: record.pose_model.clone(),
-            pose_model_sha256: record.pose_model_sha256.clone(),
-            record,
+            path: record.path,
+            pose_model: record.pose_model,
+            pose_model_sha256: record.pose_model_sha256,
         }),
         recipe,
         same_facts,

@@ -60,7 +60,7 @@ pub use pipeline::{StageTimes, video_id, video_id_unless};
 use plan::{plan, plan_by_input};
 pub use row_config::{PeopleConfig, PeopleFrom, RowConfig};
 pub use slow_motion::{FACTORS, SlowMotion, in_words};
-pub use sources::{LocalFile, Source, SourceError, annotate_all, check_source};
+pub use sources::{LocalFile, Source, SourceError, annotate_all};
 
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
@@ -449,6 +449,9 @@ pub fn run(
     }
     config.lake.prepare()?;
     observer.planned(videos.iter().filter_map(plan::Candidate::byte_size).sum());
+    let names: Vec<PathBuf> = (videos.iter())
+        .map(|video| plan::file_name(video.path()))
+        .collect();
     let run = Run {
         config,
         backends,
@@ -459,7 +462,7 @@ pub fn run(
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
         is_partly_on_cpu: AtomicBool::new(false),
-        shared_stems: shared_stems(videos.iter().map(plan::Candidate::path)),
+        shared_stems: shared_stems(names.iter().map(PathBuf::as_path)),
         output_store: (config.send_outputs_to.clone())
             .map(|address| OutputStore::open(address, cancellation))
             .transpose()?,
@@ -542,7 +545,7 @@ impl Run<'_> {
             true => None,
             false => Some(self.shared_lake().ok_or(Interruption::Stopped)?),
         };
-        let stem = unique_stem(path, video_id, |stem| {
+        let stem = unique_stem(&plan::file_name(path), video_id, |stem| {
             self.shared_stems.contains(stem)
                 || lake.is_some_and(|lake| lake.known.has_other_called(stem, video_id))
         });

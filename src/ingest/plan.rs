@@ -28,6 +28,14 @@ const OTHER_SUFFIXES: [&str; 15] = [
     "weba", "wma",
 ];
 
+/// What a video's file is called, as the lake calls it: in a web address names are encoded.
+pub fn file_name(path: &Path) -> PathBuf {
+    match Address::of_path(path) {
+        Ok(Some(address @ Address::Web(_))) => address.file_name().into_owned().into(),
+        _ => path.into(),
+    }
+}
+
 /// Something to ingest, or to report.
 #[derive(Debug)]
 pub enum Candidate {
@@ -306,6 +314,17 @@ mod tests {
             one.identity(),
             web("https://example.org/get?id=1").identity()
         );
+    }
+
+    #[test]
+    fn files_are_called_as_the_lake_calls_them() {
+        for (path, name) in [
+            ("https://example.org/a%20b%2Fc.mp4", "a b_c.mp4"),
+            ("s3://clips/a%20b.mp4", "s3://clips/a%20b.mp4"),
+            ("/d/a%20b.mp4", "/d/a%20b.mp4"),
+        ] {
+            assert_eq!(file_name(Path::new(path)), Path::new(name));
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::lake::{Lake, LakeError, VideoRecord, VideoSource};
 use crate::steps::Step;
 use crate::store::{Address, Fetched, RemoteFile, StoreError};
 use crate::sync::Cancellation;
+use crate::text::{shell_word, shown};
 use crate::video::VideoError;
 
 /// A video of the lake with the file that holds its pictures.
@@ -45,7 +46,7 @@ impl LocalFile {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file was given whose content is that of no video in the lake.
-    #[error("{path} is not in the lake; run `posedata ingest {path}` first")]
+    #[error("{path} is not in the lake; run `posedata ingest {}` first", shell_word(&shown(path)))]
     NotInLake {
         /// The file that was given.
         path: PathBuf,
@@ -237,14 +238,6 @@ impl Source {
         replay::annotate(local.path(), rows, &output, faces, cancellation, on_frame)?;
         Ok(output)
     }
-}
-
-/// As [`Source::local`], for a file that is known already.
-///
-/// # Errors
-/// When the file is gone or has changed.
-pub fn check_source(video: &VideoRecord, path: &Path) -> Result<(), SourceError> {
-    check_unless(video, path, &Cancellation::new())
 }
 
 fn check_unless(

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::error::LakeError;
 use crate::secret::Secret;
+use crate::store::has_scheme;
 
 const DEFAULT_PORT: u16 = 5432;
 /// Schema of the catalog's tables unless another one is named.
@@ -52,6 +53,11 @@ impl LakeAddress {
             }
             Some("s3" | "http" | "https") => Err(LakeError::WrongAddress {
                 reason: "a lake's files may lie on S3, but its catalog lies in a folder or in PostgreSQL; give --lake postgres://USER@HOST/DATABASE".into(),
+            }),
+            Some(other) if has_scheme(text) => Err(LakeError::WrongAddress {
+                reason: format!(
+                    "a lake is a folder or in PostgreSQL, and not behind {other}://; give --lake a path, or postgres://USER@HOST/DATABASE"
+                ),
             }),
             _ => Ok(Self::Folder(text.into())),
         }
@@ -250,6 +256,8 @@ mod tests {
             "postgres://db/lake?schema=A-b",
             "postgres://db/lake?password=geheim",
             "s3://bucket/lake",
+            "mysql://me:geheim@db/lake",
+            "file:///lake",
         ] {
             let error = LakeAddress::parse(text).expect_err(text).to_string();
             assert!(!error.contains("geheim"), "{error}");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::store::StoreError;
+use crate::text::shell_word;
 
 /// What the system says where nothing may be written.
 pub(super) const WRITE_REFUSALS: [&str; 4] = [
@@ -33,7 +34,8 @@ pub enum LakeError {
     },
     /// The database answers, but its schema has no catalog.
     #[error(
-        "there is no lake in this database; run `posedata lake create {address} --data-path s3://BUCKET/PREFIX/` (or a folder that all machines share)"
+        "there is no lake in this database; run `posedata lake create {} --data-path s3://BUCKET/PREFIX/` (or a folder that all machines share)",
+        shell_word(address)
     )]
     MissingInDatabase {
         /// As `--lake` takes it.

@@ -514,9 +514,38 @@ fn is_cut_off(message: &str) -> bool {
 
 /// What libpq says, without the settings that DuckDB puts before it.
 fn unreachable_reason(message: &str) -> String {
-    let reason = message.split_once("connection to server").map_or_else(
-        || message.to_owned(),
-        |(_, rest)| format!("connection to server{rest}"),
-    );
+    const SERVER: &str = "connection to server";
+    let reason = match message.split_once("Unable to connect to Postgres at \"") {
+        Some((_, rest)) => rest
+            .split_once("\": ")
+            .map_or(message, |(_, reason)| reason),
+        None => message,
+    };
+    let reason = reason.find(SERVER).map_or(reason, |at| &reason[at..]);
     reason.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_server_that_cannot_be_reached_only_the_reason_is_told() {
+        let settings = connection_settings("posedata-1", " -c lock_timeout=1s");
+        for (reason, expected) in [
+            (
+                "could not translate host name \"nowhere\" to address: Name or service not known",
+                "could not translate host name \"nowhere\" to address: Name or service not known",
+            ),
+            (
+                "connection to server at \"127.0.0.1\", port 9 failed: Connection refused\n\tIs it running?",
+                "connection to server at \"127.0.0.1\", port 9 failed: Connection refused Is it running?",
+            ),
+        ] {
+            let message =
+                format!("IO Error: Unable to connect to Postgres at \"{settings}\": {reason}");
+            assert_eq!(unreachable_reason(&message), expected);
+            assert_eq!(unreachable_reason(reason), expected);
+        }
+    }
 }

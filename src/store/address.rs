@@ -9,6 +9,9 @@ use url::{Host, Url};
 
 use super::error::StoreError;
 
+/// What stands behind a question mark in these is no key.
+const SCHEMES_WITHOUT_KEYS: [&str; 3] = ["s3://", "postgres://", "postgresql://"];
+
 /// Where a file lies that is not on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -31,17 +34,21 @@ impl Address {
     /// The address that a text is; `None` where it is the path of a file.
     ///
     /// # Errors
-    /// When it begins as an address and is none.
+    /// When it begins as an address and is none, or is one of another kind (`gs://`, `file://`).
     pub fn parse(text: &str) -> Result<Option<Self>, StoreError> {
         if let Some(rest) = text.strip_prefix("s3://") {
             return S3Address::of_rest(rest)
                 .map(|address| Some(Self::S3(address)))
                 .ok_or_else(|| StoreError::Address { text: text.into() });
         }
-        if !text.starts_with("https://") && !text.starts_with("http://") {
-            return Ok(None);
-        }
         let shown = || without_secrets(text);
+        if !text.starts_with("https://") && !text.starts_with("http://") {
+            // Taken for a path, it would become folders of that name.
+            return match has_scheme(text) {
+                true => Err(StoreError::Address { text: shown() }),
+                false => Ok(None),
+            };
+        }
         let url = Url::parse(text).map_err(|_| StoreError::Address { text: shown() })?;
         let host = url.host_str().unwrap_or_default().to_owned();
         if !url.username().is_empty() || url.password().is_some() {
@@ -132,10 +139,23 @@ pub(super) fn is_confidential(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
-/// A path or an address as far as everybody may see it: of a web address without user and password,
-/// and without what stands behind its question mark, which in a signed address is as good as a key.
+/// Whether a text begins as addresses do, of whatever kind (`s3://`, `gs://`, `postgres://`).
+pub fn has_scheme(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(is_part)
+    })
+}
+
+/// A path or an address as far as everybody may see it: without user and password, and without what
+/// stands behind its question mark, which in a signed address is as good as a key. Keys of S3 may have all
+/// these signs in them and hide nothing; a database's address says there where a lake is.
 pub fn without_secrets(text: &str) -> String {
-    let (Some((scheme, rest)), true) = (text.split_once("://"), text.starts_with("http")) else {
+    let is_plain = SCHEMES_WITHOUT_KEYS
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    let (Some((scheme, rest)), true, false) = (text.split_once("://"), has_scheme(text), is_plain)
+    else {
         return text.into();
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -167,7 +187,15 @@ mod tests {
             parsed("https://example.org/a.mp4"),
             Address::Web(_)
         ));
-        for wrong in ["s3://", "s3:///key", "s3://a b/c", "https://"] {
+        for wrong in [
+            "s3://",
+            "s3:///key",
+            "s3://a b/c",
+            "https://",
+            "S3://clips/a.mp4",
+            "gs://clips/a.mp4",
+            "file:///clips/a.mp4",
+        ] {
             assert!(Address::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -194,6 +222,12 @@ mod tests {
         let signed = parsed("https://example.org/a.mp4?X-Amz-Signature=abc#x");
         assert_eq!(signed.to_string(), "https://example.org/a.mp4");
         assert_eq!(signed.file_name(), "a.mp4");
+        let error = Address::parse("ftp://anna:geheim@example.org/a?key=geheim");
+        let told = error.expect_err("another kind").to_string();
+        assert!(
+            told.contains("ftp://example.org/a") && !told.contains("geheim"),
+            "{told}"
+        );
         let encoded = parsed("https://example.org/it's%20a%2Fb.mp4");
         assert_eq!(encoded.file_name(), "it's a_b.mp4");
         let text = "https://ada:geheim@example.org/a.mp4?sig=geheim#geheim";

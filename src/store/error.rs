@@ -10,7 +10,7 @@ use crate::text::one_line;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A text begins as an address and is none.
-    #[error("expected s3://BUCKET/KEY or https://HOST/PATH: {text}")]
+    #[error("expected a path, s3://BUCKET/KEY or https://HOST/PATH: {text}")]
     Address {
         /// As it was given, without user and password.
         text: String,
@@ -122,7 +122,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Of a file on this machine.
-    pub(super) fn local(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn local(path: &Path, error: &io::Error) -> Self {
         Self::Local {
             path: path.into(),
             reason: why_not_written(error),

@@ -18,7 +18,7 @@ mod web;
 
 use std::path::{Path, PathBuf};
 
-pub use address::{Address, S3Address, without_secrets};
+pub use address::{Address, S3Address, has_scheme, without_secrets};
 pub use bucket::{Bucket, Listing, ObjectInfo};
 pub use error::StoreError;
 pub use file::RemoteFile;

@@ -242,3 +242,41 @@ fn exit_codes_are_as_documented() {
     );
     assert_eq!(code(&["completions", "bash"]), Some(0));
 }
+
+#[test]
+fn an_address_is_never_taken_for_a_folder_s_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [
+        &["ingest", "a.mp4", "--output", "gs://clips/drawn/"][..],
+        &["ingest", "a.mp4", "--output", "https://example.org/drawn/"],
+        &["ingest", "a.mp4", "--report", "s3://clips/report.json"],
+        &["ingest", "a.mp4", "--analysis-model", "s3://clips/m.onnx"],
+        &["ingest", "a.mp4", "--lake", "s3://clips/lake"],
+        &["ingest", "a.mp4", "--lake", "gs://clips/lake"],
+        &["annotate", "--output", "gs://clips/drawn/"],
+        &["export", "csv", "--output", "file:///tmp/exported"],
+        &["query", "-e", "SELECT 1", "--output", "gs://clips/one.csv"],
+        &["plot", "-e", "SELECT 1", "--output", "gs://clips/one.svg"],
+        &["lake", "info", "--log-file", "s3://clips/log"],
+        &["queries", "copy", "--to", "s3://clips/"],
+        &[
+            "dataset",
+            "build",
+            "--name",
+            "x",
+            "--llm-data",
+            "s3://clips/",
+        ],
+        &["train", "--llm-models", "s3://clips/", "--dataset", "x"],
+        &["models", "path", "demo", "--models", "s3://clips/"],
+    ] {
+        let output = posedata(folder.path(), arguments);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        let says_what_to_give = ["a path", "a folder", "s3://BUCKET"];
+        let is_told = says_what_to_give.iter().any(|words| told.contains(words));
+        assert!(is_told, "{arguments:?}: {told}");
+        let made = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(made, 0, "{arguments:?} made something");
+    }
+}

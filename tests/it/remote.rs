@@ -216,6 +216,42 @@ fn what_is_made_of_rows_works_on_a_lake_in_a_database_as_well() {
     let velocity = concat!(env!("CARGO_MANIFEST_DIR"), "/queries/velocity.sql");
     site.run_well(&["plot", velocity, "--output", "velocity.svg"]);
     assert!(folder.join("sheet.png").is_file() && folder.join("velocity.svg").is_file());
+    // The same in the bucket, under names that have to be encoded on their way.
+    let store = site.store.as_ref().expect("a store");
+    let made = |name: &str| format!("s3://{BUCKET}/made of it/{name}");
+    site.run_well(&["contact-sheet", "a.mp4", "--output", &made("bögen.png")]);
+    site.run_well(&["plot", velocity, "--output", &made("v.svg")]);
+    site.run_well(&["report", "a.mp4", "--output", &made("r.html")]);
+    site.run_well(&["export", "csv", "a.mp4", "--output", &made("")]);
+    // A format of many files: a folder, which takes the place of an earlier one.
+    store.put(
+        "made%20of%20it/a_json/left.json",
+        &folder.join("velocity.svg"),
+    );
+    let written = site.run_well(&[
+        "export",
+        "openpose",
+        "a.mp4",
+        "--output",
+        &made(""),
+        "--json",
+    ]);
+    assert!(written.contains(&made("a_json")), "{written}");
+    let first = store.get("made%20of%20it/a_json/a_000000000000_keypoints.json");
+    assert!(String::from_utf8_lossy(&first).contains("pose_keypoints_2d"));
+    assert!(!store.has("made%20of%20it/a_json/left.json"));
+    let sheet = store.get("made%20of%20it/b%C3%B6gen.png");
+    assert!(sheet.starts_with(b"\x89PNG"), "a picture");
+    for (name, beginning) in [
+        ("v.svg", "<svg"),
+        ("r.html", "<!DOCTYPE html"),
+        ("a.csv", "frame"),
+    ] {
+        let bytes = store.get(&format!("made%20of%20it/{name}"));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let begins = text.to_lowercase().contains(&beginning.to_lowercase());
+        assert!(begins, "{name}: {}", &text[..text.len().min(200)]);
+    }
 
     linear_model(&folder.join("model.onnx"), ANY);
     site.run_well(&["analyze", "--model", "model.onnx"]);
@@ -223,6 +259,18 @@ fn what_is_made_of_rows_works_on_a_lake_in_a_database_as_well() {
     let mut build = vec!["dataset", "build", "--name", "gait", "--examples", "5"];
     build.extend(["--valid", "0", "--recipes", &recipes]);
     site.run_well(&build);
+    // The video's own file lies elsewhere as well.
+    store.put("clips/a.mp4", &folder.join("a.mp4"));
+    fs::remove_file(folder.join("a.mp4")).expect("a file");
+    let address = format!("s3://{BUCKET}/clips/a.mp4");
+    let mut again = ingest(&[&address]);
+    again.push("--force");
+    site.run_well(&again);
+    site.run_well(&["metrics", "recompute"]);
+    site.run_well(&["analyze", "--model", "model.onnx"]);
+    let clip = made("clip.mp4");
+    site.run_well(&["dataset", "trace", "gait", "1", "--clip", &clip]);
+    assert_eq!(&store.get("made%20of%20it/clip.mp4")[4..8], b"ftyp");
     TinyLlama::new().write(&folder.join("base"), Dtype::F32);
     write_data(&folder.join("data.jsonl"), "after");
     site.run_well(&train_arguments(&["--epochs", "1"]));
@@ -237,6 +285,12 @@ fn what_is_made_of_rows_works_on_a_lake_in_a_database_as_well() {
     let index = "SELECT count(*) FROM pg_indexes WHERE indexname = 'posedata_file_column_stats'";
     assert_eq!(site.postgres.sql("lake", index), "1");
     assert!(site.run_well(&["lake", "check"]).contains("whole"));
+    // Nothing took an address for a folder's name.
+    let names: Vec<_> = (fs::read_dir(folder).expect("a folder"))
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    let is_scheme = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(':');
+    assert!(!names.iter().any(is_scheme), "{names:?}");
 }
 
 #[test]

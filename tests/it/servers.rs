@@ -280,6 +280,17 @@ impl ObjectStore {
         assert!(put.status.success(), "{}", stderr(&put));
     }
 
+    /// The bytes that the bucket has.
+    pub fn get(&self, key: &str) -> Vec<u8> {
+        let got = self.curl(&[], key);
+        assert!(got.status.success(), "{key}: {}", stderr(&got));
+        got.stdout
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.curl(&["-I"], key).status.success()
+    }
+
     pub fn delete(&self, key: &str) {
         // The signature is that of the address as it is sent.
         let deleted = self.curl(&["-X", "DELETE"], &key.replace('=', "%3D"));

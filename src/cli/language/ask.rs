@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::language_model::{ModelArgs, tell_other_base};
 use crate::asking::{AskError, Asker, Reply, Turn, newest_adapter};
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::dataset::{ANSWER_MARK, AnswerStream, Scene, SceneTable, Span, Written, prompt};
 use crate::lake::Lake;
 use crate::llama::LoadedModel;
@@ -51,18 +51,19 @@ pub struct AskArgs {
     model: ModelArgs,
     /// Folder of an adapter, as `posedata train` and PEFT write them [default: the newest that chooses
     /// queries; with --recipe the base alone]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = choices::local_path())]
     adapter: Option<PathBuf>,
     /// Folder of adapters
     #[arg(
         long,
         visible_alias = "llm_models",
         value_name = "DIR",
-        default_value = "llm_models"
+        default_value = "llm_models",
+        value_parser = choices::local_path()
     )]
     llm_models: PathBuf,
     /// Folder of questions: pairs of NAME.sql and NAME.jinja
-    #[arg(long, value_name = "DIR", default_value = "queries/ask")]
+    #[arg(long, value_name = "DIR", default_value = "queries/ask", value_parser = choices::local_path())]
     questions: PathBuf,
     /// Run this call in place of a question; needs no model
     #[arg(long, value_name = "CALL")]
@@ -92,7 +93,8 @@ pub struct AskArgs {
         long,
         value_name = "DIR",
         default_value = "queries/instruct",
-        requires = "recipe"
+        requires = "recipe",
+        value_parser = choices::local_path()
     )]
     recipes: PathBuf,
     /// Choose words by chance: below 1 likely ones more often, above 1 less [default: always the

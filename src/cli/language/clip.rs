@@ -1,20 +1,22 @@
 //! `posedata dataset trace --clip`: an example's frames, cut out of its video.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use crate::cli::target::Target;
 use crate::cli::{GlobalArgs, print_result};
 use crate::dataset::Trace;
-use crate::ingest::check_source;
+use crate::ingest::Source;
+use crate::resources::DatabaseUse;
 use crate::video::cut_clip;
 
 /// Where the clip goes.
 #[derive(Args)]
 pub struct ClipArgs {
-    /// Cut the example's frames out of the video into this file
-    #[arg(long, value_name = "FILE.mp4")]
+    /// Cut the example's frames out of the video into this file, or one on S3
+    #[arg(long, value_name = "FILE.mp4|s3://BUCKET/KEY")]
     clip: Option<PathBuf>,
 }
 
@@ -34,12 +36,21 @@ impl ClipArgs {
             "a clip is an .mp4 file; change the suffix: {}",
             clip.display()
         );
-        let video = (trace.video.as_ref())
-            .context("the video is no longer in the lake; ingest it again to cut a clip")?;
-        let path = Path::new(&video.path);
-        check_source(&video.record, path)?;
         let lineage = &trace.example.lineage;
-        cut_clip(path, lineage.frame_start..=lineage.frame_end, clip)?;
+        let source = match trace.video {
+            Some(_) => {
+                let lake = global.open_lake(DatabaseUse::Replay)?;
+                Source::find(&lake, std::slice::from_ref(&lineage.video_id))?.pop()
+            }
+            None => None,
+        };
+        let source =
+            source.context("the video is no longer in the lake; ingest it again to cut a clip")?;
+        let target = Target::file(clip)?;
+        let local = source.local(&global.cancellation_with_grace(None))?;
+        let frames = lineage.frame_start..=lineage.frame_end;
+        cut_clip(local.path(), frames, target.path())?;
+        target.finish()?;
         match global.json {
             true => Ok(()),
             false => print_result(format_args!("clip:       {}", clip.display())),

@@ -11,7 +11,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::clip::ClipArgs;
 use super::language_choices;
 use crate::cli::output::print_styled;
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::dataset::{
     BuildConfig, BuildReport, Chat, Dataset, DatasetError, Example, Format, Preset, RECIPE_ORIGIN,
     RecipeReport, Split, Trace, Work, Written, build_into, trace,
@@ -57,7 +57,8 @@ pub struct FolderArgs {
         long,
         visible_alias = "llm_data",
         value_name = "DIR",
-        default_value = "llm_training_data"
+        default_value = "llm_training_data",
+        value_parser = choices::local_path()
     )]
     llm_data: PathBuf,
 }
@@ -98,7 +99,7 @@ struct BuildArgs {
     #[arg(long, value_name = "NAME")]
     name: String,
     /// Folder of recipes
-    #[arg(long, value_name = "DIR", default_value = "queries/instruct")]
+    #[arg(long, value_name = "DIR", default_value = "queries/instruct", value_parser = choices::local_path())]
     recipes: PathBuf,
     #[command(flatten)]
     folder: FolderArgs,
@@ -519,6 +520,8 @@ fn run_trace(args: &TraceArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus
     let example = dataset.find(&args.id)?;
     let lake = global.open_lake(DatabaseUse::Facts)?;
     let trace = trace(&lake, &dataset, &folder, example)?;
+    // A process attaches a lake once at a time.
+    drop(lake);
     if global.json {
         print_result(serde_json::to_string_pretty(&trace)?)?;
     } else {

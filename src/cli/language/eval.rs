@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::dataset::{FolderArgs, split};
 use super::language_model::{ModelArgs, tell_other_base};
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use anyhow::Context as _;
 
 use crate::asking::{CallEvaluation, evaluate_calls};
@@ -46,7 +46,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Folder of the adapter, as `posedata train` and PEFT write them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = choices::local_path())]
     adapter: PathBuf,
     /// Name of the dataset
     #[arg(long, value_name = "NAME")]

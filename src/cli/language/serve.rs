@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::language_model::{ModelArgs, tell_other_base};
 use crate::asking::{Asker, newest_adapter};
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::resources::DatabaseUse;
 use crate::secret::Secret;
 use crate::serve::{ServeOptions, Served, ServedModel, serve};
@@ -30,22 +30,23 @@ pub struct ServeArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Folder of an adapter that answers under its folder's name; may be given several times
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = choices::local_path())]
     adapter: Vec<PathBuf>,
     /// Folder of the adapter that chooses queries [default: the newest in --llm-models, if there is
     /// one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = choices::local_path())]
     ask_adapter: Option<PathBuf>,
     /// Folder of adapters
     #[arg(
         long,
         visible_alias = "llm_models",
         value_name = "DIR",
-        default_value = "llm_models"
+        default_value = "llm_models",
+        value_parser = choices::local_path()
     )]
     llm_models: PathBuf,
     /// Folder of questions: pairs of NAME.sql and NAME.jinja
-    #[arg(long, value_name = "DIR", default_value = "queries/ask")]
+    #[arg(long, value_name = "DIR", default_value = "queries/ask", value_parser = choices::local_path())]
     questions: PathBuf,
     /// Port to listen on; 0: any that is free
     #[arg(long, value_name = "PORT", default_value_t = 8321)]

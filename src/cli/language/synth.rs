@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::language_choices;
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::dataset::Dataset;
 use crate::resources::DatabaseUse;
 use crate::synth::cost::Prices;
@@ -66,7 +66,8 @@ pub struct SynthArgs {
         long,
         visible_alias = "llm_data",
         value_name = "DIR",
-        default_value = "llm_training_data"
+        default_value = "llm_training_data",
+        value_parser = choices::local_path()
     )]
     llm_data: PathBuf,
     /// Only tell what would be sent, with tokens and cost; needs neither network nor key
@@ -76,7 +77,7 @@ pub struct SynthArgs {
     #[arg(long, value_name = "USD", value_parser = amount)]
     max_cost: Option<f64>,
     /// Prices of models
-    #[arg(long, value_name = "FILE.toml")]
+    #[arg(long, value_name = "FILE.toml", value_parser = choices::local_path())]
     prices: Option<PathBuf>,
     /// Most different requests [default: three for each example]
     #[arg(long, value_name = "N")]

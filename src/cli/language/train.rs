@@ -10,11 +10,12 @@ use serde_json::json;
 use super::language_choices;
 use super::language_model::PrecisionArg;
 use crate::asking::AskRecord;
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::dataset::{Dataset, DatasetKind};
 use crate::llama::{Checkpointing, LoraConfig, Projection, keep_freed_memory};
 use crate::paths::PathTexts;
 use crate::resources::{DatabaseUse, peak_resident_bytes};
+use crate::text::{shell_word, shown};
 use crate::train::checkpoint::CheckpointKind;
 use crate::train::{
     AdamWConfig, DataSource, Decay, End, Evaluation, Length, OnExisting, Order, Schedule, Step,
@@ -67,7 +68,8 @@ pub struct TrainArgs {
         long,
         visible_alias = "llm_data",
         value_name = "DIR",
-        default_value = "llm_training_data"
+        default_value = "llm_training_data",
+        value_parser = choices::local_path()
     )]
     llm_data: PathBuf,
     /// Folder of adapters
@@ -75,7 +77,8 @@ pub struct TrainArgs {
         long,
         visible_alias = "llm_models",
         value_name = "DIR",
-        default_value = "llm_models"
+        default_value = "llm_models",
+        value_parser = choices::local_path()
     )]
     llm_models: PathBuf,
     /// Go on with the run that is there, from its newest checkpoint; where there is none, begin
@@ -409,8 +412,8 @@ fn tell_next(trained: &Trained) {
     }
     logs::note(format_args!(
         "hint: ask it with `posedata ask --base {} --adapter {} \"…\"`",
-        trained.base,
-        trained.folder.display()
+        shell_word(&trained.base),
+        shell_word(&shown(&trained.folder))
     ));
 }
 

@@ -30,7 +30,7 @@ replaced; those of other models stay.
 --events json tells programs of every video while it is worked on; docs/events.md has the events.")]
 pub struct AnalyzeArgs {
     /// ONNX file
-    #[arg(long, alias = "analysis-model", value_name = "FILE.onnx")]
+    #[arg(long, alias = "analysis-model", value_name = "FILE.onnx", value_parser = choices::local_path())]
     model: PathBuf,
     /// Frames of a window, for models that take any number
     #[arg(long, alias = "analysis-window", value_name = "N", value_parser = choices::count::<NonZeroUsize>)]

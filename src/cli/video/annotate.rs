@@ -40,8 +40,8 @@ pub struct AnnotateArgs {
     /// Video files, or names, beginnings of names, or ids of videos in the lake
     #[arg(value_name = "VIDEO")]
     videos: Vec<String>,
-    /// Folder of annotated videos
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    /// Folder of annotated videos, or an s3:// prefix
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX/", default_value = DEFAULT_FOLDER)]
     output: PathBuf,
     #[command(flatten)]
     faces: FaceArgs,
@@ -85,11 +85,12 @@ pub struct ContactSheetArgs {
     /// Video file, or name, beginning of a name, or id of a video in the lake
     #[arg(value_name = "VIDEO")]
     video: String,
-    /// Picture to write (.png or .jpg), or a folder that is there already, which gets NAME_sheet.png
+    /// Picture to write (.png or .jpg), or a folder that is there already, which gets NAME_sheet.png; or
+    /// the address of either on S3
     #[arg(
         long,
         visible_alias = "out",
-        value_name = "FILE|DIR",
+        value_name = "FILE|DIR|s3://BUCKET/KEY",
         default_value = DEFAULT_FOLDER
     )]
     output: PathBuf,
@@ -118,9 +119,9 @@ fn run_telling(
     events: &Events,
     global: &GlobalArgs,
 ) -> anyhow::Result<ExitStatus> {
+    let target = Target::folder(&args.output)?;
     let lake = global.open_lake(DatabaseUse::Replay)?;
     let sources = Source::find(&lake, &args.videos)?;
-    let target = Target::folder(&args.output)?;
     let cancellation = global.cancellation_with_grace("interrupted: leaving the video in work");
     let (mut written, mut failed) = (Vec::new(), 0);
     let mut done = 0;
@@ -199,6 +200,7 @@ pub fn run_contact_sheet(
             shown(&out)
         ),
     };
+    let target = Target::file(&out)?;
     let cancellation = global.cancellation_with_grace(None);
     let local = source.local(&cancellation)?;
     let layout = SheetLayout {
@@ -212,8 +214,9 @@ pub fn run_contact_sheet(
         Err(ReplayError::Stopped) => return Ok(ExitStatus::Interrupted),
         other => other?,
     };
-    write_atomically(&out, &bytes)
+    write_atomically(target.path(), &bytes)
         .with_context(|| format!("cannot write the picture: {}", shown(&out)))?;
+    target.finish()?;
     if global.json {
         print_result(serde_json::json!({ "written": [out.texts()] }))?;
     } else if global.verbosity() > Verbosity::Quiet {

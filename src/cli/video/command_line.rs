@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::store;
+use crate::text::shell_word;
 
 /// Parts of names whose values are secrets.
 const SECRET_WORDS: [&str; 9] = [
@@ -34,10 +35,10 @@ pub fn without_secrets(arguments: impl IntoIterator<Item = OsString>) -> String 
         hides_next = false;
         match argument.split_once('=') {
             Some((name, _)) if is_secret(name) => shown.push(format!("{name}={HIDDEN}")),
-            Some(_) => shown.push(quoted(&without_password(&argument))),
+            Some(_) => shown.push(shell_word(&without_password(&argument)).into_owned()),
             None => {
                 hides_next = is_option && is_secret(&argument);
-                shown.push(quoted(&without_password(&argument)));
+                shown.push(shell_word(&without_password(&argument)).into_owned());
             }
         }
     }
@@ -61,15 +62,6 @@ fn without_password(text: &str) -> String {
         Some(format!("{scheme}://{user}:{HIDDEN}@{host}"))
     };
     hidden().unwrap_or_else(|| text.to_owned())
-}
-
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+~*".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

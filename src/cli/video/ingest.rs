@@ -71,11 +71,11 @@ pub struct IngestArgs {
     #[arg(long, value_enum, default_value_t = PoseModel::Full, conflicts_with = "pose_onnx")]
     pose_model: PoseModel,
     /// Landmark model of your own instead: a top-down model with SimCC or heatmaps (RTMPose, ViTPose)
-    #[arg(long, value_name = "FILE.onnx", requires = "skeleton")]
+    #[arg(long, value_name = "FILE.onnx", requires = "skeleton", value_parser = choices::local_path())]
     pose_onnx: Option<PathBuf>,
     /// What the joints of --pose-onnx are: halpe26, coco17, vitpose17, or a file of yours (`posedata
     /// queries copy skeletons` gives these to change)
-    #[arg(long, value_name = "NAME|FILE.toml", requires = "pose_onnx")]
+    #[arg(long, value_name = "NAME|FILE.toml", requires = "pose_onnx", value_parser = choices::local_path())]
     skeleton: Option<PathBuf>,
     /// What runs the models; auto is what `posedata models tune` has found to be the fastest here
     #[arg(long, value_enum, default_value_t = ProviderChoice::Auto, env = "POSEDATA_PROVIDER")]
@@ -133,10 +133,10 @@ pub struct IngestArgs {
     #[arg(short, long)]
     yes: bool,
     /// Write a report of the run as JSON: videos, errors, seconds per stage, settings, machine
-    #[arg(long, value_name = "FILE.json")]
+    #[arg(long, value_name = "FILE.json", value_parser = choices::local_path())]
     report: Option<PathBuf>,
     /// Model of your own that is run over the landmarks, see `posedata analyze --help`
-    #[arg(long, value_name = "FILE.onnx")]
+    #[arg(long, value_name = "FILE.onnx", value_parser = choices::local_path())]
     analysis_model: Option<PathBuf>,
     /// Frames of a window, for analysis models that take any number
     #[arg(long, value_name = "N", requires = "analysis_model", value_parser = choices::count::<NonZeroUsize>)]
@@ -443,7 +443,7 @@ fn sport_name(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.len() <= 64 && text.chars().all(is_plain) {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err("use up to 64 letters, digits, - and _".into())
+        Err("use up to 64 letters from a to z, digits, - and _".into())
     }
 }
 

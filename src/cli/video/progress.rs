@@ -14,7 +14,7 @@ use crate::cli::output::Verbosity;
 use crate::export::Faces;
 use crate::files::folder_of;
 use crate::ingest::{IngestObserver, VideoOutcome, VideoReport};
-use crate::text::{one_line, shown};
+use crate::text::{one_line, shell_word, shown};
 
 pub struct Progress {
     verbosity: Verbosity,
@@ -177,8 +177,9 @@ impl IngestObserver for Progress {
                     };
                     let folder = folder_of(output);
                     self.say(&format!(
-                        "hint: it is in the lake, but not here; `posedata {command} {path} --output {}` writes it: {}",
-                        shown(&folder),
+                        "hint: it is in the lake, but not here; `posedata {command} {} --output {}` writes it: {}",
+                        shell_word(&path),
+                        shell_word(&shown(&folder)),
                         shown(output)
                     ));
                 }

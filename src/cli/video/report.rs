@@ -20,7 +20,7 @@ use crate::query::{ExternalAccess, Query, QueryError, Session};
 use crate::report::{self, Group, KeyFrame, MAX_GROUPS, Picture, Report};
 use crate::resources::DatabaseUse;
 use crate::sync::Cancellation;
-use crate::text::shown;
+use crate::text::{shell_word, shown};
 
 /// Digits of a video's id that tell it from others; the report's list of recordings has as many.
 const ID_DIGITS: usize = 8;
@@ -48,8 +48,8 @@ pub struct ReportArgs {
     /// All videos that show this subject, see `posedata tag`
     #[arg(long, value_name = "NAME", conflicts_with = "videos")]
     subject: Vec<String>,
-    /// The page to write
-    #[arg(long, visible_alias = "out", value_name = "FILE.html")]
+    /// The page to write, or its address on S3
+    #[arg(long, visible_alias = "out", value_name = "FILE.html|s3://BUCKET/KEY")]
     output: PathBuf,
     /// Heading of the page [default: the names of what it shows]
     #[arg(long, value_name = "TEXT")]
@@ -65,6 +65,7 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> {
+    let target = Target::file(&args.output)?;
     let cancellation = global.cancellation_with_grace(None);
     let Some(report) = read(&args, &cancellation, global)? else {
         return Ok(ExitStatus::Interrupted);
@@ -79,7 +80,6 @@ pub fn run(args: ReportArgs, global: &GlobalArgs) -> anyhow::Result<ExitStatus> 
             }
         }
     };
-    let target = Target::file(&args.output)?;
     write_atomically(target.path(), report::page(&report, &pictures).as_bytes())
         .with_context(|| format!("cannot write the report: {}", shown(&args.output)))?;
     target.finish()?;
@@ -173,7 +173,8 @@ fn groups_of_subjects(args: &ReportArgs, session: &Session) -> anyhow::Result<Ve
         })?;
         anyhow::ensure!(
             !video_ids.is_empty(),
-            "no video shows {name}; `posedata tag VIDEO --subject {name}` says whom a video shows"
+            "no video shows {name}; `posedata tag VIDEO --subject {}` says whom a video shows",
+            shell_word(name)
         );
         let name = name.clone();
         Ok(Group { name, video_ids })

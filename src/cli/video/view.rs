@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use crate::cli::{ExitStatus, GlobalArgs, Verbosity, logs, print_result};
+use crate::cli::{ExitStatus, GlobalArgs, Verbosity, choices, logs, print_result};
 use crate::ingest::Source;
 use crate::lake::FORMAT_VERSION;
 use crate::query::{ExternalAccess, Session};
@@ -48,7 +48,7 @@ pub struct ViewArgs {
     #[arg(value_name = "VIDEO")]
     video: Option<String>,
     /// Folder that is looked through for video files that are not where they were; may be repeated
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = choices::local_path())]
     videos: Vec<PathBuf>,
     /// Port to listen at; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PORT)]
