@@ -86,6 +86,9 @@ fn report_all(sizes: &[usize]) {
             of_child(program(), folder.path(), videos)
         });
         let folder = folder();
+        open(&folder.path().display().to_string())
+            .create_or_check()
+            .expect("a lake");
         report_writers(program, folder.path());
     }
     if wanted == "file" {
@@ -163,11 +166,9 @@ fn report(title: &str, sizes: &[usize], measure: impl Fn(usize) -> Map<String, V
     }
 }
 
-/// Prints how many videos a second a lake takes from so many processes, whose files are written.
+/// Prints how many videos a second a lake, which is there, takes from so many processes, whose files are
+/// written.
 fn report_writers(program: impl Fn() -> Command, place: &Path) {
-    open(&place.display().to_string())
-        .create_or_check()
-        .expect("a lake");
     println!(
         "\n{:>9} {:>20} {:>20}",
         "writers", "one each, videos/s", "8 each, videos/s"
