@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _mm256_srli_epi32, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 
-use super::{
+use super::sampling::{
     Border, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXEL_MASK, SUBPIXELS, TAP_BYTES,
     WEIGHT_BITS, interpolate, sample_by,
 };
@@ -46,7 +46,7 @@ pub fn sample(
     );
 }
 
-/// See [`super::interpolate_row`].
+/// See [`super::sampling::interpolate_row`].
 #[target_feature(enable = "avx2")]
 fn interpolate_row(
     image: BgrView<'_>,
