@@ -15,10 +15,10 @@ pub(super) struct OutputStore {
 impl OutputStore {
     pub fn open(address: S3Address, cancellation: &Cancellation) -> Result<Self, StoreError> {
         let bucket = Bucket::open(&address.bucket, &S3Settings::detect()?)?;
-        Ok(Self {
-            bucket: bucket.cancelled_by(cancellation),
-            address,
-        })
+        let bucket = bucket.cancelled_by(cancellation);
+        // Before hours of work.
+        bucket.find()?;
+        Ok(Self { bucket, address })
     }
 
     /// Sends files, in place of those of their names; gives their addresses. They are not needed here

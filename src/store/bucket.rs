@@ -176,6 +176,29 @@ impl Bucket {
         })
     }
 
+    /// Makes sure that the bucket is there, as far as the keys may ask.
+    ///
+    /// # Errors
+    /// [`StoreError::NoBucket`] when the server says that there is none of that name; when it cannot be
+    /// reached.
+    pub fn find(&self) -> Result<(), StoreError> {
+        let _alone = lock(&self.listing);
+        lock(&self.unusable).clear();
+        let first = self.block_on(async {
+            let mut objects = self.store.list(None);
+            let first = objects.next().await.transpose();
+            first.map_err(|e| self.error("", &e))
+        });
+        match first {
+            Err(StoreError::Missing { .. }) => Err(StoreError::NoBucket {
+                address: self.address(""),
+            }),
+            // Who may not list may still write.
+            Err(StoreError::Refused { .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The objects whose keys begin with a prefix that is empty or ends with `/`.
     ///
     /// # Errors

@@ -67,6 +67,12 @@ pub enum StoreError {
         /// What was asked for.
         address: String,
     },
+    /// The store answers that it has no such bucket.
+    #[error("there is no such bucket; make it, or check its name and AWS_ENDPOINT_URL: {address}")]
+    NoBucket {
+        /// The bucket.
+        address: String,
+    },
     /// The store does not know the keys, or they may not do this.
     #[error(
         "access is refused ({reason}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and what the keys may do: {address}"

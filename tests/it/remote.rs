@@ -703,6 +703,16 @@ fn videos_on_s3_are_fetched_once() {
     let garbage = site.folder.path().join("garbage");
     fs::write(&garbage, "no video").expect("a file");
     store.put("clips/2026/clip0.mp4", &garbage);
+    // Before anything is estimated.
+    let nowhere = ["--output", "s3://not-made-yet/x/", "--force"];
+    let refused = site.run(&[ingest(&[&prefix]), nowhere.to_vec()].concat());
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("no such bucket")
+            && stderr(&refused).contains("s3://not-made-yet/"),
+        "{}",
+        stderr(&refused)
+    );
     let annotated = format!("s3://{BUCKET}/annotated/");
     let events = ["annotate", "--events", "json", "--output", &annotated];
     let told = site.run(&events);
