@@ -6,7 +6,8 @@ fn main() -> ExitCode {
     #[cfg(feature = "video")]
     // SAFETY: this is the first statement of the program, so no other thread runs yet.
     unsafe {
-        posedata::video::silence_decoder_logs()
+        posedata::video::silence_decoder_logs();
+        posedata::pose::refuse_telemetry();
     };
     posedata::cli::main()
 }

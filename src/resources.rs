@@ -35,9 +35,10 @@ pub struct TooManyCores {
     available: usize,
 }
 
-/// How much nicer: a third of the share of others where all want a core.
+/// How much nicer: as nice as a thread can be, which gets a sixtieth of what others do where all want a
+/// core.
 #[cfg(target_os = "linux")]
-const NICENESS: libc::c_int = 5;
+const NICENESS: libc::c_int = 19;
 
 /// Lets other threads come first where this one, or one that it starts from now on, wants a core as well.
 /// Only Linux has that for single threads; elsewhere nothing changes.

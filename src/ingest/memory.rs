@@ -49,8 +49,8 @@ const ENCODER_PIXEL_BYTES: u64 = 12;
 const MIN_ROOM_BYTES: u64 = 32 << 20;
 /// Bytes per pixel of a frame: blue, green, red.
 const FRAME_PIXEL_BYTES: u64 = 3;
-/// More buffers than this smooth nothing out, and fall out of the processor's cache.
-const MAX_BUFFERS: usize = 6;
+/// More buffers than this smooth nothing out.
+const MAX_BUFFERS: usize = 12;
 /// Drawing and encoding hold buffers too.
 const MORE_BUFFERS_WITH_VIDEO: usize = 2;
 /// Buffers beyond the fourth are only made while all together take less than this.

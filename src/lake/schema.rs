@@ -88,12 +88,14 @@ fn set_options(connection: &Connection) -> Result<(), LakeError> {
             quoted_text(table)
         ))
     };
-    for sql in split(&SCHEMA.concat()) {
-        if let Statement::Partition(table) = classify(sql)? {
-            set(table, 0)?;
+    in_transaction(connection, || {
+        for sql in split(&SCHEMA.concat()) {
+            if let Statement::Partition(table) = classify(sql)? {
+                set(table, 0)?;
+            }
         }
-    }
-    Ok(set("files", MAX_INLINED_CHECKSUMS)?)
+        Ok(set("files", MAX_INLINED_CHECKSUMS)?)
+    })
 }
 
 /// Gives a lake of an older format all that it lacks; `scratch` is an empty folder.

@@ -54,7 +54,7 @@ pub use {
     people::{LOOKAHEAD_FRAMES, MultiPersonTracker},
     session::{
         DetectorModel, LandmarkModel, Landmarker, ModelThreads, PoseModels, TopDownModel,
-        load_provider, load_runtime,
+        load_provider, load_runtime, refuse_telemetry,
     },
     smoothing::Smoothing,
     timing::landmark_run_time,

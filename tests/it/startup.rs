@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{posedata, stderr, stdout};
+use crate::support::{command, posedata, stderr, stdout};
 
 /// FFmpeg and what it needs come to 160 libraries, OpenCV's codecs of stills to 120 more.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -40,4 +40,29 @@ fn a_provider_that_is_not_there_is_an_error() {
         "{told}"
     );
     assert!(!folder.path().join("lake/catalog.ducklake").exists());
+}
+
+/// ONNX Runtime would, from version 1.29 on, and keep what it sends in the user's folder until then.
+#[test]
+fn nobody_is_told_that_the_program_was_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    crate::lake::clip(folder.path(), "wall.mp4", "gray");
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).expect("a folder");
+    let output = command(folder.path())
+        .args(["ingest", "wall.mp4", "--no-video"])
+        .env("HOME", &home)
+        .env_remove("XDG_CACHE_HOME")
+        .env_remove("ORT_DISABLE_TELEMETRY")
+        // It keeps quiet on machines that test programs.
+        .env_remove("CI")
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let left: Vec<_> = walkdir::WalkDir::new(&home)
+        .min_depth(1)
+        .into_iter()
+        .map(|entry| entry.expect("readable").into_path())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }

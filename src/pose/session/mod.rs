@@ -24,6 +24,25 @@ pub use top_down::TopDownModel;
 
 /// Name of the converted models' input.
 const INPUT: &str = "image";
+/// A model has some 80 operators of 50 µs each. Threads that sleep between them take longer to wake up
+/// than they save; so they look for work so long, which bridges the gaps between operators, and
+/// leave the cores to others as soon as a run has ended.
+const SPIN_MICROS: u32 = 50;
+const SPIN_DURATION: &str = "session.intra_op.spin_duration_us";
+const STOP_SPINNING_AFTER_RUNS: &str = "session.force_spinning_stop";
+
+/// Keeps ONNX Runtime from telling its makers that and how it is used, as it does from version 1.29 on, and
+/// from keeping an identity of the machine for that in the user's folder.
+///
+/// The program begins with it. What else calls [`load_runtime`] has to as well, or to have the variable
+/// in its environment: the runtime tells of itself before it can be asked not to.
+///
+/// # Safety
+/// Changes environment variables, so no other thread may run yet.
+pub unsafe fn refuse_telemetry() {
+    // SAFETY: the caller promises that no other thread runs.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+}
 
 /// Loads ONNX Runtime, once in a process; later calls return at once.
 ///
@@ -169,8 +188,9 @@ fn builder(
         Ok(builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(threads)?
-            // Spinning threads would take the cores from the decoder.
-            .with_intra_op_spinning(false)?)
+            .with_intra_op_spinning(true)?
+            .with_config_entry(SPIN_DURATION, SPIN_MICROS.to_string())?
+            .with_config_entry(STOP_SPINNING_AFTER_RUNS, "1")?)
     };
     Ok(configured())
 }
