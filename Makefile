@@ -90,10 +90,14 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 test: setup test-packages ## Run the whole test suite
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line \
 	    test-build test-datasets test-python openvino-files models $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER)
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(nproc) + 1 ))} cargo test --release --locked
+	cargo test --release --locked $(QUICK) --lib
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(nproc) + 1 ))} cargo test --release --locked --test it
+	cargo test --release --locked --doc
 
+# Unit tests are small, so that optimising them for minutes would save seconds.
 test-build: build
-	cargo test --release --locked --no-run
+	cargo test --release --locked $(QUICK) --lib --no-run
+	cargo test --release --locked --test it --no-run
 
 openvino-files: build
 	@$(POSEDATA) models add openvino
