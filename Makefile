@@ -22,7 +22,7 @@ PACKAGES := build-essential pkg-config clang libclang-dev libopencv-core-dev lib
 # viewer's page with a real browser.
 TEST_PACKAGES := ffmpeg python3-venv postgresql curl chromium
 
-.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-build openvino-files test-halves test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
+.PHONY: help setup system-packages test-packages duckdb build quick models openvino remote clips demo install uninstall dist test-dist map check test test-build test-units openvino-files test-halves test-datasets test-adapters test-interop test-python wheel lint deny docs fmt bench bench-dataset bench-train bench-scale bench-cluster bench-view bench-peers bench-ask demo-ask
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,15 +89,16 @@ quick: duckdb ## Build the program unoptimised, to try a change within seconds: 
 # A few tests wait for processes, too, so that there may be one more of them than cores.
 test: setup test-packages ## Run the whole test suite
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=line \
-	    test-build test-datasets test-python openvino-files models $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER)
-	cargo test --release --locked $(QUICK) --lib
+	    test-units test-datasets test-python openvino-files models $(SDKS) $(TENSORBOARD) $(SEAWEEDFS) $(BROWSER)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$(( $$(nproc) + 1 ))} cargo test --release --locked --test it
 	cargo test --release --locked --doc
 
-# Unit tests are small, so that optimising them for minutes would save seconds.
 test-build: build
-	cargo test --release --locked $(QUICK) --lib --no-run
 	cargo test --release --locked --test it --no-run
+
+# They are small, so that optimising them for minutes would save seconds.
+test-units: test-build models
+	cargo test --release --locked $(QUICK) --lib
 
 openvino-files: build
 	@$(POSEDATA) models add openvino

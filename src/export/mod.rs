@@ -232,7 +232,7 @@ pub fn export_video(
     stem: &str,
     cancellation: &Cancellation,
 ) -> Result<Vec<ExportedFile>, ExportError> {
-    let ExportConfig { format, person, .. } = config;
+    let format = config.format;
     if format.is_of_world_landmarks() && video.skeleton().is_some() {
         return Err(ExportError::NoWorldLandmarks {
             pose_model: video.pose_model.clone(),
@@ -241,72 +241,15 @@ pub fn export_video(
         });
     }
     let persons = lake.persons(video)?;
-    let file_persons: Vec<Option<u16>> = match (person, format.persons_per_file()) {
-        (Some(person), _) if persons.contains(&person) => vec![Some(person)],
-        (Some(person), _) => {
-            return Err(ExportError::NoSuchPerson {
-                person,
-                known: known_persons(&persons),
-                video: video.file_name.clone(),
-            });
-        }
-        (None, PersonsPerFile::All) => vec![None],
-        (None, PersonsPerFile::One) if persons.is_empty() => {
-            return Err(ExportError::NoPose {
-                video: video.file_name.clone(),
-            });
-        }
-        (None, PersonsPerFile::One) => persons.iter().copied().map(Some).collect(),
-    };
-    let times_secs = match format {
-        ExportFormat::Trc | ExportFormat::Mot | ExportFormat::C3d | ExportFormat::CocoKeypoints => {
-            lake.times_secs(video)?
-        }
-        ExportFormat::PoseJson
-        | ExportFormat::Csv
-        | ExportFormat::Parquet
-        | ExportFormat::OpenPose => Vec::new(),
-    };
-    let scales = match config.travel.filter(|_| format == ExportFormat::Trc) {
-        Some(travel) => {
-            let person = match person {
-                Some(person) => person,
-                None => lake.main_person(video)?.unwrap_or(0),
-            };
-            Some(TravelScales::measure(lake, video, person, travel)?)
-        }
-        None => None,
-    };
+    let export = VideoExport::prepare(lake, video, config)?;
     let mut sinks = Vec::new();
-    for person in file_persons {
+    for person in persons_of_files(&persons, config, video)? {
         let name = match person {
             Some(person) if persons.len() > 1 => format!("{stem}_person{person}"),
             _ => stem.to_owned(),
         };
         let path = folder.join(format!("{name}{}", format.suffix()));
-        // The number that frames without this person, or without anybody, are written for.
-        let absent_person = person.unwrap_or(0);
-        let travel = scales.as_ref().map(|scales| scales.of(absent_person));
-        let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
-        let sink: Box<dyn FrameSink> = match format {
-            ExportFormat::PoseJson => {
-                Box::new(PoseJsonWriter::create(&path)?.with_absent_person(absent_person))
-            }
-            ExportFormat::Csv => Box::new(CsvWriter::create(&path, absent_person)?),
-            ExportFormat::Parquet => Box::new(ParquetWriter::create(&path, video, absent_person)?),
-            ExportFormat::Trc => Box::new(TrcWriter::create(
-                &path,
-                video.first_frame,
-                &times_secs,
-                travel,
-            )?),
-            ExportFormat::Mot => Box::new(MotWriter::create(&path, &times_secs)?),
-            ExportFormat::C3d => Box::new(C3dWriter::create(&path, video, &times_secs)?),
-            ExportFormat::OpenPose => Box::new(Body25Writer::create(&path, &name, image_size_px)?),
-            ExportFormat::CocoKeypoints => {
-                Box::new(CocoWriter::create(&path, &name, video, &times_secs)?)
-            }
-        };
+        let sink = export.begin_file(&path, &name, person)?;
         sinks.push((person, path, sink));
     }
     let mut frame_count = 0;
@@ -337,6 +280,108 @@ pub fn export_video(
         });
     }
     Ok(files)
+}
+
+/// Whom each of a video's files is about; one file about everybody where it is nobody.
+fn persons_of_files(
+    persons: &[u16],
+    config: ExportConfig,
+    video: &VideoRecord,
+) -> Result<Vec<Option<u16>>, ExportError> {
+    match (config.person, config.format.persons_per_file()) {
+        (Some(person), _) if persons.contains(&person) => Ok(vec![Some(person)]),
+        (Some(person), _) => Err(ExportError::NoSuchPerson {
+            person,
+            known: known_persons(persons),
+            video: video.file_name.clone(),
+        }),
+        (None, PersonsPerFile::All) => Ok(vec![None]),
+        (None, PersonsPerFile::One) if persons.is_empty() => Err(ExportError::NoPose {
+            video: video.file_name.clone(),
+        }),
+        (None, PersonsPerFile::One) => Ok(persons.iter().copied().map(Some).collect()),
+    }
+}
+
+/// What the files of one video have in common.
+struct VideoExport<'a> {
+    video: &'a VideoRecord,
+    format: ExportFormat,
+    /// Of all frames, for formats that are laid out by them.
+    times_secs: Vec<f64>,
+    /// For markers that move through the room.
+    scales: Option<TravelScales>,
+}
+
+impl<'a> VideoExport<'a> {
+    fn prepare(
+        lake: &Lake,
+        video: &'a VideoRecord,
+        config: ExportConfig,
+    ) -> Result<Self, ExportError> {
+        let ExportConfig { format, person, .. } = config;
+        let times_secs = match format {
+            ExportFormat::Trc
+            | ExportFormat::Mot
+            | ExportFormat::C3d
+            | ExportFormat::CocoKeypoints => lake.times_secs(video)?,
+            ExportFormat::PoseJson
+            | ExportFormat::Csv
+            | ExportFormat::Parquet
+            | ExportFormat::OpenPose => Vec::new(),
+        };
+        let scales = match config.travel.filter(|_| format == ExportFormat::Trc) {
+            Some(travel) => {
+                let person = match person {
+                    Some(person) => person,
+                    None => lake.main_person(video)?.unwrap_or(0),
+                };
+                Some(TravelScales::measure(lake, video, person, travel)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            video,
+            format,
+            times_secs,
+            scales,
+        })
+    }
+
+    /// Begins the file called `name`, without its suffix, at `path`.
+    fn begin_file(
+        &self,
+        path: &Path,
+        name: &str,
+        person: Option<u16>,
+    ) -> Result<Box<dyn FrameSink>, ExportError> {
+        let Self {
+            video, times_secs, ..
+        } = self;
+        // The number that frames without this person, or without anybody, are written for.
+        let absent_person = person.unwrap_or(0);
+        let travel = (self.scales.as_ref()).map(|scales| scales.of(absent_person));
+        let image_size_px = [f64::from(video.width_px), f64::from(video.height_px)];
+        Ok(match self.format {
+            ExportFormat::PoseJson => {
+                Box::new(PoseJsonWriter::create(path)?.with_absent_person(absent_person))
+            }
+            ExportFormat::Csv => Box::new(CsvWriter::create(path, absent_person)?),
+            ExportFormat::Parquet => Box::new(ParquetWriter::create(path, video, absent_person)?),
+            ExportFormat::Trc => Box::new(TrcWriter::create(
+                path,
+                video.first_frame,
+                times_secs,
+                travel,
+            )?),
+            ExportFormat::Mot => Box::new(MotWriter::create(path, times_secs)?),
+            ExportFormat::C3d => Box::new(C3dWriter::create(path, video, times_secs)?),
+            ExportFormat::OpenPose => Box::new(Body25Writer::create(path, name, image_size_px)?),
+            ExportFormat::CocoKeypoints => {
+                Box::new(CocoWriter::create(path, name, video, times_secs)?)
+            }
+        })
+    }
 }
 
 fn known_persons(persons: &[u16]) -> String {

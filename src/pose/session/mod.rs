@@ -44,7 +44,8 @@ pub unsafe fn refuse_telemetry() {
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
-/// Loads ONNX Runtime, once in a process; later calls return at once.
+/// Loads ONNX Runtime, once in a process; later calls return at once. It tells its makers of that unless
+/// [`refuse_telemetry`] was called before.
 ///
 /// # Errors
 /// [`PoseError::Runtime`] when the library is missing, is no ONNX Runtime, or is too old.
