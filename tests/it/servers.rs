@@ -20,18 +20,23 @@ pub const S3_SECRET: &str = "not-to-be-seen-s3";
 pub const BUCKET: &str = "lakes";
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_ATTEMPTS: usize = 4;
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-fn wait_for_port(port: u16, what: &str) {
+fn answers_within(port: u16, timeout: Duration) -> bool {
     let began = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(began.elapsed() < READY_TIMEOUT, "{what} does not answer");
+        if began.elapsed() > timeout {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
+    true
 }
 
 /// A PostgreSQL server with one role and one empty database.
@@ -204,7 +209,17 @@ pub struct ObjectStore {
 }
 
 impl ObjectStore {
+    /// Starts again where another process took a port that was free a moment ago.
     pub fn start() -> Self {
+        let store = (0..START_ATTEMPTS)
+            .map(|_| Self::spawn())
+            .find(|store| answers_within(store.port, START_TIMEOUT))
+            .expect("the object store answers");
+        store.make_bucket();
+        store
+    }
+
+    fn spawn() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("ids.json");
         let identity = serde_json::json!({ "identities": [{
@@ -244,14 +259,11 @@ impl ObjectStore {
             .stderr(Stdio::null())
             .spawn()
             .expect("the object store; run `make test`");
-        let store = Self {
+        Self {
             server,
             _folder: folder,
             port,
-        };
-        wait_for_port(port, "the object store");
-        store.make_bucket();
-        store
+        }
     }
 
     pub fn endpoint(&self) -> String {
