@@ -1,7 +1,8 @@
 //! Lists the files that become part of the program, and lays DuckDB's library where the program
 //! looks for it: in `../lib/posedata`, seen from the folder of the program. So that path is the same
 //! for `target/release/posedata`, for tests and benchmarks, and for what `make install` puts
-//! elsewhere. Asks the linker for a program that starts quickly.
+//! elsewhere. Asks the linker for a program that starts quickly, and tells the program whether it is
+//! optimised.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};
@@ -21,6 +22,7 @@ fn main() {
         process::exit(1);
     }
     pack_relocations();
+    tell_of_optimisation();
     if env::var_os("CARGO_FEATURE_BUNDLED").is_some() {
         return;
     }
@@ -29,6 +31,15 @@ fn main() {
             "cargo::error={reason}; run `make duckdb`, or build with `--features bundled`, which compiles DuckDB (20 minutes)"
         );
         process::exit(1);
+    }
+}
+
+/// Loops whose every operation is a function are a hundred times slower where nothing is inlined:
+/// such a program leaves the models to ONNX Runtime.
+fn tell_of_optimisation() {
+    println!("cargo::rustc-check-cfg=cfg(unoptimised)");
+    if env::var("OPT_LEVEL").is_ok_and(|level| level == "0") {
+        println!("cargo::rustc-cfg=unoptimised");
     }
 }
 

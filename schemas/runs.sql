@@ -47,4 +47,4 @@ COMMENT ON COLUMN runs.stages IS 'Seconds that each stage was busy, all videos t
 COMMENT ON COLUMN runs.peak_memory_bytes IS 'The most memory that the process had resident, in bytes; NULL where the system does not tell.';
 COMMENT ON COLUMN runs.memory_budget_bytes IS 'Memory that the run was allowed, in bytes; NULL where no limit was set.';
 COMMENT ON COLUMN runs.errors IS 'List of what failed: path (null where it was no file) and message.';
-COMMENT ON COLUMN runs.provider IS 'What the pose models ran on: cpu (ONNX Runtime''s own code), openvino or cuda. NULL where none ran, and in rows from before there was this column.';
+COMMENT ON COLUMN runs.provider IS 'What the pose models ran on: native (posedata''s own code), cpu (ONNX Runtime''s), openvino or cuda. NULL where none ran, and in rows from before there was this column.';

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::pose::{
     ModelFiles, ModelThreads, MultiPersonTracker, Pick, PoseBackend, PoseError, PoseModels,
-    PoseTracker, TrackerConfig,
+    PoseTracker, Provider, TrackerConfig,
 };
 
 /// What loads them.
@@ -18,10 +18,13 @@ pub struct Backends {
 
 impl Backends {
     /// Sessions of the landmark model that a worker has at most: on several cores one for runs beside
-    /// other stages and one for those that have all cores, and one for each of several people who are
-    /// read side by side.
+    /// other stages and one for those that have all cores, which posedata's own code can do with one, and
+    /// one for each of several people who are read side by side.
     pub fn sessions(&self, cores: usize) -> usize {
-        let lone = cores.min(2);
+        let lone = match self.files.provider {
+            Provider::Native => 1,
+            _ => cores.min(2),
+        };
         match usize::from(self.tracker.max_persons.get()) {
             1 => lone,
             persons => lone + persons.min(cores),

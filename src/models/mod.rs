@@ -326,7 +326,9 @@ impl ModelStore {
             Provider::OpenVino if std::env::var_os(RUNTIME_VARIABLE).is_none() => {
                 self.path("openvino-runtime")
             }
-            Provider::Cpu | Provider::OpenVino | Provider::Cuda => self.onnx_runtime(),
+            Provider::Native | Provider::Cpu | Provider::OpenVino | Provider::Cuda => {
+                self.onnx_runtime()
+            }
         }
     }
 
@@ -340,7 +342,7 @@ impl ModelStore {
     /// # Errors
     /// When nothing has that name, or it is no landmark model.
     pub fn pose_files(&self, landmarker: &str) -> Result<ModelFiles, ModelsError> {
-        self.pose_files_for(landmarker, Provider::Cpu)
+        self.pose_files_for(landmarker, Provider::usual())
     }
 
     /// The same for a provider, which may need a runtime of its own.

@@ -38,15 +38,16 @@ impl Tuning {
         Self { cpu, cores, run_ms }
     }
 
-    /// The fastest provider for a model. ONNX Runtime's own, unless another is clearly faster.
+    /// The fastest provider for a model: the usual one, unless another is clearly faster.
     pub fn fastest(&self, model: &str) -> Provider {
+        let usual = Provider::usual();
         let Some(times) = self.run_ms.get(model) else {
-            return Provider::Cpu;
+            return usual;
         };
-        let own_ms = times.get(&Provider::Cpu).copied().unwrap_or(f64::INFINITY);
+        let own_ms = times.get(&usual).copied().unwrap_or(f64::INFINITY);
         let faster = times.iter().filter(|(_, ms)| **ms < WORTH_IT * own_ms);
         let fastest = faster.min_by(|a, b| a.1.total_cmp(b.1));
-        fastest.map_or(Provider::Cpu, |(provider, _)| *provider)
+        fastest.map_or(usual, |(provider, _)| *provider)
     }
 
     fn is_of_this_machine(&self) -> bool {
@@ -76,7 +77,7 @@ impl ModelStore {
     }
 
     /// The provider that was measured to be the fastest for a model on this machine and is still
-    /// there; ONNX Runtime's own where nothing was measured.
+    /// there; the usual one where nothing was measured.
     pub fn fastest_provider(&self, model: &str) -> Provider {
         let text = fs::read_to_string(self.tuning_file()).unwrap_or_default();
         // What somebody else has written there tells nothing.
@@ -85,7 +86,7 @@ impl ModelStore {
         let fastest = tuning.map(|tuning| tuning.fastest(model));
         fastest
             .filter(|provider| self.runtime_of(*provider).is_ok_and(|file| file.is_file()))
-            .unwrap_or_default()
+            .unwrap_or_else(Provider::usual)
     }
 }
 
@@ -93,16 +94,19 @@ impl ModelStore {
 mod tests {
     use super::*;
 
-    fn tuning(cpu_ms: f64, openvino_ms: f64) -> Tuning {
-        let times = [(Provider::Cpu, cpu_ms), (Provider::OpenVino, openvino_ms)];
+    fn tuning(usual_ms: f64, openvino_ms: f64) -> Tuning {
+        let times = [
+            (Provider::usual(), usual_ms),
+            (Provider::OpenVino, openvino_ms),
+        ];
         Tuning::here([("full".into(), RunTimes::from(times))].into())
     }
 
     #[test]
     fn another_provider_has_to_be_clearly_faster() {
         assert_eq!(tuning(10.0, 9.0).fastest("full"), Provider::OpenVino);
-        assert_eq!(tuning(10.0, 9.8).fastest("full"), Provider::Cpu);
-        assert_eq!(tuning(10.0, 9.0).fastest("heavy"), Provider::Cpu);
+        assert_eq!(tuning(10.0, 9.8).fastest("full"), Provider::usual());
+        assert_eq!(tuning(10.0, 9.0).fastest("heavy"), Provider::usual());
     }
 
     // The other half has no other provider.
@@ -111,11 +115,11 @@ mod tests {
     fn measurements_count_on_their_machine_and_while_the_provider_is_there() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = ModelStore::new(Some(folder.path().into())).expect("a store");
-        assert_eq!(store.fastest_provider("full"), Provider::Cpu);
+        assert_eq!(store.fastest_provider("full"), Provider::usual());
         store.keep_tuning(&tuning(10.0, 5.0)).expect("a file");
         assert_eq!(
             store.fastest_provider("full"),
-            Provider::Cpu,
+            Provider::usual(),
             "not installed"
         );
         let library = store.path("openvino-runtime").expect("an asset");
@@ -126,8 +130,8 @@ mod tests {
             ..tuning(10.0, 5.0)
         };
         store.keep_tuning(&elsewhere).expect("a file");
-        assert_eq!(store.fastest_provider("full"), Provider::Cpu);
+        assert_eq!(store.fastest_provider("full"), Provider::usual());
         fs::write(store.tuning_file(), "{}").expect("a file");
-        assert_eq!(store.fastest_provider("full"), Provider::Cpu);
+        assert_eq!(store.fastest_provider("full"), Provider::usual());
     }
 }

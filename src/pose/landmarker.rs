@@ -1,7 +1,11 @@
 //! The landmark model's output: decoding, heatmap refinement, projection into the image.
 
+use std::ops::RangeInclusive;
+
 use super::backend::sigmoid;
 use super::landmark::LANDMARK_COUNT;
+#[cfg(target_arch = "x86_64")]
+use super::native::NativeHeatmaps;
 use super::roi::Roi;
 
 /// Side of the landmark model's square input in pixels.
@@ -27,10 +31,47 @@ pub struct LandmarkTensors<'a> {
     pub points: &'a [f32],
     /// Probability that the crop shows a person.
     pub pose_probability: f32,
-    /// [39, 64, 64] logits.
-    pub heatmaps: &'a [f32],
+    /// Where points are, coarsely.
+    pub heatmaps: Heatmaps<'a>,
     /// [39, 3] in metres, in the crop's axes.
     pub world: &'a [f32],
+}
+
+/// A map of 64 x 64 logits for each point.
+pub enum Heatmaps<'a> {
+    /// [39, 64, 64]
+    Whole(&'a [f32]),
+    /// Computed where they are looked at.
+    #[cfg(target_arch = "x86_64")]
+    Native(NativeHeatmaps<'a>),
+}
+
+impl Heatmaps<'_> {
+    /// Hands over row, column and logit of each cell of a part of a point's map, row by row.
+    ///
+    /// # Panics
+    /// When the part is not within the map.
+    pub fn read(
+        &self,
+        point: usize,
+        rows: RangeInclusive<usize>,
+        columns: RangeInclusive<usize>,
+        mut take: impl FnMut(usize, usize, f32),
+    ) {
+        match self {
+            Self::Whole(maps) => {
+                let cells = HEATMAP_SIDE * HEATMAP_SIDE;
+                let map = &maps[point * cells..][..cells];
+                for row in rows {
+                    for column in columns.clone() {
+                        take(row, column, map[row * HEATMAP_SIDE + column]);
+                    }
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Native(maps) => maps.read(point, rows, columns, take),
+        }
+    }
 }
 
 /// A point in pixels of the image; z has the scale of x and grows away from the camera.
@@ -66,9 +107,7 @@ impl RawPose {
         let project = |i: usize| {
             let values = &tensors.points[i * POINT_VALUES..][..POINT_VALUES];
             let value = |k: usize| f64::from(values[k]);
-            let cells = HEATMAP_SIDE * HEATMAP_SIDE;
-            let heatmap = &tensors.heatmaps[i * cells..][..cells];
-            let [x, y] = refine(heatmap, [value(0) / side, value(1) / side]);
+            let [x, y] = refine(&tensors.heatmaps, i, [value(0) / side, value(1) / side]);
             let [x_px, y_px] = roi.project(x, y);
             ImagePoint {
                 x_px,
@@ -94,9 +133,8 @@ impl RawPose {
 
 /// Moves a point, in fractions of the crop, to the centre of mass of its heatmap's surroundings.
 ///
-/// `heatmap` is [64, 64] logits. A point outside it, or a heatmap without a clear peak, leaves the
-/// point where it is.
-fn refine(heatmap: &[f32], point: [f64; 2]) -> [f64; 2] {
+/// A point outside it, or a heatmap without a clear peak, leaves the point where it is.
+fn refine(heatmaps: &Heatmaps<'_>, number: usize, point: [f64; 2]) -> [f64; 2] {
     let side = HEATMAP_SIDE as i64;
     let column = (point[0] * side as f64).trunc() as i64;
     let row = (point[1] * side as f64).trunc() as i64;
@@ -107,16 +145,14 @@ fn refine(heatmap: &[f32], point: [f64; 2]) -> [f64; 2] {
         (center - REFINE_REACH).max(0) as usize..=(center + REFINE_REACH).min(side - 1) as usize
     };
     let (mut peak, mut total, mut sum_x, mut sum_y) = (0.0f32, 0.0f64, 0.0f64, 0.0f64);
-    for r in window(row) {
-        for c in window(column) {
-            let confidence = 1.0 / (1.0 + (-heatmap[r * HEATMAP_SIDE + c]).exp());
-            peak = peak.max(confidence);
-            let confidence = f64::from(confidence);
-            total += confidence;
-            sum_x += confidence * c as f64;
-            sum_y += confidence * r as f64;
-        }
-    }
+    heatmaps.read(number, window(row), window(column), |row, column, logit| {
+        let confidence = 1.0 / (1.0 + (-logit).exp());
+        peak = peak.max(confidence);
+        let confidence = f64::from(confidence);
+        total += confidence;
+        sum_x += confidence * column as f64;
+        sum_y += confidence * row as f64;
+    });
     if peak >= MIN_PEAK_CONFIDENCE && total > 0.0 {
         [sum_x / total / side as f64, sum_y / total / side as f64]
     } else {
@@ -128,6 +164,10 @@ fn refine(heatmap: &[f32], point: [f64; 2]) -> [f64; 2] {
 mod tests {
     use super::*;
 
+    fn refined(heatmap: &[f32], point: [f64; 2]) -> [f64; 2] {
+        refine(&Heatmaps::Whole(heatmap), 0, point)
+    }
+
     fn heatmap_with_peak(row: usize, column: usize, logit: f32) -> Vec<f32> {
         let mut heatmap = vec![-50.0; HEATMAP_SIDE * HEATMAP_SIDE];
         heatmap[row * HEATMAP_SIDE + column] = logit;
@@ -136,15 +176,15 @@ mod tests {
 
     #[test]
     fn a_clear_peak_pulls_the_point_to_its_cell() {
-        let [x, y] = refine(&heatmap_with_peak(20, 30, 8.0), [31.5 / 64.0, 18.2 / 64.0]);
+        let [x, y] = refined(&heatmap_with_peak(20, 30, 8.0), [31.5 / 64.0, 18.2 / 64.0]);
         assert!((x - 30.0 / 64.0).abs() < 1e-9 && (y - 20.0 / 64.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_weak_peak_and_a_point_outside_change_nothing() {
         let point = [31.5 / 64.0, 18.2 / 64.0];
-        assert_eq!(refine(&heatmap_with_peak(20, 30, -0.1), point), point);
+        assert_eq!(refined(&heatmap_with_peak(20, 30, -0.1), point), point);
         let outside = [1.01, 0.2];
-        assert_eq!(refine(&heatmap_with_peak(12, 63, 9.0), outside), outside);
+        assert_eq!(refined(&heatmap_with_peak(12, 63, 9.0), outside), outside);
     }
 }

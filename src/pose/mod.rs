@@ -2,7 +2,8 @@
 //! by another, top-down model where the user has one.
 //!
 //! Takes pictures, gives poses. It never reads a video and touches the disk only to load a model.
-//! ONNX Runtime is known to `session` alone.
+//! ONNX Runtime is known to `session` alone, which prefers `native`, kernels of our own, for BlazePose's
+//! landmark models.
 //!
 //! What a pose is, and how the models' files are made, is here without the feature `video` too.
 
@@ -19,6 +20,8 @@ pub mod landmark;
 #[cfg(feature = "video")]
 pub mod landmarker;
 mod model_files;
+#[cfg(all(feature = "video", target_arch = "x86_64"))]
+pub mod native;
 #[cfg(feature = "video")]
 mod people;
 mod person_pose;

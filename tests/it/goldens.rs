@@ -9,12 +9,12 @@ use posedata::media_time::MediaTime;
 use posedata::pose::crop::{Border, crop_to_rgb};
 use posedata::pose::detector::{anchors, best_detection};
 use posedata::pose::landmark::LANDMARK_COUNT;
-use posedata::pose::landmarker::{ImagePoint, LandmarkTensors, RawPose};
+use posedata::pose::landmarker::{Heatmaps, ImagePoint, LandmarkTensors, RawPose};
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::smoothing::Smoother;
 use posedata::pose::{
-    FilterClock, LandmarkModel, ModelThreads, PersonPose, PoseBackend, PoseTracker, Smoothing,
-    TrackerConfig, Tracking,
+    FilterClock, LandmarkModel, ModelThreads, PersonPose, PoseBackend, PoseTracker, Provider,
+    Smoothing, TrackerConfig, Tracking,
 };
 
 use crate::npz::{self, Array};
@@ -104,10 +104,8 @@ fn converted_models_agree_with_the_tflite_runtime() {
     assert!(error < 0.01, "boxes differ by {error} px");
 
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
-    let files = store().pose_files("full").expect("a landmark model");
-    LandmarkModel::load(&files, 1)
-        .expect("a model")
-        .run(&input, |tensors| {
+    for mut model in landmark_models("full", 1) {
+        let checked = model.run(&input, |tensors| {
             let check = |ours: &[f32], golden: &str, tolerance: f64| {
                 let error = largest_difference(f64s(ours), f64s(&goldens[golden].values));
                 assert!(error < tolerance, "{golden} differs by {error}");
@@ -116,13 +114,104 @@ fn converted_models_agree_with_the_tflite_runtime() {
             check(&[tensors.pose_probability], "flag", 1e-4);
             check(tensors.world, "world117", 1e-4);
             // Our heatmaps are [39, 64, 64], the golden's [64, 64, 39].
+            let heatmaps = all_logits(&tensors);
             let cells = 64 * 64;
             let interleaved: Vec<f32> = (0..cells)
-                .flat_map(|cell| (0..39).map(move |i| tensors.heatmaps[i * cells + cell]))
+                .flat_map(|cell| heatmaps.iter().skip(cell).step_by(cells).copied())
                 .collect();
             check(&interleaved, "heatmap", 0.01);
-        })
-        .expect("landmarks");
+        });
+        checked.expect("landmarks");
+    }
+}
+
+/// A landmark model by posedata's own code, where the processor has what it needs, and by ONNX Runtime's.
+fn landmark_models(name: &str, threads: impl Into<ModelThreads>) -> Vec<LandmarkModel> {
+    let threads = threads.into();
+    let mut providers = vec![Provider::usual(), Provider::Cpu];
+    providers.dedup();
+    let load = |provider| {
+        let files = store().pose_files_for(name, provider);
+        LandmarkModel::load(&files.expect("a landmark model"), threads).expect("a model")
+    };
+    providers.into_iter().map(load).collect()
+}
+
+/// [39, 64, 64]
+fn all_logits(tensors: &LandmarkTensors<'_>) -> Vec<f32> {
+    let mut logits = Vec::new();
+    for point in 0..39 {
+        let take = |_, _, logit| logits.push(logit);
+        tensors.heatmaps.read(point, 0..=63, 0..=63, take);
+    }
+    logits
+}
+
+/// Everything that a model gives for a picture.
+fn all_outputs(model: &mut LandmarkModel, input: &[f32]) -> [Vec<f32>; 4] {
+    let outputs = model.run(input, |tensors| {
+        [
+            tensors.points.to_vec(),
+            tensors.world.to_vec(),
+            vec![tensors.pose_probability],
+            all_logits(&tensors),
+        ]
+    });
+    outputs.expect("the model runs")
+}
+
+/// Each of the three models, on a crop of a person, on noise and on a black picture.
+#[test]
+fn our_own_code_and_onnx_runtime_give_the_same_but_for_rounding() {
+    let goldens = npz::load("golden_stages_c1.npz");
+    let person = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
+    let mut state = 1u32;
+    let noise = person.iter().map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32
+    });
+    let pictures = [noise.collect(), vec![0.0; person.len()], person.clone()];
+    for name in ["lite", "full", "heavy"] {
+        let mut models = landmark_models(name, 2);
+        for picture in &pictures {
+            let outputs: Vec<_> = models
+                .iter_mut()
+                .map(|model| all_outputs(model, picture))
+                .collect();
+            // Pixels of the crop, metres, a probability, logits.
+            let tolerances = [0.02, 1e-4, 1e-4, 0.01];
+            for other in &outputs[1..] {
+                for ((ours, theirs), tolerance) in outputs[0].iter().zip(other).zip(tolerances) {
+                    let error = largest_difference(f64s(ours), f64s(theirs));
+                    assert!(error < tolerance, "{name} differs by {error}");
+                }
+            }
+        }
+    }
+}
+
+/// More threads than there are cores come and go, and wait for each other.
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let goldens = npz::load("golden_stages_c1.npz");
+    let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
+    for name in ["lite", "full", "heavy"] {
+        let of_one_thread: Vec<_> = landmark_models(name, 1)
+            .iter_mut()
+            .map(|model| all_outputs(model, &input))
+            .collect();
+        for threads in [2, 3, 7] {
+            for (mut model, expected) in landmark_models(name, threads)
+                .into_iter()
+                .zip(&of_one_thread)
+            {
+                for _ in 0..5 {
+                    let outputs = all_outputs(&mut model, &input);
+                    assert!(outputs == *expected, "{name} with {threads} threads");
+                }
+            }
+        }
+    }
 }
 
 /// A model runs beside others first, and with all threads as soon as it is loaded for that.
@@ -130,26 +219,23 @@ fn converted_models_agree_with_the_tflite_runtime() {
 fn runs_beside_others_and_alone_give_the_same_tensors() {
     let goldens = npz::load("golden_stages_c1.npz");
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
-    let files = store().pose_files("full").expect("a landmark model");
     let threads = ModelThreads {
         beside_others: 1,
         alone: 2,
     };
-    let mut model = LandmarkModel::load(&files, threads).expect("a model");
-    let mut run = |is_beside_others| {
-        model.set_beside_others(is_beside_others);
-        let tensors = model.run(&input, |tensors| {
-            [tensors.points, tensors.heatmaps, tensors.world].map(<[f32]>::to_vec)
-        });
-        tensors.expect("tensors")
-    };
-    let expected = run(true);
-    // Loading takes a tenth of a second.
-    for _ in 0..100 {
-        assert_eq!(run(false), expected);
-        std::thread::sleep(Duration::from_millis(10));
+    for mut model in landmark_models("full", threads) {
+        let mut run = |is_beside_others| {
+            model.set_beside_others(is_beside_others);
+            all_outputs(&mut model, &input)
+        };
+        let expected = run(true);
+        // Loading takes ONNX Runtime a tenth of a second.
+        for _ in 0..60 {
+            assert!(run(false) == expected);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(run(true) == expected);
     }
-    assert_eq!(run(true), expected);
 }
 
 #[test]
@@ -214,7 +300,7 @@ fn refinement_and_projection_agree_within_a_hundredth_of_a_pixel() {
     let tensors = LandmarkTensors {
         points: &goldens["lm195"].values,
         pose_probability: goldens["flag"].values[0],
-        heatmaps: &planes,
+        heatmaps: Heatmaps::Whole(&planes),
         world: &goldens["world117"].values,
     };
     let ours = RawPose::from_tensors(&tensors, &roi(&goldens["roi"].values, size));
@@ -457,13 +543,15 @@ fn the_heavy_model_follows_mediapipes() {
 }
 
 /// Landmarks of person 0 by the program, as [`run_demo`] gives them.
-fn run_demo_by(provider: &str) -> Vec<Option<PersonPose>> {
+fn run_demo_by(provider: &str, model: &str) -> Vec<Option<PersonPose>> {
     let folder = tempfile::tempdir().expect("a folder");
     let demo = installed("demo");
     let demo = demo.to_str().expect("a path");
     let options = [
         "--provider",
         provider,
+        "--pose-model",
+        model,
         "--no-video",
         "--no-pose-json",
         "--json",
@@ -484,8 +572,21 @@ fn run_demo_by(provider: &str) -> Vec<Option<PersonPose>> {
 }
 
 #[test]
+fn onnx_runtimes_own_code_follows_mediapipe_too_and_is_told_of() {
+    for (model, file, tolerance) in [
+        ("lite", "golden_mediapipe_c0.npz", &TRACKED_LITE),
+        ("full", "golden_mediapipe_c1.npz", &TRACKED),
+        ("heavy", "golden_mediapipe_c2.npz", &TRACKED_HEAVY),
+    ] {
+        let poses = run_demo_by("cpu", model);
+        let who = format!("cpu, {model}");
+        check_agreement(&who, &poses, &npz::load(file), "on_landmarks", tolerance);
+    }
+}
+
+#[test]
 fn openvino_follows_mediapipe_too_and_is_told_of() {
     let goldens = npz::load("golden_mediapipe_c1.npz");
-    let poses = run_demo_by("openvino");
+    let poses = run_demo_by("openvino", "full");
     check_agreement("openvino", &poses, &goldens, "on_landmarks", &TRACKED);
 }

@@ -13,7 +13,7 @@ use posedata::models::ModelStore;
 use posedata::pose::landmark::LANDMARK_COUNT;
 use posedata::pose::{
     ImageLandmark, PersonPose, PoseBackend, PoseError, PoseModels, PoseTimings, PoseTracker,
-    TrackerConfig,
+    Provider, TrackerConfig,
 };
 use posedata::video::{Frame, VideoReader};
 
@@ -142,7 +142,7 @@ pub fn command(folder: &Path) -> Command {
         .current_dir(folder)
         .env("POSEDATA_MODELS", store().folder())
         // Whatever was measured to be the fastest on this machine.
-        .env("POSEDATA_PROVIDER", "cpu")
+        .env("POSEDATA_PROVIDER", Provider::usual().name())
         .env_remove("POSEDATA_LAKE");
     command
 }

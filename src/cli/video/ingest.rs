@@ -325,7 +325,7 @@ impl IngestArgs {
             provide_for_ingest(store, Some(name), consent, global)?;
             let provider = self.provider.provider(|| store.fastest_provider(name));
             let files = store.pose_files_for(name, provider)?;
-            if provider != Provider::Cpu {
+            if !matches!(provider, Provider::Native | Provider::Cpu) {
                 // The first library of ONNX Runtime that is loaded stays, and has to know the provider.
                 load_provider(&files)?;
             }
@@ -338,6 +338,11 @@ impl IngestArgs {
         provide_for_ingest(store, None, consent, global)?;
         // Nobody has measured the user's model.
         let provider = self.provider.provider(Provider::default);
+        ensure!(
+            provider != Provider::Native,
+            "native code is only for BlazePose's models; give --provider cpu: {}",
+            path.display()
+        );
         let files = store.pose_files_of(path, Arc::clone(&skeleton), provider)?;
         drop(TopDownModel::load(&files, &skeleton, 1)?);
         Ok(ChosenModel { files, sha256 })
@@ -373,8 +378,10 @@ fn skeleton_called(name: &Path) -> anyhow::Result<Skeleton> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ProviderChoice {
-    /// The fastest that is installed, as far as was measured; otherwise cpu
+    /// The fastest that is installed, as far as was measured; otherwise native, or cpu
     Auto,
+    /// posedata's own code, for processors with AVX2
+    Native,
     /// ONNX Runtime's own code
     Cpu,
     /// OpenVINO on the CPU (`posedata models add openvino`)
@@ -388,6 +395,7 @@ impl ProviderChoice {
     fn provider(self, fastest: impl FnOnce() -> Provider) -> Provider {
         match self {
             Self::Auto => fastest(),
+            Self::Native => Provider::Native,
             Self::Cpu => Provider::Cpu,
             Self::Openvino => Provider::OpenVino,
             Self::Cuda => Provider::Cuda,
@@ -688,7 +696,7 @@ fn report(summary: &IngestSummary, global: &GlobalArgs) -> anyhow::Result<()> {
     } else {
         let rate = frames as f64 / secs;
         let by = match summary.provider {
-            Provider::Cpu => String::new(),
+            Provider::Native | Provider::Cpu => String::new(),
             other if summary.is_partly_on_cpu => format!(", by {other}, a part by cpu"),
             other => format!(", by {other}"),
         };

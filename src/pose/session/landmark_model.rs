@@ -4,10 +4,14 @@ use std::thread::JoinHandle;
 
 use super::super::PoseError;
 use super::super::landmarker::{
-    HEATMAP_SIDE, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
+    HEATMAP_SIDE, Heatmaps, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
 };
 use super::super::model_files::ModelFiles;
+#[cfg(target_arch = "x86_64")]
+use super::super::native::NativeModel;
 use super::super::provider::Provider;
+#[cfg(target_arch = "x86_64")]
+use super::native::native_model;
 use super::{Loaded, load_provider, output, run, session};
 
 const NAME: &str = "landmark";
@@ -33,13 +37,21 @@ impl From<usize> for ModelThreads {
 
 /// A landmark model, ready to run.
 pub struct LandmarkModel {
-    beside_others: Loaded,
-    alone: Alone,
+    engine: Engine,
     /// Others need cores.
     is_beside_others: bool,
 }
 
-/// The model for runs that have all cores.
+/// What computes.
+enum Engine {
+    /// posedata's own code.
+    #[cfg(target_arch = "x86_64")]
+    Native(Box<NativeModel>, ModelThreads),
+    /// ONNX Runtime, with a session for each number of threads.
+    Runtime { beside_others: Loaded, alone: Alone },
+}
+
+/// The session for runs that have all cores.
 enum Alone {
     /// Those beside others have as many.
     Same,
@@ -57,12 +69,19 @@ impl LandmarkModel {
     pub fn load(files: &ModelFiles, threads: impl Into<ModelThreads>) -> Result<Self, PoseError> {
         let threads = threads.into();
         let is_same = threads.alone == threads.beside_others || files.provider == Provider::Cuda;
-        Ok(Self {
-            beside_others: load(files, threads.beside_others)?,
-            alone: match is_same {
-                true => Alone::Same,
-                false => Alone::Wanted(files.clone(), threads.alone),
+        let engine = match files.provider {
+            #[cfg(target_arch = "x86_64")]
+            Provider::Native => Engine::Native(Box::new(native_model(files)?), threads),
+            _ => Engine::Runtime {
+                beside_others: load(files, threads.beside_others)?,
+                alone: match is_same {
+                    true => Alone::Same,
+                    false => Alone::Wanted(files.clone(), threads.alone),
+                },
             },
+        };
+        Ok(Self {
+            engine,
             is_beside_others: false,
         })
     }
@@ -74,7 +93,11 @@ impl LandmarkModel {
 
     /// Whether the CPU runs a part of the model that the provider does not take.
     pub(super) fn is_partly_on_cpu(&self) -> bool {
-        self.beside_others.is_partly_on_cpu
+        match &self.engine {
+            #[cfg(target_arch = "x86_64")]
+            Engine::Native(..) => false,
+            Engine::Runtime { beside_others, .. } => beside_others.is_partly_on_cpu,
+        }
     }
 
     /// Runs on a [3, 256, 256] tensor in 0..1 and hands the outputs to `read`.
@@ -86,21 +109,37 @@ impl LandmarkModel {
         tensor: &[f32],
         read: impl FnOnce(LandmarkTensors<'_>) -> R,
     ) -> Result<R, PoseError> {
-        if !self.is_beside_others {
-            self.alone.go_on()?;
+        match &mut self.engine {
+            #[cfg(target_arch = "x86_64")]
+            Engine::Native(model, threads) => {
+                let threads = match self.is_beside_others {
+                    true => threads.beside_others,
+                    false => threads.alone,
+                };
+                super::native::run(model, NAME, tensor, threads, read)
+            }
+            Engine::Runtime {
+                beside_others,
+                alone,
+            } => {
+                if !self.is_beside_others {
+                    alone.go_on()?;
+                }
+                let model = match alone {
+                    Alone::Loaded(model) if !self.is_beside_others => model,
+                    _ => beside_others,
+                };
+                let outputs = run(&mut model.session, NAME, tensor, LANDMARK_INPUT_SIDE)?;
+                let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
+                let heatmaps = output(&outputs, NAME, "heatmaps", heatmap_values)?;
+                Ok(read(LandmarkTensors {
+                    points: output(&outputs, NAME, "points", POINT_COUNT * POINT_VALUES)?,
+                    pose_probability: output(&outputs, NAME, "pose_probability", 1)?[0],
+                    heatmaps: Heatmaps::Whole(heatmaps),
+                    world: output(&outputs, NAME, "world", POINT_COUNT * 3)?,
+                }))
+            }
         }
-        let model = match &mut self.alone {
-            Alone::Loaded(model) if !self.is_beside_others => model,
-            _ => &mut self.beside_others,
-        };
-        let outputs = run(&mut model.session, NAME, tensor, LANDMARK_INPUT_SIDE)?;
-        let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
-        Ok(read(LandmarkTensors {
-            points: output(&outputs, NAME, "points", POINT_COUNT * POINT_VALUES)?,
-            pose_probability: output(&outputs, NAME, "pose_probability", 1)?[0],
-            heatmaps: output(&outputs, NAME, "heatmaps", heatmap_values)?,
-            world: output(&outputs, NAME, "world", POINT_COUNT * 3)?,
-        }))
     }
 }
 
@@ -124,7 +163,9 @@ impl Alone {
 impl Drop for LandmarkModel {
     /// The process must not end while the runtime loads.
     fn drop(&mut self) {
-        if let Alone::Loading(loading) = std::mem::replace(&mut self.alone, Alone::Same) {
+        if let Engine::Runtime { alone, .. } = &mut self.engine
+            && let Alone::Loading(loading) = std::mem::replace(alone, Alone::Same)
+        {
             let _ = loading.join();
         }
     }

@@ -2,6 +2,8 @@
 
 mod landmark_model;
 mod models;
+#[cfg(target_arch = "x86_64")]
+mod native;
 mod top_down;
 
 use std::fmt::Display;
@@ -80,13 +82,16 @@ pub fn load_runtime(library: &Path) -> Result<&'static Environment, PoseError> {
 pub fn load_provider(files: &ModelFiles) -> Result<&'static Environment, PoseError> {
     let provider = files.provider;
     let error = |reason: String| PoseError::Provider { provider, reason };
-    if provider != Provider::Cpu && !files.runtime.is_file() {
+    if provider.of_runtime() != Provider::Cpu && !files.runtime.is_file() {
         let path = files.runtime.display();
         return Err(error(format!("its library is not there: {path}")));
     }
     let environment = load_runtime(&files.runtime)?;
     let is_available = match provider {
-        Provider::Cpu => return Ok(environment),
+        Provider::Native if !Provider::has_native() => {
+            return Err(error("the processor has no AVX2 with FMA".into()));
+        }
+        Provider::Native | Provider::Cpu => return Ok(environment),
         Provider::OpenVino => ep::OpenVINO::is_available(),
         Provider::Cuda => ep::CUDA::is_available(),
     };
@@ -156,6 +161,7 @@ fn loaded(
     (provider, threads): (Provider, usize),
     commit: impl Fn(&mut SessionBuilder) -> ort::Result<Session>,
 ) -> Result<Result<Loaded, String>, PoseError> {
+    let provider = provider.of_runtime();
     if provider != Provider::Cpu {
         let whole = builder(environment, provider, threads)?
             .and_then(|builder| Ok(builder.with_disable_cpu_fallback()?));
@@ -203,7 +209,7 @@ fn with_provider(
     threads: usize,
 ) -> Result<SessionBuilder, PoseError> {
     let registration = match provider {
-        Provider::Cpu => return Ok(builder),
+        Provider::Native | Provider::Cpu => return Ok(builder),
         Provider::OpenVino => ep::OpenVINO::default()
             .with_device_type("CPU")
             // Where the processor computes with 16 bits, OpenVINO would.

@@ -167,6 +167,34 @@ impl TensorProto {
             raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
         }
     }
+
+    /// What [`Self::f32`] was made of.
+    ///
+    /// # Errors
+    /// When it holds something else.
+    pub fn f32_values(&self) -> Result<Vec<f32>, String> {
+        Ok(self.raw(TYPE_FLOAT)?.map(f32::from_le_bytes).collect())
+    }
+
+    /// What [`Self::i64`] was made of.
+    ///
+    /// # Errors
+    /// When it holds something else.
+    pub fn i64_values(&self) -> Result<Vec<i64>, String> {
+        Ok(self.raw(TYPE_INT64)?.map(i64::from_le_bytes).collect())
+    }
+
+    fn raw<const BYTES: usize>(
+        &self,
+        data_type: i32,
+    ) -> Result<impl Iterator<Item = [u8; BYTES]> + '_, String> {
+        let (values, rest) = self.raw_data.as_chunks();
+        let count = self.dims.iter().product::<i64>();
+        if self.data_type != data_type || !rest.is_empty() || values.len() as i64 != count {
+            return Err(format!("{} holds something else", self.name));
+        }
+        Ok(values.iter().copied())
+    }
 }
 
 /// An input or output of the graph with its type.
