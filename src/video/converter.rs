@@ -6,6 +6,7 @@ use ffmpeg_the_third::{Frame, ffi};
 use opencv::core::{self, CV_8UC3, Mat, MatTrait, MatTraitConst, Rect, Scalar};
 
 use super::ffmpeg::{Picture, PictureFacts};
+use super::on_demand::Checked;
 use super::placement::{Placement, Size};
 use super::tone::{self, ToneMapper};
 
@@ -16,18 +17,66 @@ pub struct Converter {
     bgr: Picture,
     tone_mapper: Option<ToneMapper>,
     upright: Mat,
+    checked: Checked,
 }
 
-/// libswscale's state; it is used again while the pictures stay the same.
-struct Scaler(*mut ffi::SwsContext);
+/// libswscale's state, and what it was made for: format, size before and after. It is used again
+/// while the pictures stay the same.
+pub(super) struct Scaler {
+    state: *mut ffi::SwsContext,
+    made_for: Option<(i32, Size, Size)>,
+}
 
 // SAFETY: the state is owned, and used by one thread at a time.
 unsafe impl Send for Scaler {}
 
+impl Scaler {
+    pub(super) fn empty() -> Self {
+        Self {
+            state: null_mut(),
+            made_for: None,
+        }
+    }
+
+    /// The state for such pictures.
+    fn made_for(
+        &mut self,
+        format: i32,
+        from: Size,
+        to: Size,
+    ) -> Result<*mut ffi::SwsContext, String> {
+        let wanted = Some((format, from, to));
+        if self.made_for != wanted || self.state.is_null() {
+            let ((from_width, from_height), (to_width, to_height)) = (sides(from)?, sides(to)?);
+            self.made_for = wanted;
+            // SAFETY: the state was made by libswscale, which frees it, or is null.
+            self.state = unsafe {
+                ffi::sws_getCachedContext(
+                    self.state,
+                    from_width,
+                    from_height,
+                    ffi::AVPixelFormat(format),
+                    to_width,
+                    to_height,
+                    ffi::AVPixelFormat::BGR24,
+                    ffi::SWS_BICUBIC,
+                    null_mut(),
+                    null_mut(),
+                    std::ptr::null(),
+                )
+            };
+        }
+        match self.state.is_null() {
+            true => Err("its pixel format cannot be converted".into()),
+            false => Ok(self.state),
+        }
+    }
+}
+
 impl Drop for Scaler {
     fn drop(&mut self) {
         // SAFETY: it was made by libswscale, or is null.
-        unsafe { ffi::sws_freeContext(self.0) };
+        unsafe { ffi::sws_freeContext(self.state) };
     }
 }
 
@@ -35,11 +84,32 @@ impl Converter {
     pub fn new(threads: usize) -> Self {
         Self {
             threads,
-            scaler: Scaler(null_mut()),
+            scaler: Scaler::empty(),
             bgr: Picture::empty(),
             tone_mapper: None,
             upright: Mat::default(),
+            checked: Checked::default(),
         }
+    }
+
+    /// What of a picture's memory is to be seen where a part of the picture is converted; `None`
+    /// where only the whole can be, since it is scaled, turned, or of another kind.
+    pub fn stored_if_partial(
+        &mut self,
+        picture: &Picture,
+        facts: &PictureFacts,
+        placement: &Placement,
+    ) -> Option<Size> {
+        let size = (facts.width, facts.height);
+        let is_in_place = placement.scaled == size && placement.is_in_place();
+        if !is_in_place || tone::is_high_dynamic_range(facts.colors) {
+            return None;
+        }
+        let stored = match holds(picture, facts.coded) {
+            true => facts.coded,
+            false => size,
+        };
+        (self.checked.may_be_partial(picture, stored)).then_some(stored)
     }
 
     /// Makes a frame of a picture.
@@ -68,22 +138,66 @@ impl Converter {
         };
         if placement.is_in_place() {
             make_room(frame, to, placement.frame).map_err(|e| e.message)?;
-            return to_bgr(&mut self.scaler, source, from, to, Target::of_frame(frame)?);
+            let target = Target::of_frame(frame)?;
+            return to_bgr(&mut self.scaler, Planes::of(source), from, to, target);
         }
         make_bgr(&mut self.bgr.frame, sides(to)?)?;
         let target = Target::of_picture(&self.bgr);
-        to_bgr(&mut self.scaler, source, from, to, target)?;
+        to_bgr(&mut self.scaler, Planes::of(source), from, to, target)?;
         // SAFETY: `lay` reads it, and it goes at the end of this function.
         let stored = unsafe { as_mat(&self.bgr, placement.scaled)? };
         lay(&stored, placement, &mut self.upright, frame).map_err(|e| e.message)
     }
 }
 
-/// Memory that pixels of BGR are written to: the first one's place, and bytes from row to row.
-struct Target {
-    first: *mut u8,
-    stride_bytes: i32,
+/// A picture's planes as they are or from some pixel on, and the bytes from row to row of each.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    pub format: i32,
+    first: [*const u8; 4],
+    stride_bytes: [i32; 4],
 }
+
+impl Planes {
+    pub fn of(picture: &Picture) -> Self {
+        let raw = picture.raw();
+        Self {
+            format: raw.format,
+            first: std::array::from_fn(|plane| raw.data[plane].cast_const()),
+            stride_bytes: std::array::from_fn(|plane| raw.linesize[plane]),
+        }
+    }
+
+    /// The same from the pixel in column `x` and row `y` on, both even.
+    ///
+    /// # Safety
+    /// The picture is of 4:2:0 in three planes of bytes with strides above 0, and has such a pixel.
+    pub unsafe fn moved(self, x: usize, y: usize) -> Self {
+        let moved = |plane: usize, x: usize, y: usize| {
+            let offset = y * self.stride_bytes[plane] as usize + x;
+            // SAFETY: the caller says that the picture has it.
+            unsafe { self.first[plane].add(offset) }
+        };
+        let [luma, blue, red] = [
+            moved(0, x, y),
+            moved(1, x / 2, y / 2),
+            moved(2, x / 2, y / 2),
+        ];
+        Self {
+            first: [luma, blue, red, std::ptr::null()],
+            ..self
+        }
+    }
+}
+
+/// Memory that pixels of BGR are written to: the first one's place, and bytes from row to row.
+pub(super) struct Target {
+    pub first: *mut u8,
+    pub stride_bytes: i32,
+}
+
+/// Bytes of a pixel: blue, green, red.
+pub(super) const PIXEL_BYTES: usize = 3;
 
 impl Target {
     fn of_picture(bgr: &Picture) -> Self {
@@ -133,6 +247,11 @@ fn row_pixels(width: u32) -> u64 {
     /// Three bytes each: rows begin at multiples of 32 bytes.
     const STEP: u64 = 32;
     u64::from(width).next_multiple_of(STEP)
+}
+
+/// Bytes from one row of a frame to the next.
+pub(super) fn row_bytes(width: u32) -> usize {
+    PIXEL_BYTES * row_pixels(width) as usize
 }
 
 /// Pixels that a frame's memory holds, with those that are never shown.
@@ -210,42 +329,26 @@ fn holds(picture: &Picture, size: Size) -> bool {
 ///
 /// Coefficients are those of BT.601, whatever the picture's own are; the encoder of annotated
 /// videos goes the same way back.
-fn to_bgr(
+pub(super) fn to_bgr(
     scaler: &mut Scaler,
-    picture: &Picture,
+    source: Planes,
     from: Size,
     to: Size,
     target: Target,
 ) -> Result<(), String> {
-    let source = picture.raw();
+    let state = scaler.made_for(source.format, from, to)?;
     let (from, to) = (sides(from)?, sides(to)?);
     let (planes, strides) = (
         [target.first, null_mut(), null_mut(), null_mut()],
         [target.stride_bytes, 0, 0, 0],
     );
-    // SAFETY: the source holds `from` (its own size, or what `holds` has checked), the target was
-    // made for `to`, and the state belongs to both formats or is null.
+    // SAFETY: the source holds `from` (its own size, what `holds` has checked, or a part), the target
+    // was made for `to`, and the state for both.
     let rows = unsafe {
-        scaler.0 = ffi::sws_getCachedContext(
-            scaler.0,
-            from.0,
-            from.1,
-            ffi::AVPixelFormat(source.format),
-            to.0,
-            to.1,
-            ffi::AVPixelFormat::BGR24,
-            ffi::SWS_BICUBIC,
-            null_mut(),
-            null_mut(),
-            std::ptr::null(),
-        );
-        if scaler.0.is_null() {
-            return Err("its pixel format cannot be converted".into());
-        }
         ffi::sws_scale(
-            scaler.0,
-            source.data.as_ptr().cast(),
-            source.linesize.as_ptr(),
+            state,
+            source.first.as_ptr(),
+            source.stride_bytes.as_ptr(),
             0,
             from.1,
             planes.as_ptr(),

@@ -1,7 +1,7 @@
 //! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
 //! FFmpeg and OpenCV are known to this module alone; it knows nothing of poses. FFmpeg demuxes,
-//! decodes and converts (`ffmpeg`, `converter`, `tone`), OpenCV turns and draws.
+//! decodes and converts (`ffmpeg`, `converter`, `on_demand`, `tone`), OpenCV turns and draws.
 
 mod canvas;
 mod capture_rate;
@@ -15,6 +15,7 @@ mod ffmpeg;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod libraries;
 mod mp4;
+mod on_demand;
 mod orientation;
 mod placement;
 mod proxy;
@@ -32,9 +33,10 @@ pub use container::{Container, Content, sniff};
 pub(crate) use converter::frame_memory_pixels;
 pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
+pub use on_demand::PixelRoom;
 pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{
-    Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,
+    Conversion, Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,
 };
 pub use sheet::ContactSheet;
 pub use still::{FramePart, ImageFormat};
