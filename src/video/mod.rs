@@ -33,6 +33,7 @@ pub use container::{Container, Content, sniff};
 pub(crate) use converter::frame_memory_pixels;
 pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
+pub(crate) use on_demand::MAX_STATES_BYTES;
 pub use on_demand::PixelRoom;
 pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{

@@ -9,10 +9,10 @@
 //! in each version and on each processor: [`Checked`] tries.
 //!
 //! Resident: one picture of BGR for each video in work, of which the system gives memory to what was
-//! once looked at, and libswscale's state for each width of a run of tiles, at most 16 of them with
-//! 100 KB each.
+//! once looked at, and libswscale's state for each size of a run of tiles ([`MAX_STATES_BYTES`]).
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use ffmpeg_the_third::ffi;
 
@@ -26,7 +26,10 @@ use crate::random::SplitMix64;
 const TILE_COLUMNS: usize = 64;
 const TILE_ROWS: usize = 16;
 /// So many tiles in a row are converted at once at most; each number of them has a state of its own.
-const MAX_RUN: usize = 4;
+const MAX_RUN: usize = 8;
+/// All those states: with runs that end at the right edge and others, in the lowest row and others,
+/// 94 KB each.
+pub const MAX_STATES_BYTES: u64 = 4 * MAX_RUN as u64 * 94_000;
 /// Sampling at a position reads the pixel before it and the one behind; one more for roundings.
 const MARGIN_PX: f64 = 2.0;
 /// Positions farther away are not computed with: the whole picture is made.
@@ -131,24 +134,51 @@ impl InWork<'_> {
     fn make(&mut self, corners: &Corners) {
         let [width, height] = self.size();
         let last_row = (height - 1) / TILE_ROWS;
-        for row in 0..=last_row {
+        let column = |x: f64| x.clamp(0.0, (width - 1) as f64) as usize / TILE_COLUMNS;
+        let columns = |row: usize| {
             let top = (row > 0).then_some((row * TILE_ROWS) as f64);
             let bottom = (row < last_row).then_some(((row + 1) * TILE_ROWS) as f64);
-            let Some([left, right]) = span(corners, top, bottom) else {
-                continue;
-            };
-            let column = |x: f64| x.clamp(0.0, (width - 1) as f64) as usize / TILE_COLUMNS;
-            let (mut column, end) = (column(left), column(right) + 1);
-            while column < end {
-                let is_made = |column: &usize| self.room.made[self.place(*column, row)];
-                let run_end = (column..end.min(column + MAX_RUN)).find(is_made);
-                let run_end = run_end.unwrap_or(end.min(column + MAX_RUN));
-                if run_end > column {
-                    self.convert(row, column, run_end);
-                }
-                column = run_end.max(column + 1);
+            match span(corners, top, bottom) {
+                Some([left, right]) => column(left)..column(right) + 1,
+                None => 0..0,
             }
+        };
+        let mut next = columns(0);
+        for row in 0..=last_row {
+            let now = next;
+            next = match row < last_row {
+                true => columns(row + 1),
+                false => 0..0,
+            };
+            self.fetch(row + 1, next.clone());
+            self.make_row(row, now);
         }
+    }
+
+    /// Makes what is missing of tiles in a row.
+    fn make_row(&mut self, row: usize, columns: Range<usize>) {
+        let mut column = columns.start;
+        while column < columns.end {
+            let longest = column..columns.end.min(column + MAX_RUN);
+            let is_made = |column: &usize| self.room.made[self.place(*column, row)];
+            let end = longest.clone().find(is_made).unwrap_or(longest.end);
+            if end > column {
+                self.convert(row, column, end);
+            }
+            column = end.max(column + 1);
+        }
+    }
+
+    /// Asks the processor for what is missing of tiles in a row before it is needed. The decoder has
+    /// left the picture a while ago, and the processor does not foresee which parts come next.
+    fn fetch(&self, row: usize, columns: Range<usize>) {
+        #[cfg(target_arch = "x86_64")]
+        for column in columns.filter(|column| !self.room.made[self.place(*column, row)]) {
+            let planes = Planes::of(&self.decoded.picture);
+            planes.fetch(TILE_COLUMNS * column, TILE_ROWS * row, TILE_ROWS);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (row, columns);
     }
 
     fn place(&self, column: usize, row: usize) -> usize {
@@ -315,4 +345,132 @@ fn noise(format: i32, (width, height): Size) -> Option<Picture> {
         }
     }
     Some(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter::once;
+
+    use super::*;
+
+    const SIZES: [Size; 7] = [
+        (1, 2),
+        (8, 2),
+        (63, 34),
+        (64, 16),
+        (131, 98),
+        (321, 46),
+        (1776, 130),
+    ];
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn tiles_have_the_bits_of_the_whole_at_every_edge() {
+        for format in [ffi::AVPixelFormat::YUV420P, ffi::AVPixelFormat::YUVJ420P] {
+            for size in SIZES {
+                let picture = noise(format.0, size).expect("a picture");
+                assert!(
+                    Checked::default().may_be_partial(&picture, size),
+                    "{size:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_that_are_not_converted_block_by_block_are_made_whole() {
+        for (format, size) in [
+            (ffi::AVPixelFormat::YUV420P, (64, 33)),
+            (ffi::AVPixelFormat::YUV420P10LE, (64, 32)),
+            (ffi::AVPixelFormat::NV12, (64, 32)),
+            (ffi::AVPixelFormat::YUV444P, (64, 32)),
+        ] {
+            let picture = noise(format.0, size).expect("a picture");
+            let may = Checked::default().may_be_partial(&picture, size);
+            assert!(!may, "{format:?} {size:?}");
+        }
+    }
+
+    /// Rectangles inside the picture, across every border, far outside, turned, tiny and huge, at
+    /// whose positions sampling finds all its pixels made; and no more is made than needs to be.
+    #[test]
+    fn what_sampling_reads_of_an_area_is_made() {
+        let mut random = SplitMix64::new(8);
+        let (stored, shown) = ((400, 272), (387, 263));
+        let format = ffi::AVPixelFormat::YUV420P.0;
+        let decoded = Decoded::new(noise(format, stored).expect("a picture"), stored, shown);
+        let mut everything = PixelRoom::default();
+        let mut whole = everything.begin(&decoded);
+        let whole = whole.show(&mut once([[f64::NAN; 2]; 4]));
+        let mut room = PixelRoom::default();
+        let mut was_partial = 0;
+        for _ in 0..400 {
+            drop(room.begin(&decoded));
+            // Whatever was made before is spoilt.
+            for (i, byte) in room.bytes.iter_mut().enumerate() {
+                *byte = if i % 2 == 0 { 0x5a } else { 0xa5 };
+            }
+            let mut within = |low: f64, high: f64| low + (high - low) * random.next_fraction();
+            let center = [within(-250.0, 650.0), within(-200.0, 470.0)];
+            let side = within(0.0, 20.0) * within(0.0, 20.0);
+            let sides = [side, side * within(0.2, 1.0)];
+            let (sin, cos) = within(-4.0, 4.0).sin_cos();
+            let at = |u: f64, v: f64| {
+                let (x, y) = (u * sides[0], v * sides[1]);
+                [center[0] + x * cos - y * sin, center[1] + x * sin + y * cos]
+            };
+            let corners = [at(-0.5, -0.5), at(0.5, -0.5), at(0.5, 0.5), at(-0.5, 0.5)];
+            let mut picture = room.begin(&decoded);
+            let view = picture.show(&mut once(corners));
+            const STEPS: usize = 60;
+            for i in 0..=STEPS {
+                for j in 0..=STEPS {
+                    let part = |step: usize| step as f64 / STEPS as f64 - 0.5;
+                    let [x, y] = at(part(i), part(j)).map(|value| (value * 32.0).round() / 32.0);
+                    for (x, y) in [(x, y), (x + 1.0, y), (x, y + 1.0), (x + 1.0, y + 1.0)] {
+                        let x = x.floor().clamp(0.0, 386.0) as usize;
+                        let y = y.floor().clamp(0.0, 262.0) as usize;
+                        assert_eq!(view.pixel(x, y), whole.pixel(x, y), "{x}, {y}: {corners:?}");
+                    }
+                }
+            }
+            drop(picture);
+            let made = room.made.iter().filter(|made| **made).count();
+            assert!(made > 0);
+            was_partial += usize::from(made < room.made.len() / 2);
+        }
+        assert!(was_partial > 100, "{was_partial}");
+    }
+
+    #[test]
+    fn tiles_that_are_made_are_not_made_again_until_the_next_frame() {
+        let size = (640, 64);
+        let format = ffi::AVPixelFormat::YUV420P.0;
+        let decoded = Decoded::new(noise(format, size).expect("a picture"), size, size);
+        let mut room = PixelRoom::default();
+        let area =
+            |left: f64, right: f64| [[left, 20.0], [right, 20.0], [right, 28.0], [left, 28.0]];
+        let made = |room: &PixelRoom| -> Vec<usize> {
+            let made = room.made.iter().enumerate();
+            made.filter_map(|(place, made)| made.then_some(place))
+                .collect()
+        };
+        drop(room.begin(&decoded));
+        let spoilt = [1, 2, 3];
+        let mut picture = InWork {
+            room: &mut room,
+            decoded: &decoded,
+        };
+        picture.show(&mut once(area(200.0, 250.0)));
+        assert_eq!(made(picture.room), [13]);
+        // Column 200 of row 20.
+        let at = 20 * converter::row_bytes(640) + 3 * 200;
+        picture.room.bytes[at..at + 3].copy_from_slice(&spoilt);
+        let view = picture.show(&mut once(area(10.0, 600.0)));
+        assert_eq!(view.pixel(200, 20), spoilt);
+        assert_eq!(made(picture.room), (10..20).collect::<Vec<_>>());
+        let mut next = room.begin(&decoded);
+        let view = next.show(&mut once(area(200.0, 250.0)));
+        assert_ne!(view.pixel(200, 20), spoilt);
+    }
 }
