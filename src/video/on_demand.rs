@@ -225,8 +225,8 @@ impl InWork<'_> {
 /// From where to where an area reaches between two rows, with what sampling reads around it; `None`
 /// stands for the picture's edge, which is read for everything beyond it.
 fn span(corners: &Corners, top: Option<f64>, bottom: Option<f64>) -> Option<[f64; 2]> {
-    let is_far = |value: &f64| !(value.abs() < FAR_PX);
-    if corners.as_flattened().iter().any(is_far) {
+    let is_near = |value: &f64| value.abs() < FAR_PX;
+    if !corners.as_flattened().iter().all(is_near) {
         return Some([0.0, FAR_PX]);
     }
     let bounds = [
