@@ -1,13 +1,12 @@
 //! From a decoder's pictures to frames: blue, green, red, square pixels, upright.
 
-use std::ptr::null_mut;
-
 use ffmpeg_the_third::{Frame, ffi};
 use opencv::core::{self, CV_8UC3, Mat, MatTrait, MatTraitConst, Rect, Scalar};
 
 use super::ffmpeg::{Picture, PictureFacts};
 use super::on_demand::Checked;
 use super::placement::{Placement, Size};
+use super::scaler::{Planes, SPARE_ROWS, Scaler, Target, row_pixels, sides, to_bgr};
 use super::tone::{self, ToneMapper};
 
 /// Converts the pictures of one video. Keeps one picture in each of the forms that it goes through.
@@ -18,66 +17,6 @@ pub struct Converter {
     tone_mapper: Option<ToneMapper>,
     upright: Mat,
     checked: Checked,
-}
-
-/// libswscale's state, and what it was made for: format, size before and after. It is used again
-/// while the pictures stay the same.
-pub(super) struct Scaler {
-    state: *mut ffi::SwsContext,
-    made_for: Option<(i32, Size, Size)>,
-}
-
-// SAFETY: the state is owned, and used by one thread at a time.
-unsafe impl Send for Scaler {}
-
-impl Scaler {
-    pub(super) fn empty() -> Self {
-        Self {
-            state: null_mut(),
-            made_for: None,
-        }
-    }
-
-    /// The state for such pictures.
-    fn made_for(
-        &mut self,
-        format: i32,
-        from: Size,
-        to: Size,
-    ) -> Result<*mut ffi::SwsContext, String> {
-        let wanted = Some((format, from, to));
-        if self.made_for != wanted || self.state.is_null() {
-            let ((from_width, from_height), (to_width, to_height)) = (sides(from)?, sides(to)?);
-            self.made_for = wanted;
-            // SAFETY: the state was made by libswscale, which frees it, or is null.
-            self.state = unsafe {
-                ffi::sws_getCachedContext(
-                    self.state,
-                    from_width,
-                    from_height,
-                    ffi::AVPixelFormat(format),
-                    to_width,
-                    to_height,
-                    ffi::AVPixelFormat::BGR24,
-                    ffi::SWS_BICUBIC,
-                    null_mut(),
-                    null_mut(),
-                    std::ptr::null(),
-                )
-            };
-        }
-        match self.state.is_null() {
-            true => Err("its pixel format cannot be converted".into()),
-            false => Ok(self.state),
-        }
-    }
-}
-
-impl Drop for Scaler {
-    fn drop(&mut self) {
-        // SAFETY: it was made by libswscale, or is null.
-        unsafe { ffi::sws_freeContext(self.state) };
-    }
 }
 
 impl Converter {
@@ -139,97 +78,18 @@ impl Converter {
         if placement.is_in_place() {
             make_room(frame, to, placement.frame).map_err(|e| e.message)?;
             let target = Target::of_frame(frame)?;
-            return to_bgr(&mut self.scaler, Planes::of(source), from, to, target);
+            let planes = Planes::of(source);
+            // SAFETY: the source has its own size, or what `holds` has checked, and the frame has
+            // just got room.
+            return unsafe { to_bgr(&mut self.scaler, planes, from, to, target) };
         }
         make_bgr(&mut self.bgr.frame, sides(to)?)?;
         let target = Target::of_picture(&self.bgr);
-        to_bgr(&mut self.scaler, Planes::of(source), from, to, target)?;
+        // SAFETY: as above; FFmpeg has just given the target memory.
+        unsafe { to_bgr(&mut self.scaler, Planes::of(source), from, to, target)? };
         // SAFETY: `lay` reads it, and it goes at the end of this function.
         let stored = unsafe { as_mat(&self.bgr, placement.scaled)? };
         lay(&stored, placement, &mut self.upright, frame).map_err(|e| e.message)
-    }
-}
-
-/// A picture's planes as they are or from some pixel on, and the bytes from row to row of each.
-#[derive(Clone, Copy)]
-pub(super) struct Planes {
-    pub format: i32,
-    first: [*const u8; 4],
-    stride_bytes: [i32; 4],
-}
-
-impl Planes {
-    pub fn of(picture: &Picture) -> Self {
-        let raw = picture.raw();
-        Self {
-            format: raw.format,
-            first: std::array::from_fn(|plane| raw.data[plane].cast_const()),
-            stride_bytes: std::array::from_fn(|plane| raw.linesize[plane]),
-        }
-    }
-
-    /// Asks the processor for the beginning of so many rows of a picture of 4:2:0, from the pixel in
-    /// column `x` and row `y` on: for 64 bytes of each where rows begin as vector instructions want it.
-    #[cfg(target_arch = "x86_64")]
-    pub fn fetch(&self, x: usize, y: usize, rows: usize) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        for (plane, shift) in [(0, 0), (1, 1), (2, 1)] {
-            for row in y >> shift..(y + rows) >> shift {
-                let offset = row * self.stride_bytes[plane] as usize + (x >> shift);
-                let at = self.first[plane].wrapping_add(offset);
-                // SAFETY: a hint, which all these processors have; addresses where nothing is are
-                // ignored.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
-            }
-        }
-    }
-
-    /// The same from the pixel in column `x` and row `y` on, both even.
-    ///
-    /// # Safety
-    /// The picture is of 4:2:0 in three planes of bytes with strides above 0, and has such a pixel.
-    pub unsafe fn moved(self, x: usize, y: usize) -> Self {
-        let moved = |plane: usize, x: usize, y: usize| {
-            let offset = y * self.stride_bytes[plane] as usize + x;
-            // SAFETY: the caller says that the picture has it.
-            unsafe { self.first[plane].add(offset) }
-        };
-        let [luma, blue, red] = [
-            moved(0, x, y),
-            moved(1, x / 2, y / 2),
-            moved(2, x / 2, y / 2),
-        ];
-        Self {
-            first: [luma, blue, red, std::ptr::null()],
-            ..self
-        }
-    }
-}
-
-/// Memory that pixels of BGR are written to: the first one's place, and bytes from row to row.
-pub(super) struct Target {
-    pub first: *mut u8,
-    pub stride_bytes: i32,
-}
-
-/// Bytes of a pixel: blue, green, red.
-pub(super) const PIXEL_BYTES: usize = 3;
-
-impl Target {
-    fn of_picture(bgr: &Picture) -> Self {
-        let raw = bgr.raw();
-        Self {
-            first: raw.data[0],
-            stride_bytes: raw.linesize[0],
-        }
-    }
-
-    fn of_frame(frame: &mut Mat) -> Result<Self, String> {
-        let stride_bytes = frame.step1(0).map_err(|e| e.message)?;
-        Ok(Self {
-            first: frame.data_mut(),
-            stride_bytes: i32::try_from(stride_bytes).map_err(|_| "it is too large".to_owned())?,
-        })
     }
 }
 
@@ -253,26 +113,6 @@ fn make_room(frame: &mut Mat, stored: Size, shown: Size) -> opencv::Result<()> {
         frame.adjust_roi(0, shown_rows - rows, 0, shown_columns - columns)?;
     }
     Ok(())
-}
-
-/// Rows of a frame's memory that are never shown.
-const SPARE_ROWS: u64 = 1;
-
-/// Pixels from one row of a frame to the next.
-fn row_pixels(width: u32) -> u64 {
-    /// Three bytes each: rows begin at multiples of 32 bytes.
-    const STEP: u64 = 32;
-    u64::from(width).next_multiple_of(STEP)
-}
-
-/// Bytes from one row of a frame to the next.
-pub(super) fn row_bytes(width: u32) -> usize {
-    PIXEL_BYTES * row_pixels(width) as usize
-}
-
-/// Pixels that a frame's memory holds, with those that are never shown.
-pub fn frame_memory_pixels(width: u32, height: u32) -> u64 {
-    row_pixels(width) * (u64::from(height) + SPARE_ROWS)
 }
 
 /// Turns and mirrors a stored picture, and puts it in its place in the frame.
@@ -339,49 +179,6 @@ fn holds(picture: &Picture, size: Size) -> bool {
             data as usize + needed <= buffer.data as usize + buffer.size
         })
     }
-}
-
-/// Converts the upper left `from` of a picture to `to` pixels of BGR.
-///
-/// Coefficients are those of BT.601, whatever the picture's own are; the encoder of annotated
-/// videos goes the same way back.
-pub(super) fn to_bgr(
-    scaler: &mut Scaler,
-    source: Planes,
-    from: Size,
-    to: Size,
-    target: Target,
-) -> Result<(), String> {
-    let state = scaler.made_for(source.format, from, to)?;
-    let (from, to) = (sides(from)?, sides(to)?);
-    let (planes, strides) = (
-        [target.first, null_mut(), null_mut(), null_mut()],
-        [target.stride_bytes, 0, 0, 0],
-    );
-    // SAFETY: the source holds `from` (its own size, what `holds` has checked, or a part), the target
-    // was made for `to`, and the state for both.
-    let rows = unsafe {
-        ffi::sws_scale(
-            state,
-            source.first.as_ptr(),
-            source.stride_bytes.as_ptr(),
-            0,
-            from.1,
-            planes.as_ptr(),
-            strides.as_ptr(),
-        )
-    };
-    if rows == to.1 {
-        Ok(())
-    } else {
-        Err("its pixels cannot be converted".into())
-    }
-}
-
-/// Width and height as the libraries count them.
-fn sides((width, height): Size) -> Result<(i32, i32), String> {
-    let side = |side: u32| i32::try_from(side).map_err(|_| "it is too large".to_owned());
-    Ok((side(width)?, side(height)?))
 }
 
 /// Gives `frame` memory for a BGR picture, unless it has it already.

@@ -1,7 +1,7 @@
 //! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
 //! FFmpeg and OpenCV are known to this module alone; it knows nothing of poses. FFmpeg demuxes,
-//! decodes and converts (`ffmpeg`, `converter`, `on_demand`, `tone`), OpenCV turns and draws.
+//! decodes and converts (`ffmpeg`, `converter`, `on_demand`, `scaler`, `tone`), OpenCV turns and draws.
 
 mod canvas;
 mod capture_rate;
@@ -20,6 +20,7 @@ mod orientation;
 mod placement;
 mod proxy;
 mod reader;
+mod scaler;
 mod sheet;
 mod still;
 mod timestamps;
@@ -30,7 +31,6 @@ pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use capture_rate::{CaptureTags, capture_tags};
 pub use clip::{ClipError, cut_clip};
 pub use container::{Container, Content, sniff};
-pub(crate) use converter::frame_memory_pixels;
 pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
 pub(crate) use on_demand::MAX_STATES_BYTES;
@@ -39,6 +39,7 @@ pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{
     Conversion, Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,
 };
+pub(crate) use scaler::frame_memory_pixels;
 pub use sheet::ContactSheet;
 pub use still::{FramePart, ImageFormat};
 

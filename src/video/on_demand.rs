@@ -16,9 +16,9 @@ use std::ops::Range;
 
 use ffmpeg_the_third::ffi;
 
-use super::converter::{self, PIXEL_BYTES, Planes, Scaler, Target, to_bgr};
 use super::ffmpeg::Picture;
 use super::placement::Size;
+use super::scaler::{PIXEL_BYTES, Planes, Scaler, Target, frame_memory_pixels, row_bytes, to_bgr};
 use crate::image::{BgrView, Corners, PartialPicture};
 use crate::random::SplitMix64;
 
@@ -95,7 +95,7 @@ impl PixelRoom {
 }
 
 fn memory_pixels((width, height): Size) -> usize {
-    converter::frame_memory_pixels(width, height) as usize
+    frame_memory_pixels(width, height) as usize
 }
 
 /// Columns and rows of tiles; those at the right and lower edge are smaller.
@@ -123,7 +123,7 @@ impl PartialPicture for InWork<'_> {
             self.make(&corners);
         }
         let [width, height] = self.size();
-        let stride = converter::row_bytes(self.room.stored.0);
+        let stride = row_bytes(self.room.stored.0);
         BgrView::new(&self.room.bytes, width, height, stride)
             .expect("the room was made for what is stored, of which this is a part")
     }
@@ -195,10 +195,13 @@ impl InWork<'_> {
         );
         let size = (size.0 as u32, size.1 as u32);
         let planes = Planes::of(&self.decoded.picture);
-        let stride = converter::row_bytes(width);
+        let stride = row_bytes(width);
+        let scaler = (self.room.scalers)
+            .entry((planes.format, size))
+            .or_insert_with(Scaler::empty);
         // SAFETY: the tiles lie in the stored picture, whose planes of chroma have half its columns
-        // and rows, and in the room, which has memory for it.
-        let (planes, target) = unsafe {
+        // and rows, and in the room, which has memory for it and what is written behind it.
+        let converted = unsafe {
             let first = self
                 .room
                 .bytes
@@ -208,13 +211,9 @@ impl InWork<'_> {
                 first,
                 stride_bytes: stride as i32,
             };
-            (planes.moved(x, y), target)
+            to_bgr(scaler, planes.moved(x, y), size, size, target)
         };
-        let scaler = (self.room.scalers)
-            .entry((planes.format, size))
-            .or_insert_with(Scaler::empty);
-        to_bgr(scaler, planes, size, size, target)
-            .expect("libswscale has converted a picture of this kind when the video began");
+        converted.expect("libswscale has converted a picture of this kind when the video began");
         for column in from..to {
             let place = self.place(column, row);
             self.room.made[place] = true;
@@ -293,7 +292,7 @@ fn is_same_in_tiles(format: i32, (width, height): Size) -> bool {
     let Some(picture) = noise(format, (width, height)) else {
         return false;
     };
-    let stride = converter::row_bytes(width);
+    let stride = row_bytes(width);
     let mut whole = vec![0; PIXEL_BYTES * memory_pixels((width, height))];
     let target = Target {
         first: whole.as_mut_ptr(),
@@ -301,7 +300,9 @@ fn is_same_in_tiles(format: i32, (width, height): Size) -> bool {
     };
     let size = (width, height);
     let planes = Planes::of(&picture);
-    if to_bgr(&mut Scaler::empty(), planes, size, size, target).is_err() {
+    // SAFETY: the picture has that size, and `whole` memory for it.
+    let converted = unsafe { to_bgr(&mut Scaler::empty(), planes, size, size, target) };
+    if converted.is_err() {
         return false;
     }
     let decoded = Decoded::new(picture, size, size);
@@ -464,7 +465,7 @@ mod tests {
         picture.show(&mut once(area(200.0, 250.0)));
         assert_eq!(made(picture.room), [13]);
         // Column 200 of row 20.
-        let at = 20 * converter::row_bytes(640) + 3 * 200;
+        let at = 20 * row_bytes(640) + 3 * 200;
         picture.room.bytes[at..at + 3].copy_from_slice(&spoilt);
         let view = picture.show(&mut once(area(10.0, 600.0)));
         assert_eq!(view.pixel(200, 20), spoilt);

@@ -200,6 +200,7 @@ impl Histogram {
 mod tests {
     use super::super::matching::tests::body_at;
     use super::*;
+    use crate::image::PartialPicture;
 
     /// How someone looks whose surroundings are all of one colour.
     fn look(colour: [u8; 3]) -> Appearance {
@@ -218,6 +219,60 @@ mod tests {
         assert_eq!(unlike([0, 0, 255], [255, 0, 0]), 1.0);
         // Two grey levels of 64 between two bins' middles move 1/32 of the weight per channel.
         assert!(unlike([96, 96, 96], [98, 98, 98]) < 0.2);
+    }
+
+    /// A picture that is black but for the areas that were asked for, with a pixel around them.
+    struct Asked<'a> {
+        whole: &'a [u8],
+        size: [usize; 2],
+        bytes: Vec<u8>,
+    }
+
+    impl PartialPicture for Asked<'_> {
+        fn size(&self) -> [usize; 2] {
+            self.size
+        }
+
+        fn show(&mut self, areas: &mut dyn Iterator<Item = Corners>) -> BgrView<'_> {
+            let [width, height] = self.size;
+            for [corner, next, _, last] in areas {
+                let is_along = |point: [f64; 2], end: [f64; 2]| {
+                    let side = [end[0] - corner[0], end[1] - corner[1]];
+                    let way = [point[0] - corner[0], point[1] - corner[1]];
+                    let length = side[0].hypot(side[1]);
+                    let along = (way[0] * side[0] + way[1] * side[1]) / length;
+                    (-1.0..=length + 1.0).contains(&along)
+                };
+                for (place, pixel) in self.bytes.chunks_exact_mut(3).enumerate() {
+                    let point = [(place % width) as f64, (place / width) as f64];
+                    if is_along(point, next) && is_along(point, last) {
+                        pixel.copy_from_slice(&self.whole[3 * place..3 * place + 3]);
+                    }
+                }
+            }
+            BgrView::new(&self.bytes, width, height, 3 * width).expect("a picture")
+        }
+    }
+
+    #[test]
+    fn all_pixels_that_count_were_asked_for() {
+        let mut random = crate::random::SplitMix64::new(3);
+        let size = [400, 600];
+        let whole: Vec<u8> = (0..3 * 400 * 600)
+            .map(|_| 100 + (random.next_fraction() * 156.0) as u8)
+            .collect();
+        for center in [[200.0, 300.0], [20.0, 310.0], [200.0, 590.0]] {
+            let body = body_at(center[0], center[1]);
+            let view = BgrView::new(&whole, 400, 600, 3 * 400).expect("a picture");
+            let expected = Appearance::of(&body, &mut view.into());
+            assert_ne!(expected, Appearance::default());
+            let asked = Asked {
+                whole: &whole,
+                size,
+                bytes: vec![0; whole.len()],
+            };
+            assert_eq!(Appearance::of(&body, &mut Pixels::partial(asked)), expected);
+        }
     }
 
     #[test]
