@@ -1,4 +1,5 @@
-//! The picture type that decoding hands to pose estimation: borrowed pixels, nothing else.
+//! What decoding hands to pose estimation: borrowed pixels, or a picture whose pixels are made where
+//! somebody looks.
 
 /// A borrowed 8-bit, three-channel picture in OpenCV's channel order (blue, green, red).
 ///
@@ -46,10 +47,80 @@ impl<'a> BgrView<'a> {
         self.data
     }
 
+    /// The pixels of each row, from the upper one on.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let Self { data, width, .. } = *self;
+        data.chunks(self.stride)
+            .take(self.height)
+            .map(move |row| &row[..3 * width])
+    }
+
     /// Blue, green, red of one pixel.
     #[inline]
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         let at = y * self.stride + 3 * x;
         [self.data[at], self.data[at + 1], self.data[at + 2]]
+    }
+}
+
+/// The four corners of a rectangle, in order around it: x, y in pixels from the picture's upper left
+/// corner, turned or not, inside the picture or not.
+pub type Corners = [[f64; 2]; 4];
+
+/// A picture that is not there as a whole: pixels are made where they are asked for.
+pub trait PartialPicture {
+    /// Pixels of a row, and rows.
+    fn size(&self) -> [usize; 2];
+
+    /// Makes what is missing of these areas; see [`Pixels::show`].
+    fn show(&mut self, areas: &mut dyn Iterator<Item = Corners>) -> BgrView<'_>;
+}
+
+/// The pixels of a frame, which whoever reads them asks for.
+pub struct Pixels<'a>(Source<'a>);
+
+enum Source<'a> {
+    Whole(BgrView<'a>),
+    Partial(Box<dyn PartialPicture + 'a>),
+}
+
+impl<'a> From<BgrView<'a>> for Pixels<'a> {
+    /// All pixels are there.
+    fn from(view: BgrView<'a>) -> Self {
+        Self(Source::Whole(view))
+    }
+}
+
+impl<'a> Pixels<'a> {
+    /// Those that `picture` makes.
+    pub fn partial(picture: impl PartialPicture + 'a) -> Self {
+        Self(Source::Partial(Box::new(picture)))
+    }
+
+    /// Pixels of a row.
+    pub fn width(&self) -> usize {
+        self.size()[0]
+    }
+
+    /// Rows of pixels.
+    pub fn height(&self) -> usize {
+        self.size()[1]
+    }
+
+    fn size(&self) -> [usize; 2] {
+        match &self.0 {
+            Source::Whole(view) => [view.width(), view.height()],
+            Source::Partial(picture) => picture.size(),
+        }
+    }
+
+    /// The picture, of which those pixels may be read that bilinear sampling at positions in these
+    /// areas looks at; for positions outside the picture, also the pixels of its edge that are
+    /// nearest. All others are undefined, though some number or other.
+    pub fn show(&mut self, areas: impl IntoIterator<Item = Corners>) -> BgrView<'_> {
+        match &mut self.0 {
+            Source::Whole(view) => *view,
+            Source::Partial(picture) => picture.show(&mut areas.into_iter()),
+        }
     }
 }

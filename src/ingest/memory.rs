@@ -1,6 +1,7 @@
 //! What a video needs of the memory budget, and the frame buffers that it gets.
 //!
-//! A buffer's bytes are taken from the budget before it is made, and it goes round between the
+//! A buffer holds a frame, or a decoded picture that waits to be converted where somebody looks, which is
+//! smaller. Its bytes are taken from the budget before it is made, and it goes round between the
 //! stages until its video ends: however fast a decoder is, it waits for a buffer to come back.
 //! Before a video begins, what its decoder and encoder keep for themselves and one buffer are
 //! reserved in one piece, so that videos wait for each other but never for ever. Where pictures grow
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use crate::lake::{MAX_BUFFERED_BYTES, PersonRow};
 use crate::pose::LOOKAHEAD_FRAMES;
 use crate::resources::{DatabaseUse, MemoryBudget, Permit};
-use crate::video::{Frame, VideoInfo, frame_memory_pixels};
+use crate::video::{Frame, MAX_STATES_BYTES, VideoInfo, frame_memory_pixels};
 
 /// The program itself with its libraries, stacks and queues of rows; with one worker and the
 /// database's commit 252 MiB are resident when pictures are tiny.
@@ -38,8 +39,13 @@ const DECODED_PIXEL_BITS: u64 = 20;
 const REFERENCE_PICTURES: u64 = 6;
 /// FFmpeg decodes a picture per thread, on at most this many.
 const MAX_DECODER_THREADS: usize = 16;
-/// Bytes per pixel of the picture that a decoded one is converted into before it is turned.
+/// Bytes per pixel of the picture that a decoded one is converted into before it is turned, or of
+/// that in which parts are converted on demand.
 const CONVERTED_PIXEL_BYTES: u64 = 3;
+/// Decoders give rows and columns room for whole blocks, and pictures of 4:2:0 with 8 bits, which may
+/// wait in a frame's place to be converted, take 12 bits a pixel of that.
+const BLOCK_PX: u64 = 128;
+const WAITING_PIXEL_BITS: u64 = 12;
 /// Bytes per pixel that pictures of high dynamic range take while they are brought down: three
 /// times three planes of floats, and the result.
 const TONE_MAPPED_PIXEL_BYTES: u64 = 38;
@@ -187,6 +193,13 @@ impl MemoryPlan {
     }
 }
 
+/// What a decoded picture takes that waits to be converted where somebody looks.
+fn waiting_bytes(coded_width: u32, coded_height: u32) -> u64 {
+    let [columns, rows] =
+        [coded_width, coded_height].map(|side| u64::from(side).next_multiple_of(BLOCK_PX));
+    columns * rows * WAITING_PIXEL_BITS / 8
+}
+
 /// The frame buffers of one video, with everything else that it reserves.
 pub struct FramePool {
     plan: MemoryPlan,
@@ -217,16 +230,19 @@ impl FramePool {
         let pixels = u64::from(info.width) * u64::from(info.height);
         let coded_pixels = u64::from(info.coded_width) * u64::from(info.coded_height);
         let decoder_pictures = REFERENCE_PICTURES + cores.min(MAX_DECODER_THREADS) as u64;
-        let converter_bytes = CONVERTED_PIXEL_BYTES * pixels
+        let of_stored = frame_memory_pixels(info.coded_width, info.coded_height);
+        let of_shown = frame_memory_pixels(info.width, info.height);
+        let frame_pixels = of_stored.max(of_shown);
+        let converter_bytes = CONVERTED_PIXEL_BYTES * frame_pixels
+            + MAX_STATES_BYTES
             + match info.is_tone_mapped {
                 true => TONE_MAPPED_PIXEL_BYTES * coded_pixels,
                 false => 0,
             };
         let decoder_bytes =
             decoder_pictures * coded_pixels * DECODED_PIXEL_BITS / 8 + converter_bytes;
-        let of_stored = frame_memory_pixels(info.coded_width, info.coded_height);
-        let of_shown = frame_memory_pixels(info.width, info.height);
-        let buffer_bytes = FRAME_PIXEL_BYTES * of_stored.max(of_shown);
+        let buffer_bytes = (FRAME_PIXEL_BYTES * frame_pixels)
+            .max(waiting_bytes(info.coded_width, info.coded_height));
         let encoder_bytes = ENCODER_PIXEL_BYTES * pixels;
         let (drawing_bytes, more_buffers) = match drawing {
             Drawing::Off => (0, 0),
@@ -377,6 +393,25 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_is_paid_for_whether_it_is_converted_or_waits() {
+        for (width, height) in [(1, 1), (64, 48), (129, 130), (1776, 1008), (3840, 2160)] {
+            let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1, 1)).expect("room");
+            let path = Path::new("x.mp4");
+            let pool = FramePool::reserve(&plan, &info(width, height), 2, Drawing::Off, path);
+            let bytes = pool.expect("room").buffer_bytes;
+            let converted = FRAME_PIXEL_BYTES * frame_memory_pixels(width, height);
+            // With rows of luma and chroma that begin at multiples of 64 bytes.
+            let luma = u64::from(width).next_multiple_of(64) * u64::from(height);
+            let chroma =
+                u64::from(width.div_ceil(2)).next_multiple_of(64) * u64::from(height.div_ceil(2));
+            assert!(
+                bytes >= converted && bytes >= luma + 2 * chroma,
+                "{width}x{height}"
+            );
+        }
+    }
+
+    #[test]
     fn pictures_that_grow_are_paid_for_once_and_given_back() {
         let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1, 1)).expect("room");
         let reserve = |width, height| {
@@ -394,8 +429,8 @@ mod tests {
         }
         let taken = plan.frames.total_bytes() - plan.frames.free_bytes();
         // As much as a video that was large from the beginning, but for its larger frames.
-        let frames = CONVERTED_PIXEL_BYTES * (1920 * 1080 - 640 * 360)
-            + FRAME_PIXEL_BYTES * (frame_memory_pixels(1920, 1080) - frame_memory_pixels(640, 360));
+        let frames = (CONVERTED_PIXEL_BYTES + FRAME_PIXEL_BYTES)
+            * (frame_memory_pixels(1920, 1080) - frame_memory_pixels(640, 360));
         assert!(for_small < taken, "{for_small} {taken}");
         assert!(
             taken.abs_diff(for_large - frames) <= 1,

@@ -40,7 +40,8 @@ use crate::resources::lower_priority;
 use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
-    CaptureTags, Frame, MediaPosition, MediaTime, ReadSummary, VideoError, VideoInfo, VideoReader,
+    CaptureTags, Conversion, Frame, MediaPosition, MediaTime, PixelRoom, ReadSummary, VideoError,
+    VideoInfo, VideoReader,
 };
 
 /// Frames with their poses that wait to be drawn on.
@@ -53,11 +54,11 @@ const HASH_DIGITS: usize = 32;
 pub struct StageTimes {
     /// Reading the file for its identity.
     pub hash_secs: f64,
-    /// Demuxing, decoding, conversion to upright square pixels.
+    /// Demuxing, decoding, conversion to upright square pixels where it is not done on demand.
     pub decode_secs: f64,
-    /// Runs of the detector, with the crops that it is given.
+    /// Runs of the detector, with the crops that it is given, and the conversion of what they show.
     pub detector_secs: f64,
-    /// Cutting regions out of frames for the landmark model.
+    /// Cutting regions out of frames for the landmark model, and converting what they show.
     pub crop_secs: f64,
     /// Runs of the landmark model.
     pub landmark_model_secs: f64,
@@ -194,6 +195,11 @@ pub fn process<'b>(
         (None, _) => Drawing::Off,
         (Some(_), false) => Drawing::WithEstimates,
         (Some(_), true) => Drawing::Again,
+    };
+    // Frames that are drawn on are needed whole.
+    let reader = match drawing {
+        Drawing::Off | Drawing::Again => reader.with_conversion(Conversion::OnDemand),
+        Drawing::WithEstimates => reader,
     };
     let waiting = Instant::now();
     let pool = FramePool::reserve(job.memory, &info, job.cores, drawing, job.path)?;
@@ -510,6 +516,7 @@ struct Estimation<'a> {
     job: &'a VideoJob<'a>,
     times: RealTimes,
     held: HeldBack<(u64, f64)>,
+    room: PixelRoom,
     image_width_px: f64,
     image_height_px: f64,
     measurer: Measurer,
@@ -528,6 +535,7 @@ impl<'a> Estimation<'a> {
         Self {
             job,
             held: HeldBack::new(0),
+            room: PixelRoom::default(),
             image_width_px: f64::from(info.width),
             image_height_px: f64::from(info.height),
             measurer: Measurer::new(),
@@ -588,7 +596,7 @@ impl<'a> Estimation<'a> {
     /// when nobody takes them any more.
     fn hand_on(
         &mut self,
-        frame: Frame,
+        mut frame: Frame,
         ready: Option<((u64, f64), Vec<PersonPose>)>,
         next: &Next,
     ) -> bool {
@@ -604,6 +612,7 @@ impl<'a> Estimation<'a> {
                 sent.is_ok()
             }
             Next::Rows(used, rows) => {
+                frame.forget();
                 // The decoder has gone when the video has ended; then nobody needs the buffer.
                 let _ = used.try_send(frame);
                 let waiting = Instant::now();
@@ -620,17 +629,19 @@ impl<'a> Estimation<'a> {
         frame: &Frame,
         time_secs: f64,
     ) -> Result<Vec<PersonPose>, Interruption> {
-        let view = frame.view().ok_or_else(|| VideoError::Decode {
+        let pixels = frame.pixels(&mut self.room);
+        let pixels = pixels.ok_or_else(|| VideoError::Decode {
             path: self.job.path.into(),
             reason: "a frame has no pixels".into(),
         })?;
-        (self.image_width_px, self.image_height_px) = (view.width() as f64, view.height() as f64);
+        (self.image_width_px, self.image_height_px) =
+            (pixels.width() as f64, pixels.height() as f64);
         // What is missing or made up in a damaged picture would be measured as if it were there.
         if frame.is_corrupt {
             backend.skip();
             return Ok(Vec::new());
         }
-        Ok(backend.estimate(view, MediaTime::from_secs(time_secs))?)
+        Ok(backend.estimate(pixels, MediaTime::from_secs(time_secs))?)
     }
 
     /// Measures everybody in the next frame, whose number and real time come first.

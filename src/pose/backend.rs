@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::held_back::EarlierPose;
 use super::person_pose::PersonPose;
 use super::provider::Provider;
-use crate::image::BgrView;
+use crate::image::Pixels;
 use crate::media_time::MediaTime;
 
 /// Where the time of pose estimation went.
@@ -43,7 +43,7 @@ pub trait PoseBackend: Send {
     /// When a model cannot be run.
     fn estimate(
         &mut self,
-        frame: BgrView<'_>,
+        frame: Pixels<'_>,
         time: MediaTime,
     ) -> Result<Vec<PersonPose>, PoseError>;
 

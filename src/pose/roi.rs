@@ -3,6 +3,8 @@
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
+use crate::image::Corners;
+
 /// The square is this much larger than the circle that the two alignment points describe
 /// (MediaPipe, `pose_detection_to_roi.pbtxt` and `pose_landmarks_to_roi.pbtxt`: `scale_x: 1.25`).
 const ROI_SCALE: f64 = 1.25;
@@ -138,6 +140,11 @@ impl Region {
             self.center_x_px + qx * cos - qy * sin,
             self.center_y_px + qx * sin + qy * cos,
         ]
+    }
+
+    /// Its corners in the image, in order around it.
+    pub fn corners(&self) -> Corners {
+        [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]].map(|[x, y]| self.project(x, y))
     }
 
     /// Whether a crop can be taken from it at all.

@@ -9,7 +9,7 @@ use super::roi::{ImageSize, Region, Roi};
 use super::session::{DetectorModel, LandmarkModel, Landmarker};
 use super::top_down::TopDownStage;
 use super::{PoseError, PoseTimings};
-use crate::image::BgrView;
+use crate::image::Pixels;
 
 /// The detector takes colours in -1..1.
 const DETECTOR_SCALE: InputScale = InputScale {
@@ -48,7 +48,7 @@ impl DetectorStage {
     /// When the model fails.
     pub fn run<R>(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         view: &Roi,
         timings: &mut PoseTimings,
         retouch: impl FnOnce(&mut [f32]),
@@ -56,7 +56,7 @@ impl DetectorStage {
     ) -> Result<R, PoseError> {
         let started = Instant::now();
         crop_to_tensor(
-            frame,
+            frame.show([Region::from(*view).corners()]),
             view,
             DETECTOR_INPUT_SIDE,
             Border::Zero,
@@ -162,7 +162,7 @@ impl LandmarkStage {
     /// When the model fails.
     pub fn read_detected(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         roi: &Roi,
         timings: &mut PoseTimings,
     ) -> Result<Reading, PoseError> {
@@ -193,7 +193,7 @@ impl LandmarkStage {
     /// When the model fails.
     pub fn run(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         region: &Region,
         timings: &mut PoseTimings,
     ) -> Result<Reading, PoseError> {
@@ -223,14 +223,14 @@ impl BlazePoseStage {
 
     fn run(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         region: &Region,
         timings: &mut PoseTimings,
     ) -> Result<Reading, PoseError> {
         let started = Instant::now();
         let roi = &region.square();
         crop_to_tensor(
-            frame,
+            frame.show([Region::from(*roi).corners()]),
             roi,
             LANDMARK_INPUT_SIDE,
             Border::Replicate,

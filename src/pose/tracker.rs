@@ -11,7 +11,7 @@ use super::session::PoseModels;
 use super::smoothing::{Smoother, Smoothing};
 use super::stages::{DetectorStage, LandmarkStage};
 use super::{ImageLandmark, PersonPose, PoseBackend, PoseError, PoseTimings};
-use crate::image::BgrView;
+use crate::image::Pixels;
 use crate::media_time::MediaTime;
 
 /// Whether a frame's region may come from the frame before.
@@ -102,7 +102,7 @@ impl Default for TrackerConfig {
 /// let mut people = Vec::new();
 /// while people.is_empty() && video.read(&mut frame)? {
 ///     let picture = frame.view().expect("a frame that was read");
-///     people = tracker.estimate(picture, frame.time)?;
+///     people = tracker.estimate(picture.into(), frame.time)?;
 /// }
 /// let left_hip = people[0].landmarks[Landmark::LeftHip as usize];
 /// assert!((0.0..1.0).contains(&left_hip.x) && left_hip.visibility > 0.9);
@@ -135,7 +135,7 @@ impl PoseTracker {
         }
     }
 
-    fn detect(&mut self, frame: BgrView<'_>) -> Result<Option<Detection>, PoseError> {
+    fn detect(&mut self, frame: &mut Pixels<'_>) -> Result<Option<Detection>, PoseError> {
         let whole = Roi::letterbox(ImageSize::new(frame.width(), frame.height()));
         let timings = &mut self.timings;
         self.detector.run(
@@ -149,7 +149,7 @@ impl PoseTracker {
 
     fn next_pose(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         time: MediaTime,
     ) -> Result<Option<PersonPose>, PoseError> {
         let tracked = match self.config.tracking {
@@ -190,11 +190,11 @@ impl PoseBackend for PoseTracker {
 
     fn estimate(
         &mut self,
-        frame: BgrView<'_>,
+        mut frame: Pixels<'_>,
         time: MediaTime,
     ) -> Result<Vec<PersonPose>, PoseError> {
         self.frame_count += 1;
-        let pose = self.next_pose(frame, time)?;
+        let pose = self.next_pose(&mut frame, time)?;
         if pose.is_none() {
             self.next_region = None;
             self.smoother.lost();

@@ -1,12 +1,12 @@
 //! From a decoder's pictures to frames: blue, green, red, square pixels, upright.
 
-use std::ptr::null_mut;
-
 use ffmpeg_the_third::{Frame, ffi};
 use opencv::core::{self, CV_8UC3, Mat, MatTrait, MatTraitConst, Rect, Scalar};
 
 use super::ffmpeg::{Picture, PictureFacts};
+use super::on_demand::Checked;
 use super::placement::{Placement, Size};
+use super::scaler::{Planes, SPARE_ROWS, Scaler, Target, row_pixels, sides, to_bgr};
 use super::tone::{self, ToneMapper};
 
 /// Converts the pictures of one video. Keeps one picture in each of the forms that it goes through.
@@ -16,30 +16,39 @@ pub struct Converter {
     bgr: Picture,
     tone_mapper: Option<ToneMapper>,
     upright: Mat,
-}
-
-/// libswscale's state; it is used again while the pictures stay the same.
-struct Scaler(*mut ffi::SwsContext);
-
-// SAFETY: the state is owned, and used by one thread at a time.
-unsafe impl Send for Scaler {}
-
-impl Drop for Scaler {
-    fn drop(&mut self) {
-        // SAFETY: it was made by libswscale, or is null.
-        unsafe { ffi::sws_freeContext(self.0) };
-    }
+    checked: Checked,
 }
 
 impl Converter {
     pub fn new(threads: usize) -> Self {
         Self {
             threads,
-            scaler: Scaler(null_mut()),
+            scaler: Scaler::empty(),
             bgr: Picture::empty(),
             tone_mapper: None,
             upright: Mat::default(),
+            checked: Checked::default(),
         }
+    }
+
+    /// What of a picture's memory is to be seen where a part of the picture is converted; `None`
+    /// where only the whole can be, since it is scaled, turned, or of another kind.
+    pub fn stored_if_partial(
+        &mut self,
+        picture: &Picture,
+        facts: &PictureFacts,
+        placement: &Placement,
+    ) -> Option<Size> {
+        let size = (facts.width, facts.height);
+        let is_in_place = placement.scaled == size && placement.is_in_place();
+        if !is_in_place || tone::is_high_dynamic_range(facts.colors) {
+            return None;
+        }
+        let stored = match holds(picture, facts.coded) {
+            true => facts.coded,
+            false => size,
+        };
+        (self.checked.may_be_partial(picture, stored)).then_some(stored)
     }
 
     /// Makes a frame of a picture.
@@ -68,38 +77,19 @@ impl Converter {
         };
         if placement.is_in_place() {
             make_room(frame, to, placement.frame).map_err(|e| e.message)?;
-            return to_bgr(&mut self.scaler, source, from, to, Target::of_frame(frame)?);
+            let target = Target::of_frame(frame)?;
+            let planes = Planes::of(source);
+            // SAFETY: the source has its own size, or what `holds` has checked, and the frame has
+            // just got room.
+            return unsafe { to_bgr(&mut self.scaler, planes, from, to, target) };
         }
         make_bgr(&mut self.bgr.frame, sides(to)?)?;
         let target = Target::of_picture(&self.bgr);
-        to_bgr(&mut self.scaler, source, from, to, target)?;
+        // SAFETY: as above; FFmpeg has just given the target memory.
+        unsafe { to_bgr(&mut self.scaler, Planes::of(source), from, to, target)? };
         // SAFETY: `lay` reads it, and it goes at the end of this function.
         let stored = unsafe { as_mat(&self.bgr, placement.scaled)? };
         lay(&stored, placement, &mut self.upright, frame).map_err(|e| e.message)
-    }
-}
-
-/// Memory that pixels of BGR are written to: the first one's place, and bytes from row to row.
-struct Target {
-    first: *mut u8,
-    stride_bytes: i32,
-}
-
-impl Target {
-    fn of_picture(bgr: &Picture) -> Self {
-        let raw = bgr.raw();
-        Self {
-            first: raw.data[0],
-            stride_bytes: raw.linesize[0],
-        }
-    }
-
-    fn of_frame(frame: &mut Mat) -> Result<Self, String> {
-        let stride_bytes = frame.step1(0).map_err(|e| e.message)?;
-        Ok(Self {
-            first: frame.data_mut(),
-            stride_bytes: i32::try_from(stride_bytes).map_err(|_| "it is too large".to_owned())?,
-        })
     }
 }
 
@@ -123,21 +113,6 @@ fn make_room(frame: &mut Mat, stored: Size, shown: Size) -> opencv::Result<()> {
         frame.adjust_roi(0, shown_rows - rows, 0, shown_columns - columns)?;
     }
     Ok(())
-}
-
-/// Rows of a frame's memory that are never shown.
-const SPARE_ROWS: u64 = 1;
-
-/// Pixels from one row of a frame to the next.
-fn row_pixels(width: u32) -> u64 {
-    /// Three bytes each: rows begin at multiples of 32 bytes.
-    const STEP: u64 = 32;
-    u64::from(width).next_multiple_of(STEP)
-}
-
-/// Pixels that a frame's memory holds, with those that are never shown.
-pub fn frame_memory_pixels(width: u32, height: u32) -> u64 {
-    row_pixels(width) * (u64::from(height) + SPARE_ROWS)
 }
 
 /// Turns and mirrors a stored picture, and puts it in its place in the frame.
@@ -204,65 +179,6 @@ fn holds(picture: &Picture, size: Size) -> bool {
             data as usize + needed <= buffer.data as usize + buffer.size
         })
     }
-}
-
-/// Converts the upper left `from` of a picture to `to` pixels of BGR.
-///
-/// Coefficients are those of BT.601, whatever the picture's own are; the encoder of annotated
-/// videos goes the same way back.
-fn to_bgr(
-    scaler: &mut Scaler,
-    picture: &Picture,
-    from: Size,
-    to: Size,
-    target: Target,
-) -> Result<(), String> {
-    let source = picture.raw();
-    let (from, to) = (sides(from)?, sides(to)?);
-    let (planes, strides) = (
-        [target.first, null_mut(), null_mut(), null_mut()],
-        [target.stride_bytes, 0, 0, 0],
-    );
-    // SAFETY: the source holds `from` (its own size, or what `holds` has checked), the target was
-    // made for `to`, and the state belongs to both formats or is null.
-    let rows = unsafe {
-        scaler.0 = ffi::sws_getCachedContext(
-            scaler.0,
-            from.0,
-            from.1,
-            ffi::AVPixelFormat(source.format),
-            to.0,
-            to.1,
-            ffi::AVPixelFormat::BGR24,
-            ffi::SWS_BICUBIC,
-            null_mut(),
-            null_mut(),
-            std::ptr::null(),
-        );
-        if scaler.0.is_null() {
-            return Err("its pixel format cannot be converted".into());
-        }
-        ffi::sws_scale(
-            scaler.0,
-            source.data.as_ptr().cast(),
-            source.linesize.as_ptr(),
-            0,
-            from.1,
-            planes.as_ptr(),
-            strides.as_ptr(),
-        )
-    };
-    if rows == to.1 {
-        Ok(())
-    } else {
-        Err("its pixels cannot be converted".into())
-    }
-}
-
-/// Width and height as the libraries count them.
-fn sides((width, height): Size) -> Result<(i32, i32), String> {
-    let side = |side: u32| i32::try_from(side).map_err(|_| "it is too large".to_owned());
-    Ok((side(width)?, side(height)?))
 }
 
 /// Gives `frame` memory for a BGR picture, unless it has it already.

@@ -1,7 +1,7 @@
 //! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
 //! FFmpeg and OpenCV are known to this module alone; it knows nothing of poses. FFmpeg demuxes,
-//! decodes and converts (`ffmpeg`, `converter`, `tone`), OpenCV turns and draws.
+//! decodes and converts (`ffmpeg`, `converter`, `on_demand`, `scaler`, `tone`), OpenCV turns and draws.
 
 mod canvas;
 mod capture_rate;
@@ -15,10 +15,12 @@ mod ffmpeg;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod libraries;
 mod mp4;
+mod on_demand;
 mod orientation;
 mod placement;
 mod proxy;
 mod reader;
+mod scaler;
 mod sheet;
 mod still;
 mod timestamps;
@@ -29,13 +31,15 @@ pub use canvas::{Bgr, Canvas, DrawError, text_width_px};
 pub use capture_rate::{CaptureTags, capture_tags};
 pub use clip::{ClipError, cut_clip};
 pub use container::{Container, Content, sniff};
-pub(crate) use converter::frame_memory_pixels;
 pub use encoder::{EncodeError, Encoding, VideoEncoder};
 pub use ffmpeg::Colors;
+pub(crate) use on_demand::MAX_STATES_BYTES;
+pub use on_demand::PixelRoom;
 pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{
-    Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,
+    Conversion, Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,
 };
+pub(crate) use scaler::frame_memory_pixels;
 pub use sheet::ContactSheet;
 pub use still::{FramePart, ImageFormat};
 

@@ -15,11 +15,12 @@ use super::ffmpeg::{
     Colors, Decoder, Demuxer, MAX_DECODER_THREADS, Picture, PictureFacts, TrackTimes,
     load_libraries,
 };
+use super::on_demand::{Decoded, PixelRoom};
 use super::orientation::Orientation;
 use super::placement::{Placement, StoredPicture};
 use super::timestamps::{FrameClock, FrameGrid, is_coarse};
 use super::{FrameTimes, MediaPosition, MediaRange, MediaTime, VideoError, tone, track};
-use crate::image::BgrView;
+use crate::image::{BgrView, Pixels};
 use crate::resources::cores;
 use crate::sync::Cancellation;
 
@@ -101,6 +102,16 @@ pub struct ReadSummary {
     pub warnings: Vec<String>,
 }
 
+/// When pictures become blue, green, red.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conversion {
+    /// As soon as they are decoded: [`Frame::view`] has them.
+    #[default]
+    Whole,
+    /// Where somebody looks, as far as their kind allows it: [`Frame::pixels`] has them.
+    OnDemand,
+}
+
 /// One decoded picture. Its memory is used again when it is handed back to the reader.
 #[derive(Default)]
 pub struct Frame {
@@ -110,11 +121,32 @@ pub struct Frame {
     pub time: MediaTime,
     /// The decoder reports that parts of it are missing or made up.
     pub is_corrupt: bool,
+    /// Empty where the picture waits to be converted.
     pub(super) picture: Mat,
+    pub(super) waiting: Option<Decoded>,
 }
 
 impl Frame {
-    /// The pixels; `None` for a frame that was never read.
+    /// The pixels, whichever way the frame was read; `room` is where they are made if they have to
+    /// be, the same for all frames of a video. `None` for a frame that was never read.
+    pub fn pixels<'a>(&'a self, room: &'a mut PixelRoom) -> Option<Pixels<'a>> {
+        match &self.waiting {
+            Some(decoded) => Some(Pixels::partial(room.begin(decoded))),
+            None => {
+                room.clear();
+                self.view().map(Pixels::from)
+            }
+        }
+    }
+
+    /// Gives a picture that waits to be converted back to the decoder, which can use its memory while
+    /// it is warm.
+    pub fn forget(&mut self) {
+        self.waiting = None;
+    }
+
+    /// The pixels; `None` for a frame that was never read, or that waits for somebody to look at
+    /// parts of it ([`Conversion::OnDemand`]).
     pub fn view(&self) -> Option<BgrView<'_>> {
         let (width, height) = (self.picture.cols(), self.picture.rows());
         let (width, height) = (width as usize, height as usize);
@@ -146,6 +178,7 @@ pub struct VideoReader {
     frames_expected: Option<u64>,
     /// The part that is read.
     range: MediaRange,
+    conversion: Conversion,
     /// Whether a frame of it was read.
     has_begun: bool,
     /// Decoding starts with the first frame that is asked for: a video that waits for its turn
@@ -293,6 +326,7 @@ impl VideoReader {
             grid,
             frames_expected,
             range: MediaRange::WHOLE,
+            conversion: Conversion::Whole,
             has_begun: false,
             running: None,
             is_at_end: false,
@@ -309,6 +343,12 @@ impl VideoReader {
         self.range = range.simplified();
         let frames = self.frames_expected;
         self.info.frame_count_hint = frames.and_then(|frames| self.frames_in_range(frames));
+        self
+    }
+
+    /// The same, to convert pictures so; without it, whole ones.
+    pub fn with_conversion(mut self, conversion: Conversion) -> Self {
+        self.conversion = conversion;
         self
     }
 
@@ -576,12 +616,24 @@ impl VideoReader {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        let converted = running.converter.convert(
-            &running.picture,
-            facts,
-            &running.placement,
-            &mut frame.picture,
-        );
+        let Running {
+            converter,
+            picture,
+            placement,
+            ..
+        } = running;
+        if self.conversion == Conversion::OnDemand
+            && let Some(stored) = converter.stored_if_partial(picture, facts, placement)
+        {
+            let decoded = std::mem::replace(picture, Picture::empty());
+            frame.waiting = Some(Decoded::new(decoded, stored, placement.frame));
+            if !frame.picture.empty() {
+                frame.picture = Mat::default();
+            }
+            return Ok(());
+        }
+        frame.waiting = None;
+        let converted = converter.convert(picture, facts, placement, &mut frame.picture);
         converted.map_err(|reason| VideoError::Decode {
             path: self.path.clone(),
             reason,

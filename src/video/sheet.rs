@@ -57,7 +57,7 @@ impl ContactSheet {
             index: frame.index,
             time: frame.time,
             is_corrupt: frame.is_corrupt,
-            picture: Mat::default(),
+            ..Frame::default()
         };
         imgproc::resize(
             &frame.picture,

@@ -56,6 +56,7 @@ impl Frame {
             time: self.time,
             is_corrupt: self.is_corrupt,
             picture,
+            ..Self::default()
         })
     }
 

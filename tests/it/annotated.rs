@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use posedata::image::BgrView;
+use posedata::image::Pixels;
 use posedata::ingest::{AnnotatedVideo, VideoOutcome};
 use posedata::lake::LakePaths;
 use posedata::pose::landmark::Landmark;
@@ -309,7 +309,7 @@ impl PoseBackend for Late {
 
     fn estimate(
         &mut self,
-        frame: BgrView<'_>,
+        frame: Pixels<'_>,
         time: MediaTime,
     ) -> Result<Vec<PersonPose>, PoseError> {
         let found = self.backend.estimate(frame, time)?;

@@ -384,7 +384,7 @@ fn run_demo(model: &str, config: TrackerConfig) -> Vec<Option<PersonPose>> {
     let mut poses = Vec::new();
     for_each_frame(&installed("demo"), |_, secs, view| {
         let persons = tracker
-            .estimate(view, MediaTime::from_secs(secs))
+            .estimate(view.into(), MediaTime::from_secs(secs))
             .expect("models run");
         poses.push(persons.into_iter().next());
     });

@@ -42,7 +42,7 @@ fn run_first(backend: &mut dyn PoseBackend, clip: &Path, n_frames: usize) -> Peo
     let mut held = HeldBack::new(backend.lookahead_frames());
     for_first_frames(clip, n_frames, |frame, secs, view| {
         let poses = backend
-            .estimate(view, MediaTime::from_secs(secs))
+            .estimate(view.into(), MediaTime::from_secs(secs))
             .expect("models run");
         let ready = held.push(frame, poses, backend.take_earlier());
         people.extend(ready.map(|(_, poses)| poses));
@@ -58,7 +58,7 @@ fn run_at_once(backend: &mut dyn PoseBackend, clip: &Path) -> People {
     for_each_frame(clip, |_, secs, view| {
         people.push(
             backend
-                .estimate(view, MediaTime::from_secs(secs))
+                .estimate(view.into(), MediaTime::from_secs(secs))
                 .expect("models run"),
         );
     });
@@ -136,7 +136,7 @@ fn two_people_side_by_side_are_followed_as_each_would_be_alone() {
             let data = &view.data()[3 * half * side..];
             let view = BgrView::new(data, half, view.height(), view.stride()).expect("half");
             let expected = tracker
-                .estimate(view, MediaTime::from_secs(secs))
+                .estimate(view.into(), MediaTime::from_secs(secs))
                 .expect("models run");
             let expected = &expected.first().expect("a person").landmarks;
             let mut persons = together[frame].iter();

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
-use posedata::image::BgrView;
+use posedata::image::{BgrView, Pixels};
 use posedata::media_time::MediaTime;
 use posedata::models::ModelStore;
 use posedata::pose::landmark::LANDMARK_COUNT;
@@ -98,7 +98,7 @@ impl PoseBackend for ScriptedBackend {
 
     fn estimate(
         &mut self,
-        _frame: BgrView<'_>,
+        _frame: Pixels<'_>,
         _time: MediaTime,
     ) -> Result<Vec<PersonPose>, PoseError> {
         let pose = Self::pose(self.frame);

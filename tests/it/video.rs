@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use posedata::video::{Frame, VideoReader};
+use posedata::pose::crop::{Border, crop_to_rgb};
+use posedata::pose::roi::{ImageSize, Region, Roi};
+use posedata::random::SplitMix64;
+use posedata::video::{Conversion, Frame, PixelRoom, VideoReader};
 
 use crate::real_files::set_matrix;
 use crate::support::{for_each_frame, installed, make_clip};
@@ -152,4 +155,117 @@ fn odd_sizes_and_single_frames_are_read() {
         count += 1;
     });
     assert_eq!(count, 1);
+}
+
+/// Reads a video in both ways and compares crops of many regions, each made by itself, and whole
+/// pictures. Gives how many frames waited for somebody to look, and how many there are.
+fn compare_conversions(path: &Path) -> [usize; 2] {
+    let open = || VideoReader::open(path).expect("a video");
+    let mut on_demand = open().with_conversion(Conversion::OnDemand);
+    let mut random = SplitMix64::new(15);
+    let mut room = PixelRoom::default();
+    let mut waiting = Frame::default();
+    let [mut n_waited, mut n_frames] = [0; 2];
+    for_each_frame(path, |index, _, whole| {
+        assert!(on_demand.read(&mut waiting).expect("a whole video"));
+        assert_eq!(waiting.index, index);
+        n_waited += usize::from(waiting.view().is_none());
+        n_frames += 1;
+        let (width, height) = (whole.width() as f64, whole.height() as f64);
+        for _ in 0..12 {
+            let mut within = |low: f64, high: f64| low + (high - low) * random.next_fraction();
+            let roi = Roi {
+                center_x_px: within(-0.3, 1.3) * width,
+                center_y_px: within(-0.3, 1.3) * height,
+                side_px: within(0.02, 0.8) * width.max(height),
+                rotation_rad: within(-3.0, 3.0),
+            };
+            for border in [Border::Zero, Border::Replicate] {
+                // Black where nothing was made.
+                let mut room = PixelRoom::default();
+                let mut pixels = waiting.pixels(&mut room).expect("pixels");
+                let view = pixels.show([Region::from(roi).corners()]);
+                let crop = |view| crop_to_rgb(view, &roi, 64, border);
+                assert!(crop(view) == crop(whole), "frame {index}: {roi:?}");
+            }
+        }
+        let everything = Region::from(Roi::letterbox(ImageSize { width, height })).corners();
+        let mut pixels = waiting.pixels(&mut room).expect("pixels");
+        assert_eq!(
+            [pixels.width(), pixels.height()],
+            [whole.width(), whole.height()]
+        );
+        let view = pixels.show([everything]);
+        assert!(view.rows().eq(whole.rows()), "frame {index}");
+    });
+    assert!(!on_demand.read(&mut waiting).expect("a whole video"));
+    [n_waited, n_frames]
+}
+
+#[test]
+fn parts_of_pictures_have_the_bits_of_the_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let clip = |name: &str, size: &str, codec: &[&str]| {
+        let path = folder.join(name);
+        let source = format!("testsrc2=size={size}:rate=10:duration=0.4,noise=alls=40");
+        make_clip(&path, &[&["-f", "lavfi", "-i", &source], codec].concat());
+        path
+    };
+    let h264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p"];
+    let mjpeg = ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p"];
+    let ffv1 = |format| ["-c:v", "ffv1", "-pix_fmt", format];
+    let oblong = [&ffv1("yuv420p")[..], &["-aspect", "2:1"]].concat();
+    // The decoder stores whole blocks: 368x208.
+    let plain = clip("plain.mp4", "354x202", &h264);
+    let on_demand = [
+        &plain,
+        &clip("full.avi", "354x202", &mjpeg),
+        &clip("narrow.mkv", "131x98", &ffv1("yuv420p")),
+        &clip("tiny.mkv", "5x2", &ffv1("yuv420p")),
+    ];
+    for path in on_demand {
+        let waited = if cfg!(target_arch = "x86_64") { 4 } else { 0 };
+        assert_eq!(compare_conversions(path), [waited, 4], "{}", path.display());
+    }
+    let as_wholes = [
+        clip("ten_bits.mkv", "130x98", &ffv1("yuv420p10le")),
+        clip("fine.mkv", "130x98", &ffv1("yuv444p")),
+        clip("oblong.mkv", "130x98", &oblong),
+    ];
+    for path in &as_wholes {
+        assert_eq!(compare_conversions(path), [0, 4], "{}", path.display());
+    }
+    // It depends on the decoder how much of such pictures it stores.
+    let odd = clip("odd.mkv", "131x97", &ffv1("yuv420p"));
+    assert_eq!(compare_conversions(&odd)[1], 4);
+    for matrix in [[0, 1, -1, 0], [-1, 0, 0, 1]] {
+        set_matrix(&plain, matrix);
+        assert_eq!(compare_conversions(&plain), [0, 4], "{matrix:?}");
+    }
+}
+
+#[test]
+fn pictures_wait_or_are_converted_as_their_size_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut stream = Vec::new();
+    for (name, size) in [
+        ("a.ts", "354x202"),
+        ("b.ts", "180x300"),
+        ("c.ts", "354x202"),
+    ] {
+        let path = folder.join(name);
+        let source = format!("testsrc2=size={size}:rate=10:duration=0.5");
+        let codec = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-bf", "0"];
+        make_clip(
+            &path,
+            &[&["-f", "lavfi", "-i", &source], &codec[..]].concat(),
+        );
+        stream.extend(std::fs::read(&path).expect("a stream"));
+    }
+    let path = folder.join("changing.ts");
+    std::fs::write(&path, stream).expect("a file");
+    let waited = if cfg!(target_arch = "x86_64") { 10 } else { 0 };
+    assert_eq!(compare_conversions(&path), [waited, 15]);
 }

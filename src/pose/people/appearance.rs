@@ -5,7 +5,7 @@
 //! Comaniciu, Ramesh, Meer, "Kernel-based object tracking", 2003).
 
 use super::matching::{Body, distance};
-use crate::image::BgrView;
+use crate::image::{BgrView, Corners, Pixels};
 use crate::pose::landmark::Landmark;
 
 /// Bins of each colour channel.
@@ -31,18 +31,28 @@ pub struct Appearance {
 
 impl Appearance {
     /// Looks at a body in a picture.
-    pub fn of(body: &Body, frame: BgrView<'_>) -> Self {
+    pub fn of(body: &Body, frame: &mut Pixels<'_>) -> Self {
         use Landmark::*;
         let at = |landmark| body.landmark_px(landmark);
         let middle = |a: [f64; 2], b: [f64; 2]| [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0];
         let shoulders = middle(at(LeftShoulder), at(RightShoulder));
         let hips = middle(at(LeftHip), at(RightHip));
         let trunk_px = distance(shoulders, hips);
+        let trunk_line = Line {
+            ends: [shoulders, hips],
+            reach_px: TRUNK_REACH * trunk_px,
+        };
+        let thigh_lines = [[LeftHip, LeftKnee], [RightHip, RightKnee]].map(|ends| Line {
+            ends: ends.map(at),
+            reach_px: THIGH_REACH * trunk_px,
+        });
+        let lines = [trunk_line].into_iter().chain(thigh_lines);
+        let view = frame.show(lines.filter_map(|line| line.corners()));
         let mut trunk = Histogram::default();
-        trunk.add_line(frame, shoulders, hips, TRUNK_REACH * trunk_px);
+        trunk.add_line(view, trunk_line);
         let mut thighs = Histogram::default();
-        for (hip, knee) in [(LeftHip, LeftKnee), (RightHip, RightKnee)] {
-            thighs.add_line(frame, at(hip), at(knee), THIGH_REACH * trunk_px);
+        for line in thigh_lines {
+            thighs.add_line(view, line);
         }
         Self {
             regions: [trunk.finish(), thighs.finish()],
@@ -81,6 +91,36 @@ fn hellinger(a: &[f32; BINS], b: &[f32; BINS]) -> f64 {
     (1.0 - overlap).max(0.0).sqrt()
 }
 
+/// A line with its surroundings: `reach_px` to each side.
+#[derive(Clone, Copy)]
+struct Line {
+    ends: [[f64; 2]; 2],
+    reach_px: f64,
+}
+
+impl Line {
+    /// The direction from the first end to the other; NaN for a line without length.
+    fn unit(&self) -> [f64; 2] {
+        let [a, b] = self.ends;
+        let length = distance(a, b);
+        [(b[0] - a[0]) / length, (b[1] - a[1]) / length]
+    }
+
+    /// The rectangle of the surroundings; `None` where they are nowhere.
+    fn corners(&self) -> Option<Corners> {
+        let [a, b] = self.ends;
+        let [x, y] = self.unit().map(|part| part * self.reach_px);
+        let corners = [
+            [a[0] - y, a[1] + x],
+            [b[0] - y, b[1] + x],
+            [b[0] + y, b[1] - x],
+            [a[0] + y, a[1] - x],
+        ];
+        let is_somewhere = corners.as_flattened().iter().all(|value| !value.is_nan());
+        is_somewhere.then_some(corners)
+    }
+}
+
 struct Histogram {
     bins: Box<[f32; BINS]>,
     asked: usize,
@@ -98,10 +138,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Adds the pixels around the line from `a` to `b`, `reach_px` to each side.
-    fn add_line(&mut self, frame: BgrView<'_>, a: [f64; 2], b: [f64; 2], reach_px: f64) {
+    /// Adds the pixels around a line.
+    fn add_line(&mut self, frame: BgrView<'_>, line: Line) {
+        let (unit, reach_px) = (line.unit(), line.reach_px);
+        let [a, b] = line.ends;
         let length = distance(a, b);
-        let unit = [(b[0] - a[0]) / length, (b[1] - a[1]) / length];
         for i in 0..ALONG {
             let along = (i as f64 + 0.5) / ALONG as f64 * length;
             for j in 0..ACROSS {
@@ -159,12 +200,13 @@ impl Histogram {
 mod tests {
     use super::super::matching::tests::body_at;
     use super::*;
+    use crate::image::PartialPicture;
 
     /// How someone looks whose surroundings are all of one colour.
     fn look(colour: [u8; 3]) -> Appearance {
         let pixels = colour.repeat(400 * 600);
         let frame = BgrView::new(&pixels, 400, 600, 3 * 400).expect("a picture");
-        Appearance::of(&body_at(200.0, 300.0), frame)
+        Appearance::of(&body_at(200.0, 300.0), &mut frame.into())
     }
 
     fn unlike(a: [u8; 3], b: [u8; 3]) -> f64 {
@@ -179,11 +221,65 @@ mod tests {
         assert!(unlike([96, 96, 96], [98, 98, 98]) < 0.2);
     }
 
+    /// A picture that is black but for the areas that were asked for, with a pixel around them.
+    struct Asked<'a> {
+        whole: &'a [u8],
+        size: [usize; 2],
+        bytes: Vec<u8>,
+    }
+
+    impl PartialPicture for Asked<'_> {
+        fn size(&self) -> [usize; 2] {
+            self.size
+        }
+
+        fn show(&mut self, areas: &mut dyn Iterator<Item = Corners>) -> BgrView<'_> {
+            let [width, height] = self.size;
+            for [corner, next, _, last] in areas {
+                let is_along = |point: [f64; 2], end: [f64; 2]| {
+                    let side = [end[0] - corner[0], end[1] - corner[1]];
+                    let way = [point[0] - corner[0], point[1] - corner[1]];
+                    let length = side[0].hypot(side[1]);
+                    let along = (way[0] * side[0] + way[1] * side[1]) / length;
+                    (-1.0..=length + 1.0).contains(&along)
+                };
+                for (place, pixel) in self.bytes.chunks_exact_mut(3).enumerate() {
+                    let point = [(place % width) as f64, (place / width) as f64];
+                    if is_along(point, next) && is_along(point, last) {
+                        pixel.copy_from_slice(&self.whole[3 * place..3 * place + 3]);
+                    }
+                }
+            }
+            BgrView::new(&self.bytes, width, height, 3 * width).expect("a picture")
+        }
+    }
+
+    #[test]
+    fn all_pixels_that_count_were_asked_for() {
+        let mut random = crate::random::SplitMix64::new(3);
+        let size = [400, 600];
+        let whole: Vec<u8> = (0..3 * 400 * 600)
+            .map(|_| 100 + (random.next_fraction() * 156.0) as u8)
+            .collect();
+        for center in [[200.0, 300.0], [20.0, 310.0], [200.0, 590.0]] {
+            let body = body_at(center[0], center[1]);
+            let view = BgrView::new(&whole, 400, 600, 3 * 400).expect("a picture");
+            let expected = Appearance::of(&body, &mut view.into());
+            assert_ne!(expected, Appearance::default());
+            let asked = Asked {
+                whole: &whole,
+                size,
+                bytes: vec![0; whole.len()],
+            };
+            assert_eq!(Appearance::of(&body, &mut Pixels::partial(asked)), expected);
+        }
+    }
+
     #[test]
     fn what_is_not_in_the_picture_tells_nothing() {
         let pixels = [9; 3 * 50 * 50];
         let frame = BgrView::new(&pixels, 50, 50, 150).expect("a picture");
-        let outside = Appearance::of(&body_at(500.0, 300.0), frame);
+        let outside = Appearance::of(&body_at(500.0, 300.0), &mut frame.into());
         assert_eq!(outside, Appearance::default());
         assert_eq!(outside.distance(&look([9, 9, 9])), None);
     }

@@ -71,7 +71,7 @@ impl Contacts {
     pub fn update(
         &mut self,
         seen: &[Seen<'_>],
-        unlike: impl Fn(usize, usize) -> Option<f64>,
+        mut unlike: impl FnMut(usize, usize) -> Option<f64>,
     ) -> Vec<Verdict> {
         for (i, a) in seen.iter().enumerate() {
             for b in &seen[i + 1..] {

@@ -1,10 +1,12 @@
 //! Landmark runs of several people in one picture, side by side.
 
+use std::time::Instant;
+
 use super::super::landmarker::RawPose;
 use super::super::roi::{ImageSize, Region, Roi};
 use super::super::stages::{Certainty, LandmarkStage, Reading};
 use super::super::{Landmarker, ModelFiles, PoseError, PoseTimings};
-use crate::image::BgrView;
+use crate::image::Pixels;
 
 /// A session for lone runs that uses all threads, and single-threaded ones for runs side by side.
 ///
@@ -50,7 +52,7 @@ impl Landmarkers {
     /// When the model fails.
     pub fn read_detected(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         roi: &Roi,
         timings: &mut PoseTimings,
     ) -> Result<Reading, PoseError> {
@@ -69,7 +71,7 @@ impl Landmarkers {
     /// When the model fails.
     pub fn read(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         region: &Region,
         timings: &mut PoseTimings,
     ) -> Result<Reading, PoseError> {
@@ -82,7 +84,7 @@ impl Landmarkers {
     /// When a model cannot be loaded or run.
     pub fn read_all(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         regions: &[Region],
         timings: &mut PoseTimings,
     ) -> Result<Vec<Reading>, PoseError> {
@@ -99,13 +101,18 @@ impl Landmarkers {
             self.side_by_side
                 .push(LandmarkStage::new(model, self.min_probability));
         }
+        // For all of them, so that the threads need not wait for each other.
+        let started = Instant::now();
+        let shown = frame.show(regions.iter().map(Region::corners));
+        timings.crop += started.elapsed();
         // Everybody costs the same, so that fixed shares are fair: stage i reads regions i,
         // i + threads, ...
         let share = |stage: &mut LandmarkStage, first: usize| {
             let mut timings = PoseTimings::default();
+            let mut frame = Pixels::from(shown);
             let regions = regions.iter().skip(first).step_by(threads);
             let readings: Result<Vec<Reading>, PoseError> = regions
-                .map(|region| stage.run(frame, region, &mut timings))
+                .map(|region| stage.run(&mut frame, region, &mut timings))
                 .collect();
             readings.map(|readings| (readings, timings))
         };

@@ -38,7 +38,7 @@ use super::smoothing::Smoother;
 use super::stages::{Certainty, DetectorStage};
 use super::tracker::{Pick, TrackerConfig, Tracking, person_pose, smoother};
 use super::{EarlierPose, PersonPose, PoseBackend, PoseError, PoseTimings};
-use crate::image::BgrView;
+use crate::image::Pixels;
 use crate::media_time::MediaTime;
 use appearance::Appearance;
 use contacts::{Contacts, Seen, Verdict, hide_each_other};
@@ -351,7 +351,7 @@ impl MultiPersonTracker {
     }
 
     /// Reads everybody who is followed in the new frame.
-    fn follow(&mut self, frame: BgrView<'_>) -> Result<(), PoseError> {
+    fn follow(&mut self, frame: &mut Pixels<'_>) -> Result<(), PoseError> {
         let size = ImageSize::new(frame.width(), frame.height());
         let regions: Vec<Region> = self.tracks.iter().map(|track| track.region).collect();
         let readings = self
@@ -401,7 +401,7 @@ impl MultiPersonTracker {
 
     /// Gives up one of two tracks that follow one body, and sets the numbers of people right who
     /// exchanged them while they were close.
-    fn resolve_contacts(&mut self, frame: BgrView<'_>) {
+    fn resolve_contacts(&mut self, frame: &mut Pixels<'_>) {
         let tracks = &self.tracks;
         let seen = tracks.iter().map(|track| Seen {
             key: track.key,
@@ -440,7 +440,7 @@ impl MultiPersonTracker {
     }
 
     /// Looks for people who are not followed yet, in these squares of the picture.
-    fn search(&mut self, frame: BgrView<'_>, views: &[Roi]) -> Result<(), PoseError> {
+    fn search(&mut self, frame: &mut Pixels<'_>, views: &[Roi]) -> Result<(), PoseError> {
         let wanted = match self.max_persons() {
             1 => MAX_CHOICE,
             several => several,
@@ -476,7 +476,7 @@ impl MultiPersonTracker {
     /// painted over the detector sees the others better.
     fn find_newcomer(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         view: &Roi,
         known: &[Body],
         covered: &[Body],
@@ -514,7 +514,7 @@ impl MultiPersonTracker {
     /// or fades, and a real body stays.
     fn read_newcomer(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         roi: Roi,
         known: &[Body],
     ) -> Result<Option<Newcomer>, PoseError> {
@@ -612,7 +612,7 @@ impl MultiPersonTracker {
 
     /// Gives numbers to those who have none yet: their own to those who are recognised, new ones,
     /// from left to right, to those who are proven and could not be anybody else.
-    fn number(&mut self, frame: BgrView<'_>) {
+    fn number(&mut self, frame: &mut Pixels<'_>) {
         let tracks = self.tracks.iter().enumerate();
         let unnumbered = tracks.filter(|(_, track)| track.person.is_none());
         let mut unnumbered: Vec<usize> = unnumbered.map(|(i, _)| i).collect();
@@ -692,7 +692,7 @@ impl MultiPersonTracker {
     }
 
     /// Learns what everybody who stands free looks like.
-    fn learn_looks(&mut self, frame: BgrView<'_>) {
+    fn learn_looks(&mut self, frame: &mut Pixels<'_>) {
         for track in &mut self.tracks {
             if !self.contacts.involve(track.key) {
                 let look = Appearance::of(&track.body, frame);
@@ -720,9 +720,10 @@ impl PoseBackend for MultiPersonTracker {
 
     fn estimate(
         &mut self,
-        frame: BgrView<'_>,
+        mut frame: Pixels<'_>,
         time: MediaTime,
     ) -> Result<Vec<PersonPose>, PoseError> {
+        let frame = &mut frame;
         self.frame += 1;
         self.filter_secs = self.config.filter_clock.secs(self.frame, time);
         if self.config.tracking == Tracking::Static {

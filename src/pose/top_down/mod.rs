@@ -29,7 +29,7 @@ use super::landmarker::{ImagePoint, RawPose};
 use super::roi::{ImageSize, Region, Roi};
 use super::session::TopDownModel;
 use super::skeleton::Skeleton;
-use crate::image::BgrView;
+use crate::image::Pixels;
 
 /// The person's box in boxes around its joints: the head goes on above the eyes, the foot below the
 /// ankle, and people move (`pose_to_bbox` of rtmlib: `expansion`).
@@ -99,13 +99,14 @@ impl TopDownStage {
     /// When the model fails, or gives what is no number.
     pub fn run(
         &mut self,
-        frame: BgrView<'_>,
+        frame: &mut Pixels<'_>,
         region: &Region,
         timings: &mut PoseTimings,
     ) -> Result<Option<(RawPose, f32)>, PoseError> {
         let started = Instant::now();
         let (size, grid) = (self.model.input_px(), self.model.decoder().grid);
         let input = &self.model.skeleton().input;
+        let frame = frame.show([region.corners()]);
         region_to_tensor(frame, region, size, grid, input, &mut self.tensor);
         let cropped = Instant::now();
         timings.crop += cropped - started;
