@@ -143,7 +143,7 @@ impl VideoJob<'_> {
     /// Opens the part of the video that is wanted.
     fn open(&self) -> Result<VideoReader, VideoError> {
         let reader = VideoReader::open_unless(self.path, self.cancellation)?;
-        Ok(reader.with_range(self.rows.range))
+        Ok(reader.with_range(self.rows.range).beside_others())
     }
 }
 

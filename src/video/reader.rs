@@ -34,6 +34,9 @@ const NEAR_FRAMES: u64 = 8;
 /// find it by the order of decoding, in which it may come before the frame and be shown after it:
 /// then the search begins that much earlier.
 const SEEK_BACK_SECS: [f64; 3] = [0.0, 1.0, 10.0];
+/// Pictures above this size (1080p with what codecs add) keep all cores busy now and then, even where
+/// something else wants one.
+const LARGE_PICTURE_PIXELS: u64 = 1920 * 1088;
 /// Times that are nearer to each other than this tell no frames apart.
 const SHORTEST_STEP_SECS: f64 = 1e-4;
 /// Changes of size that are listed one by one.
@@ -178,6 +181,8 @@ pub struct VideoReader {
     frames_expected: Option<u64>,
     /// The part that is read.
     range: MediaRange,
+    /// A core is left to others.
+    is_beside_others: bool,
     conversion: Conversion,
     /// Whether a frame of it was read.
     has_begun: bool,
@@ -326,6 +331,7 @@ impl VideoReader {
             grid,
             frames_expected,
             range: MediaRange::WHOLE,
+            is_beside_others: false,
             conversion: Conversion::Whole,
             has_begun: false,
             running: None,
@@ -349,6 +355,13 @@ impl VideoReader {
     /// The same, to convert pictures so; without it, whole ones.
     pub fn with_conversion(mut self, conversion: Conversion) -> Self {
         self.conversion = conversion;
+        self
+    }
+
+    /// The same, to leave a core to others while it decodes. Threads of a decoder wait for each other,
+    /// which costs more than it gains where another core has no time for them anyway.
+    pub fn beside_others(mut self) -> Self {
+        self.is_beside_others = true;
         self
     }
 
@@ -652,12 +665,18 @@ impl VideoReader {
         entry(pictures, from, times.start_ticks?, times.tick_secs)
     }
 
+    fn decoder_threads(&self) -> usize {
+        let pixels = u64::from(self.info.coded_width) * u64::from(self.info.coded_height);
+        let spared = usize::from(self.is_beside_others && pixels <= LARGE_PICTURE_PIXELS);
+        (cores() - spared.min(cores() - 1)).min(MAX_DECODER_THREADS)
+    }
+
     fn start(&self, entry: Option<Entry>) -> Result<Running, VideoError> {
         let failed = |e: ffmpeg_the_third::Error| VideoError::Decode {
             path: self.path.clone(),
             reason: e.to_string(),
         };
-        let threads = cores().min(MAX_DECODER_THREADS);
+        let threads = self.decoder_threads();
         let open = || open_demuxer(&self.path, self.container, &self.cancellation);
         let mut demuxer = open().map_err(failed)?;
         let times = demuxer.times(self.track);
