@@ -41,11 +41,13 @@ impl Tuning {
     /// The fastest provider for a model: the usual one, unless another is clearly faster.
     pub fn fastest(&self, model: &str) -> Provider {
         let usual = Provider::usual();
-        let Some(times) = self.run_ms.get(model) else {
+        // Versions of posedata that did not know the usual one have measured others alone.
+        let times = self.run_ms.get(model);
+        let Some((times, usual_ms)) = times.and_then(|times| Some((times, times.get(&usual)?)))
+        else {
             return usual;
         };
-        let own_ms = times.get(&usual).copied().unwrap_or(f64::INFINITY);
-        let faster = times.iter().filter(|(_, ms)| **ms < WORTH_IT * own_ms);
+        let faster = times.iter().filter(|(_, ms)| **ms < WORTH_IT * usual_ms);
         let fastest = faster.min_by(|a, b| a.1.total_cmp(b.1));
         fastest.map_or(usual, |(provider, _)| *provider)
     }
@@ -107,6 +109,9 @@ mod tests {
         assert_eq!(tuning(10.0, 9.0).fastest("full"), Provider::OpenVino);
         assert_eq!(tuning(10.0, 9.8).fastest("full"), Provider::usual());
         assert_eq!(tuning(10.0, 9.0).fastest("heavy"), Provider::usual());
+        let others = RunTimes::from([(Provider::OpenVino, 9.0)]);
+        let without_usual = Tuning::here([("full".into(), others)].into());
+        assert_eq!(without_usual.fastest("full"), Provider::usual());
     }
 
     // The other half has no other provider.

@@ -2,8 +2,8 @@
 //!
 //! A repetition goes from the angle at rest to another one and back: a squat from a large angle to a small
 //! one, a raise of the arms or standing up from a chair from a small angle to a large one. Which of both it
-//! is, the path tells: the way with more whole repetitions is taken; where both have as many, the one whose
-//! repetitions are alike, or else the one from the large angle. Who does something five times comes back to
+//! is, the path tells: the way whose repetitions are alike is taken; where both are so or neither, the one with
+//! more whole repetitions, or else the one from the large angle. Who does something five times comes back to
 //! rest five times, so that the other way has four.
 //!
 //! The depth is the way between the turning point and the nearer one of both angles at rest; a repetition
@@ -14,7 +14,8 @@
 //! Without a question for one angle, an exercise is looked for: three repetitions that follow each other
 //! soon are alike in depth and time, or two of 60 degrees at least. Legs that bend by turns, as fast as who
 //! goes, make steps (also where the view does not tell their contacts), and no exercise; nor does a leg
-//! that bends within a second while the other one is not seen.
+//! that bends within a second while the other one is not seen. What the arms do meanwhile is their swing,
+//! unless it is more than a right angle: legs that land together seem to bend by turns, too.
 //!
 //! Confidence: the part of the frames around the turning point in which the joint's three landmarks
 //! were measured.
@@ -58,6 +59,8 @@ const MAX_STRIDE_SECS: f64 = 2.0;
 const OTHER_KNEE_PART: std::ops::RangeInclusive<f64> = 0.2..=0.8;
 /// A leg that bends and stretches within so short a time may be a runner's where its other one is not seen.
 const MAX_QUICK_BEND_SECS: f64 = 1.0;
+/// Arms of who walks or runs swing by less than this at the shoulder, degrees.
+const MAX_ARM_SWING_DEG: f64 = 90.0;
 /// Part of the frames in which the other one is measured, else it is not seen.
 const SEEN_PART: f64 = 0.5;
 /// Part of the depth that counts as still up, or as held down.
@@ -108,9 +111,9 @@ fn of_column(tracks: &[Track], column: &str, walking: &[Vec<(f64, f64)>]) -> Vec
             .map(|(track, walking)| of_angle(track, index, rest, walking))
             .collect()
     };
-    let worth = |movements: &[Movement]| -> (usize, bool) {
+    let worth = |movements: &[Movement]| -> (bool, usize) {
         let count = movements.iter().map(|movement| movement.cycles.len());
-        (count.sum(), movements.iter().any(is_exercise))
+        (movements.iter().any(is_exercise), count.sum())
     };
     let (large, small) = (of_rest(Rest::Large), of_rest(Rest::Small));
     match worth(&small) > worth(&large) {
@@ -194,6 +197,10 @@ fn steps_of_knees(track: &Track) -> Vec<(f64, f64)> {
     strides.collect()
 }
 
+fn is_shoulder(joint: &JointAngle) -> bool {
+    ["left_shoulder_deg", "right_shoulder_deg"].contains(&joint.column)
+}
+
 /// The angle between repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
@@ -254,7 +261,10 @@ fn of_angle(track: &Track, index: usize, rest: Rest, walking: &[(f64, f64)]) -> 
             continue;
         };
         let is_walk = |(from, to): &(f64, f64)| way.start < *to && way.end > *from;
-        if !REPETITION_SECS.contains(&(way.end - way.start)) || walking.iter().any(is_walk) {
+        let is_swing =
+            !is_shoulder(joint) || (way.highest - way.low.value).abs() < MAX_ARM_SWING_DEG;
+        let is_step = is_swing && walking.iter().any(is_walk);
+        if !REPETITION_SECS.contains(&(way.end - way.start)) || is_step {
             continue;
         }
         movement.events.push(event(turning_point, low));

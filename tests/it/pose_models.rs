@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use posedata::export::POSE_MODEL_SCHEMA;
 use posedata::pose::tflite::onnx::{Attribute, NodeProto, TensorProto, ValueInfo};
@@ -11,7 +12,14 @@ use serde_json::Value;
 
 use crate::analysis::{ANY, F32, linear_model, node, value, write_model};
 use crate::real_files::set_matrix;
-use crate::support::{installed, make_clip, posedata, stderr, stdout};
+use crate::support::{command, installed, make_clip, stderr, stdout};
+
+/// Runs the program in `folder`; models of one's own are ONNX Runtime's.
+fn posedata(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(folder);
+    command.env("POSEDATA_PROVIDER", "cpu").args(arguments);
+    command.output().expect("the program starts")
+}
 
 /// The network's input.
 const WIDTH: usize = 192;
@@ -648,6 +656,14 @@ fn skeletons_are_found_by_name_and_refused_when_they_are_wrong() {
         &["ingest", "clip.mp4", "--pose-onnx", "squares.onnx"],
     );
     assert!(stderr(&alone).contains("--skeleton"), "{}", stderr(&alone));
+    let alone_with_skeleton = [
+        "ingest",
+        "clip.mp4",
+        "--pose-onnx",
+        "squares.onnx",
+        "--skeleton",
+        "coco17",
+    ];
     let both = [
         "ingest",
         "clip.mp4",
@@ -659,6 +675,12 @@ fn skeletons_are_found_by_name_and_refused_when_they_are_wrong() {
         "coco17",
     ];
     assert!(!posedata(setup.path(), &both).status.success());
+    let native = [&alone_with_skeleton[..], &["--provider", "native"]].concat();
+    let native = stderr(&posedata(setup.path(), &native));
+    assert!(
+        native.contains("--provider cpu") && native.contains("squares.onnx"),
+        "{native}"
+    );
 
     let copied = posedata(setup.path(), &["queries", "copy", "skeletons"]);
     assert!(copied.status.success(), "{}", stderr(&copied));
