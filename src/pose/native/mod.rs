@@ -391,6 +391,15 @@ mod tests {
         uneven.tensors[2].side = 12;
         let refused = Plan::new(uneven, instructions).err().expect("an error");
         assert!(refused.contains("side of 12"), "{refused}");
+        let mut narrow = network(true);
+        // The map of 2x2.
+        narrow.layers[14].operation = Operation::Depthwise {
+            kernel_side: 5,
+            stride: 2,
+            zeros_before: 1,
+        };
+        let refused = Plan::new(narrow, instructions).err().expect("an error");
+        assert!(refused.contains("side of 2"), "{refused}");
         let mut beyond = network(true);
         beyond.layers[3].operation = Operation::Depthwise {
             kernel_side: 5,

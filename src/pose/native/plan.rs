@@ -362,7 +362,10 @@ fn check_sides(operation: Operation, input: Option<Slot>, output: Slot) -> Resul
     let is_divisible = match operation {
         Operation::Whole => side == 1,
         Operation::Upsample | Operation::Identity | Operation::MaxPool => true,
-        Operation::Stem => side.is_multiple_of(MAX_PIXELS),
+        Operation::Stem => side > 0 && side.is_multiple_of(MAX_PIXELS),
+        Operation::Depthwise { kernel_side: 5, .. } => {
+            side == 4 || side > 0 && side.is_multiple_of(MAX_PIXELS)
+        }
         _ => matches!(side, 2 | 4) || side > 0 && side.is_multiple_of(MAX_PIXELS),
     };
     let is_within = match (operation, input) {
