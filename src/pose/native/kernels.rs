@@ -266,12 +266,31 @@ pub unsafe fn whole<V: Vector, const VECTORS: usize>(
     }
 }
 
+/// Some rows of a map of `side` squared, of which `value` makes each register from its row, column and first
+/// channel.
+#[inline(always)]
+unsafe fn each<V: Vector>(
+    (output, ending): (Map, Ending),
+    rows: std::ops::Range<usize>,
+    side: usize,
+    value: impl Fn(usize, usize, usize) -> V,
+) {
+    for y in rows {
+        for x in 0..side {
+            for channel in (0..output.channels).step_by(V::LANES) {
+                let value = ending.apply(value(y, x, channel), y, x, channel);
+                value.store(output.at(y, x, channel));
+            }
+        }
+    }
+}
+
 /// Some rows of a map of `side` squared, twice as large as `input`. A pixel's middle lies a quarter
 /// from that of the nearest pixel of `input`; at the edges there is only this one.
 #[inline(always)]
 pub unsafe fn upsample<V: Vector>(
     input: Map,
-    (output, ending): (Map, Ending),
+    to: (Map, Ending),
     rows: std::ops::Range<usize>,
     side: usize,
 ) {
@@ -281,40 +300,26 @@ pub unsafe fn upsample<V: Vector>(
         _ => (at / 2 + 1).min(last),
     };
     let (near, far) = (V::set(0.75), V::set(0.25));
-    for y in rows {
-        for x in 0..side {
-            let of_row = |row: usize, channel: usize| {
-                let [a, b] = [x / 2, neighbour(x)];
-                let [a, b] = [a, b].map(|x| V::load(input.at(row, x, channel)));
-                far.mul(b).mul_add(near, a)
-            };
-            for channel in (0..output.channels).step_by(V::LANES) {
-                let [a, b] = [of_row(y / 2, channel), of_row(neighbour(y), channel)];
-                let value = far.mul(b).mul_add(near, a);
-                let value = ending.apply(value, y, x, channel);
-                value.store(output.at(y, x, channel));
-            }
-        }
-    }
+    each(to, rows, side, |y, x, channel| {
+        let of_row = |row: usize| {
+            let [a, b] = [x / 2, neighbour(x)].map(|x| V::load(input.at(row, x, channel)));
+            far.mul(b).mul_add(near, a)
+        };
+        far.mul(of_row(neighbour(y))).mul_add(near, of_row(y / 2))
+    });
 }
 
 /// Some rows of a map of `side` squared, as `input` has them.
 #[inline(always)]
 pub unsafe fn identity<V: Vector>(
     input: Map,
-    (output, ending): (Map, Ending),
+    to: (Map, Ending),
     rows: std::ops::Range<usize>,
     side: usize,
 ) {
-    for y in rows {
-        for x in 0..side {
-            for channel in (0..output.channels).step_by(V::LANES) {
-                let value = V::load(input.at(y, x, channel));
-                let value = ending.apply(value, y, x, channel);
-                value.store(output.at(y, x, channel));
-            }
-        }
-    }
+    each(to, rows, side, |y, x, channel| {
+        V::load(input.at(y, x, channel))
+    });
 }
 
 /// Some rows of a map of `side` squared, half as large as `input`: the largest of four. Channels that
@@ -322,23 +327,17 @@ pub unsafe fn identity<V: Vector>(
 #[inline(always)]
 pub unsafe fn max_pool<V: Vector>(
     input: Map,
-    (output, ending): (Map, Ending),
+    to: (Map, Ending),
     rows: std::ops::Range<usize>,
     side: usize,
 ) {
-    for y in rows {
-        for x in 0..side {
-            for channel in (0..output.channels).step_by(V::LANES) {
-                let mut value = V::zero();
-                if channel < input.channels {
-                    let of = |dy, dx| V::load(input.at(2 * y + dy, 2 * x + dx, channel));
-                    value = of(0, 0).max(of(0, 1)).max(of(1, 0).max(of(1, 1)));
-                }
-                let value = ending.apply(value, y, x, channel);
-                value.store(output.at(y, x, channel));
-            }
+    each(to, rows, side, |y, x, channel| {
+        let of = |dy, dx| V::load(input.at(2 * y + dy, 2 * x + dx, channel));
+        match channel < input.channels {
+            true => of(0, 0).max(of(0, 1)).max(of(1, 0).max(of(1, 1))),
+            false => V::zero(),
         }
-    }
+    });
 }
 
 /// The products of a pixel's channels with weights, added up: sixteen sums side by side, which are added
