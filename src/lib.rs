@@ -21,6 +21,7 @@ pub mod steps;
 pub mod sync;
 pub mod text;
 
+pub mod at_work;
 pub mod files;
 pub mod resources;
 pub mod scratch;

@@ -35,21 +35,6 @@ pub struct TooManyCores {
     available: usize,
 }
 
-/// How much nicer: as nice as a thread can be, which gets a sixtieth of what others do where all want a
-/// core.
-#[cfg(target_os = "linux")]
-const NICENESS: libc::c_int = 19;
-
-/// Lets other threads come first where this one, or one that it starts from now on, wants a core as well.
-/// Only Linux has that for single threads; elsewhere nothing changes.
-pub fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: changes a number of this thread.
-    unsafe {
-        libc::nice(NICENESS);
-    }
-}
-
 /// Cores that this process may use: all that the system grants it, or fewer after [`limit_cores`].
 pub fn cores() -> usize {
     CORE_LIMIT.get().map_or_else(granted_cores, |n| n.get())

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::faces::{self, LostFaces, Scene};
 use super::outputs::Faces;
+use crate::at_work::AtWork;
 use crate::lake::PersonRow;
 use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
 use crate::pose::PersonPose;
@@ -155,6 +156,15 @@ impl Annotator {
             is_empty: true,
             lost_faces: LostFaces::new(),
         })
+    }
+
+    /// Counts frames in `at_work` until they are encoded.
+    #[must_use]
+    pub fn counted_in(self, at_work: &AtWork) -> Self {
+        Self {
+            encoder: self.encoder.counted_in(at_work),
+            ..self
+        }
     }
 
     /// Draws on a frame and adds it to the video.

@@ -49,8 +49,9 @@ const WAITING_PIXEL_BITS: u64 = 12;
 /// Bytes per pixel that pictures of high dynamic range take while they are brought down: three
 /// times three planes of floats, and the result.
 const TONE_MAPPED_PIXEL_BYTES: u64 = 38;
-/// Bytes per pixel that the H.264 encoder takes with its conversions; measured at 11.
-const ENCODER_PIXEL_BYTES: u64 = 12;
+/// Bytes per pixel that the H.264 encoder takes with its conversions, measured at 11, and with two more
+/// pictures that wait for it.
+const ENCODER_PIXEL_BYTES: u64 = 15;
 /// Less room than this holds no video worth the name.
 const MIN_ROOM_BYTES: u64 = 32 << 20;
 /// Bytes per pixel of a frame: blue, green, red.

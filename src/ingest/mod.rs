@@ -7,7 +7,6 @@
 //! writer's chunk of rows; `memory` divides the run's budget between them. Nothing grows with a
 //! video's length but the index of its annotated version, by sixteen bytes a frame.
 
-mod at_work;
 mod backends;
 mod commits;
 mod failure;
@@ -20,6 +19,7 @@ mod panics;
 mod persons;
 mod pipeline;
 mod plan;
+mod returned;
 mod row_config;
 mod slow_motion;
 mod sources;
@@ -35,6 +35,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::analysis::AnalysisModel;
+use crate::at_work::AtWork;
 use crate::export::annotation::AnnotationError;
 pub use crate::export::{AnnotatedVideo, Outputs, PoseJson};
 use crate::export::{ExportError, VideoOutputs, shared_stems, unique_stem};
@@ -65,7 +66,7 @@ pub use sources::{LocalFile, Source, SourceError, annotate_all};
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
 
-/// Threads that a worker's models use, of so many workers on this machine.
+/// Threads that the models of one of so many workers on this machine use.
 pub fn model_threads(workers: usize) -> ModelThreads {
     threads_of_worker(crate::resources::cores(), workers)
 }
@@ -76,6 +77,7 @@ fn threads_of_worker(cores: usize, workers: usize) -> ModelThreads {
     ModelThreads {
         alone,
         beside_others: cores.saturating_sub(1).clamp(1, alone),
+        others: AtWork::default(),
     }
 }
 
@@ -471,11 +473,11 @@ pub fn run(
         other_sources: Mutex::new(Vec::new()),
     };
     let workers = config.memory.workers.min(videos.len().max(1));
-    let threads_per_worker = threads_of_worker(config.cores, workers);
+    let worker_threads = || threads_of_worker(config.cores, workers);
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));
         let workers: Vec<_> = (0..workers)
-            .map(|_| scope.spawn(|| run.work(&videos, threads_per_worker)))
+            .map(|_| scope.spawn(|| run.work(&videos, &worker_threads())))
             .collect();
         for worker in workers {
             if let Err(panic) = worker.join() {
@@ -507,8 +509,8 @@ impl Run<'_> {
         self.cancellation.cancel();
     }
 
-    fn load_backend(&self, threads: ModelThreads) -> Result<Box<dyn PoseBackend>, PoseError> {
-        let backend = (self.backends)(threads)?;
+    fn load_backend(&self, threads: &ModelThreads) -> Result<Box<dyn PoseBackend>, PoseError> {
+        let backend = (self.backends)(threads.clone())?;
         let is_partly_on_cpu = backend.is_partly_on_cpu();
         self.is_partly_on_cpu
             .fetch_or(is_partly_on_cpu, Ordering::Relaxed);
@@ -588,7 +590,7 @@ impl Run<'_> {
         has_settings.then(|| video_id.to_owned())
     }
 
-    fn work(&self, videos: &[plan::Candidate], threads: ModelThreads) {
+    fn work(&self, videos: &[plan::Candidate], threads: &ModelThreads) {
         let mut backend = None;
         loop {
             let index = self.next_video.fetch_add(1, Ordering::Relaxed);
@@ -615,7 +617,7 @@ impl Run<'_> {
         &self,
         index: usize,
         video: &plan::Candidate,
-        threads: ModelThreads,
+        threads: &ModelThreads,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) {
         let path = video.path();
@@ -795,7 +797,7 @@ impl Run<'_> {
         &self,
         index: usize,
         source: &Located,
-        threads: ModelThreads,
+        threads: &ModelThreads,
         backend: &mut Option<Box<dyn PoseBackend>>,
     ) -> Result<VideoReport, Interruption> {
         let (path, video_id) = (source.path.as_path(), source.video_id.clone());
@@ -827,6 +829,7 @@ impl Run<'_> {
             lake: &self.config.lake,
             memory: &self.config.memory,
             cores: self.config.cores,
+            at_work: &threads.others,
             provider: self.config.provider,
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,

@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::at_work::AtWork;
 use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan, QUEUED_ROWS};
 use super::panics::PanicError;
 use super::persons::PersonStatistics;
+use super::returned::{Returned, Returner, returned};
 use super::row_config::RowConfig;
 use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
+use crate::at_work::AtWork;
 use crate::export::annotation::{AnnotationError, Annotator, Caption};
 use crate::export::faces::{LOOK_AHEAD_SECS, Scene};
 use crate::export::{ExportError, Faces, PoseJsonWriter, VideoOutputs};
@@ -36,7 +37,6 @@ use crate::lake::{
 };
 use crate::metrics::Measurer;
 use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings, Provider};
-use crate::resources::lower_priority;
 use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
@@ -129,6 +129,8 @@ pub struct VideoJob<'a> {
     pub lake: &'a LakePaths,
     pub memory: &'a MemoryPlan,
     pub cores: usize,
+    /// Who beside the worker's models is at work.
+    pub at_work: &'a AtWork,
     pub provider: Provider,
     /// Frames that the decoder hands on at once.
     pub batch_size: usize,
@@ -213,7 +215,7 @@ pub fn process<'b>(
     )?;
     // No channel holds more than all buffers, so that sending one never waits for itself.
     let (frame_sender, frames) = bounded(pool.capacity());
-    let (used_sender, used_frames) = bounded(pool.capacity());
+    let (returner, used_frames) = returned(job.at_work);
     let (row_sender, rows) = bounded(QUEUED_ROWS);
     let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id)?;
     let pose_json = match &job.outputs.pose_json {
@@ -224,13 +226,12 @@ pub fn process<'b>(
         Some(path) => {
             let caption = Caption::new(&job.rows.sport, times.lake_factor());
             let caption = caption.with_faces(job.outputs.faces);
-            Some(Annotator::create(path, &info, caption)?)
+            Some(Annotator::create(path, &info, caption)?.counted_in(job.at_work))
         }
         None => None,
     };
 
-    let at_work = AtWork::default();
-    let at_work = &at_work;
+    let at_work = job.at_work;
     std::thread::scope(|scope| {
         let batch_size = job.batch_size;
         let decoder = scope.spawn(move || {
@@ -249,23 +250,23 @@ pub fn process<'b>(
         let (next, drawing) = match annotator {
             Some(annotator) if drawing == Drawing::Again => {
                 let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
-                let drawing = scope
-                    .spawn(move || annotate_again(job, annotator, &to_draw, &row_sender, at_work));
-                (Next::Rows(used_sender, drawn_sender), Some(drawing))
+                let drawing =
+                    scope.spawn(move || annotate_again(job, annotator, &to_draw, &row_sender));
+                (Next::Rows(returner, drawn_sender), Some(drawing))
             }
             Some(annotator) => {
                 let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
                 let drawing = scope.spawn(move || {
-                    annotate(annotator, &estimates, &used_sender, &row_sender, at_work)
+                    annotate(annotator, &estimates, &returner, &row_sender, at_work)
                 });
                 (Next::Draw(estimate_sender), Some(drawing))
             }
-            None => (Next::Rows(used_sender, row_sender), None),
+            None => (Next::Rows(returner, row_sender), None),
         };
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
             let mut estimation = Estimation::new(job, &info, times);
-            let result = estimation.run(backend.as_mut(), &frames, &next, at_work);
+            let result = estimation.run(backend.as_mut(), &frames, &next);
             result.map(|()| estimation)
         });
         // Without receivers and senders the other threads come to their ends.
@@ -318,17 +319,15 @@ struct Decoded {
 /// Decodes the whole video; hands frames on in batches, or fewer when no buffer is free.
 ///
 /// It works in bursts: when all buffers are full it waits until half of them have come back, so that the models
-/// have all cores meanwhile. Its threads come after the models', on whose results everything else
-/// waits, where both want a core.
+/// have all cores meanwhile.
 fn decode(
     mut reader: VideoReader,
     mut pool: FramePool,
     batch_size: usize,
     frames: &Sender<Vec<Frame>>,
-    used: &Receiver<Frame>,
+    used: &Returned,
     at_work: &AtWork,
 ) -> Result<Decoded, Interruption> {
-    lower_priority();
     let mut decoded = Decoded {
         busy: Duration::ZERO,
         waiting: Duration::ZERO,
@@ -337,24 +336,22 @@ fn decode(
     let mut batch = Vec::new();
     let mut changes_seen = 0;
     let mut free_frames: Vec<Frame> = Vec::new();
-    let mut working = at_work.begin();
+    let mut working = Some(at_work.begin());
     loop {
-        let returned = || used.try_recv().ok();
-        let mut free = (free_frames.pop())
-            .or_else(returned)
-            .or_else(|| pool.another());
+        if free_frames.is_empty() {
+            free_frames = used.take();
+        }
+        let mut free = free_frames.pop().or_else(|| pool.another());
         if free.is_none() {
             // What is held back here might be what the others wait for.
             if !batch.is_empty() && frames.send(std::mem::take(&mut batch)).is_err() {
                 return Ok(decoded);
             }
-            drop(working);
             let waiting = Instant::now();
             // They all come back, since nobody who has one waits for another.
-            free_frames.extend(used.iter().take(pool.made().div_ceil(2)));
+            (free_frames, working) = used.wait_for(pool.made().div_ceil(2), working);
             free = free_frames.pop();
             decoded.waiting += waiting.elapsed();
-            working = at_work.begin();
         }
         // A worker that gave up has dropped its ends of the channels.
         let Some(mut frame) = free else {
@@ -393,14 +390,14 @@ struct Estimate {
 enum Next {
     Draw(Sender<Estimate>),
     /// The picture back to the decoder at once, the rows to who writes them, or draws before.
-    Rows(Sender<Frame>, Sender<FrameRows>),
+    Rows(Returner, Sender<FrameRows>),
 }
 
 /// Draws on frames and encodes them, then lets go of them.
 fn annotate(
     mut annotator: Annotator,
     estimates: &Receiver<Estimate>,
-    used: &Sender<Frame>,
+    used: &Returner,
     rows: &Sender<FrameRows>,
     at_work: &AtWork,
 ) -> Result<(Annotator, Duration), Interruption> {
@@ -420,7 +417,7 @@ fn annotate(
         annotator.push(&mut frame, scene)?;
         busy += started.elapsed();
         // The decoder has gone when the video has ended; then nobody needs the buffer.
-        let _ = used.try_send(frame);
+        used.push(frame);
         if rows.send(row).is_err() {
             // The writer has failed, and its error is the one to report.
             break;
@@ -435,7 +432,6 @@ fn annotate_again(
     mut annotator: Annotator,
     estimated: &Receiver<FrameRows>,
     rows: &Sender<FrameRows>,
-    at_work: &AtWork,
 ) -> Result<(Annotator, Duration), Interruption> {
     // As many frames may wait here as would take much longer than a cancellation may.
     let mut reader = job.open()?;
@@ -456,7 +452,7 @@ fn annotate_again(
         {
             coming.push_back(later);
         }
-        let _working = at_work.begin();
+        let _working = job.at_work.begin();
         let started = Instant::now();
         if !reader.read(&mut frame)? || frame.index != row.0 {
             return Err(Interruption::Video(VideoError::Decode {
@@ -555,7 +551,6 @@ impl<'a> Estimation<'a> {
         backend: &mut dyn PoseBackend,
         frames: &Receiver<Vec<Frame>>,
         next: &Next,
-        at_work: &AtWork,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
         if matches!(next, Next::Rows(..)) {
@@ -572,7 +567,6 @@ impl<'a> Estimation<'a> {
                 if self.job.cancellation.is_cancelled() {
                     return Err(Interruption::Stopped);
                 }
-                backend.set_beside_others(at_work.is_anybody());
                 let number = (frame.index, frame.time.as_secs() / self.times.factor);
                 let poses = self.estimate(backend, &frame, number.1)?;
                 let ready = self.held.push(number, poses, backend.take_earlier());
@@ -613,8 +607,7 @@ impl<'a> Estimation<'a> {
             }
             Next::Rows(used, rows) => {
                 frame.forget();
-                // The decoder has gone when the video has ended; then nobody needs the buffer.
-                let _ = used.try_send(frame);
+                used.push(frame);
                 let waiting = Instant::now();
                 let sent = ready.is_none_or(|ready| rows.send(ready).is_ok());
                 self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();

@@ -50,10 +50,6 @@ pub trait PoseBackend: Send {
     /// Passes the video's next frame over, in which nobody can be measured.
     fn skip(&mut self) {}
 
-    /// Whether other stages of the video's way need cores from now on, which one run of a model would
-    /// make worse use of.
-    fn set_beside_others(&mut self, _is_beside_others: bool) {}
-
     /// So many frames are to be held back ([`HeldBack`]) to learn who else was in them.
     fn lookahead_frames(&self) -> usize {
         0

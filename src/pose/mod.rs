@@ -20,6 +20,8 @@ pub mod landmark;
 #[cfg(feature = "video")]
 pub mod landmarker;
 mod model_files;
+#[cfg(feature = "video")]
+mod model_threads;
 #[cfg(all(feature = "video", target_arch = "x86_64"))]
 pub mod native;
 #[cfg(feature = "video")]
@@ -54,10 +56,11 @@ pub use {
     backend::{PoseBackend, PoseError, PoseTimings},
     held_back::{EarlierPose, HeldBack},
     landmarker::LANDMARK_INPUT_SIDE,
+    model_threads::ModelThreads,
     people::{LOOKAHEAD_FRAMES, MultiPersonTracker},
     session::{
-        DetectorModel, LandmarkModel, Landmarker, ModelThreads, PoseModels, TopDownModel,
-        load_provider, load_runtime, refuse_telemetry,
+        DetectorModel, LandmarkModel, Landmarker, PoseModels, TopDownModel, load_provider,
+        load_runtime, refuse_telemetry,
     },
     smoothing::Smoothing,
     timing::landmark_run_time,

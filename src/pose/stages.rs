@@ -121,13 +121,6 @@ impl LandmarkStage {
         }
     }
 
-    /// Whether others need cores from now on.
-    pub fn set_beside_others(&mut self, is_beside_others: bool) {
-        if let Self::BlazePose(stage) = self {
-            stage.model.set_beside_others(is_beside_others);
-        }
-    }
-
     /// What probabilities mean.
     pub fn certainty(&self) -> Certainty {
         match self {

@@ -202,10 +202,6 @@ impl PoseBackend for PoseTracker {
         Ok(pose.into_iter().collect())
     }
 
-    fn set_beside_others(&mut self, is_beside_others: bool) {
-        self.landmarker.set_beside_others(is_beside_others);
-    }
-
     fn is_partly_on_cpu(&self) -> bool {
         self.is_partly_on_cpu
     }

@@ -2,23 +2,25 @@
 //!
 //! Constrained Baseline, 4:2:0, no reordering of pictures, so that a picture's time is the frame's
 //! own. The encoder keeps a handful of pictures; nothing grows with the video but the index.
+//!
+//! A thread of its own encodes (`encoding`), while the next picture is drawn and converted.
 
 use std::path::{Path, PathBuf};
 
-use opencv::core::{self, Mat, MatTraitConst, MatTraitConstManual, Scalar, Size};
+use opencv::core::{self, Mat, MatTraitConst, Scalar, Size};
 use opencv::imgproc;
 use openh264::OpenH264API;
 use openh264::encoder::{
-    BitRate, ColorPrimaries, Complexity, Encoder, EncoderConfig, FrameRate, FrameType,
-    IntraFramePeriod, MatrixCoefficients, QpRange, RateControlMode, TransferCharacteristics,
-    UsageType, VuiConfig,
+    BitRate, ColorPrimaries, Complexity, Encoder, EncoderConfig, FrameRate, IntraFramePeriod,
+    MatrixCoefficients, QpRange, RateControlMode, TransferCharacteristics, UsageType, VuiConfig,
 };
-use openh264::formats::YUVSlices;
 use tempfile::NamedTempFile;
 
+use super::encoding::{EncodeError, EncodingThread};
 use super::ffmpeg::Colors;
-use super::mp4::{Mp4Track, ParameterSets, PictureKind};
+use super::mp4::Mp4Track;
 use super::{Frame, MediaTime};
+use crate::at_work::AtWork;
 use crate::files::{self, why_not_written};
 use crate::sync::Cancellation;
 
@@ -32,33 +34,6 @@ const MAX_LONG_SIDE_PX: f64 = 3_840.0;
 const MAX_SHORT_SIDE_PX: f64 = 2_160.0;
 /// The smallest side that it takes.
 const MIN_SIDE_PX: i32 = 16;
-/// Kinds of NAL units (ITU-T H.264, table 7-1).
-const NAL_SPS: u8 = 7;
-const NAL_PPS: u8 = 8;
-
-/// Why an annotated video could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// The folder cannot be made or written to, or the disk is full.
-    #[error("cannot write the video ({reason}): {path}")]
-    Write {
-        /// The annotated video or clip.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// The encoder refuses a picture or its settings.
-    #[error("encoding failed ({reason}); leave annotated videos out with --no-video: {path}")]
-    Encode {
-        /// The annotated video or clip.
-        path: PathBuf,
-        /// What the encoder says.
-        reason: String,
-    },
-    /// The work was called off.
-    #[error("stopped")]
-    Stopped,
-}
 
 /// What a video is encoded for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,15 +61,11 @@ impl Encoding {
 pub struct VideoEncoder {
     path: PathBuf,
     file: NamedTempFile,
-    encoder: Encoder,
-    track: Mp4Track,
-    parameters: ParameterSets,
+    encoding: EncodingThread,
     /// Of the encoded picture; both even.
     size: Size,
-    /// Pictures before and after conversion, used again for each frame.
+    /// The picture before conversion, used again for each frame.
     fitted: Mat,
-    yuv: Mat,
-    units: Vec<u8>,
     last_time: MediaTime,
     last_step_secs: f64,
 }
@@ -172,63 +143,41 @@ impl VideoEncoder {
             colors,
         )
         .map_err(write_error)?;
+        let encoding = EncodingThread::start(path, encoder, (size.width, size.height), track);
         Ok(Self {
             path: path.into(),
             file,
-            encoder,
-            track,
-            parameters: ParameterSets::default(),
+            encoding: encoding.map_err(write_error)?,
             size,
             fitted: Mat::default(),
-            yuv: Mat::default(),
-            units: Vec::new(),
             last_time: MediaTime::default(),
             last_step_secs: 1.0 / fps,
         })
     }
 
+    /// Counts pictures in `at_work` until they are encoded.
+    #[must_use]
+    pub fn counted_in(mut self, at_work: &AtWork) -> Self {
+        self.encoding.count_in(at_work);
+        self
+    }
+
     /// Adds the next frame.
     ///
     /// # Errors
-    /// When it cannot be encoded, or the disk takes no more.
+    /// When it, or one of those before it, cannot be encoded, or the disk takes no more.
     pub fn push(&mut self, frame: &Frame) -> Result<(), EncodeError> {
-        self.convert(&frame.picture).map_err(|e| self.failed(&e))?;
-        let bytes = self.yuv.data_bytes().map_err(|e| self.failed(&e))?;
-        let (width, height) = (self.size.width as usize, self.size.height as usize);
-        let (y, chroma) = bytes.split_at(width * height);
-        let (u, v) = chroma.split_at(width * height / 4);
-        let source = YUVSlices::new((y, u, v), (width, height), (width, width / 2, width / 2));
-        self.units.clear();
-        let encoded = self.encoder.encode(&source);
-        let encoded = encoded.map_err(|e| EncodeError::Encode {
+        let mut planes = self.encoding.room()?;
+        let converted = self.convert(&frame.picture, &mut planes);
+        converted.map_err(|e| EncodeError::Encode {
             path: self.path.clone(),
-            reason: e.to_string(),
+            reason: e.message,
         })?;
-        let kind = match encoded.frame_type() {
-            FrameType::IDR => PictureKind::Key,
-            _ => PictureKind::Predicted,
-        };
-        for layer in (0..encoded.num_layers()).filter_map(|i| encoded.layer(i)) {
-            for unit in (0..layer.nal_count()).filter_map(|i| layer.nal_unit(i)) {
-                let unit = without_start_code(unit);
-                match unit.first().map(|byte| byte & 0x1f) {
-                    None => {}
-                    Some(NAL_SPS) => self.parameters.sps = unit.to_vec(),
-                    Some(NAL_PPS) => self.parameters.pps = unit.to_vec(),
-                    Some(_) => {
-                        self.units.extend((unit.len() as u32).to_be_bytes());
-                        self.units.extend(unit);
-                    }
-                }
-            }
-        }
         if frame.index > 0 {
             self.last_step_secs = frame.time.as_secs() - self.last_time.as_secs();
         }
         self.last_time = frame.time;
-        self.track
-            .push(frame.time, kind, &self.units)
-            .map_err(|e| self.cannot_write(&e))
+        self.encoding.push(planes, frame.time)
     }
 
     /// Completes the file and gives it its name.
@@ -244,8 +193,9 @@ impl VideoEncoder {
     /// # Errors
     /// As [`Self::finish`], and [`EncodeError::Stopped`] when it is cancelled.
     pub fn finish_unless(mut self, cancellation: &Cancellation) -> Result<PathBuf, EncodeError> {
-        let written = self.track.write(
-            &self.parameters,
+        let (track, parameters) = self.encoding.finish()?;
+        let written = track.write(
+            &parameters,
             self.last_step_secs,
             self.file.as_file_mut(),
             cancellation,
@@ -270,7 +220,7 @@ impl VideoEncoder {
     /// Decoding went from those planes to BGR with the coefficients of BT.601, whatever the
     /// source's were; the way back with the same ones restores the source's planes, so that
     /// players show its colours when they are told what the source's colours are.
-    fn convert(&mut self, picture: &Mat) -> opencv::Result<()> {
+    fn convert(&mut self, picture: &Mat, planes: &mut Mat) -> opencv::Result<()> {
         let size = picture.size()?;
         let fitted = if size == self.size {
             picture
@@ -297,21 +247,7 @@ impl VideoEncoder {
             )?;
             &self.fitted
         };
-        imgproc::cvt_color_def(fitted, &mut self.yuv, imgproc::COLOR_BGR2YUV_I420)
-    }
-
-    fn failed(&self, error: &opencv::Error) -> EncodeError {
-        EncodeError::Encode {
-            path: self.path.clone(),
-            reason: error.message.clone(),
-        }
-    }
-
-    fn cannot_write(&self, error: &std::io::Error) -> EncodeError {
-        EncodeError::Write {
-            path: self.path.clone(),
-            reason: why_not_written(error),
-        }
+        imgproc::cvt_color_def(fitted, planes, imgproc::COLOR_BGR2YUV_I420)
     }
 }
 
@@ -378,12 +314,6 @@ fn description(colors: Colors) -> VuiConfig {
         .matrix_coefficients(matrix.unwrap_or(Matrix::Unspecified))
 }
 
-/// The encoder gives each unit behind its start code, 00 00 01 or 00 00 00 01.
-fn without_start_code(unit: &[u8]) -> &[u8] {
-    let zeros = unit.iter().take_while(|byte| **byte == 0).count();
-    unit.get(zeros + 1..).unwrap_or_default()
-}
-
 /// Even sides, and none longer than the encoder takes.
 fn encoded_size(width: u32, height: u32, max_side_px: u32) -> Size {
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
@@ -414,12 +344,5 @@ mod tests {
         assert_eq!(size(1, 2), Size::new(16, 16));
         assert_eq!(encoded_size(3840, 2160, 1920), Size::new(1920, 1080));
         assert_eq!(encoded_size(1280, 720, 1920), Size::new(1280, 720));
-    }
-
-    #[test]
-    fn start_codes_of_both_lengths_go() {
-        assert_eq!(without_start_code(&[0, 0, 1, 0x67, 5]), [0x67, 5]);
-        assert_eq!(without_start_code(&[0, 0, 0, 1, 0x68]), [0x68]);
-        assert_eq!(without_start_code(&[]), [0u8; 0]);
     }
 }

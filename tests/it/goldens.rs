@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use posedata::at_work::AtWork;
 use posedata::image::BgrView;
 use posedata::lake::{LakePaths, VideoFrame};
 use posedata::media_time::MediaTime;
@@ -126,13 +127,13 @@ fn converted_models_agree_with_the_tflite_runtime() {
 }
 
 /// A landmark model by posedata's own code, where the processor has what it needs, and by ONNX Runtime's.
-fn landmark_models(name: &str, threads: impl Into<ModelThreads>) -> Vec<LandmarkModel> {
+fn landmark_models(name: &str, threads: impl Into<ModelThreads> + Clone) -> Vec<LandmarkModel> {
     let threads = threads.into();
     let mut providers = vec![Provider::usual(), Provider::Cpu];
     providers.dedup();
     let load = |provider| {
         let files = store().pose_files_for(name, provider);
-        LandmarkModel::load(&files.expect("a landmark model"), threads).expect("a model")
+        LandmarkModel::load(&files.expect("a landmark model"), threads.clone()).expect("a model")
     };
     providers.into_iter().map(load).collect()
 }
@@ -219,13 +220,15 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn runs_beside_others_and_alone_give_the_same_tensors() {
     let goldens = npz::load("golden_stages_c1.npz");
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
+    let others = AtWork::default();
     let threads = ModelThreads {
         beside_others: 1,
         alone: 2,
+        others: others.clone(),
     };
     for mut model in landmark_models("full", threads) {
-        let mut run = |is_beside_others| {
-            model.set_beside_others(is_beside_others);
+        let mut run = |is_beside_others: bool| {
+            let _working = is_beside_others.then(|| others.begin());
             all_outputs(&mut model, &input)
         };
         let expected = run(true);

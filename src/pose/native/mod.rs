@@ -22,6 +22,7 @@ use self::graph::{Network, Shape, TensorId};
 use self::kernels::{BLOCK, Map, Place};
 use self::plan::{Instructions, Plan, dot};
 use self::team::Team;
+use super::model_threads::ModelThreads;
 use super::tflite::onnx::ModelProto;
 
 /// Whether this processor can run the kernels.
@@ -120,24 +121,24 @@ pub struct NativeHeatmaps<'m> {
 }
 
 impl NativeModel {
-    /// Takes memory for one run at a time.
-    pub fn new(weights: Arc<Weights>) -> Self {
+    /// Takes memory for one run at a time, which may use so many threads.
+    pub fn new(weights: Arc<Weights>, threads: ModelThreads) -> Self {
         Self {
-            team: Team::new(Arc::clone(&weights.plan)),
+            team: Team::new(Arc::clone(&weights.plan), threads),
             weights,
         }
     }
 
-    /// Runs on a [3, 256, 256] tensor in 0..1, on so many threads.
+    /// Runs on a [3, 256, 256] tensor in 0..1.
     ///
     /// # Errors
     /// When the tensor has another size, or threads cannot be started.
-    pub fn run(&mut self, picture: &[f32], threads: usize) -> Result<NativeOutputs<'_>, String> {
+    pub fn run(&mut self, picture: &[f32]) -> Result<NativeOutputs<'_>, String> {
         if picture.len() != self.weights.picture_values {
             return Err(format!("a picture of {} values", picture.len()));
         }
         // SAFETY: the picture has the size that the plan was made for.
-        unsafe { self.team.run(picture, threads) }.map_err(|e| e.to_string())?;
+        unsafe { self.team.run(picture) }.map_err(|e| e.to_string())?;
         let memory = self.team.memory();
         // SAFETY: the team's memory is that of the plan, and is borrowed as long as the outputs are there.
         let plan = &self.weights.plan;
@@ -196,8 +197,11 @@ impl NativeHeatmaps<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::graph::{Layer, Operation};
     use super::*;
+    use crate::at_work::AtWork;
 
     /// Numbers that repeat nowhere near and are the same everywhere.
     struct Numbers(u32);
@@ -294,8 +298,8 @@ mod tests {
     }
 
     /// Everything that a model gives, in a list.
-    fn outputs(model: &mut NativeModel, picture: &[f32], threads: usize) -> Vec<f32> {
-        let outputs = model.run(picture, threads).expect("outputs");
+    fn outputs(model: &mut NativeModel, picture: &[f32]) -> Vec<f32> {
+        let outputs = model.run(picture).expect("outputs");
         let mut all = outputs.points.to_vec();
         all.extend(outputs.world);
         all.push(outputs.pose);
@@ -341,11 +345,11 @@ mod tests {
             for instructions in instructions() {
                 let weights =
                     Arc::new(Weights::new(network.clone(), instructions).expect("a plan"));
-                let mut model = NativeModel::new(weights);
+                let mut model = NativeModel::new(weights, 1.into());
                 // Memory that was used before changes nothing.
                 for _ in 0..2 {
                     let picture = numbers.list(3 * 64 * 64, false);
-                    let found = outputs(&mut model, &picture, 1);
+                    let found = outputs(&mut model, &picture);
                     let expected = expected(&network, &picture);
                     assert_eq!(found.len(), expected.len());
                     for (place, (a, b)) in found.iter().zip(&expected).enumerate() {
@@ -366,12 +370,28 @@ mod tests {
             let weights = Arc::new(Weights::new(network.clone(), instructions).expect("a plan"));
             std::thread::scope(|scope| {
                 let runs = [1, 2, 3, 5].map(|threads| {
-                    let mut model = NativeModel::new(Arc::clone(&weights));
+                    let others = AtWork::default();
+                    let threads = ModelThreads {
+                        beside_others: 1,
+                        alone: threads,
+                        others: others.clone(),
+                    };
+                    let mut model = NativeModel::new(Arc::clone(&weights), threads);
                     let picture = &picture;
                     scope.spawn(move || {
-                        // Helpers come and go, and are left out.
-                        let threads = [threads, 1, threads, threads + 1, threads];
-                        threads.map(|threads| outputs(&mut model, picture, threads))
+                        let is_over = AtomicBool::new(false);
+                        std::thread::scope(|scope| {
+                            // Helpers come and go at any moment.
+                            scope.spawn(|| {
+                                while !is_over.load(Ordering::Relaxed) {
+                                    drop(others.begin());
+                                    std::thread::yield_now();
+                                }
+                            });
+                            let runs = [(); 20].map(|()| outputs(&mut model, picture));
+                            is_over.store(true, Ordering::Relaxed);
+                            runs
+                        })
                     })
                 });
                 for run in runs {
@@ -416,8 +436,8 @@ mod tests {
             return;
         };
         let weights = Weights::new(network(true), instructions).expect("a plan");
-        let mut model = NativeModel::new(Arc::new(weights));
-        let refused = model.run(&[0.0; 5], 1).err().expect("an error");
+        let mut model = NativeModel::new(Arc::new(weights), 1.into());
+        let refused = model.run(&[0.0; 5]).err().expect("an error");
         assert!(refused.contains("5 values"), "{refused}");
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! A layer takes some 20 µs, less than a thread takes to fall asleep and wake up; so those that work look
 //! for work until the run ends, and sleep between runs. Nobody gives work out: each takes the next part
-//! of a layer that nobody has, and goes on to the next layer when all parts are done.
+//! of a layer that nobody has, and goes on to the next layer when all parts are done. So a helper can join a
+//! run at any moment, when a core has become free for it, and leave it when others need the core.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::thread::{JoinHandle, Thread, yield_now};
 
 use super::memory::Memory;
 use super::plan::Plan;
+use crate::pose::model_threads::ModelThreads;
 
 /// Looks before a thread lets others have its core; some 20 µs.
 const LOOKS: u32 = 1_000;
@@ -22,9 +24,9 @@ const RUNS: u32 = 1 << (32 - PART_BITS);
 /// What all threads have in common.
 struct Shared {
     plan: Arc<Plan>,
-    /// Number of the run, and which helpers take part: those below `helpers`.
+    threads: ModelThreads,
+    /// Number of the run.
     run: AtomicU32,
-    helpers: AtomicUsize,
     picture: AtomicPtr<f32>,
     memory: AtomicPtr<f32>,
     /// Of each layer: the run, and how many parts were taken in it.
@@ -42,15 +44,15 @@ pub struct Team {
 }
 
 impl Team {
-    /// As many helpers as are needed are started with the first run that asks for them.
-    pub fn new(plan: Arc<Plan>) -> Self {
+    /// As many helpers as are needed are started with the first run that may have them.
+    pub fn new(plan: Arc<Plan>, threads: ModelThreads) -> Self {
         let counters = |_| AtomicU32::new(0);
         let layers = 0..plan.layers();
         let memory = Memory::zeros(plan.memory_floats());
         Self {
             shared: Arc::new(Shared {
                 run: AtomicU32::new(0),
-                helpers: AtomicUsize::new(0),
+                threads,
                 picture: AtomicPtr::default(),
                 memory: AtomicPtr::default(),
                 taken: layers.clone().map(counters).collect(),
@@ -68,15 +70,15 @@ impl Team {
         self.memory.as_mut_ptr()
     }
 
-    /// Runs the plan on a picture, with so many threads; the tensors are in memory then.
+    /// Runs the plan on a picture; the tensors are in memory then.
     ///
     /// # Safety
     /// `picture` has as many values as the plan asks for.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub unsafe fn run(&mut self, picture: &[f32], threads: usize) -> std::io::Result<()> {
-        let helpers = threads.saturating_sub(1);
+    pub unsafe fn run(&mut self, picture: &[f32]) -> std::io::Result<()> {
+        let helpers = self.shared.threads.now().saturating_sub(1);
         while self.helpers.len() < helpers {
             self.start_helper()?;
         }
@@ -94,12 +96,11 @@ impl Team {
         shared
             .memory
             .store(self.memory.as_mut_ptr(), Ordering::Relaxed);
-        shared.helpers.store(helpers, Ordering::Relaxed);
         shared.run.store(run, Ordering::Release);
         for (thread, _) in &self.helpers[..helpers] {
             thread.unpark();
         }
-        shared.work(run);
+        shared.work(run, || true);
         Ok(())
     }
 
@@ -108,7 +109,9 @@ impl Team {
         let number = self.helpers.len();
         let builder = std::thread::Builder::new().name(format!("landmarks-{number}"));
         let handle = builder.spawn(move || shared.help(number))?;
-        self.helpers.push((handle.thread().clone(), handle));
+        let thread = handle.thread();
+        self.shared.threads.others.wake(thread.clone());
+        self.helpers.push((thread.clone(), handle));
         Ok(())
     }
 }
@@ -125,22 +128,23 @@ impl Drop for Team {
 }
 
 impl Shared {
-    /// Works in all runs that this helper takes part in.
+    /// Works in all runs while there is a core for this helper.
     fn help(&self, number: usize) {
+        let has_core = || number + 1 < self.threads.now();
         let mut last = 0;
         while !self.is_over.load(Ordering::Acquire) {
             let run = self.run.load(Ordering::Acquire);
-            if run == last || number >= self.helpers.load(Ordering::Relaxed) {
+            if run == last || !has_core() {
                 std::thread::park();
                 continue;
             }
             last = run;
-            self.work(run);
+            self.work(run, has_core);
         }
     }
 
-    /// Does parts of all layers until the run is over; then all are done.
-    fn work(&self, run: u32) {
+    /// Does parts of all layers until the run is over, and all are done, or there is no core any more.
+    fn work(&self, run: u32, has_core: impl Fn() -> bool) {
         for layer in 0..self.plan.layers() {
             let parts = self.plan.parts(layer) as u32;
             while let Some(part) = self.take(run, layer, parts) {
@@ -150,10 +154,13 @@ impl Shared {
                 // The layers before are done, and nobody else has this part.
                 unsafe { self.plan.run(layer, part, memory, picture) };
                 self.done[layer].fetch_add(1, Ordering::Release);
+                if !has_core() {
+                    return;
+                }
             }
             let mut looks = 0;
             while self.done[layer].load(Ordering::Acquire) < parts {
-                if self.run.load(Ordering::Relaxed) != run {
+                if self.run.load(Ordering::Relaxed) != run || !has_core() {
                     return;
                 }
                 looks += 1;

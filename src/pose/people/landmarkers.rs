@@ -1,8 +1,12 @@
 //! Landmark runs of several people in one picture, side by side.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use super::super::landmarker::RawPose;
+use super::super::model_threads::ModelThreads;
 use super::super::roi::{ImageSize, Region, Roi};
 use super::super::stages::{Certainty, LandmarkStage, Reading};
 use super::super::{Landmarker, ModelFiles, PoseError, PoseTimings};
@@ -11,20 +15,22 @@ use crate::image::Pixels;
 /// A session for lone runs that uses all threads, and single-threaded ones for runs side by side.
 ///
 /// Those are loaded when several people are to be looked at for the first time: each takes about
-/// 30 MB with the full model.
+/// 30 MB with the full model, by ONNX Runtime.
 pub struct Landmarkers {
     files: ModelFiles,
     min_probability: f64,
     lone: LandmarkStage,
     side_by_side: Vec<LandmarkStage>,
-    max_threads: usize,
+    /// Threads for runs side by side, beside the calling one.
+    helpers: Option<ThreadPool>,
+    threads: ModelThreads,
 }
 
 impl Landmarkers {
     pub fn new(
         lone: Landmarker,
         files: ModelFiles,
-        max_threads: usize,
+        threads: ModelThreads,
         min_probability: f64,
     ) -> Self {
         Self {
@@ -32,13 +38,9 @@ impl Landmarkers {
             min_probability,
             lone: LandmarkStage::new(lone, min_probability),
             side_by_side: Vec::new(),
-            max_threads,
+            helpers: None,
+            threads,
         }
-    }
-
-    /// Whether others need cores from now on.
-    pub fn set_beside_others(&mut self, is_beside_others: bool) {
-        self.lone.set_beside_others(is_beside_others);
     }
 
     /// What the model's probabilities mean.
@@ -88,58 +90,93 @@ impl Landmarkers {
         regions: &[Region],
         timings: &mut PoseTimings,
     ) -> Result<Vec<Reading>, PoseError> {
-        let threads = regions.len().min(self.max_threads);
-        if threads < 2 {
-            let read = |region| self.lone.run(frame, region, timings);
-            return regions.iter().map(read).collect();
+        let mut readings = Vec::with_capacity(regions.len());
+        while let [first, others @ ..] = &regions[readings.len()..] {
+            let rest = 1 + others.len();
+            let threads = rest.min(self.threads.now());
+            if threads < 2 {
+                readings.push(self.lone.run(frame, first, timings)?);
+                continue;
+            }
+            // One who would be left over alone gets all threads.
+            let count = rest - usize::from(rest % threads == 1);
+            let some = &regions[readings.len()..][..count];
+            readings.extend(self.read_side_by_side(frame, some, threads, timings)?);
         }
-        // One who would be left over alone gets all threads.
-        let left_over = usize::from(regions.len() % threads == 1);
-        let (regions, last) = regions.split_at(regions.len() - left_over);
+        Ok(readings)
+    }
+
+    fn read_side_by_side(
+        &mut self,
+        frame: &mut Pixels<'_>,
+        regions: &[Region],
+        threads: usize,
+        timings: &mut PoseTimings,
+    ) -> Result<Vec<Reading>, PoseError> {
         while self.side_by_side.len() < threads {
             let model = Landmarker::load(&self.files, 1)?;
             self.side_by_side
                 .push(LandmarkStage::new(model, self.min_probability));
         }
+        let helpers = match &mut self.helpers {
+            Some(helpers) => helpers,
+            none => none.insert(helpers_of(self.threads.alone - 1)?),
+        };
         // For all of them, so that the threads need not wait for each other.
         let started = Instant::now();
         let shown = frame.show(regions.iter().map(Region::corners));
         timings.crop += started.elapsed();
-        // Everybody costs the same, so that fixed shares are fair: stage i reads regions i,
-        // i + threads, ...
-        let share = |stage: &mut LandmarkStage, first: usize| {
-            let mut timings = PoseTimings::default();
+        // Whoever is done takes the next region.
+        let next = AtomicUsize::new(0);
+        let share = |stage: &mut LandmarkStage| -> Result<Share, PoseError> {
+            let mut share = Share::default();
             let mut frame = Pixels::from(shown);
-            let regions = regions.iter().skip(first).step_by(threads);
-            let readings: Result<Vec<Reading>, PoseError> = regions
-                .map(|region| stage.run(&mut frame, region, &mut timings))
-                .collect();
-            readings.map(|readings| (readings, timings))
-        };
-        let shares = std::thread::scope(|scope| {
-            let mut stages = self.side_by_side[..threads].iter_mut().enumerate();
-            let own = stages.next();
-            let others: Vec<_> = stages
-                .map(|(first, stage)| scope.spawn(move || share(stage, first)))
-                .collect();
-            let own = own.map(|(first, stage)| share(stage, first));
-            let others = others.into_iter().map(|other| match other.join() {
-                Ok(share) => share,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            own.into_iter().chain(others).collect::<Result<Vec<_>, _>>()
-        })?;
-        let mut readings: Vec<Reading> = vec![None; regions.len()];
-        for (first, (share, spent)) in shares.into_iter().enumerate() {
-            let places = readings.iter_mut().skip(first).step_by(threads);
-            for (place, reading) in places.zip(share) {
-                *place = reading;
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(region) = regions.get(place) else {
+                    return Ok(share);
+                };
+                let reading = stage.run(&mut frame, region, &mut share.timings)?;
+                share.readings.push((place, reading));
             }
-            timings.add(spent);
-        }
-        for region in last {
-            readings.push(self.lone.run(frame, region, timings)?);
+        };
+        let mut shares: Vec<Result<Share, PoseError>> = Vec::new();
+        shares.resize_with(threads, || Ok(Share::default()));
+        helpers.in_place_scope(|scope| {
+            let mut work = self.side_by_side.iter_mut().zip(&mut shares);
+            let own = work.next();
+            for (stage, done) in work {
+                scope.spawn(|_| *done = share(stage));
+            }
+            if let Some((stage, done)) = own {
+                *done = share(stage);
+            }
+        });
+        let mut readings: Vec<Reading> = vec![None; regions.len()];
+        for share in shares {
+            let share = share?;
+            for (place, reading) in share.readings {
+                readings[place] = reading;
+            }
+            timings.add(share.timings);
         }
         Ok(readings)
     }
+}
+
+/// What one thread has read.
+#[derive(Default)]
+struct Share {
+    /// With the regions' places.
+    readings: Vec<(usize, Reading)>,
+    timings: PoseTimings,
+}
+
+fn helpers_of(count: usize) -> Result<ThreadPool, PoseError> {
+    let builder = ThreadPoolBuilder::new().num_threads(count);
+    let builder = builder.thread_name(|number| format!("people-{number}"));
+    builder.build().map_err(|e| PoseError::Inference {
+        model: "landmark",
+        reason: format!("a thread could not be started: {e}"),
+    })
 }

@@ -32,8 +32,9 @@ use std::time::Instant;
 
 use super::landmarker::RawPose;
 use super::model_files::ModelFiles;
+use super::model_threads::ModelThreads;
 use super::roi::{ImageSize, Region, Roi};
-use super::session::{ModelThreads, PoseModels};
+use super::session::PoseModels;
 use super::smoothing::Smoother;
 use super::stages::{Certainty, DetectorStage};
 use super::tracker::{Pick, TrackerConfig, Tracking, person_pose, smoother};
@@ -322,14 +323,14 @@ impl MultiPersonTracker {
         config: TrackerConfig,
     ) -> Result<Self, PoseError> {
         let threads = threads.into();
-        let models = PoseModels::load(files, threads)?;
+        let models = PoseModels::load(files, threads.clone())?;
         Ok(Self {
             is_partly_on_cpu: models.is_partly_on_cpu(),
             detector: DetectorStage::new(models.detector, config.min_detection_confidence),
             landmarkers: Landmarkers::new(
                 models.landmarker,
                 files.clone(),
-                threads.alone,
+                threads,
                 config.min_tracking_confidence,
             ),
             config,
@@ -758,10 +759,6 @@ impl PoseBackend for MultiPersonTracker {
         poses.sort_by_key(|pose| pose.person);
         self.timings.tracking += started.elapsed();
         Ok(poses)
-    }
-
-    fn set_beside_others(&mut self, is_beside_others: bool) {
-        self.landmarkers.set_beside_others(is_beside_others);
     }
 
     fn skip(&mut self) {

@@ -7,48 +7,31 @@ use super::super::landmarker::{
     HEATMAP_SIDE, Heatmaps, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
 };
 use super::super::model_files::ModelFiles;
+use super::super::model_threads::ModelThreads;
 #[cfg(target_arch = "x86_64")]
 use super::super::native::NativeModel;
 use super::super::provider::Provider;
 #[cfg(target_arch = "x86_64")]
 use super::native::native_model;
 use super::{Loaded, load_provider, output, run, session};
+use crate::at_work::AtWork;
 
 const NAME: &str = "landmark";
 
-/// Threads that one run of a model may use; they do not change results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModelThreads {
-    /// While others need cores as well.
-    pub beside_others: usize,
-    /// While nobody does. A run is shortened by less than what the others would have done with the
-    /// core.
-    pub alone: usize,
-}
-
-impl From<usize> for ModelThreads {
-    fn from(threads: usize) -> Self {
-        Self {
-            beside_others: threads,
-            alone: threads,
-        }
-    }
-}
-
 /// A landmark model, ready to run.
-pub struct LandmarkModel {
-    engine: Engine,
-    /// Others need cores.
-    is_beside_others: bool,
-}
+pub struct LandmarkModel(Engine);
 
 /// What computes.
 enum Engine {
     /// posedata's own code.
     #[cfg(target_arch = "x86_64")]
-    Native(Box<NativeModel>, ModelThreads),
+    Native(Box<NativeModel>),
     /// ONNX Runtime, with a session for each number of threads.
-    Runtime { beside_others: Loaded, alone: Alone },
+    Runtime {
+        beside_others: Loaded,
+        alone: Alone,
+        others: AtWork,
+    },
 }
 
 /// The session for runs that have all cores.
@@ -71,29 +54,22 @@ impl LandmarkModel {
         let is_same = threads.alone == threads.beside_others || files.provider == Provider::Cuda;
         let engine = match files.provider {
             #[cfg(target_arch = "x86_64")]
-            Provider::Native => Engine::Native(Box::new(native_model(files)?), threads),
+            Provider::Native => Engine::Native(Box::new(native_model(files, threads)?)),
             _ => Engine::Runtime {
                 beside_others: load(files, threads.beside_others)?,
                 alone: match is_same {
                     true => Alone::Same,
                     false => Alone::Wanted(files.clone(), threads.alone),
                 },
+                others: threads.others,
             },
         };
-        Ok(Self {
-            engine,
-            is_beside_others: false,
-        })
-    }
-
-    /// Whether others need cores from now on.
-    pub fn set_beside_others(&mut self, is_beside_others: bool) {
-        self.is_beside_others = is_beside_others;
+        Ok(Self(engine))
     }
 
     /// Whether the CPU runs a part of the model that the provider does not take.
     pub(super) fn is_partly_on_cpu(&self) -> bool {
-        match &self.engine {
+        match &self.0 {
             #[cfg(target_arch = "x86_64")]
             Engine::Native(..) => false,
             Engine::Runtime { beside_others, .. } => beside_others.is_partly_on_cpu,
@@ -109,24 +85,20 @@ impl LandmarkModel {
         tensor: &[f32],
         read: impl FnOnce(LandmarkTensors<'_>) -> R,
     ) -> Result<R, PoseError> {
-        match &mut self.engine {
+        match &mut self.0 {
             #[cfg(target_arch = "x86_64")]
-            Engine::Native(model, threads) => {
-                let threads = match self.is_beside_others {
-                    true => threads.beside_others,
-                    false => threads.alone,
-                };
-                super::native::run(model, NAME, tensor, threads, read)
-            }
+            Engine::Native(model) => super::native::run(model, NAME, tensor, read),
             Engine::Runtime {
                 beside_others,
                 alone,
+                others,
             } => {
-                if !self.is_beside_others {
+                let is_beside_others = others.is_anybody();
+                if !is_beside_others {
                     alone.go_on()?;
                 }
                 let model = match alone {
-                    Alone::Loaded(model) if !self.is_beside_others => model,
+                    Alone::Loaded(model) if !is_beside_others => model,
                     _ => beside_others,
                 };
                 let outputs = run(&mut model.session, NAME, tensor, LANDMARK_INPUT_SIDE)?;
@@ -163,7 +135,7 @@ impl Alone {
 impl Drop for LandmarkModel {
     /// The process must not end while the runtime loads.
     fn drop(&mut self) {
-        if let Engine::Runtime { alone, .. } = &mut self.engine
+        if let Engine::Runtime { alone, .. } = &mut self.0
             && let Alone::Loading(loading) = std::mem::replace(alone, Alone::Same)
         {
             let _ = loading.join();

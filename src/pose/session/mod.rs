@@ -20,7 +20,7 @@ use super::PoseError;
 use super::detector::{ANCHOR_COUNT, BOX_VALUES, DETECTOR_INPUT_SIDE};
 use super::model_files::ModelFiles;
 use super::provider::Provider;
-pub use landmark_model::{LandmarkModel, ModelThreads};
+pub use landmark_model::LandmarkModel;
 pub use models::{Landmarker, PoseModels};
 pub use top_down::TopDownModel;
 

@@ -1,9 +1,10 @@
 //! The models of a tracker: the detector, and one of two kinds that find landmarks.
 
 use super::top_down::TopDownModel;
-use super::{DetectorModel, LandmarkModel, ModelThreads, load_provider, session};
+use super::{DetectorModel, LandmarkModel, load_provider, session};
 use crate::pose::PoseError;
 use crate::pose::model_files::ModelFiles;
+use crate::pose::model_threads::ModelThreads;
 
 /// What finds one person's landmarks in a region.
 pub enum Landmarker {

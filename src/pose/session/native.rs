@@ -9,6 +9,7 @@ use super::super::PoseError;
 use super::super::backend::sigmoid;
 use super::super::landmarker::{Heatmaps, LandmarkTensors, POINT_COUNT, POINT_VALUES};
 use super::super::model_files::ModelFiles;
+use super::super::model_threads::ModelThreads;
 use super::super::native::{NativeModel, Weights};
 use super::super::provider::Provider;
 
@@ -16,17 +17,17 @@ use super::super::provider::Provider;
 ///
 /// # Errors
 /// When the file is missing or is no landmark model, or the processor lacks the instructions.
-pub fn native_model(files: &ModelFiles) -> Result<NativeModel, PoseError> {
+pub fn native_model(files: &ModelFiles, threads: ModelThreads) -> Result<NativeModel, PoseError> {
     static LOADED: Mutex<Option<HashMap<PathBuf, Weak<Weights>>>> = Mutex::new(None);
     // A panic in another loader leaves nothing half-made.
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = loaded.get_or_insert_default();
     if let Some(weights) = loaded.get(&files.landmarker).and_then(Weak::upgrade) {
-        return Ok(NativeModel::new(weights));
+        return Ok(NativeModel::new(weights, threads));
     }
     let weights = Arc::new(load(files, &files.landmarker)?);
     loaded.insert(files.landmarker.clone(), Arc::downgrade(&weights));
-    Ok(NativeModel::new(weights))
+    Ok(NativeModel::new(weights, threads))
 }
 
 fn load(files: &ModelFiles, path: &Path) -> Result<Weights, PoseError> {
@@ -57,11 +58,10 @@ pub fn run<R>(
     native: &mut NativeModel,
     model: &'static str,
     tensor: &[f32],
-    threads: usize,
     read: impl FnOnce(LandmarkTensors<'_>) -> R,
 ) -> Result<R, PoseError> {
     let error = |reason: String| PoseError::Inference { model, reason };
-    let outputs = native.run(tensor, threads).map_err(error)?;
+    let outputs = native.run(tensor).map_err(error)?;
     let lengths = [outputs.points.len(), outputs.world.len()];
     if lengths != [POINT_COUNT * POINT_VALUES, POINT_COUNT * 3] {
         return Err(error(format!("outputs of {lengths:?} values")));

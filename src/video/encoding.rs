@@ -1,0 +1,248 @@
+//! The thread that encodes pictures and lays them out in a track.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use opencv::core::{Mat, MatTraitConstManual};
+use openh264::encoder::{Encoder, FrameType};
+use openh264::formats::YUVSlices;
+
+use super::mp4::{Mp4Track, ParameterSets, PictureKind};
+use crate::at_work::{AtWork, Working};
+use crate::files::why_not_written;
+use crate::media_time::MediaTime;
+
+/// Pictures that are encoded or wait for it. With the one that is being made they are all that there
+/// are.
+const PICTURES: usize = 2;
+/// Kinds of NAL units (ITU-T H.264, table 7-1).
+const NAL_SPS: u8 = 7;
+const NAL_PPS: u8 = 8;
+
+/// Why an annotated video could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The folder cannot be made or written to, or the disk is full.
+    #[error("cannot write the video ({reason}): {path}")]
+    Write {
+        /// The annotated video or clip.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The encoder refuses a picture or its settings.
+    #[error("encoding failed ({reason}); leave annotated videos out with --no-video: {path}")]
+    Encode {
+        /// The annotated video or clip.
+        path: PathBuf,
+        /// What the encoder says.
+        reason: String,
+    },
+    /// The work was called off.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// What the thread leaves behind.
+type Track = (Mp4Track, ParameterSets);
+
+/// A track in the making, on a thread of its own, which ends with this.
+pub struct EncodingThread {
+    /// `None` when no picture comes any more.
+    pictures: Option<Sender<Picture>>,
+    used: Receiver<Mat>,
+    thread: Option<JoinHandle<Result<Track, EncodeError>>>,
+    at_work: AtWork,
+}
+
+/// What is to be encoded.
+struct Picture {
+    planes: Mat,
+    time: MediaTime,
+    working: Working,
+}
+
+impl EncodingThread {
+    /// Starts with an empty track for pictures of that width and height, both even. `path` is the file in
+    /// errors.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(
+        path: &Path,
+        encoder: Encoder,
+        size: (i32, i32),
+        track: Mp4Track,
+    ) -> io::Result<Self> {
+        let (pictures, to_encode) = bounded::<Picture>(PICTURES);
+        let (used_sender, used) = bounded(PICTURES + 1);
+        for _ in 0..=PICTURES {
+            // As many as it holds.
+            let _ = used_sender.send(Mat::default());
+        }
+        let mut work = Encoding {
+            path: path.into(),
+            encoder,
+            width: size.0 as usize,
+            height: size.1 as usize,
+            track,
+            parameters: ParameterSets::default(),
+            units: Vec::new(),
+        };
+        let builder = std::thread::Builder::new().name("encoder".into());
+        let thread = builder.spawn(move || {
+            for Picture {
+                planes,
+                time,
+                working: _working,
+            } in to_encode
+            {
+                work.push(&planes, time)?;
+                // Who makes pictures may have given up.
+                let _ = used_sender.send(planes);
+            }
+            Ok((work.track, work.parameters))
+        })?;
+        Ok(Self {
+            pictures: Some(pictures),
+            used,
+            thread: Some(thread),
+            at_work: AtWork::default(),
+        })
+    }
+
+    /// Counts pictures in `at_work` until they are encoded.
+    pub fn count_in(&mut self, at_work: &AtWork) {
+        self.at_work = at_work.clone();
+    }
+
+    /// Where the next picture's planes are put: those of 4:2:0, one behind the other. Waits while too many
+    /// are still to be encoded.
+    ///
+    /// # Errors
+    /// When one of them could not be encoded or written.
+    pub fn room(&mut self) -> Result<Mat, EncodeError> {
+        match self.used.recv() {
+            Ok(planes) => Ok(planes),
+            Err(_) => Err(self.failure()),
+        }
+    }
+
+    /// Adds the next picture.
+    ///
+    /// # Errors
+    /// When one before it could not be encoded or written.
+    pub fn push(&mut self, planes: Mat, time: MediaTime) -> Result<(), EncodeError> {
+        let picture = Picture {
+            planes,
+            time,
+            working: self.at_work.begin(),
+        };
+        let sent = (self.pictures.as_ref()).is_some_and(|to| to.send(picture).is_ok());
+        match sent {
+            true => Ok(()),
+            false => Err(self.failure()),
+        }
+    }
+
+    /// The track, when all pictures are encoded.
+    ///
+    /// # Errors
+    /// When one of them could not be encoded or written.
+    pub fn finish(&mut self) -> Result<Track, EncodeError> {
+        self.pictures = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(track)) => track,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            // It has told its failure before.
+            None => Err(EncodeError::Stopped),
+        }
+    }
+
+    /// Why it takes no more pictures.
+    fn failure(&mut self) -> EncodeError {
+        self.finish().err().unwrap_or(EncodeError::Stopped)
+    }
+}
+
+impl Drop for EncodingThread {
+    /// The track's file is gone when this is.
+    fn drop(&mut self) {
+        self.pictures = None;
+        if let Some(thread) = self.thread.take() {
+            // Nobody wants the track, or what went wrong with it.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Encoding {
+    path: PathBuf,
+    encoder: Encoder,
+    width: usize,
+    height: usize,
+    track: Mp4Track,
+    parameters: ParameterSets,
+    units: Vec<u8>,
+}
+
+impl Encoding {
+    fn push(&mut self, planes: &Mat, time: MediaTime) -> Result<(), EncodeError> {
+        let failed = |reason: String| EncodeError::Encode {
+            path: self.path.clone(),
+            reason,
+        };
+        let bytes = planes.data_bytes().map_err(|e| failed(e.message))?;
+        let (width, height) = (self.width, self.height);
+        let (y, chroma) = bytes.split_at(width * height);
+        let (u, v) = chroma.split_at(width * height / 4);
+        let source = YUVSlices::new((y, u, v), (width, height), (width, width / 2, width / 2));
+        self.units.clear();
+        let encoded = self.encoder.encode(&source);
+        let encoded = encoded.map_err(|e| failed(e.to_string()))?;
+        let kind = match encoded.frame_type() {
+            FrameType::IDR => PictureKind::Key,
+            _ => PictureKind::Predicted,
+        };
+        for layer in (0..encoded.num_layers()).filter_map(|i| encoded.layer(i)) {
+            for unit in (0..layer.nal_count()).filter_map(|i| layer.nal_unit(i)) {
+                let unit = without_start_code(unit);
+                match unit.first().map(|byte| byte & 0x1f) {
+                    None => {}
+                    Some(NAL_SPS) => self.parameters.sps = unit.to_vec(),
+                    Some(NAL_PPS) => self.parameters.pps = unit.to_vec(),
+                    Some(_) => {
+                        self.units.extend((unit.len() as u32).to_be_bytes());
+                        self.units.extend(unit);
+                    }
+                }
+            }
+        }
+        self.track
+            .push(time, kind, &self.units)
+            .map_err(|e| EncodeError::Write {
+                path: self.path.clone(),
+                reason: why_not_written(&e),
+            })
+    }
+}
+
+/// The encoder gives each unit behind its start code, 00 00 01 or 00 00 00 01.
+fn without_start_code(unit: &[u8]) -> &[u8] {
+    let zeros = unit.iter().take_while(|byte| **byte == 0).count();
+    unit.get(zeros + 1..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_codes_of_both_lengths_go() {
+        assert_eq!(without_start_code(&[0, 0, 1, 0x67, 5]), [0x67, 5]);
+        assert_eq!(without_start_code(&[0, 0, 0, 1, 0x68]), [0x68]);
+        assert_eq!(without_start_code(&[]), [0u8; 0]);
+    }
+}
