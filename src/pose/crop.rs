@@ -40,6 +40,19 @@ pub struct InputScale {
     pub offset: f32,
 }
 
+impl InputScale {
+    fn apply(self, values: &[u8], scaled: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if avx2::is_there() {
+            // SAFETY: the processor has these instructions.
+            return unsafe { avx2::scale(values, self, scaled) };
+        }
+        for (out, value) in scaled.iter_mut().zip(values) {
+            *out = f32::from(*value) / self.divisor + self.offset;
+        }
+    }
+}
+
 /// Fills `tensor`, laid out [3, size, size] in red, green, blue planes, with the scaled values.
 ///
 /// # Panics
@@ -57,9 +70,7 @@ pub fn crop_to_tensor(
     sample(image, &region, raster, border, |row, channels| {
         for (plane, values) in tensor.chunks_exact_mut(size * size).zip(channels) {
             let line = &mut plane[row * size..(row + 1) * size];
-            for (out, value) in line.iter_mut().zip(values) {
-                *out = f32::from(*value) / scale.divisor + scale.offset;
-            }
+            scale.apply(values, line);
         }
     });
 }
@@ -153,6 +164,17 @@ mod tests {
                 });
                 assert_eq!(mix(&upper, &lower, a, b), expected, "{a}, {b}");
             }
+        }
+    }
+
+    #[test]
+    fn all_values_are_divided_to_the_last_bit() {
+        let values: [u8; 256] = std::array::from_fn(|value| value as u8);
+        for (divisor, offset) in [(255.0, 0.0), (127.5, -1.0), (3.0, 0.5), (0.7, 0.0)] {
+            let mut scaled = [f32::NAN; 256];
+            InputScale { divisor, offset }.apply(&values, &mut scaled);
+            let expected = values.map(|value| f32::from(value) / divisor + offset);
+            assert_eq!(scaled, expected, "{divisor}");
         }
     }
 

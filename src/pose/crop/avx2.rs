@@ -1,32 +1,38 @@
-//! Four pixels at once, on processors with AVX2.
+//! Eight pixels at once, on processors with AVX2.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _MM_HINT_T0, _mm_and_si128, _mm_cvtsi128_si32, _mm_extract_epi32,
-    _mm_or_si128, _mm_prefetch, _mm_set_epi8, _mm_set_epi32, _mm_set1_epi32, _mm_shuffle_epi8,
-    _mm_slli_epi32, _mm_sub_epi32, _mm_unpacklo_epi64, _mm256_add_epi32, _mm256_castsi128_si256,
-    _mm256_castsi256_si128, _mm256_cvtepu32_epi64, _mm256_extracti128_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permutevar8x32_epi32,
-    _mm256_set_epi64x, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_setr_epi32, _mm256_shuffle_epi8,
-    _mm256_srli_epi32, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
+    __m128i, __m256i, _MM_HINT_T0, _mm_castpd_si128, _mm_castsi128_pd, _mm_loadh_pd,
+    _mm_loadl_epi64, _mm_prefetch, _mm_storeh_pd, _mm_storel_epi64, _mm256_add_epi32,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_extracti128_si256, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epi32, _mm256_min_epi32, _mm256_min_epu32,
+    _mm256_movemask_epi8, _mm256_mullo_epi32, _mm256_or_si256, _mm256_packs_epi32,
+    _mm256_packus_epi16, _mm256_permutevar8x32_epi32, _mm256_set_m128i, _mm256_set1_epi32,
+    _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_shuffle_epi32, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256,
+    _mm256_sub_epi32, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
+use std::ops::Range;
 
+use super::InputScale;
 use super::sampling::{
-    Border, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXEL_MASK, SUBPIXELS, TAP_BYTES,
-    WEIGHT_BITS, interpolate, sample_by,
+    Border, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, TAP_BYTES, WEIGHT_BITS,
+    interpolate, sample_by,
 };
 use crate::image::BgrView;
 use crate::pose::roi::Region;
 
 /// Pixels that are read at once.
-const PIXELS: usize = 4;
+const PIXELS: usize = 8;
+/// Of so many pixels one is asked for before it is needed; those between are mostly beside it.
+const FETCHED: usize = 2;
 
 /// Whether this processor can.
 pub fn is_there() -> bool {
-    is_x86_feature_detected!("avx2")
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
 /// See [`super::sample`], whose results these are.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 pub fn sample(
     image: BgrView<'_>,
     region: &Region,
@@ -46,6 +52,20 @@ pub fn sample(
     );
 }
 
+/// See [`InputScale`]. Divides by multiplying, and once more with what is left, which gives the quotient to
+/// the last bit, (Markstein, IBM Journal of Research and
+/// Development 34, 1990).
+#[target_feature(enable = "avx2,fma")]
+pub fn scale(values: &[u8], InputScale { divisor, offset }: InputScale, scaled: &mut [f32]) {
+    let factor = 1.0 / divisor;
+    for (out, value) in scaled.iter_mut().zip(values) {
+        let value = f32::from(*value);
+        let quotient = value * factor;
+        let left = (-quotient).mul_add(divisor, value);
+        *out = left.mul_add(factor, quotient) + offset;
+    }
+}
+
 /// See [`super::sampling::interpolate_row`].
 #[target_feature(enable = "avx2")]
 fn interpolate_row(
@@ -55,110 +75,257 @@ fn interpolate_row(
     [red, green, blue]: &mut [Vec<u8>; 3],
 ) {
     let Positions { xs, ys } = positions;
-    fetch(image, next);
-    // The positions lie on a line, so that those well inside follow one another.
-    let (last_x, last_y) = (image.width() as i32 - 2, image.height() as i32 - 1);
-    // Three pixels to the right of the first there are, so that a word is read whole.
-    let is_inside = |i: &usize| {
-        let (x, y) = (xs[*i] >> SUBPIXEL_BITS, ys[*i] >> SUBPIXEL_BITS);
-        x >= 0 && y >= 0 && x < last_x && y < last_y
+    let wide = match Extent::of(image) {
+        Some(extent) => {
+            fetch(image, extent, next);
+            let wide = chunks_inside(image, positions, border);
+            let [xs, ys] = [xs, ys].map(|values| values[wide.clone()].as_chunks().0);
+            let positions = xs.iter().zip(ys);
+            let [blue, green, red] = [&mut *blue, green, red]
+                .map(|values| values[wide.clone()].as_chunks_mut().0.iter_mut());
+            for ((xs, ys), ((blue, green), red)) in positions.zip(blue.zip(green).zip(red)) {
+                let colours = [blue, green, red];
+                if let Err(colours) = interpolate_eight(image, extent, [xs, ys], colours) {
+                    one_by_one(image, [xs, ys], border, colours);
+                }
+            }
+            wide
+        }
+        None => 0..0,
     };
-    let first = (0..xs.len()).find(is_inside).unwrap_or(xs.len());
-    let last = (first..xs.len()).rfind(is_inside).map_or(first, |i| i + 1);
-    let wide = first..first + (last - first) / PIXELS * PIXELS;
     for i in (0..wide.start).chain(wide.end..xs.len()) {
         [blue[i], green[i], red[i]] = interpolate(image, [xs[i], ys[i]], border);
     }
-    for i in wide.step_by(PIXELS) {
-        let at = i..i + PIXELS;
-        let positions = [&xs[at.clone()], &ys[at.clone()]]
-            .map(|values| std::array::from_fn(|pixel| values[pixel]));
-        let colours = interpolate_four(image, positions);
-        for (channel, values) in [&mut *blue, green, red].into_iter().zip(colours) {
-            channel[at.clone()].copy_from_slice(&values);
+}
+
+/// The same where eight at once are not possible.
+#[cold]
+#[inline(never)]
+fn one_by_one(
+    image: BgrView<'_>,
+    [xs, ys]: [&[i32; PIXELS]; 2],
+    border: Border,
+    [blue, green, red]: [&mut [u8; PIXELS]; 3],
+) {
+    for pixel in 0..PIXELS {
+        let position = [xs[pixel], ys[pixel]];
+        [blue[pixel], green[pixel], red[pixel]] = interpolate(image, position, border);
+    }
+}
+
+/// The positions that can be read eight at once: beside a picture's edge pixels there are more of the
+/// same; what is black begins within a position's reach.
+fn chunks_inside(
+    image: BgrView<'_>,
+    Positions { xs, ys }: &Positions,
+    border: Border,
+) -> Range<usize> {
+    let inside = match border {
+        Border::Replicate => 0..xs.len(),
+        Border::Zero => {
+            let (last_x, last_y) = (image.width() as i32 - 1, image.height() as i32 - 1);
+            let is_inside = |i: &usize| {
+                let (x, y) = (xs[*i] >> SUBPIXEL_BITS, ys[*i] >> SUBPIXEL_BITS);
+                x >= 0 && y >= 0 && x < last_x && y < last_y
+            };
+            // The positions lie on a line, so that those inside follow one another.
+            let first = (0..xs.len()).find(is_inside).unwrap_or(xs.len());
+            first..(first..xs.len()).rfind(is_inside).map_or(first, |i| i + 1)
         }
+    };
+    let chunks = inside.len() / PIXELS;
+    inside.start..inside.start + chunks * PIXELS
+}
+
+/// Numbers of a picture, in all lanes.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// The last position along each side, in 1/32 pixel.
+    last: [__m256i; 2],
+    /// The last pixel that another one follows.
+    last_of_two: [__m256i; 2],
+    stride: __m256i,
+    /// The last place that a row and a word follow.
+    last_place: __m256i,
+}
+
+impl Extent {
+    /// `None` for pictures without two pixels in both directions, and those in which 32 bits do not tell
+    /// all places.
+    #[target_feature(enable = "avx2")]
+    fn of(image: BgrView<'_>) -> Option<Self> {
+        let last_place = image.data().len().checked_sub(image.stride() + TAP_BYTES)?;
+        let last_place = i32::try_from(last_place).ok()?;
+        let sides = [image.width(), image.height()].map(|side| side as i32);
+        if sides
+            .iter()
+            .any(|side| !(2..1 << (31 - SUBPIXEL_BITS)).contains(side))
+        {
+            return None;
+        }
+        Some(Self {
+            last: sides.map(|side| _mm256_set1_epi32((side - 1) << SUBPIXEL_BITS)),
+            last_of_two: sides.map(|side| _mm256_set1_epi32(side - 2)),
+            stride: _mm256_set1_epi32(image.stride() as i32),
+            last_place: _mm256_set1_epi32(last_place),
+        })
     }
 }
 
 /// Asks for the pixels of a row before they are needed. Rows of a turned region go through as many of
 /// the picture's, so that the processor does not see what comes next.
 #[target_feature(enable = "avx2")]
-fn fetch(image: BgrView<'_>, Positions { xs, ys }: &Positions) {
-    let (first, stride) = (image.data().as_ptr(), image.stride() as isize);
-    for (x, y) in xs.iter().zip(ys) {
-        let [x, y] = [x, y].map(|value| (value >> SUBPIXEL_BITS) as isize);
-        let at = first.wrapping_offset(y.wrapping_mul(stride).wrapping_add(3 * x));
-        // A hint: addresses where nothing is are ignored.
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_offset(stride).cast());
+#[inline]
+fn fetch(image: BgrView<'_>, extent: Extent, Positions { xs, ys }: &Positions) {
+    let (first, stride) = (image.data().as_ptr(), image.stride());
+    for (xs, ys) in xs.as_chunks().0.iter().zip(ys.as_chunks().0) {
+        let places = numbers(Taps::at([xs, ys], extent).places);
+        for place in places.iter().step_by(FETCHED) {
+            let at = first.wrapping_add(*place as usize);
+            // A hint: addresses where nothing is are ignored.
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(stride).cast());
+        }
     }
 }
 
-/// Blue, green and red of four positions in 1/32 pixel, all of them inside the picture with the three
-/// pixels to the right of theirs, and the row below.
 #[target_feature(enable = "avx2")]
-fn interpolate_four(image: BgrView<'_>, [xs, ys]: [[i32; PIXELS]; 2]) -> [[u8; PIXELS]; 3] {
-    let stride = image.stride();
-    let word = |at: usize| {
-        let bytes = image.data()[at..at + TAP_BYTES].first_chunk();
-        i64::from_le_bytes(*bytes.expect("as many bytes"))
-    };
-    let mut words = [[0; PIXELS]; 2];
-    for pixel in 0..PIXELS {
-        let [x, y] = [xs[pixel], ys[pixel]].map(|value| (value >> SUBPIXEL_BITS) as usize);
-        let top = y * stride + 3 * x;
-        [words[0][pixel], words[1][pixel]] = [word(top), word(top + stride)];
+#[inline]
+fn numbers(register: __m256i) -> [u32; PIXELS] {
+    let mut numbers = [0; PIXELS];
+    // SAFETY: writes as many numbers as there are.
+    unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), register) };
+    numbers
+}
+
+/// Where four pixels around each of eight positions begin in a picture's bytes, and how far the positions
+/// are from the first, in 1/32 of the way to the next: 0 to 32.
+struct Taps {
+    places: __m256i,
+    fractions: [__m256i; 2],
+}
+
+impl Taps {
+    /// Positions outside the picture are those on its edge.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn at(positions: [&[i32; PIXELS]; 2], extent: Extent) -> Self {
+        let along = |side: usize| {
+            // SAFETY: reads as many numbers as there are.
+            let position = unsafe { _mm256_loadu_si256(positions[side].as_ptr().cast()) };
+            let position = _mm256_max_epi32(position, _mm256_setzero_si256());
+            let position = _mm256_min_epi32(position, extent.last[side]);
+            let pixel = _mm256_srli_epi32::<{ SUBPIXEL_BITS as i32 }>(position);
+            let pixel = _mm256_min_epi32(pixel, extent.last_of_two[side]);
+            let start = _mm256_slli_epi32::<{ SUBPIXEL_BITS as i32 }>(pixel);
+            (pixel, _mm256_sub_epi32(position, start))
+        };
+        let ((column, x_fraction), (row, y_fraction)) = (along(0), along(1));
+        let along_row = _mm256_add_epi32(column, _mm256_add_epi32(column, column));
+        let to_row = _mm256_mullo_epi32(row, extent.stride);
+        Self {
+            places: _mm256_add_epi32(along_row, to_row),
+            fractions: [x_fraction, y_fraction],
+        }
     }
-    let [a, b] = [xs, ys].map(|[p, q, r, s]| {
-        _mm_and_si128(_mm_set_epi32(s, r, q, p), _mm_set1_epi32(SUBPIXEL_MASK))
-    });
+}
+
+/// Blue, green and red of eight positions in 1/32 pixel. Gives the latter back, and reads nothing, where
+/// that would be beyond the picture's last byte.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn interpolate_eight<'c>(
+    image: BgrView<'_>,
+    extent: Extent,
+    positions: [&[i32; PIXELS]; 2],
+    colours: [&'c mut [u8; PIXELS]; 3],
+) -> Result<(), [&'c mut [u8; PIXELS]; 3]> {
+    let (data, stride) = (image.data(), image.stride());
+    let Taps {
+        places,
+        fractions: [a, b],
+    } = Taps::at(positions, extent);
+    let within = _mm256_cmpeq_epi32(_mm256_min_epu32(places, extent.last_place), places);
+    if _mm256_movemask_epi8(within) != -1 {
+        return Err(colours);
+    }
+    let places = numbers(places);
+    // Words of two pixels for each, so ordered that results stand in their order.
+    let words = |below: usize, [p, q, r, s]: [usize; 4]| {
+        // SAFETY: all places are followed by a row and a word, as was looked at.
+        let at = |pixel: usize| unsafe { data.as_ptr().add(places[pixel] as usize + below) };
+        unsafe { _mm256_set_m128i(two_words(at(r), at(s)), two_words(at(p), at(q))) }
+    };
+    let rest = |fraction: __m256i| _mm256_sub_epi32(_mm256_set1_epi32(SUBPIXELS as i32), fraction);
     // Two weights of 8 bits each for whoever is left and right, of 16 bits above and below.
-    let weights = |fraction: __m128i, shifted: __m128i| {
-        _mm_or_si128(
-            _mm_sub_epi32(_mm_set1_epi32(SUBPIXELS as i32), fraction),
-            shifted,
+    let along = _mm256_or_si256(rest(a), _mm256_slli_epi32::<8>(a));
+    let across = _mm256_or_si256(rest(b), _mm256_slli_epi32::<16>(b));
+    let halves = [
+        (
+            [0, 1, 4, 5],
+            four_times::<0>(along),
+            [
+                _mm256_shuffle_epi32::<0b00_00_00_00>(across),
+                _mm256_shuffle_epi32::<0b01_01_01_01>(across),
+            ],
+        ),
+        (
+            [2, 3, 6, 7],
+            four_times::<8>(along),
+            [
+                _mm256_shuffle_epi32::<0b10_10_10_10>(across),
+                _mm256_shuffle_epi32::<0b11_11_11_11>(across),
+            ],
+        ),
+    ];
+    let [first, second] = halves.map(|(pixels, along, across)| {
+        let [upper, lower] = [0, stride]
+            .map(|below| _mm256_maddubs_epi16(beside_each_other(words(below, pixels)), along));
+        // Of two pixels each: a sum of all four for every channel.
+        let mean = |rows: __m256i, weights: __m256i| {
+            let sum = _mm256_madd_epi16(rows, weights);
+            let rounding = _mm256_set1_epi32(ROUNDING as i32);
+            _mm256_srli_epi32::<{ WEIGHT_BITS as i32 }>(_mm256_add_epi32(sum, rounding))
+        };
+        _mm256_packs_epi32(
+            mean(_mm256_unpacklo_epi16(upper, lower), across[0]),
+            mean(_mm256_unpackhi_epi16(upper, lower), across[1]),
         )
-    };
-    let along = four_times(weights(a, _mm_slli_epi32::<8>(a)));
-    let across = _mm256_castsi128_si256(weights(b, _mm_slli_epi32::<16>(b)));
-    let [upper, lower] = words.map(|[p, q, r, s]| {
-        let beside = beside_each_other(_mm256_set_epi64x(s, r, q, p));
-        _mm256_maddubs_epi16(beside, along)
     });
-    // Of two pixels each: a sum of all four for every channel.
-    let mean = |rows: __m256i, weights: __m256i| {
-        let sum = _mm256_madd_epi16(rows, weights);
-        let rounding = _mm256_set1_epi32(ROUNDING as i32);
-        _mm256_srli_epi32::<{ WEIGHT_BITS as i32 }>(_mm256_add_epi32(sum, rounding))
-    };
-    let even = _mm256_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2);
-    let odd = _mm256_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3);
-    let first = mean(
-        _mm256_unpacklo_epi16(upper, lower),
-        _mm256_permutevar8x32_epi32(across, even),
+    // Four pixels in each half of the register, then their channels, then eight values of each.
+    let by_channel = _mm256_setr_epi8(
+        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10,
+        14, 3, 7, 11, 15,
     );
-    let second = mean(
-        _mm256_unpackhi_epi16(upper, lower),
-        _mm256_permutevar8x32_epi32(across, odd),
-    );
-    let wide = _mm256_packs_epi32(first, second);
-    let narrow = _mm256_packus_epi16(wide, wide);
-    let pixels = _mm_unpacklo_epi64(
-        _mm256_castsi256_si128(narrow),
-        _mm256_extracti128_si256::<1>(narrow),
-    );
-    let by_channel = _mm_set_epi8(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    let channels = _mm_shuffle_epi8(pixels, by_channel);
-    [
-        _mm_cvtsi128_si32(channels),
-        _mm_extract_epi32::<1>(channels),
-        _mm_extract_epi32::<2>(channels),
-    ]
-    .map(i32::to_le_bytes)
+    let channels = _mm256_shuffle_epi8(_mm256_packus_epi16(first, second), by_channel);
+    let channels = _mm256_permutevar8x32_epi32(channels, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    let two = _mm256_castsi256_si128(channels);
+    let third = _mm256_extracti128_si256::<1>(channels);
+    let [blue, green, red] = colours.map(|values| values.as_mut_ptr());
+    // SAFETY: each is eight bytes.
+    unsafe {
+        _mm_storel_epi64(blue.cast(), two);
+        _mm_storeh_pd(green.cast(), _mm_castsi128_pd(two));
+        _mm_storel_epi64(red.cast(), third);
+    }
+    Ok(())
+}
+
+/// # Safety
+/// Eight bytes can be read from each.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn two_words(low: *const u8, high: *const u8) -> __m128i {
+    // SAFETY: as the caller says.
+    unsafe {
+        let low = _mm_castsi128_pd(_mm_loadl_epi64(low.cast()));
+        _mm_castpd_si128(_mm_loadh_pd(low, high.cast()))
+    }
 }
 
 /// Two pixels' channels in turn, left and right beside each other; in each of four words.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn beside_each_other(words: __m256i) -> __m256i {
     let order = _mm256_setr_epi8(
         0, 3, 1, 4, 2, 5, -1, -1, 8, 11, 9, 12, 10, 13, -1, -1, 0, 3, 1, 4, 2, 5, -1, -1, 8, 11, 9,
@@ -167,12 +334,15 @@ fn beside_each_other(words: __m256i) -> __m256i {
     _mm256_shuffle_epi8(words, order)
 }
 
-/// The lower 16 bits of each number, four times.
+/// The lower 16 bits of two numbers, four times each, the first of which begins at that byte; in each half
+/// of the register.
 #[target_feature(enable = "avx2")]
-fn four_times(numbers: __m128i) -> __m256i {
+#[inline]
+fn four_times<const BYTE: i8>(numbers: __m256i) -> __m256i {
+    let [a, b, c, d] = const { [BYTE, BYTE + 1, BYTE + 4, BYTE + 5] };
     let order = _mm256_setr_epi8(
-        0, 1, 0, 1, 0, 1, 0, 1, 8, 9, 8, 9, 8, 9, 8, 9, 0, 1, 0, 1, 0, 1, 0, 1, 8, 9, 8, 9, 8, 9,
-        8, 9,
+        a, b, a, b, a, b, a, b, c, d, c, d, c, d, c, d, a, b, a, b, a, b, a, b, c, d, c, d, c, d,
+        c, d,
     );
-    _mm256_shuffle_epi8(_mm256_cvtepu32_epi64(numbers), order)
+    _mm256_shuffle_epi8(numbers, order)
 }
