@@ -323,8 +323,8 @@ map: ## Draw the modules and their imports into ARCHITECTURE.md, from the code
 fmt: ## Format the code
 	cargo fmt
 
-bench: setup test-packages clips ## Measure ingest against its roofline
-	cargo bench --locked --bench ingest
+bench: setup test-packages clips ## Measure ingest against its roofline (PARTS="full people": of it)
+	cargo bench --locked --bench ingest -- $(PARTS)
 
 bench-dataset: setup clips ## Measure datasets from a lake of two million frames (made once)
 	cargo bench --locked --bench dataset

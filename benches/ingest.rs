@@ -4,6 +4,8 @@
 //! `make bench`. The roofline is (decode alone + landmark model alone, in CPU seconds) / cores, with
 //! what drawing and encoding alone take where annotated videos are written. The models run on what
 //! `POSEDATA_PROVIDER` says, in the roofline as in ingest.
+//!
+//! Arguments choose parts ([`PARTS`]); without any, all are measured.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,20 @@ const PEOPLE_FRAMES: &str = "1350";
 /// Runs of a landmark model that are measured.
 const MODEL_RUNS: u32 = 200;
 
+/// What can be measured by itself.
+const PARTS: [&str; 7] = ["full", "start", "large", "lite", "heavy", "people", "rest"];
+
 fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo says what it is run as.
+    let chosen: Vec<&str> = (chosen.iter().map(String::as_str))
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    if let Some(unknown) = chosen.iter().find(|part| !PARTS.contains(part)) {
+        eprintln!("there is no part {unknown}; there are {}", PARTS.join(", "));
+        std::process::exit(2);
+    }
+    let is_chosen = |part: &str| chosen.is_empty() || chosen.contains(&part);
     let folder = std::env::var_os("POSEDATA_MODELS").map(PathBuf::from);
     let store = ModelStore::new(folder).expect("a folder for models");
     let demo = store.path("demo").expect("the manifest names it");
@@ -41,13 +56,23 @@ fn main() {
 
     let [long, large] = ["long.mp4", "large.mp4"].map(|name| scratch.path().join(name));
     repeat(&demo, REPETITIONS, "null", &long);
-    repeat(&demo, REPETITIONS, "scale=1920:1080", &large);
-    let summary = bench.one_video("the demo video six times over, full", &long, "full");
-    println!("\nstart");
-    bench.start("--version", &["--version"], "<= 0.03");
-    bench.start("select 1", &["query", "-e", "select 1"], "<= 0.1");
-    bench.one_video("the same in 1080p, full", &large, "full");
-    for model in ["lite", "heavy"] {
+    if is_chosen("full") {
+        bench.one_video("the demo video six times over, full", &long, "full");
+    }
+    if is_chosen("start") {
+        bench.ingest(&[&demo], &ROWS_ALONE);
+        println!("\nstart");
+        bench.start("--version", &["--version"], "<= 0.03");
+        bench.start("select 1", &["query", "-e", "select 1"], "<= 0.1");
+    }
+    if is_chosen("large") {
+        repeat(&demo, REPETITIONS, "scale=1920:1080", &large);
+        bench.one_video("the same in 1080p, full", &large, "full");
+    }
+    for model in ["lite", "heavy"]
+        .into_iter()
+        .filter(|model| is_chosen(model))
+    {
         let is_there = bench.store.installed_landmarkers().contains(&model);
         if is_there {
             bench.one_video(
@@ -59,14 +84,19 @@ fn main() {
             println!("\n{model} is not installed: run `make models` to measure it");
         }
     }
-    let clips = ["single_cam01", "single_cam02", "single_cam03"].map(|name| bench.installed(name));
-    for persons in [2, 3] {
-        let together = scratch.path().join(format!("{persons} people.mp4"));
-        side_by_side(&clips[..persons], &together);
-        bench.several_people(&together, persons);
+    if is_chosen("people") {
+        let clips = ["single_cam01", "single_cam02", "single_cam03"];
+        let clips = clips.map(|name| bench.installed(name));
+        for persons in [2, 3] {
+            let together = scratch.path().join(format!("{persons} people.mp4"));
+            side_by_side(&clips[..persons], &together);
+            bench.several_people(&together, persons);
+        }
     }
-    bench.lake_and_memory(&demo, &summary);
-    bench.several_videos(&demo);
+    if is_chosen("rest") {
+        bench.lake_and_memory(&demo, &long);
+        bench.several_videos(&demo);
+    }
 }
 
 /// What all measurements have in common.
@@ -174,8 +204,8 @@ impl Bench {
         ratio("  of both cores busy", share, ">= 0.92");
     }
 
-    /// Rows alone and with everything; gives the summary of rows alone.
-    fn one_video(&self, title: &str, video: &Path, model: &str) -> Value {
+    /// Rows alone and with everything.
+    fn one_video(&self, title: &str, video: &Path, model: &str) {
         println!("\n{title}");
         let options = [&ROWS_ALONE[..], &["--pose-model", model]].concat();
         let rows = median(|| self.ingest(&[video], &options));
@@ -207,7 +237,6 @@ impl Bench {
         self.busy(&all);
         let one_core = median(|| self.ingest_on_one_core(&[video], &options));
         row("rows alone on one core", one_core.secs, "s");
-        rows.summary
     }
 
     fn stages(&self, summary: &Value) {
@@ -237,8 +266,9 @@ impl Bench {
         self.busy(&run);
     }
 
-    fn lake_and_memory(&self, demo: &Path, of_long_video: &Value) {
+    fn lake_and_memory(&self, demo: &Path, long: &Path) {
         println!("\nlake and memory, rows alone, full");
+        let long = self.ingest(&[long], &ROWS_ALONE).summary;
         let short = self.ingest(&[demo], &ROWS_ALONE).summary;
         let video = &short["videos"][0];
         let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
@@ -251,10 +281,10 @@ impl Bench {
         );
         let megabytes = |summary: &Value| number(&summary["peak_memory_bytes"]) / 1e6;
         row("peak memory", megabytes(&short), "MB, < 700");
-        row("  six times as long", megabytes(of_long_video), "MB");
+        row("  six times as long", megabytes(&long), "MB");
         ratio(
             "  long / short",
-            megabytes(of_long_video) / megabytes(&short),
+            megabytes(&long) / megabytes(&short),
             "0.9 to 1.1",
         );
     }
