@@ -26,7 +26,7 @@ pub struct Returner {
     at_work: AtWork,
 }
 
-/// Takes what came back.
+/// Takes what came back. After it is dropped, nobody needs buffers, and they are freed.
 pub struct Returned(Arc<Basket>);
 
 #[derive(Default)]
@@ -42,6 +42,7 @@ struct Content {
     wanted: Option<usize>,
     /// For who waits no more.
     working: Option<Working>,
+    /// Whether none comes any more, or none is needed.
     is_closed: bool,
 }
 
@@ -49,6 +50,9 @@ impl Returner {
     /// Gives one back.
     pub fn push(&self, frame: Frame) {
         let mut content = lock(&self.basket.content);
+        if content.is_closed {
+            return;
+        }
         content.frames.push(frame);
         if (content.wanted).is_some_and(|wanted| content.frames.len() >= wanted) {
             content.wanted = None;
@@ -93,9 +97,27 @@ impl Returned {
     }
 }
 
+impl Drop for Returned {
+    fn drop(&mut self) {
+        let mut content = lock(&self.0.content);
+        content.is_closed = true;
+        content.frames.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_needs_is_not_kept() {
+        let (returner, returned) = returned(&AtWork::default());
+        returner.push(Frame::default());
+        let basket = Arc::clone(&returned.0);
+        drop(returned);
+        returner.push(Frame::default());
+        assert!(lock(&basket.content).frames.is_empty());
+    }
 
     #[test]
     fn who_waits_is_at_work_from_the_last_one_on() {

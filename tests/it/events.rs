@@ -536,6 +536,38 @@ fn thread_count(child: &Child) -> usize {
     fs::read_dir(tasks).expect("a process").count()
 }
 
+/// How nice each thread of a process is to others.
+fn niceness(child: &Child) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("a process");
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let nice = stats.map(|stat| {
+        // Behind the thread's name, which may hold anything, it is the seventeenth.
+        let (_, numbers) = stat.rsplit_once(") ").expect("a name");
+        let nice = numbers.split(' ').nth(16).expect("as many numbers");
+        nice.parse().expect("a number")
+    });
+    nice.collect()
+}
+
+/// Where some stages gave way to every other program, a busy machine brought all of them to a stand.
+#[test]
+fn no_stage_of_an_ingest_gives_way_to_other_programs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    long_clip(&folder.path().join("b.mp4"));
+    let arguments = ["ingest", "b.mp4", "--events", "json", "--no-pose-json"];
+    let mut running = Running::start(folder.path(), &arguments);
+    running.wait_for("progress", "b.mp4");
+    let niceness = niceness(&running.child);
+    running.send("TERM");
+    assert_eq!(running.end().1, Some(143));
+    // Decoding, estimating, drawing, encoding, writing.
+    assert!(niceness.len() >= 5, "{niceness:?}");
+    assert!(
+        niceness.iter().all(|nice| *nice == niceness[0]),
+        "{niceness:?}"
+    );
+}
+
 #[test]
 fn fewer_cores_are_fewer_threads_and_the_same_rows() {
     let folder = tempfile::tempdir().expect("a folder");
