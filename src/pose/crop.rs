@@ -12,7 +12,7 @@ use self::sampling::{Raster, interpolate_row, sample_by};
 use super::roi::{Region, Roi};
 use super::skeleton::{Channels, PictureInput, PixelGrid};
 use crate::image::BgrView;
-pub use sampling::Border;
+pub use sampling::{Border, InputScale};
 
 /// Samples the region's pixels and hands each row to `write` as its number and its red, green and
 /// blue values.
@@ -31,25 +31,15 @@ fn sample(
     sample_by(image, region, raster, border, write, interpolate_row);
 }
 
-/// How a model wants its 8-bit input: `value / divisor + offset`.
-#[derive(Clone, Copy, Debug)]
-pub struct InputScale {
-    /// Above 0: 127.5 for a range of two, 255 for a range of one.
-    pub divisor: f32,
-    /// What a black pixel becomes.
-    pub offset: f32,
-}
-
-impl InputScale {
-    fn apply(self, values: &[u8], scaled: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if avx2::is_there() {
-            // SAFETY: the processor has these instructions.
-            return unsafe { avx2::scale(values, self, scaled) };
-        }
-        for (out, value) in scaled.iter_mut().zip(values) {
-            *out = f32::from(*value) / self.divisor + self.offset;
-        }
+/// Values as a model wants them.
+fn scale_row(scale: InputScale, values: &[u8], scaled: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::is_there() {
+        // SAFETY: the processor has these instructions.
+        return unsafe { avx2::scale(values, scale, scaled) };
+    }
+    for (out, value) in scaled.iter_mut().zip(values) {
+        *out = f32::from(*value) / scale.divisor + scale.offset;
     }
 }
 
@@ -70,7 +60,7 @@ pub fn crop_to_tensor(
     sample(image, &region, raster, border, |row, channels| {
         for (plane, values) in tensor.chunks_exact_mut(size * size).zip(channels) {
             let line = &mut plane[row * size..(row + 1) * size];
-            scale.apply(values, line);
+            scale_row(scale, values, line);
         }
     });
 }
@@ -172,7 +162,7 @@ mod tests {
         let values: [u8; 256] = std::array::from_fn(|value| value as u8);
         for (divisor, offset) in [(255.0, 0.0), (127.5, -1.0), (3.0, 0.5), (0.7, 0.0)] {
             let mut scaled = [f32::NAN; 256];
-            InputScale { divisor, offset }.apply(&values, &mut scaled);
+            scale_row(InputScale { divisor, offset }, &values, &mut scaled);
             let expected = values.map(|value| f32::from(value) / divisor + offset);
             assert_eq!(scaled, expected, "{divisor}");
         }

@@ -13,10 +13,9 @@ use std::arch::x86_64::{
 };
 use std::ops::Range;
 
-use super::InputScale;
 use super::sampling::{
-    Border, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, TAP_BYTES, WEIGHT_BITS,
-    interpolate, sample_by,
+    Border, InputScale, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, TAP_BYTES,
+    WEIGHT_BITS, interpolate, sample_by,
 };
 use crate::image::BgrView;
 use crate::pose::roi::Region;

@@ -13,6 +13,15 @@ pub enum Border {
     Replicate,
 }
 
+/// How a model wants its 8-bit input: `value / divisor + offset`.
+#[derive(Clone, Copy, Debug)]
+pub struct InputScale {
+    /// Above 0: 127.5 for a range of two, 255 for a range of one.
+    pub divisor: f32,
+    /// What a black pixel becomes.
+    pub offset: f32,
+}
+
 pub const SUBPIXEL_BITS: u32 = 5;
 pub const SUBPIXELS: u64 = 1 << SUBPIXEL_BITS;
 pub const SUBPIXEL_MASK: i32 = (1 << SUBPIXEL_BITS) - 1;
