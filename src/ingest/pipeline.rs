@@ -213,7 +213,7 @@ pub fn process<'b>(
         job.tags,
         job.cancellation,
     )?;
-    // No channel holds more than all buffers, so that sending one never waits for itself.
+    // It holds all buffers, so that sending one never waits for itself.
     let (frame_sender, frames) = bounded(pool.capacity());
     let (returner, used_frames) = returned(job.at_work);
     let (row_sender, rows) = bounded(QUEUED_ROWS);
@@ -416,7 +416,6 @@ fn annotate(
         };
         annotator.push(&mut frame, scene)?;
         busy += started.elapsed();
-        // The decoder has gone when the video has ended; then nobody needs the buffer.
         used.push(frame);
         if rows.send(row).is_err() {
             // The writer has failed, and its error is the one to report.

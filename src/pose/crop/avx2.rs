@@ -51,8 +51,8 @@ pub fn sample(
     );
 }
 
-/// See [`InputScale`]. Divides by multiplying, and once more with what is left, which gives the quotient to
-/// the last bit, (Markstein, IBM Journal of Research and
+/// See [`InputScale`]. Divides by multiplying, and once more with what is left, which gives the quotient
+/// to the last bit (Markstein, IBM Journal of Research and
 /// Development 34, 1990).
 #[target_feature(enable = "avx2,fma")]
 pub fn scale(values: &[u8], InputScale { divisor, offset }: InputScale, scaled: &mut [f32]) {
