@@ -82,6 +82,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// The tensors that it gives.
+    pub fn outputs(&self) -> [TensorId; 4] {
+        [self.points, self.pose_logit, self.world, self.features]
+    }
+
     /// # Errors
     /// What the model has that landmark models have not.
     pub fn from_onnx(model: &ModelProto) -> Result<Self, String> {

@@ -35,14 +35,19 @@ pub struct Map {
     pub block: usize,
     /// Channels, with those of zeros that fill the last block.
     pub channels: usize,
+    /// Rows of zeros in memory before the first one of the map.
+    pub rows_before: usize,
+    /// Of a row's number in memory, where later rows take the places of earlier ones.
+    pub mask: usize,
 }
 
 impl Map {
     #[inline(always)]
     pub unsafe fn at(self, y: usize, x: usize, channel: usize) -> *mut f32 {
         let block = channel / BLOCK * self.block;
+        let row = (y + self.rows_before) & self.mask;
         self.first
-            .add(block + y * self.row + x * BLOCK + channel % BLOCK)
+            .add(block + row * self.row + x * BLOCK + channel % BLOCK)
     }
 }
 
@@ -212,10 +217,14 @@ pub unsafe fn depthwise<
     }
     let bias = V::load(bias.add(channel));
     for y in rows {
+        let mut lines = [input.first; KERNEL];
+        for ky in 0..KERNEL {
+            lines[ky] = input.at(y * STRIDE + ky, 0, channel);
+        }
         for x in (0..side).step_by(PIXELS) {
             let mut sums = [bias; PIXELS];
             for ky in 0..KERNEL {
-                let first = input.at(y * STRIDE + ky, x * STRIDE, channel);
+                let first = lines[ky].add(x * STRIDE * BLOCK);
                 for column in 0..(PIXELS - 1) * STRIDE + KERNEL {
                     let value = V::load(first.add(column * BLOCK));
                     for pixel in 0..PIXELS {

@@ -1,7 +1,8 @@
 //! BlazePose's landmark models by kernels of our own, for processors with AVX2 or AVX-512.
 //!
-//! `graph` reads the converted model as a few kinds of layers, `plan` lays out weights and memory,
-//! `kernels` compute, on `vector`'s registers, `team` divides the work among threads. Results are the
+//! `graph` reads the converted model as a few kinds of layers, `schedule` divides their work into tasks,
+//! `plan` lays out memory and weights, `kernels` compute, on `vector`'s registers, `team` divides the tasks
+//! among threads. Results are the
 //! same bits on every such processor and for any number of threads.
 
 mod graph;
@@ -10,6 +11,9 @@ mod memory;
 mod plan;
 #[cfg(test)]
 mod reference;
+mod schedule;
+mod slots;
+mod step;
 mod team;
 mod vector;
 
@@ -200,8 +204,12 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::graph::{Layer, Operation};
+    use super::memory::Memory;
+    use super::slots::Spaces;
     use super::*;
     use crate::at_work::AtWork;
+
+    const PICTURE_SIDE: usize = 128;
 
     /// Numbers that repeat nowhere near and are the same everywhere.
     struct Numbers(u32);
@@ -259,10 +267,12 @@ mod tests {
             stride,
             zeros_before,
         };
-        let a = add(Operation::Stem, None, 32, 20, None);
-        let b = add(depthwise(3, 1, 1), Some(a), 32, 20, None);
-        let wide = add(Operation::Pointwise, Some(b), 32, 70, None);
-        let c = add(depthwise(5, 2, 2), Some(wide), 16, 70, None);
+        // Of these maps only some rows are there at a time.
+        let a = add(Operation::Stem, None, 64, 20, None);
+        let b = add(depthwise(3, 1, 1), Some(a), 64, 20, None);
+        let wide = add(Operation::Pointwise, Some(b), 64, 70, None);
+        let half = add(depthwise(3, 2, 1), Some(wide), 32, 70, None);
+        let c = add(depthwise(5, 2, 2), Some(half), 16, 70, None);
         let d = add(Operation::Pointwise, Some(c), 16, 12, None);
         let e = add(depthwise(5, 1, 2), Some(d), 16, 12, None);
         let f = add(Operation::Pointwise, Some(e), 16, 12, Some(d));
@@ -282,7 +292,7 @@ mod tests {
         let up = add(Operation::Upsample, Some(g), 16, 12, Some(f));
         let features = add(Operation::Identity, Some(up), 16, 12, Some(e));
         Network {
-            picture_side: 64,
+            picture_side: PICTURE_SIDE,
             layers,
             points,
             pose_logit,
@@ -342,18 +352,23 @@ mod tests {
         for is_half in [true, false] {
             let network = network(is_half);
             let mut numbers = Numbers(1);
-            for instructions in instructions() {
-                let weights =
-                    Arc::new(Weights::new(network.clone(), instructions).expect("a plan"));
-                let mut model = NativeModel::new(weights, 1.into());
-                // Memory that was used before changes nothing.
-                for _ in 0..2 {
-                    let picture = numbers.list(3 * 64 * 64, false);
-                    let found = outputs(&mut model, &picture);
-                    let expected = expected(&network, &picture);
+            let mut models: Vec<NativeModel> = instructions()
+                .into_iter()
+                .map(|instructions| {
+                    let weights = Weights::new(network.clone(), instructions);
+                    NativeModel::new(Arc::new(weights.expect("a plan")), 1.into())
+                })
+                .collect();
+            // Memory that was used before changes nothing.
+            for _ in 0..2 {
+                let picture = numbers.list(3 * PICTURE_SIDE * PICTURE_SIDE, false);
+                let expected = expected(&network, &picture);
+                for model in &mut models {
+                    let found = outputs(model, &picture);
                     assert_eq!(found.len(), expected.len());
                     for (place, (a, b)) in found.iter().zip(&expected).enumerate() {
                         let error = (f64::from(*a) - b).abs();
+                        let instructions = model.weights.plan.instructions();
                         assert!(error < 2e-5, "{instructions:?}, {place}: {a} for {b}");
                     }
                 }
@@ -361,10 +376,73 @@ mod tests {
         }
     }
 
+    /// All tasks of a plan, as if so many threads took them and any of these were the next to be done with
+    /// its own; all values that the network gives.
+    fn in_some_order(
+        plan: &Plan,
+        tensors: &[(TensorId, usize)],
+        numbers: &mut Numbers,
+    ) -> Vec<u32> {
+        const THREADS: usize = 6;
+        let picture = Numbers(3).list(3 * PICTURE_SIDE * PICTURE_SIDE, false);
+        // What nobody has written is no number.
+        let [mut shared, mut own] = [plan.shared_floats(), plan.own_floats()]
+            .map(|floats| Memory::of(&vec![f32::NAN; floats]));
+        let spaces = Spaces {
+            shared: shared.as_mut_ptr(),
+            own: own.as_mut_ptr(),
+        };
+        let mut is_done = vec![false; plan.tasks()];
+        let mut taken: Vec<usize> = Vec::new();
+        let mut untaken = 0..plan.tasks();
+        loop {
+            taken.extend(untaken.by_ref().take(THREADS - taken.len()));
+            let Some(first_undone) = is_done.iter().position(|is_done| !is_done) else {
+                break;
+            };
+            let can_begin = |task: &&usize| plan.needs(**task) <= first_undone;
+            let ready: Vec<usize> = taken.iter().filter(can_begin).copied().collect();
+            assert!(ready.contains(&first_undone), "the first waits for nobody");
+            let next = ((numbers.next(false) + 0.5) * ready.len() as f32) as usize;
+            let task = ready[next.min(ready.len() - 1)];
+            // SAFETY: the memory is that of the plan, and what the task needs is done.
+            unsafe { plan.run(task, spaces, picture.as_ptr()) };
+            is_done[task] = true;
+            taken.retain(|other| *other != task);
+        }
+        let mut all = Vec::new();
+        for (tensor, side) in tensors {
+            // SAFETY: as above.
+            let map = unsafe { plan.map(spaces.shared, *tensor) };
+            for y in 0..*side {
+                for x in 0..*side {
+                    // SAFETY: a pixel of the map.
+                    all.extend((0..map.channels).map(|c| unsafe { *map.at(y, x, c) }.to_bits()));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn tasks_may_be_done_in_any_order_that_their_needs_allow() {
+        let network = network(true);
+        let tensors = network.outputs().map(|t| (t, network.tensors[t].side));
+        for instructions in instructions() {
+            let plan = Plan::new(network.clone(), instructions).expect("a plan");
+            let mut numbers = Numbers(11);
+            let first = in_some_order(&plan, &tensors, &mut numbers);
+            assert!(first.iter().all(|bits| !f32::from_bits(*bits).is_nan()));
+            for _ in 0..30 {
+                assert!(in_some_order(&plan, &tensors, &mut numbers) == first);
+            }
+        }
+    }
+
     #[test]
     fn registers_threads_and_models_beside_each_other_do_not_change_bits() {
         let network = network(true);
-        let picture = Numbers(3).list(3 * 64 * 64, false);
+        let picture = Numbers(3).list(3 * PICTURE_SIDE * PICTURE_SIDE, false);
         let mut all = Vec::new();
         for instructions in instructions() {
             let weights = Arc::new(Weights::new(network.clone(), instructions).expect("a plan"));
@@ -413,7 +491,7 @@ mod tests {
         assert!(refused.contains("side of 12"), "{refused}");
         let mut narrow = network(true);
         // The map of 2x2.
-        narrow.layers[14].operation = Operation::Depthwise {
+        narrow.layers[15].operation = Operation::Depthwise {
             kernel_side: 5,
             stride: 2,
             zeros_before: 1,
@@ -421,7 +499,7 @@ mod tests {
         let refused = Plan::new(narrow, instructions).err().expect("an error");
         assert!(refused.contains("side of 2"), "{refused}");
         let mut beyond = network(true);
-        beyond.layers[3].operation = Operation::Depthwise {
+        beyond.layers[4].operation = Operation::Depthwise {
             kernel_side: 5,
             stride: 2,
             zeros_before: 3,

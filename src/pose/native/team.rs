@@ -1,37 +1,34 @@
 //! Threads that run a plan together.
 //!
-//! A layer takes some 20 µs, less than a thread takes to fall asleep and wake up; so those that work look
-//! for work until the run ends, and sleep between runs. Nobody gives work out: each takes the next part
-//! of a layer that nobody has, and goes on to the next layer when all parts are done. So a helper can join a
-//! run at any moment, when a core has become free for it, and leave it when others need the core.
+//! A task takes some microseconds, less than a thread takes to fall asleep and wake up; so those that work
+//! look for work until the run ends, and sleep between runs. Nobody gives work out: each takes the next
+//! task that nobody has, and begins it when those are done that it needs. So a helper can join a run at any
+//! moment, when a core has become free for it, and leave it when others need the core.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::thread::{JoinHandle, Thread, yield_now};
 
 use super::memory::Memory;
 use super::plan::Plan;
+use super::slots::Spaces;
 use crate::pose::model_threads::ModelThreads;
 
 /// Looks before a thread lets others have its core; some 20 µs.
 const LOOKS: u32 = 1_000;
-/// Bits of a layer's count of taken parts; above them is the number of the run.
-const PART_BITS: u32 = 8;
-/// So many runs later numbers come again; by then nobody waits for the first.
-const RUNS: u32 = 1 << (32 - PART_BITS);
+/// Bits of the count of taken tasks; above them is the number of the run.
+const TASK_BITS: u32 = 32;
 
 /// What all threads have in common.
 struct Shared {
     plan: Arc<Plan>,
     threads: ModelThreads,
-    /// Number of the run.
-    run: AtomicU32,
     picture: AtomicPtr<f32>,
     memory: AtomicPtr<f32>,
-    /// Of each layer: the run, and how many parts were taken in it.
-    taken: Vec<AtomicU32>,
-    /// Of each layer: parts done.
+    /// The number of the run, and how many of its tasks were taken.
+    taken: AtomicU64,
+    /// Of each task: the last run in which it was done.
     done: Vec<AtomicU32>,
     is_over: AtomicBool,
 }
@@ -40,26 +37,27 @@ struct Shared {
 pub struct Team {
     shared: Arc<Shared>,
     memory: Memory,
+    /// Of the calling thread.
+    own: Memory,
     helpers: Vec<(Thread, JoinHandle<()>)>,
 }
 
 impl Team {
     /// As many helpers as are needed are started with the first run that may have them.
     pub fn new(plan: Arc<Plan>, threads: ModelThreads) -> Self {
-        let counters = |_| AtomicU32::new(0);
-        let layers = 0..plan.layers();
-        let memory = Memory::zeros(plan.memory_floats());
+        let memory = Memory::zeros(plan.shared_floats());
+        let own = Memory::zeros(plan.own_floats());
         Self {
             shared: Arc::new(Shared {
-                run: AtomicU32::new(0),
                 threads,
                 picture: AtomicPtr::default(),
                 memory: AtomicPtr::default(),
-                taken: layers.clone().map(counters).collect(),
-                done: layers.map(counters).collect(),
+                taken: AtomicU64::new(0),
+                done: (0..plan.tasks()).map(|_| AtomicU32::new(0)).collect(),
                 is_over: AtomicBool::new(false),
                 plan,
             }),
+            own,
             memory,
             helpers: Vec::new(),
         }
@@ -83,24 +81,21 @@ impl Team {
             self.start_helper()?;
         }
         let shared = &*self.shared;
-        for done in &shared.done {
-            done.store(0, Ordering::Relaxed);
-        }
-        let run = (shared.run.load(Ordering::Relaxed) + 1) % RUNS;
-        for taken in &shared.taken {
-            taken.store(run << PART_BITS, Ordering::Relaxed);
-        }
         shared
             .picture
             .store(picture.as_ptr().cast_mut(), Ordering::Relaxed);
         shared
             .memory
             .store(self.memory.as_mut_ptr(), Ordering::Relaxed);
-        shared.run.store(run, Ordering::Release);
+        // Numbers come again after so many runs that nobody knows the first any more.
+        let run = ((shared.taken.load(Ordering::Relaxed) >> TASK_BITS) as u32).wrapping_add(1);
+        let none_taken = u64::from(run) << TASK_BITS;
+        shared.taken.store(none_taken, Ordering::Release);
         for (thread, _) in &self.helpers[..helpers] {
             thread.unpark();
         }
-        shared.work(run, || true);
+        let done = shared.work(run, self.own.as_mut_ptr(), || true);
+        shared.wait(run, done, shared.plan.tasks());
         Ok(())
     }
 
@@ -131,60 +126,73 @@ impl Shared {
     /// Works in all runs while there is a core for this helper.
     fn help(&self, number: usize) {
         let has_core = || number + 1 < self.threads.now();
+        let mut own = Memory::zeros(self.plan.own_floats());
         let mut last = 0;
         while !self.is_over.load(Ordering::Acquire) {
-            let run = self.run.load(Ordering::Acquire);
+            let run = (self.taken.load(Ordering::Acquire) >> TASK_BITS) as u32;
             if run == last || !has_core() {
                 std::thread::park();
                 continue;
             }
             last = run;
-            self.work(run, has_core);
+            self.work(run, own.as_mut_ptr(), has_core);
         }
     }
 
-    /// Does parts of all layers until the run is over, and all are done, or there is no core any more.
-    fn work(&self, run: u32, has_core: impl Fn() -> bool) {
-        for layer in 0..self.plan.layers() {
-            let parts = self.plan.parts(layer) as u32;
-            while let Some(part) = self.take(run, layer, parts) {
-                let memory = self.memory.load(Ordering::Relaxed);
-                let picture = self.picture.load(Ordering::Relaxed);
-                // SAFETY: the run's thread lends both until all parts are done, and this one is not.
-                // The layers before are done, and nobody else has this part.
-                unsafe { self.plan.run(layer, part, memory, picture) };
-                self.done[layer].fetch_add(1, Ordering::Release);
-                if !has_core() {
-                    return;
-                }
-            }
-            let mut looks = 0;
-            while self.done[layer].load(Ordering::Acquire) < parts {
-                if self.run.load(Ordering::Relaxed) != run || !has_core() {
-                    return;
-                }
-                looks += 1;
-                match looks < LOOKS {
-                    true => spin_loop(),
-                    false => yield_now(),
-                }
-            }
+    /// Does tasks until all are taken, or there is no core any more. So many tasks are known to be done then.
+    fn work(&self, run: u32, own: *mut f32, has_core: impl Fn() -> bool) -> usize {
+        let mut done = 0;
+        while let Some(task) = has_core().then(|| self.take(run)).flatten() {
+            done = self.wait(run, done, self.plan.needs(task));
+            let spaces = Spaces {
+                shared: self.memory.load(Ordering::Relaxed),
+                own,
+            };
+            let picture = self.picture.load(Ordering::Relaxed);
+            // SAFETY: the run's thread lends memory and picture until all tasks are done, and this one is
+            // not. Those that it needs are done, and nobody else has it.
+            unsafe { self.plan.run(task, spaces, picture) };
+            self.done[task].store(run, Ordering::Release);
         }
+        done
     }
 
-    /// The next part that nobody has taken; `None` also where the run is over.
-    fn take(&self, run: u32, layer: usize, parts: u32) -> Option<usize> {
-        let taken = &self.taken[layer];
-        let mut seen = taken.load(Ordering::Acquire);
+    /// The next task that nobody has taken; `None` also where the run is over.
+    fn take(&self, run: u32) -> Option<usize> {
+        let mut seen = self.taken.load(Ordering::Acquire);
         loop {
-            let part = seen & ((1 << PART_BITS) - 1);
-            if seen >> PART_BITS != run || part >= parts {
+            let task = (seen & ((1 << TASK_BITS) - 1)) as usize;
+            if (seen >> TASK_BITS) as u32 != run || task >= self.plan.tasks() {
                 return None;
             }
-            match taken.compare_exchange_weak(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(part as usize),
+            let next = seen + 1;
+            match (self.taken).compare_exchange_weak(
+                seen,
+                next,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(task),
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Waits until all tasks before `task` are done, of which `done` are known to be; gives what is known
+    /// then.
+    fn wait(&self, run: u32, mut done: usize, task: usize) -> usize {
+        let mut looks = 0;
+        while done < task {
+            if self.done[done].load(Ordering::Acquire) == run {
+                done += 1;
+                continue;
+            }
+            looks += 1;
+            match looks < LOOKS {
+                true => spin_loop(),
+                false => yield_now(),
+            }
+        }
+        done
     }
 }

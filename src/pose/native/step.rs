@@ -1,0 +1,397 @@
+//! One layer made ready for this processor: its weights in the order in which they are taken, and how its
+//! rows are computed.
+
+use std::ops::Range;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::graph::{Layer, Operation, Weights};
+use super::kernels::{
+    Ending, Map, Place, STEM_ROW, STEM_ROWS, Weight, depthwise, identity, max_pool, pointwise,
+    stem, upsample, whole,
+};
+use super::memory::Memory;
+use super::slots::{Slot, Spaces};
+use super::vector::Vector;
+
+/// Registers of channels that one pass makes.
+const MAX_VECTORS: usize = 3;
+/// Neighbouring pixels that one pass makes: their sums are all registers but a few.
+pub const MAX_PIXELS: usize = 8;
+
+/// A layer, with its weights in the order in which they are taken.
+pub struct Step {
+    operation: Operation,
+    clip: Option<[f32; 2]>,
+    input: Option<Slot>,
+    residual: Option<Slot>,
+    output: Slot,
+    /// For all registers of the output's channels, and zeros behind them.
+    bias: Memory,
+    /// Of each panel after the other.
+    weights: Memory,
+    /// They are floats of 16 bits.
+    is_half: bool,
+    panels: Vec<Panel>,
+}
+
+/// Some registers of channels of a layer's output.
+#[derive(Clone, Copy)]
+struct Panel {
+    channel: usize,
+    vectors: usize,
+    /// Floats before its weights.
+    weights: usize,
+}
+
+/// A part of a layer's work.
+pub struct Part {
+    pub rows: Range<usize>,
+    /// The part of the panels, of how many.
+    pub share: [usize; 2],
+}
+
+/// Registers of each panel of a layer with so many registers of channels.
+pub fn panel_vectors(operation: Operation, registers: usize) -> Vec<usize> {
+    match operation {
+        Operation::Depthwise { .. } => vec![1; registers],
+        Operation::Upsample | Operation::Identity | Operation::MaxPool => vec![registers],
+        _ => at_most_three(registers),
+    }
+}
+
+impl Step {
+    /// For registers of so many lanes.
+    pub fn new(layer: &Layer, slots: &[Slot], lanes: usize) -> Self {
+        let operation = layer.operation;
+        let input = layer.input.map(|tensor| slots[tensor]);
+        let output = slots[layer.output];
+        let inputs = input.map_or(3, |slot| slot.channels);
+        let mut panels = Vec::new();
+        let mut packed = Vec::new();
+        let mut channel = 0;
+        for vectors in panel_vectors(operation, output.channels() / lanes) {
+            panels.push(Panel {
+                channel,
+                vectors,
+                weights: packed.len(),
+            });
+            let channels = channel..channel + vectors * lanes;
+            channel = channels.end;
+            if let Some(weights) = &layer.weights {
+                pack(weights, operation, inputs, channels, &mut packed);
+            }
+        }
+        let bias = layer.weights.as_ref();
+        let mut bias = bias.map_or(Vec::new(), |weights| weights.bias.clone());
+        bias.resize(output.channels(), 0.0);
+        let halves = (operation == Operation::Pointwise).then(|| exact_halves(&packed));
+        let halves = halves.flatten();
+        Self {
+            operation,
+            clip: layer.clip,
+            input,
+            residual: layer.residual.map(|tensor| slots[tensor]),
+            output,
+            bias: Memory::of(&bias),
+            weights: match &halves {
+                Some(halves) => Memory::of_halves(halves),
+                None => Memory::of(&packed),
+            },
+            is_half: halves.is_some(),
+            panels,
+        }
+    }
+
+    fn panels(&self, [part, parts]: [usize; 2]) -> &[Panel] {
+        let count = self.panels.len();
+        &self.panels[part * count / parts..(part + 1) * count / parts]
+    }
+}
+
+/// Whether the kernels go through a layer's maps without leaving them and their margins.
+///
+/// # Errors
+/// When they do not.
+pub fn check_sides(layer: &Layer, slots: &[Slot]) -> Result<(), String> {
+    let operation = layer.operation;
+    let input = layer.input.map(|tensor| slots[tensor]);
+    let side = slots[layer.output].side;
+    let is_divisible = match operation {
+        Operation::Whole => side == 1,
+        Operation::Upsample | Operation::Identity | Operation::MaxPool => true,
+        Operation::Stem => side > 0 && side.is_multiple_of(MAX_PIXELS),
+        Operation::Depthwise { kernel_side: 5, .. } => {
+            side == 4 || side > 0 && side.is_multiple_of(MAX_PIXELS)
+        }
+        _ => matches!(side, 2 | 4) || side > 0 && side.is_multiple_of(MAX_PIXELS),
+    };
+    let is_within = match (operation, input) {
+        (
+            Operation::Depthwise {
+                kernel_side,
+                stride,
+                zeros_before,
+            },
+            Some(input),
+        ) => {
+            let end = (side - 1) * stride + kernel_side;
+            zeros_before <= input.margin && end <= zeros_before + input.side + input.margin
+        }
+        _ => true,
+    };
+    match is_divisible && is_within {
+        true => Ok(()),
+        false => Err(format!("{operation:?} to a map with a side of {side}")),
+    }
+}
+
+/// The same as floats of 16 bits, where all are exactly that. Models are published with such weights, and
+/// half of the memory is nearer.
+fn exact_halves(values: &[f32]) -> Option<Vec<u16>> {
+    let mut halves = vec![f16::ZERO; values.len()];
+    halves.convert_from_f32_slice(values);
+    let mut again = vec![0.0f32; values.len()];
+    halves.convert_to_f32_slice(&mut again);
+    let is_same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+    let is_exact = values.iter().zip(&again).all(is_same);
+    is_exact.then(|| halves.iter().map(|half| half.to_bits()).collect())
+}
+
+/// So many registers, at most three at a time, and no single one if that can be.
+fn at_most_three(registers: usize) -> Vec<usize> {
+    let mut left = registers;
+    let mut panels = Vec::new();
+    while left > 0 {
+        let vectors = match left {
+            4 => 2,
+            _ => left.min(MAX_VECTORS),
+        };
+        panels.push(vectors);
+        left -= vectors;
+    }
+    panels
+}
+
+/// Weights of some channels that come out, in the order in which the kernels take them.
+fn pack(
+    weights: &Weights,
+    operation: Operation,
+    inputs: usize,
+    channels: Range<usize>,
+    packed: &mut Vec<f32>,
+) {
+    let per_output = weights.values.len() / weights.outputs;
+    for i in 0..per_output {
+        // Of a convolution that covers its map, places come before channels.
+        let place = match operation {
+            Operation::Whole => i % inputs * 4 + i / inputs,
+            _ => i,
+        };
+        let value = |channel: usize| match channel < weights.outputs {
+            true => weights.values[channel * per_output + place],
+            false => 0.0,
+        };
+        packed.extend(channels.clone().map(value));
+    }
+}
+
+/// Does a part, `PIXELS` at a time where the map is wide enough.
+///
+/// # Safety
+/// `spaces` hold all tensors of the plan, and `picture` [3, side, side] values; what the part reads is
+/// there, and nobody else writes what it writes. The processor has the vector's instructions, which the
+/// caller is compiled for.
+#[inline(always)]
+pub unsafe fn run<V: Vector, const PIXELS: usize>(
+    step: &Step,
+    part: Part,
+    spaces: Spaces,
+    (picture, picture_side): (*const f32, usize),
+) {
+    let side = step.output.side;
+    // SAFETY: the caller promises that memory holds all tensors, with the margins that layers ask for.
+    unsafe {
+        let output = step.output.map(spaces, 0);
+        let ending = Ending {
+            residual: step.residual.map(|slot| slot.map(spaces, 0)),
+            clip: step.clip,
+        };
+        clear_margin::<V>(step, &part, spaces);
+        let to = (output, ending);
+        let bias = step.bias.as_ptr();
+        match (step.operation, step.input) {
+            (Operation::Upsample, Some(input)) => {
+                upsample::<V>(input.map(spaces, 0), to, part.rows, side);
+            }
+            (Operation::Identity, Some(input)) => {
+                identity::<V>(input.map(spaces, 0), to, part.rows, side);
+            }
+            (Operation::MaxPool, Some(input)) => {
+                max_pool::<V>(input.map(spaces, 0), to, part.rows, side);
+            }
+            (
+                Operation::Depthwise {
+                    kernel_side,
+                    stride,
+                    zeros_before,
+                    ..
+                },
+                Some(input),
+            ) => {
+                let input = input.map(spaces, zeros_before);
+                for panel in step.panels(part.share) {
+                    let from = (step.weights.as_ptr().add(panel.weights), bias);
+                    let (rows, channel) = (part.rows.clone(), panel.channel);
+                    match (kernel_side, stride, side) {
+                        (3, 1, 2) => depthwise::<V, 3, 1, 2>(input, from, to, rows, side, channel),
+                        (3, 2, 2) => depthwise::<V, 3, 2, 2>(input, from, to, rows, side, channel),
+                        (3, 1, _) => depthwise::<V, 3, 1, 4>(input, from, to, rows, side, channel),
+                        (3, _, _) => depthwise::<V, 3, 2, 4>(input, from, to, rows, side, channel),
+                        (_, 1, _) => depthwise::<V, 5, 1, 4>(input, from, to, rows, side, channel),
+                        (_, _, _) => depthwise::<V, 5, 2, 4>(input, from, to, rows, side, channel),
+                    }
+                }
+            }
+            (Operation::Pointwise, Some(input)) => {
+                let from = (input.map(spaces, 0), input.channels);
+                match step.is_half {
+                    true => pointwise_part::<V, u16, PIXELS>(step, part, from, to),
+                    false => pointwise_part::<V, f32, PIXELS>(step, part, from, to),
+                }
+            }
+            (Operation::Whole, Some(input)) => {
+                let inputs = input.channels;
+                let input = input.map(spaces, 0);
+                for panel in step.panels(part.share) {
+                    let from = (step.weights.as_ptr().add(panel.weights), bias);
+                    match panel.vectors {
+                        1 => whole::<V, 1>(input, inputs, from, to, panel.channel),
+                        2 => whole::<V, 2>(input, inputs, from, to, panel.channel),
+                        _ => whole::<V, 3>(input, inputs, from, to, panel.channel),
+                    }
+                }
+            }
+            (_, _) => {
+                let mut rows = [0.0; STEM_ROWS * STEM_ROW];
+                for y in part.rows {
+                    stem_rows(picture, picture_side, y, &mut rows);
+                    for panel in &step.panels {
+                        let from = (step.weights.as_ptr().add(panel.weights), bias);
+                        let channel = panel.channel;
+                        for x in (0..side).step_by(PIXELS) {
+                            let at = Place { y, x };
+                            match panel.vectors {
+                                1 => stem::<V, PIXELS, 1>(&rows, from, to, at, channel),
+                                2 => stem::<V, PIXELS, 2>(&rows, from, to, at, channel),
+                                _ => stem::<V, PIXELS, 3>(&rows, from, to, at, channel),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A part of a convolution 1x1.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn pointwise_part<V: Vector, W: Weight, const PIXELS: usize>(
+    step: &Step,
+    part: Part,
+    (input, n): (Map, usize),
+    to: (Map, Ending),
+) {
+    let side = step.output.side;
+    let pixels = PIXELS.min(side);
+    for panel in step.panels(part.share) {
+        // SAFETY: the step's weights are of this kind, and there are as many as the panel says.
+        unsafe {
+            let weights = step.weights.as_ptr().cast::<W>().add(panel.weights);
+            let from = (weights, step.bias.as_ptr());
+            let channel = panel.channel;
+            for y in part.rows.clone() {
+                for x in (0..side).step_by(pixels) {
+                    let at = Place { y, x };
+                    match (pixels, panel.vectors) {
+                        (2, 1) => pointwise::<V, W, 2, 1>(input, n, from, to, at, channel),
+                        (2, 2) => pointwise::<V, W, 2, 2>(input, n, from, to, at, channel),
+                        (2, _) => pointwise::<V, W, 2, 3>(input, n, from, to, at, channel),
+                        (4, 1) => pointwise::<V, W, 4, 1>(input, n, from, to, at, channel),
+                        (4, 2) => pointwise::<V, W, 4, 2>(input, n, from, to, at, channel),
+                        (4, _) => pointwise::<V, W, 4, 3>(input, n, from, to, at, channel),
+                        (_, 1) => pointwise::<V, W, PIXELS, 1>(input, n, from, to, at, channel),
+                        (_, 2) => pointwise::<V, W, PIXELS, 2>(input, n, from, to, at, channel),
+                        (_, _) => pointwise::<V, W, PIXELS, 3>(input, n, from, to, at, channel),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rows of the picture that row `y` of the first convolution takes, with a zero before each, and
+/// zeros where there is no row.
+///
+/// # Safety
+/// `picture` holds [3, side, side] values.
+#[inline(always)]
+unsafe fn stem_rows(
+    picture: *const f32,
+    side: usize,
+    y: usize,
+    rows: &mut [f32; STEM_ROWS * STEM_ROW],
+) {
+    for (i, row) in rows.chunks_exact_mut(STEM_ROW).enumerate() {
+        let (color, of_kernel) = (i / 3, i % 3);
+        let to = &mut row[1..=side];
+        match (2 * y + of_kernel).checked_sub(1).filter(|y| *y < side) {
+            // SAFETY: a row of the picture.
+            Some(y) => to.copy_from_slice(unsafe {
+                std::slice::from_raw_parts(picture.add((color * side + y) * side), side)
+            }),
+            None => to.fill(0.0),
+        }
+    }
+}
+
+/// Writes the zeros around the rows of a part; other tensors were there before.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn clear_margin<V: Vector>(step: &Step, part: &Part, spaces: Spaces) {
+    let Slot { side, margin, .. } = step.output;
+    if margin == 0 || part.share[0] > 0 {
+        return;
+    }
+    // SAFETY: all within the tensor, which begins with its margin.
+    unsafe {
+        let whole = step.output.map(spaces, margin);
+        let clear = |y: usize, x: usize| {
+            for channel in (0..whole.channels).step_by(V::LANES) {
+                V::zero().store(whole.at(y, x, channel));
+            }
+        };
+        for y in part.rows.clone() {
+            for x in 0..margin {
+                clear(y + margin, x);
+                clear(y + margin, margin + side + x);
+            }
+        }
+        for y in 0..margin {
+            for x in 0..side + 2 * margin {
+                if part.rows.start == 0 {
+                    clear(y, x);
+                }
+                if part.rows.end == side {
+                    clear(side + margin + y, x);
+                }
+            }
+        }
+    }
+}
