@@ -7,7 +7,7 @@ use super::graph::{Layer, Network, Operation, Shape, TensorId};
 use super::kernels::{self, Map, Place, STEM_ROW};
 use super::schedule::{self, Group, Task};
 use super::slots::{Slot, Spaces};
-use super::step::{self, MAX_PIXELS, Part, Step, check_sides, panel_vectors};
+use super::step::{self, MAX_PIXELS, Part, Step, check_sides, panel_channels};
 use super::vector::{Avx2, Avx512, Vector};
 
 /// What a processor computes with.
@@ -64,19 +64,21 @@ impl Plan {
             check_sides(layer, &slots)?;
         }
         let panels = |layer: &Layer| {
-            let registers = slots[layer.output].channels() / lanes;
-            panel_vectors(layer.operation, registers).len()
+            let channels = slots[layer.output].channels();
+            panel_channels(layer.operation, channels, lanes)
         };
-        let panels: Vec<usize> = network.layers.iter().map(panels).collect();
+        let panels: Vec<Vec<Range<usize>>> = network.layers.iter().map(panels).collect();
         let order = schedule::order(&network, &groups, &slots, &panels);
         for (tensor, rows) in order.kept_rows {
             slots[tensor].keep(rows);
         }
         let floats = place(&network, &groups, &mut slots);
-        let layers = groups.iter().flat_map(Group::layers);
-        let layers: Vec<&Layer> = layers.map(|number| &network.layers[number]).collect();
+        let numbers: Vec<usize> = groups.iter().flat_map(Group::layers).collect();
+        let layers = numbers.iter().map(|number| &network.layers[*number]);
+        let layers: Vec<&Layer> = layers.collect();
+        let of_steps = numbers.iter().map(|number| panels[*number].as_slice());
         let mut tasks = order.tasks;
-        schedule::find_needs(&mut tasks, &layers, &slots);
+        schedule::find_needs(&mut tasks, &layers, &slots, &of_steps.collect::<Vec<_>>());
         let steps = layers.iter().map(|layer| Step::new(layer, &slots, lanes));
         Ok(Self {
             instructions,
@@ -136,7 +138,7 @@ impl Plan {
         for step in &self.steps[task.steps.clone()] {
             let part = Part {
                 rows: task.rows.clone(),
-                share: task.share,
+                panels: task.panels.clone(),
             };
             // SAFETY: the caller's promise; `detect` has found the instructions.
             unsafe {

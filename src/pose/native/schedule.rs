@@ -21,9 +21,9 @@ const STRIP_BYTES: usize = 96 << 10;
 /// Strips that are made before they are needed, so that threads need not wait for each other.
 const STRIPS_AHEAD: usize = 1;
 /// Parts that a layer's work is divided into where it is alone, if each has enough to do.
-const PARTS: usize = 8;
+const PARTS: usize = 16;
 /// What a part has to do at least, in products: what takes some microseconds.
-const LEAST_PRODUCTS: usize = 100_000;
+const LEAST_PRODUCTS: usize = 250_000;
 const FLOAT_BYTES: usize = 4;
 
 /// Layers of which each takes the rows that the one before made.
@@ -47,8 +47,8 @@ pub struct Task {
     /// Layers of the network, by their places in the order of all groups' layers.
     pub steps: Range<usize>,
     pub rows: Range<usize>,
-    /// The part of a layer's channels, of how many.
-    pub share: [usize; 2],
+    /// Of the layers' registers of channels; all where there are several layers.
+    pub panels: Range<usize>,
     /// All tasks before this one have to be done.
     pub needs: usize,
 }
@@ -179,8 +179,13 @@ pub struct Order {
 
 /// `slots` have the shapes of all tensors, and their margins.
 ///
-/// `panels` are the parts that each layer's channels can be divided into.
-pub fn order(network: &Network, groups: &[Group], slots: &[Slot], panels: &[usize]) -> Order {
+/// `panels` are the channels of the parts that each layer's can be divided into.
+pub fn order(
+    network: &Network,
+    groups: &[Group],
+    slots: &[Slot],
+    panels: &[Vec<Range<usize>>],
+) -> Order {
     let mut order = Order {
         tasks: Vec::new(),
         kept_rows: Vec::new(),
@@ -190,7 +195,7 @@ pub fn order(network: &Network, groups: &[Group], slots: &[Slot], panels: &[usiz
         match &group.stages[..] {
             [stage] if stage.layers.len() == 1 => {
                 let layer = stage.layers[0];
-                let of_layer = (&network.layers[layer], panels[layer]);
+                let of_layer = (&network.layers[layer], panels[layer].len());
                 divide(network, of_layer, steps, &mut order.tasks);
             }
             stages => Interleaving::new(network, stages, slots, steps).go(&mut order),
@@ -224,24 +229,21 @@ fn divide(network: &Network, (layer, panels): (&Layer, usize), step: usize, task
         Operation::Identity | Operation::MaxPool => 8 * output.channels,
     };
     let parts = (products_of_pixel * side * side / LEAST_PRODUCTS).clamp(1, PARTS);
-    let mut push = |rows, share| {
-        tasks.push(Task {
-            steps: step..step + 1,
-            rows,
-            share,
-            needs: 0,
-        });
+    // Rows of large maps; channels where there are few rows and many weights, and rows as well where there are
+    // not so many channels.
+    let of_panels = match side >= 16 {
+        true => 1,
+        false => parts.min(panels),
     };
-    // Rows of large maps; channels where there are few rows and many weights.
-    if side >= 16 || panels == 1 {
-        let rows = side.div_ceil(parts);
-        for first in (0..side).step_by(rows) {
-            push(first..(first + rows).min(side), [0, 1]);
-        }
-    } else {
-        let parts = parts.min(panels);
-        for part in 0..parts {
-            push(0..side, [part, parts]);
+    let of_rows = parts.div_ceil(of_panels).min(side);
+    for part in 0..of_panels {
+        for rows in 0..of_rows {
+            tasks.push(Task {
+                steps: step..step + 1,
+                rows: rows * side / of_rows..(rows + 1) * side / of_rows,
+                panels: part * panels / of_panels..(part + 1) * panels / of_panels,
+                needs: 0,
+            });
         }
     }
 }
@@ -332,7 +334,7 @@ impl<'a> Interleaving<'a> {
             tasks.push(Task {
                 steps: steps..steps + self.stages[stage].layers.len(),
                 rows: strip.clone(),
-                share: [0, 1],
+                panels: 0..usize::MAX,
                 needs: 0,
             });
             self.made[stage] = strip.end;
@@ -342,32 +344,48 @@ impl<'a> Interleaving<'a> {
 
 /// When a tensor was used: numbers of tasks, counted from one.
 struct Uses {
-    /// Of each row in memory, with the row of the map that was written.
+    /// Of each row in memory and each block of channels, with the row of the map that was written.
     written: Vec<(usize, usize)>,
     read: Vec<usize>,
     last: usize,
 }
 
-/// Says for each task which ones have to be done before. `layers` are those of the steps.
-pub fn find_needs(tasks: &mut [Task], layers: &[&Layer], slots: &[Slot]) {
-    let unused = |slot: &Slot| Uses {
-        written: vec![(0, 0); slot.rows()],
-        read: vec![0; slot.rows()],
-        last: 0,
+/// Says for each task which ones have to be done before. `layers` are those of the steps, and `panels` the
+/// channels of their panels.
+pub fn find_needs(
+    tasks: &mut [Task],
+    layers: &[&Layer],
+    slots: &[Slot],
+    panels: &[&[Range<usize>]],
+) {
+    let unused = |slot: &Slot| {
+        let places = slot.rows() * slot.channels() / BLOCK;
+        Uses {
+            written: vec![(0, 0); places],
+            read: vec![0; places],
+            last: 0,
+        }
     };
     let mut uses: Vec<Uses> = slots.iter().map(unused).collect();
     for (task, number) in tasks.iter_mut().zip(1..) {
         let mut before: Vec<usize> = Vec::new();
-        for layer in &layers[task.steps.clone()] {
-            let input = layer.input.map(|tensor| (tensor, layer.operation));
-            let residual = layer.residual.map(|tensor| (tensor, Operation::Identity));
-            for (tensor, operation) in input.into_iter().chain(residual) {
+        for step in task.steps.clone() {
+            let layer = layers[step];
+            let of_step = &panels[step][task.panels.start..task.panels.end.min(panels[step].len())];
+            let channels = of_step[0].start..of_step[of_step.len() - 1].end;
+            let input = layer.input.map(|tensor| match layer.operation {
+                Operation::Depthwise { .. } => (tensor, layer.operation, channels.clone()),
+                _ => (tensor, layer.operation, 0..slots[tensor].channels()),
+            });
+            let residual = layer.residual;
+            let residual = residual.map(|tensor| (tensor, Operation::Identity, channels.clone()));
+            for (tensor, operation, channels) in input.into_iter().chain(residual) {
                 let (slot, uses) = (&slots[tensor], &mut uses[tensor]);
                 if slot.is_own {
                     continue;
                 }
-                for row in rows_read(operation, &task.rows, slot) {
-                    let place = slot.place_of(row);
+                for (place, row) in places(slot, rows_read(operation, &task.rows, slot), &channels)
+                {
                     let (writer, of_row) = uses.written[place];
                     assert!(writer > 0 && of_row == row, "too few rows are kept");
                     before.push(writer);
@@ -385,8 +403,7 @@ pub fn find_needs(tasks: &mut [Task], layers: &[&Layer], slots: &[Slot]) {
                 .filter(|(tensor, (other, _))| *tensor != layer.output && other.overlaps(slot));
             before.extend(others.map(|(_, (_, uses))| uses.last));
             let uses = &mut uses[layer.output];
-            for row in rows_written(&task.rows, slot) {
-                let place = slot.place_of(row);
+            for (place, row) in places(slot, rows_written(&task.rows, slot), &channels) {
                 let (writer, of_row) = uses.written[place];
                 // Of one row, tasks write different channels.
                 if of_row != row {
@@ -401,4 +418,18 @@ pub fn find_needs(tasks: &mut [Task], layers: &[&Layer], slots: &[Slot]) {
         let before = before.into_iter().filter(|one| *one < number);
         task.needs = before.max().unwrap_or(0);
     }
+}
+
+/// The places in memory of blocks of channels in some rows, with their rows.
+fn places(
+    slot: &Slot,
+    rows: Range<usize>,
+    channels: &Range<usize>,
+) -> impl Iterator<Item = (usize, usize)> {
+    let all_blocks = slot.channels() / BLOCK;
+    let blocks = channels.start / BLOCK..channels.end.div_ceil(BLOCK).min(all_blocks);
+    rows.flat_map(move |row| {
+        let first = slot.place_of(row) * all_blocks;
+        blocks.clone().map(move |block| (first + block, row))
+    })
 }

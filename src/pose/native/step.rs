@@ -48,17 +48,25 @@ struct Panel {
 /// A part of a layer's work.
 pub struct Part {
     pub rows: Range<usize>,
-    /// The part of the panels, of how many.
-    pub share: [usize; 2],
+    /// Or as many as there are of these.
+    pub panels: Range<usize>,
 }
 
-/// Registers of each panel of a layer with so many registers of channels.
-pub fn panel_vectors(operation: Operation, registers: usize) -> Vec<usize> {
-    match operation {
+/// The channels of each panel of a layer that makes so many, in registers of so many lanes.
+pub fn panel_channels(operation: Operation, channels: usize, lanes: usize) -> Vec<Range<usize>> {
+    let registers = channels / lanes;
+    let vectors = match operation {
         Operation::Depthwise { .. } => vec![1; registers],
         Operation::Upsample | Operation::Identity | Operation::MaxPool => vec![registers],
         _ => at_most_three(registers),
-    }
+    };
+    let mut end = 0;
+    let vectors = vectors.into_iter();
+    let of_panel = vectors.map(|vectors| {
+        end += vectors * lanes;
+        end - vectors * lanes..end
+    });
+    of_panel.collect()
 }
 
 impl Step {
@@ -70,15 +78,12 @@ impl Step {
         let inputs = input.map_or(3, |slot| slot.channels);
         let mut panels = Vec::new();
         let mut packed = Vec::new();
-        let mut channel = 0;
-        for vectors in panel_vectors(operation, output.channels() / lanes) {
+        for channels in panel_channels(operation, output.channels(), lanes) {
             panels.push(Panel {
-                channel,
-                vectors,
+                channel: channels.start,
+                vectors: channels.len() / lanes,
                 weights: packed.len(),
             });
-            let channels = channel..channel + vectors * lanes;
-            channel = channels.end;
             if let Some(weights) = &layer.weights {
                 pack(weights, operation, inputs, channels, &mut packed);
             }
@@ -104,9 +109,8 @@ impl Step {
         }
     }
 
-    fn panels(&self, [part, parts]: [usize; 2]) -> &[Panel] {
-        let count = self.panels.len();
-        &self.panels[part * count / parts..(part + 1) * count / parts]
+    fn panels(&self, part: &Part) -> &[Panel] {
+        &self.panels[part.panels.start..part.panels.end.min(self.panels.len())]
     }
 }
 
@@ -241,7 +245,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
                 Some(input),
             ) => {
                 let input = input.map(spaces, zeros_before);
-                for panel in step.panels(part.share) {
+                for panel in step.panels(&part) {
                     let from = (step.weights.as_ptr().add(panel.weights), bias);
                     let (rows, channel) = (part.rows.clone(), panel.channel);
                     match (kernel_side, stride, side) {
@@ -264,7 +268,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
             (Operation::Whole, Some(input)) => {
                 let inputs = input.channels;
                 let input = input.map(spaces, 0);
-                for panel in step.panels(part.share) {
+                for panel in step.panels(&part) {
                     let from = (step.weights.as_ptr().add(panel.weights), bias);
                     match panel.vectors {
                         1 => whole::<V, 1>(input, inputs, from, to, panel.channel),
@@ -308,7 +312,7 @@ unsafe fn pointwise_part<V: Vector, W: Weight, const PIXELS: usize>(
 ) {
     let side = step.output.side;
     let pixels = PIXELS.min(side);
-    for panel in step.panels(part.share) {
+    for panel in step.panels(&part) {
         // SAFETY: the step's weights are of this kind, and there are as many as the panel says.
         unsafe {
             let weights = step.weights.as_ptr().cast::<W>().add(panel.weights);
@@ -359,21 +363,25 @@ unsafe fn stem_rows(
     }
 }
 
-/// Writes the zeros around the rows of a part; other tensors were there before.
+/// Writes the zeros around the rows and channels of a part; other tensors were there before.
 ///
 /// # Safety
 /// As [`run`].
 #[inline(always)]
 unsafe fn clear_margin<V: Vector>(step: &Step, part: &Part, spaces: Spaces) {
     let Slot { side, margin, .. } = step.output;
-    if margin == 0 || part.share[0] > 0 {
+    let (Some(first), Some(last)) = (step.panels(part).first(), step.panels(part).last()) else {
+        return;
+    };
+    if margin == 0 {
         return;
     }
+    let channels = first.channel..last.channel + last.vectors * V::LANES;
     // SAFETY: all within the tensor, which begins with its margin.
     unsafe {
         let whole = step.output.map(spaces, margin);
         let clear = |y: usize, x: usize| {
-            for channel in (0..whole.channels).step_by(V::LANES) {
+            for channel in channels.clone().step_by(V::LANES) {
                 V::zero().store(whole.at(y, x, channel));
             }
         };
