@@ -76,6 +76,12 @@ pub trait PartialPicture {
     fn show(&mut self, areas: &mut dyn Iterator<Item = Corners>) -> BgrView<'_>;
 }
 
+/// A picture that several threads may look at, each at pixels of its own.
+pub trait Picture: Send + Sync {
+    /// Its pixels. Those that somebody else has made are not among them.
+    fn look(&self) -> Pixels<'_>;
+}
+
 /// The pixels of a frame, which whoever reads them asks for.
 pub struct Pixels<'a>(Source<'a>);
 

@@ -74,6 +74,14 @@ pub enum Drawing {
     Again,
 }
 
+/// How many threads work on a video's frames.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameThreads {
+    pub decoding: usize,
+    /// That look at frames at once, of which each converts what it looks at.
+    pub looking: usize,
+}
+
 /// How the budget of a run is divided.
 #[derive(Clone, Debug)]
 pub struct MemoryPlan {
@@ -224,18 +232,19 @@ impl FramePool {
     pub fn reserve(
         plan: &MemoryPlan,
         info: &VideoInfo,
-        cores: usize,
+        threads: FrameThreads,
         drawing: Drawing,
         path: &Path,
     ) -> Result<Self, MemoryError> {
         let pixels = u64::from(info.width) * u64::from(info.height);
         let coded_pixels = u64::from(info.coded_width) * u64::from(info.coded_height);
-        let decoder_pictures = REFERENCE_PICTURES + cores.min(MAX_DECODER_THREADS) as u64;
+        let decoder_pictures =
+            REFERENCE_PICTURES + threads.decoding.min(MAX_DECODER_THREADS) as u64;
         let of_stored = frame_memory_pixels(info.coded_width, info.coded_height);
         let of_shown = frame_memory_pixels(info.width, info.height);
         let frame_pixels = of_stored.max(of_shown);
-        let converter_bytes = CONVERTED_PIXEL_BYTES * frame_pixels
-            + MAX_STATES_BYTES
+        let room_bytes = CONVERTED_PIXEL_BYTES * frame_pixels + MAX_STATES_BYTES;
+        let converter_bytes = room_bytes
             + match info.is_tone_mapped {
                 true => TONE_MAPPED_PIXEL_BYTES * coded_pixels,
                 false => 0,
@@ -251,7 +260,9 @@ impl FramePool {
             // With a decoder and a buffer of its own.
             Drawing::Again => (encoder_bytes + decoder_bytes + buffer_bytes, 0),
         };
-        let least = decoder_bytes + drawing_bytes + buffer_bytes;
+        // Who looks first looks where the decoder would convert.
+        let more_rooms = threads.looking.saturating_sub(1) as u64;
+        let least = decoder_bytes + drawing_bytes + buffer_bytes + more_rooms * room_bytes;
         let Some(permit) = plan.frames.acquire(least) else {
             return Err(MemoryError::FrameTooLarge {
                 width: info.width,
@@ -346,6 +357,11 @@ mod tests {
         }
     }
 
+    const THREADS: FrameThreads = FrameThreads {
+        decoding: 2,
+        looking: 1,
+    };
+
     #[test]
     fn workers_follow_the_budget() {
         let gib = |n: u64| n << 30;
@@ -375,7 +391,7 @@ mod tests {
             FramePool::reserve(
                 &plan,
                 &info(width, height),
-                2,
+                THREADS,
                 Drawing::WithEstimates,
                 Path::new("x.mp4"),
             )
@@ -398,7 +414,7 @@ mod tests {
         for (width, height) in [(1, 1), (64, 48), (129, 130), (1776, 1008), (3840, 2160)] {
             let plan = MemoryPlan::new(2 << 30, 1, worker_bytes(13 << 20, 1, 1)).expect("room");
             let path = Path::new("x.mp4");
-            let pool = FramePool::reserve(&plan, &info(width, height), 2, Drawing::Off, path);
+            let pool = FramePool::reserve(&plan, &info(width, height), THREADS, Drawing::Off, path);
             let bytes = pool.expect("room").buffer_bytes;
             let converted = FRAME_PIXEL_BYTES * frame_memory_pixels(width, height);
             // With rows of luma and chroma that begin at multiples of 64 bytes.
@@ -418,7 +434,7 @@ mod tests {
         let reserve = |width, height| {
             let path = Path::new("x.ts");
             let info = info(width, height);
-            let pool = FramePool::reserve(&plan, &info, 2, Drawing::Off, path).expect("room");
+            let pool = FramePool::reserve(&plan, &info, THREADS, Drawing::Off, path).expect("room");
             let taken = plan.frames.total_bytes() - plan.frames.free_bytes();
             (pool, taken)
         };

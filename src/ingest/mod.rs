@@ -13,6 +13,7 @@ mod failure;
 mod history;
 mod known;
 mod located;
+mod looked_at;
 mod memory;
 mod output_store;
 mod panics;

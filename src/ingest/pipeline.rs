@@ -15,12 +15,14 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::memory::{Drawing, FramePool, MemoryError, MemoryPlan, QUEUED_ROWS};
+use super::looked_at::{Ahead, LookedAt};
+use super::memory::{Drawing, FramePool, FrameThreads, MemoryError, MemoryPlan, QUEUED_ROWS};
 use super::panics::PanicError;
 use super::persons::PersonStatistics;
 use super::returned::{Returned, Returner, returned};
@@ -40,8 +42,8 @@ use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings, Pro
 use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
-    CaptureTags, Conversion, Frame, MediaPosition, MediaTime, PixelRoom, ReadSummary, VideoError,
-    VideoInfo, VideoReader,
+    CaptureTags, Conversion, Frame, MediaPosition, MediaTime, ReadSummary, VideoError, VideoInfo,
+    VideoReader,
 };
 
 /// Frames with their poses that wait to be drawn on.
@@ -203,8 +205,13 @@ pub fn process<'b>(
         Drawing::Off | Drawing::Again => reader.with_conversion(Conversion::OnDemand),
         Drawing::WithEstimates => reader,
     };
+    let persons = (job.rows.people).map_or(1, |people| usize::from(people.max_persons.get()));
+    let threads = FrameThreads {
+        decoding: job.cores,
+        looking: persons.min(job.cores),
+    };
     let waiting = Instant::now();
-    let pool = FramePool::reserve(job.memory, &info, job.cores, drawing, job.path)?;
+    let pool = FramePool::reserve(job.memory, &info, threads, drawing, job.path)?;
     let wait_for_room = waiting.elapsed();
     let times = RealTimes::of(
         job.path,
@@ -252,7 +259,7 @@ pub fn process<'b>(
                 let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
                 let drawing =
                     scope.spawn(move || annotate_again(job, annotator, &to_draw, &row_sender));
-                (Next::Rows(returner, drawn_sender), Some(drawing))
+                (Next::Rows(Arc::new(returner), drawn_sender), Some(drawing))
             }
             Some(annotator) => {
                 let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
@@ -261,7 +268,7 @@ pub fn process<'b>(
                 });
                 (Next::Draw(estimate_sender), Some(drawing))
             }
-            None => (Next::Rows(returner, row_sender), None),
+            None => (Next::Rows(Arc::new(returner), row_sender), None),
         };
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
@@ -390,7 +397,7 @@ struct Estimate {
 enum Next {
     Draw(Sender<Estimate>),
     /// The picture back to the decoder at once, the rows to who writes them, or draws before.
-    Rows(Returner, Sender<FrameRows>),
+    Rows(Arc<Returner>, Sender<FrameRows>),
 }
 
 /// Draws on frames and encodes them, then lets go of them.
@@ -511,7 +518,6 @@ struct Estimation<'a> {
     job: &'a VideoJob<'a>,
     times: RealTimes,
     held: HeldBack<(u64, f64)>,
-    room: PixelRoom,
     image_width_px: f64,
     image_height_px: f64,
     measurer: Measurer,
@@ -530,7 +536,6 @@ impl<'a> Estimation<'a> {
         Self {
             job,
             held: HeldBack::new(0),
-            room: PixelRoom::default(),
             image_width_px: f64::from(info.width),
             image_height_px: f64::from(info.height),
             measurer: Measurer::new(),
@@ -552,51 +557,63 @@ impl<'a> Estimation<'a> {
         next: &Next,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
-        if matches!(next, Next::Rows(..)) {
-            // Frames that are drawn on where they are cannot wait.
-            self.held = HeldBack::new(backend.lookahead_frames());
-        }
+        // Frames that are drawn on where they are cannot wait, and nobody else may have them.
+        let returner = match next {
+            Next::Rows(returner, _) => {
+                self.held = HeldBack::new(backend.lookahead_frames());
+                Some(Arc::clone(returner))
+            }
+            Next::Draw(_) => None,
+        };
+        let mut ahead = Ahead::new(backend, frames, returner);
         loop {
             let waiting = Instant::now();
-            let Ok(batch) = frames.recv() else {
+            let Some(looked_at) = ahead.next(|frame| MediaTime::from_secs(self.time_secs(frame)))
+            else {
                 break;
             };
             self.stages.wait_for_frames_secs += waiting.elapsed().as_secs_f64();
-            for frame in batch {
-                if self.job.cancellation.is_cancelled() {
-                    return Err(Interruption::Stopped);
-                }
-                let number = (frame.index, frame.time.as_secs() / self.times.factor);
-                let poses = self.estimate(backend, &frame, number.1)?;
-                let ready = self.held.push(number, poses, backend.take_earlier());
-                if !self.hand_on(frame, ready, next) {
-                    // Another stage has failed, and its error is the one to report.
-                    return Ok(());
-                }
-                (self.job.on_frame)();
+            if self.job.cancellation.is_cancelled() {
+                return Err(Interruption::Stopped);
             }
+            let frame = looked_at.frame();
+            let number = (frame.index, self.time_secs(frame));
+            let poses = self.estimate(ahead.backend(), &looked_at, number.1)?;
+            let earlier = ahead.backend().take_earlier();
+            let ready = self.held.push(number, poses, earlier);
+            if !self.hand_on(looked_at, ready, next) {
+                // Another stage has failed, and its error is the one to report.
+                return Ok(());
+            }
+            (self.job.on_frame)();
         }
         while let (Next::Rows(_, rows), Some(ready)) = (next, self.held.pop()) {
             if rows.send(self.measure(ready)).is_err() {
                 return Ok(());
             }
         }
-        self.add_timings(timings_before, backend.timings());
+        self.add_timings(timings_before, ahead.backend().timings());
         Ok(())
+    }
+
+    /// When a frame was taken.
+    fn time_secs(&self, frame: &Frame) -> f64 {
+        frame.time.as_secs() / self.times.factor
     }
 
     /// Hands on the picture that was looked at, and the frame whose poses are `ready` now. `false`
     /// when nobody takes them any more.
     fn hand_on(
         &mut self,
-        mut frame: Frame,
+        looked_at: Arc<LookedAt>,
         ready: Option<((u64, f64), Vec<PersonPose>)>,
         next: &Next,
     ) -> bool {
         let ready = ready.map(|ready| self.measure(ready));
         match next {
             Next::Draw(estimates) => {
-                let Some(rows) = ready else {
+                let frame = Arc::into_inner(looked_at).map(LookedAt::into_frame);
+                let (Some(rows), Some(frame)) = (ready, frame) else {
                     return true;
                 };
                 let waiting = Instant::now();
@@ -604,9 +621,8 @@ impl<'a> Estimation<'a> {
                 self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
                 sent.is_ok()
             }
-            Next::Rows(used, rows) => {
-                frame.forget();
-                used.push(frame);
+            Next::Rows(_, rows) => {
+                drop(looked_at);
                 let waiting = Instant::now();
                 let sent = ready.is_none_or(|ready| rows.send(ready).is_ok());
                 self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
@@ -618,18 +634,17 @@ impl<'a> Estimation<'a> {
     fn estimate(
         &mut self,
         backend: &mut dyn PoseBackend,
-        frame: &Frame,
+        looked_at: &LookedAt,
         time_secs: f64,
     ) -> Result<Vec<PersonPose>, Interruption> {
-        let pixels = frame.pixels(&mut self.room);
-        let pixels = pixels.ok_or_else(|| VideoError::Decode {
+        let pixels = looked_at.pixels().ok_or_else(|| VideoError::Decode {
             path: self.job.path.into(),
             reason: "a frame has no pixels".into(),
         })?;
         (self.image_width_px, self.image_height_px) =
             (pixels.width() as f64, pixels.height() as f64);
         // What is missing or made up in a damaged picture would be measured as if it were there.
-        if frame.is_corrupt {
+        if looked_at.frame().is_corrupt {
             backend.skip();
             return Ok(Vec::new());
         }

@@ -1,12 +1,13 @@
 //! What finds people in pictures.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::held_back::EarlierPose;
 use super::person_pose::PersonPose;
 use super::provider::Provider;
-use crate::image::Pixels;
+use crate::image::{Picture, Pixels};
 use crate::media_time::MediaTime;
 
 /// Where the time of pose estimation went.
@@ -49,6 +50,14 @@ pub trait PoseBackend: Send {
 
     /// Passes the video's next frame over, in which nobody can be measured.
     fn skip(&mut self) {}
+
+    /// Tells of a frame that is to be estimated after those that were told of before: threads that have
+    /// nothing to do may look at it already, which changes nothing but how long it takes. None of these frames
+    /// may be passed over ([`Self::skip`]). A picture is let go of when its frame is estimated.
+    fn announce(&mut self, _picture: Arc<dyn Picture>, _time: MediaTime) {}
+
+    /// Lets go of the pictures of all frames that were told of and not estimated. The video ends here.
+    fn forget_announced(&mut self) {}
 
     /// So many frames are to be held back ([`HeldBack`]) to learn who else was in them.
     fn lookahead_frames(&self) -> usize {

@@ -52,6 +52,7 @@ struct OneEuroState {
 }
 
 /// One-euro filters of `N` points with three coordinates each, which share their clock.
+#[derive(Clone)]
 struct OneEuro<const N: usize> {
     config: OneEuroConfig,
     state: Option<(f64, [[OneEuroState; 3]; N])>,
@@ -105,6 +106,7 @@ impl<const N: usize> OneEuro<N> {
 }
 
 /// The smoothing state of one tracked person.
+#[derive(Clone)]
 pub struct Smoother {
     smoothing: Smoothing,
     clock: FilterClock,

@@ -36,7 +36,7 @@ pub use encoder::{Encoding, VideoEncoder};
 pub use encoding::EncodeError;
 pub use ffmpeg::Colors;
 pub(crate) use on_demand::MAX_STATES_BYTES;
-pub use on_demand::PixelRoom;
+pub use on_demand::PixelRooms;
 pub use proxy::{ProxyError, make_proxy, proxy_times};
 pub use reader::{
     Conversion, Frame, ReadSummary, SizeChange, VideoInfo, VideoReader, check_file, stated_frames,

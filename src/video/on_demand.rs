@@ -8,11 +8,12 @@
 //! pictures that it converts block by block of one chroma sample. Whether it does is its own affair,
 //! in each version and on each processor: [`Checked`] tries.
 //!
-//! Resident: one picture of BGR for each video in work, of which the system gives memory to what was
+//! Resident: one picture of BGR for each thread that looks at a video's frames, of which the system gives memory to what was
 //! once looked at, and libswscale's state for each size of a run of tiles ([`MAX_STATES_BYTES`]).
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Mutex;
 
 use ffmpeg_the_third::ffi;
 
@@ -21,6 +22,7 @@ use super::placement::Size;
 use super::scaler::{PIXEL_BYTES, Planes, Scaler, Target, frame_memory_pixels, row_bytes, to_bgr};
 use crate::image::{BgrView, Corners, PartialPicture};
 use crate::random::SplitMix64;
+use crate::sync::lock;
 
 /// Tiles begin where vector instructions want memory to begin, in rows and in planes of chroma.
 const TILE_COLUMNS: usize = 64;
@@ -56,9 +58,31 @@ impl Decoded {
     }
 }
 
+/// Where the pixels of one frame after the other are made, for as many as look at once.
+#[derive(Default)]
+pub struct PixelRooms(Mutex<Vec<PixelRoom>>);
+
+impl PixelRooms {
+    /// Gets ready for a frame of which nothing is made yet.
+    pub(super) fn begin<'a>(&'a self, decoded: &'a Decoded) -> InWork<'a> {
+        let mut room = lock(&self.0).pop().unwrap_or_default();
+        room.begin(decoded);
+        InWork {
+            room,
+            rooms: self,
+            decoded,
+        }
+    }
+
+    /// Gives the memory of rooms back that nobody uses.
+    pub(super) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+}
+
 /// Where the pixels of one frame after the other are made.
 #[derive(Default)]
-pub struct PixelRoom {
+struct PixelRoom {
     bytes: Vec<u8>,
     stored: Size,
     /// Which tiles of the current frame are made, row by row.
@@ -70,8 +94,7 @@ pub struct PixelRoom {
 type Kind = (i32, Size);
 
 impl PixelRoom {
-    /// Gets ready for a frame of which nothing is made yet.
-    pub(super) fn begin<'a>(&'a mut self, decoded: &'a Decoded) -> impl PartialPicture + 'a {
+    fn begin(&mut self, decoded: &Decoded) {
         if self.stored != decoded.stored {
             *self = Self {
                 bytes: vec![0; PIXEL_BYTES * memory_pixels(decoded.stored)],
@@ -82,15 +105,6 @@ impl PixelRoom {
         let [columns, rows] = tiles(decoded.stored);
         self.made.clear();
         self.made.resize(columns * rows, false);
-        InWork {
-            room: self,
-            decoded,
-        }
-    }
-
-    /// Gives its memory back.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
     }
 }
 
@@ -107,9 +121,17 @@ fn tiles((width, height): Size) -> [usize; 2] {
 }
 
 /// A frame that is being looked at.
-struct InWork<'a> {
-    room: &'a mut PixelRoom,
+pub(super) struct InWork<'a> {
+    room: PixelRoom,
+    /// Which it goes back to.
+    rooms: &'a PixelRooms,
     decoded: &'a Decoded,
+}
+
+impl Drop for InWork<'_> {
+    fn drop(&mut self) {
+        lock(&self.rooms.0).push(std::mem::take(&mut self.room));
+    }
 }
 
 impl PartialPicture for InWork<'_> {
@@ -306,8 +328,8 @@ fn is_same_in_tiles(format: i32, (width, height): Size) -> bool {
         return false;
     }
     let decoded = Decoded::new(picture, size, size);
-    let mut room = PixelRoom::default();
-    let mut in_tiles = room.begin(&decoded);
+    let rooms = PixelRooms::default();
+    let mut in_tiles = rooms.begin(&decoded);
     // From the lower right: what is written beyond a tile would spoil those that are there.
     let [columns, rows] = tiles(size);
     for row in (0..rows).rev() {
@@ -400,15 +422,15 @@ mod tests {
         let (stored, shown) = ((400, 272), (387, 263));
         let format = ffi::AVPixelFormat::YUV420P.0;
         let decoded = Decoded::new(noise(format, stored).expect("a picture"), stored, shown);
-        let mut everything = PixelRoom::default();
+        let everything = PixelRooms::default();
         let mut whole = everything.begin(&decoded);
         let whole = whole.show(&mut once([[f64::NAN; 2]; 4]));
-        let mut room = PixelRoom::default();
+        let rooms = PixelRooms::default();
         let mut was_partial = 0;
         for _ in 0..400 {
-            drop(room.begin(&decoded));
+            drop(rooms.begin(&decoded));
             // Whatever was made before is spoilt.
-            for (i, byte) in room.bytes.iter_mut().enumerate() {
+            for (i, byte) in lock(&rooms.0)[0].bytes.iter_mut().enumerate() {
                 *byte = if i % 2 == 0 { 0x5a } else { 0xa5 };
             }
             let mut within = |low: f64, high: f64| low + (high - low) * random.next_fraction();
@@ -421,7 +443,7 @@ mod tests {
                 [center[0] + x * cos - y * sin, center[1] + x * sin + y * cos]
             };
             let corners = [at(-0.5, -0.5), at(0.5, -0.5), at(0.5, 0.5), at(-0.5, 0.5)];
-            let mut picture = room.begin(&decoded);
+            let mut picture = rooms.begin(&decoded);
             let view = picture.show(&mut once(corners));
             const STEPS: usize = 60;
             for i in 0..=STEPS {
@@ -436,6 +458,7 @@ mod tests {
                 }
             }
             drop(picture);
+            let room = &lock(&rooms.0)[0];
             let made = room.made.iter().filter(|made| **made).count();
             assert!(made > 0);
             was_partial += usize::from(made < room.made.len() / 2);
@@ -448,7 +471,7 @@ mod tests {
         let size = (640, 64);
         let format = ffi::AVPixelFormat::YUV420P.0;
         let decoded = Decoded::new(noise(format, size).expect("a picture"), size, size);
-        let mut room = PixelRoom::default();
+        let rooms = PixelRooms::default();
         let area =
             |left: f64, right: f64| [[left, 20.0], [right, 20.0], [right, 28.0], [left, 28.0]];
         let made = |room: &PixelRoom| -> Vec<usize> {
@@ -456,21 +479,18 @@ mod tests {
             made.filter_map(|(place, made)| made.then_some(place))
                 .collect()
         };
-        drop(room.begin(&decoded));
         let spoilt = [1, 2, 3];
-        let mut picture = InWork {
-            room: &mut room,
-            decoded: &decoded,
-        };
+        let mut picture = rooms.begin(&decoded);
         picture.show(&mut once(area(200.0, 250.0)));
-        assert_eq!(made(picture.room), [13]);
+        assert_eq!(made(&picture.room), [13]);
         // Column 200 of row 20.
         let at = 20 * row_bytes(640) + 3 * 200;
         picture.room.bytes[at..at + 3].copy_from_slice(&spoilt);
         let view = picture.show(&mut once(area(10.0, 600.0)));
         assert_eq!(view.pixel(200, 20), spoilt);
-        assert_eq!(made(picture.room), (10..20).collect::<Vec<_>>());
-        let mut next = room.begin(&decoded);
+        assert_eq!(made(&picture.room), (10..20).collect::<Vec<_>>());
+        drop(picture);
+        let mut next = rooms.begin(&decoded);
         let view = next.show(&mut once(area(200.0, 250.0)));
         assert_ne!(view.pixel(200, 20), spoilt);
     }

@@ -15,7 +15,7 @@ use super::ffmpeg::{
     Colors, Decoder, Demuxer, MAX_DECODER_THREADS, Picture, PictureFacts, TrackTimes,
     load_libraries,
 };
-use super::on_demand::{Decoded, PixelRoom};
+use super::on_demand::{Decoded, PixelRooms};
 use super::orientation::Orientation;
 use super::placement::{Placement, StoredPicture};
 use super::timestamps::{FrameClock, FrameGrid, is_coarse};
@@ -130,16 +130,21 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The pixels, whichever way the frame was read; `room` is where they are made if they have to
+    /// The pixels, whichever way the frame was read; `rooms` are where they are made if they have to
     /// be, the same for all frames of a video. `None` for a frame that was never read.
-    pub fn pixels<'a>(&'a self, room: &'a mut PixelRoom) -> Option<Pixels<'a>> {
+    pub fn pixels<'a>(&'a self, rooms: &'a PixelRooms) -> Option<Pixels<'a>> {
         match &self.waiting {
-            Some(decoded) => Some(Pixels::partial(room.begin(decoded))),
+            Some(decoded) => Some(Pixels::partial(rooms.begin(decoded))),
             None => {
-                room.clear();
+                rooms.clear();
                 self.view().map(Pixels::from)
             }
         }
+    }
+
+    /// Whether it has a picture.
+    pub fn was_read(&self) -> bool {
+        self.waiting.is_some() || !self.picture.data().is_null()
     }
 
     /// Gives a picture that waits to be converted back to the decoder, which can use its memory while

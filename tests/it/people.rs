@@ -2,9 +2,12 @@
 //! ones; those with several people show two, and a third one far behind.
 
 use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use posedata::image::BgrView;
+use posedata::image::{BgrView, Picture, Pixels};
 use posedata::media_time::MediaTime;
 use posedata::pose::{
     HeldBack, MultiPersonTracker, PersonPose, Pick, PoseBackend, PoseTracker, TrackerConfig,
@@ -47,6 +50,69 @@ fn run_first(backend: &mut dyn PoseBackend, clip: &Path, n_frames: usize) -> Peo
         let ready = held.push(frame, poses, backend.take_earlier());
         people.extend(ready.map(|(_, poses)| poses));
     });
+    people.extend(std::iter::from_fn(|| held.pop()).map(|(_, poses)| poses));
+    people
+}
+
+/// A frame's pixels, for several threads.
+struct Copied {
+    bytes: Vec<u8>,
+    size: [usize; 2],
+    /// How often others than who estimates looked.
+    looks: Arc<AtomicUsize>,
+}
+
+impl Picture for Copied {
+    fn look(&self) -> Pixels<'_> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.view().into()
+    }
+}
+
+impl Copied {
+    fn view(&self) -> BgrView<'_> {
+        let [width, height] = self.size;
+        BgrView::new(&self.bytes, width, height, 3 * width).expect("all rows")
+    }
+}
+
+/// Frames with their times.
+fn copies(clip: &Path, n_frames: usize) -> (Vec<(f64, Arc<Copied>)>, Arc<AtomicUsize>) {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let mut copies = Vec::new();
+    for_first_frames(clip, n_frames, |_, secs, view| {
+        let copied = Copied {
+            bytes: view.rows().flatten().copied().collect(),
+            size: [view.width(), view.height()],
+            looks: Arc::clone(&looks),
+        };
+        copies.push((secs, Arc::new(copied)));
+    });
+    (copies, looks)
+}
+
+/// As [`run_first`], telling of up to `ahead` frames before they are estimated.
+fn run_announced(
+    backend: &mut dyn PoseBackend,
+    frames: &[(f64, Arc<Copied>)],
+    ahead: usize,
+) -> People {
+    backend.start_video();
+    let mut people = Vec::new();
+    let mut held = HeldBack::new(backend.lookahead_frames());
+    let mut announced = 0;
+    for (number, (secs, picture)) in frames.iter().enumerate() {
+        for (secs, picture) in &frames[announced..frames.len().min(number + ahead)] {
+            let picture: Arc<Copied> = Arc::clone(picture);
+            backend.announce(picture, MediaTime::from_secs(*secs));
+            announced += 1;
+        }
+        let poses = backend
+            .estimate(picture.view().into(), MediaTime::from_secs(*secs))
+            .expect("models run");
+        let ready = held.push(number as u64, poses, backend.take_earlier());
+        people.extend(ready.map(|(_, poses)| poses));
+    }
     people.extend(std::iter::from_fn(|| held.pop()).map(|(_, poses)| poses));
     people
 }
@@ -300,6 +366,81 @@ fn threads_do_not_change_poses() {
     let mut three = people_tracker(config(3), 3);
     assert!(run(&mut three) == one);
     assert!(run(&mut three) == one, "the video before is forgotten");
+}
+
+#[test]
+fn who_is_read_ahead_is_who_would_have_been_read() {
+    for (clip, max_persons) in [("multi_cam03", 3), ("multi_cam01", 2)] {
+        let (frames, looks) = copies(&installed(clip), 60);
+        let expected = run_first(
+            &mut people_tracker(config(max_persons), 1),
+            &installed(clip),
+            60,
+        );
+        for (threads, ahead) in [(2, 8), (3, 2), (3, 1)] {
+            let mut tracker = people_tracker(config(max_persons), threads);
+            looks.store(0, Ordering::Relaxed);
+            let found = run_announced(&mut tracker, &frames, ahead);
+            assert!(
+                found == expected,
+                "{clip}: {threads} threads, {ahead} ahead"
+            );
+            assert!(looks.load(Ordering::Relaxed) > 0, "{clip}: nobody helped");
+        }
+    }
+}
+
+#[test]
+fn pictures_are_let_go_of_when_a_video_is_given_up() {
+    let (frames, _) = copies(&installed("multi_cam03"), 12);
+    let mut tracker = people_tracker(config(3), 2);
+    run_announced(&mut tracker, &frames[..4], 1);
+    tracker.start_video();
+    for (secs, picture) in &frames {
+        let picture: Arc<Copied> = Arc::clone(picture);
+        tracker.announce(picture, MediaTime::from_secs(*secs));
+    }
+    for (secs, picture) in &frames[..4] {
+        let time = MediaTime::from_secs(*secs);
+        tracker
+            .estimate(picture.view().into(), time)
+            .expect("models run");
+    }
+    tracker.forget_announced();
+    // A helper may be in the middle of one.
+    drop(tracker);
+    assert!(
+        frames
+            .iter()
+            .all(|(_, picture)| Arc::strong_count(picture) == 1)
+    );
+}
+
+/// A picture that nobody survives.
+struct Bad;
+
+impl Picture for Bad {
+    fn look(&self) -> Pixels<'_> {
+        panic!("a bad picture");
+    }
+}
+
+#[test]
+fn a_panic_of_a_helper_is_not_waited_for() {
+    let (frames, _) = copies(&installed("multi_cam03"), 30);
+    let mut tracker = people_tracker(config(3), 2);
+    tracker.start_video();
+    let run = AssertUnwindSafe(|| {
+        for (secs, picture) in &frames {
+            let time = MediaTime::from_secs(*secs);
+            tracker.announce(Arc::new(Bad), time);
+            tracker
+                .estimate(picture.view().into(), time)
+                .expect("models run");
+        }
+    });
+    let panic = catch_unwind(run).expect_err("somebody has looked at a bad picture");
+    assert_eq!(panic.downcast_ref(), Some(&"a bad picture"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use posedata::pose::crop::{Border, crop_to_rgb};
 use posedata::pose::roi::{ImageSize, Region, Roi};
 use posedata::random::SplitMix64;
-use posedata::video::{Conversion, Frame, PixelRoom, VideoReader};
+use posedata::video::{Conversion, Frame, PixelRooms, VideoReader};
 
 use crate::real_files::set_matrix;
 use crate::support::{for_each_frame, installed, make_clip};
@@ -163,7 +163,7 @@ fn compare_conversions(path: &Path) -> [usize; 2] {
     let open = || VideoReader::open(path).expect("a video");
     let mut on_demand = open().with_conversion(Conversion::OnDemand);
     let mut random = SplitMix64::new(15);
-    let mut room = PixelRoom::default();
+    let rooms = PixelRooms::default();
     let mut waiting = Frame::default();
     let [mut n_waited, mut n_frames] = [0; 2];
     for_each_frame(path, |index, _, whole| {
@@ -182,15 +182,15 @@ fn compare_conversions(path: &Path) -> [usize; 2] {
             };
             for border in [Border::Zero, Border::Replicate] {
                 // Black where nothing was made.
-                let mut room = PixelRoom::default();
-                let mut pixels = waiting.pixels(&mut room).expect("pixels");
+                let rooms = PixelRooms::default();
+                let mut pixels = waiting.pixels(&rooms).expect("pixels");
                 let view = pixels.show([Region::from(roi).corners()]);
                 let crop = |view| crop_to_rgb(view, &roi, 64, border);
                 assert!(crop(view) == crop(whole), "frame {index}: {roi:?}");
             }
         }
         let everything = Region::from(Roi::letterbox(ImageSize { width, height })).corners();
-        let mut pixels = waiting.pixels(&mut room).expect("pixels");
+        let mut pixels = waiting.pixels(&rooms).expect("pixels");
         assert_eq!(
             [pixels.width(), pixels.height()],
             [whole.width(), whole.height()]

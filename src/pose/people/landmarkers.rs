@@ -1,16 +1,16 @@
-//! Landmark runs of several people in one picture, side by side.
+//! Landmark runs of one person after the other, or of several people side by side.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
-
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle, park};
 
 use super::super::landmarker::RawPose;
 use super::super::model_threads::ModelThreads;
 use super::super::roi::{ImageSize, Region, Roi};
 use super::super::stages::{Certainty, LandmarkStage, Reading};
 use super::super::{Landmarker, ModelFiles, PoseError, PoseTimings};
-use crate::image::Pixels;
+use super::ahead::{Board, Followed};
+use crate::image::{Picture, Pixels};
 
 /// A session for lone runs that uses all threads, and single-threaded ones for runs side by side.
 ///
@@ -20,9 +20,11 @@ pub struct Landmarkers {
     files: ModelFiles,
     min_probability: f64,
     lone: LandmarkStage,
-    side_by_side: Vec<LandmarkStage>,
-    /// Threads for runs side by side, beside the calling one.
-    helpers: Option<ThreadPool>,
+    /// Of the calling thread, for runs side by side.
+    own: Option<LandmarkStage>,
+    helpers: Vec<JoinHandle<()>>,
+    board: Arc<Board>,
+    is_over: Arc<AtomicBool>,
     threads: ModelThreads,
 }
 
@@ -37,8 +39,10 @@ impl Landmarkers {
             files,
             min_probability,
             lone: LandmarkStage::new(lone, min_probability),
-            side_by_side: Vec::new(),
-            helpers: None,
+            own: None,
+            helpers: Vec::new(),
+            board: Arc::default(),
+            is_over: Arc::default(),
             threads,
         }
     }
@@ -80,103 +84,95 @@ impl Landmarkers {
         self.lone.run(frame, region, timings)
     }
 
-    /// Reads all regions; the results stand in their order and do not depend on the threads.
+    /// Frames that were told of and are not finished.
+    pub fn announced(&self) -> usize {
+        self.board.announced()
+    }
+
+    /// Tells of the frame with that number, at `filter_secs` on the filters' clock.
+    pub fn announce(&mut self, number: u64, picture: Arc<dyn Picture>, filter_secs: f64) {
+        self.board.announce(number, picture, filter_secs);
+    }
+
+    /// Lets go of that frame.
+    pub fn finish(&mut self, number: u64) {
+        self.board.finish(number);
+    }
+
+    /// Lets go of all frames and everybody who is followed.
+    pub fn clear(&mut self) {
+        self.board.clear();
+    }
+
+    /// Reads everybody in the frame with that number, of which `pixels` are; the results stand in their order
+    /// and do not depend on the threads. Where the frame was told of, several are read side by side, and in
+    /// frames after it.
     ///
     /// # Errors
     /// When a model cannot be loaded or run.
     pub fn read_all(
         &mut self,
-        frame: &mut Pixels<'_>,
-        regions: &[Region],
+        number: u64,
+        pixels: &mut Pixels<'_>,
+        followed: &[Followed<'_>],
         timings: &mut PoseTimings,
     ) -> Result<Vec<Reading>, PoseError> {
-        let mut readings = Vec::with_capacity(regions.len());
-        while let [first, others @ ..] = &regions[readings.len()..] {
-            let rest = 1 + others.len();
-            let threads = rest.min(self.threads.now());
-            if threads < 2 {
-                readings.push(self.lone.run(frame, first, timings)?);
-                continue;
-            }
-            // One who would be left over alone gets all threads.
-            let count = rest - usize::from(rest % threads == 1);
-            let some = &regions[readings.len()..][..count];
-            readings.extend(self.read_side_by_side(frame, some, threads, timings)?);
+        if followed.len() < 2 || self.threads.alone < 2 || !self.board.is_announced(number) {
+            self.board.forget_chains();
+            let readings = followed.iter();
+            return readings
+                .map(|one| self.lone.run(pixels, &one.region, timings))
+                .collect();
         }
-        Ok(readings)
+        let helpers = followed.len().min(self.threads.alone) - 1;
+        while self.helpers.len() < helpers {
+            self.start_helper()?;
+        }
+        let own = match &mut self.own {
+            Some(own) => own,
+            none => none.insert(side_by_side(&self.files, self.min_probability)?),
+        };
+        self.board.read(number, followed, own, pixels, timings)
     }
 
-    fn read_side_by_side(
-        &mut self,
-        frame: &mut Pixels<'_>,
-        regions: &[Region],
-        threads: usize,
-        timings: &mut PoseTimings,
-    ) -> Result<Vec<Reading>, PoseError> {
-        while self.side_by_side.len() < threads {
-            let model = Landmarker::load(&self.files, 1)?;
-            self.side_by_side
-                .push(LandmarkStage::new(model, self.min_probability));
-        }
-        let helpers = match &mut self.helpers {
-            Some(helpers) => helpers,
-            none => none.insert(helpers_of(self.threads.alone - 1)?),
-        };
-        // For all of them, so that the threads need not wait for each other.
-        let started = Instant::now();
-        let shown = frame.show(regions.iter().map(Region::corners));
-        timings.crop += started.elapsed();
-        // Whoever is done takes the next region.
-        let next = AtomicUsize::new(0);
-        let share = |stage: &mut LandmarkStage| -> Result<Share, PoseError> {
-            let mut share = Share::default();
-            let mut frame = Pixels::from(shown);
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(region) = regions.get(place) else {
-                    return Ok(share);
-                };
-                let reading = stage.run(&mut frame, region, &mut share.timings)?;
-                share.readings.push((place, reading));
+    fn start_helper(&mut self) -> Result<(), PoseError> {
+        let number = self.helpers.len();
+        let mut stage = side_by_side(&self.files, self.min_probability)?;
+        let board = Arc::clone(&self.board);
+        let is_over = Arc::clone(&self.is_over);
+        // Also while others need cores: what is read ahead makes up for what they take, and a core that
+        // one of three threads leaves is not always given to another at once.
+        let help = move || {
+            while !is_over.load(Ordering::Acquire) {
+                if !board.help(&mut stage) {
+                    park();
+                }
             }
         };
-        let mut shares: Vec<Result<Share, PoseError>> = Vec::new();
-        shares.resize_with(threads, || Ok(Share::default()));
-        helpers.in_place_scope(|scope| {
-            let mut work = self.side_by_side.iter_mut().zip(&mut shares);
-            let own = work.next();
-            for (stage, done) in work {
-                scope.spawn(|_| *done = share(stage));
-            }
-            if let Some((stage, done)) = own {
-                *done = share(stage);
-            }
-        });
-        let mut readings: Vec<Reading> = vec![None; regions.len()];
-        for share in shares {
-            let share = share?;
-            for (place, reading) in share.readings {
-                readings[place] = reading;
-            }
-            timings.add(share.timings);
-        }
-        Ok(readings)
+        let builder = Builder::new().name(format!("people-{number}"));
+        let helper = builder.spawn(help).map_err(|e| PoseError::Inference {
+            model: "landmark",
+            reason: format!("a thread could not be started: {e}"),
+        })?;
+        self.board.add_helper(helper.thread().clone());
+        self.helpers.push(helper);
+        Ok(())
     }
 }
 
-/// What one thread has read.
-#[derive(Default)]
-struct Share {
-    /// With the regions' places.
-    readings: Vec<(usize, Reading)>,
-    timings: PoseTimings,
+impl Drop for Landmarkers {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        self.board.wake();
+        for helper in self.helpers.drain(..) {
+            // Helpers hand panics on.
+            let _ = helper.join();
+        }
+    }
 }
 
-fn helpers_of(count: usize) -> Result<ThreadPool, PoseError> {
-    let builder = ThreadPoolBuilder::new().num_threads(count);
-    let builder = builder.thread_name(|number| format!("people-{number}"));
-    builder.build().map_err(|e| PoseError::Inference {
-        model: "landmark",
-        reason: format!("a thread could not be started: {e}"),
-    })
+/// Runs on one thread.
+fn side_by_side(files: &ModelFiles, min_probability: f64) -> Result<LandmarkStage, PoseError> {
+    let model = Landmarker::load(files, 1)?;
+    Ok(LandmarkStage::new(model, min_probability))
 }

@@ -18,9 +18,12 @@
 //! With one person wanted, everybody is found in the same way whenever nobody is followed, and one
 //! is chosen; that is person 0 from beginning to end.
 //!
+//! Who was read in a frame may be read in the next ones before it is their turn ([`Landmarkers::read_all`]).
+//!
 //! Resident: a track per person and [`MAX_LOST`] lost ones at most, a few kilobytes each, with 1.1 KB
 //! a frame for who is not certain yet, beside the models (see [`Landmarkers`]). Results do not depend on threads.
 
+mod ahead;
 mod appearance;
 mod contacts;
 mod cover;
@@ -28,6 +31,7 @@ mod landmarkers;
 mod matching;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::landmarker::RawPose;
@@ -39,8 +43,9 @@ use super::smoothing::Smoother;
 use super::stages::{Certainty, DetectorStage};
 use super::tracker::{Pick, TrackerConfig, Tracking, person_pose, smoother};
 use super::{EarlierPose, PersonPose, PoseBackend, PoseError, PoseTimings};
-use crate::image::Pixels;
+use crate::image::{Picture, Pixels};
 use crate::media_time::MediaTime;
+use ahead::Followed;
 use appearance::Appearance;
 use contacts::{Contacts, Seen, Verdict, hide_each_other};
 use landmarkers::Landmarkers;
@@ -354,10 +359,15 @@ impl MultiPersonTracker {
     /// Reads everybody who is followed in the new frame.
     fn follow(&mut self, frame: &mut Pixels<'_>) -> Result<(), PoseError> {
         let size = ImageSize::new(frame.width(), frame.height());
-        let regions: Vec<Region> = self.tracks.iter().map(|track| track.region).collect();
-        let readings = self
-            .landmarkers
-            .read_all(frame, &regions, &mut self.timings)?;
+        let followed = self.tracks.iter().map(|track| Followed {
+            key: track.key,
+            region: track.region,
+            smoother: &track.smoother,
+        });
+        let followed: Vec<Followed<'_>> = followed.collect();
+        let readings =
+            self.landmarkers
+                .read_all(self.frame, frame, &followed, &mut self.timings)?;
         let started = Instant::now();
         for (mut track, reading) in std::mem::take(&mut self.tracks).into_iter().zip(readings) {
             let trace = reading.map_or(Trace::Lost, |reading| {
@@ -716,6 +726,7 @@ impl MultiPersonTracker {
 impl PoseBackend for MultiPersonTracker {
     fn start_video(&mut self) {
         self.forget();
+        self.landmarkers.clear();
         self.frame = 0;
     }
 
@@ -758,7 +769,21 @@ impl PoseBackend for MultiPersonTracker {
         let mut poses: Vec<PersonPose> = reported.collect();
         poses.sort_by_key(|pose| pose.person);
         self.timings.tracking += started.elapsed();
+        self.landmarkers.finish(self.frame);
         Ok(poses)
+    }
+
+    fn announce(&mut self, picture: Arc<dyn Picture>, time: MediaTime) {
+        // Only who is followed from frame to frame can be read ahead, beside others.
+        if self.config.tracking == Tracking::Video && self.max_persons() > 1 {
+            let number = self.frame + 1 + self.landmarkers.announced() as u64;
+            let filter_secs = self.config.filter_clock.secs(number, time);
+            self.landmarkers.announce(number, picture, filter_secs);
+        }
+    }
+
+    fn forget_announced(&mut self) {
+        self.landmarkers.clear();
     }
 
     fn skip(&mut self) {
