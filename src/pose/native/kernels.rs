@@ -19,6 +19,8 @@ use super::vector::Vector;
 
 /// Channels that are neighbours in memory.
 pub const BLOCK: usize = 16;
+/// Registers of the narrowest kind that hold them.
+const MAX_REGISTERS: usize = 2;
 
 /// Where a map's values are in memory: sixteen channels of a pixel side by side, then the next pixel of
 /// the row, then the next row, then the next sixteen channels.
@@ -349,23 +351,22 @@ pub unsafe fn max_pool<V: Vector>(
     });
 }
 
-/// The products of a pixel's channels with weights, added up: sixteen sums side by side, which are added
-/// in pairs at the end.
+/// Of pixels beside each other, from the place on, the products of their channels with weights, added up:
+/// sixteen sums side by side, which are added in pairs at the end.
 #[inline(always)]
-pub unsafe fn dot<V: Vector>(input: Map, place: Place, weights: *const f32) -> f32 {
-    let mut lanes = [0.0f32; BLOCK];
-    for lane in (0..BLOCK).step_by(V::LANES) {
-        let mut sum = V::zero();
-        for channel in (lane..input.channels).step_by(BLOCK) {
-            let value = V::load(input.at(place.y, place.x, channel));
-            sum = sum.mul_add(value, V::load(weights.add(channel)));
+pub unsafe fn dots<V: Vector>(input: Map, place: Place, weights: *const f32, sums: &mut [f32]) {
+    let registers = BLOCK / V::LANES;
+    for (i, sum) in sums.iter_mut().enumerate() {
+        let first = input.at(place.y, place.x + i, 0);
+        let mut sixteen = [V::zero(); MAX_REGISTERS];
+        for block in 0..input.channels / BLOCK {
+            for register in 0..registers {
+                let lane = register * V::LANES;
+                let value = V::load(first.add(block * input.block + lane));
+                let weight = V::load(weights.add(block * BLOCK + lane));
+                sixteen[register] = sixteen[register].mul_add(value, weight);
+            }
         }
-        sum.store(lanes.as_mut_ptr().add(lane));
+        *sum = V::add_up(&sixteen[..registers]);
     }
-    for width in [8, 4, 2, 1] {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-    }
-    lanes[0]
 }

@@ -24,7 +24,7 @@ use prost::Message;
 
 use self::graph::{Network, Shape, TensorId};
 use self::kernels::{BLOCK, Map, Place};
-use self::plan::{Instructions, Plan, dot};
+use self::plan::{Instructions, Plan, dots};
 use self::team::Team;
 use super::model_threads::ModelThreads;
 use super::tflite::onnx::ModelProto;
@@ -185,14 +185,22 @@ impl NativeHeatmaps<'_> {
             *rows.end() < side && *columns.end() < side,
             "within the map"
         );
+        let instructions = weights.plan.instructions();
+        let mut sums = vec![0.0; columns.clone().count()];
         for y in rows {
-            for x in columns.clone() {
-                // SAFETY: the place is within the map, and each pixel has `count` floats.
-                let sum = unsafe {
-                    let place = Place { y, x };
-                    let instructions = weights.plan.instructions();
-                    dot(instructions, self.features, place, of_point.as_ptr())
-                };
+            let x = *columns.start();
+            // SAFETY: the places are within the map, and each pixel has `count` floats.
+            unsafe {
+                let place = Place { y, x };
+                dots(
+                    instructions,
+                    self.features,
+                    place,
+                    of_point.as_ptr(),
+                    &mut sums,
+                );
+            }
+            for (x, sum) in columns.clone().zip(&sums) {
                 take(y, x, sum + bias);
             }
         }

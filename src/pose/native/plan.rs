@@ -243,27 +243,33 @@ unsafe fn run_avx2(step: &Step, part: Part, spaces: Spaces, picture: (*const f32
     unsafe { step::run::<Avx2, 4>(step, part, spaces, picture) }
 }
 
-/// The products of a pixel's channels with weights, added up.
+/// Of pixels beside each other, from the place on, the products of their channels with weights, added up.
 ///
 /// # Safety
-/// The place is in the map, there are as many weights as channels with those that fill the last block,
+/// The pixels are in the map, there are as many weights as channels with those that fill the last block,
 /// and the processor has the instructions.
-pub unsafe fn dot(instructions: Instructions, map: Map, place: Place, weights: *const f32) -> f32 {
+pub unsafe fn dots(
+    instructions: Instructions,
+    map: Map,
+    place: Place,
+    weights: *const f32,
+    sums: &mut [f32],
+) {
     #[target_feature(enable = "avx512f")]
-    unsafe fn avx512(map: Map, place: Place, weights: *const f32) -> f32 {
+    unsafe fn avx512(map: Map, place: Place, weights: *const f32, sums: &mut [f32]) {
         // SAFETY: as the caller promises.
-        unsafe { kernels::dot::<Avx512>(map, place, weights) }
+        unsafe { kernels::dots::<Avx512>(map, place, weights, sums) }
     }
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn avx2(map: Map, place: Place, weights: *const f32) -> f32 {
+    unsafe fn avx2(map: Map, place: Place, weights: *const f32, sums: &mut [f32]) {
         // SAFETY: as the caller promises.
-        unsafe { kernels::dot::<Avx2>(map, place, weights) }
+        unsafe { kernels::dots::<Avx2>(map, place, weights, sums) }
     }
     // SAFETY: as the caller promises.
     unsafe {
         match instructions {
-            Instructions::Avx512 => avx512(map, place, weights),
-            Instructions::Avx2 => avx2(map, place, weights),
+            Instructions::Avx512 => avx512(map, place, weights, sums),
+            Instructions::Avx2 => avx2(map, place, weights, sums),
         }
     }
 }

@@ -28,6 +28,21 @@ pub trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
+    /// All lanes of registers with sixteen floats together, added up: each of the first half to the one
+    /// half as far, and so on with what there is then.
+    unsafe fn add_up(sixteen: &[Self]) -> f32;
+}
+
+#[inline(always)]
+unsafe fn add_up_eight(eight: __m256) -> f32 {
+    let (low, high) = (
+        _mm256_castps256_ps128(eight),
+        _mm256_extractf128_ps::<1>(eight),
+    );
+    let four = _mm_add_ps(low, high);
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    let one = _mm_add_ss(two, _mm_movehdup_ps(two));
+    _mm_cvtss_f32(one)
 }
 
 #[derive(Clone, Copy)]
@@ -80,6 +95,13 @@ impl Vector for Avx512 {
     unsafe fn min(self, other: Self) -> Self {
         Self(_mm512_min_ps(self.0, other.0))
     }
+    #[inline(always)]
+    unsafe fn add_up(sixteen: &[Self]) -> f32 {
+        let all = _mm512_castps_pd(sixteen[0].0);
+        let low = _mm256_castpd_ps(_mm512_castpd512_pd256(all));
+        let high = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(all));
+        add_up_eight(_mm256_add_ps(low, high))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -130,5 +152,9 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn min(self, other: Self) -> Self {
         Self(_mm256_min_ps(self.0, other.0))
+    }
+    #[inline(always)]
+    unsafe fn add_up(sixteen: &[Self]) -> f32 {
+        add_up_eight(_mm256_add_ps(sixteen[0].0, sixteen[1].0))
     }
 }
