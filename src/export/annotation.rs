@@ -167,6 +167,15 @@ impl Annotator {
         }
     }
 
+    /// Lets so many frames wait to be encoded ([`VideoEncoder::with_waiting`]).
+    #[must_use]
+    pub fn with_waiting(self, frames: usize) -> Self {
+        Self {
+            encoder: self.encoder.with_waiting(frames),
+            ..self
+        }
+    }
+
     /// Draws on a frame and adds it to the video.
     ///
     /// # Errors

@@ -13,7 +13,10 @@ use std::sync::Arc;
 use crate::lake::{MAX_BUFFERED_BYTES, PersonRow};
 use crate::pose::LOOKAHEAD_FRAMES;
 use crate::resources::{DatabaseUse, MemoryBudget, Permit};
-use crate::video::{Frame, MAX_STATES_BYTES, VideoInfo, frame_memory_pixels};
+use crate::video::{
+    Frame, MAX_ENCODING_PICTURES, MAX_STATES_BYTES, MIN_ENCODING_PICTURES, VideoInfo,
+    frame_memory_pixels,
+};
 
 /// The program itself with its libraries, stacks and queues of rows; with one worker and the
 /// database's commit 252 MiB are resident when pictures are tiny.
@@ -49,9 +52,14 @@ const WAITING_PIXEL_BITS: u64 = 12;
 /// Bytes per pixel that pictures of high dynamic range take while they are brought down: three
 /// times three planes of floats, and the result.
 const TONE_MAPPED_PIXEL_BYTES: u64 = 38;
-/// Bytes per pixel that the H.264 encoder takes with its conversions, measured at 11, and with two more
-/// pictures that wait for it.
+/// Bytes per pixel that the H.264 encoder takes with its conversions, measured at 11, and with the few
+/// pictures that always may wait for it.
 const ENCODER_PIXEL_BYTES: u64 = 15;
+/// Bits per pixel of more pictures that wait, of which there are as many as fit into so many bytes, where
+/// the budget has them beside all buffers. Some take the encoder longer than others, and meanwhile
+/// everybody else goes on.
+const ENCODING_PIXEL_BITS: u64 = 12;
+const ENCODING_BYTES: u64 = 32 << 20;
 /// Less room than this holds no video worth the name.
 const MIN_ROOM_BYTES: u64 = 32 << 20;
 /// Bytes per pixel of a frame: blue, green, red.
@@ -222,6 +230,7 @@ pub struct FramePool {
     permits: Vec<Permit>,
     made: usize,
     most: usize,
+    encoding_pictures: usize,
 }
 
 impl FramePool {
@@ -280,7 +289,7 @@ impl FramePool {
             0
         };
         let decoded = (decoder_pictures * DECODED_PIXEL_BITS) as f64 / 8.0;
-        Ok(Self {
+        let mut pool = Self {
             plan: plan.clone(),
             path: path.into(),
             buffer_bytes,
@@ -290,7 +299,33 @@ impl FramePool {
             permits: vec![permit],
             made: 0,
             most: usual.clamp(USUAL_BUFFERS, MAX_BUFFERS) + more_buffers,
-        })
+            encoding_pictures: MIN_ENCODING_PICTURES,
+        };
+        if drawing != Drawing::Off {
+            pool.let_more_pictures_wait(pixels);
+        }
+        Ok(pool)
+    }
+
+    /// Pays for more pictures that wait for the encoder, if the budget has room for them beside all buffers.
+    fn let_more_pictures_wait(&mut self, pixels: u64) {
+        let picture_bytes = (pixels * ENCODING_PIXEL_BITS / 8).max(1);
+        let usual = (ENCODING_BYTES / picture_bytes) as usize;
+        let pictures = usual.clamp(MIN_ENCODING_PICTURES, MAX_ENCODING_PICTURES);
+        let bytes = (pictures - MIN_ENCODING_PICTURES) as u64 * picture_bytes;
+        let of_buffers = (self.most as u64 - 1) * self.buffer_bytes;
+        let frames = &self.plan.frames;
+        if frames.free_bytes() >= bytes + of_buffers
+            && let Some(permit) = frames.try_acquire(bytes)
+        {
+            self.permits.push(permit);
+            self.encoding_pictures = pictures;
+        }
+    }
+
+    /// Pictures that may be encoded or wait for it.
+    pub fn encoding_pictures(&self) -> usize {
+        self.encoding_pictures
     }
 
     /// Buffers that there are.
@@ -426,6 +461,31 @@ mod tests {
                 "{width}x{height}"
             );
         }
+    }
+
+    #[test]
+    fn more_pictures_wait_for_the_encoder_where_there_is_room_beside_all_buffers() {
+        let waiting = |megabytes: u64, drawing, (width, height)| {
+            let worker = worker_bytes(13 << 20, 1, 1);
+            let plan = MemoryPlan::new(2 << 30, 1, worker).expect("room");
+            let frames = &plan.frames;
+            let others = frames.total_bytes() - (megabytes << 20);
+            let _others = frames.try_acquire(others).expect("room");
+            let info = info(width, height);
+            let path = Path::new("x.mp4");
+            let pool = FramePool::reserve(&plan, &info, THREADS, drawing, path).expect("room");
+            pool.encoding_pictures()
+        };
+        let hd = (1920, 1080);
+        assert_eq!(waiting(500, Drawing::Off, hd), MIN_ENCODING_PICTURES);
+        assert_eq!(waiting(500, Drawing::WithEstimates, hd), 10);
+        assert_eq!(waiting(500, Drawing::Again, hd), 10);
+        assert_eq!(waiting(500, Drawing::WithEstimates, (640, 360)), 12);
+        assert_eq!(waiting(1000, Drawing::WithEstimates, (3840, 2160)), 2);
+        assert_eq!(
+            waiting(150, Drawing::WithEstimates, hd),
+            MIN_ENCODING_PICTURES
+        );
     }
 
     #[test]

@@ -233,7 +233,9 @@ pub fn process<'b>(
         Some(path) => {
             let caption = Caption::new(&job.rows.sport, times.lake_factor());
             let caption = caption.with_faces(job.outputs.faces);
-            Some(Annotator::create(path, &info, caption)?.counted_in(job.at_work))
+            let annotator = Annotator::create(path, &info, caption)?;
+            let annotator = annotator.with_waiting(pool.encoding_pictures());
+            Some(annotator.counted_in(job.at_work))
         }
         None => None,
     };

@@ -162,6 +162,13 @@ impl VideoEncoder {
         self
     }
 
+    /// Lets so many pictures wait to be encoded, as far as that helps; without it as few as can be.
+    #[must_use]
+    pub fn with_waiting(mut self, pictures: usize) -> Self {
+        self.encoding.let_wait(pictures);
+        self
+    }
+
     /// Adds the next frame.
     ///
     /// # Errors

@@ -14,9 +14,11 @@ use crate::at_work::{AtWork, Working};
 use crate::files::why_not_written;
 use crate::media_time::MediaTime;
 
-/// Pictures that are encoded or wait for it. With the one that is being made they are all that there
-/// are.
-const PICTURES: usize = 2;
+/// Pictures that are encoded or wait for it, where nobody asks for more. With the one that is being made they
+/// are all that there are.
+pub const MIN_PICTURES: usize = 2;
+/// More of them smooth nothing out.
+pub const MAX_PICTURES: usize = 12;
 /// Kinds of NAL units (ITU-T H.264, table 7-1).
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
@@ -53,6 +55,8 @@ pub struct EncodingThread {
     /// `None` when no picture comes any more.
     pictures: Option<Sender<Picture>>,
     used: Receiver<Mat>,
+    /// Those that came back last are last: they are taken first, while they are warm.
+    unused: Vec<Mat>,
     thread: Option<JoinHandle<Result<Track, EncodeError>>>,
     at_work: AtWork,
 }
@@ -76,12 +80,8 @@ impl EncodingThread {
         size: (i32, i32),
         track: Mp4Track,
     ) -> io::Result<Self> {
-        let (pictures, to_encode) = bounded::<Picture>(PICTURES);
-        let (used_sender, used) = bounded(PICTURES + 1);
-        for _ in 0..=PICTURES {
-            // As many as it holds.
-            let _ = used_sender.send(Mat::default());
-        }
+        let (pictures, to_encode) = bounded::<Picture>(MAX_PICTURES);
+        let (used_sender, used) = bounded(MAX_PICTURES + 1);
         let mut work = Encoding {
             path: path.into(),
             encoder,
@@ -108,6 +108,7 @@ impl EncodingThread {
         Ok(Self {
             pictures: Some(pictures),
             used,
+            unused: (0..=MIN_PICTURES).map(|_| Mat::default()).collect(),
             thread: Some(thread),
             at_work: AtWork::default(),
         })
@@ -118,15 +119,23 @@ impl EncodingThread {
         self.at_work = at_work.clone();
     }
 
+    /// Lets so many pictures be encoded or wait for it, from [`MIN_PICTURES`] to [`MAX_PICTURES`]. To be called
+    /// before the first one is made.
+    pub fn let_wait(&mut self, pictures: usize) {
+        let pictures = pictures.clamp(MIN_PICTURES, MAX_PICTURES);
+        self.unused.resize_with(pictures + 1, Mat::default);
+    }
+
     /// Where the next picture's planes are put: those of 4:2:0, one behind the other. Waits while too many
     /// are still to be encoded.
     ///
     /// # Errors
     /// When one of them could not be encoded or written.
     pub fn room(&mut self) -> Result<Mat, EncodeError> {
-        match self.used.recv() {
-            Ok(planes) => Ok(planes),
-            Err(_) => Err(self.failure()),
+        self.unused.extend(self.used.try_iter());
+        match self.unused.pop() {
+            Some(planes) => Ok(planes),
+            None => self.used.recv().map_err(|_| self.failure()),
         }
     }
 
