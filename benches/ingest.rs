@@ -1,7 +1,8 @@
 //! How close `posedata ingest` comes to what decoding and the landmark model alone would take.
 //!
 //! Everything is measured in one run on one machine and printed as ratios; run it with
-//! `make bench`. The roofline is (decode alone + landmark model alone, in CPU seconds) / cores, with
+//! `make bench`. What is compared is measured in turn, since machines are faster and slower for minutes, and
+//! the turn with the median ratio is printed. The roofline is (decode alone + landmark model alone, in CPU seconds) / cores, with
 //! what drawing and encoding alone take where annotated videos are written. The models run on what
 //! `POSEDATA_PROVIDER` says, in the roofline as in ingest.
 //!
@@ -119,6 +120,14 @@ struct Run {
 struct Alone {
     decode_cpu_secs: f64,
     models_cpu_secs: f64,
+    /// Drawing and encoding, where that is done.
+    drawing_cpu_secs: f64,
+}
+
+/// An ingest, and its parts alone right after it.
+struct Turn {
+    ingest: Run,
+    alone: Alone,
 }
 
 impl Bench {
@@ -181,22 +190,39 @@ impl Bench {
         (cpu_secs() - started) / f64::from(MODEL_RUNS)
     }
 
+    /// Without drawing.
     fn alone(&self, video: &Path, model: &str, landmark_runs: f64, summary: &Value) -> Alone {
-        let decode_cpu_secs = median_of(|| {
-            let started = cpu_secs();
-            decode(video);
-            cpu_secs() - started
-        });
+        let started = cpu_secs();
+        decode(video);
+        let decode_cpu_secs = cpu_secs() - started;
         let run_cpu_secs = self.model_cpu_secs(model, summary, &first_crop(video));
         Alone {
             decode_cpu_secs,
             models_cpu_secs: run_cpu_secs * landmark_runs,
+            drawing_cpu_secs: 0.0,
         }
     }
 
-    fn roofline(&self, alone: &Alone, more_cpu_secs: f64) -> f64 {
-        let cpu_secs = alone.decode_cpu_secs + alone.models_cpu_secs + more_cpu_secs;
+    /// What the parts alone take where they are perfectly spread over all cores.
+    fn roofline(&self, alone: &Alone) -> f64 {
+        let cpu_secs = alone.decode_cpu_secs + alone.models_cpu_secs + alone.drawing_cpu_secs;
         cpu_secs / self.cores as f64
+    }
+
+    fn ratio(&self, turn: &Turn) -> f64 {
+        self.roofline(&turn.alone) / turn.ingest.secs
+    }
+
+    /// The turn with the median ratio.
+    fn median_turn(&self, turn: impl FnMut() -> Turn) -> Turn {
+        let mut turns: Vec<Turn> = std::iter::repeat_with(turn).take(RUNS).collect();
+        turns.sort_by(|a, b| self.ratio(a).total_cmp(&self.ratio(b)));
+        turns.swap_remove(RUNS / 2)
+    }
+
+    fn compare(&self, turn: &Turn) {
+        ratio("  roofline / ingest", self.ratio(turn), ">= 0.85");
+        self.busy(&turn.ingest);
     }
 
     fn busy(&self, run: &Run) {
@@ -208,33 +234,41 @@ impl Bench {
     fn one_video(&self, title: &str, video: &Path, model: &str) {
         println!("\n{title}");
         let options = [&ROWS_ALONE[..], &["--pose-model", model]].concat();
-        let rows = median(|| self.ingest(&[video], &options));
-        let frames = rows.summary["videos"][0]["frame_count"].as_f64();
-        let frames = frames.expect("frames");
-        let alone = self.alone(video, model, frames, &rows.summary);
-        row("decode alone", alone.decode_cpu_secs, "CPU s");
-        row("landmark model alone", alone.models_cpu_secs, "CPU s");
-        row("roofline", self.roofline(&alone, 0.0), "s");
-        row("ingest, rows alone, start to exit", rows.secs, "s");
-        row("  frames per second", frames / rows.secs, "");
-        row("  CPU", rows.cpu_secs, "s");
-        ratio(
-            "  roofline / ingest",
-            self.roofline(&alone, 0.0) / rows.secs,
-            ">= 0.85",
-        );
-        self.busy(&rows);
-        self.stages(&rows.summary);
+        let frames = |run: &Run| {
+            let frames = run.summary["videos"][0]["frame_count"].as_f64();
+            frames.expect("frames")
+        };
+        let rows = self.median_turn(|| {
+            let ingest = self.ingest(&[video], &options);
+            let alone = self.alone(video, model, frames(&ingest), &ingest.summary);
+            Turn { ingest, alone }
+        });
+        row("decode alone", rows.alone.decode_cpu_secs, "CPU s");
+        row("landmark model alone", rows.alone.models_cpu_secs, "CPU s");
+        row("roofline", self.roofline(&rows.alone), "s");
+        row("ingest, rows alone, start to exit", rows.ingest.secs, "s");
+        let frames_per_second = frames(&rows.ingest) / rows.ingest.secs;
+        row("  frames per second", frames_per_second, "");
+        row("  CPU", rows.ingest.cpu_secs, "s");
+        self.compare(&rows);
+        self.stages(&rows.ingest.summary);
 
-        let all = median(|| self.ingest(&[video], &["--pose-model", model]));
-        let again = median(|| self.annotate());
-        let drawing_cpu_secs = (again.cpu_secs - alone.decode_cpu_secs).max(0.0);
-        let roofline_secs = self.roofline(&alone, drawing_cpu_secs);
-        row("draw and encode alone", drawing_cpu_secs, "CPU s");
-        row("ingest with annotated video, pose file", all.secs, "s");
-        row("  CPU", all.cpu_secs, "s");
-        ratio("  roofline / ingest", roofline_secs / all.secs, ">= 0.85");
-        self.busy(&all);
+        let all = self.median_turn(|| {
+            let ingest = self.ingest(&[video], &["--pose-model", model]);
+            let again = self.annotate();
+            let mut alone = self.alone(video, model, frames(&ingest), &ingest.summary);
+            alone.drawing_cpu_secs = (again.cpu_secs - alone.decode_cpu_secs).max(0.0);
+            Turn { ingest, alone }
+        });
+        row("draw and encode alone", all.alone.drawing_cpu_secs, "CPU s");
+        row("roofline", self.roofline(&all.alone), "s");
+        row(
+            "ingest with annotated video, pose file",
+            all.ingest.secs,
+            "s",
+        );
+        row("  CPU", all.ingest.cpu_secs, "s");
+        self.compare(&all);
         let one_core = median(|| self.ingest_on_one_core(&[video], &options));
         row("rows alone on one core", one_core.secs, "s");
     }
@@ -253,17 +287,15 @@ impl Bench {
         println!("\n{persons} people side by side, rows alone, full");
         let count = persons.to_string();
         let options = [&ROWS_ALONE[..], &["--max-persons", &count]].concat();
-        let run = median(|| self.ingest(&[video], &options));
-        let poses = self.value("select count(*) from metrics where quality <> 'no_pose'");
-        let alone = self.alone(video, "full", poses, &run.summary);
-        row("decode and models alone", self.roofline(&alone, 0.0), "s");
-        row("ingest", run.secs, "s");
-        ratio(
-            "  roofline / ingest",
-            self.roofline(&alone, 0.0) / run.secs,
-            ">= 0.85",
-        );
-        self.busy(&run);
+        let turn = self.median_turn(|| {
+            let ingest = self.ingest(&[video], &options);
+            let poses = self.value("select count(*) from metrics where quality <> 'no_pose'");
+            let alone = self.alone(video, "full", poses, &ingest.summary);
+            Turn { ingest, alone }
+        });
+        row("decode and models alone", self.roofline(&turn.alone), "s");
+        row("ingest", turn.ingest.secs, "s");
+        self.compare(&turn);
     }
 
     fn lake_and_memory(&self, demo: &Path, long: &Path) {
@@ -368,12 +400,6 @@ fn median(mut run: impl FnMut() -> Run) -> Run {
     let mut runs: Vec<Run> = (0..RUNS).map(|_| run()).collect();
     runs.sort_by(|a, b| a.secs.total_cmp(&b.secs));
     runs.swap_remove(RUNS / 2)
-}
-
-fn median_of(mut measure: impl FnMut() -> f64) -> f64 {
-    let mut values: Vec<f64> = (0..RUNS).map(|_| measure()).collect();
-    values.sort_by(f64::total_cmp);
-    values[RUNS / 2]
 }
 
 /// CPU time of this process so far, of all its threads.
