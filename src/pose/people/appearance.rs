@@ -4,6 +4,8 @@
 //! Colour histograms with shared bins, compared by the Hellinger distance (Bhattacharyya 1943;
 //! Comaniciu, Ramesh, Meer, "Kernel-based object tracking", 2003).
 
+use std::sync::LazyLock;
+
 use super::matching::{Body, distance};
 use crate::image::{BgrView, Corners, Pixels};
 use crate::pose::landmark::Landmark;
@@ -22,6 +24,22 @@ const TRUNK_REACH: f64 = 0.2;
 const THIGH_REACH: f64 = 0.08;
 /// A region of which less than this share lies in the picture says nothing.
 const MIN_SHARE_INSIDE: f64 = 0.5;
+
+/// The two nearest levels of each value of a channel, with their shares.
+static NEAREST_LEVELS: LazyLock<[[(usize, f32); 2]; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|value| {
+        let step = 256.0 / LEVELS as f32;
+        let position = (value as f32 + 0.5) / step - 0.5;
+        let lower = position.floor();
+        let share = position - lower;
+        let last = LEVELS as i32 - 1;
+        let level = |level: i32| level.clamp(0, last) as usize;
+        [
+            (level(lower as i32), 1.0 - share),
+            (level(lower as i32 + 1), share),
+        ]
+    })
+});
 
 /// Colour histograms; a region that could not be seen has none.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -164,18 +182,7 @@ impl Histogram {
     /// A colour counts for the two nearest levels of each channel, by nearness, so that a small
     /// change of light makes a small change.
     fn add(&mut self, colour: [u8; 3]) {
-        let step = 256.0 / LEVELS as f32;
-        let levels = colour.map(|value| {
-            let position = (f32::from(value) + 0.5) / step - 0.5;
-            let lower = position.floor();
-            let share = position - lower;
-            let last = LEVELS as i32 - 1;
-            let level = |level: i32| level.clamp(0, last) as usize;
-            [
-                (level(lower as i32), 1.0 - share),
-                (level(lower as i32 + 1), share),
-            ]
-        });
+        let levels = colour.map(|value| NEAREST_LEVELS[usize::from(value)]);
         for (blue, blue_share) in levels[0] {
             for (green, green_share) in levels[1] {
                 for (red, red_share) in levels[2] {
