@@ -193,7 +193,7 @@ impl Board {
         drop(done);
     }
 
-    /// Nobody is followed.
+    /// Nobody is read ahead.
     pub fn forget_chains(&self) {
         lock(&self.0).chains.clear();
     }
@@ -202,6 +202,7 @@ impl Board {
     pub fn clear(&self) {
         let mut state = lock(&self.0);
         state.chains.clear();
+        state.failure = None;
         let frames = std::mem::take(&mut state.frames);
         drop(state);
         drop(frames);
@@ -225,6 +226,7 @@ impl Board {
         let Some(job) = lock(&self.0).take() else {
             return false;
         };
+        let chain = job.chain;
         let mut timings = PoseTimings::default();
         let run = AssertUnwindSafe(|| job.run(stage, &mut timings));
         let failure = match catch_unwind(run) {
@@ -236,7 +238,10 @@ impl Board {
             Err(panic) => Failure::Panic(panic),
         };
         let mut state = lock(&self.0);
-        state.failure = Some(failure);
+        // It may be of a video that was given up.
+        if state.chains.iter().any(|one| one.number == chain) {
+            state.failure = Some(failure);
+        }
         state.wake_waiting();
         false
     }
