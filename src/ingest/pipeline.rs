@@ -614,10 +614,13 @@ impl<'a> Estimation<'a> {
         let ready = ready.map(|ready| self.measure(ready));
         match next {
             Next::Draw(estimates) => {
-                let frame = Arc::into_inner(looked_at).map(LookedAt::into_frame);
-                let (Some(rows), Some(frame)) = (ready, frame) else {
+                let Some(rows) = ready else {
                     return true;
                 };
+                let only = Arc::into_inner(looked_at);
+                let frame = only
+                    .expect("nobody is told of frames that are drawn on")
+                    .into_frame();
                 let waiting = Instant::now();
                 let sent = estimates.send(Estimate { frame, rows });
                 self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
