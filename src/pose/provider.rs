@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// posedata's own code for BlazePose's landmark models, on processors with AVX2 or AVX-512; the
-    /// detector is run by ONNX Runtime's.
+    /// posedata's own code for BlazePose's models, on processors with AVX2 or AVX-512.
     Native,
     /// ONNX Runtime's own, on the CPU; always there.
     #[default]

@@ -14,8 +14,8 @@ use posedata::pose::landmarker::{Heatmaps, ImagePoint, LandmarkTensors, RawPose}
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::smoothing::Smoother;
 use posedata::pose::{
-    FilterClock, LandmarkModel, ModelThreads, PersonPose, PoseBackend, PoseTracker, Provider,
-    Smoothing, TrackerConfig, Tracking,
+    DetectorModel, FilterClock, LandmarkModel, ModelFiles, ModelThreads, PersonPose, PoseBackend,
+    PoseTracker, Provider, Smoothing, TrackerConfig, Tracking,
 };
 
 use crate::npz::{self, Array};
@@ -93,16 +93,13 @@ fn demo_frame(wanted: u64) -> (Vec<u8>, usize, usize) {
 #[test]
 fn converted_models_agree_with_the_tflite_runtime() {
     let goldens = npz::load("golden_stages_c1.npz");
-    let mut models = models("full");
-
     let input = tensor(&goldens["det_crop"].values, |v| v / 127.5 - 1.0);
-    let boxes = models
-        .detector
-        .run(&input, |boxes, _| boxes.to_vec())
-        .expect("boxes");
-    let error = largest_difference(f64s(&boxes), f64s(&goldens["boxes"].values));
-    // 1e-3 of the scale, which is the input's 224 px; blazepose reaches 0.01 px.
-    assert!(error < 0.01, "boxes differ by {error} px");
+    for mut model in detector_models(1) {
+        let [boxes, _] = all_detections(&mut model, &input);
+        let error = largest_difference(f64s(&boxes), f64s(&goldens["boxes"].values));
+        // 1e-3 of the scale, which is the input's 224 px; blazepose reaches 0.01 px.
+        assert!(error < 0.01, "boxes differ by {error} px");
+    }
 
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
     for mut model in landmark_models("full", 1) {
@@ -126,16 +123,29 @@ fn converted_models_agree_with_the_tflite_runtime() {
     }
 }
 
-/// A landmark model by posedata's own code, where the processor has what it needs, and by ONNX Runtime's.
-fn landmark_models(name: &str, threads: impl Into<ModelThreads> + Clone) -> Vec<LandmarkModel> {
-    let threads = threads.into();
+/// The files of a model for posedata's own code, where the processor has what it needs, and for ONNX
+/// Runtime's.
+fn files_by_provider(name: &str) -> Vec<ModelFiles> {
     let mut providers = vec![Provider::usual(), Provider::Cpu];
     providers.dedup();
-    let load = |provider| {
-        let files = store().pose_files_for(name, provider);
-        LandmarkModel::load(&files.expect("a landmark model"), threads.clone()).expect("a model")
-    };
-    providers.into_iter().map(load).collect()
+    let files = |provider| store().pose_files_for(name, provider).expect("a model");
+    providers.into_iter().map(files).collect()
+}
+
+fn landmark_models(name: &str, threads: impl Into<ModelThreads> + Clone) -> Vec<LandmarkModel> {
+    let load = |files: &ModelFiles| LandmarkModel::load(files, threads.clone()).expect("a model");
+    files_by_provider(name).iter().map(load).collect()
+}
+
+fn detector_models(threads: impl Into<ModelThreads> + Clone) -> Vec<DetectorModel> {
+    let load = |files: &ModelFiles| DetectorModel::load(files, threads.clone()).expect("a model");
+    files_by_provider("full").iter().map(load).collect()
+}
+
+/// Boxes and logits.
+fn all_detections(model: &mut DetectorModel, input: &[f32]) -> [Vec<f32>; 2] {
+    let outputs = model.run(input, |boxes, logits| [boxes.to_vec(), logits.to_vec()]);
+    outputs.expect("the model runs")
 }
 
 /// [39, 64, 64]
@@ -161,17 +171,35 @@ fn all_outputs(model: &mut LandmarkModel, input: &[f32]) -> [Vec<f32>; 4] {
     outputs.expect("the model runs")
 }
 
-/// Each of the three models, on a crop of a person, on noise and on a black picture.
-#[test]
-fn our_own_code_and_onnx_runtime_give_the_same_but_for_rounding() {
-    let goldens = npz::load("golden_stages_c1.npz");
-    let person = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
+/// Noise, a black picture and this one.
+fn pictures_beside(picture: Vec<f32>, black: f32) -> [Vec<f32>; 3] {
     let mut state = 1u32;
-    let noise = person.iter().map(|_| {
+    let noise = picture.iter().map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 24) as f32
     });
-    let pictures = [noise.collect(), vec![0.0; person.len()], person.clone()];
+    [noise.collect(), vec![black; picture.len()], picture]
+}
+
+/// The detector, and each of the three landmark models.
+#[test]
+fn our_own_code_and_onnx_runtime_give_the_same_but_for_rounding() {
+    let goldens = npz::load("golden_stages_c1.npz");
+    let scene = tensor(&goldens["det_crop"].values, |v| v / 127.5 - 1.0);
+    for picture in pictures_beside(scene, -1.0) {
+        let mut models = detector_models(2);
+        let outputs = models.iter_mut().map(|m| all_detections(m, &picture));
+        let outputs: Vec<_> = outputs.collect();
+        for other in &outputs[1..] {
+            // Pixels of the input, logits.
+            for ((ours, theirs), tolerance) in outputs[0].iter().zip(other).zip([0.01, 0.01]) {
+                let error = largest_difference(f64s(ours), f64s(theirs));
+                assert!(error < tolerance, "the detector differs by {error}");
+            }
+        }
+    }
+    let person = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
+    let pictures = pictures_beside(person, 0.0);
     for name in ["lite", "full", "heavy"] {
         let mut models = landmark_models(name, 2);
         for picture in &pictures {
@@ -210,6 +238,20 @@ fn any_number_of_threads_gives_the_same_bits() {
                     let outputs = all_outputs(&mut model, &input);
                     assert!(outputs == *expected, "{name} with {threads} threads");
                 }
+            }
+        }
+    }
+    let input = tensor(&goldens["det_crop"].values, |v| v / 127.5 - 1.0);
+    let of_one_thread = detector_models(1);
+    let of_one_thread = of_one_thread.into_iter();
+    let expected: Vec<_> = of_one_thread
+        .map(|mut model| all_detections(&mut model, &input))
+        .collect();
+    for threads in [2, 3, 7] {
+        for (mut model, expected) in detector_models(threads).into_iter().zip(&expected) {
+            for _ in 0..5 {
+                let outputs = all_detections(&mut model, &input);
+                assert!(outputs == *expected, "the detector with {threads} threads");
             }
         }
     }

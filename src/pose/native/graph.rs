@@ -1,10 +1,11 @@
-//! A converted landmark model as the few kinds of layers that it has.
+//! A converted model of BlazePose as the few kinds of layers that it has.
 //!
 //! What ONNX says with several nodes becomes one layer: padding goes into the convolution that needs it,
 //! clipping and the addition of a residual into what makes the tensor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::kernels::CHANNELS_COPIED;
 use crate::pose::tflite::onnx::{Attribute, GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// Number of a tensor in [`Network::tensors`].
@@ -46,6 +47,9 @@ pub enum Operation {
     Identity,
     /// The largest of 2x2. There may be more channels behind it, of zeros.
     MaxPool,
+    /// Twice the side: the first quarter of channels is each second pixel of each second row, the next one
+    /// those right of them, then those below, then those below on the right.
+    DepthToSpace,
 }
 
 /// An operation with what is done to each of its values: `clip(operation(input) + residual)`.
@@ -62,7 +66,30 @@ pub struct Layer {
     pub output: TensorId,
 }
 
-/// A landmark model.
+/// What a network gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    Tensor(TensorId),
+    /// The sigmoid of a tensor, which is left to whoever takes it.
+    Sigmoid(TensorId),
+    /// A convolution 1x1 of a tensor, which is left to whoever needs a part of it.
+    Pointwise(TensorId, Weights),
+    /// Maps one after the other: of each its pixels row by row, of each pixel its channels.
+    Pixels(Vec<TensorId>),
+}
+
+impl Output {
+    fn tensors(&self) -> &[TensorId] {
+        match self {
+            Self::Tensor(tensor) | Self::Sigmoid(tensor) | Self::Pointwise(tensor, _) => {
+                std::slice::from_ref(tensor)
+            }
+            Self::Pixels(tensors) => tensors,
+        }
+    }
+}
+
+/// A model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Height and width of the picture.
@@ -70,25 +97,28 @@ pub struct Network {
     pub tensors: Vec<Shape>,
     /// Each after those whose outputs it takes.
     pub layers: Vec<Layer>,
-    /// [1, 1, 195]
-    pub points: TensorId,
-    /// The logit, [1, 1, 1].
-    pub pose_logit: TensorId,
-    /// [1, 1, 117]
-    pub world: TensorId,
-    /// What heatmaps are made from by a convolution 1x1, which is left to whoever needs a part of them.
-    pub features: TensorId,
-    pub heatmaps: Weights,
+    /// What it gives, by names.
+    pub outputs: Vec<(String, Output)>,
 }
 
 impl Network {
-    /// The tensors that it gives.
-    pub fn outputs(&self) -> [TensorId; 4] {
-        [self.points, self.pose_logit, self.world, self.features]
+    /// Whether a tensor is needed when all layers are done.
+    pub fn gives(&self, tensor: TensorId) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|(_, output)| output.tensors().contains(&tensor))
     }
 
     /// # Errors
-    /// What the model has that landmark models have not.
+    /// When it gives nothing of that name.
+    pub fn output(&self, name: &str) -> Result<&Output, String> {
+        let found = self.outputs.iter().find(|(other, _)| other == name);
+        found
+            .map(|(_, output)| output)
+            .ok_or_else(|| format!("it has no output {name}"))
+    }
+
+    /// # Errors
+    /// What the model has that BlazePose's have not.
     pub fn from_onnx(model: &ModelProto) -> Result<Self, String> {
         let graph = model.graph.as_ref().ok_or("it has no graph")?;
         Reader::new(graph)?.read(graph)
@@ -96,7 +126,7 @@ impl Network {
 }
 
 /// What a name stands for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Value {
     Picture,
     Tensor(TensorId),
@@ -104,17 +134,22 @@ enum Value {
     Padded(Option<TensorId>, [usize; 2]),
     /// The sigmoid of a tensor.
     Sigmoid(TensorId),
+    /// A convolution 1x1 that is given as it is.
+    Pointwise(TensorId, Weights),
+    /// The pixels of maps in lists of so many values.
+    Pixels(Vec<TensorId>, usize),
 }
 
 struct Reader<'g> {
     constants: HashMap<&'g str, &'g TensorProto>,
-    /// How many nodes take a tensor of that name.
+    /// How many nodes take a tensor of that name, with one more where the network gives it.
     uses: HashMap<&'g str, usize>,
     values: HashMap<&'g str, Value>,
     picture_side: usize,
     tensors: Vec<Shape>,
     layers: Vec<Layer>,
-    heatmaps: Option<(TensorId, Weights)>,
+    /// What is given as it is made.
+    outputs: HashSet<&'g str>,
 }
 
 impl<'g> Reader<'g> {
@@ -130,7 +165,8 @@ impl<'g> Reader<'g> {
             _ => return Err(format!("its input has the shape {dims:?}")),
         };
         let mut uses = HashMap::new();
-        for name in graph.node.iter().flat_map(|node| &node.input) {
+        let taken = graph.node.iter().flat_map(|node| &node.input);
+        for name in taken.chain(graph.output.iter().map(|output| &output.name)) {
             *uses.entry(name.as_str()).or_insert(0) += 1;
         }
         let constants = graph.initializer.iter().map(|t| (t.name.as_str(), t));
@@ -141,7 +177,7 @@ impl<'g> Reader<'g> {
             picture_side,
             tensors: Vec::new(),
             layers: Vec::new(),
-            heatmaps: None,
+            outputs: graph.output.iter().map(|o| o.name.as_str()).collect(),
         })
     }
 
@@ -150,25 +186,21 @@ impl<'g> Reader<'g> {
             self.node(node)
                 .map_err(|reason| format!("{} {:?}: {reason}", node.op_type, node.output))?;
         }
-        let output = |name: &str| match self.values.get(name) {
-            Some(Value::Tensor(tensor) | Value::Sigmoid(tensor)) => Ok(*tensor),
-            _ => Err(format!("it has no output {name}")),
+        let output = |name: &str| match self.value(name)? {
+            Value::Tensor(tensor) => Ok(Output::Tensor(tensor)),
+            Value::Sigmoid(tensor) => Ok(Output::Sigmoid(tensor)),
+            Value::Pointwise(tensor, weights) => Ok(Output::Pointwise(tensor, weights)),
+            Value::Pixels(tensors, _) => Ok(Output::Pixels(tensors)),
+            Value::Picture | Value::Padded(..) => Err(format!("{name} is no output")),
         };
-        let (points, world) = (output("points")?, output("world")?);
-        let Some(Value::Sigmoid(pose_logit)) = self.values.get("pose_probability") else {
-            return Err("it has no output pose_probability".into());
-        };
-        let pose_logit = *pose_logit;
-        let (features, heatmaps) = self.heatmaps.ok_or("it has no output heatmaps")?;
+        let names = graph.output.iter().map(|output| output.name.clone());
+        let outputs = names.map(|name| Ok((name.clone(), output(&name)?)));
+        let outputs = outputs.collect::<Result<_, String>>()?;
         Ok(Network {
             picture_side: self.picture_side,
             tensors: self.tensors,
             layers: self.layers,
-            points,
-            pose_logit,
-            world,
-            features,
-            heatmaps,
+            outputs,
         })
     }
 
@@ -192,23 +224,17 @@ impl<'g> Reader<'g> {
             "Resize" => self.upsampling(node)?,
             "MaxPool" => self.pooling(node)?,
             "Sigmoid" => Value::Sigmoid(self.tensor(input)?),
-            // Of maps of one place, for which the order of the axes means nothing.
-            "Transpose" | "Reshape" => match self.value(input)? {
-                value @ (Value::Tensor(tensor) | Value::Sigmoid(tensor))
-                    if self.tensors[tensor].side == 1 =>
-                {
-                    value
-                }
-                _ => return Err("it is not of one place".into()),
-            },
-            _ => return Err("landmark models have no such operator".into()),
+            "Transpose" | "Reshape" => self.other_order(node)?,
+            "Concat" => self.one_after_the_other(node)?,
+            "DepthToSpace" => self.depth_to_space(node)?,
+            _ => return Err("BlazePose's models have no such operator".into()),
         };
         self.values.insert(output, value);
         Ok(())
     }
 
     fn value(&self, name: &str) -> Result<Value, String> {
-        let value = self.values.get(name).copied();
+        let value = self.values.get(name).cloned();
         value.ok_or_else(|| format!("nothing makes {name}"))
     }
 
@@ -320,7 +346,7 @@ impl<'g> Reader<'g> {
             Value::Picture => (None, [0, 0]),
             Value::Tensor(tensor) => (Some(tensor), [0, 0]),
             Value::Padded(tensor, around) => (tensor, around),
-            Value::Sigmoid(_) => return Err("of a sigmoid".into()),
+            _ => return Err("of what is no tensor".into()),
         };
         let [before, behind] = [own[0] + around[0], own[1] + around[1]];
         let given = input.map_or(
@@ -345,9 +371,8 @@ impl<'g> Reader<'g> {
                 Operation::Stem
             }
             (Some(tensor), 1, 1) if is_dense && before + behind == 0 => {
-                if node.output[0] == "heatmaps" {
-                    self.heatmaps = Some((tensor, weights));
-                    return Ok(Value::Tensor(tensor));
+                if self.outputs.contains(node.output[0].as_str()) {
+                    return Ok(Value::Pointwise(tensor, weights));
                 }
                 Operation::Pointwise
             }
@@ -412,6 +437,68 @@ impl<'g> Reader<'g> {
         Ok(self.add_layer((Operation::Upsample, None), Some(input), shape))
     }
 
+    /// Axes in another order, or tensors in another shape: of maps of one place, for which that means nothing,
+    /// and where it makes lists of pixels.
+    fn other_order(&mut self, node: &NodeProto) -> Result<Value, String> {
+        let value = self.value(&node.input[0])?;
+        let is_transpose = node.op_type == "Transpose";
+        match value {
+            Value::Tensor(tensor) | Value::Sigmoid(tensor) if self.tensors[tensor].side == 1 => {
+                Ok(value)
+            }
+            Value::Tensor(tensor) if is_transpose && ints(node, "perm") == [0, 2, 3, 1] => {
+                Ok(Value::Pixels(vec![tensor], self.tensors[tensor].channels))
+            }
+            Value::Pixels(tensors, _) if !is_transpose => {
+                let shape = self.constant(&node.input, 1)?.i64_values()?;
+                match shape[..] {
+                    [1, lists, values] if lists > 0 && values > 0 => {
+                        Ok(Value::Pixels(tensors, values as usize))
+                    }
+                    _ => Err(format!("to the shape {shape:?}")),
+                }
+            }
+            _ => Err("of another kind".into()),
+        }
+    }
+
+    /// Lists of pixels one after the other.
+    fn one_after_the_other(&mut self, node: &NodeProto) -> Result<Value, String> {
+        let mut all = Vec::new();
+        let mut lengths = Vec::new();
+        for name in &node.input {
+            let Value::Pixels(tensors, length) = self.value(name)? else {
+                return Err(format!("{name} has no pixels"));
+            };
+            all.extend(tensors);
+            lengths.push(length);
+        }
+        let axis = attribute(node, "axis").and_then(|a| a.int);
+        match lengths[..] {
+            [length, ref others @ ..] if axis == Some(1) && others.iter().all(|n| *n == length) => {
+                Ok(Value::Pixels(all, length))
+            }
+            _ => Err(format!("of lists of {lengths:?} along axis {axis:?}")),
+        }
+    }
+
+    fn depth_to_space(&mut self, node: &NodeProto) -> Result<Value, String> {
+        let input = self.tensor(&node.input[0])?;
+        let Shape { side, channels } = self.tensors[input];
+        let mode = attribute(node, "mode").and_then(|a| a.string.as_deref());
+        let block_side = attribute(node, "blocksize").and_then(|a| a.int);
+        let is_known =
+            mode == Some(b"DCR") && block_side == Some(2) && channels % (4 * CHANNELS_COPIED) == 0;
+        if !is_known {
+            return Err(format!("of another kind, or of {channels} channels"));
+        }
+        let shape = Shape {
+            side: 2 * side,
+            channels: channels / 4,
+        };
+        Ok(self.add_layer((Operation::DepthToSpace, None), Some(input), shape))
+    }
+
     fn pooling(&mut self, node: &NodeProto) -> Result<Value, String> {
         let input = self.tensor(&node.input[0])?;
         let Shape { side, channels } = self.tensors[input];
@@ -457,23 +544,24 @@ mod tests {
             node: nodes,
             initializer: constants,
             input: vec![ValueInfo::f32("image", &[1, 3, 64, 64])],
+            output: vec![ValueInfo::f32("points", &[1, 195])],
             ..GraphProto::default()
         };
         let model = ModelProto {
             graph: Some(graph),
             ..ModelProto::default()
         };
-        Network::from_onnx(&model).expect_err("no landmark model")
+        Network::from_onnx(&model).expect_err("none of BlazePose's models")
     }
 
     #[test]
-    fn what_landmark_models_do_not_have_is_named() {
+    fn what_blazeposes_models_do_not_have_is_named() {
         let told = refused(vec![node("Softmax", &["image"], "t1")], Vec::new());
         assert!(told.contains("Softmax") && told.contains("t1"), "{told}");
         let told = refused(vec![node("MaxPool", &["image"], "t1")], Vec::new());
         assert!(told.contains("image is no plain tensor"), "{told}");
         let told = refused(Vec::new(), Vec::new());
-        assert!(told.contains("no output points"), "{told}");
+        assert!(told.contains("nothing makes points"), "{told}");
     }
 
     #[test]

@@ -19,6 +19,8 @@ use super::vector::Vector;
 
 /// Channels that are neighbours in memory.
 pub const BLOCK: usize = 16;
+/// Channels that are copied at once where those of several pixels become one's.
+pub const CHANNELS_COPIED: usize = 8;
 /// Registers of the narrowest kind that hold them.
 const MAX_REGISTERS: usize = 2;
 
@@ -61,15 +63,30 @@ pub struct Ending {
 }
 
 impl Ending {
+    /// Stores values of one register of channels: of the pixel at a place and of those behind it.
     #[inline(always)]
-    unsafe fn apply<V: Vector>(self, mut value: V, y: usize, x: usize, channel: usize) -> V {
-        if let Some(residual) = self.residual {
-            value = value.add(V::load(residual.at(y, x, channel)));
+    unsafe fn store<V: Vector, const PIXELS: usize>(
+        self,
+        output: Map,
+        values: [V; PIXELS],
+        place: Place,
+        channel: usize,
+    ) {
+        let at = |map: Map| map.at(place.y, place.x, channel);
+        let to = at(output);
+        let residual = self.residual.map(at);
+        for pixel in 0..PIXELS {
+            let mut value = values[pixel];
+            if let Some(residual) = residual {
+                value = value.add(V::load(residual.add(pixel * BLOCK)));
+            }
+            if let Some(clip) = &self.clip {
+                // Read each time: else both had registers throughout, which sums need.
+                let [least, most] = std::ptr::from_ref(clip).read_volatile();
+                value = value.max(V::set(least)).min(V::set(most));
+            }
+            value.store(to.add(pixel * BLOCK));
         }
-        if let Some([least, most]) = self.clip {
-            value = value.max(V::set(least)).min(V::set(most));
-        }
-        value
     }
 }
 
@@ -100,34 +117,43 @@ pub struct Place {
     pub x: usize,
 }
 
+/// Where runs of `pixels` begin that make a row of `side`; the last one makes some of them again where they
+/// do not end with the row.
+#[inline(always)]
+pub fn first_pixels(side: usize, pixels: usize) -> impl Iterator<Item = usize> {
+    (0..side).step_by(pixels).map(move |x| x.min(side - pixels))
+}
+
 /// What the sums of neighbouring pixels begin with.
 #[inline(always)]
 unsafe fn biases<V: Vector, const PIXELS: usize, const VECTORS: usize>(
     bias: *const f32,
     channel: usize,
-) -> [[V; VECTORS]; PIXELS] {
-    let mut of_pixel = [V::zero(); VECTORS];
+) -> [[V; PIXELS]; VECTORS] {
+    let mut sums = [[V::zero(); PIXELS]; VECTORS];
     for vector in 0..VECTORS {
-        of_pixel[vector] = V::load(bias.add(channel + vector * V::LANES));
+        sums[vector] = [V::load(bias.add(channel + vector * V::LANES)); PIXELS];
     }
-    [of_pixel; PIXELS]
+    sums
 }
 
 /// Stores the sums of neighbouring pixels.
 #[inline(always)]
 unsafe fn finish<V: Vector, const PIXELS: usize, const VECTORS: usize>(
-    sums: &[[V; VECTORS]; PIXELS],
+    sums: [[V; PIXELS]; VECTORS],
     (output, ending): (Map, Ending),
     place: Place,
     channel: usize,
 ) {
-    for pixel in 0..PIXELS {
-        let x = place.x + pixel;
-        for vector in 0..VECTORS {
-            let channel = channel + vector * V::LANES;
-            let value = ending.apply(sums[pixel][vector], place.y, x, channel);
-            value.store(output.at(place.y, x, channel));
-        }
+    let registers = [sums[0], sums[1 % VECTORS], sums[2 % VECTORS]];
+    let channel_of = |vector: usize| channel + vector * V::LANES;
+    ending.store(output, registers[0], place, channel_of(0));
+    // No loop: a compiler that left it one would keep all sums in memory, not in registers.
+    if VECTORS > 1 {
+        ending.store(output, registers[1], place, channel_of(1));
+    }
+    if VECTORS > 2 {
+        ending.store(output, registers[2], place, channel_of(2));
     }
 }
 
@@ -155,12 +181,12 @@ pub unsafe fn pointwise<V: Vector, W: Weight, const PIXELS: usize, const VECTORS
             for pixel in 0..PIXELS {
                 let value = V::splat(first.add(pixel * BLOCK + i));
                 for vector in 0..VECTORS {
-                    sums[pixel][vector] = sums[pixel][vector].mul_add(value, factors[vector]);
+                    sums[vector][pixel] = sums[vector][pixel].mul_add(value, factors[vector]);
                 }
             }
         }
     }
-    finish(&sums, to, place, channel);
+    finish(sums, to, place, channel);
 }
 
 /// Rows of the picture that one row of the first convolution takes, of all colours, with zeros around.
@@ -186,13 +212,13 @@ pub unsafe fn stem<V: Vector, const PIXELS: usize, const VECTORS: usize>(
                 let factor = V::load(weights.add(vector * V::LANES));
                 for pixel in 0..PIXELS {
                     let value = V::splat(first.add(2 * pixel));
-                    sums[pixel][vector] = sums[pixel][vector].mul_add(value, factor);
+                    sums[vector][pixel] = sums[vector][pixel].mul_add(value, factor);
                 }
             }
             weights = weights.add(VECTORS * V::LANES);
         }
     }
-    finish(&sums, to, place, channel);
+    finish(sums, to, place, channel);
 }
 
 /// A register of channels of some rows, each channel by itself. `input` begins with the zeros before
@@ -223,7 +249,7 @@ pub unsafe fn depthwise<
         for ky in 0..KERNEL {
             lines[ky] = input.at(y * STRIDE + ky, 0, channel);
         }
-        for x in (0..side).step_by(PIXELS) {
+        for x in first_pixels(side, PIXELS) {
             let mut sums = [bias; PIXELS];
             for ky in 0..KERNEL {
                 let first = lines[ky].add(x * STRIDE * BLOCK);
@@ -237,10 +263,7 @@ pub unsafe fn depthwise<
                     }
                 }
             }
-            for pixel in 0..PIXELS {
-                let value = ending.apply(sums[pixel], y, x + pixel, channel);
-                value.store(output.at(y, x + pixel, channel));
-            }
+            ending.store(output, sums, Place { y, x }, channel);
         }
     }
 }
@@ -272,8 +295,7 @@ pub unsafe fn whole<V: Vector, const VECTORS: usize>(
     }
     for vector in 0..VECTORS {
         let channel = channel + vector * V::LANES;
-        let value = ending.apply(sums[vector], 0, 0, channel);
-        value.store(output.at(0, 0, channel));
+        ending.store(output, [sums[vector]], Place { y: 0, x: 0 }, channel);
     }
 }
 
@@ -289,8 +311,8 @@ unsafe fn each<V: Vector>(
     for y in rows {
         for x in 0..side {
             for channel in (0..output.channels).step_by(V::LANES) {
-                let value = ending.apply(value(y, x, channel), y, x, channel);
-                value.store(output.at(y, x, channel));
+                let value = value(y, x, channel);
+                ending.store(output, [value], Place { y, x }, channel);
             }
         }
     }
@@ -349,6 +371,31 @@ pub unsafe fn max_pool<V: Vector>(
             false => V::zero(),
         }
     });
+}
+
+/// Some rows of a map of `side` squared with so many channels, twice as large as `input`, of whose pixels each
+/// becomes four.
+#[inline(always)]
+pub unsafe fn depth_to_space<V: Vector>(
+    input: Map,
+    to: (Map, Ending),
+    rows: std::ops::Range<usize>,
+    (side, channels): (usize, usize),
+) {
+    let (output, _) = to;
+    for y in rows.clone() {
+        for x in 0..side {
+            let quarter = channels * (2 * (y % 2) + x % 2);
+            for channel in (0..channels).step_by(CHANNELS_COPIED) {
+                let from = input.at(y / 2, x / 2, quarter + channel);
+                from.copy_to_nonoverlapping(output.at(y, x, channel), CHANNELS_COPIED);
+            }
+            for channel in (channels..output.channels).step_by(CHANNELS_COPIED) {
+                output.at(y, x, channel).write_bytes(0, CHANNELS_COPIED);
+            }
+        }
+    }
+    identity::<V>(output, to, rows, side);
 }
 
 /// Of pixels beside each other, from the place on, the products of their channels with weights, added up:

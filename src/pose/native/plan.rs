@@ -180,7 +180,7 @@ fn place(network: &Network, groups: &[Group], slots: &mut [Slot]) -> [usize; 2] 
         let mut layers = group.layers().map(|number| &network.layers[number]);
         layers.any(|layer| [layer.input, layer.residual].contains(&Some(tensor)))
     };
-    let last_use = |tensor: TensorId| match network.outputs().contains(&tensor) {
+    let last_use = |tensor: TensorId| match network.gives(tensor) {
         true => groups.len(),
         false => {
             let last = groups.iter().rposition(|group| takes(group, tensor));

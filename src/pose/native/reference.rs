@@ -80,6 +80,11 @@ fn value(layer: &Layer, input: &[f64], from: Shape, (channel, y, x): (usize, usi
             let of = |(dy, dx)| at(channel, (2 * y + dy) as i64, (2 * x + dx) as i64);
             places.map(of).into_iter().fold(f64::NEG_INFINITY, f64::max)
         }
+        Operation::DepthToSpace => {
+            let quarter = 2 * (y % 2) + x % 2;
+            let channels = from.channels / 4;
+            at(quarter * channels + channel, (y / 2) as i64, (x / 2) as i64)
+        }
         Operation::Upsample => {
             // The middle of a pixel among the smaller map's, of which the outermost go on for ever.
             let along = |at: usize| {

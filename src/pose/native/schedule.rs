@@ -101,7 +101,7 @@ fn goes_row_by_row(network: &Network, layer: usize) -> bool {
 /// The layer that alone takes what `layer` makes, row by row.
 fn follower(network: &Network, layer: usize) -> Option<usize> {
     let tensor = network.layers[layer].output;
-    if network.outputs().contains(&tensor) {
+    if network.gives(tensor) {
         return None;
     }
     let takes = |layer: &Layer| layer.input == Some(tensor) || layer.residual == Some(tensor);
@@ -148,6 +148,7 @@ fn rows_read(operation: Operation, rows: &Range<usize>, input: &Slot) -> Range<u
         Operation::Stem | Operation::Pointwise | Operation::Identity => rows.clone(),
         Operation::Whole => 0..input.side,
         Operation::MaxPool => 2 * rows.start..2 * rows.end,
+        Operation::DepthToSpace => rows.start / 2..rows.end.div_ceil(2),
         Operation::Upsample => {
             let first = (rows.start / 2).saturating_sub(1);
             first..((rows.end - 1) / 2 + 2).min(input.side)
@@ -226,7 +227,7 @@ fn divide(network: &Network, (layer, panels): (&Layer, usize), step: usize, task
         // These are as slow as more products.
         Operation::Depthwise { kernel_side, .. } => 3 * kernel_side * kernel_side * output.channels,
         Operation::Upsample => 16 * output.channels,
-        Operation::Identity | Operation::MaxPool => 8 * output.channels,
+        Operation::Identity | Operation::MaxPool | Operation::DepthToSpace => 8 * output.channels,
     };
     let parts = (products_of_pixel * side * side / LEAST_PRODUCTS).clamp(1, PARTS);
     // Rows of large maps; channels where there are few rows and many weights, and rows as well where there are

@@ -8,17 +8,18 @@ use half::slice::HalfFloatSliceExt;
 
 use super::graph::{Layer, Operation, Weights};
 use super::kernels::{
-    Ending, Map, Place, STEM_ROW, STEM_ROWS, Weight, depthwise, identity, max_pool, pointwise,
-    stem, upsample, whole,
+    Ending, Map, Place, STEM_ROW, STEM_ROWS, Weight, depth_to_space, depthwise, first_pixels,
+    identity, max_pool, pointwise, stem, upsample, whole,
 };
 use super::memory::Memory;
 use super::slots::{Slot, Spaces};
 use super::vector::Vector;
 
-/// Registers of channels that one pass makes.
-const MAX_VECTORS: usize = 3;
 /// Neighbouring pixels that one pass makes: their sums are all registers but a few.
 pub const MAX_PIXELS: usize = 8;
+
+/// The same of layers of which each channel is computed by itself.
+const DEPTHWISE_PIXELS: usize = 4;
 
 /// A layer, with its weights in the order in which they are taken.
 pub struct Step {
@@ -57,8 +58,11 @@ pub fn panel_channels(operation: Operation, channels: usize, lanes: usize) -> Ve
     let registers = channels / lanes;
     let vectors = match operation {
         Operation::Depthwise { .. } => vec![1; registers],
-        Operation::Upsample | Operation::Identity | Operation::MaxPool => vec![registers],
-        _ => at_most_three(registers),
+        Operation::Upsample
+        | Operation::Identity
+        | Operation::MaxPool
+        | Operation::DepthToSpace => vec![registers],
+        _ => passes(registers, lanes),
     };
     let mut end = 0;
     let vectors = vectors.into_iter();
@@ -122,14 +126,15 @@ pub fn check_sides(layer: &Layer, slots: &[Slot]) -> Result<(), String> {
     let operation = layer.operation;
     let input = layer.input.map(|tensor| slots[tensor]);
     let side = slots[layer.output].side;
-    let is_divisible = match operation {
+    let is_enough = match operation {
         Operation::Whole => side == 1,
-        Operation::Upsample | Operation::Identity | Operation::MaxPool => true,
-        Operation::Stem => side > 0 && side.is_multiple_of(MAX_PIXELS),
-        Operation::Depthwise { kernel_side: 5, .. } => {
-            side == 4 || side > 0 && side.is_multiple_of(MAX_PIXELS)
-        }
-        _ => matches!(side, 2 | 4) || side > 0 && side.is_multiple_of(MAX_PIXELS),
+        Operation::Upsample
+        | Operation::Identity
+        | Operation::MaxPool
+        | Operation::DepthToSpace => true,
+        Operation::Stem => side >= MAX_PIXELS,
+        Operation::Depthwise { kernel_side: 5, .. } => side >= DEPTHWISE_PIXELS,
+        Operation::Depthwise { .. } | Operation::Pointwise => side >= 2,
     };
     let is_within = match (operation, input) {
         (
@@ -145,7 +150,7 @@ pub fn check_sides(layer: &Layer, slots: &[Slot]) -> Result<(), String> {
         }
         _ => true,
     };
-    match is_divisible && is_within {
+    match is_enough && is_within {
         true => Ok(()),
         false => Err(format!("{operation:?} to a map with a side of {side}")),
     }
@@ -163,19 +168,24 @@ fn exact_halves(values: &[f32]) -> Option<Vec<u16>> {
     is_exact.then(|| halves.iter().map(|half| half.to_bits()).collect())
 }
 
-/// So many registers, at most three at a time, and no single one if that can be.
-fn at_most_three(registers: usize) -> Vec<usize> {
+/// Registers of channels that each pass makes of so many. Processors with registers of sixteen lanes have twice
+/// as many as others for sums: three at a time there, and no single one if that can be.
+fn passes(registers: usize, lanes: usize) -> Vec<usize> {
+    let most = match lanes {
+        16 => 3,
+        _ => 2,
+    };
     let mut left = registers;
-    let mut panels = Vec::new();
+    let mut passes = Vec::new();
     while left > 0 {
         let vectors = match left {
             4 => 2,
-            _ => left.min(MAX_VECTORS),
+            _ => left.min(most),
         };
-        panels.push(vectors);
+        passes.push(vectors);
         left -= vectors;
     }
-    panels
+    passes
 }
 
 /// Weights of some channels that come out, in the order in which the kernels take them.
@@ -235,6 +245,10 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
             (Operation::MaxPool, Some(input)) => {
                 max_pool::<V>(input.map(spaces, 0), to, part.rows, side);
             }
+            (Operation::DepthToSpace, Some(input)) => {
+                let shape = (side, step.output.channels);
+                depth_to_space::<V>(input.map(spaces, 0), to, part.rows, shape);
+            }
             (
                 Operation::Depthwise {
                     kernel_side,
@@ -248,9 +262,13 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
                 for panel in step.panels(&part) {
                     let from = (step.weights.as_ptr().add(panel.weights), bias);
                     let (rows, channel) = (part.rows.clone(), panel.channel);
-                    match (kernel_side, stride, side) {
-                        (3, 1, 2) => depthwise::<V, 3, 1, 2>(input, from, to, rows, side, channel),
-                        (3, 2, 2) => depthwise::<V, 3, 2, 2>(input, from, to, rows, side, channel),
+                    match (kernel_side, stride, side.min(DEPTHWISE_PIXELS)) {
+                        (3, 1, 2 | 3) => {
+                            depthwise::<V, 3, 1, 2>(input, from, to, rows, side, channel)
+                        }
+                        (3, 2, 2 | 3) => {
+                            depthwise::<V, 3, 2, 2>(input, from, to, rows, side, channel)
+                        }
                         (3, 1, _) => depthwise::<V, 3, 1, 4>(input, from, to, rows, side, channel),
                         (3, _, _) => depthwise::<V, 3, 2, 4>(input, from, to, rows, side, channel),
                         (_, 1, _) => depthwise::<V, 5, 1, 4>(input, from, to, rows, side, channel),
@@ -284,7 +302,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
                     for panel in &step.panels {
                         let from = (step.weights.as_ptr().add(panel.weights), bias);
                         let channel = panel.channel;
-                        for x in (0..side).step_by(PIXELS) {
+                        for x in first_pixels(side, PIXELS) {
                             let at = Place { y, x };
                             match panel.vectors {
                                 1 => stem::<V, PIXELS, 1>(&rows, from, to, at, channel),
@@ -311,7 +329,7 @@ unsafe fn pointwise_part<V: Vector, W: Weight, const PIXELS: usize>(
     to: (Map, Ending),
 ) {
     let side = step.output.side;
-    let pixels = PIXELS.min(side);
+    let pixels = PIXELS.min(1 << side.ilog2());
     for panel in step.panels(&part) {
         // SAFETY: the step's weights are of this kind, and there are as many as the panel says.
         unsafe {
@@ -319,7 +337,7 @@ unsafe fn pointwise_part<V: Vector, W: Weight, const PIXELS: usize>(
             let from = (weights, step.bias.as_ptr());
             let channel = panel.channel;
             for y in part.rows.clone() {
-                for x in (0..side).step_by(pixels) {
+                for x in first_pixels(side, pixels) {
                     let at = Place { y, x };
                     match (pixels, panel.vectors) {
                         (2, 1) => pointwise::<V, W, 2, 1>(input, n, from, to, at, channel),

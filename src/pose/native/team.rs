@@ -20,6 +20,15 @@ const LOOKS: u32 = 1_000;
 /// Bits of the count of taken tasks; above them is the number of the run.
 const TASK_BITS: u32 = 32;
 
+/// When threads that have become free help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helpers {
+    /// At any moment of a run: they are woken whenever a core becomes free.
+    JoinAnyTime,
+    /// At the beginning of a run, if there is a core then.
+    JoinAtBeginning,
+}
+
 /// What all threads have in common.
 struct Shared {
     plan: Arc<Plan>,
@@ -39,12 +48,13 @@ pub struct Team {
     memory: Memory,
     /// Of the calling thread.
     own: Memory,
+    joining: Helpers,
     helpers: Vec<(Thread, JoinHandle<()>)>,
 }
 
 impl Team {
     /// As many helpers as are needed are started with the first run that may have them.
-    pub fn new(plan: Arc<Plan>, threads: ModelThreads) -> Self {
+    pub fn new(plan: Arc<Plan>, threads: ModelThreads, joining: Helpers) -> Self {
         let memory = Memory::zeros(plan.shared_floats());
         let own = Memory::zeros(plan.own_floats());
         Self {
@@ -58,6 +68,7 @@ impl Team {
                 plan,
             }),
             own,
+            joining,
             memory,
             helpers: Vec::new(),
         }
@@ -105,7 +116,9 @@ impl Team {
         let builder = std::thread::Builder::new().name(format!("landmarks-{number}"));
         let handle = builder.spawn(move || shared.help(number))?;
         let thread = handle.thread();
-        self.shared.threads.others.wake(thread.clone());
+        if self.joining == Helpers::JoinAnyTime {
+            self.shared.threads.others.wake(thread.clone());
+        }
         self.helpers.push((thread.clone(), handle));
         Ok(())
     }

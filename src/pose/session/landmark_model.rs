@@ -9,10 +9,8 @@ use super::super::landmarker::{
 use super::super::model_files::ModelFiles;
 use super::super::model_threads::ModelThreads;
 #[cfg(target_arch = "x86_64")]
-use super::super::native::NativeModel;
+use super::super::native::NativeLandmarker;
 use super::super::provider::Provider;
-#[cfg(target_arch = "x86_64")]
-use super::native::native_model;
 use super::{Loaded, load_provider, output, run, session};
 use crate::at_work::AtWork;
 
@@ -25,7 +23,7 @@ pub struct LandmarkModel(Engine);
 enum Engine {
     /// posedata's own code.
     #[cfg(target_arch = "x86_64")]
-    Native(Box<NativeModel>),
+    Native(Box<NativeLandmarker>),
     /// ONNX Runtime, with a session for each number of threads.
     Runtime {
         beside_others: Loaded,
@@ -54,7 +52,9 @@ impl LandmarkModel {
         let is_same = threads.alone == threads.beside_others || files.provider == Provider::Cuda;
         let engine = match files.provider {
             #[cfg(target_arch = "x86_64")]
-            Provider::Native => Engine::Native(Box::new(native_model(files, threads)?)),
+            Provider::Native => {
+                Engine::Native(Box::new(super::native::landmarker(files, threads)?))
+            }
             _ => Engine::Runtime {
                 beside_others: load(files, threads.beside_others)?,
                 alone: match is_same {
@@ -87,7 +87,7 @@ impl LandmarkModel {
     ) -> Result<R, PoseError> {
         match &mut self.0 {
             #[cfg(target_arch = "x86_64")]
-            Engine::Native(model) => super::native::run(model, NAME, tensor, read),
+            Engine::Native(model) => super::native::run_landmarker(model, NAME, tensor, read),
             Engine::Runtime {
                 beside_others,
                 alone,

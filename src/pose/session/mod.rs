@@ -1,5 +1,6 @@
 //! ONNX Runtime: loads the library and the models, runs them.
 
+mod detector_model;
 mod landmark_model;
 mod models;
 #[cfg(target_arch = "x86_64")]
@@ -17,9 +18,9 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
 use super::PoseError;
-use super::detector::{ANCHOR_COUNT, BOX_VALUES, DETECTOR_INPUT_SIDE};
 use super::model_files::ModelFiles;
 use super::provider::Provider;
+pub use detector_model::DetectorModel;
 pub use landmark_model::LandmarkModel;
 pub use models::{Landmarker, PoseModels};
 pub use top_down::TopDownModel;
@@ -98,27 +99,6 @@ pub fn load_provider(files: &ModelFiles) -> Result<&'static Environment, PoseErr
     match is_available.map_err(|e| error(e.to_string()))? {
         true => Ok(environment),
         false => Err(error("this ONNX Runtime was built without it".into())),
-    }
-}
-
-/// The person detector, ready to run.
-pub struct DetectorModel(Loaded);
-
-impl DetectorModel {
-    /// Runs on a [3, 224, 224] tensor in -1..1 and hands the boxes [2254, 12] and score logits
-    /// [2254] to `read`.
-    ///
-    /// # Errors
-    /// When the model fails or gives tensors of another shape.
-    pub fn run<R>(
-        &mut self,
-        tensor: &[f32],
-        read: impl FnOnce(&[f32], &[f32]) -> R,
-    ) -> Result<R, PoseError> {
-        let outputs = run(&mut self.0.session, "detector", tensor, DETECTOR_INPUT_SIDE)?;
-        let boxes = output(&outputs, "detector", "boxes", ANCHOR_COUNT * BOX_VALUES)?;
-        let logits = output(&outputs, "detector", "logits", ANCHOR_COUNT)?;
-        Ok(read(boxes, logits))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The models of a tracker: the detector, and one of two kinds that find landmarks.
 
 use super::top_down::TopDownModel;
-use super::{DetectorModel, LandmarkModel, load_provider, session};
+use super::{DetectorModel, LandmarkModel};
 use crate::pose::PoseError;
 use crate::pose::model_files::ModelFiles;
 use crate::pose::model_threads::ModelThreads;
@@ -49,15 +49,13 @@ impl PoseModels {
     /// # Errors
     /// When the runtime or a model is missing or unusable.
     pub fn load(files: &ModelFiles, threads: impl Into<ModelThreads>) -> Result<Self, PoseError> {
-        let environment = load_provider(files)?;
         let threads = threads.into();
         std::thread::scope(|scope| {
-            let hardware = (files.provider, threads.alone);
-            let detector =
-                scope.spawn(move || session(environment, &files.detector, "detector", hardware));
+            let of_detector = threads.clone();
+            let detector = scope.spawn(move || DetectorModel::load(files, of_detector));
             let landmarker = Landmarker::load(files, threads)?;
             let detector = match detector.join() {
-                Ok(loaded) => DetectorModel(loaded?),
+                Ok(loaded) => loaded?,
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             Ok(Self {
@@ -69,6 +67,6 @@ impl PoseModels {
 
     /// Whether the CPU runs a part of the models that the provider does not take.
     pub fn is_partly_on_cpu(&self) -> bool {
-        self.detector.0.is_partly_on_cpu || self.landmarker.is_partly_on_cpu()
+        self.detector.is_partly_on_cpu() || self.landmarker.is_partly_on_cpu()
     }
 }
