@@ -61,7 +61,7 @@ fn a_library_that_is_no_onnx_runtime_is_refused() {
     for library in ["text.so", "/lib/x86_64-linux-gnu/libm.so.6", "missing.so"] {
         let output = command(folder.path())
             .env("ORT_DYLIB_PATH", library)
-            .args(["ingest", "wall.mp4"])
+            .args(["ingest", "wall.mp4", "--provider", "cpu"])
             .output()
             .expect("the program starts");
         assert_eq!(

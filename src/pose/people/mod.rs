@@ -582,7 +582,11 @@ impl MultiPersonTracker {
             .map(|newcomer| (newcomer.body.roi, newcomer.appearance.clone()))
             .collect();
         let recognised = self.recognise(&seen);
+        // A part of somebody who is followed may pass for a whole person, but not for long.
+        let followed: Vec<Body> = self.tracks.iter().map(|t| t.body.clone()).collect();
         for (newcomer, lost) in newcomers.into_iter().zip(recognised) {
+            let mut others = followed.iter();
+            let is_close = others.any(|body| hide_each_other(&newcomer.body, body));
             let (person, mut smoother, appearance) = match lost {
                 Some(lost) => (Some(lost.person), lost.smoother, lost.appearance),
                 None => (None, smoother(&self.config), newcomer.appearance),
@@ -597,10 +601,9 @@ impl MultiPersonTracker {
                 region,
                 key: self.next_key,
                 person,
-                proof: if newcomer.is_doubtful {
-                    0
-                } else {
-                    ENOUGH_PROOF
+                proof: match newcomer.is_doubtful || is_close {
+                    true => 0,
+                    false => ENOUGH_PROOF,
                 },
                 since: self.frame,
                 smoother,
