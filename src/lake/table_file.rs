@@ -4,10 +4,15 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
 
 use super::columns::{Layout, Storage};
 use super::error::LakeError;
@@ -24,7 +29,8 @@ const ZSTD_LEVEL: i32 = 9;
 /// path. It ends as a [`StagedFile`], to be given to a commit.
 pub(super) struct TableFile {
     pub(super) path: PathBuf,
-    writer: ArrowWriter<TemporaryFile>,
+    writer: SerializedFileWriter<TemporaryFile>,
+    encoders: ArrowRowGroupWriterFactory,
     row_count: u64,
 }
 
@@ -39,23 +45,50 @@ impl TableFile {
             .with_properties(properties(layout))
             // Plain Parquet types say it all; the embedded Arrow schema costs a kilobyte.
             .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, layout.schema.clone(), options)
-            .map_err(|e| write_error(path, &e))?;
+        let (writer, encoders) =
+            ArrowWriter::try_new_with_options(file, layout.schema.clone(), options)
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(|e| write_error(path, &e))?;
         Ok(Self {
             path: path.into(),
             writer,
+            encoders,
             row_count: 0,
         })
     }
 
-    /// Writes a batch as a row group of its own.
+    /// Writes a batch as a row group of its own; its columns are encoded on all cores.
     ///
     /// # Errors
     /// When the disk takes no more.
     pub fn write_row_group(&mut self, batch: RecordBatch) -> Result<(), LakeError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         self.row_count += batch.num_rows() as u64;
-        let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
+        let written = self.encoded(&batch).and_then(|columns| {
+            let mut row_group = self.writer.next_row_group()?;
+            for column in columns {
+                column.append_to_row_group(&mut row_group)?;
+            }
+            row_group.close().map(drop)
+        });
         written.map_err(|e| write_error(&self.path, &e))
+    }
+
+    fn encoded(&self, batch: &RecordBatch) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+        let row_group = self.writer.flushed_row_groups().len();
+        let mut leaves = Vec::new();
+        for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            leaves.extend(compute_leaves(field, array)?);
+        }
+        let encoders = self.encoders.create_column_writers(row_group)?;
+        let encode = encoders.into_par_iter().zip(leaves);
+        let encode = encode.map(|(mut encoder, leaf)| {
+            encoder.write(&leaf)?;
+            encoder.close()
+        });
+        encode.collect()
     }
 
     /// Closes the file; it is safe on the disk, under its name, when this returns.
@@ -67,6 +100,7 @@ impl TableFile {
             path,
             writer,
             row_count,
+            ..
         } = self;
         let file = writer.into_inner().map_err(|e| write_error(&path, &e))?;
         file.finish(row_count).map_err(|e| write_error(&path, &e))

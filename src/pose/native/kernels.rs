@@ -73,19 +73,22 @@ impl Ending {
         channel: usize,
     ) {
         let at = |map: Map| map.at(place.y, place.x, channel);
+        let mut values = values;
+        if let Some(residual) = self.residual.map(at) {
+            for pixel in 0..PIXELS {
+                values[pixel] = values[pixel].add(V::load(residual.add(pixel * BLOCK)));
+            }
+        }
+        if let Some(clip) = &self.clip {
+            // Read each time: else both had registers throughout, which sums need.
+            let [least, most] = std::ptr::from_ref(clip).read_volatile();
+            for pixel in 0..PIXELS {
+                values[pixel] = values[pixel].max(V::set(least)).min(V::set(most));
+            }
+        }
         let to = at(output);
-        let residual = self.residual.map(at);
         for pixel in 0..PIXELS {
-            let mut value = values[pixel];
-            if let Some(residual) = residual {
-                value = value.add(V::load(residual.add(pixel * BLOCK)));
-            }
-            if let Some(clip) = &self.clip {
-                // Read each time: else both had registers throughout, which sums need.
-                let [least, most] = std::ptr::from_ref(clip).read_volatile();
-                value = value.max(V::set(least)).min(V::set(most));
-            }
-            value.store(to.add(pixel * BLOCK));
+            values[pixel].store(to.add(pixel * BLOCK));
         }
     }
 }
