@@ -169,6 +169,7 @@ fn models_that_cannot_be_loaded_are_in_the_history_of_a_lake() {
     let output = command(folder.path())
         .env("ORT_DYLIB_PATH", "missing.so")
         .args(["ingest", "sky.mp4", "--report", "run.json"])
+        .args(["--provider", "cpu"])
         .output()
         .expect("the program starts");
     assert_eq!(output.status.code(), Some(1));

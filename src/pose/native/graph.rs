@@ -576,6 +576,39 @@ mod tests {
         assert!(told.contains("w holds something else"), "{told}");
     }
 
+    /// A convolution that makes a map of 32x32 with 8 channels, called t1, and its constants.
+    fn stem() -> (NodeProto, Vec<TensorProto>) {
+        let mut convolution = node("Conv", &["image", "w", "b"], "t1");
+        convolution.attribute = vec![
+            Attribute::from_ints("strides", [2, 2]),
+            Attribute::from_ints("pads", [1, 1, 1, 1]),
+        ];
+        let weights = TensorProto::f32("w", &[8, 3, 3, 3], &[0.0; 8 * 27]);
+        let bias = TensorProto::f32("b", &[8], &[0.0; 8]);
+        (convolution, vec![weights, bias])
+    }
+
+    #[test]
+    fn pixels_are_spread_and_listed_only_as_the_detector_does_it() {
+        let after = |node: NodeProto| {
+            let (convolution, constants) = stem();
+            refused(vec![convolution, node], constants)
+        };
+        let mut spread = node("DepthToSpace", &["t1"], "t2");
+        spread.attribute = vec![
+            Attribute::from_int("blocksize", 2),
+            Attribute::from_string("mode", "DCR"),
+        ];
+        let told = after(spread);
+        assert!(told.contains("8 channels"), "{told}");
+        let mut turned = node("Transpose", &["t1"], "t2");
+        turned.attribute = vec![Attribute::from_ints("perm", [0, 3, 1, 2])];
+        let told = after(turned);
+        assert!(told.contains("another kind"), "{told}");
+        let told = after(node("Concat", &["t1", "t1"], "t2"));
+        assert!(told.contains("t1 has no pixels"), "{told}");
+    }
+
     #[test]
     fn convolutions_of_other_kinds_are_refused() {
         let weights = TensorProto::f32("w", &[8, 3, 7, 7], &[0.0; 8 * 3 * 49]);

@@ -74,6 +74,9 @@ const RECOGNITION_FRAMES: u64 = 60;
 /// Who becomes certain is reported for so many frames before, at most: four seconds, twice as long
 /// as anybody waits who is not nearly always read badly.
 pub const LOOKAHEAD_FRAMES: usize = 120;
+/// Who was recognised and is lost again within so many frames is looked for where, and as, they were before:
+/// something else passed for them.
+const RECOVERY_FRAMES: u64 = 15;
 /// Weight of a frame in what someone looks like.
 const LOOK_WEIGHT: f32 = 0.1;
 /// Weight of a frame in the velocity of someone.
@@ -106,6 +109,15 @@ struct Track {
     is_apart: bool,
     /// Frames and poses since they are followed, of who has no number yet.
     earlier: VecDeque<(u64, PersonPose)>,
+    /// Of who was lost and recognised.
+    recovered: Option<Recovered>,
+}
+
+/// When someone was recognised, and where and as what they had been lost.
+struct Recovered {
+    frame: u64,
+    place: Place,
+    appearance: Appearance,
 }
 
 impl Track {
@@ -189,6 +201,16 @@ struct Lost {
     smoother: Smoother,
     place: Place,
     appearance: Appearance,
+}
+
+impl Lost {
+    fn recovered_in(&self, frame: u64) -> Recovered {
+        Recovered {
+            frame,
+            place: self.place.clone(),
+            appearance: self.appearance.clone(),
+        }
+    }
 }
 
 /// Someone who has just been found.
@@ -398,11 +420,16 @@ impl MultiPersonTracker {
             return;
         };
         track.smoother.lost();
+        let is_new = |recovered: &Recovered| self.frame - recovered.frame < RECOVERY_FRAMES;
+        let (place, appearance) = match track.recovered.filter(is_new) {
+            Some(recovered) => (recovered.place, recovered.appearance),
+            None => (place, track.appearance),
+        };
         self.lost.push(Lost {
             person,
             smoother: track.smoother,
             place,
-            appearance: track.appearance,
+            appearance,
         });
         if self.lost.len() > MAX_LOST {
             self.lost.remove(0);
@@ -587,6 +614,7 @@ impl MultiPersonTracker {
         for (newcomer, lost) in newcomers.into_iter().zip(recognised) {
             let mut others = followed.iter();
             let is_close = others.any(|body| hide_each_other(&newcomer.body, body));
+            let recovered = lost.as_ref().map(|lost| lost.recovered_in(self.frame));
             let (person, mut smoother, appearance) = match lost {
                 Some(lost) => (Some(lost.person), lost.smoother, lost.appearance),
                 None => (None, smoother(&self.config), newcomer.appearance),
@@ -619,6 +647,7 @@ impl MultiPersonTracker {
                 probability: newcomer.probability,
                 is_apart: true,
                 earlier: VecDeque::new(),
+                recovered,
             });
             self.next_key += 1;
         }
@@ -652,6 +681,7 @@ impl MultiPersonTracker {
             let track = &mut self.tracks[i];
             track.is_apart = !is_somebody_else;
             if let Some(lost) = lost {
+                track.recovered = Some(lost.recovered_in(self.frame));
                 track.person = Some(lost.person);
                 track.appearance = lost.appearance;
                 continue;
