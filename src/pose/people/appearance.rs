@@ -204,13 +204,13 @@ impl Histogram {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::matching::tests::body_at;
     use super::*;
     use crate::image::PartialPicture;
 
     /// How someone looks whose surroundings are all of one colour.
-    fn look(colour: [u8; 3]) -> Appearance {
+    pub fn look(colour: [u8; 3]) -> Appearance {
         let pixels = colour.repeat(400 * 600);
         let frame = BgrView::new(&pixels, 400, 600, 3 * 400).expect("a picture");
         Appearance::of(&body_at(200.0, 300.0), &mut frame.into())

@@ -74,8 +74,8 @@ const RECOGNITION_FRAMES: u64 = 60;
 /// Who becomes certain is reported for so many frames before, at most: four seconds, twice as long
 /// as anybody waits who is not nearly always read badly.
 pub const LOOKAHEAD_FRAMES: usize = 120;
-/// Who was recognised and is lost again within so many frames is looked for where, and as, they were before:
-/// something else passed for them.
+/// Who was recognised and is lost again within so many frames is also looked for where, and as, they were
+/// before: something else may have passed for them.
 const RECOVERY_FRAMES: u64 = 15;
 /// Weight of a frame in what someone looks like.
 const LOOK_WEIGHT: f32 = 0.1;
@@ -201,15 +201,35 @@ struct Lost {
     smoother: Smoother,
     place: Place,
     appearance: Appearance,
+    /// Where and as what they were lost before that, if they were not followed for long since.
+    before: Option<Recovered>,
 }
 
 impl Lost {
+    /// When they are recognised.
     fn recovered_in(&self, frame: u64) -> Recovered {
+        let (place, appearance) = match &self.before {
+            Some(before) => (&before.place, &before.appearance),
+            None => (&self.place, &self.appearance),
+        };
         Recovered {
             frame,
-            place: self.place.clone(),
-            appearance: self.appearance.clone(),
+            place: place.clone(),
+            appearance: appearance.clone(),
         }
+    }
+
+    /// How ill someone who is seen in `frame` fits; `None` where it cannot be them.
+    fn cost(&self, (roi, look): &(Roi, Appearance), frame: u64) -> Option<f64> {
+        let cost = |place: &Place, appearance: &Appearance| {
+            recovery_cost(place, roi, appearance.distance(look)?, frame)
+        };
+        let before = self.before.as_ref();
+        let costs = [
+            cost(&self.place, &self.appearance),
+            before.and_then(|before| cost(&before.place, &before.appearance)),
+        ];
+        costs.into_iter().flatten().min_by(f64::total_cmp)
     }
 }
 
@@ -421,15 +441,12 @@ impl MultiPersonTracker {
         };
         track.smoother.lost();
         let is_new = |recovered: &Recovered| self.frame - recovered.frame < RECOVERY_FRAMES;
-        let (place, appearance) = match track.recovered.filter(is_new) {
-            Some(recovered) => (recovered.place, recovered.appearance),
-            None => (place, track.appearance),
-        };
         self.lost.push(Lost {
             person,
             smoother: track.smoother,
             place,
-            appearance,
+            appearance: track.appearance,
+            before: track.recovered.filter(is_new),
         });
         if self.lost.len() > MAX_LOST {
             self.lost.remove(0);
@@ -610,10 +627,10 @@ impl MultiPersonTracker {
             .collect();
         let recognised = self.recognise(&seen);
         // A part of somebody who is followed may pass for a whole person, but not for long.
-        let followed: Vec<Body> = self.tracks.iter().map(|t| t.body.clone()).collect();
+        let followed = self.tracks.len();
         for (newcomer, lost) in newcomers.into_iter().zip(recognised) {
-            let mut others = followed.iter();
-            let is_close = others.any(|body| hide_each_other(&newcomer.body, body));
+            let mut others = self.tracks[..followed].iter();
+            let is_close = others.any(|track| hide_each_other(&newcomer.body, &track.body));
             let recovered = lost.as_ref().map(|lost| lost.recovered_in(self.frame));
             let (person, mut smoother, appearance) = match lost {
                 Some(lost) => (Some(lost.person), lost.smoother, lost.appearance),
@@ -714,17 +731,11 @@ impl MultiPersonTracker {
         let frame = self.frame;
         self.lost
             .retain(|lost| frame - lost.place.frame <= MAX_ABSENCE_FRAMES);
-        let costs: Vec<Vec<Option<f64>>> = seen
-            .iter()
-            .map(|(roi, look)| {
-                let lost = self.lost.iter();
-                lost.map(|lost| {
-                    let unlike = lost.appearance.distance(look)?;
-                    recovery_cost(&lost.place, roi, unlike, frame)
-                })
-                .collect()
-            })
-            .collect();
+        let costs_of = |seen: &(Roi, Appearance)| {
+            let costs = self.lost.iter().map(|lost| lost.cost(seen, frame));
+            costs.collect()
+        };
+        let costs: Vec<Vec<Option<f64>>> = seen.iter().map(costs_of).collect();
         let matches = clear_pairs(&costs);
         let mut lost: Vec<Option<Lost>> = self.lost.drain(..).map(Some).collect();
         let recognised = matches
@@ -846,6 +857,8 @@ impl PoseBackend for MultiPersonTracker {
 
 #[cfg(test)]
 mod tests {
+    use super::appearance::tests::look;
+    use super::matching::tests::body_at;
     use super::*;
 
     /// The first frames of 40 in which a search is due.
@@ -877,5 +890,39 @@ mod tests {
         let mut search = Search::at_once();
         assert_eq!(searches(&mut search, 8), [0, 1, 3, 6, 10, 15, 21, 28, 36]);
         assert_eq!(searches(&mut Search::at_once(), 1).len(), 40);
+    }
+
+    #[test]
+    fn who_was_recognised_for_a_moment_is_still_who_they_were() {
+        let (red, green) = ([40, 40, 200], [40, 200, 40]);
+        let place = |frame: u64, x_px: f64| Place {
+            frame,
+            roi: body_at(x_px, 500.0).roi,
+            velocity_px_per_frame: [0.0; 2],
+        };
+        let lost = |before: Option<Recovered>| Lost {
+            person: 0,
+            smoother: smoother(&TrackerConfig::default()),
+            // Where something green was taken for them.
+            place: place(24, 2500.0),
+            appearance: look(green),
+            before,
+        };
+        let them = (body_at(510.0, 500.0).roi, look(red));
+        let the_other = (body_at(2510.0, 500.0).roi, look(green));
+        let before = || Recovered {
+            frame: 20,
+            place: place(10, 500.0),
+            appearance: look(red),
+        };
+        assert_eq!(lost(None).cost(&them, 28), None);
+        assert!(lost(Some(before())).cost(&them, 28).is_some());
+        // What they were taken for last counts as well: it may have been them.
+        let cost = lost(None).cost(&the_other, 28);
+        assert!(cost.is_some());
+        assert_eq!(lost(Some(before())).cost(&the_other, 28), cost);
+        // And if they are taken for something else again, the first place is not forgotten.
+        let again = lost(Some(before())).recovered_in(28);
+        assert_eq!((again.frame, again.place.frame), (28, 10));
     }
 }
