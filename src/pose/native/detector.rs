@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::graph::{Network, Output, TensorId};
 use super::kernels::BLOCK;
-use super::plan::{Instructions, Plan};
+use super::plan::{Instructions, PackedNetwork, Plan};
 use super::team::{Helpers, Team};
 use crate::pose::model_threads::ModelThreads;
 
 /// The detector with its weights, which several runs at once can share.
 pub struct DetectorWeights {
-    plan: Arc<Plan>,
+    network: PackedNetwork,
     picture_values: usize,
     boxes: Vec<Pixels>,
     logits: Vec<Pixels>,
@@ -50,7 +50,7 @@ impl DetectorWeights {
             picture_values: 3 * network.picture_side * network.picture_side,
             boxes: pixels("boxes")?,
             logits: pixels("logits")?,
-            plan: Arc::new(Plan::new(network, instructions)?),
+            network: PackedNetwork::new(network, instructions)?,
         })
     }
 }
@@ -58,6 +58,7 @@ impl DetectorWeights {
 /// Runs the detector.
 pub struct NativeDetector {
     weights: Arc<DetectorWeights>,
+    plan: Arc<Plan>,
     team: Team,
     boxes: Vec<f32>,
     logits: Vec<f32>,
@@ -66,9 +67,11 @@ pub struct NativeDetector {
 impl NativeDetector {
     /// Takes memory for one run at a time, which may use so many threads.
     pub fn new(weights: Arc<DetectorWeights>, threads: ModelThreads) -> Self {
+        let plan = Arc::new(Plan::new(&weights.network, threads.alone));
         Self {
             // It runs now and then: nobody has to be woken for it at other times.
-            team: Team::new(Arc::clone(&weights.plan), threads, Helpers::JoinAtBeginning),
+            team: Team::new(Arc::clone(&plan), threads, Helpers::JoinAtBeginning),
+            plan,
             weights,
             boxes: Vec::new(),
             logits: Vec::new(),
@@ -86,7 +89,7 @@ impl NativeDetector {
         // SAFETY: the picture has the size that the plan was made for.
         unsafe { self.team.run(picture) }.map_err(|e| e.to_string())?;
         let memory = self.team.memory();
-        let plan = &self.weights.plan;
+        let plan = &*self.plan;
         let outputs = [
             (&self.weights.boxes, &mut self.boxes),
             (&self.weights.logits, &mut self.logits),

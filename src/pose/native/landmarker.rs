@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::graph::{Network, Output, Shape, TensorId};
 use super::kernels::{BLOCK, Map, Place};
-use super::plan::{Instructions, Plan, dots};
+use super::plan::{Instructions, PackedNetwork, Plan, dots};
 use super::team::{Helpers, Team};
 use crate::pose::model_threads::ModelThreads;
 
 /// A landmark model with its weights, which several runs at once can share.
 pub struct LandmarkerWeights {
-    plan: Arc<Plan>,
+    network: PackedNetwork,
     picture_values: usize,
     points: Values,
     pose: Values,
@@ -74,7 +74,7 @@ impl LandmarkerWeights {
             features_side: side,
             heatmap_bias: of_heatmaps.bias.clone(),
             heatmaps,
-            plan: Arc::new(Plan::new(network, instructions)?),
+            network: PackedNetwork::new(network, instructions)?,
         })
     }
 }
@@ -82,6 +82,7 @@ impl LandmarkerWeights {
 /// Runs a landmark model.
 pub struct NativeLandmarker {
     weights: Arc<LandmarkerWeights>,
+    plan: Arc<Plan>,
     team: Team,
 }
 
@@ -107,8 +108,10 @@ pub struct NativeHeatmaps<'m> {
 impl NativeLandmarker {
     /// Takes memory for one run at a time, which may use so many threads.
     pub fn new(weights: Arc<LandmarkerWeights>, threads: ModelThreads) -> Self {
+        let plan = Arc::new(Plan::new(&weights.network, threads.alone));
         Self {
-            team: Team::new(Arc::clone(&weights.plan), threads, Helpers::JoinAnyTime),
+            team: Team::new(Arc::clone(&plan), threads, Helpers::JoinAnyTime),
+            plan,
             weights,
         }
     }
@@ -125,7 +128,7 @@ impl NativeLandmarker {
         unsafe { self.team.run(picture) }.map_err(|e| e.to_string())?;
         let memory = self.team.memory();
         // SAFETY: the team's memory is that of the plan, and is borrowed as long as the outputs are there.
-        let plan = &self.weights.plan;
+        let plan = &self.plan;
         // A map of one place has its channels side by side.
         let values = |values: Values| unsafe {
             let map = plan.map(memory, values.tensor);
@@ -165,7 +168,7 @@ impl NativeHeatmaps<'_> {
             *rows.end() < side && *columns.end() < side,
             "within the map"
         );
-        let instructions = weights.plan.instructions();
+        let instructions = weights.network.instructions();
         let mut sums = vec![0.0; columns.clone().count()];
         for y in rows {
             let x = *columns.start();

@@ -2,12 +2,13 @@
 //! they are taken, and the work in parts.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::graph::{Layer, Network, Operation, Shape, TensorId};
 use super::kernels::{self, Map, Place, STEM_ROW};
-use super::schedule::{self, Group, Task};
+use super::schedule::{self, Group, Lanes, Task};
 use super::slots::{Slot, Spaces};
-use super::step::{self, MAX_PIXELS, Part, Step, check_sides, panel_channels};
+use super::step::{self, MAX_PIXELS, Packed, Part, Step, check_sides, panel_channels};
 use super::vector::{Avx2, Avx512, Vector};
 
 /// What a processor computes with.
@@ -39,36 +40,79 @@ impl Instructions {
     }
 }
 
-/// A network that can be run.
+/// A network with its weights packed for this processor, which all its plans share.
+pub struct PackedNetwork {
+    instructions: Instructions,
+    /// Without weights.
+    network: Network,
+    /// Of each layer.
+    packed: Vec<Arc<Packed>>,
+}
+
+impl PackedNetwork {
+    /// # Errors
+    /// When a map has a side that the kernels cannot go through.
+    pub fn new(mut network: Network, instructions: Instructions) -> Result<Self, String> {
+        if network.picture_side + 2 > STEM_ROW {
+            return Err(format!("its pictures have {} rows", network.picture_side));
+        }
+        let slots = shapes(&network);
+        for layer in &network.layers {
+            check_sides(layer, &slots)?;
+        }
+        let channels = |tensor: TensorId| network.tensors[tensor].channels;
+        let packed = network.layers.iter().map(|layer| {
+            let inputs = layer.input.map_or(3, channels);
+            let channels = [inputs, channels(layer.output)];
+            Arc::new(Packed::new(layer, channels, instructions.lanes()))
+        });
+        let packed = packed.collect();
+        for layer in &mut network.layers {
+            layer.weights = None;
+        }
+        Ok(Self {
+            instructions,
+            network,
+            packed,
+        })
+    }
+
+    pub fn instructions(&self) -> Instructions {
+        self.instructions
+    }
+}
+
+/// How a network is run.
 pub struct Plan {
     instructions: Instructions,
     picture_side: usize,
     steps: Vec<Step>,
-    tasks: Vec<Task>,
+    /// Of each lane, in the order in which they are begun.
+    lanes: Vec<Vec<Task>>,
     slots: Vec<Slot>,
     /// Floats of the memory of all threads, and of each.
     floats: [usize; 2],
 }
 
 impl Plan {
-    /// # Errors
-    /// When a map has a side that the kernels cannot go through.
-    pub fn new(network: Network, instructions: Instructions) -> Result<Self, String> {
-        if network.picture_side + 2 > STEM_ROW {
-            return Err(format!("its pictures have {} rows", network.picture_side));
-        }
-        let lanes = instructions.lanes();
-        let groups = schedule::groups(&network);
+    /// For so many threads at most.
+    pub fn new(network: &PackedNetwork, threads: usize) -> Self {
+        let PackedNetwork {
+            instructions,
+            network,
+            packed,
+        } = network;
+        let mut network = network.clone();
+        let mut originals: Vec<usize> = (0..network.layers.len()).collect();
+        let lanes = Lanes::of_threads(threads);
+        let groups = schedule::groups(&mut network, &mut originals, lanes);
         let mut slots = shapes(&network);
-        for layer in &network.layers {
-            check_sides(layer, &slots)?;
-        }
         let panels = |layer: &Layer| {
             let channels = slots[layer.output].channels();
-            panel_channels(layer.operation, channels, lanes)
+            panel_channels(layer.operation, channels, instructions.lanes())
         };
         let panels: Vec<Vec<Range<usize>>> = network.layers.iter().map(panels).collect();
-        let order = schedule::order(&network, &groups, &slots, &panels);
+        let order = schedule::order(&network, &groups, lanes, &slots, &panels);
         for (tensor, rows) in order.kept_rows {
             slots[tensor].keep(rows);
         }
@@ -79,19 +123,22 @@ impl Plan {
         let of_steps = numbers.iter().map(|number| panels[*number].as_slice());
         let mut tasks = order.tasks;
         schedule::find_needs(&mut tasks, &layers, &slots, &of_steps.collect::<Vec<_>>());
-        let steps = layers.iter().map(|layer| Step::new(layer, &slots, lanes));
-        Ok(Self {
-            instructions,
+        let steps = numbers.iter().zip(&layers).map(|(number, layer)| {
+            let packed = Arc::clone(&packed[originals[*number]]);
+            Step::new(packed, layer, &slots)
+        });
+        let mut of_lanes = vec![Vec::new(); lanes.count];
+        for task in tasks {
+            of_lanes[task.lane].push(task);
+        }
+        Self {
+            instructions: *instructions,
             picture_side: network.picture_side,
             steps: steps.collect(),
-            tasks,
+            lanes: of_lanes,
             slots,
             floats,
-        })
-    }
-
-    pub fn instructions(&self) -> Instructions {
-        self.instructions
+        }
     }
 
     /// Floats of the memory that a run needs.
@@ -104,14 +151,9 @@ impl Plan {
         self.floats[1]
     }
 
-    /// Tasks that the work is divided into, to be begun in their order.
-    pub fn tasks(&self) -> usize {
-        self.tasks.len()
-    }
-
-    /// All tasks before this one have to be done before `task` is begun.
-    pub fn needs(&self, task: usize) -> usize {
-        self.tasks[task].needs
+    /// Of each lane: the tasks, to be begun in their order.
+    pub fn lanes(&self) -> &[Vec<Task>] {
+        &self.lanes
     }
 
     /// A tensor that the network gives: its first pixel, and floats from pixel to pixel and from row to row.
@@ -132,8 +174,7 @@ impl Plan {
     /// # Safety
     /// `spaces` hold [`Self::shared_floats`] and [`Self::own_floats`], and `picture` [3, side, side] values;
     /// the tasks that it needs are done; nobody else does this one, or has the same own memory.
-    pub unsafe fn run(&self, task: usize, spaces: Spaces, picture: *const f32) {
-        let task = &self.tasks[task];
+    pub unsafe fn run(&self, task: &Task, spaces: Spaces, picture: *const f32) {
         let picture = (picture, self.picture_side);
         for step in &self.steps[task.steps.clone()] {
             let part = Part {
@@ -192,7 +233,7 @@ fn place(network: &Network, groups: &[Group], slots: &mut [Slot]) -> [usize; 2] 
     let [mut shared_floats, mut own_floats] = [0, 0];
     for (position, group) in groups.iter().enumerate() {
         living.retain(|(_, last)| *last >= position);
-        for stage in &group.stages {
+        for stage in group.lanes.iter().flatten() {
             let mut own = 0;
             let outputs = stage
                 .layers
@@ -206,6 +247,10 @@ fn place(network: &Network, groups: &[Group], slots: &mut [Slot]) -> [usize; 2] 
                 own += slot.floats();
             }
             own_floats = own_floats.max(own);
+            // Lanes have what the group makes in common.
+            if living.iter().any(|(tensor, _)| tensor == last) {
+                continue;
+            }
             let floats = slots[*last].floats();
             let offset = free_offset(&living, slots, floats);
             slots[*last].offset = offset;

@@ -5,9 +5,14 @@
 //! them a few rows are kept. Layers that need no other rows than they make are one task; those
 //! that do, as depthwise convolutions, begin a new one ([`Stage`]).
 //!
-//! Tasks stand in an order in which they can be done one after the other. Several threads take them in this
-//! order, and wait with each until all tasks before a certain one are done ([`Task::needs`]).
+//! What one core has made, another takes only slowly, on some machines more slowly than it would make it
+//! itself. So maps are divided into bands of rows, of which each belongs to a lane, and a thread goes on in its
+//! lane; the few rows beyond a band that layers gone through together need are made in both lanes.
+//!
+//! Tasks stand in an order in which they can be done one after the other. Each lane's are taken in this order,
+//! and a thread waits with each until those of all lanes are done that it needs ([`Task::needs`]).
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::graph::{Layer, Network, Operation, TensorId};
@@ -18,8 +23,11 @@ use super::slots::Slot;
 const LEAST_SIDE: usize = 32;
 /// Rows that are made at once are about so many bytes, that of all layers of a task fit in the cache.
 const STRIP_BYTES: usize = 96 << 10;
-/// Strips that are made before they are needed, so that threads need not wait for each other.
+/// Strips that are made before they are needed where a lane has several threads, so that they need not wait
+/// for each other.
 const STRIPS_AHEAD: usize = 1;
+/// Maps with smaller sides are divided by channels: there are few rows and many weights.
+const LEAST_BANDED_SIDE: usize = 8;
 /// Parts that a layer's work is divided into where it is alone, if each has enough to do.
 const PARTS: usize = 16;
 /// What a part has to do at least, in products: what takes some microseconds.
@@ -38,26 +46,59 @@ pub struct Stage {
 /// Stages of which each takes rows of the one before, and nobody else does.
 #[derive(Debug)]
 pub struct Group {
-    pub stages: Vec<Stage>,
+    /// Of each lane; of the first one alone where there is one layer, of which all lanes make parts.
+    pub lanes: Vec<Vec<Stage>>,
 }
+
+/// Into how many lanes work is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    pub count: usize,
+    /// Strips that are made before they are needed.
+    strips_ahead: usize,
+}
+
+impl Lanes {
+    /// More would make too many rows twice.
+    pub const MOST: usize = 4;
+
+    /// For a run by so many threads at most.
+    pub fn of_threads(threads: usize) -> Self {
+        let count = threads.clamp(1, Self::MOST);
+        Self {
+            count,
+            strips_ahead: STRIPS_AHEAD * usize::from(threads > count),
+        }
+    }
+
+    /// Rows, or other things, that a lane makes of so many.
+    fn part(self, lane: usize, of: usize) -> Range<usize> {
+        lane * of / self.count..(lane + 1) * of / self.count
+    }
+}
+
+/// For each lane: so many of its first tasks.
+pub type Counts = [usize; Lanes::MOST];
 
 /// A part of the work that one thread does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
+    pub lane: usize,
     /// Layers of the network, by their places in the order of all groups' layers.
     pub steps: Range<usize>,
     pub rows: Range<usize>,
     /// Of the layers' registers of channels; all where there are several layers.
     pub panels: Range<usize>,
-    /// All tasks before this one have to be done.
-    pub needs: usize,
+    /// So many of each lane's tasks have to be done.
+    pub needs: Counts,
 }
 
 /// The layers of a network, those together that are gone through together, in an order in which they can
-/// be done.
-pub fn groups(network: &Network) -> Vec<Group> {
+/// be done. Lanes that go through several layers have maps between them, and layers that make these, of
+/// their own: they are added to the network's, and to `originals`, which says of each layer whose it is.
+pub fn groups(network: &mut Network, originals: &mut Vec<usize>, lanes: Lanes) -> Vec<Group> {
     let mut is_taken = vec![false; network.layers.len()];
-    let mut groups: Vec<(usize, Group)> = Vec::new();
+    let mut groups: Vec<(usize, Vec<Stage>)> = Vec::new();
     for first in 0..network.layers.len() {
         if is_taken[first] {
             continue;
@@ -79,12 +120,51 @@ pub fn groups(network: &Network) -> Vec<Group> {
             strip_rows: strip_rows(network, &layers),
             layers,
         });
-        let stages = stages.collect();
-        groups.push((last, Group { stages }));
+        groups.push((last, stages.collect()));
     }
     // What a group takes from others is made before its last layer.
     groups.sort_by_key(|(last, _)| *last);
-    groups.into_iter().map(|(_, group)| group).collect()
+    let groups = groups.into_iter().map(|(last, stages)| {
+        let others = match stages.len() > 1 || stages[0].layers.len() > 1 {
+            true => 1..lanes.count,
+            false => 0..0,
+        };
+        let others: Vec<Vec<Stage>> = others
+            .map(|_| of_its_own(network, originals, &stages, last))
+            .collect();
+        let lanes = std::iter::once(stages).chain(others).collect();
+        Group { lanes }
+    });
+    groups.collect()
+}
+
+/// The same layers for another lane; they share what the `last` one makes.
+fn of_its_own(
+    network: &mut Network,
+    originals: &mut Vec<usize>,
+    stages: &[Stage],
+    last: usize,
+) -> Vec<Stage> {
+    let mut made: HashMap<TensorId, TensorId> = HashMap::new();
+    let mut own_layer = |number: &usize| {
+        let mut layer = network.layers[*number].clone();
+        layer.input = layer
+            .input
+            .map(|tensor| made.get(&tensor).copied().unwrap_or(tensor));
+        if *number != last {
+            network.tensors.push(network.tensors[layer.output]);
+            made.insert(layer.output, network.tensors.len() - 1);
+            layer.output = network.tensors.len() - 1;
+        }
+        network.layers.push(layer);
+        originals.push(originals[*number]);
+        network.layers.len() - 1
+    };
+    let own_stage = |stage: &Stage| Stage {
+        layers: stage.layers.iter().map(&mut own_layer).collect(),
+        strip_rows: stage.strip_rows,
+    };
+    stages.iter().map(own_stage).collect()
 }
 
 fn side_of(network: &Network, layer: usize) -> usize {
@@ -184,6 +264,7 @@ pub struct Order {
 pub fn order(
     network: &Network,
     groups: &[Group],
+    lanes: Lanes,
     slots: &[Slot],
     panels: &[Vec<Range<usize>>],
 ) -> Order {
@@ -193,28 +274,43 @@ pub fn order(
     };
     let mut steps = 0;
     for group in groups {
-        match &group.stages[..] {
-            [stage] if stage.layers.len() == 1 => {
-                let layer = stage.layers[0];
+        match &group.lanes[..] {
+            [stages] if group.layers().count() == 1 => {
+                let layer = stages[0].layers[0];
                 let of_layer = (&network.layers[layer], panels[layer].len());
-                divide(network, of_layer, steps, &mut order.tasks);
+                divide(network, of_layer, lanes, steps, &mut order.tasks);
+                steps += 1;
             }
-            stages => Interleaving::new(network, stages, slots, steps).go(&mut order),
+            of_lanes => {
+                for (lane, stages) in of_lanes.iter().enumerate() {
+                    Interleaving::new(network, stages, slots, steps, (lane, lanes)).go(&mut order);
+                    steps += layers_of(stages).count();
+                }
+            }
         }
-        steps += group.layers().count();
     }
     order
+}
+
+fn layers_of(stages: &[Stage]) -> impl Iterator<Item = usize> {
+    stages.iter().flat_map(|stage| &stage.layers).copied()
 }
 
 impl Group {
     /// Numbers of its layers, in their order.
     pub fn layers(&self) -> impl Iterator<Item = usize> {
-        self.stages.iter().flat_map(|stage| &stage.layers).copied()
+        self.lanes.iter().flat_map(|stages| layers_of(stages))
     }
 }
 
 /// Parts of a layer by itself.
-fn divide(network: &Network, (layer, panels): (&Layer, usize), step: usize, tasks: &mut Vec<Task>) {
+fn divide(
+    network: &Network,
+    (layer, panels): (&Layer, usize),
+    lanes: Lanes,
+    step: usize,
+    tasks: &mut Vec<Task>,
+) {
     let output = network.tensors[layer.output];
     let inputs = layer
         .input
@@ -230,23 +326,40 @@ fn divide(network: &Network, (layer, panels): (&Layer, usize), step: usize, task
         Operation::Identity | Operation::MaxPool | Operation::DepthToSpace => 8 * output.channels,
     };
     let parts = (products_of_pixel * side * side / LEAST_PRODUCTS).clamp(1, PARTS);
-    // Rows of large maps; channels where there are few rows and many weights, and rows as well where there are
-    // not so many channels.
-    let of_panels = match side >= 16 {
-        true => 1,
-        false => parts.min(panels),
-    };
-    let of_rows = parts.div_ceil(of_panels).min(side);
-    for part in 0..of_panels {
-        for rows in 0..of_rows {
-            tasks.push(Task {
+    let of_lane = parts.div_ceil(lanes.count);
+    for lane in 0..lanes.count {
+        let (rows, of_panels, [by_rows, by_panels]) = match side {
+            // Rows of large maps.
+            _ if side >= 2 * LEAST_BANDED_SIDE => (lanes.part(lane, side), 0..panels, [of_lane, 1]),
+            // Channels as well where there are few rows and many weights.
+            LEAST_BANDED_SIDE.. => (lanes.part(lane, side), 0..panels, [1, of_lane]),
+            _ if parts > 1 => {
+                let of_panels = lanes.part(lane, panels);
+                let by_rows = of_lane.div_ceil(of_panels.len().max(1));
+                (0..side, of_panels, [by_rows, of_lane])
+            }
+            _ if lane == 0 => (0..side, 0..panels, [1, 1]),
+            _ => continue,
+        };
+        for panels in cut(of_panels, by_panels) {
+            tasks.extend(cut(rows.clone(), by_rows).map(|rows| Task {
+                lane,
                 steps: step..step + 1,
-                rows: rows * side / of_rows..(rows + 1) * side / of_rows,
-                panels: part * panels / of_panels..(part + 1) * panels / of_panels,
-                needs: 0,
-            });
+                rows,
+                panels: panels.clone(),
+                needs: Counts::default(),
+            }));
         }
     }
+}
+
+/// A range in so many parts, or as many as it has numbers.
+fn cut(range: Range<usize>, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = parts.min(range.len());
+    (0..parts).map(move |part| {
+        let first = |part: usize| range.start + part * range.len() / parts;
+        first(part)..first(part + 1)
+    })
 }
 
 /// The stages of a group, of which each goes on as soon as the one before has made what it takes.
@@ -256,33 +369,55 @@ struct Interleaving<'a> {
     slots: &'a [Slot],
     /// Before each stage's steps.
     steps: Vec<usize>,
-    /// Rows that each stage has made.
+    lane: usize,
+    strips_ahead: usize,
+    /// The row up to which each stage has made its rows.
     made: Vec<usize>,
+    /// Rows of each stage that the lane needs.
+    band: Vec<Range<usize>>,
     /// Rows of what each stage makes that have to be there at a time.
     kept: Vec<usize>,
 }
 
 impl<'a> Interleaving<'a> {
-    fn new(network: &'a Network, stages: &'a [Stage], slots: &'a [Slot], steps: usize) -> Self {
+    fn new(
+        network: &'a Network,
+        stages: &'a [Stage],
+        slots: &'a [Slot],
+        steps: usize,
+        (lane, lanes): (usize, Lanes),
+    ) -> Self {
         let mut next = steps;
         let of_stage = |stage: &Stage| {
             next += stage.layers.len();
             next - stage.layers.len()
         };
-        Self {
+        let mut interleaving = Self {
             network,
             stages,
             slots,
             steps: stages.iter().map(of_stage).collect(),
-            made: vec![0; stages.len()],
+            lane,
+            strips_ahead: lanes.strips_ahead,
+            made: Vec::new(),
+            band: vec![0..0; stages.len()],
             kept: vec![0; stages.len()],
+        };
+        let last = stages.len() - 1;
+        interleaving.band[last] = lanes.part(lane, interleaving.output(last).side);
+        for stage in (0..last).rev() {
+            let Slot { side, margin, .. } = *interleaving.output(stage);
+            let taken = interleaving.taken(stage + 1, &interleaving.band[stage + 1]);
+            let of_map = |row: usize| row.saturating_sub(margin).min(side);
+            interleaving.band[stage] = of_map(taken.start)..of_map(taken.end);
         }
+        interleaving.made = interleaving.band.iter().map(|band| band.start).collect();
+        interleaving
     }
 
     fn go(mut self, order: &mut Order) {
         let last = self.stages.len() - 1;
-        let rows = self.output(last).side;
-        self.make(last, rows, &mut order.tasks);
+        self.make(last, self.band[last].end, &mut order.tasks);
         for (stage, kept) in self.stages.iter().zip(&self.kept).take(last) {
             let tensor = self.network.layers[stage.layers[stage.layers.len() - 1]].output;
             order.kept_rows.push((tensor, kept.next_power_of_two()));
@@ -312,12 +447,13 @@ impl<'a> Interleaving<'a> {
     fn make(&mut self, stage: usize, rows: usize, tasks: &mut Vec<Task>) {
         let strip_rows = self.stages[stage].strip_rows;
         let output = self.output(stage);
-        while self.made[stage] < rows.min(output.side) {
+        let end = rows.min(self.band[stage].end);
+        while self.made[stage] < end {
             let first = self.made[stage];
-            let strip = first..(first + strip_rows).min(output.side);
+            let strip = first..(first + strip_rows).min(self.band[stage].end);
             if stage > 0 {
                 let before = self.output(stage - 1);
-                let ahead = STRIPS_AHEAD * self.stages[stage - 1].strip_rows;
+                let ahead = self.strips_ahead * self.stages[stage - 1].strip_rows;
                 let end = self.taken(stage, &strip).end.saturating_sub(before.margin);
                 self.make(stage - 1, end + ahead, tasks);
             }
@@ -327,28 +463,49 @@ impl<'a> Interleaving<'a> {
                 let next = self.made[stage + 1];
                 let next_rows = self.stages[stage + 1].strip_rows;
                 let earliest = next.saturating_sub(next_rows);
+                let earliest = earliest.max(self.band[stage + 1].start);
                 let earliest = self.taken(stage + 1, &(earliest..earliest + 1)).start;
                 let end = rows_written(&strip, output).end;
                 self.kept[stage] = self.kept[stage].max(end - earliest);
             }
             let steps = self.steps[stage];
             tasks.push(Task {
+                lane: self.lane,
                 steps: steps..steps + self.stages[stage].layers.len(),
                 rows: strip.clone(),
                 panels: 0..usize::MAX,
-                needs: 0,
+                needs: Counts::default(),
             });
             self.made[stage] = strip.end;
         }
     }
 }
 
-/// When a tensor was used: numbers of tasks, counted from one.
+/// When a tensor was used: of each lane, the number of a task, counted from one.
 struct Uses {
-    /// Of each row in memory and each block of channels, with the row of the map that was written.
-    written: Vec<(usize, usize)>,
-    read: Vec<usize>,
-    last: usize,
+    /// Of each row in memory and each block of channels: who wrote it, and the row of the map.
+    written: Vec<Option<Writer>>,
+    read: Vec<Counts>,
+    last: Counts,
+}
+
+#[derive(Clone, Copy)]
+struct Writer {
+    lane: usize,
+    number: usize,
+    row: usize,
+}
+
+/// Adds that a task has to be done.
+fn include(counts: &mut Counts, lane: usize, number: usize) {
+    counts[lane] = counts[lane].max(number);
+}
+
+/// The same of several.
+fn include_all(counts: &mut Counts, others: &Counts) {
+    for (lane, number) in others.iter().enumerate() {
+        include(counts, lane, *number);
+    }
 }
 
 /// Says for each task which ones have to be done before. `layers` are those of the steps, and `panels` the
@@ -362,14 +519,18 @@ pub fn find_needs(
     let unused = |slot: &Slot| {
         let places = slot.rows() * slot.channels() / BLOCK;
         Uses {
-            written: vec![(0, 0); places],
-            read: vec![0; places],
-            last: 0,
+            written: vec![None; places],
+            read: vec![Counts::default(); places],
+            last: Counts::default(),
         }
     };
     let mut uses: Vec<Uses> = slots.iter().map(unused).collect();
-    for (task, number) in tasks.iter_mut().zip(1..) {
-        let mut before: Vec<usize> = Vec::new();
+    let mut numbers = Counts::default();
+    for task in tasks {
+        let lane = task.lane;
+        numbers[lane] += 1;
+        let number = numbers[lane];
+        let needs = &mut task.needs;
         for step in task.steps.clone() {
             let layer = layers[step];
             let of_step = &panels[step][task.panels.start..task.panels.end.min(panels[step].len())];
@@ -387,37 +548,36 @@ pub fn find_needs(
                 }
                 for (place, row) in places(slot, rows_read(operation, &task.rows, slot), &channels)
                 {
-                    let (writer, of_row) = uses.written[place];
-                    assert!(writer > 0 && of_row == row, "too few rows are kept");
-                    before.push(writer);
-                    uses.read[place] = number;
+                    let writer = uses.written[place].filter(|writer| writer.row == row);
+                    let writer = writer.expect("as many rows as are read are kept");
+                    include(needs, writer.lane, writer.number);
+                    include(&mut uses.read[place], lane, number);
                 }
-                uses.last = number;
+                include(&mut uses.last, lane, number);
             }
             let slot = &slots[layer.output];
             if slot.is_own {
                 continue;
             }
             // What was in the same memory.
-            let others = slots.iter().zip(&uses).enumerate();
-            let others = others
-                .filter(|(tensor, (other, _))| *tensor != layer.output && other.overlaps(slot));
-            before.extend(others.map(|(_, (_, uses))| uses.last));
+            for (tensor, (other, uses)) in slots.iter().zip(&uses).enumerate() {
+                if tensor != layer.output && other.overlaps(slot) {
+                    include_all(needs, &uses.last);
+                }
+            }
             let uses = &mut uses[layer.output];
             for (place, row) in places(slot, rows_written(&task.rows, slot), &channels) {
-                let (writer, of_row) = uses.written[place];
                 // Of one row, tasks write different channels.
-                if of_row != row {
-                    before.push(writer);
+                if let Some(writer) = uses.written[place].filter(|writer| writer.row != row) {
+                    include(needs, writer.lane, writer.number);
                 }
-                before.push(uses.read[place]);
-                uses.written[place] = (number, row);
+                include_all(needs, &uses.read[place]);
+                uses.written[place] = Some(Writer { lane, number, row });
             }
-            uses.last = number;
+            include(&mut uses.last, lane, number);
         }
         // What it has made itself it does not wait for.
-        let before = before.into_iter().filter(|one| *one < number);
-        task.needs = before.max().unwrap_or(0);
+        needs[lane] = needs[lane].min(number - 1);
     }
 }
 

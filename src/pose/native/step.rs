@@ -2,14 +2,15 @@
 //! rows are computed.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::graph::{Layer, Operation, Weights};
+use super::graph::{Layer, Operation, TensorId, Weights};
 use super::kernels::{
-    Ending, Map, Place, STEM_ROW, STEM_ROWS, Weight, depth_to_space, depthwise, first_pixels,
-    identity, max_pool, pointwise, stem, upsample, whole,
+    BLOCK, Ending, Map, Place, STEM_ROW, STEM_ROWS, Weight, depth_to_space, depthwise,
+    first_pixels, identity, max_pool, pointwise, stem, upsample, whole,
 };
 use super::memory::Memory;
 use super::slots::{Slot, Spaces};
@@ -21,13 +22,10 @@ pub const MAX_PIXELS: usize = 8;
 /// The same of layers of which each channel is computed by itself.
 const DEPTHWISE_PIXELS: usize = 4;
 
-/// A layer, with its weights in the order in which they are taken.
-pub struct Step {
+/// What a layer computes, with its weights in the order in which they are taken.
+pub struct Packed {
     operation: Operation,
     clip: Option<[f32; 2]>,
-    input: Option<Slot>,
-    residual: Option<Slot>,
-    output: Slot,
     /// For all registers of the output's channels, and zeros behind them.
     bias: Memory,
     /// Of each panel after the other.
@@ -35,6 +33,14 @@ pub struct Step {
     /// They are floats of 16 bits.
     is_half: bool,
     panels: Vec<Panel>,
+}
+
+/// A layer, and where in memory it takes and leaves maps.
+pub struct Step {
+    packed: Arc<Packed>,
+    input: Option<Slot>,
+    residual: Option<Slot>,
+    output: Slot,
 }
 
 /// Some registers of channels of a layer's output.
@@ -73,16 +79,14 @@ pub fn panel_channels(operation: Operation, channels: usize, lanes: usize) -> Ve
     of_panel.collect()
 }
 
-impl Step {
-    /// For registers of so many lanes.
-    pub fn new(layer: &Layer, slots: &[Slot], lanes: usize) -> Self {
+impl Packed {
+    /// Of a layer that takes and makes so many channels, for registers of so many lanes.
+    pub fn new(layer: &Layer, [inputs, outputs]: [usize; 2], lanes: usize) -> Self {
         let operation = layer.operation;
-        let input = layer.input.map(|tensor| slots[tensor]);
-        let output = slots[layer.output];
-        let inputs = input.map_or(3, |slot| slot.channels);
+        let registers = outputs.next_multiple_of(BLOCK);
         let mut panels = Vec::new();
         let mut packed = Vec::new();
-        for channels in panel_channels(operation, output.channels(), lanes) {
+        for channels in panel_channels(operation, registers, lanes) {
             panels.push(Panel {
                 channel: channels.start,
                 vectors: channels.len() / lanes,
@@ -94,15 +98,12 @@ impl Step {
         }
         let bias = layer.weights.as_ref();
         let mut bias = bias.map_or(Vec::new(), |weights| weights.bias.clone());
-        bias.resize(output.channels(), 0.0);
+        bias.resize(registers, 0.0);
         let halves = (operation == Operation::Pointwise).then(|| exact_halves(&packed));
         let halves = halves.flatten();
         Self {
             operation,
             clip: layer.clip,
-            input,
-            residual: layer.residual.map(|tensor| slots[tensor]),
-            output,
             bias: Memory::of(&bias),
             weights: match &halves {
                 Some(halves) => Memory::of_halves(halves),
@@ -112,9 +113,22 @@ impl Step {
             panels,
         }
     }
+}
+
+impl Step {
+    pub fn new(packed: Arc<Packed>, layer: &Layer, slots: &[Slot]) -> Self {
+        let slot = |tensor: TensorId| slots[tensor];
+        Self {
+            packed,
+            input: layer.input.map(slot),
+            residual: layer.residual.map(slot),
+            output: slots[layer.output],
+        }
+    }
 
     fn panels(&self, part: &Part) -> &[Panel] {
-        &self.panels[part.panels.start..part.panels.end.min(self.panels.len())]
+        let panels = &self.packed.panels;
+        &panels[part.panels.start..part.panels.end.min(panels.len())]
     }
 }
 
@@ -230,12 +244,12 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
         let output = step.output.map(spaces, 0);
         let ending = Ending {
             residual: step.residual.map(|slot| slot.map(spaces, 0)),
-            clip: step.clip,
+            clip: step.packed.clip,
         };
         clear_margin::<V>(step, &part, spaces);
         let to = (output, ending);
-        let bias = step.bias.as_ptr();
-        match (step.operation, step.input) {
+        let bias = step.packed.bias.as_ptr();
+        match (step.packed.operation, step.input) {
             (Operation::Upsample, Some(input)) => {
                 upsample::<V>(input.map(spaces, 0), to, part.rows, side);
             }
@@ -260,7 +274,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
             ) => {
                 let input = input.map(spaces, zeros_before);
                 for panel in step.panels(&part) {
-                    let from = (step.weights.as_ptr().add(panel.weights), bias);
+                    let from = (step.packed.weights.as_ptr().add(panel.weights), bias);
                     let (rows, channel) = (part.rows.clone(), panel.channel);
                     match (kernel_side, stride, side.min(DEPTHWISE_PIXELS)) {
                         (3, 1, 2 | 3) => {
@@ -278,7 +292,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
             }
             (Operation::Pointwise, Some(input)) => {
                 let from = (input.map(spaces, 0), input.channels);
-                match step.is_half {
+                match step.packed.is_half {
                     true => pointwise_part::<V, u16, PIXELS>(step, part, from, to),
                     false => pointwise_part::<V, f32, PIXELS>(step, part, from, to),
                 }
@@ -287,7 +301,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
                 let inputs = input.channels;
                 let input = input.map(spaces, 0);
                 for panel in step.panels(&part) {
-                    let from = (step.weights.as_ptr().add(panel.weights), bias);
+                    let from = (step.packed.weights.as_ptr().add(panel.weights), bias);
                     match panel.vectors {
                         1 => whole::<V, 1>(input, inputs, from, to, panel.channel),
                         2 => whole::<V, 2>(input, inputs, from, to, panel.channel),
@@ -299,8 +313,8 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
                 let mut rows = [0.0; STEM_ROWS * STEM_ROW];
                 for y in part.rows {
                     stem_rows(picture, picture_side, y, &mut rows);
-                    for panel in &step.panels {
-                        let from = (step.weights.as_ptr().add(panel.weights), bias);
+                    for panel in &step.packed.panels {
+                        let from = (step.packed.weights.as_ptr().add(panel.weights), bias);
                         let channel = panel.channel;
                         for x in first_pixels(side, PIXELS) {
                             let at = Place { y, x };
@@ -333,8 +347,8 @@ unsafe fn pointwise_part<V: Vector, W: Weight, const PIXELS: usize>(
     for panel in step.panels(&part) {
         // SAFETY: the step's weights are of this kind, and there are as many as the panel says.
         unsafe {
-            let weights = step.weights.as_ptr().cast::<W>().add(panel.weights);
-            let from = (weights, step.bias.as_ptr());
+            let weights = step.packed.weights.as_ptr().cast::<W>().add(panel.weights);
+            let from = (weights, step.packed.bias.as_ptr());
             let channel = panel.channel;
             for y in part.rows.clone() {
                 for x in first_pixels(side, pixels) {

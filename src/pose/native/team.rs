@@ -2,8 +2,9 @@
 //!
 //! A task takes some microseconds, less than a thread takes to fall asleep and wake up; so those that work
 //! look for work until the run ends, and sleep between runs. Nobody gives work out: each takes the next
-//! task that nobody has, and begins it when those are done that it needs. So a helper can join a run at any
-//! moment, when a core has become free for it, and leave it when others need the core.
+//! task that nobody has, in its own lane while it can go on there, and begins it when those are done that it
+//! needs. So a helper can join a run at any moment, when a core has become free for it, and leave it when
+//! others need the core.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::thread::{JoinHandle, Thread, yield_now};
 
 use super::memory::Memory;
 use super::plan::Plan;
+use super::schedule::Counts;
 use super::slots::Spaces;
 use crate::pose::model_threads::ModelThreads;
 
@@ -35,11 +37,23 @@ struct Shared {
     threads: ModelThreads,
     picture: AtomicPtr<f32>,
     memory: AtomicPtr<f32>,
+    lanes: Vec<Lane>,
+    is_over: AtomicBool,
+}
+
+/// Where the threads are in a lane of the plan. Others read it less often than it is written.
+#[repr(align(128))]
+struct Lane {
     /// The number of the run, and how many of its tasks were taken.
     taken: AtomicU64,
     /// Of each task: the last run in which it was done.
     done: Vec<AtomicU32>,
-    is_over: AtomicBool,
+}
+
+/// What was taken from a lane in some run: `None` when that is over.
+fn taken_of(run: u32, taken: u64) -> Option<usize> {
+    let count = (taken & ((1 << TASK_BITS) - 1)) as usize;
+    ((taken >> TASK_BITS) as u32 == run).then_some(count)
 }
 
 /// The calling thread and its helpers, with memory for one run.
@@ -62,8 +76,11 @@ impl Team {
                 threads,
                 picture: AtomicPtr::default(),
                 memory: AtomicPtr::default(),
-                taken: AtomicU64::new(0),
-                done: (0..plan.tasks()).map(|_| AtomicU32::new(0)).collect(),
+                lanes: plan
+                    .lanes()
+                    .iter()
+                    .map(|tasks| Lane::new(tasks.len()))
+                    .collect(),
                 is_over: AtomicBool::new(false),
                 plan,
             }),
@@ -99,14 +116,21 @@ impl Team {
             .memory
             .store(self.memory.as_mut_ptr(), Ordering::Relaxed);
         // Numbers come again after so many runs that nobody knows the first any more.
-        let run = ((shared.taken.load(Ordering::Relaxed) >> TASK_BITS) as u32).wrapping_add(1);
+        let run = shared.run().wrapping_add(1);
         let none_taken = u64::from(run) << TASK_BITS;
-        shared.taken.store(none_taken, Ordering::Release);
+        // The first lane, by which helpers know of the run, comes last.
+        for lane in shared.lanes.iter().rev() {
+            lane.taken.store(none_taken, Ordering::Release);
+        }
         for (thread, _) in &self.helpers[..helpers] {
             thread.unpark();
         }
-        let done = shared.work(run, self.own.as_mut_ptr(), || true);
-        shared.wait(run, done, shared.plan.tasks());
+        let mut done = shared.work(run, 0, self.own.as_mut_ptr(), || true);
+        let mut all = Counts::default();
+        for (count, lane) in all.iter_mut().zip(&shared.lanes) {
+            *count = lane.done.len();
+        }
+        shared.wait(run, &mut done, &all);
         Ok(())
     }
 
@@ -135,28 +159,45 @@ impl Drop for Team {
     }
 }
 
+impl Lane {
+    fn new(tasks: usize) -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+            done: (0..tasks).map(|_| AtomicU32::new(0)).collect(),
+        }
+    }
+}
+
 impl Shared {
+    /// The number of the current run, or the last one.
+    fn run(&self) -> u32 {
+        (self.lanes[0].taken.load(Ordering::Acquire) >> TASK_BITS) as u32
+    }
+
     /// Works in all runs while there is a core for this helper.
     fn help(&self, number: usize) {
         let has_core = || number + 1 < self.threads.now();
+        let lane = (number + 1) % self.lanes.len();
         let mut own = Memory::zeros(self.plan.own_floats());
         let mut last = 0;
         while !self.is_over.load(Ordering::Acquire) {
-            let run = (self.taken.load(Ordering::Acquire) >> TASK_BITS) as u32;
+            let run = self.run();
             if run == last || !has_core() {
                 std::thread::park();
                 continue;
             }
             last = run;
-            self.work(run, own.as_mut_ptr(), has_core);
+            self.work(run, lane, own.as_mut_ptr(), has_core);
         }
     }
 
-    /// Does tasks until all are taken, or there is no core any more. So many tasks are known to be done then.
-    fn work(&self, run: u32, own: *mut f32, has_core: impl Fn() -> bool) -> usize {
-        let mut done = 0;
-        while let Some(task) = has_core().then(|| self.take(run)).flatten() {
-            done = self.wait(run, done, self.plan.needs(task));
+    /// Does tasks, of this lane if there are any, until all are taken, or there is no core any more. So many
+    /// are known to be done then.
+    fn work(&self, run: u32, lane: usize, own: *mut f32, has_core: impl Fn() -> bool) -> Counts {
+        let mut done = Counts::default();
+        while let Some((lane, number)) = has_core().then(|| self.take(run, lane)).flatten() {
+            let task = &self.plan.lanes()[lane][number];
+            self.wait(run, &mut done, &task.needs);
             let spaces = Spaces {
                 shared: self.memory.load(Ordering::Relaxed),
                 own,
@@ -165,47 +206,68 @@ impl Shared {
             // SAFETY: the run's thread lends memory and picture until all tasks are done, and this one is
             // not. Those that it needs are done, and nobody else has it.
             unsafe { self.plan.run(task, spaces, picture) };
-            self.done[task].store(run, Ordering::Release);
+            self.lanes[lane].done[number].store(run, Ordering::Release);
         }
         done
     }
 
-    /// The next task that nobody has taken; `None` also where the run is over.
-    fn take(&self, run: u32) -> Option<usize> {
-        let mut seen = self.taken.load(Ordering::Acquire);
+    /// The next task that nobody has taken, if possible of this lane: its lane and number. Somebody has taken
+    /// all those that it needs. `None` when all are taken, also where the run is over.
+    fn take(&self, run: u32, own: usize) -> Option<(usize, usize)> {
         loop {
-            let task = (seen & ((1 << TASK_BITS) - 1)) as usize;
-            if (seen >> TASK_BITS) as u32 != run || task >= self.plan.tasks() {
+            let mut is_left = false;
+            for lane in (0..self.lanes.len()).map(|i| (own + i) % self.lanes.len()) {
+                let taken = &self.lanes[lane].taken;
+                let seen = taken.load(Ordering::Acquire);
+                let number = taken_of(run, seen)?;
+                let Some(task) = self.plan.lanes()[lane].get(number) else {
+                    continue;
+                };
+                is_left = true;
+                if !self.are_taken(run, &task.needs) {
+                    continue;
+                }
+                let order = Ordering::AcqRel;
+                if taken
+                    .compare_exchange(seen, seen + 1, order, Ordering::Acquire)
+                    .is_ok()
+                {
+                    return Some((lane, number));
+                }
+                // Somebody else was faster.
+                break;
+            }
+            if !is_left {
                 return None;
             }
-            let next = seen + 1;
-            match (self.taken).compare_exchange_weak(
-                seen,
-                next,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Some(task),
-                Err(now) => seen = now,
-            }
         }
     }
 
-    /// Waits until all tasks before `task` are done, of which `done` are known to be; gives what is known
-    /// then.
-    fn wait(&self, run: u32, mut done: usize, task: usize) -> usize {
+    /// Whether so many tasks of each lane were taken. The first one of all that are not can always be.
+    fn are_taken(&self, run: u32, needs: &Counts) -> bool {
+        let mut lanes = self.lanes.iter().zip(needs);
+        lanes.all(|(lane, needed)| {
+            *needed == 0
+                || taken_of(run, lane.taken.load(Ordering::Acquire))
+                    .is_none_or(|taken| taken >= *needed)
+        })
+    }
+
+    /// Waits until so many of each lane's tasks are done, of which `done` are known to be.
+    fn wait(&self, run: u32, done: &mut Counts, needs: &Counts) {
         let mut looks = 0;
-        while done < task {
-            if self.done[done].load(Ordering::Acquire) == run {
-                done += 1;
-                continue;
-            }
-            looks += 1;
-            match looks < LOOKS {
-                true => spin_loop(),
-                false => yield_now(),
+        for ((lane, done), needed) in self.lanes.iter().zip(done).zip(needs) {
+            while *done < *needed {
+                if lane.done[*done].load(Ordering::Acquire) == run {
+                    *done += 1;
+                    continue;
+                }
+                looks += 1;
+                match looks < LOOKS {
+                    true => spin_loop(),
+                    false => yield_now(),
+                }
             }
         }
-        done
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::graph::{Layer, Operation, Output, Shape, TensorId};
 use super::memory::Memory;
-use super::plan::Plan;
+use super::plan::{PackedNetwork, Plan};
+use super::schedule::Counts;
 use super::slots::Spaces;
 use super::*;
 use crate::at_work::AtWork;
@@ -274,8 +275,8 @@ fn all_kinds_of_layers_compute_what_they_are_said_to() {
     }
 }
 
-/// All tasks of a plan, as if so many threads took them and any of these were the next to be done with
-/// its own; all values that the network gives.
+/// All tasks of a plan, as if so many threads took them, each the next one of any lane, and any of these were
+/// the next to be done with its own; all values that the network gives.
 fn in_some_order(plan: &Plan, tensors: &[(TensorId, usize)], numbers: &mut Numbers) -> Vec<u32> {
     const THREADS: usize = 6;
     let picture = Numbers(3).list(3 * PICTURE_SIDE * PICTURE_SIDE, false);
@@ -286,23 +287,47 @@ fn in_some_order(plan: &Plan, tensors: &[(TensorId, usize)], numbers: &mut Numbe
         shared: shared.as_mut_ptr(),
         own: own.as_mut_ptr(),
     };
-    let mut is_done = vec![false; plan.tasks()];
-    let mut taken: Vec<usize> = Vec::new();
-    let mut untaken = 0..plan.tasks();
+    let mut any_of = |count: usize| {
+        let any = ((numbers.next(false) + 0.5) * count as f32) as usize;
+        any.min(count - 1)
+    };
+    let lanes = plan.lanes();
+    let mut untaken = Counts::default();
+    let mut is_done: Vec<Vec<bool>> = lanes.iter().map(|lane| vec![false; lane.len()]).collect();
+    let mut taken: Vec<(usize, usize)> = Vec::new();
     loop {
-        taken.extend(untaken.by_ref().take(THREADS - taken.len()));
-        let Some(first_undone) = is_done.iter().position(|is_done| !is_done) else {
-            break;
+        while taken.len() < THREADS {
+            let can_be_taken = |lane: &usize| {
+                let next = lanes[*lane].get(untaken[*lane]);
+                next.is_some_and(|task| task.needs.iter().zip(untaken).all(|(a, b)| *a <= b))
+            };
+            let next: Vec<usize> = (0..lanes.len()).filter(can_be_taken).collect();
+            if next.is_empty() {
+                break;
+            }
+            let lane = next[any_of(next.len())];
+            taken.push((lane, untaken[lane]));
+            untaken[lane] += 1;
+        }
+        let mut first_undone = Counts::default();
+        for (first, is_done) in first_undone.iter_mut().zip(&is_done) {
+            *first = is_done.iter().take_while(|is_done| **is_done).count();
+        }
+        let can_begin = |(lane, number): &&(usize, usize)| {
+            let needs = &lanes[*lane][*number].needs;
+            needs.iter().zip(&first_undone).all(|(a, b)| a <= b)
         };
-        let can_begin = |task: &&usize| plan.needs(**task) <= first_undone;
-        let ready: Vec<usize> = taken.iter().filter(can_begin).copied().collect();
-        assert!(ready.contains(&first_undone), "the first waits for nobody");
-        let next = ((numbers.next(false) + 0.5) * ready.len() as f32) as usize;
-        let task = ready[next.min(ready.len() - 1)];
+        let ready: Vec<(usize, usize)> = taken.iter().filter(can_begin).copied().collect();
+        if ready.is_empty() {
+            let is_all = is_done.iter().flatten().all(|is_done| *is_done);
+            assert!(is_all, "nobody can go on");
+            break;
+        }
+        let (lane, number) = ready[any_of(ready.len())];
         // SAFETY: the memory is that of the plan, and what the task needs is done.
-        unsafe { plan.run(task, spaces, picture.as_ptr()) };
-        is_done[task] = true;
-        taken.retain(|other| *other != task);
+        unsafe { plan.run(&lanes[lane][number], spaces, picture.as_ptr()) };
+        is_done[lane][number] = true;
+        taken.retain(|other| *other != (lane, number));
     }
     let mut all = Vec::new();
     for (tensor, side) in tensors {
@@ -326,12 +351,19 @@ fn tasks_may_be_done_in_any_order_that_their_needs_allow() {
         let given = given.map(|tensor| (tensor, network.tensors[tensor].side));
         let given: Vec<(TensorId, usize)> = given.collect();
         for instructions in instructions() {
-            let plan = Plan::new(network.clone(), instructions).expect("a plan");
+            let packed = PackedNetwork::new(network.clone(), instructions).expect("a network");
             let mut numbers = Numbers(11);
-            let first = in_some_order(&plan, &given, &mut numbers);
+            let alone = Plan::new(&packed, 1);
+            let first = in_some_order(&alone, &given, &mut numbers);
             assert!(first.iter().all(|bits| !f32::from_bits(*bits).is_nan()));
-            for _ in 0..30 {
-                assert!(in_some_order(&plan, &given, &mut numbers) == first);
+            for threads in [1, 2, 3, 4, 7] {
+                let plan = Plan::new(&packed, threads);
+                for _ in 0..15 {
+                    assert!(
+                        in_some_order(&plan, &given, &mut numbers) == first,
+                        "{threads}"
+                    );
+                }
             }
         }
     }
@@ -402,7 +434,9 @@ fn maps_that_the_kernels_would_leave_are_refused() {
     };
     let mut small = landmarker(true);
     small.tensors[2].side = 1;
-    let refused = Plan::new(small, instructions).err().expect("an error");
+    let refused = PackedNetwork::new(small, instructions)
+        .err()
+        .expect("an error");
     assert!(refused.contains("side of 1"), "{refused}");
     let mut narrow = landmarker(true);
     // The map of 2x2.
@@ -411,7 +445,9 @@ fn maps_that_the_kernels_would_leave_are_refused() {
         stride: 2,
         zeros_before: 1,
     };
-    let refused = Plan::new(narrow, instructions).err().expect("an error");
+    let refused = PackedNetwork::new(narrow, instructions)
+        .err()
+        .expect("an error");
     assert!(refused.contains("side of 2"), "{refused}");
     let mut beyond = landmarker(true);
     beyond.layers[4].operation = Operation::Depthwise {
@@ -419,7 +455,9 @@ fn maps_that_the_kernels_would_leave_are_refused() {
         stride: 2,
         zeros_before: 3,
     };
-    let refused = Plan::new(beyond, instructions).err().expect("an error");
+    let refused = PackedNetwork::new(beyond, instructions)
+        .err()
+        .expect("an error");
     assert!(refused.contains("zeros_before: 3"), "{refused}");
 }
 
