@@ -6,13 +6,47 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod sampling;
+
+use std::sync::LazyLock;
 
 use self::sampling::{Raster, interpolate_row, sample_by};
 use super::roi::{Region, Roi};
 use super::skeleton::{Channels, PictureInput, PixelGrid};
 use crate::image::BgrView;
 pub use sampling::{Border, InputScale};
+
+/// What a processor reads pictures with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instructions {
+    /// Every processor can.
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Instructions {
+    /// Those of this processor, the best ones last.
+    fn all() -> Vec<Self> {
+        let mut all = vec![Self::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(avx2::is_there().then_some(Self::Avx2));
+            all.extend(avx512::is_there().then_some(Self::Avx512));
+        }
+        all
+    }
+
+    fn best() -> Self {
+        static BEST: LazyLock<Instructions> =
+            LazyLock::new(|| *Instructions::all().last().expect("one at least"));
+        *BEST
+    }
+}
 
 /// Samples the region's pixels and hands each row to `write` as its number and its red, green and
 /// blue values.
@@ -23,23 +57,44 @@ fn sample(
     border: Border,
     write: impl FnMut(usize, [&[u8]; 3]),
 ) {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::is_there() {
+    sample_with(Instructions::best(), image, region, raster, border, write);
+}
+
+fn sample_with(
+    instructions: Instructions,
+    image: BgrView<'_>,
+    region: &Region,
+    raster: Raster,
+    border: Border,
+    write: impl FnMut(usize, [&[u8]; 3]),
+) {
+    match instructions {
+        Instructions::Scalar => {
+            sample_by(image, region, raster, border, write, interpolate_row);
+        }
         // SAFETY: the processor has these instructions.
-        return unsafe { avx2::sample(image, region, raster, border, write) };
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => unsafe { avx2::sample(image, region, raster, border, write) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => unsafe { avx512::sample(image, region, raster, border, write) },
     }
-    sample_by(image, region, raster, border, write, interpolate_row);
 }
 
 /// Values as a model wants them.
-fn scale_row(scale: InputScale, values: &[u8], scaled: &mut [f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::is_there() {
+fn scale_row(instructions: Instructions, scale: InputScale, values: &[u8], scaled: &mut [f32]) {
+    match instructions {
+        Instructions::Scalar => {
+            for (out, value) in scaled.iter_mut().zip(values) {
+                *out = f32::from(*value) / scale.divisor + scale.offset;
+            }
+        }
         // SAFETY: the processor has these instructions.
-        return unsafe { avx2::scale(values, scale, scaled) };
-    }
-    for (out, value) in scaled.iter_mut().zip(values) {
-        *out = f32::from(*value) / scale.divisor + scale.offset;
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => unsafe { avx2::scale(values, scale, scaled) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => unsafe { avx512::scale(values, scale, scaled) },
     }
 }
 
@@ -57,10 +112,11 @@ pub fn crop_to_tensor(
 ) {
     assert_eq!(tensor.len(), 3 * size * size, "tensor of another size");
     let (region, raster) = (Region::from(*roi), Raster::square(size));
+    let instructions = Instructions::best();
     sample(image, &region, raster, border, |row, channels| {
         for (plane, values) in tensor.chunks_exact_mut(size * size).zip(channels) {
             let line = &mut plane[row * size..(row + 1) * size];
-            scale_row(scale, values, line);
+            scale_row(instructions, scale, values, line);
         }
     });
 }
@@ -161,19 +217,26 @@ mod tests {
     fn all_values_are_divided_to_the_last_bit() {
         let values: [u8; 256] = std::array::from_fn(|value| value as u8);
         for (divisor, offset) in [(255.0, 0.0), (127.5, -1.0), (3.0, 0.5), (0.7, 0.0)] {
-            let mut scaled = [f32::NAN; 256];
-            scale_row(InputScale { divisor, offset }, &values, &mut scaled);
             let expected = values.map(|value| f32::from(value) / divisor + offset);
-            assert_eq!(scaled, expected, "{divisor}");
+            for instructions in Instructions::all() {
+                // One value more than registers hold.
+                let values = [&values[..], &values[..1]].concat();
+                let mut scaled = [f32::NAN; 257];
+                let scale = InputScale { divisor, offset };
+                scale_row(instructions, scale, &values, &mut scaled);
+                assert_eq!(scaled[..256], expected, "{divisor}");
+                assert_eq!(scaled[256], expected[0], "{divisor}");
+            }
         }
     }
 
-    /// Pictures of noise in all sorts of sizes, one of them with room between its rows, and regions inside
-    /// them, across every border, far outside, turned and tiny.
+    /// Pictures of noise in all sorts of sizes, one of them with room between its rows, and
+    /// regions inside them, across every border, far outside, turned and tiny.
     #[test]
     fn rows_that_are_read_at_once_are_those_read_pixel_by_pixel() {
         let mut random = crate::random::SplitMix64::new(5);
         let mut compared = 0;
+        let kinds = Instructions::all();
         for (width, height, gap) in [(1, 1, 0), (2, 3, 0), (3, 2, 0), (7, 5, 2), (64, 48, 0)] {
             let stride = 3 * width + gap;
             let data: Vec<u8> = (0..height * stride)
@@ -191,7 +254,7 @@ mod tests {
                     rotation_rad: within(-4.0, 4.0),
                 };
                 let raster = Raster {
-                    columns: 23,
+                    columns: 53,
                     rows: 9,
                     grid: PixelGrid::Standard,
                 };
@@ -201,20 +264,28 @@ mod tests {
                         expected.push((row, [red.to_vec(), green.to_vec(), blue.to_vec()]));
                     };
                     sample_by(image, &region, raster, border, one_by_one, interpolate_row);
-                    let mut rows = expected.into_iter();
-                    sample(image, &region, raster, border, |row, values| {
-                        let (number, expected) = rows.next().expect("a row");
-                        assert_eq!(
-                            (number, expected.each_ref().map(Vec::as_slice)),
-                            (row, values)
+                    let mut compare = |instructions| {
+                        let mut rows = expected.iter();
+                        sample_with(
+                            instructions,
+                            image,
+                            &region,
+                            raster,
+                            border,
+                            |row, values| {
+                                let (number, expected) = rows.next().expect("a row");
+                                let expected = expected.each_ref().map(Vec::as_slice);
+                                assert_eq!((*number, expected), (row, values), "{instructions:?}");
+                                compared += values[0].len();
+                            },
                         );
-                        compared += values[0].len();
-                    });
-                    assert!(rows.next().is_none());
+                        assert!(rows.next().is_none());
+                    };
+                    kinds.iter().for_each(|kind| compare(*kind));
                 }
             }
         }
-        assert_eq!(compared, 5 * 200 * 2 * 23 * 9);
+        assert_eq!(compared, kinds.len() * 5 * 200 * 2 * 53 * 9);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use ffmpeg_the_third::{Frame, ffi};
 use opencv::core::{self, CV_8UC3, Mat, MatTrait, MatTraitConst, Rect, Scalar};
 
+use super::bgr::part_to_bgr;
 use super::ffmpeg::{Picture, PictureFacts};
 use super::on_demand::Checked;
 use super::placement::{Placement, Size};
@@ -79,9 +80,15 @@ impl Converter {
             make_room(frame, to, placement.frame).map_err(|e| e.message)?;
             let target = Target::of_frame(frame)?;
             let planes = Planes::of(source);
+            let is_like_parts = from == to && self.checked.may_be_partial(source, from);
             // SAFETY: the source has its own size, or what `holds` has checked, and the frame has
             // just got room.
-            return unsafe { to_bgr(&mut self.scaler, planes, from, to, target) };
+            return unsafe {
+                match is_like_parts {
+                    true => part_to_bgr(&mut self.scaler, planes, from, target),
+                    false => to_bgr(&mut self.scaler, planes, from, to, target),
+                }
+            };
         }
         make_bgr(&mut self.bgr.frame, sides(to)?)?;
         let target = Target::of_picture(&self.bgr);

@@ -1,8 +1,11 @@
 //! Videos: recognising them, reading frames with their true timestamps, drawing on them, encoding.
 //!
 //! FFmpeg and OpenCV are known to this module alone; it knows nothing of poses. FFmpeg demuxes,
-//! decodes and converts (`ffmpeg`, `converter`, `on_demand`, `scaler`, `tone`), OpenCV turns and draws.
+//! decodes and converts (`ffmpeg`, `converter`, `on_demand`, `scaler`, `bgr`, `bgr_avx512`, `tone`), OpenCV turns and draws.
 
+mod bgr;
+#[cfg(target_arch = "x86_64")]
+mod bgr_avx512;
 mod canvas;
 mod capture_rate;
 mod clip;

@@ -17,6 +17,7 @@ use std::sync::Mutex;
 
 use ffmpeg_the_third::ffi;
 
+use super::bgr::{asks_for_rows_below, part_to_bgr};
 use super::ffmpeg::Picture;
 use super::placement::Size;
 use super::scaler::{PIXEL_BYTES, Planes, Scaler, Target, frame_memory_pixels, row_bytes, to_bgr};
@@ -165,6 +166,7 @@ impl InWork<'_> {
                 None => 0..0,
             }
         };
+        let format = self.decoded.picture.raw().format;
         let mut next = columns(0);
         for row in 0..=last_row {
             let now = next;
@@ -172,7 +174,9 @@ impl InWork<'_> {
                 true => columns(row + 1),
                 false => 0..0,
             };
-            self.fetch(row + 1, next.clone());
+            if now.is_empty() || !asks_for_rows_below(format) {
+                self.fetch(row + 1, next.clone());
+            }
             self.make_row(row, now);
         }
     }
@@ -233,7 +237,7 @@ impl InWork<'_> {
                 first,
                 stride_bytes: stride as i32,
             };
-            to_bgr(scaler, planes.moved(x, y), size, size, target)
+            part_to_bgr(scaler, planes.moved(x, y), size, target)
         };
         converted.expect("libswscale has converted a picture of this kind when the video began");
         for column in from..to {

@@ -109,9 +109,11 @@ impl Planes {
         }
     }
 
-    /// Asks the processor for the beginning of so many rows of a picture of 4:2:0, from the pixel in
-    /// column `x` and row `y` on: for 64 bytes of each where rows begin as vector instructions want it.
+    /// Asks the processor for the beginning of so many rows of a picture of 4:2:0, from the pixel
+    /// in column `x` and row `y` on: for 64 bytes of each where rows begin as vector instructions
+    /// want it.
     #[cfg(target_arch = "x86_64")]
+    #[inline]
     pub fn fetch(&self, x: usize, y: usize, rows: usize) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         for (plane, shift) in [(0, 0), (1, 1), (2, 1)] {
@@ -130,20 +132,31 @@ impl Planes {
     /// # Safety
     /// The picture is of 4:2:0 in three planes of bytes with strides above 0, and has such a pixel.
     pub unsafe fn moved(self, x: usize, y: usize) -> Self {
-        let moved = |plane: usize, x: usize, y: usize| {
-            let offset = y * self.stride_bytes[plane] as usize + x;
-            // SAFETY: the caller says that the picture has it.
-            unsafe { self.first[plane].add(offset) }
-        };
-        let [luma, blue, red] = [
-            moved(0, x, y),
-            moved(1, x / 2, y / 2),
-            moved(2, x / 2, y / 2),
-        ];
+        // SAFETY: as the caller says.
+        let [luma, blue, red] = unsafe { self.places(x, y) };
         Self {
             first: [luma, blue, red, std::ptr::null()],
             ..self
         }
+    }
+
+    /// Where the pixel in column `x` and row `y`, both even, has its luma and its chroma of blue
+    /// and red.
+    ///
+    /// # Safety
+    /// As [`Self::moved`].
+    pub unsafe fn places(&self, x: usize, y: usize) -> [*const u8; 3] {
+        [(0, x, y), (1, x / 2, y / 2), (2, x / 2, y / 2)].map(|(plane, x, y)| {
+            let offset = y * self.stride_bytes[plane] as usize + x;
+            // SAFETY: the caller says that the picture has it.
+            unsafe { self.first[plane].add(offset) }
+        })
+    }
+
+    /// From one row of luma to the next.
+    #[cfg(target_arch = "x86_64")]
+    pub fn luma_stride_bytes(&self) -> usize {
+        self.stride_bytes[0] as usize
     }
 }
 

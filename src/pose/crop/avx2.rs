@@ -14,8 +14,8 @@ use std::arch::x86_64::{
 use std::ops::Range;
 
 use super::sampling::{
-    Border, InputScale, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, TAP_BYTES,
-    WEIGHT_BITS, interpolate, sample_by,
+    Border, InputScale, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, WEIGHT_BITS, Words,
+    inside, interpolate, sample_by,
 };
 use crate::image::BgrView;
 use crate::pose::roi::Region;
@@ -51,9 +51,8 @@ pub fn sample(
     );
 }
 
-/// See [`InputScale`]. Divides by multiplying, and once more with what is left, which gives the quotient
-/// to the last bit (Markstein, IBM Journal of Research and
-/// Development 34, 1990).
+/// See [`InputScale`]. Divides by multiplying, and once more with what is left, which gives the
+/// quotient to the last bit (Markstein, IBM Journal of Research and Development 34, 1990).
 #[target_feature(enable = "avx2,fma")]
 pub fn scale(values: &[u8], InputScale { divisor, offset }: InputScale, scaled: &mut [f32]) {
     let factor = 1.0 / divisor;
@@ -112,26 +111,9 @@ fn one_by_one(
     }
 }
 
-/// The positions that can be read eight at once: beside a picture's edge pixels there are more of the
-/// same; what is black begins within a position's reach.
-fn chunks_inside(
-    image: BgrView<'_>,
-    Positions { xs, ys }: &Positions,
-    border: Border,
-) -> Range<usize> {
-    let inside = match border {
-        Border::Replicate => 0..xs.len(),
-        Border::Zero => {
-            let (last_x, last_y) = (image.width() as i32 - 1, image.height() as i32 - 1);
-            let is_inside = |i: &usize| {
-                let (x, y) = (xs[*i] >> SUBPIXEL_BITS, ys[*i] >> SUBPIXEL_BITS);
-                x >= 0 && y >= 0 && x < last_x && y < last_y
-            };
-            // The positions lie on a line, so that those inside follow one another.
-            let first = (0..xs.len()).find(is_inside).unwrap_or(xs.len());
-            first..(first..xs.len()).rfind(is_inside).map_or(first, |i| i + 1)
-        }
-    };
+/// The positions that can be read eight at once.
+fn chunks_inside(image: BgrView<'_>, positions: &Positions, border: Border) -> Range<usize> {
+    let inside = inside(image, positions, border);
     let chunks = inside.len() / PIXELS;
     inside.start..inside.start + chunks * PIXELS
 }
@@ -149,30 +131,25 @@ struct Extent {
 }
 
 impl Extent {
-    /// `None` for pictures without two pixels in both directions, and those in which 32 bits do not tell
-    /// all places.
+    /// `None` for pictures that cannot be read so.
     #[target_feature(enable = "avx2")]
     fn of(image: BgrView<'_>) -> Option<Self> {
-        let last_place = image.data().len().checked_sub(image.stride() + TAP_BYTES)?;
-        let last_place = i32::try_from(last_place).ok()?;
-        let sides = [image.width(), image.height()].map(|side| side as i32);
-        if sides
-            .iter()
-            .any(|side| !(2..1 << (31 - SUBPIXEL_BITS)).contains(side))
-        {
-            return None;
-        }
+        let Words {
+            last_px: [x, y],
+            last_place,
+        } = Words::of(image)?;
+        let of_sides = |[x, y]: [i32; 2]| [_mm256_set1_epi32(x), _mm256_set1_epi32(y)];
         Some(Self {
-            last: sides.map(|side| _mm256_set1_epi32((side - 1) << SUBPIXEL_BITS)),
-            last_of_two: sides.map(|side| _mm256_set1_epi32(side - 2)),
+            last: of_sides([x << SUBPIXEL_BITS, y << SUBPIXEL_BITS]),
+            last_of_two: of_sides([x - 1, y - 1]),
             stride: _mm256_set1_epi32(image.stride() as i32),
             last_place: _mm256_set1_epi32(last_place),
         })
     }
 }
 
-/// Asks for the pixels of a row before they are needed. Rows of a turned region go through as many of
-/// the picture's, so that the processor does not see what comes next.
+/// Asks for the pixels of a row before they are needed. Rows of a turned region go through as
+/// many of the picture's, so that the processor does not see what comes next.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn fetch(image: BgrView<'_>, extent: Extent, Positions { xs, ys }: &Positions) {
@@ -197,8 +174,8 @@ fn numbers(register: __m256i) -> [u32; PIXELS] {
     numbers
 }
 
-/// Where four pixels around each of eight positions begin in a picture's bytes, and how far the positions
-/// are from the first, in 1/32 of the way to the next: 0 to 32.
+/// Where four pixels around each of eight positions begin in a picture's bytes, and how far the
+/// positions are from the first, in 1/32 of the way to the next: 0 to 32.
 struct Taps {
     places: __m256i,
     fractions: [__m256i; 2],
@@ -229,8 +206,8 @@ impl Taps {
     }
 }
 
-/// Blue, green and red of eight positions in 1/32 pixel. Gives the latter back, and reads nothing, where
-/// that would be beyond the picture's last byte.
+/// Blue, green and red of eight positions in 1/32 pixel. Gives the latter back, and reads
+/// nothing, where that would be beyond the picture's last byte.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn interpolate_eight<'c>(
@@ -333,8 +310,8 @@ fn beside_each_other(words: __m256i) -> __m256i {
     _mm256_shuffle_epi8(words, order)
 }
 
-/// The lower 16 bits of two numbers, four times each, the first of which begins at that byte; in each half
-/// of the register.
+/// The lower 16 bits of two numbers, four times each, the first of which begins at that byte; in
+/// each half of the register.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn four_times<const BYTE: i8>(numbers: __m256i) -> __m256i {

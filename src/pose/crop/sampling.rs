@@ -1,5 +1,7 @@
 //! Positions of a region's pixels in a picture, and the colours there, pixel by pixel.
 
+use std::ops::Range;
+
 use super::super::roi::Region;
 use super::super::skeleton::PixelGrid;
 use crate::image::BgrView;
@@ -65,9 +67,54 @@ pub struct Positions {
     pub ys: Vec<i32>,
 }
 
-/// Samples the region's pixels and hands each row to `write` as its number and its red, green and blue
-/// values, a row of positions being read by `interpolate`, which also learns of the row after it.
-/// Where it is called from decides for which instructions it is compiled.
+/// How far words of two pixels each can be read from a picture at once.
+#[derive(Clone, Copy)]
+pub struct Words {
+    /// The last pixel along each side.
+    pub last_px: [i32; 2],
+    /// The last place that a row and a word follow.
+    pub last_place: i32,
+}
+
+impl Words {
+    /// `None` for pictures without two pixels in both directions, and those in which 32 bits do
+    /// not tell all places.
+    pub fn of(image: BgrView<'_>) -> Option<Self> {
+        let last_place = image.data().len().checked_sub(image.stride() + TAP_BYTES)?;
+        let sides = [image.width(), image.height()].map(|side| side as i32);
+        let is_readable = |side: i32| (2..1 << (31 - SUBPIXEL_BITS)).contains(&side);
+        sides.into_iter().all(is_readable).then_some(Self {
+            last_px: sides.map(|side| side - 1),
+            last_place: i32::try_from(last_place).ok()?,
+        })
+    }
+}
+
+/// The positions that are read as they are: beside a picture's edge pixels there are more of the
+/// same; what is black begins within a position's reach.
+pub fn inside(
+    image: BgrView<'_>,
+    Positions { xs, ys }: &Positions,
+    border: Border,
+) -> Range<usize> {
+    match border {
+        Border::Replicate => 0..xs.len(),
+        Border::Zero => {
+            let (last_x, last_y) = (image.width() as i32 - 1, image.height() as i32 - 1);
+            let is_inside = |i: &usize| {
+                let (x, y) = (xs[*i] >> SUBPIXEL_BITS, ys[*i] >> SUBPIXEL_BITS);
+                x >= 0 && y >= 0 && x < last_x && y < last_y
+            };
+            // The positions lie on a line, so that those inside follow one another.
+            let first = (0..xs.len()).find(is_inside).unwrap_or(xs.len());
+            first..(first..xs.len()).rfind(is_inside).map_or(first, |i| i + 1)
+        }
+    }
+}
+
+/// Samples the region's pixels and hands each row to `write` as its number and its red, green and
+/// blue values, a row of positions being read by `interpolate`, which also learns of the row
+/// after it. Where it is called from decides for which instructions it is compiled.
 #[inline(always)]
 pub fn sample_by(
     image: BgrView<'_>,
@@ -75,7 +122,7 @@ pub fn sample_by(
     raster: Raster,
     border: Border,
     mut write: impl FnMut(usize, [&[u8]; 3]),
-    interpolate: impl Fn(BgrView<'_>, [&Positions; 2], Border, &mut [Vec<u8>; 3]),
+    mut interpolate: impl FnMut(BgrView<'_>, [&Positions; 2], Border, &mut [Vec<u8>; 3]),
 ) {
     let (sin, cos) = region.rotation_rad.sin_cos();
     let Raster { columns, rows, .. } = raster;
