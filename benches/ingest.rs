@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use posedata::models::ModelStore;
-use posedata::pose::crop::{Border, InputScale, crop_to_tensor};
+use posedata::pose::crop::{Border, InputScale, ModelInput, crop_to_levels};
 use posedata::pose::roi::{ImageSize, Roi};
 use posedata::pose::{LANDMARK_INPUT_SIDE, LandmarkModel, Provider};
 use posedata::resources::Resources;
@@ -177,7 +177,12 @@ impl Bench {
     }
 
     /// CPU seconds of a run of a landmark model on the provider that ingest used.
-    fn model_cpu_secs(&self, model: &str, summary: &Value, picture: &[f32]) -> f64 {
+    fn model_cpu_secs(&self, model: &str, summary: &Value, picture: &[u8]) -> f64 {
+        let scale = InputScale {
+            divisor: 255.0,
+            offset: 0.0,
+        };
+        let picture = ModelInput::Levels(picture, scale);
         let provider = summary["provider"].as_str().expect("a provider");
         let provider: Provider = provider.parse().expect("a provider");
         let files = self.store.pose_files_for(model, provider);
@@ -432,20 +437,17 @@ fn decode(video: &Path) {
     while reader.read(&mut frame).expect("a frame") {}
 }
 
-fn first_crop(video: &Path) -> Vec<f32> {
+/// What the landmark model is to see, in levels.
+fn first_crop(video: &Path) -> Vec<u8> {
     let mut reader = VideoReader::open(video).expect("a video");
     let mut frame = Frame::default();
     reader.read(&mut frame).expect("a frame");
     let view = frame.view().expect("pixels");
     let roi = Roi::letterbox(ImageSize::new(view.width(), view.height()));
     let side = LANDMARK_INPUT_SIDE;
-    let mut tensor = vec![0.0; 3 * side * side];
-    let scale = InputScale {
-        divisor: 255.0,
-        offset: 0.0,
-    };
-    crop_to_tensor(view, &roi, side, Border::Replicate, scale, &mut tensor);
-    tensor
+    let mut levels = vec![0; 3 * side * side];
+    crop_to_levels(view, &roi, side, Border::Replicate, &mut levels);
+    levels
 }
 
 fn ffmpeg(arguments: &[&str], output: &Path) {

@@ -98,7 +98,67 @@ fn scale_row(instructions: Instructions, scale: InputScale, values: &[u8], scale
     }
 }
 
-/// Fills `tensor`, laid out [3, size, size] in red, green, blue planes, with the scaled values.
+/// What a model looks at: [3, side, side] of red, green and blue.
+#[derive(Clone, Copy)]
+pub enum ModelInput<'a> {
+    /// As the model wants it.
+    Values(&'a [f32]),
+    /// Levels of 8 bits, and how the model wants them.
+    Levels(&'a [u8], InputScale),
+}
+
+impl<'a> ModelInput<'a> {
+    /// Values, or levels.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Values(values) => values.len(),
+            Self::Levels(levels, _) => levels.len(),
+        }
+    }
+
+    /// As the model wants it; in `room`, where it is not there yet.
+    pub fn values<'r>(self, room: &'r mut Vec<f32>) -> &'r [f32]
+    where
+        'a: 'r,
+    {
+        match self {
+            Self::Values(values) => values,
+            Self::Levels(levels, scale) => {
+                room.resize(levels.len(), 0.0);
+                scale_row(Instructions::best(), scale, levels, room);
+                room
+            }
+        }
+    }
+}
+
+impl<'a> From<&'a [f32]> for ModelInput<'a> {
+    fn from(values: &'a [f32]) -> Self {
+        Self::Values(values)
+    }
+}
+
+/// Fills `levels`, laid out [3, size, size] in red, green, blue planes.
+///
+/// # Panics
+/// When `levels` does not hold 3 * size * size values.
+pub fn crop_to_levels(
+    image: BgrView<'_>,
+    roi: &Roi,
+    size: usize,
+    border: Border,
+    levels: &mut [u8],
+) {
+    assert_eq!(levels.len(), 3 * size * size, "a picture of another size");
+    let (region, raster) = (Region::from(*roi), Raster::square(size));
+    sample(image, &region, raster, border, |row, channels| {
+        for (plane, values) in levels.chunks_exact_mut(size * size).zip(channels) {
+            plane[row * size..(row + 1) * size].copy_from_slice(values);
+        }
+    });
+}
+
+/// The same, scaled.
 ///
 /// # Panics
 /// When `tensor` does not hold 3 * size * size values.

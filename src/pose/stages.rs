@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::crop::{Border, InputScale, crop_to_tensor};
+use super::crop::{Border, InputScale, ModelInput, crop_to_levels, crop_to_tensor};
 use super::detector::{DETECTOR_INPUT_SIDE, Detection, anchors, detections};
 use super::landmarker::{LANDMARK_INPUT_SIDE, RawPose};
 use super::roi::{ImageSize, Region, Roi};
@@ -200,7 +200,7 @@ impl LandmarkStage {
 /// Reads poses from regions by BlazePose's landmark model.
 pub struct BlazePoseStage {
     model: LandmarkModel,
-    tensor: Vec<f32>,
+    levels: Vec<u8>,
     min_probability: f64,
 }
 
@@ -209,7 +209,7 @@ impl BlazePoseStage {
     fn new(model: LandmarkModel, min_probability: f64) -> Self {
         Self {
             model,
-            tensor: vec![0.0; 3 * LANDMARK_INPUT_SIDE * LANDMARK_INPUT_SIDE],
+            levels: vec![0; 3 * LANDMARK_INPUT_SIDE * LANDMARK_INPUT_SIDE],
             min_probability,
         }
     }
@@ -222,19 +222,19 @@ impl BlazePoseStage {
     ) -> Result<Reading, PoseError> {
         let started = Instant::now();
         let roi = &region.square();
-        crop_to_tensor(
+        crop_to_levels(
             frame.show([Region::from(*roi).corners()]),
             roi,
             LANDMARK_INPUT_SIDE,
             Border::Replicate,
-            LANDMARK_SCALE,
-            &mut self.tensor,
+            &mut self.levels,
         );
         let cropped = Instant::now();
         timings.crop += cropped - started;
         let min_probability = self.min_probability;
         let mut decoding = None;
-        let pose = self.model.run(&self.tensor, |tensors| {
+        let picture = ModelInput::Levels(&self.levels, LANDMARK_SCALE);
+        let pose = self.model.run(picture, |tensors| {
             decoding = Some(Instant::now());
             let probability = tensors.pose_probability;
             (f64::from(probability) > min_probability)

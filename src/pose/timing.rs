@@ -22,13 +22,13 @@ pub fn landmark_run_time(files: &ModelFiles, threads: usize) -> Result<Duration,
     let mut model = LandmarkModel::load(files, threads)?;
     let picture = vec![0.5; 3 * LANDMARK_INPUT_SIDE * LANDMARK_INPUT_SIDE];
     for _ in 0..WARM_UP_RUNS {
-        model.run(&picture, |_| ())?;
+        model.run(&picture[..], |_| ())?;
     }
     let started = Instant::now();
     let mut times = Vec::new();
     while times.len() < MIN_RUNS || started.elapsed() < MIN_TIME {
         let run = Instant::now();
-        model.run(&picture, |_| ())?;
+        model.run(&picture[..], |_| ())?;
         times.push(run.elapsed());
     }
     times.sort_unstable();

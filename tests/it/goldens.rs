@@ -103,7 +103,7 @@ fn converted_models_agree_with_the_tflite_runtime() {
 
     let input = tensor(&goldens["lm_crop"].values, |v| v / 255.0);
     for mut model in landmark_models("full", 1) {
-        let checked = model.run(&input, |tensors| {
+        let checked = model.run(&input[..], |tensors| {
             let check = |ours: &[f32], golden: &str, tolerance: f64| {
                 let error = largest_difference(f64s(ours), f64s(&goldens[golden].values));
                 assert!(error < tolerance, "{golden} differs by {error}");

@@ -6,6 +6,7 @@ use super::graph::{Network, Output, TensorId};
 use super::kernels::BLOCK;
 use super::plan::{Instructions, PackedNetwork, Plan};
 use super::team::{Helpers, Team};
+use crate::pose::crop::ModelInput;
 use crate::pose::model_threads::ModelThreads;
 
 /// The detector with its weights, which several runs at once can share.
@@ -82,9 +83,9 @@ impl NativeDetector {
     ///
     /// # Errors
     /// When the tensor has another size, or threads cannot be started.
-    pub fn run(&mut self, picture: &[f32]) -> Result<(&[f32], &[f32]), String> {
-        if picture.len() != self.weights.picture_values {
-            return Err(format!("a picture of {} values", picture.len()));
+    pub fn run(&mut self, picture: ModelInput<'_>) -> Result<(&[f32], &[f32]), String> {
+        if picture.count() != self.weights.picture_values {
+            return Err(format!("a picture of {} values", picture.count()));
         }
         // SAFETY: the picture has the size that the plan was made for.
         unsafe { self.team.run(picture) }.map_err(|e| e.to_string())?;

@@ -7,6 +7,7 @@ use super::graph::{Network, Output, Shape, TensorId};
 use super::kernels::{BLOCK, Map, Place};
 use super::plan::{Instructions, PackedNetwork, Plan, dots};
 use super::team::{Helpers, Team};
+use crate::pose::crop::ModelInput;
 use crate::pose::model_threads::ModelThreads;
 
 /// A landmark model with its weights, which several runs at once can share.
@@ -120,9 +121,9 @@ impl NativeLandmarker {
     ///
     /// # Errors
     /// When the tensor has another size, or threads cannot be started.
-    pub fn run(&mut self, picture: &[f32]) -> Result<NativeOutputs<'_>, String> {
-        if picture.len() != self.weights.picture_values {
-            return Err(format!("a picture of {} values", picture.len()));
+    pub fn run(&mut self, picture: ModelInput<'_>) -> Result<NativeOutputs<'_>, String> {
+        if picture.count() != self.weights.picture_values {
+            return Err(format!("a picture of {} values", picture.count()));
         }
         // SAFETY: the picture has the size that the plan was made for.
         unsafe { self.team.run(picture) }.map_err(|e| e.to_string())?;

@@ -10,6 +10,7 @@ use super::schedule::{self, Group, Lanes, Task};
 use super::slots::{Slot, Spaces};
 use super::step::{self, MAX_PIXELS, Packed, Part, Step, check_sides, panel_channels};
 use super::vector::{Avx2, Avx512, Vector};
+use crate::pose::crop::ModelInput;
 
 /// What a processor computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Plan {
     /// # Safety
     /// `spaces` hold [`Self::shared_floats`] and [`Self::own_floats`], and `picture` [3, side, side] values;
     /// the tasks that it needs are done; nobody else does this one, or has the same own memory.
-    pub unsafe fn run(&self, task: &Task, spaces: Spaces, picture: *const f32) {
+    pub unsafe fn run(&self, task: &Task, spaces: Spaces, picture: ModelInput<'_>) {
         let picture = (picture, self.picture_side);
         for step in &self.steps[task.steps.clone()] {
             let part = Part {
@@ -277,13 +278,13 @@ fn free_offset(living: &[(TensorId, usize)], slots: &[Slot], floats: usize) -> u
 }
 
 #[target_feature(enable = "avx512f")]
-unsafe fn run_avx512(step: &Step, part: Part, spaces: Spaces, picture: (*const f32, usize)) {
+unsafe fn run_avx512(step: &Step, part: Part, spaces: Spaces, picture: (ModelInput<'_>, usize)) {
     // SAFETY: as the caller promises.
     unsafe { step::run::<Avx512, MAX_PIXELS>(step, part, spaces, picture) }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn run_avx2(step: &Step, part: Part, spaces: Spaces, picture: (*const f32, usize)) {
+unsafe fn run_avx2(step: &Step, part: Part, spaces: Spaces, picture: (ModelInput<'_>, usize)) {
     // SAFETY: as the caller promises.
     unsafe { step::run::<Avx2, 4>(step, part, spaces, picture) }
 }

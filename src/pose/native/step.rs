@@ -15,6 +15,7 @@ use super::kernels::{
 use super::memory::Memory;
 use super::slots::{Slot, Spaces};
 use super::vector::Vector;
+use crate::pose::crop::{InputScale, ModelInput};
 
 /// Neighbouring pixels that one pass makes: their sums are all registers but a few.
 pub const MAX_PIXELS: usize = 8;
@@ -236,7 +237,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
     step: &Step,
     part: Part,
     spaces: Spaces,
-    (picture, picture_side): (*const f32, usize),
+    (picture, picture_side): (ModelInput<'_>, usize),
 ) {
     let side = step.output.side;
     // SAFETY: the caller promises that memory holds all tensors, with the margins that layers ask for.
@@ -312,7 +313,7 @@ pub unsafe fn run<V: Vector, const PIXELS: usize>(
             (_, _) => {
                 let mut rows = [0.0; STEM_ROWS * STEM_ROW];
                 for y in part.rows {
-                    stem_rows(picture, picture_side, y, &mut rows);
+                    stem_rows::<V>(picture, picture_side, y, &mut rows);
                     for panel in &step.packed.panels {
                         let from = (step.packed.weights.as_ptr().add(panel.weights), bias);
                         let channel = panel.channel;
@@ -374,10 +375,10 @@ unsafe fn pointwise_part<V: Vector, W: Weight, const PIXELS: usize>(
 /// zeros where there is no row.
 ///
 /// # Safety
-/// `picture` holds [3, side, side] values.
+/// `picture` holds [3, side, side]. The processor has the vector's instructions.
 #[inline(always)]
-unsafe fn stem_rows(
-    picture: *const f32,
+unsafe fn stem_rows<V: Vector>(
+    picture: ModelInput<'_>,
     side: usize,
     y: usize,
     rows: &mut [f32; STEM_ROWS * STEM_ROW],
@@ -386,12 +387,48 @@ unsafe fn stem_rows(
         let (color, of_kernel) = (i / 3, i % 3);
         let to = &mut row[1..=side];
         match (2 * y + of_kernel).checked_sub(1).filter(|y| *y < side) {
-            // SAFETY: a row of the picture.
-            Some(y) => to.copy_from_slice(unsafe {
-                std::slice::from_raw_parts(picture.add((color * side + y) * side), side)
-            }),
+            Some(y) => {
+                let from = (color * side + y) * side;
+                match picture {
+                    ModelInput::Values(values) => to.copy_from_slice(&values[from..from + side]),
+                    // SAFETY: the caller has the instructions.
+                    ModelInput::Levels(levels, scale) => unsafe {
+                        scale_levels::<V>(scale, &levels[from..from + side], to);
+                    },
+                }
+            }
             None => to.fill(0.0),
         }
+    }
+}
+
+/// See [`InputScale`]; divides by multiplying, and once more with what is left, which gives the quotient to the
+/// last bit (Markstein, IBM Journal of Research and Development 34, 1990).
+///
+/// # Safety
+/// The processor has the vector's instructions.
+#[inline(always)]
+unsafe fn scale_levels<V: Vector>(scale: InputScale, levels: &[u8], scaled: &mut [f32]) {
+    let factor = 1.0 / scale.divisor;
+    let chunks = levels.chunks_exact(V::LANES);
+    let left = chunks.remainder();
+    // SAFETY: as many levels and values are there as are read and written.
+    unsafe {
+        let (minus, factor, offset) =
+            (V::set(-scale.divisor), V::set(factor), V::set(scale.offset));
+        for (levels, out) in chunks.zip(scaled.chunks_exact_mut(V::LANES)) {
+            let level = V::load_levels(levels.as_ptr());
+            let quotient = level.mul(factor);
+            let left = level.mul_add(quotient, minus);
+            quotient
+                .mul_add(left, factor)
+                .add(offset)
+                .store(out.as_mut_ptr());
+        }
+    }
+    let last = scaled.len() - left.len();
+    for (level, out) in left.iter().zip(&mut scaled[last..]) {
+        *out = f32::from(*level) / scale.divisor + scale.offset;
     }
 }
 

@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::plan::Plan;
 use super::schedule::Counts;
 use super::slots::Spaces;
+use crate::pose::crop::ModelInput;
 use crate::pose::model_threads::ModelThreads;
 
 /// Looks before a thread lets others have its core; some 20 µs.
@@ -35,7 +36,8 @@ pub enum Helpers {
 struct Shared {
     plan: Arc<Plan>,
     threads: ModelThreads,
-    picture: AtomicPtr<f32>,
+    /// Lent by the run's thread.
+    picture: AtomicPtr<ModelInput<'static>>,
     memory: AtomicPtr<f32>,
     lanes: Vec<Lane>,
     is_over: AtomicBool,
@@ -103,15 +105,14 @@ impl Team {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub unsafe fn run(&mut self, picture: &[f32]) -> std::io::Result<()> {
+    pub unsafe fn run(&mut self, picture: ModelInput<'_>) -> std::io::Result<()> {
         let helpers = self.shared.threads.now().saturating_sub(1);
         while self.helpers.len() < helpers {
             self.start_helper()?;
         }
         let shared = &*self.shared;
-        shared
-            .picture
-            .store(picture.as_ptr().cast_mut(), Ordering::Relaxed);
+        let lent = std::ptr::from_ref(&picture).cast_mut().cast();
+        shared.picture.store(lent, Ordering::Relaxed);
         shared
             .memory
             .store(self.memory.as_mut_ptr(), Ordering::Relaxed);
@@ -205,7 +206,7 @@ impl Shared {
             let picture = self.picture.load(Ordering::Relaxed);
             // SAFETY: the run's thread lends memory and picture until all tasks are done, and this one is
             // not. Those that it needs are done, and nobody else has it.
-            unsafe { self.plan.run(task, spaces, picture) };
+            unsafe { self.plan.run(task, spaces, *picture) };
             self.lanes[lane].done[number].store(run, Ordering::Release);
         }
         done

@@ -10,6 +10,7 @@ use super::schedule::Counts;
 use super::slots::Spaces;
 use super::*;
 use crate::at_work::AtWork;
+use crate::pose::crop::{InputScale, ModelInput};
 use crate::pose::model_threads::ModelThreads;
 
 const PICTURE_SIDE: usize = 128;
@@ -185,7 +186,7 @@ fn detector(is_half: bool) -> Network {
 }
 
 /// Everything that a model gives, in a list.
-fn outputs(model: &mut NativeLandmarker, picture: &[f32]) -> Vec<f32> {
+fn outputs(model: &mut NativeLandmarker, picture: ModelInput<'_>) -> Vec<f32> {
     let outputs = model.run(picture).expect("outputs");
     let mut all = outputs.points.to_vec();
     all.extend(outputs.world);
@@ -199,7 +200,7 @@ fn outputs(model: &mut NativeLandmarker, picture: &[f32]) -> Vec<f32> {
 
 /// The same of a detector.
 fn detections(model: &mut NativeDetector, picture: &[f32]) -> Vec<f32> {
-    let (boxes, logits) = model.run(picture).expect("outputs");
+    let (boxes, logits) = model.run(picture.into()).expect("outputs");
     [boxes, logits].concat()
 }
 
@@ -266,7 +267,9 @@ fn all_kinds_of_layers_compute_what_they_are_said_to() {
             let network = landmarker(is_half);
             let weights = LandmarkerWeights::new(network.clone(), instructions).expect("a plan");
             let mut model = NativeLandmarker::new(Arc::new(weights), 1.into());
-            check(&network, &name, |picture| outputs(&mut model, picture));
+            check(&network, &name, |picture| {
+                outputs(&mut model, picture.into())
+            });
             let network = detector(is_half);
             let weights = DetectorWeights::new(network.clone(), instructions).expect("a plan");
             let mut model = NativeDetector::new(Arc::new(weights), 1.into());
@@ -325,7 +328,7 @@ fn in_some_order(plan: &Plan, tensors: &[(TensorId, usize)], numbers: &mut Numbe
         }
         let (lane, number) = ready[any_of(ready.len())];
         // SAFETY: the memory is that of the plan, and what the task needs is done.
-        unsafe { plan.run(&lanes[lane][number], spaces, picture.as_ptr()) };
+        unsafe { plan.run(&lanes[lane][number], spaces, picture[..].into()) };
         is_done[lane][number] = true;
         taken.retain(|other| *other != (lane, number));
     }
@@ -413,7 +416,7 @@ fn registers_threads_and_models_beside_each_other_do_not_change_bits() {
         let weights = Arc::new(weights);
         landmarks.extend(given_side_by_side(
             |threads| NativeLandmarker::new(Arc::clone(&weights), threads),
-            |model| outputs(model, &picture),
+            |model| outputs(model, picture[..].into()),
         ));
         let weights = DetectorWeights::new(detector(true), instructions).expect("a plan");
         let weights = Arc::new(weights);
@@ -462,12 +465,32 @@ fn maps_that_the_kernels_would_leave_are_refused() {
 }
 
 #[test]
+fn levels_are_scaled_to_the_last_bit() {
+    let levels: Vec<u8> = (0..3 * PICTURE_SIDE * PICTURE_SIDE)
+        .map(|i| (i * 7 + i / 256) as u8)
+        .collect();
+    for instructions in instructions() {
+        let weights = LandmarkerWeights::new(landmarker(true), instructions).expect("a plan");
+        let mut model = NativeLandmarker::new(Arc::new(weights), 1.into());
+        for (divisor, offset) in [(255.0, 0.0), (127.5, -1.0), (3.0, 0.5), (0.7, 0.0)] {
+            let scale = InputScale { divisor, offset };
+            let values: Vec<f32> = (levels.iter())
+                .map(|level| f32::from(*level) / divisor + offset)
+                .collect();
+            let expected = outputs(&mut model, values[..].into());
+            let found = outputs(&mut model, ModelInput::Levels(&levels, scale));
+            assert_eq!(found, expected, "{instructions:?}, {divisor}");
+        }
+    }
+}
+
+#[test]
 fn a_picture_of_another_size_is_an_error() {
     let Some(instructions) = Instructions::detect() else {
         return;
     };
     let weights = LandmarkerWeights::new(landmarker(true), instructions).expect("a plan");
     let mut model = NativeLandmarker::new(Arc::new(weights), 1.into());
-    let refused = model.run(&[0.0; 5]).err().expect("an error");
+    let refused = model.run([0.0; 5][..].into()).err().expect("an error");
     assert!(refused.contains("5 values"), "{refused}");
 }

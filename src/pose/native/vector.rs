@@ -22,6 +22,8 @@ pub trait Vector: Copy {
     unsafe fn load(from: *const f32) -> Self;
     /// Floats of 16 bits.
     unsafe fn load_half(from: *const u16) -> Self;
+    /// Bytes.
+    unsafe fn load_levels(from: *const u8) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn mul_add(self, factor: Self, product: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
@@ -69,6 +71,11 @@ impl Vector for Avx512 {
     #[inline(always)]
     unsafe fn load_half(from: *const u16) -> Self {
         Self(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast())))
+    }
+    #[inline(always)]
+    unsafe fn load_levels(from: *const u8) -> Self {
+        let bytes = _mm_loadu_si128(from.cast());
+        Self(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -128,6 +135,11 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn load_half(from: *const u16) -> Self {
         Self(_mm256_cvtph_ps(_mm_loadu_si128(from.cast())))
+    }
+    #[inline(always)]
+    unsafe fn load_levels(from: *const u8) -> Self {
+        let bytes = _mm_loadl_epi64(from.cast());
+        Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {

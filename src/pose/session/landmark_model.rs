@@ -3,6 +3,7 @@
 use std::thread::JoinHandle;
 
 use super::super::PoseError;
+use super::super::crop::ModelInput;
 use super::super::landmarker::{
     HEATMAP_SIDE, Heatmaps, LANDMARK_INPUT_SIDE, LandmarkTensors, POINT_COUNT, POINT_VALUES,
 };
@@ -25,11 +26,16 @@ enum Engine {
     #[cfg(target_arch = "x86_64")]
     Native(Box<NativeLandmarker>),
     /// ONNX Runtime, with a session for each number of threads.
-    Runtime {
-        beside_others: Loaded,
-        alone: Alone,
-        others: AtWork,
-    },
+    Runtime(Box<Sessions>),
+}
+
+/// ONNX Runtime's sessions, and what they are given.
+struct Sessions {
+    beside_others: Loaded,
+    alone: Alone,
+    others: AtWork,
+    /// The input, where it is not there as a session wants it.
+    values: Vec<f32>,
 }
 
 /// The session for runs that have all cores.
@@ -55,14 +61,15 @@ impl LandmarkModel {
             Provider::Native => {
                 Engine::Native(Box::new(super::native::landmarker(files, threads)?))
             }
-            _ => Engine::Runtime {
+            _ => Engine::Runtime(Box::new(Sessions {
                 beside_others: load(files, threads.beside_others)?,
                 alone: match is_same {
                     true => Alone::Same,
                     false => Alone::Wanted(files.clone(), threads.alone),
                 },
                 others: threads.others,
-            },
+                values: Vec::new(),
+            })),
         };
         Ok(Self(engine))
     }
@@ -72,27 +79,31 @@ impl LandmarkModel {
         match &self.0 {
             #[cfg(target_arch = "x86_64")]
             Engine::Native(..) => false,
-            Engine::Runtime { beside_others, .. } => beside_others.is_partly_on_cpu,
+            Engine::Runtime(sessions) => sessions.beside_others.is_partly_on_cpu,
         }
     }
 
-    /// Runs on a [3, 256, 256] tensor in 0..1 and hands the outputs to `read`.
+    /// Runs on [3, 256, 256] in 0..1 and hands the outputs to `read`.
     ///
     /// # Errors
     /// When the model fails or gives tensors of another shape.
-    pub fn run<R>(
+    pub fn run<'i, R>(
         &mut self,
-        tensor: &[f32],
+        picture: impl Into<ModelInput<'i>>,
         read: impl FnOnce(LandmarkTensors<'_>) -> R,
     ) -> Result<R, PoseError> {
         match &mut self.0 {
             #[cfg(target_arch = "x86_64")]
-            Engine::Native(model) => super::native::run_landmarker(model, NAME, tensor, read),
-            Engine::Runtime {
-                beside_others,
-                alone,
-                others,
-            } => {
+            Engine::Native(model) => {
+                super::native::run_landmarker(model, NAME, picture.into(), read)
+            }
+            Engine::Runtime(sessions) => {
+                let Sessions {
+                    beside_others,
+                    alone,
+                    others,
+                    values,
+                } = &mut **sessions;
                 let is_beside_others = others.is_anybody();
                 if !is_beside_others {
                     alone.go_on()?;
@@ -101,7 +112,8 @@ impl LandmarkModel {
                     Alone::Loaded(model) if !is_beside_others => model,
                     _ => beside_others,
                 };
-                let outputs = run(&mut model.session, NAME, tensor, LANDMARK_INPUT_SIDE)?;
+                let values = picture.into().values(values);
+                let outputs = run(&mut model.session, NAME, values, LANDMARK_INPUT_SIDE)?;
                 let heatmap_values = POINT_COUNT * HEATMAP_SIDE * HEATMAP_SIDE;
                 let heatmaps = output(&outputs, NAME, "heatmaps", heatmap_values)?;
                 Ok(read(LandmarkTensors {
@@ -135,8 +147,8 @@ impl Alone {
 impl Drop for LandmarkModel {
     /// The process must not end while the runtime loads.
     fn drop(&mut self) {
-        if let Engine::Runtime { alone, .. } = &mut self.0
-            && let Alone::Loading(loading) = std::mem::replace(alone, Alone::Same)
+        if let Engine::Runtime(sessions) = &mut self.0
+            && let Alone::Loading(loading) = std::mem::replace(&mut sessions.alone, Alone::Same)
         {
             let _ = loading.join();
         }

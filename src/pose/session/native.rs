@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::super::PoseError;
 use super::super::backend::sigmoid;
+use super::super::crop::ModelInput;
 use super::super::detector::{ANCHOR_COUNT, BOX_VALUES};
 use super::super::landmarker::{Heatmaps, LandmarkTensors, POINT_COUNT, POINT_VALUES};
 use super::super::model_files::ModelFiles;
@@ -102,7 +103,7 @@ pub fn run_detector<R>(
     read: impl FnOnce(&[f32], &[f32]) -> R,
 ) -> Result<R, PoseError> {
     let error = |reason: String| PoseError::Inference { model, reason };
-    let (boxes, logits) = native.run(tensor).map_err(error)?;
+    let (boxes, logits) = native.run(tensor.into()).map_err(error)?;
     let lengths = [boxes.len(), logits.len()];
     if lengths != [ANCHOR_COUNT * BOX_VALUES, ANCHOR_COUNT] {
         return Err(error(format!("outputs of {lengths:?} values")));
@@ -114,11 +115,11 @@ pub fn run_detector<R>(
 pub fn run_landmarker<R>(
     native: &mut NativeLandmarker,
     model: &'static str,
-    tensor: &[f32],
+    picture: ModelInput<'_>,
     read: impl FnOnce(LandmarkTensors<'_>) -> R,
 ) -> Result<R, PoseError> {
     let error = |reason: String| PoseError::Inference { model, reason };
-    let outputs = native.run(tensor).map_err(error)?;
+    let outputs = native.run(picture).map_err(error)?;
     let lengths = [outputs.points.len(), outputs.world.len()];
     if lengths != [POINT_COUNT * POINT_VALUES, POINT_COUNT * 3] {
         return Err(error(format!("outputs of {lengths:?} values")));
