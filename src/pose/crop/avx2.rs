@@ -236,38 +236,23 @@ fn interpolate_eight<'c>(
     // Two weights of 8 bits each for whoever is left and right, of 16 bits above and below.
     let along = _mm256_or_si256(rest(a), _mm256_slli_epi32::<8>(a));
     let across = _mm256_or_si256(rest(b), _mm256_slli_epi32::<16>(b));
-    let halves = [
-        (
-            [0, 1, 4, 5],
-            four_times::<0>(along),
-            [
-                _mm256_shuffle_epi32::<0b00_00_00_00>(across),
-                _mm256_shuffle_epi32::<0b01_01_01_01>(across),
-            ],
-        ),
-        (
-            [2, 3, 6, 7],
-            four_times::<8>(along),
-            [
-                _mm256_shuffle_epi32::<0b10_10_10_10>(across),
-                _mm256_shuffle_epi32::<0b11_11_11_11>(across),
-            ],
-        ),
-    ];
-    let [first, second] = halves.map(|(pixels, along, across)| {
-        let [upper, lower] = [0, stride]
-            .map(|below| _mm256_maddubs_epi16(beside_each_other(words(below, pixels)), along));
-        // Of two pixels each: a sum of all four for every channel.
-        let mean = |rows: __m256i, weights: __m256i| {
-            let sum = _mm256_madd_epi16(rows, weights);
-            let rounding = _mm256_set1_epi32(ROUNDING as i32);
-            _mm256_srli_epi32::<{ WEIGHT_BITS as i32 }>(_mm256_add_epi32(sum, rounding))
-        };
-        _mm256_packs_epi32(
-            mean(_mm256_unpacklo_epi16(upper, lower), across[0]),
-            mean(_mm256_unpackhi_epi16(upper, lower), across[1]),
-        )
-    });
+    let (pixels, others) = ([0, 1, 4, 5], [2, 3, 6, 7]);
+    let first = mix(
+        [words(0, pixels), words(stride, pixels)],
+        four_times::<0>(along),
+        [
+            _mm256_shuffle_epi32::<0b00_00_00_00>(across),
+            _mm256_shuffle_epi32::<0b01_01_01_01>(across),
+        ],
+    );
+    let second = mix(
+        [words(0, others), words(stride, others)],
+        four_times::<8>(along),
+        [
+            _mm256_shuffle_epi32::<0b10_10_10_10>(across),
+            _mm256_shuffle_epi32::<0b11_11_11_11>(across),
+        ],
+    );
     // Four pixels in each half of the register, then their channels, then eight values of each.
     let by_channel = _mm256_setr_epi8(
         0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10,
@@ -285,6 +270,29 @@ fn interpolate_eight<'c>(
         _mm_storel_epi64(red.cast(), third);
     }
     Ok(())
+}
+
+/// The means of four pixels each, of which there are words of an upper and a lower row, by weights
+/// of 8 bits for whoever is left and right, and of 16 bits for the rows of pixels with even and with
+/// odd numbers.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn mix([upper, lower]: [__m256i; 2], along: __m256i, [even, odd]: [__m256i; 2]) -> __m256i {
+    let upper = _mm256_maddubs_epi16(beside_each_other(upper), along);
+    let lower = _mm256_maddubs_epi16(beside_each_other(lower), along);
+    // Of two pixels each: a sum of all four for every channel.
+    _mm256_packs_epi32(
+        mean(_mm256_unpacklo_epi16(upper, lower), even),
+        mean(_mm256_unpackhi_epi16(upper, lower), odd),
+    )
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn mean(rows: __m256i, weights: __m256i) -> __m256i {
+    let sum = _mm256_madd_epi16(rows, weights);
+    let rounding = _mm256_set1_epi32(ROUNDING as i32);
+    _mm256_srli_epi32::<{ WEIGHT_BITS as i32 }>(_mm256_add_epi32(sum, rounding))
 }
 
 /// # Safety
