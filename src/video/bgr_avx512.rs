@@ -118,10 +118,11 @@ impl BgrKernel {
         (expected[..count] == made[..count]).then_some(self)
     }
 
+    /// Converts so many pixels, in an even number of rows.
+    ///
     /// # Safety
     /// The planes are of the format that the kernel is of, and have so many pixels; so has the
-    /// target;
-    /// an even number of rows.
+    /// target.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
     pub unsafe fn convert(self, planes: Planes, (width, height): Size, target: Target) {
         let (width, height) = (width as usize, height as usize);
