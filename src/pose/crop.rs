@@ -81,23 +81,6 @@ fn sample_with(
     }
 }
 
-/// Values as a model wants them.
-fn scale_row(instructions: Instructions, scale: InputScale, values: &[u8], scaled: &mut [f32]) {
-    match instructions {
-        Instructions::Scalar => {
-            for (out, value) in scaled.iter_mut().zip(values) {
-                *out = f32::from(*value) / scale.divisor + scale.offset;
-            }
-        }
-        // SAFETY: the processor has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 => unsafe { avx2::scale(values, scale, scaled) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 => unsafe { avx512::scale(values, scale, scaled) },
-    }
-}
-
 /// What a model looks at: [3, side, side] of red, green and blue.
 #[derive(Clone, Copy)]
 pub enum ModelInput<'a> {
@@ -125,7 +108,7 @@ impl<'a> ModelInput<'a> {
             Self::Values(values) => values,
             Self::Levels(levels, scale) => {
                 room.resize(levels.len(), 0.0);
-                scale_row(Instructions::best(), scale, levels, room);
+                scale.apply(levels, room);
                 room
             }
         }
@@ -172,11 +155,9 @@ pub fn crop_to_tensor(
 ) {
     assert_eq!(tensor.len(), 3 * size * size, "tensor of another size");
     let (region, raster) = (Region::from(*roi), Raster::square(size));
-    let instructions = Instructions::best();
     sample(image, &region, raster, border, |row, channels| {
         for (plane, values) in tensor.chunks_exact_mut(size * size).zip(channels) {
-            let line = &mut plane[row * size..(row + 1) * size];
-            scale_row(instructions, scale, values, line);
+            scale.apply(values, &mut plane[row * size..(row + 1) * size]);
         }
     });
 }
@@ -269,23 +250,6 @@ mod tests {
                     ((sum + 512) >> 10) as u8
                 });
                 assert_eq!(mix(&upper, &lower, a, b), expected, "{a}, {b}");
-            }
-        }
-    }
-
-    #[test]
-    fn all_values_are_divided_to_the_last_bit() {
-        let values: [u8; 256] = std::array::from_fn(|value| value as u8);
-        for (divisor, offset) in [(255.0, 0.0), (127.5, -1.0), (3.0, 0.5), (0.7, 0.0)] {
-            let expected = values.map(|value| f32::from(value) / divisor + offset);
-            for instructions in Instructions::all() {
-                // One value more than registers hold.
-                let values = [&values[..], &values[..1]].concat();
-                let mut scaled = [f32::NAN; 257];
-                let scale = InputScale { divisor, offset };
-                scale_row(instructions, scale, &values, &mut scaled);
-                assert_eq!(scaled[..256], expected, "{divisor}");
-                assert_eq!(scaled[256], expected[0], "{divisor}");
             }
         }
     }

@@ -14,8 +14,8 @@ use std::arch::x86_64::{
 use std::ops::Range;
 
 use super::sampling::{
-    Border, InputScale, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, WEIGHT_BITS, Words,
-    inside, interpolate, sample_by,
+    Border, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, WEIGHT_BITS, Words, inside,
+    interpolate, sample_by,
 };
 use crate::image::BgrView;
 use crate::pose::roi::Region;
@@ -27,11 +27,11 @@ const FETCHED: usize = 2;
 
 /// Whether this processor can.
 pub fn is_there() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    is_x86_feature_detected!("avx2")
 }
 
 /// See [`super::sample`], whose results these are.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2")]
 pub fn sample(
     image: BgrView<'_>,
     region: &Region,
@@ -49,19 +49,6 @@ pub fn sample(
             interpolate_row(image, positions, border, channels);
         },
     );
-}
-
-/// See [`InputScale`]. Divides by multiplying, and once more with what is left, which gives the
-/// quotient to the last bit (Markstein, IBM Journal of Research and Development 34, 1990).
-#[target_feature(enable = "avx2,fma")]
-pub fn scale(values: &[u8], InputScale { divisor, offset }: InputScale, scaled: &mut [f32]) {
-    let factor = 1.0 / divisor;
-    for (out, value) in scaled.iter_mut().zip(values) {
-        let value = f32::from(*value);
-        let quotient = value * factor;
-        let left = (-quotient).mul_add(divisor, value);
-        *out = left.mul_add(factor, quotient) + offset;
-    }
 }
 
 /// See [`super::sampling::interpolate_row`].

@@ -3,22 +3,20 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, __mmask64, _MM_HINT_T0, _mm_castpd_si128, _mm_castsi128_pd,
-    _mm_loadh_pd, _mm_loadl_epi64, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
-    _mm256_set_m128i, _mm512_add_epi32, _mm512_add_ps, _mm512_castsi256_si512,
-    _mm512_castsi512_si128, _mm512_cmple_epu32_mask, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
-    _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_inserti64x4, _mm512_loadu_epi8, _mm512_loadu_epi32, _mm512_maddubs_epi16,
-    _mm512_mask_blend_epi8, _mm512_max_epi32, _mm512_min_epi32, _mm512_mul_ps, _mm512_mullo_epi32,
-    _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutexvar_epi32, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi32,
-    _mm512_srli_epi32, _mm512_storeu_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
+    _mm_loadh_pd, _mm_loadl_epi64, _mm_prefetch, _mm_storeu_si128, _mm256_set_m128i,
+    _mm512_add_epi32, _mm512_castsi256_si512, _mm512_castsi512_si128, _mm512_cmple_epu32_mask,
+    _mm512_dpwssd_epi32, _mm512_extracti32x4_epi32, _mm512_inserti64x4, _mm512_loadu_epi8,
+    _mm512_loadu_epi32, _mm512_maddubs_epi16, _mm512_mask_blend_epi8, _mm512_max_epi32,
+    _mm512_min_epi32, _mm512_mullo_epi32, _mm512_or_si512, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_epi32, _mm512_sub_epi32,
     _mm512_unpackhi_epi16, _mm512_unpacklo_epi16,
 };
 use std::ops::Range;
 
 use super::sampling::{
-    Border, InputScale, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, WEIGHT_BITS, Words,
-    inside, interpolate, interpolate_row, sample_by,
+    Border, Positions, ROUNDING, Raster, SUBPIXEL_BITS, SUBPIXELS, WEIGHT_BITS, Words, inside,
+    interpolate, interpolate_row, sample_by,
 };
 use crate::image::BgrView;
 use crate::pose::roi::Region;
@@ -66,30 +64,6 @@ pub fn sample(
             row.read(image, positions, border, channels);
         };
     sample_by(image, region, raster, border, write, read);
-}
-
-/// See [`super::avx2::scale`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]
-pub fn scale(values: &[u8], scale: InputScale, scaled: &mut [f32]) {
-    let (values, values_left) = values.as_chunks::<PIXELS>();
-    let (scaled, scaled_left) = scaled.as_chunks_mut::<PIXELS>();
-    let divisor = _mm512_set1_ps(scale.divisor);
-    let factor = _mm512_set1_ps(1.0 / scale.divisor);
-    let offset = _mm512_set1_ps(scale.offset);
-    for (out, values) in scaled.iter_mut().zip(values) {
-        // SAFETY: reads and writes as many values as there are.
-        unsafe {
-            let value = _mm512_cvtepu8_epi32(_mm_loadu_si128(values.as_ptr().cast()));
-            let value = _mm512_cvtepi32_ps(value);
-            let quotient = _mm512_mul_ps(value, factor);
-            let left = _mm512_fnmadd_ps(quotient, divisor, value);
-            let exact = _mm512_fmadd_ps(left, factor, quotient);
-            _mm512_storeu_ps(out.as_mut_ptr(), _mm512_add_ps(exact, offset));
-        }
-    }
-    for (out, value) in scaled_left.iter_mut().zip(values_left) {
-        *out = f32::from(*value) / scale.divisor + scale.offset;
-    }
 }
 
 /// Where a row of positions reads a picture.

@@ -24,6 +24,15 @@ pub struct InputScale {
     pub offset: f32,
 }
 
+impl InputScale {
+    /// Scales levels; there are as many of both.
+    pub fn apply(self, levels: &[u8], scaled: &mut [f32]) {
+        for (out, level) in scaled.iter_mut().zip(levels) {
+            *out = f32::from(*level) / self.divisor + self.offset;
+        }
+    }
+}
+
 pub const SUBPIXEL_BITS: u32 = 5;
 pub const SUBPIXELS: u64 = 1 << SUBPIXEL_BITS;
 pub const SUBPIXEL_MASK: i32 = (1 << SUBPIXEL_BITS) - 1;

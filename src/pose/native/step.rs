@@ -427,9 +427,7 @@ unsafe fn scale_levels<V: Vector>(scale: InputScale, levels: &[u8], scaled: &mut
         }
     }
     let last = scaled.len() - left.len();
-    for (level, out) in left.iter().zip(&mut scaled[last..]) {
-        *out = f32::from(*level) / scale.divisor + scale.offset;
-    }
+    scale.apply(left, &mut scaled[last..]);
 }
 
 /// Writes the zeros around the rows and channels of a part; other tensors were there before.
