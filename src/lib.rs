@@ -22,6 +22,7 @@ pub mod sync;
 pub mod text;
 
 pub mod at_work;
+pub mod crew;
 pub mod files;
 pub mod resources;
 pub mod scratch;

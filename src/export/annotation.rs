@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use super::faces::{self, LostFaces, Scene};
 use super::outputs::Faces;
-use crate::at_work::AtWork;
 use crate::lake::PersonRow;
 use crate::metrics::{JOINT_ANGLES, MIN_VISIBILITY};
 use crate::pose::PersonPose;
 use crate::pose::landmark::Landmark;
 use crate::sync::Cancellation;
 use crate::video::{
-    Bgr, Canvas, DrawError, EncodeError, Frame, MediaTime, VideoEncoder, VideoInfo, text_width_px,
+    Bgr, Canvas, DrawError, EncodeError, EncodingWork, Frame, MediaTime, VideoEncoder, VideoInfo,
+    text_width_px,
 };
 
 const LEFT: Bgr = Bgr([0, 159, 230]);
@@ -158,13 +158,19 @@ impl Annotator {
         })
     }
 
-    /// Counts frames in `at_work` until they are encoded.
-    #[must_use]
-    pub fn counted_in(self, at_work: &AtWork) -> Self {
-        Self {
-            encoder: self.encoder.counted_in(at_work),
-            ..self
-        }
+    /// What encodes the frames ([`VideoEncoder::take_work`]).
+    pub fn take_work(&mut self) -> Option<EncodingWork> {
+        self.encoder.take_work()
+    }
+
+    /// Whether the next frame can be added at once.
+    pub fn has_room(&mut self) -> bool {
+        self.encoder.has_room()
+    }
+
+    /// Says that no frame comes any more.
+    pub fn close(&mut self) {
+        self.encoder.close();
     }
 
     /// Lets so many frames wait to be encoded ([`VideoEncoder::with_waiting`]).

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::returned::Returner;
+use crate::crew::Crew;
 use crate::image::{Picture, Pixels};
 use crate::pose::PoseBackend;
 use crate::video::{Frame, MediaTime, PixelRooms};
@@ -85,11 +86,19 @@ impl<'a> Ahead<'a> {
         self.backend
     }
 
-    /// The next frame, when it is there; `None` after the last one. `time` says when a frame was taken.
-    pub fn next(&mut self, time: impl Fn(&Frame) -> MediaTime) -> Option<Arc<LookedAt>> {
+    /// The next frame, when it is there, and other work of the crew until then; `None` after the last one.
+    /// `time` says when a frame was taken.
+    pub fn next(
+        &mut self,
+        time: impl Fn(&Frame) -> MediaTime,
+        crew: &Crew<'_>,
+    ) -> Option<Arc<LookedAt>> {
         if self.coming.is_empty() {
-            let batch = self.frames.recv().ok()?;
-            self.push(batch);
+            let batch = crew.work_until(|| match self.frames.try_recv() {
+                Err(TryRecvError::Empty) => None,
+                received => Some(received.ok()),
+            });
+            self.push(batch?);
         }
         while let Ok(batch) = self.frames.try_recv() {
             self.push(batch);

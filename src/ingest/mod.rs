@@ -24,6 +24,7 @@ mod returned;
 mod row_config;
 mod slow_motion;
 mod sources;
+mod stages;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -67,6 +68,9 @@ pub use sources::{LocalFile, Source, SourceError, annotate_all};
 /// More threads than this do not make a model of this size faster.
 const MAX_MODEL_THREADS: usize = 4;
 
+/// A video has no more stages, and its models no more helpers.
+const MAX_CREW_THREADS: usize = 4;
+
 /// Threads that the models of one of so many workers on this machine use.
 pub fn model_threads(workers: usize) -> ModelThreads {
     threads_of_worker(crate::resources::cores(), workers)
@@ -78,8 +82,19 @@ fn threads_of_worker(cores: usize, workers: usize) -> ModelThreads {
     ModelThreads {
         alone,
         beside_others: cores.saturating_sub(1).clamp(1, alone),
-        others: AtWork::default(),
+        others: AtWork::of_crew(),
     }
+}
+
+/// Threads that do the stages of one of so many workers' videos, beside the worker's own.
+fn threads_of_crew(cores: usize, workers: usize) -> usize {
+    if cores < 2 {
+        return 0;
+    }
+    // One at least, which has cores of workers that have nothing to do any more.
+    (cores / workers)
+        .saturating_sub(1)
+        .clamp(1, MAX_CREW_THREADS)
 }
 
 /// Makes a worker's pose estimator, whose models use these threads.
@@ -350,6 +365,8 @@ struct Run<'a> {
     lake_is_new: bool,
     lake: LakeSlot,
     next_video: AtomicUsize,
+    /// Of each worker.
+    crew_threads: usize,
     is_partly_on_cpu: AtomicBool,
     /// Where files beside the lake are sent to, if not to a folder.
     output_store: Option<OutputStore>,
@@ -455,6 +472,12 @@ pub fn run(
     let names: Vec<PathBuf> = (videos.iter())
         .map(|video| plan::file_name(video.path()))
         .collect();
+    let workers = config.memory.workers.min(videos.len().max(1));
+    let crew_threads = threads_of_crew(config.cores, workers);
+    let rest = (config.cores / workers).saturating_sub(crew_threads);
+    if let Err(reason) = crate::video::limit_threads(rest.max(1)) {
+        tracing::debug!(target: "posedata::ingest", reason, "OpenCV uses all cores");
+    }
     let run = Run {
         config,
         backends,
@@ -464,6 +487,7 @@ pub fn run(
         lake_is_new: !config.lake.exists(),
         lake: OnceLock::new(),
         next_video: AtomicUsize::new(0),
+        crew_threads,
         is_partly_on_cpu: AtomicBool::new(false),
         shared_stems: shared_stems(names.iter().map(PathBuf::as_path)),
         output_store: (config.send_outputs_to.clone())
@@ -473,7 +497,6 @@ pub fn run(
         reports: Mutex::new(Vec::new()),
         other_sources: Mutex::new(Vec::new()),
     };
-    let workers = config.memory.workers.min(videos.len().max(1));
     let worker_threads = || threads_of_worker(config.cores, workers);
     std::thread::scope(|scope| {
         scope.spawn(|| run.open_lake(lake));
@@ -831,6 +854,7 @@ impl Run<'_> {
             memory: &self.config.memory,
             cores: self.config.cores,
             at_work: &threads.others,
+            crew_threads: self.crew_threads,
             provider: self.config.provider,
             batch_size: self.config.batch_size.get(),
             outputs: &outputs,

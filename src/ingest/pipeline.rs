@@ -1,5 +1,6 @@
-//! One video's way: a thread decodes, the worker estimates poses, a thread draws and encodes, a
-//! thread writes rows.
+//! One video's way: it is decoded, the worker estimates poses, they are drawn and encoded, rows are
+//! written. But for the estimating these are stages of a [`Crew`], to which the worker belongs as well when
+//! it has to wait.
 //!
 //! Frames travel in buffers that the video's [`FramePool`] has paid for; a buffer comes back to the
 //! decoder when the last stage that looks at it is done.
@@ -12,34 +13,35 @@
 //!
 //! Times in rows are real seconds (see [`super::slow_motion`]); pictures keep the file's times.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde::Serialize;
 
 use super::looked_at::{Ahead, LookedAt};
-use super::memory::{Drawing, FramePool, FrameThreads, MemoryError, MemoryPlan, QUEUED_ROWS};
-use super::panics::PanicError;
+use super::memory::{Drawing, FramePool, FrameThreads, MemoryPlan, QUEUED_ROWS};
 use super::persons::PersonStatistics;
-use super::returned::{Returned, Returner, returned};
+use super::returned::{Returner, returned};
 use super::row_config::RowConfig;
-use super::slow_motion::{RealTimes, SlowMotion, SlowMotionError};
+use super::slow_motion::{RealTimes, SlowMotion};
+pub use super::stages::Interruption;
+use super::stages::{
+    Decoding, DrawingAgain, DrawingOnEstimates, Estimate, FrameRows, Writing, stage,
+};
 use crate::at_work::AtWork;
-use crate::export::annotation::{AnnotationError, Annotator, Caption};
-use crate::export::faces::{LOOK_AHEAD_SECS, Scene};
-use crate::export::{ExportError, Faces, PoseJsonWriter, VideoOutputs};
+use crate::crew::{Crew, Stage};
+use crate::export::annotation::{Annotator, Caption};
+use crate::export::{Faces, PoseJsonWriter, VideoOutputs};
 use crate::hashing::{hash_file, hash_file_unless};
 use crate::lake::{
-    LakeError, LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord,
-    VideoWriter, to_lake_resolution,
+    LakePaths, PersonRecord, PersonRow, PictureRecord, StagedVideo, VideoRecord, VideoWriter,
+    to_lake_resolution,
 };
 use crate::metrics::Measurer;
 use crate::pose::{HeldBack, PersonPose, PoseBackend, PoseError, PoseTimings, Provider};
-use crate::store::StoreError;
 use crate::sync::Cancellation;
 use crate::video::{
     CaptureTags, Conversion, Frame, MediaPosition, MediaTime, ReadSummary, VideoError, VideoInfo,
@@ -48,6 +50,8 @@ use crate::video::{
 
 /// Frames with their poses that wait to be drawn on.
 const QUEUED_ESTIMATES: usize = 2;
+/// Rows that are worth a thread's being woken.
+const ROWS_AT_ONCE: usize = 8;
 /// Hex digits of a content hash that are kept: 128 bits.
 const HASH_DIGITS: usize = 32;
 
@@ -76,9 +80,9 @@ pub struct StageTimes {
     pub commit_secs: f64,
     /// The decoder waited for memory: for a buffer to come back.
     pub wait_for_memory_secs: f64,
-    /// The worker waited for frames.
+    /// The worker had no frame, and waited or did another stage's work.
     pub wait_for_frames_secs: f64,
-    /// The worker waited for drawing and encoding.
+    /// The same where drawing and encoding did not follow.
     pub wait_for_video_secs: f64,
 }
 
@@ -102,22 +106,6 @@ impl StageTimes {
     }
 }
 
-/// Why a video was not finished.
-pub enum Interruption {
-    Stopped,
-    Video(VideoError),
-    Store(StoreError),
-    /// A video from elsewhere is none; in words that name its address.
-    Fetched(String),
-    Lake(LakeError),
-    Pose(PoseError),
-    Memory(MemoryError),
-    Annotation(AnnotationError),
-    Export(ExportError),
-    SlowMotion(SlowMotionError),
-    Panic(PanicError),
-}
-
 /// One video and everything that its processing has to know.
 pub struct VideoJob<'a> {
     pub path: &'a Path,
@@ -133,6 +121,8 @@ pub struct VideoJob<'a> {
     pub cores: usize,
     /// Who beside the worker's models is at work.
     pub at_work: &'a AtWork,
+    /// Threads that do the video's stages beside the worker's.
+    pub crew_threads: usize,
     pub provider: Provider,
     /// Frames that the decoder hands on at once.
     pub batch_size: usize,
@@ -224,175 +214,112 @@ pub fn process<'b>(
     let (frame_sender, frames) = bounded(pool.capacity());
     let (returner, used_frames) = returned(job.at_work);
     let (row_sender, rows) = bounded(QUEUED_ROWS);
-    let writer = VideoWriter::create(job.lake, &job.rows.sport, job.video_id)?;
-    let pose_json = match &job.outputs.pose_json {
-        Some(path) => Some(PoseJsonWriter::create(path)?),
-        None => None,
+    let writing = Writing {
+        writer: VideoWriter::create(job.lake, &job.rows.sport, job.video_id)?,
+        pose_json: match &job.outputs.pose_json {
+            Some(path) => Some(PoseJsonWriter::create(path)?),
+            None => None,
+        },
+        rows,
+        cancellation: job.cancellation,
+        busy: Duration::ZERO,
     };
     let annotator = match &job.outputs.annotated_video {
         Some(path) => {
             let caption = Caption::new(&job.rows.sport, times.lake_factor());
             let caption = caption.with_faces(job.outputs.faces);
             let annotator = Annotator::create(path, &info, caption)?;
-            let annotator = annotator.with_waiting(pool.encoding_pictures());
-            Some(annotator.counted_in(job.at_work))
+            Some(annotator.with_waiting(pool.encoding_pictures()))
         }
         None => None,
     };
+    let decoding = Decoding::new(reader, pool, job.batch_size, frame_sender, used_frames);
 
-    let at_work = job.at_work;
-    std::thread::scope(|scope| {
-        let batch_size = job.batch_size;
-        let decoder = scope.spawn(move || {
-            decode(
-                reader,
-                pool,
-                batch_size,
-                &frame_sender,
-                &used_frames,
-                at_work,
-            )
-        });
-        let cancellation = job.cancellation;
-        let writing = scope.spawn(move || write(writer, pose_json, &rows, cancellation));
-        // Each sender has one owner, so that a stage that fails is noticed by those before it.
-        let (next, drawing) = match annotator {
-            Some(annotator) if drawing == Drawing::Again => {
-                let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
-                let drawing =
-                    scope.spawn(move || annotate_again(job, annotator, &to_draw, &row_sender));
-                (Next::Rows(Arc::new(returner), drawn_sender), Some(drawing))
+    let (mut decoded, mut drawn, mut written) = (None, None, None);
+    // What is nearly done comes first, so that little waits. Each sender has one owner, so that a stage that
+    // fails is noticed by those before it.
+    let mut stages: Vec<Stage<'_>> = Vec::new();
+    let next = match annotator {
+        Some(mut annotator) => {
+            if let Some(mut encoding) = annotator.take_work() {
+                stages.push(Box::new(move || encoding.step()));
             }
-            Some(annotator) => {
-                let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
-                let drawing = scope.spawn(move || {
-                    annotate(annotator, &estimates, &returner, &row_sender, at_work)
-                });
-                (Next::Draw(estimate_sender), Some(drawing))
+            match drawing {
+                Drawing::Again => {
+                    let (drawn_sender, to_draw) = bounded(QUEUED_ROWS);
+                    let again = (job.open()?, job.path.to_path_buf());
+                    let faces = job.outputs.faces;
+                    let again = DrawingAgain::new(again, annotator, faces, to_draw, row_sender);
+                    stages.push(stage(again, &mut drawn));
+                    Next::Rows(Arc::new(returner), drawn_sender)
+                }
+                Drawing::Off | Drawing::WithEstimates => {
+                    let (estimate_sender, estimates) = bounded(QUEUED_ESTIMATES);
+                    let drawing =
+                        DrawingOnEstimates::new(annotator, estimates, returner, row_sender);
+                    stages.push(stage(drawing, &mut drawn));
+                    Next::Draw(estimate_sender)
+                }
             }
-            None => (Next::Rows(Arc::new(returner), row_sender), None),
-        };
+        }
+        None => Next::Rows(Arc::new(returner), row_sender),
+    };
+    stages.push(stage(writing, &mut written));
+    stages.push(stage(decoding, &mut decoded));
+    let crew = Crew::new(stages, job.at_work.clone());
+    let estimated = std::thread::scope(|scope| {
+        // The last to go: without receivers and senders the stages come to their ends, if somebody looks.
+        let _change = job.at_work.change_at_end();
+        let (frames, next) = (frames, next);
+        for _ in 0..job.crew_threads {
+            scope.spawn(|| crew.work());
+        }
         let estimated = backend().map_err(Interruption::from).and_then(|backend| {
             backend.start_video();
             let mut estimation = Estimation::new(job, &info, times);
-            let result = estimation.run(backend.as_mut(), &frames, &next);
+            let result = estimation.run(backend.as_mut(), &frames, &next, &crew);
             result.map(|()| estimation)
         });
-        // Without receivers and senders the other threads come to their ends.
         drop((frames, next));
-        let decoded = joined(decoder.join());
-        let drawn = drawing.map(|drawing| joined(drawing.join())).transpose();
-        let written = joined(writing.join());
-        let mut estimation = estimated?;
-        let decoded = decoded?;
-        let drawn = drawn?;
-        let (staged, pose_json, write_time) = written?;
-        let stages = &mut estimation.stages;
-        stages.decode_secs = decoded.busy.as_secs_f64();
-        stages.wait_for_memory_secs = (decoded.waiting + wait_for_room).as_secs_f64();
-        // Only files of a video that was read to its end get their names.
-        if let Some(pose_json) = pose_json {
-            pose_json.finish()?;
-        }
-        if let Some((annotator, draw_time)) = drawn {
-            let finishing = Instant::now();
-            annotator.finish(cancellation)?;
-            stages.annotate_secs = (draw_time + finishing.elapsed()).as_secs_f64();
-        }
-        stages.write_secs = write_time.as_secs_f64();
-        let warnings = info.warnings.iter().chain(&decoded.summary.warnings);
-        let mut notes: Vec<String> = warnings.map(|text| format!("note: {text}")).collect();
-        notes.append(&mut estimation.times.notes);
-        Ok(Processed {
-            record: estimation.record(&info, &decoded.summary)?,
-            persons: estimation.persons.finish(job.rows.pick),
-            staged,
-            stages: estimation.stages,
-            notes,
-        })
+        crew.change();
+        crew.work();
+        estimated
+    });
+    if let Some(panic) = crew.into_panic() {
+        std::panic::resume_unwind(panic);
+    }
+    let mut estimation = estimated?;
+    let decoded = ended(decoded)?;
+    let drawn = drawn.transpose()?;
+    let written = ended(written)?;
+    let stages = &mut estimation.stages;
+    stages.decode_secs = decoded.busy.as_secs_f64();
+    stages.wait_for_memory_secs = (decoded.waiting + wait_for_room).as_secs_f64();
+    // Only files of a video that was read to its end get their names.
+    if let Some(pose_json) = written.pose_json {
+        pose_json.finish()?;
+    }
+    if let Some(drawn) = drawn {
+        let finishing = Instant::now();
+        drawn.annotator.finish(job.cancellation)?;
+        stages.annotate_secs = (drawn.busy + finishing.elapsed()).as_secs_f64();
+    }
+    stages.write_secs = written.busy.as_secs_f64();
+    let warnings = info.warnings.iter().chain(&decoded.summary.warnings);
+    let mut notes: Vec<String> = warnings.map(|text| format!("note: {text}")).collect();
+    notes.append(&mut estimation.times.notes);
+    Ok(Processed {
+        record: estimation.record(&info, &decoded.summary)?,
+        persons: estimation.persons.finish(job.rows.pick),
+        staged: written.staged,
+        stages: estimation.stages,
+        notes,
     })
 }
 
-/// Passes a thread's panic on.
-fn joined<T>(result: std::thread::Result<T>) -> T {
-    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// How long decoding took, how long it waited, and what it found.
-struct Decoded {
-    busy: Duration,
-    waiting: Duration,
-    summary: ReadSummary,
-}
-
-/// Decodes the whole video; hands frames on in batches, or fewer when no buffer is free.
-///
-/// It works in bursts: when all buffers are full it waits until half of them have come back, so that the models
-/// have all cores meanwhile.
-fn decode(
-    mut reader: VideoReader,
-    mut pool: FramePool,
-    batch_size: usize,
-    frames: &Sender<Vec<Frame>>,
-    used: &Returned,
-    at_work: &AtWork,
-) -> Result<Decoded, Interruption> {
-    let mut decoded = Decoded {
-        busy: Duration::ZERO,
-        waiting: Duration::ZERO,
-        summary: ReadSummary::default(),
-    };
-    let mut batch = Vec::new();
-    let mut changes_seen = 0;
-    let mut free_frames: Vec<Frame> = Vec::new();
-    let mut working = Some(at_work.begin());
-    loop {
-        if free_frames.is_empty() {
-            free_frames = used.take();
-        }
-        let mut free = free_frames.pop().or_else(|| pool.another());
-        if free.is_none() {
-            // What is held back here might be what the others wait for.
-            if !batch.is_empty() && frames.send(std::mem::take(&mut batch)).is_err() {
-                return Ok(decoded);
-            }
-            let waiting = Instant::now();
-            // They all come back, since nobody who has one waits for another.
-            (free_frames, working) = used.wait_for(pool.made().div_ceil(2), working);
-            free = free_frames.pop();
-            decoded.waiting += waiting.elapsed();
-        }
-        // A worker that gave up has dropped its ends of the channels.
-        let Some(mut frame) = free else {
-            return Ok(decoded);
-        };
-        let started = Instant::now();
-        let is_frame = reader.read(&mut frame)?;
-        decoded.busy += started.elapsed();
-        if !is_frame {
-            decoded.summary = reader.summary().clone();
-            if !batch.is_empty() {
-                // A worker that gave up needs no frames.
-                let _ = frames.send(batch);
-            }
-            return Ok(decoded);
-        }
-        // There may be some before the part of the video that is wanted.
-        for change in &reader.summary().size_changes[changes_seen..] {
-            pool.grow(change.width_px, change.height_px)?;
-            changes_seen += 1;
-        }
-        batch.push(frame);
-        if batch.len() >= batch_size && frames.send(std::mem::take(&mut batch)).is_err() {
-            return Ok(decoded);
-        }
-    }
-}
-
-/// A frame with everybody in it, on its way to be drawn on.
-struct Estimate {
-    frame: Frame,
-    rows: FrameRows,
+/// What a stage has left.
+fn ended<T>(result: Option<Result<T, Interruption>>) -> Result<T, Interruption> {
+    result.expect("the crew has done all stages, and none has panicked")
 }
 
 /// Where a frame goes when its poses are known.
@@ -402,117 +329,18 @@ enum Next {
     Rows(Arc<Returner>, Sender<FrameRows>),
 }
 
-/// Draws on frames and encodes them, then lets go of them.
-fn annotate(
-    mut annotator: Annotator,
-    estimates: &Receiver<Estimate>,
-    used: &Returner,
-    rows: &Sender<FrameRows>,
-    at_work: &AtWork,
-) -> Result<(Annotator, Duration), Interruption> {
-    let mut busy = Duration::ZERO;
-    for Estimate {
-        mut frame,
-        rows: row,
-    } in estimates
-    {
-        let _working = at_work.begin();
-        let started = Instant::now();
-        let scene = Scene {
-            time_secs: row.1.as_secs(),
-            persons: &row.2,
-            later: &[],
-        };
-        annotator.push(&mut frame, scene)?;
-        busy += started.elapsed();
-        used.push(frame);
-        if rows.send(row).is_err() {
-            // The writer has failed, and its error is the one to report.
-            break;
+/// Sends something, and does other stages' work while there is no room for it. `false` when nobody takes it
+/// any more.
+fn send<T>(to: &Sender<T>, what: T, crew: &Crew<'_>) -> bool {
+    let mut what = Some(what);
+    crew.work_until(|| match to.try_send(what.take()?) {
+        Ok(()) => Some(true),
+        Err(TrySendError::Disconnected(_)) => Some(false),
+        Err(TrySendError::Full(back)) => {
+            what = Some(back);
+            None
         }
-    }
-    Ok((annotator, busy))
-}
-
-/// Decodes the video once more, and draws on its frames what comes later than they did.
-fn annotate_again(
-    job: &VideoJob<'_>,
-    mut annotator: Annotator,
-    estimated: &Receiver<FrameRows>,
-    rows: &Sender<FrameRows>,
-) -> Result<(Annotator, Duration), Interruption> {
-    // As many frames may wait here as would take much longer than a cancellation may.
-    let mut reader = job.open()?;
-    let mut frame = Frame::default();
-    let mut busy = Duration::ZERO;
-    // Rows of frames that are still to be drawn on.
-    let mut coming: VecDeque<FrameRows> = VecDeque::new();
-    let reach_secs = match job.outputs.faces {
-        Faces::Blurred => LOOK_AHEAD_SECS,
-        Faces::Shown => 0.0,
-    };
-    while let Some(row) = coming.pop_front().or_else(|| estimated.recv().ok()) {
-        let time_secs = row.1.as_secs();
-        let is_near = |later: &FrameRows| later.1.as_secs() - time_secs <= reach_secs;
-        while reach_secs > 0.0
-            && coming.back().is_none_or(is_near)
-            && let Ok(later) = estimated.recv()
-        {
-            coming.push_back(later);
-        }
-        let _working = job.at_work.begin();
-        let started = Instant::now();
-        if !reader.read(&mut frame)? || frame.index != row.0 {
-            return Err(Interruption::Video(VideoError::Decode {
-                path: job.path.into(),
-                reason: format!("frame {} is not there when it is read again", row.0),
-            }));
-        }
-        let later = coming.iter();
-        let later: Vec<_> = later
-            .map(|(_, time, persons)| (time.as_secs(), persons.as_slice()))
-            .collect();
-        let scene = Scene {
-            time_secs,
-            persons: &row.2,
-            later: &later,
-        };
-        annotator.push(&mut frame, scene)?;
-        busy += started.elapsed();
-        if rows.send(row).is_err() {
-            // The writer has failed, and its error is the one to report.
-            break;
-        }
-    }
-    Ok((annotator, busy))
-}
-
-/// A frame's number, its real time, and everybody in it.
-type FrameRows = (u64, MediaTime, Vec<PersonRow>);
-
-/// Writes the lake's files and the pose file; the latter has no name yet when this returns.
-fn write(
-    mut writer: VideoWriter,
-    mut pose_json: Option<PoseJsonWriter>,
-    rows: &Receiver<FrameRows>,
-    cancellation: &Cancellation,
-) -> Result<(StagedVideo, Option<PoseJsonWriter>, Duration), Interruption> {
-    let mut busy = Duration::ZERO;
-    for (frame, time, persons) in rows {
-        let started = Instant::now();
-        if let Some(pose_json) = &mut pose_json {
-            pose_json.push(frame, time, &persons)?;
-        }
-        writer.push(frame, time, persons)?;
-        busy += started.elapsed();
-    }
-    // The rows that are still to be written may be many.
-    if cancellation.is_cancelled() {
-        return Err(Interruption::Stopped);
-    }
-    let started = Instant::now();
-    let staged = writer.finish()?;
-    Ok((staged, pose_json, busy + started.elapsed()))
+    })
 }
 
 /// The worker's part of a video, and what it learns about it on the way.
@@ -557,6 +385,7 @@ impl<'a> Estimation<'a> {
         backend: &mut dyn PoseBackend,
         frames: &Receiver<Vec<Frame>>,
         next: &Next,
+        crew: &Crew<'_>,
     ) -> Result<(), Interruption> {
         let timings_before = backend.timings();
         // Frames that are drawn on where they are cannot wait, and nobody else may have them.
@@ -570,8 +399,8 @@ impl<'a> Estimation<'a> {
         let mut ahead = Ahead::new(backend, frames, returner);
         loop {
             let waiting = Instant::now();
-            let Some(looked_at) = ahead.next(|frame| MediaTime::from_secs(self.time_secs(frame)))
-            else {
+            let time = |frame: &Frame| MediaTime::from_secs(self.time_secs(frame));
+            let Some(looked_at) = ahead.next(time, crew) else {
                 break;
             };
             self.stages.wait_for_frames_secs += waiting.elapsed().as_secs_f64();
@@ -583,14 +412,14 @@ impl<'a> Estimation<'a> {
             let poses = self.estimate(ahead.backend(), &looked_at, number.1)?;
             let earlier = ahead.backend().take_earlier();
             let ready = self.held.push(number, poses, earlier);
-            if !self.hand_on(looked_at, ready, next) {
+            if !self.hand_on(looked_at, ready, next, crew) {
                 // Another stage has failed, and its error is the one to report.
                 return Ok(());
             }
             (self.job.on_frame)();
         }
         while let (Next::Rows(_, rows), Some(ready)) = (next, self.held.pop()) {
-            if rows.send(self.measure(ready)).is_err() {
+            if !send(rows, self.measure(ready), crew) {
                 return Ok(());
             }
         }
@@ -610,6 +439,7 @@ impl<'a> Estimation<'a> {
         looked_at: Arc<LookedAt>,
         ready: Option<((u64, f64), Vec<PersonPose>)>,
         next: &Next,
+        crew: &Crew<'_>,
     ) -> bool {
         let ready = ready.map(|ready| self.measure(ready));
         match next {
@@ -622,14 +452,18 @@ impl<'a> Estimation<'a> {
                     .expect("nobody is told of frames that are drawn on")
                     .into_frame();
                 let waiting = Instant::now();
-                let sent = estimates.send(Estimate { frame, rows });
+                let sent = send(estimates, Estimate { frame, rows }, crew);
+                crew.change();
                 self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
-                sent.is_ok()
+                sent
             }
             Next::Rows(_, rows) => {
                 drop(looked_at);
                 let waiting = Instant::now();
-                let sent = ready.is_none_or(|ready| rows.send(ready).is_ok());
+                let sent = ready.is_none_or(|ready| send(rows, ready, crew));
+                if rows.len() >= ROWS_AT_ONCE {
+                    crew.change();
+                }
                 self.stages.wait_for_video_secs += waiting.elapsed().as_secs_f64();
                 sent
             }

@@ -1,18 +1,17 @@
 //! Buffers on their way back to the decoder.
 //!
-//! The decoder works in bursts: it sleeps until enough buffers have come back, so that it is not woken
-//! for each of them, and models have its core meanwhile. Who gives the last one that it waits for says
-//! for it that it is at work, so that no model takes the core before it is awake.
+//! The decoder works in bursts: it goes on when enough buffers have come back, so that models have its core
+//! for a while.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
-use crate::at_work::{AtWork, Working};
+use crate::at_work::AtWork;
 use crate::sync::lock;
 use crate::video::Frame;
 
-/// Makes the two ends.
+/// Makes the two ends. `at_work` is told of what comes back.
 pub fn returned(at_work: &AtWork) -> (Returner, Returned) {
-    let basket = Arc::new(Basket::default());
+    let basket = Arc::new(Mutex::default());
     let returner = Returner {
         basket: Arc::clone(&basket),
         at_work: at_work.clone(),
@@ -22,26 +21,18 @@ pub fn returned(at_work: &AtWork) -> (Returner, Returned) {
 
 /// Gives buffers back. After it is dropped, none comes any more.
 pub struct Returner {
-    basket: Arc<Basket>,
+    basket: Arc<Mutex<Basket>>,
     at_work: AtWork,
 }
 
 /// Takes what came back. After it is dropped, nobody needs buffers, and they are freed.
-pub struct Returned(Arc<Basket>);
+pub struct Returned(Arc<Mutex<Basket>>);
 
 #[derive(Default)]
 struct Basket {
-    content: Mutex<Content>,
-    is_enough: Condvar,
-}
-
-#[derive(Default)]
-struct Content {
     frames: Vec<Frame>,
-    /// So many somebody waits for.
-    wanted: Option<usize>,
-    /// For who waits no more.
-    working: Option<Working>,
+    /// So many are waited for.
+    wanted: usize,
     /// Whether none comes any more, or none is needed.
     is_closed: bool,
 }
@@ -49,59 +40,42 @@ struct Content {
 impl Returner {
     /// Gives one back.
     pub fn push(&self, frame: Frame) {
-        let mut content = lock(&self.basket.content);
-        if content.is_closed {
+        let mut basket = lock(&self.basket);
+        if basket.is_closed {
             return;
         }
-        content.frames.push(frame);
-        if (content.wanted).is_some_and(|wanted| content.frames.len() >= wanted) {
-            content.wanted = None;
-            content.working = Some(self.at_work.begin());
-            self.basket.is_enough.notify_one();
+        basket.frames.push(frame);
+        let is_enough = basket.frames.len() == basket.wanted;
+        drop(basket);
+        if is_enough {
+            self.at_work.change();
         }
     }
 }
 
 impl Drop for Returner {
     fn drop(&mut self) {
-        lock(&self.basket.content).is_closed = true;
-        self.basket.is_enough.notify_one();
+        lock(&self.basket).is_closed = true;
+        self.at_work.change();
     }
 }
 
 impl Returned {
-    /// What has come back.
-    pub fn take(&self) -> Vec<Frame> {
-        std::mem::take(&mut lock(&self.0.content).frames)
-    }
-
-    /// Waits for so many, or for as many as still come; nobody is at work meanwhile. With `None` for work
-    /// where none comes any more.
-    pub fn wait_for(
-        &self,
-        count: usize,
-        mut working: Option<Working>,
-    ) -> (Vec<Frame>, Option<Working>) {
-        let mut content = lock(&self.0.content);
-        if content.frames.len() < count && !content.is_closed {
-            content.wanted = Some(count);
-            working = None;
-        }
-        while content.wanted.is_some() && !content.is_closed {
-            let waited = self.0.is_enough.wait(content);
-            content = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        content.wanted = None;
-        let working = content.working.take().or(working);
-        (std::mem::take(&mut content.frames), working)
+    /// What has come back, if that is at least so many, or no more come. Else `None`, and there is a
+    /// change when they have come.
+    pub fn take(&self, wanted: usize) -> Option<Vec<Frame>> {
+        let mut basket = lock(&self.0);
+        basket.wanted = wanted;
+        let is_enough = basket.frames.len() >= wanted || basket.is_closed;
+        is_enough.then(|| std::mem::take(&mut basket.frames))
     }
 }
 
 impl Drop for Returned {
     fn drop(&mut self) {
-        let mut content = lock(&self.0.content);
-        content.is_closed = true;
-        content.frames.clear();
+        let mut basket = lock(&self.0);
+        basket.is_closed = true;
+        basket.frames.clear();
     }
 }
 
@@ -116,43 +90,34 @@ mod tests {
         let basket = Arc::clone(&returned.0);
         drop(returned);
         returner.push(Frame::default());
-        assert!(lock(&basket.content).frames.is_empty());
+        assert!(lock(&basket).frames.is_empty());
     }
 
     #[test]
-    fn who_waits_is_at_work_from_the_last_one_on() {
+    fn who_waits_for_several_is_told_when_all_are_there() {
         let at_work = AtWork::default();
         let (returner, returned) = returned(&at_work);
-        let working = at_work.begin();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| returned.wait_for(2, Some(working)));
-            while lock(&returned.0.content).wanted.is_none() {
-                std::thread::yield_now();
-            }
-            assert!(!at_work.is_anybody());
-            returner.push(Frame::default());
-            assert!(!at_work.is_anybody());
-            returner.push(Frame::default());
-            assert!(at_work.is_anybody(), "before anybody is awake");
-            let (frames, working) = waiting.join().expect("no panic");
-            assert_eq!(frames.len(), 2);
-            drop(working.expect("there is something to do"));
-            assert!(!at_work.is_anybody());
-        });
+        assert!(returned.take(2).is_none());
+        let seen = at_work.changes();
+        returner.push(Frame::default());
+        assert_eq!(at_work.changes(), seen);
+        assert!(returned.take(2).is_none());
+        returner.push(Frame::default());
+        assert_ne!(at_work.changes(), seen);
+        assert_eq!(returned.take(2).map(|frames| frames.len()), Some(2));
+        assert_eq!(returned.take(0).map(|frames| frames.len()), Some(0));
     }
 
     #[test]
-    fn nobody_waits_for_what_is_there_or_will_not_come() {
+    fn nobody_waits_for_what_will_not_come() {
         let at_work = AtWork::default();
         let (returner, returned) = returned(&at_work);
         returner.push(Frame::default());
-        let (frames, working) = returned.wait_for(1, Some(at_work.begin()));
-        assert_eq!(frames.len(), 1);
-        assert!(at_work.is_anybody() && working.is_some());
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| returned.wait_for(2, Some(at_work.begin())));
-            drop(returner);
-            assert!(waiting.join().expect("no panic").0.is_empty());
-        });
+        assert!(returned.take(2).is_none());
+        let seen = at_work.changes();
+        drop(returner);
+        assert_ne!(at_work.changes(), seen);
+        assert_eq!(returned.take(2).map(|frames| frames.len()), Some(1));
+        assert_eq!(returned.take(2).map(|frames| frames.len()), Some(0));
     }
 }

@@ -3,7 +3,7 @@
 //! Constrained Baseline, 4:2:0, no reordering of pictures, so that a picture's time is the frame's
 //! own. The encoder keeps a handful of pictures; nothing grows with the video but the index.
 //!
-//! A thread of its own encodes (`encoding`), while the next picture is drawn and converted.
+//! Others encode (`encoding`), while the next picture is drawn and converted: a thread, or who takes the work.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,10 @@ use openh264::encoder::{
 };
 use tempfile::NamedTempFile;
 
-use super::encoding::{EncodeError, EncodingThread};
+use super::encoding::{EncodeError, EncodingWork, Pictures};
 use super::ffmpeg::Colors;
 use super::mp4::Mp4Track;
 use super::{Frame, MediaTime};
-use crate::at_work::AtWork;
 use crate::files::{self, why_not_written};
 use crate::sync::Cancellation;
 
@@ -61,7 +60,7 @@ impl Encoding {
 pub struct VideoEncoder {
     path: PathBuf,
     file: NamedTempFile,
-    encoding: EncodingThread,
+    pictures: Pictures,
     /// Of the encoded picture; both even.
     size: Size,
     /// The picture before conversion, used again for each frame.
@@ -143,11 +142,10 @@ impl VideoEncoder {
             colors,
         )
         .map_err(write_error)?;
-        let encoding = EncodingThread::start(path, encoder, (size.width, size.height), track);
         Ok(Self {
             path: path.into(),
             file,
-            encoding: encoding.map_err(write_error)?,
+            pictures: Pictures::new(path, encoder, (size.width, size.height), track),
             size,
             fitted: Mat::default(),
             last_time: MediaTime::default(),
@@ -155,26 +153,35 @@ impl VideoEncoder {
         })
     }
 
-    /// Counts pictures in `at_work` until they are encoded.
-    #[must_use]
-    pub fn counted_in(mut self, at_work: &AtWork) -> Self {
-        self.encoding.count_in(at_work);
-        self
+    /// What encodes the pictures, for who does it in steps until there are none any more; without, a thread
+    /// does. `None` when somebody has it.
+    pub fn take_work(&mut self) -> Option<EncodingWork> {
+        self.pictures.take_work()
     }
 
     /// Lets so many pictures wait to be encoded, as far as that helps; without it as few as can be.
     #[must_use]
     pub fn with_waiting(mut self, pictures: usize) -> Self {
-        self.encoding.let_wait(pictures);
+        self.pictures.let_wait(pictures);
         self
     }
 
-    /// Adds the next frame.
+    /// Whether the next frame can be added at once.
+    pub fn has_room(&mut self) -> bool {
+        self.pictures.has_room()
+    }
+
+    /// Says that no frame comes any more.
+    pub fn close(&mut self) {
+        self.pictures.close();
+    }
+
+    /// Adds the next frame, when there is room for it.
     ///
     /// # Errors
     /// When it, or one of those before it, cannot be encoded, or the disk takes no more.
     pub fn push(&mut self, frame: &Frame) -> Result<(), EncodeError> {
-        let mut planes = self.encoding.room()?;
+        let mut planes = self.pictures.room()?;
         let converted = self.convert(&frame.picture, &mut planes);
         converted.map_err(|e| EncodeError::Encode {
             path: self.path.clone(),
@@ -184,7 +191,7 @@ impl VideoEncoder {
             self.last_step_secs = frame.time.as_secs() - self.last_time.as_secs();
         }
         self.last_time = frame.time;
-        self.encoding.push(planes, frame.time)
+        self.pictures.push(planes, frame.time)
     }
 
     /// Completes the file and gives it its name.
@@ -200,7 +207,7 @@ impl VideoEncoder {
     /// # Errors
     /// As [`Self::finish`], and [`EncodeError::Stopped`] when it is cancelled.
     pub fn finish_unless(mut self, cancellation: &Cancellation) -> Result<PathBuf, EncodeError> {
-        let (track, parameters) = self.encoding.finish()?;
+        let (track, parameters) = self.pictures.finish()?;
         let written = track.write(
             &parameters,
             self.last_step_secs,

@@ -1,16 +1,15 @@
-//! The thread that encodes pictures and lays them out in a track.
+//! Encoding pictures and laying them out in a track, while the next ones are made.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use opencv::core::{Mat, MatTraitConstManual};
 use openh264::encoder::{Encoder, FrameType};
 use openh264::formats::YUVSlices;
 
 use super::mp4::{Mp4Track, ParameterSets, PictureKind};
-use crate::at_work::{AtWork, Working};
+use crate::crew::Step;
 use crate::files::why_not_written;
 use crate::media_time::MediaTime;
 
@@ -47,42 +46,38 @@ pub enum EncodeError {
     Stopped,
 }
 
-/// What the thread leaves behind.
+/// What is left when all pictures are encoded.
 type Track = (Mp4Track, ParameterSets);
 
-/// A track in the making, on a thread of its own, which ends with this.
-pub struct EncodingThread {
+/// Pictures on their way to be encoded, by whoever has taken the [`EncodingWork`], or by a thread, which ends
+/// with this.
+pub struct Pictures {
+    path: PathBuf,
     /// `None` when no picture comes any more.
-    pictures: Option<Sender<Picture>>,
+    to_encode: Option<Sender<Picture>>,
     used: Receiver<Mat>,
     /// Those that came back last are last: they are taken first, while they are warm.
     unused: Vec<Mat>,
-    thread: Option<JoinHandle<Result<Track, EncodeError>>>,
-    at_work: AtWork,
+    track: Receiver<Result<Track, EncodeError>>,
+    /// Until somebody does it.
+    work: Option<EncodingWork>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What is to be encoded.
 struct Picture {
     planes: Mat,
     time: MediaTime,
-    working: Working,
 }
 
-impl EncodingThread {
+impl Pictures {
     /// Starts with an empty track for pictures of that width and height, both even. `path` is the file in
     /// errors.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub fn start(
-        path: &Path,
-        encoder: Encoder,
-        size: (i32, i32),
-        track: Mp4Track,
-    ) -> io::Result<Self> {
-        let (pictures, to_encode) = bounded::<Picture>(MAX_PICTURES);
+    pub fn new(path: &Path, encoder: Encoder, size: (i32, i32), track: Mp4Track) -> Self {
+        let (picture_sender, pictures) = bounded(MAX_PICTURES);
         let (used_sender, used) = bounded(MAX_PICTURES + 1);
-        let mut work = Encoding {
+        let (track_sender, finished) = bounded(1);
+        let encoding = Encoding {
             path: path.into(),
             encoder,
             width: size.0 as usize,
@@ -91,32 +86,26 @@ impl EncodingThread {
             parameters: ParameterSets::default(),
             units: Vec::new(),
         };
-        let builder = std::thread::Builder::new().name("encoder".into());
-        let thread = builder.spawn(move || {
-            for Picture {
-                planes,
-                time,
-                working: _working,
-            } in to_encode
-            {
-                work.push(&planes, time)?;
-                // Who makes pictures may have given up.
-                let _ = used_sender.send(planes);
-            }
-            Ok((work.track, work.parameters))
-        })?;
-        Ok(Self {
-            pictures: Some(pictures),
+        Self {
+            path: path.into(),
+            to_encode: Some(picture_sender),
             used,
             unused: (0..=MIN_PICTURES).map(|_| Mat::default()).collect(),
-            thread: Some(thread),
-            at_work: AtWork::default(),
-        })
+            track: finished,
+            work: Some(EncodingWork {
+                encoding: Some(encoding),
+                pictures,
+                used: used_sender,
+                track: track_sender,
+            }),
+            thread: None,
+        }
     }
 
-    /// Counts pictures in `at_work` until they are encoded.
-    pub fn count_in(&mut self, at_work: &AtWork) {
-        self.at_work = at_work.clone();
+    /// What encodes, for who does it in steps; without, a thread does from the first picture on. `None` when
+    /// somebody has it.
+    pub fn take_work(&mut self) -> Option<EncodingWork> {
+        self.work.take()
     }
 
     /// Lets so many pictures be encoded or wait for it, from [`MIN_PICTURES`] to [`MAX_PICTURES`]. To be called
@@ -126,12 +115,28 @@ impl EncodingThread {
         self.unused.resize_with(pictures + 1, Mat::default);
     }
 
+    /// Whether [`Self::room`] does not wait.
+    pub fn has_room(&mut self) -> bool {
+        if self.unused.is_empty() {
+            match self.used.try_recv() {
+                Ok(planes) => self.unused.push(planes),
+                Err(TryRecvError::Empty) => return false,
+                // Who asks for room is told why nobody encodes any more.
+                Err(TryRecvError::Disconnected) => {}
+            }
+        }
+        true
+    }
+
     /// Where the next picture's planes are put: those of 4:2:0, one behind the other. Waits while too many
     /// are still to be encoded.
     ///
     /// # Errors
     /// When one of them could not be encoded or written.
     pub fn room(&mut self) -> Result<Mat, EncodeError> {
+        if let Some(work) = self.work.take() {
+            self.start(work)?;
+        }
         self.unused.extend(self.used.try_iter());
         match self.unused.pop() {
             Some(planes) => Ok(planes),
@@ -139,21 +144,32 @@ impl EncodingThread {
         }
     }
 
+    fn start(&mut self, mut work: EncodingWork) -> Result<(), EncodeError> {
+        let builder = std::thread::Builder::new().name("encoder".into());
+        let thread = builder.spawn(move || work.finish());
+        self.thread = Some(thread.map_err(|e| EncodeError::Encode {
+            path: self.path.clone(),
+            reason: format!("a thread could not be started: {e}"),
+        })?);
+        Ok(())
+    }
+
     /// Adds the next picture.
     ///
     /// # Errors
     /// When one before it could not be encoded or written.
     pub fn push(&mut self, planes: Mat, time: MediaTime) -> Result<(), EncodeError> {
-        let picture = Picture {
-            planes,
-            time,
-            working: self.at_work.begin(),
-        };
-        let sent = (self.pictures.as_ref()).is_some_and(|to| to.send(picture).is_ok());
+        let picture = Picture { planes, time };
+        let sent = (self.to_encode.as_ref()).is_some_and(|to| to.send(picture).is_ok());
         match sent {
             true => Ok(()),
             false => Err(self.failure()),
         }
+    }
+
+    /// Says that no picture comes any more.
+    pub fn close(&mut self) {
+        self.to_encode = None;
     }
 
     /// The track, when all pictures are encoded.
@@ -161,13 +177,15 @@ impl EncodingThread {
     /// # Errors
     /// When one of them could not be encoded or written.
     pub fn finish(&mut self) -> Result<Track, EncodeError> {
-        self.pictures = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(track)) => track,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            // It has told its failure before.
-            None => Err(EncodeError::Stopped),
+        self.close();
+        if let Some(mut work) = self.work.take() {
+            work.finish();
         }
+        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+        // It tells its failure once.
+        self.track.recv().unwrap_or(Err(EncodeError::Stopped))
     }
 
     /// Why it takes no more pictures.
@@ -176,14 +194,70 @@ impl EncodingThread {
     }
 }
 
-impl Drop for EncodingThread {
+impl Drop for Pictures {
     /// The track's file is gone when this is.
     fn drop(&mut self) {
-        self.pictures = None;
+        self.close();
         if let Some(thread) = self.thread.take() {
             // Nobody wants the track, or what went wrong with it.
             let _ = thread.join();
         }
+    }
+}
+
+/// Encodes pictures as they come.
+pub struct EncodingWork {
+    /// `None` when its track was handed on, or it has failed.
+    encoding: Option<Encoding>,
+    pictures: Receiver<Picture>,
+    used: Sender<Mat>,
+    track: Sender<Result<Track, EncodeError>>,
+}
+
+impl EncodingWork {
+    /// Encodes the next picture if it is there.
+    pub fn step(&mut self) -> Step {
+        match self.pictures.try_recv() {
+            Ok(picture) => self.encode(picture),
+            Err(TryRecvError::Empty) => Step::Waits,
+            Err(TryRecvError::Disconnected) => self.end(),
+        }
+    }
+
+    /// Encodes all pictures that still come.
+    fn finish(&mut self) {
+        while let Ok(picture) = self.pictures.recv() {
+            if self.encode(picture) == Step::Done {
+                return;
+            }
+        }
+        self.end();
+    }
+
+    fn encode(&mut self, Picture { planes, time }: Picture) -> Step {
+        let Some(encoding) = &mut self.encoding else {
+            return Step::Done;
+        };
+        if let Err(error) = encoding.push(&planes, time) {
+            self.encoding = None;
+            self.hand_on(Err(error));
+            return Step::Done;
+        }
+        // Who makes pictures may have given up.
+        let _ = self.used.send(planes);
+        Step::Worked
+    }
+
+    fn end(&mut self) -> Step {
+        if let Some(encoding) = self.encoding.take() {
+            self.hand_on(Ok((encoding.track, encoding.parameters)));
+        }
+        Step::Done
+    }
+
+    fn hand_on(&self, track: Result<Track, EncodeError>) {
+        // Who gave up wants none.
+        let _ = self.track.try_send(track);
     }
 }
 

@@ -37,7 +37,8 @@ pub use clip::{ClipError, cut_clip};
 pub use container::{Container, Content, sniff};
 pub use encoder::{Encoding, VideoEncoder};
 pub use encoding::{
-    EncodeError, MAX_PICTURES as MAX_ENCODING_PICTURES, MIN_PICTURES as MIN_ENCODING_PICTURES,
+    EncodeError, EncodingWork, MAX_PICTURES as MAX_ENCODING_PICTURES,
+    MIN_PICTURES as MIN_ENCODING_PICTURES,
 };
 pub use ffmpeg::Colors;
 pub(crate) use on_demand::MAX_STATES_BYTES;

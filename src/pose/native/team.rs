@@ -7,14 +7,15 @@
 //! others need the core.
 
 use std::hint::spin_loop;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, Thread, yield_now};
 
 use super::memory::Memory;
 use super::plan::Plan;
 use super::schedule::Counts;
 use super::slots::Spaces;
+use crate::at_work::Shareable;
 use crate::pose::crop::ModelInput;
 use crate::pose::model_threads::ModelThreads;
 
@@ -40,6 +41,8 @@ struct Shared {
     picture: AtomicPtr<ModelInput<'static>>,
     memory: AtomicPtr<f32>,
     lanes: Vec<Lane>,
+    /// Of who works along: each has one of them meanwhile.
+    seats: Vec<Mutex<Memory>>,
     is_over: AtomicBool,
 }
 
@@ -58,9 +61,11 @@ fn taken_of(run: u32, taken: u64) -> Option<usize> {
     ((taken >> TASK_BITS) as u32 == run).then_some(count)
 }
 
-/// The calling thread and its helpers, with memory for one run.
+/// The calling thread and its helpers, with memory for one run. Where there is a crew
+/// ([`AtWork::share`](crate::at_work::AtWork::share)), its threads are the helpers.
 pub struct Team {
     shared: Arc<Shared>,
+    has_crew: bool,
     memory: Memory,
     /// Of the calling thread.
     own: Memory,
@@ -72,21 +77,34 @@ impl Team {
     /// As many helpers as are needed are started with the first run that may have them.
     pub fn new(plan: Arc<Plan>, threads: ModelThreads, joining: Helpers) -> Self {
         let memory = Memory::zeros(plan.shared_floats());
-        let own = Memory::zeros(plan.own_floats());
+        let own = || Memory::zeros(plan.own_floats());
+        let has_crew = threads.others.has_crew();
+        let seats = if has_crew {
+            threads.alone.saturating_sub(1)
+        } else {
+            0
+        };
+        let shared = Arc::new(Shared {
+            threads,
+            picture: AtomicPtr::default(),
+            memory: AtomicPtr::default(),
+            lanes: plan
+                .lanes()
+                .iter()
+                .map(|tasks| Lane::new(tasks.len()))
+                .collect(),
+            seats: (0..seats).map(|_| Mutex::new(own())).collect(),
+            is_over: AtomicBool::new(false),
+            plan: Arc::clone(&plan),
+        });
+        if seats > 0 {
+            let shareable = Arc::downgrade(&shared);
+            shared.threads.others.share(shareable);
+        }
         Self {
-            shared: Arc::new(Shared {
-                threads,
-                picture: AtomicPtr::default(),
-                memory: AtomicPtr::default(),
-                lanes: plan
-                    .lanes()
-                    .iter()
-                    .map(|tasks| Lane::new(tasks.len()))
-                    .collect(),
-                is_over: AtomicBool::new(false),
-                plan,
-            }),
-            own,
+            has_crew,
+            shared,
+            own: own(),
             joining,
             memory,
             helpers: Vec::new(),
@@ -106,7 +124,10 @@ impl Team {
     /// # Errors
     /// When a thread cannot be started.
     pub unsafe fn run(&mut self, picture: ModelInput<'_>) -> std::io::Result<()> {
-        let helpers = self.shared.threads.now().saturating_sub(1);
+        let helpers = match self.has_crew {
+            true => 0,
+            false => self.shared.threads.now().saturating_sub(1),
+        };
         while self.helpers.len() < helpers {
             self.start_helper()?;
         }
@@ -125,6 +146,9 @@ impl Team {
         }
         for (thread, _) in &self.helpers[..helpers] {
             thread.unpark();
+        }
+        if self.has_crew {
+            shared.threads.others.change();
         }
         let mut done = shared.work(run, 0, self.own.as_mut_ptr(), || true);
         let mut all = Counts::default();
@@ -175,10 +199,15 @@ impl Shared {
         (self.lanes[0].taken.load(Ordering::Acquire) >> TASK_BITS) as u32
     }
 
+    /// The lane in which a helper begins.
+    fn lane_of(&self, helper: usize) -> usize {
+        (helper + 1) % self.lanes.len()
+    }
+
     /// Works in all runs while there is a core for this helper.
     fn help(&self, number: usize) {
         let has_core = || number + 1 < self.threads.now();
-        let lane = (number + 1) % self.lanes.len();
+        let lane = self.lane_of(number);
         let mut own = Memory::zeros(self.plan.own_floats());
         let mut last = 0;
         while !self.is_over.load(Ordering::Acquire) {
@@ -190,6 +219,15 @@ impl Shared {
             last = run;
             self.work(run, lane, own.as_mut_ptr(), has_core);
         }
+    }
+
+    /// Whether there are tasks that nobody has taken.
+    fn is_any_left(&self, run: u32) -> bool {
+        let mut lanes = self.lanes.iter();
+        lanes.any(|lane| {
+            let taken = taken_of(run, lane.taken.load(Ordering::Acquire));
+            taken.is_some_and(|taken| taken < lane.done.len())
+        })
     }
 
     /// Does tasks, of this lane if there are any, until all are taken, or there is no core any more. So many
@@ -270,5 +308,22 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+impl Shareable for Shared {
+    fn share(&self, is_free: &dyn Fn() -> bool) -> bool {
+        let run = self.run();
+        // Before the first one there is nothing to work in.
+        if run == 0 || !self.is_any_left(run) {
+            return false;
+        }
+        let seats = self.seats.iter().enumerate();
+        let mut free = seats.filter_map(|(number, seat)| Some((number, seat.try_lock().ok()?)));
+        let Some((number, mut own)) = free.next() else {
+            return false;
+        };
+        self.work(run, self.lane_of(number), own.as_mut_ptr(), is_free);
+        true
     }
 }

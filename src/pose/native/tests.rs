@@ -379,8 +379,10 @@ fn given_side_by_side<M: Send>(
 ) -> Vec<Vec<f32>> {
     let run = &run;
     std::thread::scope(|scope| {
-        let runs = [1, 2, 3, 5].map(|threads| {
-            let others = AtWork::default();
+        let crews = [2, 3].map(|threads| (threads, AtWork::of_crew()));
+        let teams = [1, 2, 3, 5].map(|threads| (threads, AtWork::default()));
+        let kinds = crews.into_iter().chain(teams);
+        let runs = kinds.map(|(threads, others)| {
             let mut model = new(ModelThreads {
                 beside_others: 1,
                 alone: threads,
@@ -393,17 +395,31 @@ fn given_side_by_side<M: Send>(
                     scope.spawn(|| {
                         while !is_over.load(Ordering::Relaxed) {
                             drop(others.begin());
+                            others.change();
                             std::thread::yield_now();
                         }
                     });
+                    for _ in 0..threads {
+                        scope.spawn(|| {
+                            loop {
+                                let seen = others.changes();
+                                if is_over.load(Ordering::SeqCst) {
+                                    break;
+                                }
+                                others.wait_for_change(seen);
+                            }
+                        });
+                    }
                     let runs = [(); 20].map(|()| run(&mut model));
-                    is_over.store(true, Ordering::Relaxed);
+                    is_over.store(true, Ordering::SeqCst);
+                    others.change();
                     runs
                 })
             })
         });
-        let given = runs.map(|run| run.join().expect("outputs"));
-        given.into_iter().flatten().collect()
+        let runs: Vec<_> = runs.collect();
+        let given = runs.into_iter().map(|run| run.join().expect("outputs"));
+        given.flatten().collect()
     })
 }
 
