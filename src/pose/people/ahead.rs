@@ -18,6 +18,7 @@ use super::super::roi::{ImageSize, Region};
 use super::super::smoothing::Smoother;
 use super::super::stages::{LandmarkStage, Reading};
 use super::super::{PoseError, PoseTimings};
+use crate::at_work::{AtWork, Shareable};
 use crate::image::{Picture, Pixels};
 use crate::sync::lock;
 
@@ -139,6 +140,8 @@ struct State {
     timings: PoseTimings,
     failure: Option<Failure>,
     helpers: Vec<Thread>,
+    /// Whose threads read when they have nothing else to do.
+    crew: Option<AtWork>,
     /// Who waits for what helpers read.
     waiting: Option<Thread>,
 }
@@ -211,6 +214,11 @@ impl Board {
     /// Wakes this thread when there may be something to read.
     pub fn add_helper(&self, helper: Thread) {
         lock(&self.0).helpers.push(helper);
+    }
+
+    /// Tells this crew when there may be something to read.
+    pub fn add_crew(&self, crew: AtWork) {
+        lock(&self.0).crew = Some(crew);
     }
 
     /// Wakes all helpers.
@@ -292,6 +300,35 @@ impl Board {
         }
         state.wake_waiting();
         state.wake_helpers();
+    }
+}
+
+/// What a thread of a crew reads with.
+pub struct Reader {
+    board: Arc<Board>,
+    stage: Mutex<LandmarkStage>,
+}
+
+impl Reader {
+    pub fn new(board: Arc<Board>, stage: LandmarkStage) -> Self {
+        Self {
+            board,
+            stage: Mutex::new(stage),
+        }
+    }
+}
+
+impl Shareable for Reader {
+    fn share(&self, is_free: &dyn Fn() -> bool) -> bool {
+        let Ok(mut stage) = self.stage.try_lock() else {
+            // Another thread reads with it.
+            return false;
+        };
+        let mut has_read = false;
+        while is_free() && self.board.help(&mut stage) {
+            has_read = true;
+        }
+        has_read
     }
 }
 
@@ -384,6 +421,9 @@ impl State {
         if self.ready().is_some() {
             for helper in &self.helpers {
                 helper.unpark();
+            }
+            if let Some(crew) = &self.crew {
+                crew.change();
             }
         }
     }

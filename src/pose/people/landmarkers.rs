@@ -9,7 +9,7 @@ use super::super::model_threads::ModelThreads;
 use super::super::roi::{ImageSize, Region, Roi};
 use super::super::stages::{Certainty, LandmarkStage, Reading};
 use super::super::{Landmarker, ModelFiles, PoseError, PoseTimings};
-use super::ahead::{Board, Followed};
+use super::ahead::{Board, Followed, Reader};
 use crate::image::{Picture, Pixels};
 
 /// A session for lone runs that uses all threads, and single-threaded ones for runs side by side.
@@ -23,6 +23,8 @@ pub struct Landmarkers {
     /// Of the calling thread, for runs side by side.
     own: Option<LandmarkStage>,
     helpers: Vec<JoinHandle<()>>,
+    /// Of a crew's threads, in place of helpers.
+    readers: Vec<Arc<Reader>>,
     board: Arc<Board>,
     is_over: Arc<AtomicBool>,
     threads: ModelThreads,
@@ -41,6 +43,7 @@ impl Landmarkers {
             lone: LandmarkStage::new(lone, min_probability),
             own: None,
             helpers: Vec::new(),
+            readers: Vec::new(),
             board: Arc::default(),
             is_over: Arc::default(),
             threads,
@@ -125,14 +128,28 @@ impl Landmarkers {
                 .collect();
         }
         let helpers = followed.len().min(self.threads.alone) - 1;
-        while self.helpers.len() < helpers {
-            self.start_helper()?;
+        while self.helpers.len() + self.readers.len() < helpers {
+            match self.threads.others.has_crew() {
+                true => self.add_reader()?,
+                false => self.start_helper()?,
+            }
         }
         let own = match &mut self.own {
             Some(own) => own,
             none => none.insert(side_by_side(&self.files, self.min_probability)?),
         };
         self.board.read(number, followed, own, pixels, timings)
+    }
+
+    fn add_reader(&mut self) -> Result<(), PoseError> {
+        let crew = &self.threads.others;
+        let stage = side_by_side(&self.files, self.min_probability)?;
+        let reader = Arc::new(Reader::new(Arc::clone(&self.board), stage));
+        let shareable = Arc::downgrade(&reader);
+        crew.share(shareable);
+        self.board.add_crew(crew.clone());
+        self.readers.push(reader);
+        Ok(())
     }
 
     fn start_helper(&mut self) -> Result<(), PoseError> {
