@@ -247,13 +247,28 @@ impl PoseBackend for Failing {
 
 #[test]
 fn a_panic_costs_the_video_in_work_and_its_copy_and_no_other() {
+    for (annotated_video, cores) in [
+        (AnnotatedVideo::Off, 2),
+        (AnnotatedVideo::On, 1),
+        (AnnotatedVideo::On, 4),
+        (AnnotatedVideo::Blurred, 2),
+    ] {
+        let work = move || only_the_red_clips_fail(annotated_video, cores);
+        ends_within(Duration::from_secs(120), work, || ());
+    }
+}
+
+fn only_the_red_clips_fail(annotated_video: AnnotatedVideo, cores: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = LakePaths::new(folder.path().join("lake"));
     let clips = ["red", "blue"].map(|tint| clip(folder.path(), &format!("{tint}.mp4"), tint));
     let copy = folder.path().join("copy.mp4");
     fs::copy(&clips[0], &copy).expect("a copy");
     let [red, blue] = clips;
-    let config = config(vec![red, copy, blue], &lake);
+    let mut config = config(vec![red, copy, blue], &lake);
+    config.outputs.annotated_video = annotated_video;
+    config.outputs.folder = folder.path().join("output");
+    config.cores = cores;
     let backends = |_| Ok(Box::new(Failing(ScriptedBackend::new())) as Box<dyn PoseBackend>);
     let open = || open_lake(&lake);
     let summary = ingest::run(&config, &backends, &open, &Silent, &Cancellation::default());
@@ -284,6 +299,15 @@ fn a_panic_costs_the_video_in_work_and_its_copy_and_no_other() {
     );
     assert_eq!(rows(&lake, "videos"), 1);
     assert_eq!(parquet_files(&lake).len(), 2, "no file is left over");
+    let outputs = fs::read_dir(config.outputs.folder).map_or(Vec::new(), |entries| {
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names.collect()
+    });
+    let annotated: &[&str] = match annotated_video {
+        AnnotatedVideo::Off => &[],
+        AnnotatedVideo::On | AnnotatedVideo::Blurred => &["annotated_blue.mp4"],
+    };
+    assert_eq!(outputs, annotated);
 }
 
 #[test]
