@@ -224,15 +224,8 @@ pub fn process<'b>(
         cancellation: job.cancellation,
         busy: Duration::ZERO,
     };
-    let annotator = match &job.outputs.annotated_video {
-        Some(path) => {
-            let caption = Caption::new(&job.rows.sport, times.lake_factor());
-            let caption = caption.with_faces(job.outputs.faces);
-            let annotator = Annotator::create(path, &info, caption)?;
-            Some(annotator.with_waiting(pool.encoding_pictures()))
-        }
-        None => None,
-    };
+    let caption = Caption::new(&job.rows.sport, times.lake_factor());
+    let annotator = annotator(job, &info, caption, pool.encoding_pictures())?;
     let decoding = Decoding::new(reader, pool, job.batch_size, frame_sender, used_frames);
 
     let (mut decoded, mut drawn, mut written) = (None, None, None);
@@ -315,6 +308,21 @@ pub fn process<'b>(
         stages: estimation.stages,
         notes,
     })
+}
+
+/// Starts the annotated video if it is wanted; so many pictures may wait to be encoded.
+fn annotator(
+    job: &VideoJob<'_>,
+    info: &VideoInfo,
+    caption: Caption,
+    encoding_pictures: usize,
+) -> Result<Option<Annotator>, Interruption> {
+    let Some(path) = &job.outputs.annotated_video else {
+        return Ok(None);
+    };
+    let caption = caption.with_faces(job.outputs.faces);
+    let annotator = Annotator::create(path, info, caption)?;
+    Ok(Some(annotator.with_waiting(encoding_pictures)))
 }
 
 /// What a stage has left.
